@@ -1,0 +1,33 @@
+// Package auth tells who makes a request. Whatever authenticates (a bearer
+// token, a cookie, a session of the application's own) puts a User into the
+// request's context; negotiate, the transports and the hub take it from there.
+package auth
+
+import (
+	"context"
+	"time"
+)
+
+// User is an authenticated caller. It is not changed once it is in a context.
+type User struct {
+	// ID is what hub.Clients.User addresses: the name-identifier claim (sub)
+	// unless the application chose another one.
+	ID string
+	// Claims are the token's, as decoded from JSON. May be nil.
+	Claims map[string]any
+	// Expires is when the authentication ends; zero: never.
+	Expires time.Time
+}
+
+type userKey struct{}
+
+// WithUser returns a context that carries u.
+func WithUser(ctx context.Context, u *User) context.Context {
+	return context.WithValue(ctx, userKey{}, u)
+}
+
+// UserFrom returns the user that ctx carries, nil for an anonymous caller.
+func UserFrom(ctx context.Context) *User {
+	u, _ := ctx.Value(userKey{}).(*User)
+	return u
+}
