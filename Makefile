@@ -1,0 +1,64 @@
+# Everything a change has to pass is `make test`; it needs Go, Node and, for the
+# browser tests, Chromium. The rest are its parts and conveniences.
+
+GO      ?= go
+NPM     ?= npm
+TOOL    := bin/golangci-lint
+CLIENTS := integration/clients
+
+# Per package: a test that hangs must not take the whole run with it.
+TEST_TIMEOUT ?= 20m
+# Per target: long enough to replay the seeds and try some hundred thousand more.
+FUZZ_TIME    ?= 10s
+BENCH        ?= .
+
+# The race detector needs a C compiler; without one, go env says so.
+RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
+
+.PHONY: all build test vet lint fmt go-test clients fuzz bench clean
+
+all: build
+
+build:
+	$(GO) build -o bin/gateway ./cmd/gateway
+
+test: clients vet lint go-test
+
+vet:
+	$(GO) vet ./...
+
+lint: $(TOOL)
+	$(TOOL) run --timeout 15m ./...
+
+fmt: $(TOOL)
+	$(TOOL) fmt ./...
+
+go-test:
+	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) ./...
+
+# The official clients, as the integration tests drive them.
+clients: $(CLIENTS)/node_modules/.package-lock.json
+
+$(CLIENTS)/node_modules/.package-lock.json: $(CLIENTS)/package-lock.json
+	$(NPM) ci --prefix $(CLIENTS) --no-audit --no-fund --fetch-timeout 60000
+	@touch $@
+
+# tools/ is a module of its own, so that the linter's dependencies are not ours.
+$(TOOL): tools/go.mod tools/go.sum
+	$(GO) build -modfile tools/go.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+# go test fuzzes one target of one package at a time.
+fuzz:
+	@set -e; for package in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    echo "== $$package $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ_TIME) -timeout 5m $$package; \
+	  done; \
+	done
+
+bench:
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout $(TEST_TIMEOUT) ./...
+
+clean:
+	rm -rf bin $(CLIENTS)/node_modules
