@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,7 +19,7 @@ import (
 	"time"
 )
 
-// targetVariable names another server to run the scenarios against: a command to which -addr HOST:PORT is added, and
+// targetVariable names another server to run the scenarios against: a command to which --addr HOST:PORT is added, and
 // which prints "listening". It serves to compare with the original ASP.NET Core server.
 const targetVariable = "CARILLON_TEST_TARGET"
 
@@ -37,15 +38,18 @@ type server struct {
 	err    error // how it ended; to be read when exited is closed
 }
 
-// startServer builds and starts the test hub, or what targetVariable names. It ends with the test.
-func startServer(t *testing.T) *server {
+// startTestHub builds and starts the test hub, or what targetVariable names. It ends with the test.
+func startTestHub(t *testing.T) *server {
 	t.Helper()
-	s := &server{addr: freeAddress(t)}
 	if target := os.Getenv(targetVariable); target != "" {
-		s.command = strings.Fields(target)
-	} else {
-		s.command, s.ours = []string{build(t, "./testhub")}, true
+		return startServer(t, false, strings.Fields(target)...)
 	}
+	return startServer(t, true, build(t, "./testhub"))
+}
+
+func startServer(t *testing.T, ours bool, command ...string) *server {
+	t.Helper()
+	s := &server{command: command, ours: ours, addr: freeAddress(t)}
 	if err := s.start(); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +108,7 @@ func (s *server) url() string { return "http://" + s.addr }
 // start runs the command and waits until it listens.
 func (s *server) start() error {
 	s.output = &output{awaited: "listening", seen: make(chan struct{})}
-	s.cmd = exec.Command(s.command[0], append(s.command[1:], "-addr", s.addr)...)
+	s.cmd = exec.Command(s.command[0], slices.Concat(s.command[1:], []string{"--addr", s.addr})...)
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	if err := s.cmd.Start(); err != nil {
 		return err

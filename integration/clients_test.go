@@ -29,7 +29,7 @@ func TestChromiumClient(t *testing.T) {
 }
 
 func testClient(t *testing.T, name string, r *runner) {
-	s := startServer(t)
+	s := startTestHub(t)
 	for _, c := range combinations {
 		t.Run(c.String(), func(t *testing.T) {
 			for _, scenario := range r.scenarios {

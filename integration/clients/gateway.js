@@ -1,0 +1,101 @@
+// The gateway's own page at / in headless Chromium.
+
+import { equal, truth } from "./check.js";
+import { openBrowser } from "./browser.js";
+import { Orders } from "./orders.js";
+
+const transports = ["WebSockets", "ServerSentEvents", "LongPolling"];
+
+const scenarios = [
+  {
+    name: "three panels tick",
+    async run(page) {
+      await ticking(page, 2);
+      for (const transport of transports) {
+        const panel = panelOf(page, transport);
+        equal(await panel.locator("[data-offered] .chip").allTextContents(), transports, `offered to ${transport}`);
+        equal(await panel.locator("[data-offered] .used").allTextContents(), [transport], `used by ${transport}`);
+        const id = await panel.locator("[data-id]").textContent();
+        truth(/^[\w-]{22}$/.test(id), `${id} is no connection id`);
+        const time = await panel.locator("[data-time]").getAttribute("datetime");
+        truth(Date.parse(time) > Date.UTC(2020), `${time} is no time of today`);
+      }
+    },
+  },
+  {
+    name: "the button of each panel reaches all",
+    async run(page) {
+      await ticking(page, 1);
+      for (const [i, transport] of transports.entries()) {
+        const panel = panelOf(page, transport);
+        await panel.locator("[data-send]").click();
+        await panel.locator("[data-outcome]", { hasText: "answered in" }).waitFor();
+        await page.waitForFunction(n => [...document.querySelectorAll(".panel")].every(p => p.querySelectorAll(".sent").length === n), i + 1);
+      }
+    },
+  },
+  {
+    name: "the server goes and comes back",
+    noisy: true, // the browser reports each failed request
+    async run(page, ask) {
+      await ticking(page, 1);
+      await ask("terminate");
+      await page.waitForFunction(() => ![...document.querySelectorAll(".panel")].some(p => p.dataset.state === "connected"));
+      const counts = await page.locator("[data-count]").allTextContents();
+      await ask("start");
+      await ticking(page, Math.max(...counts) + 1);
+    },
+  },
+  {
+    name: "a narrow screen",
+    async run(page) {
+      await page.setViewportSize({ width: 360, height: 740 });
+      await ticking(page, 1);
+      const width = await page.evaluate(() => document.documentElement.scrollWidth);
+      truth(width <= 360, `the page is ${width} pixels wide`);
+      for (const transport of transports) {
+        const box = await panelOf(page, transport).boundingBox();
+        truth(box.width > 250, `the panel of ${transport} is ${box.width} pixels wide`);
+      }
+    },
+  },
+];
+
+const panelOf = (page, transport) => page.locator(`.panel[data-transport="${transport}"]`);
+
+/** Waits until every panel is connected and has shown at least n ticks. */
+async function ticking(page, n) {
+  for (const transport of transports) {
+    await page.waitForFunction(([name, least]) => {
+      const panel = document.querySelector(`.panel[data-transport="${name}"]`);
+      return panel?.dataset.state === "connected" && Number(panel.querySelector("[data-count]").textContent) >= least;
+    }, [transport, n]);
+  }
+}
+
+const orders = new Orders();
+const browser = await openBrowser();
+
+await orders.serve(scenarios.map(({ name }) => ({ name })), async order => {
+  const { run, noisy } = scenarios.find(s => s.name === order.scenario);
+  const page = await browser.newPage();
+  const log = [];
+  page.on("pageerror", error => log.push(`uncaught: ${error}`));
+  page.on("console", message => {
+    if (["error", "warning"].includes(message.type())) {
+      log.push(message.text());
+    }
+  });
+  try {
+    await page.goto(order.url);
+    await run(page, what => orders.ask(what));
+    equal(noisy ? [] : log, [], "errors and warnings of the page");
+    return {};
+  } catch (error) {
+    const panels = await page.locator("main").innerText().catch(() => "no panels");
+    return { error: String(error.stack || error), log: [...log, panels] };
+  } finally {
+    await page.close();
+  }
+});
+await browser.close();
