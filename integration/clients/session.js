@@ -62,7 +62,7 @@ export class Session {
   /** What the server calls `method` with, in order: next() is the arguments of the next call. */
   calls(connection, method) {
     const calls = new Inbox();
-    connection.on(method, (...args) => calls.put(args));
+    connection.on(method, (...args) => { calls.put(args); });
     return calls;
   }
 

@@ -7,8 +7,8 @@ export const groups = [
       const members = [session.build("/lab"), session.build("/lab"), session.build("/lab")];
       const seen = members.map(() => []);
       const last = members.map((connection, i) => new Promise(resolve => {
-        connection.on("Group", text => seen[i].push(text));
-        connection.on("Others", text => seen[i].push(text));
+        connection.on("Group", text => { seen[i].push(text); });
+        connection.on("Others", text => { seen[i].push(text); });
         connection.on("All", text => { seen[i].push(text); resolve(); });
       }));
       await Promise.all(members.map(connection => connection.start()));

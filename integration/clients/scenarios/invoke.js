@@ -44,16 +44,18 @@ export const invoke = [
     async run(session) {
       const connection = session.build("/lab");
       const seen = [];
-      connection.on("Item", i => seen.push(i));
-      connection.on("Started", text => seen.push(text));
+      const done = [];
+      connection.on("Item", i => { seen.push(i); });
+      connection.on("Started", text => { seen.push(text); });
       await connection.start();
-      // What a method sends comes before its completion, and an invocation waits for the one before it.
+      // An invocation waits for the one before it, and what a method sends comes before its completion.
       await Promise.all([
-        connection.invoke("SendThenWait", 50, "first").then(text => seen.push(`${text} done`)),
-        connection.invoke("SendTimes", 100, 100).then(() => seen.push("items done")),
-        connection.invoke("Text", "last").then(text => seen.push(text)),
+        connection.invoke("SendThenWait", 50, "first").then(text => done.push(text)),
+        connection.invoke("SendTimes", 100, 100).then(() => done.push(`${seen.length} seen`)),
+        connection.invoke("Text", "last").then(text => done.push(text)),
       ]);
-      equal(seen, ["first", "first done", ...Array(100).keys(), "items done", "last"], "order");
+      equal(seen, ["first", ...Array(100).keys()], "order of the calls");
+      equal(done, ["first", "101 seen", "last"], "order of the completions");
     },
   },
   {
