@@ -1,0 +1,197 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// call is one invocation by a client. It is the ctx of its method too, so that it
+// costs one piece of memory, its parameters included.
+type call struct {
+	context.Context // of the session; of a stream: one that its cancellation ends
+	session         *Session
+	method          *published // nil: there is none
+	target          string     // as the client wrote it
+	name            string     // as errors call it
+	id              string     // "": no completion is wanted
+	params          params
+	headers         map[string]string // for filters
+	early           error             // why the method cannot be called: it is unknown, or the arguments do not fit
+	streamIDs       []string          // uploads of the client
+	uploads         []upload          // those, once they are open
+	streamed        bool              // by a stream invocation
+
+	// Of a stream.
+	cancel    context.CancelFunc
+	duplicate bool // another one has its id
+
+	// In the line; the session's lock guards these.
+	next     *call
+	size     int
+	inLine   bool
+	released bool   // it has given up its place
+	deed     func() // instead of an invocation
+}
+
+type callKey struct{}
+
+// Value makes the call a context from which it can be found.
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// invoked takes an invocation: its arguments are decoded here, so that those that do
+// not fit are answered without waiting for anything.
+func (s *Session) invoked(m *protocol.Message, size int) {
+	if s.draining.Load() {
+		return
+	}
+	c := s.newCall(m, size)
+	switch {
+	case c.early != nil && !s.hub.observed:
+		s.hub.log(s, "InvalidHubParameters", slog.String("method", c.name))
+		if c.id != "" {
+			s.inTurn(func() { c.fail(c.failure(c.early)) })
+		}
+	case c.early == nil && (c.streamed || len(c.method.uploads) > 0):
+		s.prepare(c)
+		s.startBeside()
+		go func() {
+			defer s.endBeside()
+			c.run()
+		}()
+	default:
+		c.inLine = true
+		s.enqueue(c)
+	}
+}
+
+func (s *Session) newCall(m *protocol.Message, size int) *call {
+	method := s.hub.method(m.Target)
+	var c *call
+	if method == nil {
+		c = &call{name: m.Target, early: NewError("Method does not exist.")}
+	} else {
+		c = method.newCall()
+		c.method, c.name = method, method.name
+		arguments, _ := method.split(c.params)
+		c.early = s.wire.Bind(m.Arguments, arguments...)
+	}
+	c.session, c.Context, c.size = s, s.ctx, size
+	c.target, c.id, c.streamIDs, c.headers = m.Target, m.InvocationID, m.StreamIDs, m.Headers
+	if c.streamed = m.Type == protocol.StreamInvocation; c.streamed && s.wire.Binary() {
+		c.name = m.Target // as the original has it
+	}
+	s.hub.log(s, "ReceivedHubInvocation", slog.String("method", c.name))
+	return c
+}
+
+// run answers the invocation.
+func (c *call) run() {
+	defer c.finish()
+	refusal, err := c.refusal()
+	switch {
+	case refusal != "":
+		c.fail(refusal)
+	case err != nil:
+		c.fail(c.failure(err))
+	case c.streamed:
+		c.stream()
+	default:
+		result, err := c.perform()
+		if err != nil {
+			c.fail(c.failure(err))
+			return
+		}
+		c.endUploads(nil)
+		c.succeed(result)
+	}
+}
+
+// refusal tells why the method is not called, if it is not. The error is a panic of
+// the authorization.
+func (c *call) refusal() (text string, err error) {
+	if c.early != nil { // a filter is to see it
+		return "", nil
+	}
+	defer c.session.recovered(&err)
+	m := c.method
+	switch {
+	case m.authorize != nil && !m.authorize(c):
+		return fmt.Sprintf("Failed to invoke '%s' because user is unauthorized", c.name), nil
+	case m.stream && !c.streamed:
+		return fmt.Sprintf("The client attempted to invoke the streaming '%s' method with a non-streaming invocation.", c.name), nil
+	case !m.stream && c.streamed:
+		return fmt.Sprintf("The client attempted to invoke the non-streaming '%s' method with a streaming invocation.", c.name), nil
+	case len(c.streamIDs) != len(m.uploads):
+		return "", NewError(fmt.Sprintf("Client sent %d stream(s), Hub method expects %d.", len(c.streamIDs), len(m.uploads)))
+	case c.duplicate:
+		return fmt.Sprintf("Invocation ID '%s' is already in use.", c.id), nil
+	}
+	return "", nil
+}
+
+// perform calls the method within the filters; a panic is an error.
+func (c *call) perform() (result any, err error) {
+	defer c.session.recovered(&err)
+	if !c.session.hub.observed {
+		return c.method.invoke(c, c.params)
+	}
+	inv := &Invocation{Target: c.target, Headers: c.headers}
+	if c.method != nil {
+		inv.Known, inv.Method = true, c.method.name
+	}
+	if c.early == nil {
+		inv.params = c.params
+	}
+	return filtered(c, c.session.hub.options.Filters, inv, func(ctx context.Context) (any, error) {
+		if c.early != nil {
+			return nil, c.early
+		}
+		return c.method.invoke(ctx, c.params)
+	})
+}
+
+// failure is the text of a completion for an error of the invocation.
+func (c *call) failure(err error) string {
+	detailed := c.session.hub.options.DetailedErrors
+	if c.early != nil && errors.Is(err, c.early) {
+		return explain(fmt.Sprintf("Failed to invoke '%s' due to an error on the server.", c.name), err, detailed)
+	}
+	return explain(fmt.Sprintf("An unexpected error occurred invoking '%s' on the server.", c.name), err, detailed)
+}
+
+func (c *call) fail(text string) {
+	c.session.hub.log(c.session, "FailedInvokingHubMethod", slog.String("method", c.name))
+	c.endUploads(nil)
+	if c.id != "" {
+		c.complete(c.session.wire.AppendError(nil, c.id, text))
+	}
+}
+
+func (c *call) succeed(result any) {
+	if c.id == "" {
+		return
+	}
+	payload, err := c.session.wire.AppendResult(nil, c.id, result)
+	if err != nil {
+		c.session.unspeakable(err)
+		return
+	}
+	c.complete(payload)
+}
+
+// complete sends the completion. It fails with the connection, and then nobody is
+// left to be told.
+func (c *call) complete(payload []byte) {
+	s := c.session
+	_ = s.sendWait(s.ctx, frame.New(payload, s.wire.Binary()))
+}

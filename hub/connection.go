@@ -1,0 +1,45 @@
+package hub
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/frame"
+)
+
+// Connection is what a session needs of whatever carries it. Its methods are called
+// concurrently.
+type Connection interface {
+	// ID is the public id.
+	ID() string
+	// Send appends to the bounded queue and never blocks; an error if that is full or
+	// the connection has ended.
+	Send(f *frame.Frame) error
+	// SendWait waits for room in the queue.
+	SendWait(ctx context.Context, f *frame.Frame) error
+	// Close ends it in order: nothing more is accepted, what is queued goes out, then
+	// the carrier ends.
+	Close(cause error)
+	// Abort drops the queue and cuts.
+	Abort(cause error)
+	// Context is cancelled, with the cause, when the connection has ended.
+	Context() context.Context
+}
+
+// ConnectInfo is what is known of a connection when it begins.
+type ConnectInfo struct {
+	// Request that opened the transport. May be nil.
+	Request *http.Request
+	// User who did; nil for an anonymous one.
+	User *auth.User
+	// Transport by its name in the protocol: "WebSockets", "ServerSentEvents" or
+	// "LongPolling".
+	Transport string
+	// Binary tells whether the carrier can do the transfer format Binary.
+	Binary bool
+	// NoPings is for carriers that keep themselves alive: long polling.
+	NoPings bool
+	// StatefulReconnect was asked for, is allowed, and the carrier can do it.
+	StatefulReconnect bool
+}

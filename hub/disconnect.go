@@ -1,0 +1,72 @@
+package hub
+
+import (
+	"context"
+	"time"
+)
+
+// Disconnected ends the session; the connection's reader calls it once and last, when
+// the connection has ended for whatever cause, nil if in order. It returns when
+// OnDisconnected is through and nothing runs for the session any more.
+func (s *Session) Disconnected(cause error) {
+	s.deaf.Store(true)
+	if was := s.phase.Swap(closing); was != closing {
+		s.conclude(was, cause)
+	}
+	s.running.Wait()
+	s.hub.sessions.remove(s)
+	s.hub.log(s, "ConnectedEnding")
+}
+
+// conclude does what the end of a session brings about, once.
+func (s *Session) conclude(was phase, cause error) {
+	defer s.running.Done()
+	if was >= connecting {
+		s.hub.lifetime.Disconnected(s)
+	}
+	s.unanswerable()
+	still := s.settle()
+	s.linger(still)
+	s.cancel(cause)
+	s.abandonUploads()
+	<-still
+	if was >= connecting {
+		s.farewell(cause)
+	}
+}
+
+// linger gives invocations that came just before the end a moment to get through with
+// a ctx that is not done, unless the session itself ended the connection.
+func (s *Session) linger(still <-chan struct{}) {
+	timer := time.NewTimer(overtakeAfter)
+	defer timer.Stop()
+	select {
+	case <-still:
+	case <-s.ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// farewell runs OnDisconnected, if OnConnected succeeded.
+func (s *Session) farewell(cause error) {
+	if s.input.ready != nil {
+		<-s.input.ready
+	}
+	if !s.greeted.Load() {
+		return
+	}
+	if err := s.runOnDisconnected(cause); err != nil {
+		s.hub.logError(s, "ErrorDispatchingHubEvent", err)
+	}
+}
+
+// runOnDisconnected runs it within the filters; the error is a panic.
+func (s *Session) runOnDisconnected(cause error) (err error) {
+	defer s.recovered(&err)
+	filteredDisconnect(context.WithoutCancel(s.ctx), cause, s.hub.options.Filters, func(ctx context.Context, cause error) {
+		if s.hub.onDisconnected != nil {
+			s.hub.onDisconnected(ctx, cause)
+		}
+	})
+	return nil
+}

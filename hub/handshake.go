@@ -1,0 +1,138 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/protocol"
+)
+
+const handshakeCanceled = "Handshake was canceled."
+
+var errNoHandshake = errors.New("hub: no handshake")
+
+// shake looks for the handshake in what came in; what is behind it are messages.
+func (s *Session) shake(data []byte) (rest []byte) {
+	s.keep(data)
+	record, rest, err := protocol.NextHandshake(s.input.partial, s.hub.options.MaxMessageSize)
+	switch {
+	case err != nil:
+		s.refuse(handshakeCanceled)
+	case record == nil:
+		return nil
+	default:
+		request, err := protocol.ParseHandshakeRequest(record)
+		if err != nil {
+			s.refuse(explain("An unexpected error occurred during connection handshake.", err, s.hub.options.DetailedErrors))
+			return nil
+		}
+		s.agree(request)
+	}
+	// The rest is copied, for it lies in the buffer that it is going to be kept in.
+	rest = append([]byte(nil), rest...)
+	s.forget()
+	return rest
+}
+
+// agree answers a handshake.
+func (s *Session) agree(r protocol.HandshakeRequest) {
+	w := s.hub.wireNamed(r.Protocol)
+	switch {
+	case w == nil:
+		s.refuse(fmt.Sprintf("The protocol '%s' is not supported.", r.Protocol))
+	case r.Version > w.Version():
+		s.refuse(fmt.Sprintf("The server does not support version %d of the '%s' protocol.", r.Version, r.Protocol))
+	case w.Binary() && !s.info.Binary:
+		s.refuse(fmt.Sprintf("Cannot use the '%s' protocol on the current transport. The transport does not support 'Binary' transfer format.", w.Name()))
+	default:
+		s.connect(w)
+	}
+}
+
+func (h *Hub) wireNamed(name string) *wire {
+	for _, w := range h.wires {
+		if strings.EqualFold(w.Name(), name) {
+			return w
+		}
+	}
+	return nil
+}
+
+// refuse answers a handshake with an error and ends the session.
+func (s *Session) refuse(text string) {
+	if s.phase.CompareAndSwap(shaking, closing) {
+		s.hub.log(s, "HandshakeFailed", slog.String("reason", text))
+		s.end(shaking, errNoHandshake, frame.New(protocol.AppendHandshakeResponse(nil, text), false))
+	}
+}
+
+// connect consents to the handshake and runs OnConnected beside the reader.
+func (s *Session) connect(w *wire) {
+	s.wire = w
+	// A failure is the end of the connection, of which we are going to hear.
+	_ = s.conn.Send(w.hello)
+	s.hub.log(s, "HandshakeComplete", slog.String("protocol", w.Name()))
+	s.hub.lifetime.Connected(s)
+	next := open
+	if s.hub.greets() {
+		next = connecting
+		s.input.ready = make(chan struct{})
+	} else {
+		s.greeted.Store(true)
+	}
+	if !s.phase.CompareAndSwap(shaking, next) { // the time was up in this moment
+		s.hub.lifetime.Disconnected(s)
+		return
+	}
+	if next == connecting {
+		s.startBeside()
+		go s.greet()
+	}
+}
+
+// greets tells whether anything runs when a client connects.
+func (h *Hub) greets() bool {
+	for _, f := range h.options.Filters {
+		if f.Connect != nil {
+			return true
+		}
+	}
+	return h.onConnected != nil
+}
+
+// greet runs OnConnected, then handles what came in meanwhile.
+func (s *Session) greet() {
+	defer s.endBeside()
+	if err := s.runOnConnected(); err != nil {
+		s.hub.logError(s, "ErrorDispatchingHubEvent", err)
+		s.close(err, s.closeText(err), false)
+	} else {
+		s.greeted.Store(true)
+	}
+	s.input.mu.Lock()
+	defer s.input.mu.Unlock()
+	defer close(s.input.ready)
+	if s.phase.CompareAndSwap(connecting, open) {
+		backlog := s.input.partial
+		s.input.partial = nil
+		s.take(backlog)
+	}
+}
+
+type connectKey struct{}
+
+// runOnConnected runs it within the filters; a panic is an error.
+func (s *Session) runOnConnected() (err error) {
+	defer s.recovered(&err)
+	ctx := context.WithValue(s.ctx, connectKey{}, s)
+	return filteredConnect(ctx, s.hub.options.Filters, func(ctx context.Context) error {
+		if s.hub.onConnected == nil {
+			return nil
+		}
+		return s.hub.onConnected(ctx)
+	})
+}

@@ -1,0 +1,107 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+)
+
+// Hub is a set of methods that clients invoke, and the clients that are connected.
+// Methods, OnConnected and OnDisconnected are registered before the first connection;
+// everything else is safe for concurrent use.
+type Hub struct {
+	options        Options
+	wires          []*wire
+	methods        map[string]*published // by the name as declared and by its folded form
+	onConnected    func(ctx context.Context) error
+	onDisconnected func(ctx context.Context, cause error)
+	observed       bool // a filter looks at invocations
+
+	lifetime Lifetime
+	sessions sweep
+	started  atomic.Bool
+	asks     atomic.Int64 // questions asked of clients
+}
+
+// New makes a hub without methods. It panics if Options.Protocols names a protocol
+// that does not exist.
+func New(o Options) *Hub {
+	o = o.withDefaults()
+	h := &Hub{
+		options:  o,
+		wires:    newWires(o),
+		methods:  make(map[string]*published),
+		lifetime: newLocal(),
+	}
+	for _, f := range o.Filters {
+		h.observed = h.observed || f.Invoke != nil
+	}
+	return h
+}
+
+// Handle publishes a method under a name, which clients may write in any case. It
+// panics if the name is taken, and after the first connection.
+func (h *Hub) Handle(name string, m Method) {
+	h.registering()
+	key := foldName(name)
+	if _, taken := h.methods[key]; taken {
+		panic(fmt.Sprintf("hub: there is a method %q already", name))
+	}
+	p := &published{Method: m, name: name}
+	h.methods[key] = p
+	h.methods[name] = p
+}
+
+// method finds a method by what a client wrote.
+func (h *Hub) method(target string) *published {
+	if m := h.methods[target]; m != nil {
+		return m
+	}
+	return h.methods[foldName(target)]
+}
+
+// foldName maps names that differ in case alone to one.
+func foldName(name string) string { return strings.ToUpper(name) }
+
+// OnConnected sets what runs when a client has shaken hands, before any of its
+// messages is looked at. Its error ends the connection; the client is told not to
+// reconnect. It cannot ask its own client for results: see Invoke.
+func (h *Hub) OnConnected(f func(ctx context.Context) error) {
+	h.registering()
+	h.onConnected = f
+}
+
+// OnDisconnected sets what runs when a connection has ended for which OnConnected
+// succeeded, after the invocations of its client. cause is nil for an orderly end,
+// by either side. ctx carries the caller and is not cancelled.
+func (h *Hub) OnDisconnected(f func(ctx context.Context, cause error)) {
+	h.registering()
+	h.onDisconnected = f
+}
+
+func (h *Hub) registering() {
+	if h.started.Load() {
+		panic("hub: registration after the first connection")
+	}
+}
+
+// Clients returns the audiences, untyped; NewContext gives typed ones.
+func (h *Hub) Clients() Clients[Sender] {
+	return Clients[Sender]{h, func(s Sender) Sender { return s }}
+}
+
+// Groups returns the groups.
+func (h *Hub) Groups() Groups { return h.lifetime }
+
+// Connect begins a session on a connection. The caller hands on what it reads and
+// says when it has ended: Session.Receive, Session.Disconnected.
+func (h *Hub) Connect(c Connection, info ConnectInfo) *Session {
+	h.started.Store(true)
+	s := newSession(h, c, info)
+	h.log(s, "ConnectedStarting")
+	if !h.sessions.add(s) {
+		s.close(ErrShutdown, "", true)
+	}
+	return s
+}

@@ -1,0 +1,76 @@
+package hub
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// keepAlive is what a session knows of time. The sweep looks at it once a second.
+type keepAlive struct {
+	nextPing time.Time    // the sweep's own
+	heard    atomic.Int64 // when the client was heard last, in nanoseconds of the session's age
+	watched  atomic.Bool  // the client pinged: it has to go on saying something
+	busy     atomic.Bool  // what it said is being taken: it cannot be expected to say more
+}
+
+func (k *keepAlive) pinged() { k.watched.Store(true) }
+
+// receiving notes that the reader enters, or leaves, the session.
+func (s *Session) receiving(busy bool) {
+	if !busy && s.keepAlive.watched.Load() {
+		s.keepAlive.heard.Store(int64(time.Since(s.begun)))
+	}
+	s.keepAlive.busy.Store(busy)
+}
+
+var errSilent = &protocol.Fault{
+	Exception: "OperationCanceledException",
+	Message:   "Client hasn't sent a message/ping within the configured ClientTimeoutInterval.",
+}
+
+// look does what time asks for: the keep-alive, the end of a silent client, and of one
+// that does not shake hands.
+func (s *Session) look(now time.Time) {
+	o := &s.hub.options
+	age := now.Sub(s.begun)
+	switch p := s.phase.Load(); {
+	case p == shaking:
+		if o.HandshakeTimeout > 0 && age >= o.HandshakeTimeout {
+			s.refuse(handshakeCanceled)
+		}
+	case p == connecting || p == open:
+		if s.silent(age) {
+			s.hub.log(s, "ClientTimeout")
+			s.close(errSilent, s.closeText(errSilent), true)
+			return
+		}
+		if o.KeepAliveInterval > 0 && !s.info.NoPings {
+			s.ping(now, o.KeepAliveInterval)
+		}
+	}
+}
+
+func (s *Session) silent(age time.Duration) bool {
+	k := &s.keepAlive
+	return k.watched.Load() && !k.busy.Load() && s.hub.options.ClientTimeout > 0 &&
+		age-time.Duration(k.heard.Load()) > s.hub.options.ClientTimeout
+}
+
+// ping sends one if it is due. The first is due an interval after the connection
+// began, the others an interval apart, so that looking late does not add up.
+func (s *Session) ping(now time.Time, interval time.Duration) {
+	k := &s.keepAlive
+	if k.nextPing.IsZero() {
+		k.nextPing = s.begun.Add(interval)
+	}
+	if now.Before(k.nextPing) {
+		return
+	}
+	if k.nextPing = k.nextPing.Add(interval); !now.Before(k.nextPing) {
+		k.nextPing = now.Add(interval)
+	}
+	// Without room for it the client has enough to read.
+	_ = s.conn.Send(s.wire.ping)
+}

@@ -1,0 +1,171 @@
+package hub
+
+import (
+	"context"
+
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// Lifetime knows who is connected, in which groups and as which user, and sends to
+// them. It is the one place that a backplane replaces.
+type Lifetime interface {
+	// Connected takes in a session after its handshake, before anything is sent to it.
+	Connected(s *Session)
+	// Disconnected forgets it and its memberships, once.
+	Disconnected(s *Session)
+	// Add adds a connection to a group, wherever it is; see Groups.
+	Add(ctx context.Context, connectionID, group string) error
+	// Remove takes a connection out of a group.
+	Remove(ctx context.Context, connectionID, group string) error
+	// Send invokes a method on an audience; see Sender.
+	Send(ctx context.Context, to Audience, method string, args []any) error
+	// Ask invokes a method on one connection and waits for its result, which decode
+	// gets raw; decode does not run any more once Ask has returned.
+	Ask(ctx context.Context, connectionID, method string, args []any, decode decoder) error
+}
+
+// decoder decodes the raw result of a client; raw is valid during the call only.
+type decoder func(p protocol.HubProtocol, raw []byte) error
+
+// AudienceKind tells what the names of an Audience are.
+type AudienceKind int
+
+// The kinds of audiences.
+const (
+	Everyone    AudienceKind = iota // no names
+	Connections                     // ids of connections
+	InGroups                        // names of groups
+	OfUsers                         // ids of users
+)
+
+// Audience is who a message goes to, as data.
+type Audience struct {
+	Kind  AudienceKind
+	Names []string
+	// Except are ids of connections that the message does not go to.
+	Except []string
+}
+
+// local is the Lifetime of a hub that stands alone.
+type local struct {
+	connections connections
+	groups      directory
+	users       directory
+}
+
+func newLocal() *local { return &local{} }
+
+func (l *local) Connected(s *Session) {
+	l.connections.add(s)
+	if id := s.userID(); id != "" {
+		l.users.add(id, s)
+	}
+}
+
+func (l *local) Disconnected(s *Session) {
+	l.connections.remove(s)
+	if id := s.userID(); id != "" {
+		l.users.remove(id, s)
+	}
+	for _, g := range s.groups.leave() {
+		l.groups.remove(g, s)
+	}
+}
+
+func (l *local) Add(_ context.Context, connectionID, group string) error {
+	if s := l.connections.find(connectionID); s != nil {
+		s.groups.join(group, func() { l.groups.add(group, s) })
+	}
+	return nil
+}
+
+func (l *local) Remove(_ context.Context, connectionID, group string) error {
+	if s := l.connections.find(connectionID); s != nil {
+		s.groups.part(group, func() { l.groups.remove(group, s) })
+	}
+	return nil
+}
+
+func (l *local) Send(ctx context.Context, to Audience, method string, args []any) error {
+	m := message{method: method, args: args}
+	switch to.Kind {
+	case Connections:
+		return l.sendToConnections(ctx, to, &m)
+	case InGroups:
+		return sendToSets(&l.groups, to, &m)
+	case OfUsers:
+		return sendToSets(&l.users, to, &m)
+	default:
+		for i := range l.connections.shards {
+			if err := fanOut(l.connections.shards[i].snapshot(), to.Except, &m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func (l *local) sendToConnections(ctx context.Context, to Audience, m *message) error {
+	if len(to.Names) == 1 {
+		s := l.connections.find(to.Names[0])
+		if s == nil {
+			return nil
+		}
+		if c := CallerFrom(ctx); c != nil && c.session == s {
+			return s.sendOwn(ctx, m)
+		}
+	}
+	for i, id := range to.Names {
+		if s := l.connections.find(id); s != nil && !contains(to.Names[:i], id) {
+			if err := fanOut([]*Session{s}, to.Except, m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func sendToSets(d *directory, to Audience, m *message) error {
+	for i, name := range to.Names {
+		if contains(to.Names[:i], name) {
+			continue
+		}
+		if err := fanOut(d.snapshot(name), to.Except, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fanOut sends a message to sessions, without waiting for any. The error is that of
+// an encoding, and nobody has got the message in it then.
+func fanOut(to []*Session, except []string, m *message) error {
+	for _, s := range to {
+		if len(except) > 0 && contains(except, s.id) {
+			continue
+		}
+		f, err := m.frame(s.wire)
+		if err != nil {
+			return err
+		}
+		s.send(f)
+	}
+	return nil
+}
+
+func contains(names []string, name string) bool {
+	for _, n := range names {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *local) Ask(ctx context.Context, connectionID, method string, args []any, decode decoder) error {
+	s := l.connections.find(connectionID)
+	if s == nil {
+		return noSuchConnection(connectionID)
+	}
+	return s.ask(ctx, method, args, decode)
+}

@@ -1,0 +1,231 @@
+package hub
+
+import "time"
+
+// overtakeAfter is how long an invocation may run before what need not wait for it
+// goes past: the answer to an invocation that cannot run, a close message. What runs
+// shorter is overtaken by nothing, as in the original, where a method that does not
+// wait is through before the next message is read.
+const overtakeAfter = 100 * time.Millisecond
+
+// maxWaiting is how many bytes of invocations may wait for their turn before nothing
+// more is read.
+const maxWaiting = 65536
+
+// line is the order in which a client's invocations run. It holds those that wait
+// for their turn, and what has its place between them. Streams and invocations with
+// uploads are not in it.
+type line struct {
+	first, last *call
+	bytes       int           // of the records that wait
+	executing   int           // invocations that run
+	started     time.Time     // when the last of them began
+	turning     bool          // a deed in between is being done
+	timer       *time.Timer   // looks again when the first deed may overtake; nil: not set
+	room        chan struct{} // closed when there is room again; nil: nobody waits
+	still       chan struct{} // closed when there is nothing left; nil: nobody waits
+}
+
+// enqueue gives an invocation its turn, and blocks the reader while too much waits.
+func (s *Session) enqueue(c *call) {
+	s.mu.Lock()
+	s.line.append(c)
+	s.advance()
+	room := s.line.full()
+	s.mu.Unlock()
+	if room == nil {
+		return
+	}
+	select {
+	case <-room:
+	case <-s.ctx.Done():
+	case <-s.conn.Context().Done():
+	}
+}
+
+// inTurn does a deed when the invocations before it have been started and have run
+// for a moment: at once, on this goroutine, if there are none.
+func (s *Session) inTurn(deed func()) {
+	s.mu.Lock()
+	if s.line.idle() {
+		s.mu.Unlock()
+		deed()
+		return
+	}
+	s.line.append(&call{deed: deed})
+	s.advance()
+	s.mu.Unlock()
+}
+
+// work does what it is given and what comes next in the line.
+func (s *Session) work(c *call) {
+	defer s.running.Done()
+	for c != nil {
+		if c.deed != nil {
+			c.deed()
+		} else {
+			c.run()
+		}
+		c = s.next(c)
+	}
+}
+
+// next notes that c is done and takes what may be done now.
+func (s *Session) next(done *call) *call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case done.deed != nil:
+		s.line.turning = false
+	case done.released:
+		return nil
+	default:
+		s.line.executing--
+	}
+	c := s.draw()
+	s.advance()
+	return c
+}
+
+// advance starts what may be done now. The lock is held.
+func (s *Session) advance() {
+	for c := s.draw(); c != nil; c = s.draw() {
+		s.running.Add(1)
+		go s.work(c)
+	}
+	if s.line.idle() && s.line.still != nil {
+		close(s.line.still)
+		s.line.still = nil
+	}
+	s.drained()
+}
+
+// draw takes the first of the line if its time has come. The lock is held.
+func (s *Session) draw() *call {
+	l := &s.line
+	c := l.first
+	if c == nil || l.turning {
+		return nil
+	}
+	if c.deed != nil {
+		if early := overtakeAfter - time.Since(l.started); l.executing > 0 && early > 0 {
+			s.lookAgain(early)
+			return nil
+		}
+		l.turning = true
+		s.stopLooking()
+	} else {
+		if l.executing >= s.hub.options.MaxParallelInvocations {
+			return nil
+		}
+		l.executing++
+		l.started = time.Now()
+	}
+	l.shift()
+	return c
+}
+
+// lookAgain has the line advance after a while. The lock is held.
+func (s *Session) lookAgain(after time.Duration) {
+	if s.line.timer != nil {
+		return
+	}
+	s.running.Add(1)
+	s.line.timer = time.AfterFunc(after, func() {
+		defer s.running.Done()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.line.timer = nil
+		s.advance()
+	})
+}
+
+// stopLooking stops the timer. The lock is held.
+func (s *Session) stopLooking() {
+	if s.line.timer != nil && s.line.timer.Stop() {
+		s.line.timer = nil
+		s.running.Done()
+	}
+}
+
+// release gives up the place of an invocation that waits for its own client, once,
+// so that the next one runs.
+func (s *Session) release(c *call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.inLine && !c.released {
+		c.released = true
+		s.line.executing--
+		s.advance()
+	}
+}
+
+// rejoin has an invocation that gave up its place go on behind those that waited
+// before it.
+func (s *Session) rejoin() {
+	s.mu.Lock()
+	if s.line.first == nil {
+		s.mu.Unlock()
+		return
+	}
+	turn := make(chan struct{})
+	s.line.append(&call{deed: func() { close(turn) }})
+	s.mu.Unlock()
+	select {
+	case <-turn:
+	case <-s.ctx.Done():
+	}
+}
+
+// settle returns a channel that is closed when no invocation waits or runs.
+func (s *Session) settle() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.line.still == nil {
+		s.line.still = make(chan struct{})
+	}
+	still := s.line.still
+	s.advance()
+	return still
+}
+
+func (l *line) idle() bool { return l.first == nil && l.executing == 0 && !l.turning }
+
+func (l *line) append(c *call) {
+	if l.first == nil {
+		l.first = c
+	} else {
+		l.last.next = c
+	}
+	l.last = c
+	l.bytes += c.size
+}
+
+func (l *line) shift() {
+	c := l.first
+	l.first, c.next = c.next, nil
+	if l.first == nil {
+		l.last = nil
+	}
+	l.bytes -= c.size
+	if l.room != nil && l.bytes <= maxWaiting/2 {
+		close(l.room)
+		l.room = nil
+	}
+}
+
+// full returns a channel to wait on if too much waits.
+func (l *line) full() <-chan struct{} {
+	if l.bytes <= maxWaiting {
+		return nil
+	}
+	l.room = make(chan struct{})
+	return l.room
+}
+
+// drop forgets what waits.
+func (l *line) drop() {
+	for l.first != nil {
+		l.shift()
+	}
+}

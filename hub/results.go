@@ -1,0 +1,158 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/protocol"
+)
+
+const ioException = "IOException"
+
+func noSuchConnection(id string) error {
+	return &typedError{ioException, "Connection '" + id + "' does not exist."}
+}
+
+func disconnected(id string) error {
+	return &typedError{ioException, "Connection '" + id + "' disconnected."}
+}
+
+// errAskedWhileConnecting is what OnConnected gets that waits for its own client,
+// whose messages wait for OnConnected.
+var errAskedWhileConnecting = &typedError{"InvalidOperationException", "Client results inside OnConnectedAsync Hub methods are not allowed."}
+
+// Invoke invokes a method on one client and waits for its result. s is an untyped
+// audience of a single connection: Client(id) or Caller(ctx). It fails with the
+// client's error (one as made by NewError), with ctx, or when the connection is gone.
+// While an invocation waits for its own client the next one may run.
+func Invoke[R any](ctx context.Context, s Sender, method string, args ...any) (R, error) {
+	var result R
+	a, ok := s.(*audienceSender)
+	if !ok || a.to.Kind != Connections || len(a.to.Names) != 1 {
+		return result, errors.New("hub: only a single client can be asked for a result")
+	}
+	err := a.lifetime.Ask(ctx, a.to.Names[0], method, args, func(p protocol.HubProtocol, raw []byte) error {
+		return p.Decode(raw, &result)
+	})
+	if err != nil {
+		var none R
+		return none, err
+	}
+	return result, nil
+}
+
+// question is a result that a client owes.
+type question struct {
+	decode decoder
+	done   chan struct{}
+	err    error // written before done is closed
+}
+
+func (q *question) settle(err error) {
+	q.err = err
+	close(q.done)
+}
+
+// ask invokes a method on the client and waits for the result.
+func (s *Session) ask(ctx context.Context, method string, args []any, decode decoder) error {
+	if ctx.Value(connectKey{}) == s {
+		return errAskedWhileConnecting
+	}
+	id := "s" + strconv.FormatInt(s.hub.asks.Add(1), 10)
+	payload, err := s.wire.AppendInvocation(nil, id, method, nil, args...)
+	if err != nil {
+		return err
+	}
+	q := &question{decode: decode, done: make(chan struct{})}
+	if !s.owes(id, q) {
+		return disconnected(s.id)
+	}
+	own, _ := ctx.Value(callKey{}).(*call)
+	if own != nil && own.session == s {
+		s.release(own)
+		defer s.rejoin()
+	}
+	if err := s.sendWait(ctx, frame.New(payload, s.wire.Binary())); err != nil {
+		return s.withdraw(ctx, id, q)
+	}
+	select {
+	case <-q.done:
+		return q.err
+	case <-ctx.Done():
+		return s.withdraw(ctx, id, q)
+	}
+}
+
+// owes notes a question; false if nobody is left to answer it.
+func (s *Session) owes(id string, q *question) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		return false
+	}
+	if s.asked == nil {
+		s.asked = make(map[string]*question)
+	}
+	s.asked[id] = q
+	return true
+}
+
+// withdraw takes a question back, unless it is just being answered.
+func (s *Session) withdraw(ctx context.Context, id string, q *question) error {
+	if s.question(id) == nil {
+		<-q.done
+		return q.err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return disconnected(s.id)
+}
+
+// question takes one off those that are open.
+func (s *Session) question(id string) *question {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.asked[id]
+	delete(s.asked, id)
+	return q
+}
+
+// answered takes a completion for what the client was asked, if it is one.
+func (s *Session) answered(m *protocol.Message) bool {
+	q := s.question(m.InvocationID)
+	if q == nil {
+		return false
+	}
+	switch {
+	case m.HasError:
+		q.settle(NewError(m.Error))
+	case !m.HasResult:
+		q.settle(NewError("Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown."))
+	default:
+		q.settle(resultError(q.decode(s.wire, m.Payload)))
+	}
+	return true
+}
+
+// resultError is what asking fails with if the result cannot be decoded.
+func resultError(err error) error {
+	var d *protocol.DecodeError
+	if errors.As(err, &d) {
+		return NewError(d.ResultText())
+	}
+	return err
+}
+
+// unanswerable fails everything the client was asked, and what it is going to be.
+func (s *Session) unanswerable() {
+	s.mu.Lock()
+	open := s.asked
+	s.asked, s.gone = nil, true
+	s.mu.Unlock()
+	for _, q := range open {
+		q.settle(disconnected(s.id))
+	}
+}

@@ -1,0 +1,178 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// phase is how far a session is.
+type phase = int32
+
+const (
+	shaking    phase = iota // waits for the handshake
+	connecting              // OnConnected runs
+	open                    // messages are handled
+	closing                 // a close message was sent, or the connection is gone
+)
+
+// Session is one client's conversation with a hub: a state machine without a
+// goroutine of its own. The connection's reader drives it; methods run on goroutines
+// that live as long as there is something to do and are waited for at the end.
+type Session struct {
+	hub    *Hub
+	conn   Connection
+	id     string
+	info   ConnectInfo
+	caller Caller
+	ctx    context.Context // of what runs for the client; carries the caller
+	cancel context.CancelCauseFunc
+	begun  time.Time
+
+	wire    *wire // nil until the handshake
+	phase   atomic.Int32
+	deaf    atomic.Bool // what comes in is dropped
+	greeted atomic.Bool // OnConnected succeeded
+
+	input     input
+	keepAlive keepAlive
+	groups    memberships
+	running   sync.WaitGroup // every goroutine of the session, and that it is not concluded
+	draining  atomic.Bool    // no new invocations are taken
+
+	mu      sync.Mutex // guards the following
+	line    line
+	streams map[string]*call     // streaming invocations by id
+	uploads map[string]upload    // uploaded streams by id
+	asked   map[string]*question // results that the client owes
+	items   *Items
+	beside  int  // what runs beside the line
+	gone    bool // nothing is asked of the client any more
+
+	place int // in the sweep, whose lock guards it; -1: in none
+}
+
+func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
+	s := &Session{hub: h, conn: c, id: c.ID(), info: info, begun: time.Now()}
+	s.caller.session = s
+	parent := context.Background()
+	if info.Request != nil {
+		parent = context.WithoutCancel(info.Request.Context())
+	}
+	ctx, cancel := context.WithCancelCause(parent)
+	s.ctx, s.cancel = callerContext{ctx, &s.caller}, cancel
+	s.running.Add(1)
+	return s
+}
+
+// callerContext is a context that carries a caller.
+type callerContext struct {
+	context.Context
+	caller *Caller
+}
+
+func (c callerContext) Value(key any) any {
+	if key == (callerKey{}) {
+		return c.caller
+	}
+	return c.Context.Value(key)
+}
+
+func (s *Session) userID() string {
+	if s.info.User == nil {
+		return ""
+	}
+	return s.info.User.ID
+}
+
+func (s *Session) itemsOf() *Items {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.items == nil {
+		s.items = &Items{}
+	}
+	return s.items
+}
+
+// send queues a frame without waiting. A client whose queue is full loses its
+// connection.
+func (s *Session) send(f *frame.Frame) {
+	if s.phase.Load() == closing {
+		return
+	}
+	if err := s.conn.Send(f); err != nil {
+		s.conn.Abort(ErrSlowConsumer)
+	}
+}
+
+// sendWait queues a frame, waiting for room.
+func (s *Session) sendWait(ctx context.Context, f *frame.Frame) error {
+	if s.phase.Load() == closing {
+		return errEnded
+	}
+	return s.conn.SendWait(ctx, f)
+}
+
+// sendOwn sends to the session's own client, from one of its methods.
+func (s *Session) sendOwn(ctx context.Context, m *message) error {
+	f, err := m.frame(s.wire)
+	if err != nil {
+		s.unspeakable(err)
+		return err
+	}
+	return s.sendWait(ctx, f)
+}
+
+// unspeakable ends the session because something for its client cannot be encoded.
+func (s *Session) unspeakable(err error) {
+	s.hub.logError(s, "FailedWritingMessage", err)
+	s.close(err, s.closeText(err), true)
+}
+
+func (s *Session) closeText(err error) string {
+	return explain("Connection closed with an error.", err, s.hub.options.DetailedErrors)
+}
+
+// abort ends the session at the application's wish.
+func (s *Session) abort() { s.close(ErrAborted, "", false) }
+
+// close ends the session with a close message; only the first close counts. What is
+// queued before it goes out, nothing behind it does.
+func (s *Session) close(cause error, text string, allowReconnect bool) {
+	switch was := s.phase.Swap(closing); was {
+	case closing:
+	case shaking: // there is no protocol yet to say it in
+		s.end(was, cause, nil)
+	default:
+		s.end(was, cause, s.wire.closing(text, allowReconnect))
+	}
+}
+
+// end sends the last frame and ends the connection in order. What runs is told by its
+// ctx; the rest is done beside, for what runs may be what ends it.
+func (s *Session) end(was phase, cause error, last *frame.Frame) {
+	s.deaf.Store(true)
+	if last != nil {
+		// A full queue has no room for it; the connection ends without it.
+		_ = s.conn.Send(last)
+	}
+	s.conn.Close(cause)
+	s.cancel(cause)
+	s.mu.Lock()
+	s.line.drop()
+	s.advance()
+	s.mu.Unlock()
+	go s.conclude(was, cause)
+}
+
+// clientError is what a client says in its close message.
+func clientError(m *protocol.Message) error {
+	if m.Error == "" {
+		return nil
+	}
+	return NewError(m.Error)
+}

@@ -1,0 +1,68 @@
+package hub
+
+import (
+	"context"
+	"iter"
+)
+
+// Stream0 makes a streaming method of a function without parameters; see [Func0].
+// The function itself may fail; after that an error that the stream yields is its
+// end. The stream is read as fast as the client takes it, and no longer once the
+// client cancels it or is gone: ctx is done then, and a stream that waits must heed
+// it. A nil stream is an error.
+func Stream0[T any](f func(context.Context) (iter.Seq2[T, error], error)) Method {
+	return newMethod(true, func(ctx context.Context, _ *params0) (any, error) { return items(f(ctx)) })
+}
+
+// Stream1 is [Stream0] for a function with one parameter.
+func Stream1[A, T any](f func(context.Context, A) (iter.Seq2[T, error], error)) Method {
+	return newMethod(true, func(ctx context.Context, p *params1[A]) (any, error) { return items(f(ctx, p.a)) })
+}
+
+// Stream2 is [Stream0] for a function with two parameters.
+func Stream2[A, B, T any](f func(context.Context, A, B) (iter.Seq2[T, error], error)) Method {
+	return newMethod(true, func(ctx context.Context, p *params2[A, B]) (any, error) { return items(f(ctx, p.a, p.b)) })
+}
+
+// Stream3 is [Stream0] for a function with three parameters.
+func Stream3[A, B, C, T any](f func(context.Context, A, B, C) (iter.Seq2[T, error], error)) Method {
+	return newMethod(true, func(ctx context.Context, p *params3[A, B, C]) (any, error) { return items(f(ctx, p.a, p.b, p.c)) })
+}
+
+// Stream4 is [Stream0] for a function with four parameters.
+func Stream4[A, B, C, D, T any](f func(context.Context, A, B, C, D) (iter.Seq2[T, error], error)) Method {
+	return newMethod(true, func(ctx context.Context, p *params4[A, B, C, D]) (any, error) {
+		return items(f(ctx, p.a, p.b, p.c, p.d))
+	})
+}
+
+// items gives a stream its untyped form; a nil stream becomes a nil result.
+func items[T any](seq iter.Seq2[T, error], err error) (any, error) {
+	if err != nil || seq == nil {
+		return nil, err
+	}
+	return iter.Seq2[any, error](func(yield func(any, error) bool) {
+		for v, err := range seq {
+			if !yield(v, err) {
+				return
+			}
+		}
+	}), nil
+}
+
+// FromChannel makes a stream of a channel: it ends when ch is closed, and when ctx
+// is done, which must be the ctx that the method was given.
+func FromChannel[T any](ctx context.Context, ch <-chan T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for {
+			select {
+			case v, ok := <-ch:
+				if !ok || !yield(v, nil) {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}

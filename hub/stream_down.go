@@ -1,0 +1,120 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/carillon-go/carillon/frame"
+)
+
+// prepare makes what comes right behind an invocation find it: the items of its
+// uploads, and the cancellation of its stream.
+func (s *Session) prepare(c *call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(c.streamIDs) == len(c.method.uploads) {
+		s.openUploads(c)
+	}
+	if !c.streamed {
+		return
+	}
+	c.Context, c.cancel = context.WithCancel(s.ctx)
+	if _, inUse := s.streams[c.id]; inUse {
+		c.duplicate = true
+		return
+	}
+	if s.streams == nil {
+		s.streams = make(map[string]*call)
+	}
+	s.streams[c.id] = c
+	if s.draining.Load() {
+		c.cancel()
+	}
+}
+
+// cancelled ends a stream at the client's wish.
+func (s *Session) cancelled(id string) {
+	s.mu.Lock()
+	c := s.streams[id]
+	s.mu.Unlock()
+	if c != nil {
+		c.cancel()
+	}
+}
+
+// finish forgets a call that is through.
+func (c *call) finish() {
+	c.endUploads(nil)
+	if c.cancel == nil {
+		return
+	}
+	c.cancel()
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.streams[c.id] == c {
+		delete(s.streams, c.id)
+	}
+}
+
+// stream sends what the method yields, then the completion. The id is free again
+// before the client hears of that.
+func (c *call) stream() {
+	text, err := c.items()
+	c.finish()
+	if err != nil {
+		c.session.unspeakable(err)
+		return
+	}
+	if text != "" {
+		c.fail(text)
+		return
+	}
+	c.complete(c.session.wire.AppendVoid(nil, c.id))
+}
+
+// items calls the method and sends its items; text is the error to complete with,
+// err what cannot be sent.
+func (c *call) items() (text string, err error) {
+	result, err := c.perform()
+	seq, _ := result.(iter.Seq2[any, error])
+	switch {
+	case err != nil && c.wasCancelled(err):
+		return "", nil
+	case err != nil:
+		return c.failure(err), nil
+	case seq == nil:
+		return fmt.Sprintf("The value returned by the streaming method '%s' is not a ChannelReader<> or IAsyncEnumerable<>.", c.name), nil
+	}
+	unsent, err := c.send(seq)
+	if err != nil && !c.wasCancelled(err) {
+		text = explain("An error occurred on the server while streaming results.", err, c.session.hub.options.DetailedErrors)
+	}
+	return text, unsent
+}
+
+// wasCancelled tells the end that the client wished for from a failure.
+func (c *call) wasCancelled(err error) bool {
+	return c.Err() != nil && errors.Is(err, c.Err())
+}
+
+// send sends the items until the stream ends, fails or is no longer wanted.
+func (c *call) send(seq iter.Seq2[any, error]) (unsent, err error) {
+	s := c.session
+	defer s.recovered(&err)
+	for item, failure := range seq {
+		if failure != nil {
+			return nil, failure
+		}
+		payload, err := s.wire.AppendStreamItem(nil, c.id, item)
+		if err != nil {
+			return err, nil
+		}
+		if s.sendWait(c, frame.New(payload, s.wire.Binary())) != nil {
+			return nil, nil
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,87 @@
+package hub
+
+import (
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// openUploads makes the uploads of a call known by their ids; of two with the same
+// the later one gets the items, as in the original. The lock is held.
+func (s *Session) openUploads(c *call) {
+	_, targets := c.method.split(c.params)
+	for i, t := range targets {
+		u := t.open(s.hub.options.StreamBufferCapacity)
+		c.uploads = append(c.uploads, u)
+		if s.uploads == nil {
+			s.uploads = make(map[string]upload)
+		}
+		s.uploads[c.streamIDs[i]] = u
+		if s.gone {
+			u.end(errEnded)
+		}
+	}
+}
+
+// abandonUploads ends all of them with the connection.
+func (s *Session) abandonUploads() {
+	s.mu.Lock()
+	open := s.uploads
+	s.uploads = nil
+	s.mu.Unlock()
+	for _, u := range open {
+		u.end(errEnded)
+	}
+}
+
+// endUploads ends the uploads of a call.
+func (c *call) endUploads(err error) {
+	if len(c.uploads) == 0 {
+		return
+	}
+	s := c.session
+	s.mu.Lock()
+	for i, u := range c.uploads {
+		if s.uploads[c.streamIDs[i]] == u {
+			delete(s.uploads, c.streamIDs[i])
+		}
+	}
+	s.mu.Unlock()
+	for _, u := range c.uploads {
+		u.end(err)
+	}
+}
+
+func (s *Session) upload(id string, forget bool) upload {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.uploads[id]
+	if forget {
+		delete(s.uploads, id)
+	}
+	return u
+}
+
+// uploaded hands an item to its method, and waits until that has room for it. One
+// that is of the wrong type ends the stream.
+func (s *Session) uploaded(m *protocol.Message) {
+	u := s.upload(m.InvocationID, false)
+	if u == nil {
+		return
+	}
+	if err := u.push(s.wire, m.Payload); err != nil {
+		s.upload(m.InvocationID, true)
+		u.end(NewError(explain("Failed to bind Stream message.", err, s.hub.options.DetailedErrors)))
+	}
+}
+
+// uploadEnded ends an uploaded stream at the client's wish.
+func (s *Session) uploadEnded(m *protocol.Message) {
+	u := s.upload(m.InvocationID, true)
+	if u == nil {
+		return
+	}
+	if m.HasError {
+		u.end(NewError(m.Error))
+		return
+	}
+	u.end(nil)
+}

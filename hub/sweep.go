@@ -1,0 +1,99 @@
+package hub
+
+import (
+	"sync"
+	"time"
+)
+
+// sweepInterval is how often time is looked at; the original's heartbeat.
+const sweepInterval = time.Second
+
+// sweep looks at all sessions of a hub once a second, from one goroutine that runs
+// while there are any.
+type sweep struct {
+	mu      sync.Mutex
+	all     []*Session // each at its place
+	closed  bool
+	stop    chan struct{} // ends the goroutine
+	emptied chan struct{} // closed when the last session is gone from a closed sweep
+	running sync.WaitGroup
+}
+
+// add takes a session in, unless the hub is shut down.
+func (w *sweep) add(s *Session) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		s.place = -1
+		return false
+	}
+	s.place = len(w.all)
+	w.all = append(w.all, s)
+	if len(w.all) == 1 {
+		w.stop = make(chan struct{})
+		w.running.Add(1)
+		go w.run(w.stop)
+	}
+	return true
+}
+
+func (w *sweep) remove(s *Session) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s.place < 0 {
+		return
+	}
+	last := len(w.all) - 1
+	w.all[s.place] = w.all[last]
+	w.all[s.place].place = s.place
+	w.all[last] = nil
+	w.all = w.all[:last]
+	if last > 0 {
+		return
+	}
+	close(w.stop)
+	if w.closed {
+		close(w.emptied)
+	}
+}
+
+// close admits no more sessions and returns a channel that is closed when all are
+// gone.
+func (w *sweep) close() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.closed {
+		w.closed = true
+		w.emptied = make(chan struct{})
+		if len(w.all) == 0 {
+			close(w.emptied)
+		}
+	}
+	return w.emptied
+}
+
+// snapshot copies the sessions into buffer.
+func (w *sweep) snapshot(buffer []*Session) []*Session {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append(buffer[:0], w.all...)
+}
+
+func (w *sweep) run(stop <-chan struct{}) {
+	defer w.running.Done()
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	var sessions []*Session
+	for {
+		select {
+		case now := <-ticker.C:
+			sessions = w.snapshot(sessions)
+			for _, s := range sessions {
+				s.look(now)
+			}
+			clear(sessions)
+		case <-stop:
+			return
+		}
+	}
+}

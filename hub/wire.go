@@ -1,0 +1,81 @@
+package hub
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// maxWires is how many hub protocols there are.
+const maxWires = 2
+
+// wire is a hub protocol together with the frames that every connection shares.
+type wire struct {
+	protocol.HubProtocol
+	index          int // in message.frames
+	hello          *frame.Frame
+	ping           *frame.Frame
+	close          *frame.Frame
+	closeReconnect *frame.Frame
+}
+
+func newWires(o Options) []*wire {
+	all := []protocol.HubProtocol{protocol.NewJSON(o.JSON), protocol.NewMessagePack()}
+	wires := make([]*wire, 0, maxWires)
+	for _, name := range o.Protocols {
+		p := protocolNamed(all, name)
+		w := &wire{HubProtocol: p, index: len(wires)}
+		w.hello = w.frame(protocol.AppendHandshakeResponse(nil, ""))
+		w.ping = w.frame(p.AppendPing(nil))
+		w.close = w.frame(p.AppendClose(nil, "", false))
+		w.closeReconnect = w.frame(p.AppendClose(nil, "", true))
+		wires = append(wires, w)
+	}
+	return wires
+}
+
+func protocolNamed(all []protocol.HubProtocol, name string) protocol.HubProtocol {
+	for _, p := range all {
+		if strings.EqualFold(p.Name(), name) {
+			return p
+		}
+	}
+	panic(fmt.Sprintf("hub: Options.Protocols: there is no protocol %q", name))
+}
+
+func (w *wire) frame(payload []byte) *frame.Frame { return frame.New(payload, w.Binary()) }
+
+// closing returns the frame of a close message.
+func (w *wire) closing(text string, allowReconnect bool) *frame.Frame {
+	switch {
+	case text != "":
+		return w.frame(w.AppendClose(nil, text, allowReconnect))
+	case allowReconnect:
+		return w.closeReconnect
+	default:
+		return w.close
+	}
+}
+
+// message is an invocation of clients, encoded once for each protocol that one of
+// its receivers speaks.
+type message struct {
+	method string
+	args   []any
+	frames [maxWires]*frame.Frame
+}
+
+func (m *message) frame(w *wire) (*frame.Frame, error) {
+	if f := m.frames[w.index]; f != nil {
+		return f, nil
+	}
+	payload, err := w.AppendInvocation(nil, "", m.method, nil, m.args...)
+	if err != nil {
+		return nil, err
+	}
+	f := w.frame(payload)
+	m.frames[w.index] = f
+	return f, nil
+}
