@@ -1,0 +1,99 @@
+// Package frame holds an encoded message as every connection that carries it
+// shares it: encoded once, and framed once for each kind of carrier.
+package frame
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
+
+// Frame is one encoded message. It never changes; all methods are safe for
+// concurrent use, and nobody writes to the bytes they return.
+type Frame struct {
+	payload []byte
+	binary  bool
+	// Framings are made when a carrier first asks. Two that ask at once may both
+	// make one: the bytes are equal, and either will do.
+	webSocket   atomic.Pointer[[]byte]
+	eventStream atomic.Pointer[[]byte]
+}
+
+// New returns a frame of payload, which from then on belongs to the frame. binary
+// says that the payload is no text: a WebSocket sends it as a binary message.
+func New(payload []byte, binary bool) *Frame {
+	return &Frame{payload: payload, binary: binary}
+}
+
+// Payload is the message as a carrier without a framing of its own sends it.
+func (f *Frame) Payload() []byte { return f.payload }
+
+// Binary tells whether the payload is no text.
+func (f *Frame) Binary() bool { return f.binary }
+
+// Len is the length of the payload in bytes.
+func (f *Frame) Len() int { return len(f.payload) }
+
+// WebSocket is the payload as one unmasked, final WebSocket frame (RFC 6455, 5.2).
+func (f *Frame) WebSocket() []byte {
+	return framed(&f.webSocket, f, (*Frame).AppendWebSocket, maxHeader)
+}
+
+// EventStream is the payload as one event of an event stream.
+func (f *Frame) EventStream() []byte {
+	return framed(&f.eventStream, f, (*Frame).AppendEventStream, len("data: \r\n\r\n"))
+}
+
+func framed(cache *atomic.Pointer[[]byte], f *Frame, build func(*Frame, []byte) []byte, more int) []byte {
+	if b := cache.Load(); b != nil {
+		return *b
+	}
+	b := build(f, make([]byte, 0, len(f.payload)+more))
+	cache.Store(&b)
+	return b
+}
+
+// The first byte of a WebSocket frame: FIN and the opcode.
+const (
+	finalText   = 0x80 | 1
+	finalBinary = 0x80 | 2
+)
+
+// maxHeader is the length of the longest header of an unmasked frame.
+const maxHeader = 10
+
+// AppendWebSocket appends what WebSocket returns, for a carrier that gathers
+// several frames which nobody else sends.
+func (f *Frame) AppendWebSocket(dst []byte) []byte {
+	first := byte(finalText)
+	if f.binary {
+		first = finalBinary
+	}
+	n := len(f.payload)
+	switch {
+	case n < 126:
+		dst = append(dst, first, byte(n))
+	case n <= 0xffff:
+		dst = binary.BigEndian.AppendUint16(append(dst, first, 126), uint16(n))
+	default:
+		dst = binary.BigEndian.AppendUint64(append(dst, first, 127), uint64(n))
+	}
+	return append(dst, f.payload...)
+}
+
+// AppendEventStream appends what EventStream returns. A line feed in the payload,
+// with or without a carriage return before it, begins a new data line, as the
+// original writes it; a lone carriage return stays.
+func (f *Frame) AppendEventStream(dst []byte) []byte {
+	dst = append(dst, "data: "...)
+	for _, c := range f.payload {
+		if c != '\n' {
+			dst = append(dst, c)
+			continue
+		}
+		if dst[len(dst)-1] == '\r' {
+			dst = dst[:len(dst)-1]
+		}
+		dst = append(dst, "\r\ndata: "...)
+	}
+	return append(dst, "\r\n\r\n"...)
+}
