@@ -1,0 +1,173 @@
+package golden
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// The texts that stand in the transcripts under a name.
+var named = strings.NewReplacer(
+	"<closed>", "Connection closed with an error.",
+	"<handshake>", "An unexpected error occurred during connection handshake.",
+	"<bind>", "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked.",
+	"<too-large>", "The maximum message size of 32768B was exceeded. The message size can be configured in AddHubOptions.",
+	`"<transports>"`, `[{"transport":"WebSockets","transferFormats":["Text","Binary"]},`+
+		`{"transport":"ServerSentEvents","transferFormats":["Text"]},`+
+		`{"transport":"LongPolling","transferFormats":["Text","Binary"]}]`,
+)
+
+// What the placeholders of answers stand for.
+var (
+	placeholder = regexp.MustCompile(`<(id|token|sid|n|jwt)\d*>`)
+	shapes      = map[string]string{
+		"id":    `([\w-]{22})`,
+		"token": `([\w-]{22})`,
+		"sid":   `([^"]+)`,
+		"n":     `(\d+)`,
+		"jwt":   `([\w-]+\.[\w-]+\.[\w-]+)`,
+	}
+)
+
+// Behind these texts a library of .NET says in its own words what it does not like; any words will do.
+var ownWords = []string{"JsonReaderException: ", "JsonException: ", "deserialize result to Int32."}
+
+// bindings are the values of placeholders, as they were seen or made. The server's invocation ids are a stack: the one
+// that came last is answered first.
+type bindings struct {
+	values map[string]string
+	sids   []string
+}
+
+// match compares what came with what was recorded, and takes note of the values in the places of placeholders. The answer
+// of a negotiation always gives new values, anything else has to repeat what is known.
+func (b *bindings) match(want, got string) error {
+	text := named.Replace(want)
+	fresh := strings.Contains(text, `"negotiateVersion":`) && strings.HasPrefix(text, "{")
+	pattern, names := b.pattern(text, fresh)
+	if pattern == nil {
+		if text != got {
+			return differ(text, got)
+		}
+		return nil
+	}
+	found := pattern.FindStringSubmatch(got)
+	if found == nil {
+		return differ(text, got)
+	}
+	for i, name := range names {
+		b.note(name, found[i+1])
+	}
+	return nil
+}
+
+func (b *bindings) note(name, value string) {
+	switch name {
+	case "sid":
+		b.sids = append(b.sids, value)
+	case "id", "token":
+		b.values[name] = value
+	}
+}
+
+// pattern makes a regular expression of a text with placeholders; nil if the text is to be taken as it is.
+func (b *bindings) pattern(text string, fresh bool) (*regexp.Regexp, []string) {
+	text, tail := openEnd(text)
+	places := placeholder.FindAllStringSubmatchIndex(text, -1)
+	if places == nil && tail == nil {
+		return nil, nil
+	}
+	var expr strings.Builder
+	var names []string
+	expr.WriteString(`(?s)\A`)
+	last := 0
+	for _, at := range places {
+		expr.WriteString(regexp.QuoteMeta(text[last:at[0]]))
+		last = at[1]
+		full, kind := text[at[0]+1:at[1]-1], text[at[2]:at[3]]
+		if known, ok := b.values[full]; ok && !fresh {
+			expr.WriteString(regexp.QuoteMeta(known))
+			continue
+		}
+		expr.WriteString(shapes[kind])
+		names = append(names, full)
+	}
+	expr.WriteString(regexp.QuoteMeta(text[last:]))
+	if tail != nil {
+		expr.WriteString(*tail)
+	}
+	expr.WriteString(`\z`)
+	return regexp.MustCompile(expr.String()), names
+}
+
+// openEnd cuts a text behind the place from which on any words will do, and tells by an expression what may follow: in
+// JSON the rest of that string and of the message.
+func openEnd(text string) (head string, tail *string) {
+	for _, marker := range ownWords {
+		at := strings.Index(text, marker)
+		if at < 0 {
+			continue
+		}
+		at += len(marker)
+		expr := `.*`
+		if strings.HasPrefix(text, "{") {
+			expr = `(?:[^"\\]|\\.)*` + regexp.QuoteMeta(text[at+restOfString(text[at:]):])
+		}
+		return text[:at], &expr
+	}
+	return text, nil
+}
+
+// restOfString is the length of what stands before the closing quote of a JSON string.
+func restOfString(s string) int {
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i
+		}
+	}
+	return len(s)
+}
+
+// differ shows two texts around the first byte in which they differ.
+func differ(want, got string) error {
+	at := 0
+	for at < len(want) && at < len(got) && want[at] == got[at] {
+		at++
+	}
+	return fmt.Errorf("they differ at byte %d (lengths %d and %d):\n\twant %s\n\tgot  %s",
+		at, len(want), len(got), around(want, at), around(got, at))
+}
+
+func around(s string, at int) string {
+	const before, behind = 120, 160
+	from, to := max(0, at-before), min(len(s), at+behind)
+	return fmt.Sprintf("%s%q%s", ellipsis(from > 0), s[from:to], ellipsis(to < len(s)))
+}
+
+func ellipsis(cut bool) string {
+	if cut {
+		return "…"
+	}
+	return ""
+}
+
+// fill writes a shortened text in full: what stands before the … goes on until the whole has its length.
+func fill(short string, length int) string {
+	head, tail, cut := strings.Cut(short, "…")
+	if !cut {
+		return short
+	}
+	return head + strings.Repeat(head[len(head)-1:], length-len(head)-len(tail)) + tail
+}
+
+// matchShort compares a text with a shortened one.
+func matchShort(short string, length int, got string) error {
+	head, tail, _ := strings.Cut(short, "…")
+	if len(got) != length || !strings.HasPrefix(got, head) || !strings.HasSuffix(got, tail) {
+		return differ(fmt.Sprintf("%s…%s (length %d)", head, tail, length), got)
+	}
+	return nil
+}

@@ -1,0 +1,371 @@
+package golden
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Pings come by the server's clock, between whatever else it sends.
+const (
+	ping       = `{"type":6}`
+	packedPing = "\x02\x91\x06"
+)
+
+// recv compares hub messages that come in text, in order, however they are spread over messages. Where the order is
+// a race (loose.go), all that follow each other are taken together.
+func (s *session) recv(steps []Step) (int, error) {
+	st := steps[0]
+	p, err := s.peer(st)
+	if err != nil {
+		return 0, err
+	}
+	if raw := st["recv"]; raw[0] == '"' {
+		return 1, s.recvText(p, st)
+	}
+	order := s.order()
+	if order == inOrder {
+		return 1, s.recvOrdered(p, value[[]json.RawMessage](st, "recv"))
+	}
+	var all []json.RawMessage
+	n := 0
+	for ; n < len(steps) && steps[n].has("recv") && steps[n].on() == st.on(); n++ {
+		all = append(all, value[[]json.RawMessage](steps[n], "recv")...)
+	}
+	return n, s.recvLoose(p, all, order)
+}
+
+func (s *session) recvOrdered(p *peer, list []json.RawMessage) error {
+	for _, want := range list {
+		if err := s.recvOne(p, wanted(want)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func wanted(m json.RawMessage) string {
+	if string(m) == `"<alive!>"` {
+		return aliveAnswer
+	}
+	return string(m)
+}
+
+// recvOne compares the next message.
+func (s *session) recvOne(p *peer, want string) error {
+	if n, ok := sequenceID(want); ok && p.acked == n {
+		return nil // it came earlier than recorded
+	}
+	got, err := p.message(want)
+	if err != nil {
+		return fmt.Errorf("waiting for %s: %w", want, err)
+	}
+	return s.known.match(want, got)
+}
+
+// message returns the next message that does not come by the server's clock, unless one of those is wanted.
+func (p *peer) message(want string) (string, error) {
+	deadline := time.Now().Add(patience)
+	for {
+		got, err := p.record(deadline)
+		if err != nil || !p.notAsked(got, want) {
+			return got, err
+		}
+	}
+}
+
+// notAsked tells whether a message may be left out while another one is awaited.
+func (p *peer) notAsked(got, want string) bool {
+	if got == ping {
+		return want != ping
+	}
+	n, isAck := sequenceID(got)
+	if !isAck || !p.stateful {
+		return false
+	}
+	p.acked = n
+	awaited, wantsAck := sequenceID(want)
+	return !wantsAck || n < awaited
+}
+
+// recvLoose compares messages whose order is not certain: one that was recorded has to be found for each.
+func (s *session) recvLoose(p *peer, list []json.RawMessage, order order) error {
+	var left []string
+	for _, m := range list {
+		left = append(left, wanted(m))
+	}
+	for len(left) > 0 {
+		got, err := p.message("")
+		if err != nil {
+			return fmt.Errorf("waiting for %q: %w", left, err)
+		}
+		at := s.find(got, left, order)
+		if at < 0 {
+			return fmt.Errorf("none of those that are due:\n\tgot  %s\n\twant %s", got, strings.Join(left, "\n\t     "))
+		}
+		left = append(left[:at:at], left[at+1:]...)
+	}
+	return nil
+}
+
+// find returns which of the recorded messages came. By id, only the first of each invocation can come next.
+func (s *session) find(got string, left []string, order order) int {
+	if order == byIDLast && len(left) > 1 {
+		left = left[:len(left)-1]
+	}
+	tried := map[string]bool{}
+	for i, want := range left {
+		if order != anyOrder {
+			about := invocation(want)
+			if tried[about] {
+				continue
+			}
+			tried[about] = true
+		}
+		if s.known.match(want, got) == nil {
+			return i
+		}
+	}
+	return -1
+}
+
+var idOrTarget = regexp.MustCompile(`"(?:invocationId|target)":"((?:[^"\\]|\\.)*)"`)
+
+// invocation names what a message belongs to: an invocation id, or the method that is invoked on the client.
+func invocation(message string) string { return idOrTarget.FindString(message) }
+
+// recvText compares a text as it is.
+func (s *session) recvText(p *peer, st Step) error {
+	want, length := st.text("recv"), value[int](st, "length")
+	deadline := time.Now().Add(patience)
+	if length > 0 {
+		got, err := p.cut(opText, deadline, func(data []byte) (int, error) {
+			if len(data) < length {
+				return 0, nil
+			}
+			return length, nil
+		})
+		if err != nil {
+			return err
+		}
+		return matchShort(want, length, got)
+	}
+	_, err := p.cut(opText, deadline, func(data []byte) (int, error) { return prefixLength(data, want) })
+	return err
+}
+
+// prefixLength is the length of the data that reads as the text, bytes that are no UTF-8 read as U+FFFD; 0 if there is
+// not enough of it.
+func prefixLength(data []byte, want string) (int, error) {
+	n := 0
+	for _, r := range want {
+		if n == len(data) {
+			return 0, nil
+		}
+		got, size := utf8.DecodeRune(data[n:])
+		if got != r {
+			return 0, differ(want, string(data))
+		}
+		n += size
+	}
+	return n, nil
+}
+
+// recvHex compares MessagePack messages, or the answer to a handshake, that come in binary messages.
+func (s *session) recvHex(st, _ Step) error {
+	p, err := s.peer(st)
+	if err != nil {
+		return err
+	}
+	deadline := time.Now().Add(patience)
+	if length := value[int](st, "length"); length > 0 {
+		got, err := p.cut(opBinary, deadline, func(data []byte) (int, error) {
+			if len(data) < length {
+				return 0, nil
+			}
+			return length, nil
+		})
+		if err != nil {
+			return err
+		}
+		head, _, _ := strings.Cut(st.text("recvHex"), "…")
+		return matchHex(head, hex.EncodeToString([]byte(got[:len(head)/2])))
+	}
+	want, err := s.wantedBytes(st.text("recvHex"))
+	if err != nil {
+		return err
+	}
+	for len(want) > 0 {
+		n := packedLength([]byte(want), !p.handshake)
+		if n == 0 {
+			return fmt.Errorf("transcript: no whole message: % x", want)
+		}
+		if err := s.recvPacked(p, want[:n], deadline); err != nil {
+			return err
+		}
+		want = want[n:]
+	}
+	return nil
+}
+
+func (s *session) recvPacked(p *peer, want string, deadline time.Time) error {
+	got, err := p.packed(deadline)
+	for err == nil && p.packedNotAsked(got, want) {
+		got, err = p.packed(deadline)
+	}
+	if err != nil {
+		return fmt.Errorf("waiting for %s: %w", readable(want), err)
+	}
+	if i := strings.Index(want, sidMark); i >= 0 {
+		return s.matchPackedSid(want, got, i)
+	}
+	return matchHex(readable(want), readable(got))
+}
+
+// packedNotAsked is notAsked for MessagePack: [6] and [8, n].
+func (p *peer) packedNotAsked(got, want string) bool {
+	isAck := strings.HasPrefix(got, "\x03\x92\x08") && p.stateful
+	return got != want && (got == packedPing || isAck)
+}
+
+func matchHex(want, got string) error {
+	if want != got {
+		return differ(want, got)
+	}
+	return nil
+}
+
+// readable writes bytes as the transcripts do: hex, ASCII runs between pipes.
+func readable(data string) string {
+	var b strings.Builder
+	last := 0
+	for _, run := range asciiRun.FindAllStringIndex(data, -1) {
+		b.WriteString(hexOf(data[last:run[0]]) + "|" + data[run[0]:run[1]] + "|")
+		last = run[1]
+	}
+	return b.String() + hexOf(data[last:])
+}
+
+// Ten or more printable bytes but the pipe.
+var asciiRun = regexp.MustCompile(`[ -{}~]{10,}`)
+
+func hexOf(data string) string { return hex.EncodeToString([]byte(data)) }
+
+// unhex reads hex with ASCII runs between pipes.
+func unhex(text string) (string, error) {
+	var b strings.Builder
+	for i, part := range strings.Split(text, "|") {
+		if i%2 == 1 {
+			b.WriteString(part)
+			continue
+		}
+		data, err := hex.DecodeString(part)
+		if err != nil {
+			return "", err
+		}
+		b.Write(data)
+	}
+	return b.String(), nil
+}
+
+// Where MessagePack has the server's invocation id, the completed transcripts say <sid>, and ** for the length prefix
+// that depends on it. In bytes that are compared a mark stands for it.
+const sidMark = "\xc1sid" // 0xC1 is never used in MessagePack
+
+// packedBytes are the bytes of a sendHex step.
+func (s *session) packedBytes(text, hub string, length int) (string, error) {
+	if text == "<alive?>" {
+		return unhex(fmt.Sprintf(alivePacked, hexOf(aliveMethod(hub))))
+	}
+	if length > 0 {
+		head, tail, _ := strings.Cut(text, "…")
+		text = head + strings.Repeat(head[len(head)-2:], length-(len(head)+len(tail))/2) + tail
+	}
+	rest, prefixed := strings.CutPrefix(text, "**")
+	id, err := s.expand("<sid>", hub)
+	if strings.Contains(rest, "<sid>") {
+		if err != nil {
+			return "", err
+		}
+		rest = strings.ReplaceAll(rest, "<sid>", fmt.Sprintf("%02x", 0xA0+len(id))+hexOf(id))
+	}
+	data, err := unhex(rest)
+	if prefixed {
+		data = string(rune(len(data))) + data // below 128
+	}
+	return data, err
+}
+
+// wantedBytes are the bytes of a recvHex step.
+func (s *session) wantedBytes(text string) (string, error) {
+	rest, prefixed := strings.CutPrefix(named.Replace(text), "**")
+	data, err := unhex(strings.ReplaceAll(rest, "<sid>", hexOf(sidMark)))
+	if prefixed {
+		data = string(rune(len(data))) + data
+	}
+	return data, err
+}
+
+// matchPackedSid compares a message with an invocation id in the place of the mark.
+func (s *session) matchPackedSid(want, got string, at int) error {
+	head, tail := want[1:at], want[at+len(sidMark):]
+	if len(got) < 1 || !strings.HasPrefix(got[1:], head) || !strings.HasSuffix(got, tail) {
+		return differ(readable(want), readable(got))
+	}
+	id := got[1+len(head) : len(got)-len(tail)]
+	if len(id) < 2 || id[0] != byte(0xA0+len(id)-1) {
+		return fmt.Errorf("no invocation id: %s", readable(id))
+	}
+	s.known.note("sid", id[1:])
+	return nil
+}
+
+// recvCounted takes so many messages of so many bytes in all, acknowledgements apart.
+func (s *session) recvCounted(st, _ Step) error {
+	p, err := s.peer(st)
+	if err != nil {
+		return err
+	}
+	bytes := 0
+	for range value[int](st, "recvCounted") {
+		got, err := p.message("")
+		if err != nil {
+			return err
+		}
+		bytes += len(got) + 1
+	}
+	if want := value[int](st, "bytes"); bytes != want {
+		return fmt.Errorf("%d bytes, want %d", bytes, want)
+	}
+	return nil
+}
+
+// sendUntil sends a message again and again, each answered by the same, until another one comes between the answers.
+func (s *session) sendUntil(st, _ Step) error {
+	p, err := s.peer(st)
+	if err != nil {
+		return err
+	}
+	until := string(value[json.RawMessage](st, "sendUntil"))
+	question, answer := st["message"], string(st["answer"])
+	deadline := time.Now().Add(patience)
+	for time.Now().Before(deadline) {
+		if err := p.frame(final|opText, true, append([]byte(question), separator)); err != nil {
+			return err
+		}
+		for got := ""; got != answer; {
+			if got, err = p.record(deadline); err != nil {
+				return err
+			}
+			if got == until {
+				return nil
+			}
+		}
+		time.Sleep(settling) // the pace at which it talks
+	}
+	return fmt.Errorf("%s never came", until)
+}
