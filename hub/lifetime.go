@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 
 	"github.com/carillon-go/carillon/protocol"
 )
@@ -116,7 +117,7 @@ func (l *local) sendToConnections(ctx context.Context, to Audience, m *message) 
 		}
 	}
 	for i, id := range to.Names {
-		if s := l.connections.find(id); s != nil && !contains(to.Names[:i], id) {
+		if s := l.connections.find(id); s != nil && !slices.Contains(to.Names[:i], id) {
 			if err := fanOut([]*Session{s}, to.Except, m); err != nil {
 				return err
 			}
@@ -127,7 +128,7 @@ func (l *local) sendToConnections(ctx context.Context, to Audience, m *message) 
 
 func sendToSets(d *directory, to Audience, m *message) error {
 	for i, name := range to.Names {
-		if contains(to.Names[:i], name) {
+		if slices.Contains(to.Names[:i], name) {
 			continue
 		}
 		if err := fanOut(d.snapshot(name), to.Except, m); err != nil {
@@ -141,7 +142,7 @@ func sendToSets(d *directory, to Audience, m *message) error {
 // an encoding, and nobody has got the message in it then.
 func fanOut(to []*Session, except []string, m *message) error {
 	for _, s := range to {
-		if len(except) > 0 && contains(except, s.id) {
+		if len(except) > 0 && slices.Contains(except, s.id) {
 			continue
 		}
 		f, err := m.frame(s.wire)
@@ -151,15 +152,6 @@ func fanOut(to []*Session, except []string, m *message) error {
 		s.send(f)
 	}
 	return nil
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 func (l *local) Ask(ctx context.Context, connectionID, method string, args []any, decode decoder) error {

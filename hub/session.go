@@ -104,7 +104,8 @@ func (s *Session) send(f *frame.Frame) {
 	if s.phase.Load() == closing {
 		return
 	}
-	if err := s.conn.Send(f); err != nil {
+	// Of a connection that the session ended meanwhile what is queued has to go out.
+	if err := s.conn.Send(f); err != nil && s.phase.Load() != closing {
 		s.conn.Abort(ErrSlowConsumer)
 	}
 }
