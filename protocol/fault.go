@@ -68,9 +68,10 @@ func (e *DecodeError) ErrorType() string { return e.exception }
 func (e *DecodeError) Unwrap() error { return e.Err }
 
 const (
-	exceptionInvalidData = "InvalidDataException"
-	exceptionFormat      = "FormatException"
-	exceptionJSONReader  = "JsonReaderException"
+	exceptionInvalidData      = "InvalidDataException"
+	exceptionFormat           = "FormatException"
+	exceptionJSONReader       = "JsonReaderException"
+	exceptionInvalidOperation = "InvalidOperationException"
 )
 
 func invalidData(format string, args ...any) *Fault {

@@ -1,5 +1,54 @@
 package protocol
 
+import (
+	"encoding/hex"
+	"errors"
+)
+
 // Guid is .NET's Guid, in the order of its text: "00010203-0405-0607-0706-050403020100" is {0, 1, 2, 3, …}. It is text in both
 // hub protocols.
 type Guid [16]byte
+
+// String returns the text with four hyphens, in small letters.
+func (g Guid) String() string {
+	text, _ := g.AppendText(nil)
+	return string(text)
+}
+
+// AppendText implements [encoding.TextAppender].
+func (g Guid) AppendText(b []byte) ([]byte, error) {
+	for i, part := range [][]byte{g[:4], g[4:6], g[6:8], g[8:10], g[10:]} {
+		if i > 0 {
+			b = append(b, '-')
+		}
+		b = hex.AppendEncode(b, part)
+	}
+	return b, nil
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (g Guid) MarshalText() ([]byte, error) { return g.AppendText(make([]byte, 0, 36)) }
+
+// UnmarshalText reads the text with four hyphens, in any case, and no other form: neither does System.Text.Json.
+func (g *Guid) UnmarshalText(text []byte) error {
+	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
+		return errNoGuid
+	}
+	var digits [32]byte
+	n := 0
+	for i, c := range text {
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			continue
+		}
+		digits[n] = c
+		n++
+	}
+	var read Guid
+	if _, err := hex.Decode(read[:], digits[:]); err != nil {
+		return errNoGuid
+	}
+	*g = read
+	return nil
+}
+
+var errNoGuid = errors.New("protocol: the text is no Guid")

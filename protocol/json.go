@@ -5,11 +5,33 @@ type JSONOptions struct {
 	AsDeclared bool // untagged struct fields keep their names instead of becoming camelCase. Default false
 }
 
-// JSON is the text encoding of hub messages, spelled as System.Text.Json spells it.
-type JSON struct{ options JSONOptions }
+// JSON is the text encoding of hub messages, spelled as System.Text.Json spells it with SignalR's options.
+//
+// How Go values are written and read, where it is not plain:
+//
+//   - struct fields by their `json:"name,omitempty"` or `json:"-"` tag, untagged ones by [JSONOptions]; read without regard to case
+//   - nil pointers, slices, maps and interfaces as null; null is an error for what is none of these, but "" for a string
+//   - []byte as base64, maps in the order of their keys, numbers in .NET's spelling; no number is read from a string or from null, no
+//     integer from 1.0
+//   - [time.Time] as DateTime: seven digits of a second; "Z" in UTC, no zone in [Unspecified] and for the zero time, else the
+//     offset. What is read with an offset comes in [time.Local], without a zone in Unspecified
+//   - [time.Duration] as TimeSpan, [json.Number] as decimal (its text is kept), [Guid] as Guid
+//   - types with methods of [json.Marshaler] or [encoding.TextMarshaler] and their reverses by these; what MarshalJSON returns is
+//     spelled anew
+//   - into an empty interface what encoding/json reads there
+type JSON struct {
+	asDeclared bool
+	encoders   typeCache[encodeFunc]
+	decoders   typeCache[jsonDecodeFunc]
+}
 
 // NewJSON returns the JSON hub protocol.
-func NewJSON(o JSONOptions) *JSON { return &JSON{options: o} }
+func NewJSON(o JSONOptions) *JSON {
+	p := &JSON{asDeclared: o.AsDeclared}
+	p.encoders.build = p.encoder
+	p.decoders.build = p.decoder
+	return p
+}
 
 var _ HubProtocol = (*JSON)(nil)
 
@@ -22,24 +44,7 @@ func (p *JSON) Binary() bool { return false }
 // Version returns [MaxVersion].
 func (p *JSON) Version() int { return MaxVersion }
 
-func (p *JSON) Next(buf []byte, limit int) (record, rest []byte, err error) { panic("unwritten") }
-func (p *JSON) Parse(record []byte, m *Message) error                       { panic("unwritten") }
-func (p *JSON) Bind(arguments []byte, targets ...any) error                 { panic("unwritten") }
-func (p *JSON) Decode(raw []byte, target any) error                         { panic("unwritten") }
-func (p *JSON) AppendInvocation(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error) {
-	panic("unwritten")
+// Next cuts the first record off buf.
+func (p *JSON) Next(buf []byte, limit int) (record, rest []byte, err error) {
+	return nextText(buf, limit)
 }
-func (p *JSON) AppendStreamInvocation(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error) {
-	panic("unwritten")
-}
-func (p *JSON) AppendStreamItem(dst []byte, id string, item any) ([]byte, error) { panic("unwritten") }
-func (p *JSON) AppendResult(dst []byte, id string, result any) ([]byte, error)   { panic("unwritten") }
-func (p *JSON) AppendVoid(dst []byte, id string) []byte                          { panic("unwritten") }
-func (p *JSON) AppendError(dst []byte, id, message string) []byte                { panic("unwritten") }
-func (p *JSON) AppendCancel(dst []byte, id string) []byte                        { panic("unwritten") }
-func (p *JSON) AppendPing(dst []byte) []byte                                     { panic("unwritten") }
-func (p *JSON) AppendClose(dst []byte, message string, allowReconnect bool) []byte {
-	panic("unwritten")
-}
-func (p *JSON) AppendAck(dst []byte, sequenceID int64) []byte      { panic("unwritten") }
-func (p *JSON) AppendSequence(dst []byte, sequenceID int64) []byte { panic("unwritten") }

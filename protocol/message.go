@@ -16,9 +16,10 @@ const (
 	Sequence                                // the next counted message of the sender has the number SequenceID
 )
 
-// Message is one parsed hub message. Only the fields that its Type has are filled, all others are zero.
+// Message is one parsed hub message. Fields that its Type does not have mean nothing.
 //
-// Byte slices point into the record it was parsed from and are valid as long as that is; strings are copies.
+// Byte slices point into the record it was parsed from and are valid as long as that is; strings are copies. A Message that is used again
+// keeps the strings that come again, and saves their copies.
 type Message struct {
 	Type         MessageType
 	InvocationID string // "" means none: an empty one on the wire counts as none
@@ -38,4 +39,38 @@ type Message struct {
 
 	AllowReconnect bool  // of a Close
 	SequenceID     int64 // of an Ack or a Sequence
+
+	fault   *Fault     // for Settle
+	forgive *BindError // the one end of Bind that makes fault harmless; nil: any
+}
+
+// Settle says what has become of a message once it is known how looking for its target, [HubProtocol.Bind] or
+// [HubProtocol.Decode] ended: err, or the [*Fault] that ends the connection.
+//
+// Some violations in or behind the arguments (or the item) are fatal only if the arguments are as the target wants them,
+// because ASP.NET Core binds while it reads and reads no further after a failure. Parse cannot know, so it keeps them for Settle. Call it
+// with nil if all went well, with any error if there is no such target or nobody waits for the item. For the result of a call that
+// nobody waits for call it with nil.
+func (m *Message) Settle(err error) error {
+	if m.fault == nil {
+		return err
+	}
+	if m.forgive != nil {
+		if bind, ok := err.(*BindError); ok && bind.exception == m.forgive.exception {
+			return m.forgive
+		}
+		return m.fault
+	}
+	if err != nil {
+		return err
+	}
+	return m.fault
+}
+
+// reuse returns b as a string: the old one if it is the same.
+func reuse(old string, b []byte) string {
+	if string(b) == old {
+		return old
+	}
+	return string(b)
 }

@@ -1,0 +1,209 @@
+package protocol
+
+import (
+	"strconv"
+	"time"
+)
+
+// Unspecified is the location of a time that says nothing of its zone: .NET's DateTimeKind.Unspecified. Its clock is UTC's.
+var Unspecified = time.FixedZone("Unspecified", 0)
+
+// tick is the unit of .NET's clocks.
+const tick = 100 * time.Nanosecond
+
+// appendDateTime appends t as System.Text.Json writes a DateTime.
+func appendDateTime(dst []byte, t time.Time) []byte {
+	layout := "2006-01-02T15:04:05.9999999-07:00"
+	switch {
+	case t.IsZero() || t.Location() == Unspecified:
+		layout = "2006-01-02T15:04:05.9999999"
+	case t.Location() == time.UTC:
+		layout = "2006-01-02T15:04:05.9999999Z07:00"
+	}
+	return t.AppendFormat(dst, layout)
+}
+
+// parseDateTime reads the ISO 8601 that System.Text.Json reads:
+// YYYY-MM-DD[Thh:mm[:ss[.f{1,16}]][Z|(+|-)hh[:mm]]], of whose fraction seven digits count.
+func parseDateTime(s []byte) (time.Time, bool) {
+	p := dateParser{s}
+	year, month, day := p.digits(4), p.behind('-', 2), p.behind('-', 2)
+	if year < 1 || month < 1 || month > 12 || day < 1 || day > daysIn(time.Month(month), year) {
+		return time.Time{}, false
+	}
+	if len(p.s) == 0 {
+		return time.Date(year, time.Month(month), day, 0, 0, 0, 0, Unspecified), true
+	}
+	hour, minute, second, nanos := p.behind('T', 2), p.behind(':', 2), 0, 0
+	if p.at(':') {
+		second = p.behind(':', 2)
+		if p.at('.') {
+			nanos = p.fraction()
+		}
+	}
+	if uint(hour) > 23 || uint(minute) > 59 || uint(second) > 59 || nanos < 0 {
+		return time.Time{}, false
+	}
+	return p.zone(time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC))
+}
+
+func daysIn(m time.Month, year int) int { return time.Date(year, m+1, 0, 0, 0, 0, 0, time.UTC).Day() }
+
+// dateParser has what is left of a date. Its methods return -1 where it goes wrong.
+type dateParser struct{ s []byte }
+
+func (p *dateParser) at(c byte) bool { return len(p.s) > 0 && p.s[0] == c }
+
+func (p *dateParser) digits(n int) int {
+	if len(p.s) < n {
+		return -1
+	}
+	v := 0
+	for _, c := range p.s[:n] {
+		if c < '0' || c > '9' {
+			return -1
+		}
+		v = v*10 + int(c-'0')
+	}
+	p.s = p.s[n:]
+	return v
+}
+
+// behind reads n digits behind the byte c.
+func (p *dateParser) behind(c byte, n int) int {
+	if !p.at(c) {
+		return -1
+	}
+	p.s = p.s[1:]
+	return p.digits(n)
+}
+
+// fraction reads one to sixteen digits and returns the nanoseconds of the first seven.
+func (p *dateParser) fraction() int {
+	p.s = p.s[1:]
+	ticks, n := 0, 0
+	for ; len(p.s) > 0 && '0' <= p.s[0] && p.s[0] <= '9'; n++ {
+		if n < 7 {
+			ticks = ticks*10 + int(p.s[0]-'0')
+		}
+		p.s = p.s[1:]
+	}
+	if n == 0 || n > 16 {
+		return -1
+	}
+	for ; n < 7; n++ {
+		ticks *= 10
+	}
+	return ticks * int(tick)
+}
+
+// zone reads the end of a date and gives t its location.
+func (p *dateParser) zone(t time.Time) (time.Time, bool) {
+	if len(p.s) == 0 {
+		if t.IsZero() {
+			return time.Time{}, true
+		}
+		return t.In(Unspecified), true
+	}
+	if p.at('Z') {
+		return t, len(p.s) == 1
+	}
+	sign := p.s[0]
+	if sign != '+' && sign != '-' {
+		return t, false
+	}
+	hours, minutes := p.behind(sign, 2), 0
+	if len(p.s) > 0 {
+		minutes = p.behind(':', 2)
+	}
+	offset := time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
+	if hours < 0 || uint(minutes) > 59 || offset > 14*time.Hour || len(p.s) > 0 {
+		return t, false
+	}
+	if sign == '+' {
+		offset = -offset
+	}
+	t = t.Add(offset)
+	if y := t.Year(); y < 1 || y > 9999 {
+		return t, false
+	}
+	return t.In(time.Local), true
+}
+
+// appendTimeSpan appends d as .NET's TimeSpan: [-][d.]hh:mm:ss[.fffffff].
+func appendTimeSpan(dst []byte, d time.Duration) []byte {
+	ticks := uint64(d / tick)
+	if d < 0 {
+		dst = append(dst, '-')
+		ticks = -ticks
+	}
+	const second = uint64(time.Second / tick)
+	seconds, rest := ticks/second, ticks%second
+	if days := seconds / 86400; days > 0 {
+		dst = append(strconv.AppendUint(dst, days, 10), '.')
+	}
+	dst = appendPadded(dst, seconds/3600%24, 2)
+	dst = appendPadded(append(dst, ':'), seconds/60%60, 2)
+	dst = appendPadded(append(dst, ':'), seconds%60, 2)
+	if rest > 0 {
+		dst = appendPadded(append(dst, '.'), rest, 7)
+	}
+	return dst
+}
+
+func appendPadded(dst []byte, n uint64, width int) []byte {
+	var digits [20]byte
+	i := len(digits)
+	for ; n > 0 || len(digits)-i < width; n /= 10 {
+		i--
+		digits[i] = byte('0' + n%10)
+	}
+	return append(dst, digits[i:]...)
+}
+
+// parseTimeSpan reads what appendTimeSpan writes.
+func parseTimeSpan(s []byte) (time.Duration, bool) {
+	p := dateParser{s}
+	negative := p.at('-')
+	if negative {
+		p.s = p.s[1:]
+	}
+	days := 0
+	if i := len(s) - len(p.s); i < len(s) {
+		days = p.days()
+	}
+	hours, minutes, seconds, nanos := p.digits(2), p.behind(':', 2), p.behind(':', 2), 0
+	if p.at('.') {
+		before := len(p.s)
+		if nanos = p.fraction(); before-len(p.s) > 8 {
+			return 0, false
+		}
+	}
+	if days < 0 || uint(hours) > 23 || uint(minutes) > 59 || uint(seconds) > 59 || nanos < 0 || len(p.s) > 0 {
+		return 0, false
+	}
+	d := time.Duration(days*86400+hours*3600+minutes*60+seconds)*time.Second + time.Duration(nanos)
+	if negative {
+		d = -d
+	}
+	return d, true
+}
+
+// days reads the days in front of a point, if there are any: at most as many as a Duration holds.
+func (p *dateParser) days() int {
+	const most = 106751
+	n := 0
+	for i, c := range p.s {
+		switch {
+		case c == '.' && i > 0:
+			p.s = p.s[i+1:]
+			return n
+		case c < '0' || c > '9':
+			return 0
+		}
+		if n = n*10 + int(c-'0'); n > most {
+			return -1
+		}
+	}
+	return 0
+}

@@ -1,0 +1,624 @@
+package protocol
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// Bind decodes the raw arguments into targets. Their types are looked at before their number.
+func (p *JSON) Bind(arguments []byte, targets ...any) error {
+	r := jsonReader{data: arguments}
+	if r.peek() != '[' {
+		return brokenArguments(r.failAt("is an invalid start of a value."))
+	}
+	if err := r.enter(); err != nil {
+		return brokenArguments(err)
+	}
+	n := 0
+	for first := true; ; first = false {
+		more, err := r.element(first)
+		switch {
+		case err != nil:
+			return brokenArguments(err)
+		case !more && n != len(targets):
+			return &CountError{Got: n, Want: len(targets)}
+		case !more:
+			return nil
+		case n < len(targets):
+			if err := p.decode(&r, targets[n]); err != nil {
+				return &BindError{Err: err}
+			}
+		default:
+			if err := r.skip(); err != nil {
+				return brokenArguments(err)
+			}
+		}
+		n++
+	}
+}
+
+// Decode decodes one raw value.
+func (p *JSON) Decode(raw []byte, target any) error {
+	r := jsonReader{data: raw}
+	err := p.decode(&r, target)
+	if err == nil && r.peek() != 0 {
+		err = r.failAt("is invalid after a single JSON value. Expected end of data.")
+	}
+	if err == nil {
+		return nil
+	}
+	message := jsonMessage(&r, err, target)
+	return &DecodeError{
+		TypeName:  typeName(reflect.TypeOf(target).Elem()),
+		Err:       err,
+		exception: "JsonException",
+		message:   func(string) string { return message },
+	}
+}
+
+func jsonMessage(r *jsonReader, err error, target any) string {
+	var syntax *syntaxError
+	if errors.As(err, &syntax) {
+		return syntax.Error()
+	}
+	t := reflect.TypeOf(target).Elem()
+	var mismatch *mismatchError
+	if errors.As(err, &mismatch) && mismatch.wanted != nil {
+		t = mismatch.wanted
+	}
+	at := syntaxError{reason: "The JSON value could not be converted to " + fullTypeName(t) + ". Path: $ |", data: r.data, pos: r.pos}
+	return at.Error()
+}
+
+// mismatchError says that a value is not of the type that is wanted.
+type mismatchError struct {
+	wanted reflect.Type
+	err    error // why, if there is more to say
+}
+
+func (e *mismatchError) Error() string {
+	s := "protocol: the value is no " + e.wanted.String()
+	if e.err != nil {
+		s += ": " + e.err.Error()
+	}
+	return s
+}
+
+func (e *mismatchError) Unwrap() error { return e.err }
+
+// jsonDecodeFunc reads the value at which the reader stands into one of its type.
+type jsonDecodeFunc func(r *jsonReader, v reflect.Value) error
+
+// decode reads the next value into a pointer. The common types need no look-up.
+func (p *JSON) decode(r *jsonReader, target any) (err error) {
+	r.peek()
+	switch t := target.(type) {
+	case *string:
+		*t, err = r.readString()
+		return err
+	case *int:
+		var n int64
+		n, err = r.readInt(strconv.IntSize, reflect.TypeFor[int])
+		*t = int(n)
+		return err
+	case *int32:
+		var n int64
+		n, err = r.readInt(32, reflect.TypeFor[int32])
+		*t = int32(n)
+		return err
+	case *int64:
+		*t, err = r.readInt(64, reflect.TypeFor[int64])
+		return err
+	case *float64:
+		*t, err = r.readFloat(64, reflect.TypeFor[float64])
+		return err
+	case *bool:
+		*t, err = r.readBool()
+		return err
+	}
+	v := reflect.ValueOf(target).Elem()
+	return p.decoders.of(v.Type())(r, v)
+}
+
+// wrong passes the value that is not of the wanted type as far as .NET's reader has when it complains.
+func (r *jsonReader) wrong(wanted reflect.Type) error {
+	kind, err := r.token()
+	if err != nil {
+		return err
+	}
+	if kind == '{' || kind == '[' {
+		r.pos++
+	}
+	return &mismatchError{wanted: wanted}
+}
+
+func (r *jsonReader) null() (bool, error) {
+	if r.peek() != 'n' {
+		return false, nil
+	}
+	return true, r.literal("null")
+}
+
+func (r *jsonReader) readString() (string, error) {
+	if isNull, err := r.null(); isNull || err != nil {
+		return "", err
+	}
+	if r.peek() != '"' {
+		return "", r.wrong(reflect.TypeFor[string]())
+	}
+	return r.stringValue("")
+}
+
+// readText is readString for what does not keep the text.
+func (r *jsonReader) readText(wanted reflect.Type) ([]byte, error) {
+	if r.peek() != '"' {
+		return nil, r.wrong(wanted)
+	}
+	inside, escaped, err := r.text()
+	if err != nil {
+		return nil, err
+	}
+	if escaped {
+		return appendUnescaped(nil, inside)
+	}
+	return inside, checkText(inside)
+}
+
+func (r *jsonReader) readBool() (bool, error) {
+	switch r.peek() {
+	case 't':
+		return true, r.literal("true")
+	case 'f':
+		return false, r.literal("false")
+	}
+	return false, r.wrong(reflect.TypeFor[bool]())
+}
+
+// readNumber returns the text of the number at which the reader stands.
+func (r *jsonReader) readNumber(wanted func() reflect.Type) ([]byte, error) {
+	if c := r.peek(); c != '-' && (c < '0' || c > '9') {
+		return nil, r.wrong(wanted())
+	}
+	return r.number()
+}
+
+// readInt reads an integer written as such: neither 1.0 nor 1e0.
+func (r *jsonReader) readInt(bits int, wanted func() reflect.Type) (int64, error) {
+	text, err := r.readNumber(wanted)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(string(text), 10, bits)
+	if err != nil {
+		return 0, &mismatchError{wanted: wanted()}
+	}
+	return n, nil
+}
+
+func (r *jsonReader) readUint(bits int, wanted func() reflect.Type) (uint64, error) {
+	text, err := r.readNumber(wanted)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(strings.Replace(string(text), "-0", "0", 1), 10, bits)
+	if err != nil {
+		return 0, &mismatchError{wanted: wanted()}
+	}
+	return n, nil
+}
+
+// readFloat reads a number; what is too large is infinite, as in .NET.
+func (r *jsonReader) readFloat(bits int, wanted func() reflect.Type) (float64, error) {
+	text, err := r.readNumber(wanted)
+	if err != nil {
+		return 0, err
+	}
+	f, err := strconv.ParseFloat(string(text), bits)
+	if err != nil && !math.IsInf(f, 0) {
+		return 0, &mismatchError{wanted: wanted()}
+	}
+	return f, nil
+}
+
+// decoder makes what reads values of a type.
+func (p *JSON) decoder(t reflect.Type) jsonDecodeFunc {
+	if f := knownJSONDecoder(t); f != nil {
+		return f
+	}
+	wanted := func() reflect.Type { return t }
+	switch t.Kind() {
+	case reflect.Bool:
+		return func(r *jsonReader, v reflect.Value) error {
+			b, err := r.readBool()
+			v.SetBool(b)
+			return err
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return func(r *jsonReader, v reflect.Value) error {
+			n, err := r.readInt(t.Bits(), wanted)
+			v.SetInt(n)
+			return err
+		}
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return func(r *jsonReader, v reflect.Value) error {
+			n, err := r.readUint(t.Bits(), wanted)
+			v.SetUint(n)
+			return err
+		}
+	case reflect.Float32, reflect.Float64:
+		return func(r *jsonReader, v reflect.Value) error {
+			f, err := r.readFloat(t.Bits(), wanted)
+			v.SetFloat(f)
+			return err
+		}
+	case reflect.String:
+		return func(r *jsonReader, v reflect.Value) error {
+			s, err := r.readString()
+			v.SetString(s)
+			return err
+		}
+	case reflect.Pointer:
+		return p.pointerDecoder(t)
+	case reflect.Slice:
+		return p.sliceDecoder(t)
+	case reflect.Array:
+		return p.arrayDecoder(t)
+	case reflect.Map:
+		return p.mapDecoder(t)
+	case reflect.Struct:
+		return p.structDecoder(t)
+	case reflect.Interface:
+		if t.NumMethod() == 0 {
+			return decodeJSONAny
+		}
+	}
+	return func(r *jsonReader, _ reflect.Value) error { return r.wrong(t) }
+}
+
+// knownJSONDecoder is for types that are not read by their kind.
+func knownJSONDecoder(t reflect.Type) jsonDecodeFunc {
+	switch t {
+	case timeType:
+		return textDecoder(parseDateTime)
+	case durationType:
+		return textDecoder(parseTimeSpan)
+	case numberType:
+		return decodeJSONNumber
+	case rawMessageType:
+		return func(r *jsonReader, v reflect.Value) error {
+			raw, err := r.value()
+			v.SetBytes(bytes.Clone(raw))
+			return err
+		}
+	}
+	switch pointer := reflect.PointerTo(t); {
+	case t.Kind() == reflect.Pointer:
+		return nil
+	case pointer.Implements(jsonUnmarshalerType):
+		return unmarshalJSON
+	case pointer.Implements(textUnmarshalerType):
+		return unmarshalJSONText
+	}
+	return nil
+}
+
+func textDecoder[T any](parse func([]byte) (T, bool)) jsonDecodeFunc {
+	t := reflect.TypeFor[T]()
+	return func(r *jsonReader, v reflect.Value) error {
+		text, err := r.readText(t)
+		if err != nil {
+			return err
+		}
+		x, ok := parse(text)
+		if !ok {
+			return &mismatchError{wanted: t}
+		}
+		*(v.Addr().Interface().(*T)) = x
+		return nil
+	}
+}
+
+func decodeJSONNumber(r *jsonReader, v reflect.Value) error {
+	text, err := r.readNumber(reflect.TypeFor[json.Number])
+	v.SetString(string(text))
+	return err
+}
+
+func unmarshalJSON(r *jsonReader, v reflect.Value) error {
+	raw, err := r.value()
+	if err != nil {
+		return err
+	}
+	if err := v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(raw); err != nil {
+		return &mismatchError{wanted: v.Type(), err: err}
+	}
+	return nil
+}
+
+func unmarshalJSONText(r *jsonReader, v reflect.Value) error {
+	text, err := r.readText(v.Type())
+	if err != nil {
+		return err
+	}
+	if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText(text); err != nil {
+		return &mismatchError{wanted: v.Type(), err: err}
+	}
+	return nil
+}
+
+func (p *JSON) pointerDecoder(t reflect.Type) jsonDecodeFunc {
+	element := p.decoders.later(t.Elem())
+	return func(r *jsonReader, v reflect.Value) error {
+		if isNull, err := r.null(); isNull || err != nil {
+			v.SetZero()
+			return err
+		}
+		v.Set(reflect.New(t.Elem()))
+		return element()(r, v.Elem())
+	}
+}
+
+func (p *JSON) sliceDecoder(t reflect.Type) jsonDecodeFunc {
+	if t.Elem().Kind() == reflect.Uint8 {
+		return decodeJSONBytes
+	}
+	element := p.decoders.later(t.Elem())
+	return func(r *jsonReader, v reflect.Value) error {
+		if isNull, err := r.null(); isNull || err != nil {
+			v.SetZero()
+			return err
+		}
+		v.Set(reflect.MakeSlice(t, 0, 0))
+		return r.each(t, func(n int) error {
+			if n == v.Cap() {
+				v.Grow(1)
+			}
+			v.SetLen(n + 1)
+			v.Index(n).SetZero()
+			return element()(r, v.Index(n))
+		})
+	}
+}
+
+// each reads an array, one element a call.
+func (r *jsonReader) each(t reflect.Type, read func(n int) error) error {
+	if r.peek() != '[' {
+		return r.wrong(t)
+	}
+	if err := r.enter(); err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		more, err := r.element(n == 0)
+		if err != nil || !more {
+			return err
+		}
+		r.peek()
+		if err := read(n); err != nil {
+			return err
+		}
+	}
+}
+
+func decodeJSONBytes(r *jsonReader, v reflect.Value) error {
+	if isNull, err := r.null(); isNull || err != nil {
+		v.SetZero()
+		return err
+	}
+	text, err := r.readText(v.Type())
+	if err != nil {
+		return err
+	}
+	b, err := decodeBase64(text)
+	if err != nil {
+		return &mismatchError{wanted: v.Type(), err: err}
+	}
+	v.SetBytes(b)
+	return nil
+}
+
+// decodeBase64 reads padded base64 with white space anywhere.
+func decodeBase64(text []byte) ([]byte, error) {
+	if bytes.ContainsAny(text, " \t") {
+		text = bytes.Map(func(r rune) rune {
+			if r == ' ' || r == '\t' {
+				return -1
+			}
+			return r
+		}, text)
+	}
+	b := make([]byte, 0, base64.StdEncoding.DecodedLen(len(text)))
+	return base64.StdEncoding.Strict().AppendDecode(b, text)
+}
+
+// arrayDecoder reads exactly as many elements as the array has.
+func (p *JSON) arrayDecoder(t reflect.Type) jsonDecodeFunc {
+	element := p.decoders.later(t.Elem())
+	return func(r *jsonReader, v reflect.Value) error {
+		count := 0
+		err := r.each(t, func(n int) error {
+			if count = n + 1; count > t.Len() {
+				return &mismatchError{wanted: t}
+			}
+			return element()(r, v.Index(n))
+		})
+		if err == nil && count != t.Len() {
+			err = &mismatchError{wanted: t}
+		}
+		return err
+	}
+}
+
+// eachProperty reads an object, one property a call.
+func (r *jsonReader) eachProperty(t reflect.Type, read func(name []byte) error) error {
+	if r.peek() != '{' {
+		return r.wrong(t)
+	}
+	if err := r.enter(); err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		name, escaped, more, err := r.property(first)
+		if err != nil || !more {
+			return err
+		}
+		if escaped {
+			if name, err = appendUnescaped(nil, name); err != nil {
+				return err
+			}
+		}
+		r.peek()
+		if err := read(name); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *JSON) mapDecoder(t reflect.Type) jsonDecodeFunc {
+	element := p.decoders.later(t.Elem())
+	return func(r *jsonReader, v reflect.Value) error {
+		if isNull, err := r.null(); isNull || err != nil {
+			v.SetZero()
+			return err
+		}
+		v.Set(reflect.MakeMap(t))
+		return r.eachProperty(t, func(name []byte) error {
+			key := reflect.New(t.Key()).Elem()
+			if err := setKey(key, name); err != nil {
+				return err
+			}
+			value := reflect.New(t.Elem()).Elem()
+			if err := element()(r, value); err != nil {
+				return err
+			}
+			v.SetMapIndex(key, value)
+			return nil
+		})
+	}
+}
+
+// setKey reads the name of a property as the key of a map.
+func setKey(key reflect.Value, name []byte) (err error) {
+	if t, ok := key.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		err = t.UnmarshalText(name)
+	} else {
+		err = setPlainKey(key, string(name))
+	}
+	if err != nil {
+		return &mismatchError{wanted: key.Type(), err: err}
+	}
+	return nil
+}
+
+func setPlainKey(key reflect.Value, name string) error {
+	switch {
+	case key.Kind() == reflect.String:
+		key.SetString(strings.ToValidUTF8(name, "\uFFFD"))
+		return nil
+	case key.CanInt():
+		n, err := strconv.ParseInt(name, 10, key.Type().Bits())
+		key.SetInt(n)
+		return err
+	case key.CanUint():
+		n, err := strconv.ParseUint(name, 10, key.Type().Bits())
+		key.SetUint(n)
+		return err
+	}
+	return errors.New("protocol: no key for a map")
+}
+
+func (p *JSON) structDecoder(t reflect.Type) jsonDecodeFunc {
+	members := newMembers(p.fieldsOf(t), &p.decoders)
+	return func(r *jsonReader, v reflect.Value) error {
+		return r.eachProperty(t, func(name []byte) error {
+			m := members.find(name, true)
+			if m == nil {
+				return r.skip()
+			}
+			return m.decode()(r, m.of(v))
+		})
+	}
+}
+
+// members are the fields of a struct to read into, by name.
+type members[F any] struct {
+	exact map[string]*member[F]
+	list  []*member[F]
+}
+
+type member[F any] struct {
+	field
+	decode func() F
+}
+
+func newMembers[F any](fields []field, decoders *typeCache[F]) *members[F] {
+	m := &members[F]{exact: make(map[string]*member[F], len(fields))}
+	for _, f := range fields {
+		one := &member[F]{f, decoders.later(f.typ)}
+		m.exact[f.name] = one
+		m.list = append(m.list, one)
+	}
+	return m
+}
+
+// find returns the field of that name, nil if there is none.
+func (m *members[F]) find(name []byte, foldCase bool) *member[F] {
+	if one := m.exact[string(name)]; one != nil || !foldCase {
+		return one
+	}
+	for _, one := range m.list {
+		if strings.EqualFold(one.name, string(name)) {
+			return one
+		}
+	}
+	return nil
+}
+
+// decodeJSONAny reads what encoding/json reads into an empty interface.
+func decodeJSONAny(r *jsonReader, v reflect.Value) error {
+	x, err := r.readAny()
+	if err != nil {
+		return err
+	}
+	if x == nil {
+		v.SetZero()
+		return nil
+	}
+	v.Set(reflect.ValueOf(x))
+	return nil
+}
+
+func (r *jsonReader) readAny() (any, error) {
+	switch r.peek() {
+	case '"':
+		return r.readString()
+	case 't', 'f':
+		return r.readBool()
+	case 'n':
+		return nil, r.literal("null")
+	case '[':
+		list := []any{}
+		err := r.each(nil, func(int) error {
+			x, err := r.readAny()
+			list = append(list, x)
+			return err
+		})
+		return list, err
+	case '{':
+		m := map[string]any{}
+		err := r.eachProperty(nil, func(name []byte) error {
+			x, err := r.readAny()
+			m[string(name)] = x
+			return err
+		})
+		return m, err
+	}
+	return r.readFloat(64, reflect.TypeFor[float64])
+}

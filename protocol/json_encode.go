@@ -1,0 +1,454 @@
+package protocol
+
+import (
+	"encoding"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// append appends any value. The common types need neither reflection nor a look-up.
+func (p *JSON) append(dst []byte, v any) ([]byte, error) {
+	switch v := v.(type) {
+	case nil:
+		return append(dst, "null"...), nil
+	case string:
+		return appendJSONString(dst, v), nil
+	case bool:
+		return strconv.AppendBool(dst, v), nil
+	case int:
+		return strconv.AppendInt(dst, int64(v), 10), nil
+	case int32:
+		return strconv.AppendInt(dst, int64(v), 10), nil
+	case int64:
+		return strconv.AppendInt(dst, v, 10), nil
+	case float64:
+		return appendJSONFloat(dst, v, 64)
+	case []byte:
+		return appendJSONBytes(dst, v), nil
+	case time.Time:
+		return appendJSONTime(dst, v)
+	}
+	r := reflect.ValueOf(v)
+	return p.encoders.of(r.Type())(dst, r, 0)
+}
+
+// encoder makes what writes values of a type.
+func (p *JSON) encoder(t reflect.Type) encodeFunc {
+	if f := knownJSONEncoder(t); f != nil {
+		return f
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			return strconv.AppendBool(dst, v.Bool()), nil
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			return strconv.AppendInt(dst, v.Int(), 10), nil
+		}
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			return strconv.AppendUint(dst, v.Uint(), 10), nil
+		}
+	case reflect.Float32, reflect.Float64:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			return appendJSONFloat(dst, v.Float(), t.Bits())
+		}
+	case reflect.String:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			return appendJSONString(dst, v.String()), nil
+		}
+	case reflect.Interface, reflect.Pointer:
+		return p.pointerEncoder(t)
+	case reflect.Slice, reflect.Array:
+		return p.listEncoder(t)
+	case reflect.Map:
+		return p.mapEncoder(t)
+	case reflect.Struct:
+		return p.structEncoder(t)
+	}
+	return unsupported(t)
+}
+
+// knownJSONEncoder is for types that are not written by their kind.
+func knownJSONEncoder(t reflect.Type) encodeFunc {
+	switch t {
+	case timeType:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			when, _ := reflect.TypeAssert[time.Time](v)
+			return appendJSONTime(dst, when)
+		}
+	case durationType:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			return append(appendTimeSpan(append(dst, '"'), time.Duration(v.Int())), '"'), nil
+		}
+	case numberType:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendJSONNumber(dst, v.String()) }
+	}
+	switch {
+	case t.Implements(jsonMarshalerType):
+		return nullable(t, marshalJSON)
+	case t.Implements(textMarshalerType):
+		return nullable(t, marshalJSONText)
+	case t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(jsonMarshalerType):
+		return addressed(marshalJSON)
+	case t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(textMarshalerType):
+		return addressed(marshalJSONText)
+	}
+	return nil
+}
+
+// nullable writes null for nil instead of calling a method of it.
+func nullable(t reflect.Type, f encodeFunc) encodeFunc {
+	if t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface {
+		return f
+	}
+	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+		if v.IsNil() {
+			return append(dst, "null"...), nil
+		}
+		return f(dst, v, depth)
+	}
+}
+
+// addressed calls f with a pointer to the value, or to a copy of it.
+func addressed(f encodeFunc) encodeFunc {
+	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+		if !v.CanAddr() {
+			c := reflect.New(v.Type()).Elem()
+			c.Set(v)
+			v = c
+		}
+		return f(dst, v.Addr(), depth)
+	}
+}
+
+// cannotWrite is the fault of a value whose own method failed.
+func cannotWrite(err error) error {
+	var fault *Fault
+	if errors.As(err, &fault) {
+		return fault
+	}
+	return &Fault{Exception: "JsonException", Message: err.Error()}
+}
+
+func unsupported(t reflect.Type) encodeFunc {
+	return func(dst []byte, _ reflect.Value, _ int) ([]byte, error) {
+		return dst, &Fault{Exception: "NotSupportedException", Message: "Serialization and deserialization of '" + t.String() + "' instances is not supported."}
+	}
+}
+
+func marshalJSON(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+	text, err := v.Interface().(json.Marshaler).MarshalJSON()
+	if err != nil {
+		return dst, cannotWrite(err)
+	}
+	r := jsonReader{data: text, depth: depth}
+	out, err := r.respell(dst)
+	if err == nil && r.peek() != 0 {
+		err = r.failAt("is invalid after a single JSON value. Expected end of data.")
+	}
+	if err != nil {
+		return dst, cannotWrite(err)
+	}
+	return out, nil
+}
+
+func marshalJSONText(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+	text, err := v.Interface().(encoding.TextMarshaler).MarshalText()
+	if err != nil {
+		return dst, cannotWrite(err)
+	}
+	return appendJSONString(dst, text), nil
+}
+
+// respell appends the value at which the reader stands without spaces and with our escapes.
+func (r *jsonReader) respell(dst []byte) ([]byte, error) {
+	c := r.peek()
+	start := r.pos
+	switch c {
+	case '"':
+		inside, _, err := r.text()
+		if err != nil {
+			return dst, err
+		}
+		return respellText(dst, inside)
+	case '[':
+		return r.respellArray(dst)
+	case '{':
+		return r.respellObject(dst)
+	}
+	_, err := r.token()
+	return append(dst, r.data[start:r.pos]...), err
+}
+
+func respellText(dst, inside []byte) ([]byte, error) {
+	text, err := appendUnescaped(nil, inside)
+	if err != nil {
+		return dst, err
+	}
+	return appendJSONString(dst, text), nil
+}
+
+func (r *jsonReader) respellArray(dst []byte) ([]byte, error) {
+	if err := r.enter(); err != nil {
+		return dst, err
+	}
+	dst = append(dst, '[')
+	for first := true; ; first = false {
+		more, err := r.element(first)
+		if err != nil {
+			return dst, err
+		}
+		if !more {
+			return append(dst, ']'), nil
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		if dst, err = r.respell(dst); err != nil {
+			return dst, err
+		}
+	}
+}
+
+func (r *jsonReader) respellObject(dst []byte) ([]byte, error) {
+	if err := r.enter(); err != nil {
+		return dst, err
+	}
+	dst = append(dst, '{')
+	for first := true; ; first = false {
+		name, _, more, err := r.property(first)
+		if err != nil {
+			return dst, err
+		}
+		if !more {
+			return append(dst, '}'), nil
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		if dst, err = respellText(dst, name); err != nil {
+			return dst, err
+		}
+		if dst, err = r.respell(append(dst, ':')); err != nil {
+			return dst, err
+		}
+	}
+}
+
+func (p *JSON) pointerEncoder(t reflect.Type) encodeFunc {
+	if t.Kind() == reflect.Interface {
+		return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+			if v.IsNil() {
+				return append(dst, "null"...), nil
+			}
+			v = v.Elem()
+			return p.encoders.of(v.Type())(dst, v, depth)
+		}
+	}
+	element := p.encoders.later(t.Elem())
+	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+		switch {
+		case v.IsNil():
+			return append(dst, "null"...), nil
+		case depth > maxDepth: // pointers alone can make a ring too
+			return dst, errTooDeep
+		}
+		return element()(dst, v.Elem(), depth)
+	}
+}
+
+// errTooDeep is what System.Text.Json says of a ring, and of what it takes for one.
+var errTooDeep = &Fault{Exception: "JsonException", Message: "A possible object cycle was detected. This can either be due to a cycle or if the object depth is larger than the maximum allowed depth of 64. Consider using ReferenceHandler.Preserve on JsonSerializerOptions to support cycles."}
+
+func (p *JSON) listEncoder(t reflect.Type) encodeFunc {
+	if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 {
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendJSONBytes(dst, v.Bytes()), nil }
+	}
+	element := p.encoders.later(t.Elem())
+	return func(dst []byte, v reflect.Value, depth int) (_ []byte, err error) {
+		switch {
+		case t.Kind() == reflect.Slice && v.IsNil():
+			return append(dst, "null"...), nil
+		case depth >= maxDepth:
+			return dst, errTooDeep
+		}
+		dst = append(dst, '[')
+		f := element()
+		for i := range v.Len() {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			if dst, err = f(dst, v.Index(i), depth+1); err != nil {
+				return dst, err
+			}
+		}
+		return append(dst, ']'), nil
+	}
+}
+
+func (p *JSON) mapEncoder(t reflect.Type) encodeFunc {
+	element := p.encoders.later(t.Elem())
+	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+		switch {
+		case v.IsNil():
+			return append(dst, "null"...), nil
+		case depth >= maxDepth:
+			return dst, errTooDeep
+		}
+		keys, err := sortedKeys(v)
+		if err != nil {
+			return dst, err
+		}
+		dst = append(dst, '{')
+		for i, k := range keys {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(appendJSONString(dst, k.text), ':')
+			if dst, err = element()(dst, v.MapIndex(k.key), depth+1); err != nil {
+				return dst, err
+			}
+		}
+		return append(dst, '}'), nil
+	}
+}
+
+type mapKey struct {
+	text string
+	key  reflect.Value
+}
+
+// sortedKeys gives the entries of a map an order, which Go leaves open.
+func sortedKeys(v reflect.Value) ([]mapKey, error) {
+	keys := make([]mapKey, 0, v.Len())
+	for _, k := range v.MapKeys() {
+		text, err := keyText(k)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, mapKey{text, k})
+	}
+	slices.SortFunc(keys, func(a, b mapKey) int { return strings.Compare(a.text, b.text) })
+	return keys, nil
+}
+
+func keyText(k reflect.Value) (string, error) {
+	if m, ok := k.Interface().(encoding.TextMarshaler); ok {
+		text, err := m.MarshalText()
+		if err != nil {
+			return "", cannotWrite(err)
+		}
+		return string(text), nil
+	}
+	switch {
+	case k.Kind() == reflect.String:
+		return k.String(), nil
+	case k.CanInt():
+		return strconv.FormatInt(k.Int(), 10), nil
+	case k.CanUint():
+		return strconv.FormatUint(k.Uint(), 10), nil
+	}
+	_, err := unsupported(k.Type())(nil, k, 0)
+	return "", err
+}
+
+func (p *JSON) structEncoder(t reflect.Type) encodeFunc {
+	type member struct {
+		field
+		head   []byte // the name, with a comma in front
+		encode func() encodeFunc
+	}
+	var members []member
+	for _, f := range p.fieldsOf(t) {
+		head := append(appendJSONString([]byte{','}, f.name), ':')
+		members = append(members, member{f, head, p.encoders.later(f.typ)})
+	}
+	return func(dst []byte, v reflect.Value, depth int) (_ []byte, err error) {
+		if depth >= maxDepth {
+			return dst, errTooDeep
+		}
+		dst = append(dst, '{')
+		start := len(dst)
+		for i := range members {
+			m := &members[i]
+			f, ok := m.in(v)
+			if !ok {
+				continue
+			}
+			head := m.head
+			if len(dst) == start {
+				head = head[1:]
+			}
+			if dst, err = m.encode()(append(dst, head...), f, depth+1); err != nil {
+				return dst, err
+			}
+		}
+		return append(dst, '}'), nil
+	}
+}
+
+func (p *JSON) fieldsOf(t reflect.Type) []field {
+	if p.asDeclared {
+		return fieldsOf(t, "json", func(name string) string { return name })
+	}
+	return fieldsOf(t, "json", camelCase)
+}
+
+var errNotFinite = &Fault{Exception: "ArgumentException", Message: ".NET number values such as positive and negative infinity cannot be written as valid JSON. To make it work when using 'JsonSerializer', consider specifying 'JsonNumberHandling.AllowNamedFloatingPointLiterals' (see https://learn.microsoft.com/dotnet/api/system.text.json.serialization.jsonnumberhandling)."}
+
+// appendJSONFloat writes the shortest digits that give the same number, as .NET does: with an exponent where the number has more
+// than 17 digits (9 of a float32) before the point, or is less than 0.0001.
+func appendJSONFloat(dst []byte, f float64, bits int) ([]byte, error) {
+	abs := math.Abs(f)
+	most := 1e17
+	if bits == 32 {
+		most = 1e9
+	}
+	switch {
+	case math.IsNaN(f) || math.IsInf(f, 0):
+		return dst, errNotFinite
+	case abs >= most || abs < 1e-4 && abs != 0:
+		return strconv.AppendFloat(dst, f, 'E', -1, bits), nil
+	}
+	return strconv.AppendFloat(dst, f, 'f', -1, bits), nil
+}
+
+// appendJSONNumber writes a number that is kept as its text.
+func appendJSONNumber(dst []byte, text string) ([]byte, error) {
+	r := jsonReader{data: []byte(text)}
+	if c := r.peek(); c != '-' && (c < '0' || c > '9') {
+		return dst, cannotWrite(r.failAt("is no number."))
+	}
+	number, err := r.number()
+	if err != nil || r.pos < len(r.data) {
+		return dst, cannotWrite(errors.Join(err, errors.New("protocol: no number")))
+	}
+	return append(dst, number...), nil
+}
+
+func appendJSONBytes(dst, b []byte) []byte {
+	if b == nil {
+		return append(dst, "null"...)
+	}
+	dst = append(dst, '"')
+	dst = base64.StdEncoding.AppendEncode(dst, b)
+	return append(dst, '"')
+}
+
+func appendJSONTime(dst []byte, t time.Time) ([]byte, error) {
+	if y := t.Year(); y < 1 || y > 9999 {
+		return dst, &Fault{Exception: "ArgumentOutOfRangeException", Message: "Ticks must be between DateTime.MinValue.Ticks and DateTime.MaxValue.Ticks."}
+	}
+	dst = append(dst, '"')
+	dst = appendDateTime(dst, t)
+	return append(dst, '"'), nil
+}

@@ -1,0 +1,375 @@
+package protocol
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// Parse fills m in place from a record. As in ASP.NET Core's JsonHubProtocol names are exact and come in any order, the last of equal ones
+// counts, unknown ones are passed, and what stands behind the object is ignored.
+func (p *JSON) Parse(record []byte, m *Message) error {
+	q := jsonParser{jsonReader: jsonReader{data: record}, m: m, oldID: m.InvocationID, oldTarget: m.Target}
+	*m = Message{}
+	err := q.message()
+	if err == nil {
+		err = q.complete()
+	}
+	if err == nil {
+		return nil
+	}
+	fault := jsonFault(err)
+	if q.itemRead && m.Type == StreamItem {
+		m.Payload, m.fault = q.item, fault
+		return nil
+	}
+	return fault
+}
+
+// jsonFault is what the original makes of an error while it reads a message.
+func jsonFault(err error) *Fault {
+	var fault *Fault
+	var text textError
+	switch {
+	case errors.As(err, &fault):
+		return fault
+	case errors.As(err, &text):
+		return &Fault{Exception: exceptionInvalidOperation, Message: string(text)}
+	}
+	return invalidData("Error reading JSON.")
+}
+
+type jsonParser struct {
+	jsonReader
+	m                *Message
+	oldID, oldTarget string // for reuse
+
+	result, item []byte
+	itemRead     bool // with the id known: the original binds it before it reads on
+	has          struct{ typ, target, arguments, item, sequence bool }
+}
+
+func (p *jsonParser) message() error {
+	if err := p.object(); err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		name, escaped, more, err := p.property(first)
+		if err != nil || !more {
+			return err
+		}
+		if escaped {
+			// An unreadable name is none that is known.
+			name, _ = appendUnescaped(nil, name)
+		}
+		if err := p.member(name); err != nil {
+			return err
+		}
+	}
+}
+
+// object enters the object that a record must be.
+func (r *jsonReader) object() error {
+	r.peek()
+	if r.pos >= len(r.data) {
+		return r.fail("The input does not contain any JSON tokens. Expected the input to start with a valid JSON token, when isFinalBlock is true.")
+	}
+	kind, err := r.token()
+	switch {
+	case err != nil:
+		return err
+	case kind == '[':
+		return invalidData("Unexpected JSON Token Type 'Array'. Expected a JSON Object.")
+	case kind != '{':
+		return invalidData("Unexpected JSON Token Type '%s'. Expected a JSON Object.", tokenName(kind))
+	}
+	return r.enter()
+}
+
+func (p *jsonParser) member(name []byte) (err error) {
+	m := p.m
+	switch string(name) {
+	case "type":
+		err = p.messageType()
+	case "invocationId":
+		m.InvocationID, err = p.string("invocationId", p.oldID)
+	case "target":
+		m.Target, err = p.string("target", p.oldTarget)
+		p.has.target = true
+	case "arguments":
+		err = p.arguments()
+	case "streamIds":
+		err = p.streamIDs()
+	case "headers":
+		err = p.headers()
+	case "item":
+		p.itemRead = m.InvocationID != ""
+		p.item, err = p.value()
+		p.has.item = true
+	case "result":
+		p.result, err = p.value()
+		m.HasResult = true
+	case "error":
+		m.Error, err = p.string("error", "")
+		m.HasError = true
+	case "allowReconnect":
+		err = p.allowReconnect()
+	case "sequenceId":
+		m.SequenceID, p.has.sequence, err = p.integer("sequenceId", 64)
+	default:
+		err = p.skip()
+	}
+	return err
+}
+
+// string reads a property that must be a string.
+func (r *jsonReader) string(name, old string) (string, error) {
+	if r.peek() != '"' {
+		return "", r.mismatch(name, "to be of type String")
+	}
+	return r.stringValue(old)
+}
+
+// stringValue reads the string at which the reader stands.
+func (r *jsonReader) stringValue(old string) (string, error) {
+	inside, escaped, err := r.text()
+	if err != nil {
+		return "", err
+	}
+	if escaped {
+		b, err := appendUnescaped(nil, inside)
+		return string(b), err
+	}
+	return reuse(old, inside), checkText(inside)
+}
+
+// mismatch is the fault of a value that is something else, or its syntax error.
+func (r *jsonReader) mismatch(name, wanted string) error {
+	if _, err := r.token(); err != nil {
+		return err
+	}
+	return invalidData("Expected '%s' %s.", name, wanted)
+}
+
+// integer reads a property that must be an integer of so many bits; null is none.
+func (r *jsonReader) integer(name string, bits int) (n int64, ok bool, err error) {
+	start, c := r.pos, r.peek()
+	if c == 'n' {
+		return 0, false, r.literal("null")
+	}
+	if c != '-' && (c < '0' || c > '9') {
+		return 0, false, r.mismatch(name, "to be of type Number")
+	}
+	start = r.pos
+	if _, err := r.number(); err != nil {
+		return 0, false, err
+	}
+	n, err = strconv.ParseInt(string(r.data[start:r.pos]), 10, bits)
+	if err != nil {
+		return 0, false, &Fault{Exception: exceptionFormat, Message: fmt.Sprintf("Either the JSON value is not in a supported format, or is out of bounds for an Int%d.", bits)}
+	}
+	return n, true, nil
+}
+
+func (p *jsonParser) messageType() error {
+	n, ok, err := p.integer("type", 32)
+	if err == nil && !ok {
+		err = invalidData("Expected 'type' to be of type Number.")
+	}
+	p.m.Type, p.has.typ = MessageType(n), true
+	return err
+}
+
+func (p *jsonParser) allowReconnect() (err error) {
+	switch p.peek() {
+	case 't':
+		p.m.AllowReconnect, err = true, p.literal("true")
+	case 'f':
+		p.m.AllowReconnect, err = false, p.literal("false")
+	default:
+		err = p.mismatch("allowReconnect", "to be true or false")
+	}
+	return err
+}
+
+// arguments passes the array of the arguments.
+//
+// The original reads it with the types of the target, if it knows that already. A comma too many between arguments is then an error of the
+// invocation, not of the connection: the reader has passed the comma when it complains, and can go on. That works once.
+func (p *jsonParser) arguments() error {
+	if p.peek() != '[' {
+		return p.mismatch("arguments", "to be of type Array")
+	}
+	p.has.arguments = true
+	start := p.pos
+	if err := p.enter(); err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		more, err := p.element(first)
+		if err != nil {
+			if err = p.pardon(err); err != nil {
+				return err
+			}
+			continue
+		}
+		if !more {
+			p.m.Arguments = p.data[start:p.pos]
+			return nil
+		}
+		if err := p.skip(); err != nil {
+			return err
+		}
+	}
+}
+
+// pardon keeps the error for Settle, if it is the first and behind a comma, and returns nil.
+func (p *jsonParser) pardon(err error) error {
+	c := p.peek()
+	if p.m.Target == "" || p.m.fault != nil || c != ',' && c != ']' {
+		return err
+	}
+	p.m.fault = jsonFault(err)
+	p.m.forgive = brokenArguments(err)
+	return nil
+}
+
+// brokenArguments is the failure to bind arguments that are no JSON.
+func brokenArguments(err error) *BindError {
+	return &BindError{Err: err, exception: exceptionJSONReader, message: err.Error()}
+}
+
+func (p *jsonParser) streamIDs() error {
+	if p.peek() != '[' {
+		return p.mismatch("streamIds", "to be of type Array")
+	}
+	if err := p.enter(); err != nil {
+		return err
+	}
+	p.m.StreamIDs = nil
+	for first := true; ; first = false {
+		more, err := p.element(first)
+		if err != nil || !more {
+			return err
+		}
+		id, err := p.streamID()
+		if err != nil {
+			return err
+		}
+		p.m.StreamIDs = append(p.m.StreamIDs, id)
+	}
+}
+
+func (p *jsonParser) streamID() (string, error) {
+	if p.peek() == '"' {
+		return p.stringValue("")
+	}
+	kind, err := p.token()
+	switch {
+	case err != nil:
+		return "", err
+	case kind == 'n':
+		return "", invalidData("Null value for 'streamIds' is not valid.")
+	}
+	return "", &Fault{Exception: exceptionInvalidOperation, Message: "Cannot get the value of a token type '" + tokenName(kind) + "' as a string."}
+}
+
+func (p *jsonParser) headers() error {
+	if p.peek() != '{' {
+		return p.mismatch("headers", "to be of type StartObject")
+	}
+	if err := p.enter(); err != nil {
+		return err
+	}
+	p.m.Headers = nil
+	for first := true; ; first = false {
+		name, _, more, err := p.property(first)
+		if err != nil || !more {
+			return err
+		}
+		if err := p.header(name); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *jsonParser) header(name []byte) error {
+	b, err := appendUnescaped(nil, name)
+	if err != nil {
+		return err
+	}
+	if p.peek() != '"' {
+		if _, err := p.token(); err != nil {
+			return err
+		}
+		return invalidData("Expected header '%s' to be of type String.", b)
+	}
+	value, err := p.stringValue("")
+	if err != nil {
+		return err
+	}
+	if p.m.Headers == nil {
+		p.m.Headers = make(map[string]string)
+	}
+	p.m.Headers[string(b)] = value
+	return nil
+}
+
+// complete looks for what a message of this type needs, in the order of the original.
+func (p *jsonParser) complete() error {
+	m := p.m
+	if !p.has.typ {
+		return missing("type")
+	}
+	switch m.Type {
+	case Invocation, StreamInvocation:
+		return p.completeInvocation()
+	case StreamItem:
+		m.Payload = p.item
+		return p.needID(p.has.item, "item")
+	case Completion:
+		m.Payload = p.result
+		if m.InvocationID != "" && m.HasError && m.HasResult {
+			return invalidData("The 'error' and 'result' properties are mutually exclusive.")
+		}
+		return p.needID(true, "")
+	case CancelInvocation:
+		return p.needID(true, "")
+	case Ack, Sequence:
+		if !p.has.sequence {
+			return missing("sequenceId")
+		}
+	}
+	return nil
+}
+
+func (p *jsonParser) completeInvocation() error {
+	m := p.m
+	switch {
+	case !p.has.target:
+		return missing("target")
+	case m.Type == StreamInvocation && m.InvocationID == "":
+		if !p.has.arguments {
+			return missing("invocationId")
+		}
+		// Arguments that do not fit are found before, and without an id nobody is told of them.
+		if m.fault == nil {
+			m.fault = missing("invocationId")
+		}
+	case !p.has.arguments:
+		return missing("arguments")
+	}
+	return nil
+}
+
+func (p *jsonParser) needID(ok bool, name string) error {
+	switch {
+	case p.m.InvocationID == "":
+		return missing("invocationId")
+	case !ok:
+		return missing(name)
+	}
+	return nil
+}
+
+func missing(name string) *Fault { return invalidData("Missing required property '%s'.", name) }

@@ -1,0 +1,458 @@
+package protocol
+
+import (
+	"bytes"
+	"fmt"
+	"unicode/utf8"
+)
+
+// maxDepth is how deep System.Text.Json lets arrays and objects nest.
+const maxDepth = 64
+
+// jsonReader walks over JSON text without decoding it, as strict as System.Text.Json's Utf8JsonReader: no comments, no trailing
+// commas. Text within strings is checked only where it is decoded.
+//
+// Its errors are [*syntaxError] with the reader standing at what is wrong; a comma before that is passed.
+type jsonReader struct {
+	data  []byte
+	pos   int
+	depth int
+}
+
+// syntaxError is what Utf8JsonReader calls a JsonReaderException.
+type syntaxError struct {
+	reason string
+	data   []byte
+	pos    int
+}
+
+func (e *syntaxError) Error() string {
+	before := e.data[:e.pos]
+	line := bytes.Count(before, []byte{'\n'})
+	column := e.pos - bytes.LastIndexByte(before, '\n') - 1
+	return fmt.Sprintf("%s LineNumber: %d | BytePositionInLine: %d.", e.reason, line, column)
+}
+
+func (r *jsonReader) fail(reason string) error {
+	return &syntaxError{reason: reason, data: r.data, pos: r.pos}
+}
+
+// failAt blames the byte at which the reader stands.
+func (r *jsonReader) failAt(reason string) error {
+	if r.pos >= len(r.data) {
+		return r.fail("Expected depth to be zero at the end of the JSON payload. There is an open JSON object or array that should be closed.")
+	}
+	return r.fail(visible(r.data[r.pos]) + " " + reason)
+}
+
+func visible(c byte) string {
+	if c < ' ' || c >= 0x7f {
+		return fmt.Sprintf("'0x%02X'", c)
+	}
+	return "'" + string(rune(c)) + "'"
+}
+
+// peek passes white space and returns the byte behind it, 0 at the end.
+func (r *jsonReader) peek() byte {
+	for ; r.pos < len(r.data); r.pos++ {
+		switch c := r.data[r.pos]; c {
+		case ' ', '\t', '\n', '\r':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// enter passes the bracket that peek saw.
+func (r *jsonReader) enter() error {
+	if r.depth >= maxDepth {
+		return r.fail("The maximum configured depth of 64 has been exceeded. Cannot read next JSON array or object.")
+	}
+	r.depth++
+	r.pos++
+	return nil
+}
+
+func (r *jsonReader) leave() {
+	r.depth--
+	r.pos++
+}
+
+// element goes to the next element of the array that was entered. At its end, which it passes, it returns false.
+func (r *jsonReader) element(first bool) (bool, error) {
+	c := r.peek()
+	if c == ']' {
+		r.leave()
+		return false, nil
+	}
+	if first {
+		return true, nil
+	}
+	if c != ',' {
+		return false, r.failAt("is invalid after a value. Expected either ',', '}', or ']'.")
+	}
+	r.pos++
+	switch r.peek() {
+	case ']':
+		return false, r.fail("The JSON array contains a trailing comma at the end which is not supported in this mode. Change the reader options.")
+	case ',':
+		return false, r.failAt("is an invalid start of a value.")
+	}
+	return true, nil
+}
+
+// property goes to the value of the next property of the object that was entered and returns its name, still escaped. At the end of the
+// object, which it passes, it returns false.
+func (r *jsonReader) property(first bool) (name []byte, escaped, more bool, err error) {
+	c := r.peek()
+	if c == '}' {
+		r.leave()
+		return nil, false, false, nil
+	}
+	if !first {
+		if c != ',' {
+			return nil, false, false, r.failAt("is invalid after a value. Expected either ',', '}', or ']'.")
+		}
+		r.pos++
+		if c = r.peek(); c == '}' {
+			return nil, false, false, r.fail("The JSON object contains a trailing comma at the end which is not supported in this mode. Change the reader options.")
+		}
+	}
+	if c != '"' {
+		return nil, false, false, r.failAt("is an invalid start of a property name. Expected a '\"'.")
+	}
+	if name, escaped, err = r.text(); err != nil {
+		return nil, false, false, err
+	}
+	if r.peek() != ':' {
+		return nil, false, false, r.failAt("is invalid after a property name. Expected a ':'.")
+	}
+	r.pos++
+	return name, escaped, true, nil
+}
+
+// plain are the bytes that mean nothing within a string.
+var plain = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= ' ' && c != '"' && c != '\\'
+	}
+	return t
+}()
+
+// text passes the string that begins where the reader stands and returns its inside, still escaped.
+func (r *jsonReader) text() (inside []byte, escaped bool, err error) {
+	start := r.pos + 1
+	for i := start; i < len(r.data); {
+		c := r.data[i]
+		if plain[c] {
+			i++
+			continue
+		}
+		if c == '"' {
+			r.pos = i + 1
+			return r.data[start:i], escaped, nil
+		}
+		r.pos = i
+		if c != '\\' {
+			return nil, false, r.failAt("is invalid within a JSON string. The string should be correctly escaped.")
+		}
+		escaped = true
+		if err := r.escape(); err != nil {
+			return nil, false, err
+		}
+		i = r.pos
+	}
+	r.pos = len(r.data)
+	return nil, false, r.fail(endInString)
+}
+
+const endInString = "Expected end of string, but instead reached end of data."
+
+// escape passes the escape sequence at which the reader stands.
+func (r *jsonReader) escape() error {
+	r.pos++
+	if r.pos >= len(r.data) {
+		return r.fail(endInString)
+	}
+	switch r.data[r.pos] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		r.pos++
+		return nil
+	case 'u':
+		r.pos++
+		for range 4 {
+			if r.pos >= len(r.data) {
+				return r.fail(endInString)
+			}
+			if _, ok := hexDigit(r.data[r.pos]); !ok {
+				return r.failAt("is not a hex digit following '\\u' within a JSON string. The string should be correctly escaped.")
+			}
+			r.pos++
+		}
+		return nil
+	}
+	return r.failAt("is an invalid escapable character within a JSON string. The string should be correctly escaped.")
+}
+
+func hexDigit(c byte) (byte, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10, true
+	}
+	return 0, false
+}
+
+// number passes the number at which the reader stands and returns its text.
+func (r *jsonReader) number() ([]byte, error) {
+	start := r.pos
+	if r.data[r.pos] == '-' {
+		r.pos++
+	}
+	if r.pos < len(r.data) && r.data[r.pos] == '0' {
+		r.pos++
+		if r.pos < len(r.data) && '0' <= r.data[r.pos] && r.data[r.pos] <= '9' {
+			return nil, r.fail("Invalid leading zero before " + visible(r.data[r.pos]) + ".")
+		}
+	} else if err := r.digits(); err != nil {
+		return nil, err
+	}
+	if r.pos < len(r.data) && r.data[r.pos] == '.' {
+		r.pos++
+		if err := r.digits(); err != nil {
+			return nil, err
+		}
+	}
+	if r.pos < len(r.data) && r.data[r.pos]|0x20 == 'e' {
+		r.pos++
+		if r.pos < len(r.data) && (r.data[r.pos] == '+' || r.data[r.pos] == '-') {
+			r.pos++
+		}
+		if err := r.digits(); err != nil {
+			return nil, err
+		}
+	}
+	if r.pos < len(r.data) && !delimits(r.data[r.pos]) {
+		return nil, r.failAt("is an invalid end of a number. Expected a delimiter.")
+	}
+	return r.data[start:r.pos], nil
+}
+
+func (r *jsonReader) digits() error {
+	start := r.pos
+	for r.pos < len(r.data) && '0' <= r.data[r.pos] && r.data[r.pos] <= '9' {
+		r.pos++
+	}
+	switch {
+	case r.pos > start:
+		return nil
+	case r.pos >= len(r.data):
+		return r.fail("Expected a digit ('0'-'9'), but instead reached end of data.")
+	}
+	return r.failAt("is invalid within a number, immediately after a sign character ('+' or '-'). Expected a digit ('0'-'9').")
+}
+
+func delimits(c byte) bool {
+	switch c {
+	case ',', ']', '}', ' ', '\t', '\n', '\r', '/':
+		return true
+	}
+	return false
+}
+
+func (r *jsonReader) literal(word string) error {
+	rest := r.data[r.pos:]
+	if len(rest) > len(word) {
+		rest = rest[:len(word)]
+	}
+	if string(rest) == word {
+		r.pos += len(word)
+		return nil
+	}
+	for i := 0; i < len(rest) && rest[i] == word[i]; i++ {
+		r.pos++
+	}
+	return r.fail("'" + string(rest) + "' is an invalid JSON literal. Expected the literal '" + word + "'.")
+}
+
+// token passes one scalar, or only checks the bracket that begins an array or object: as far as Utf8JsonReader goes to tell a value's type.
+func (r *jsonReader) token() (kind byte, err error) {
+	switch c := r.peek(); c {
+	case '{', '[':
+		if r.depth >= maxDepth {
+			return c, r.enter()
+		}
+		return c, nil
+	case '"':
+		_, _, err = r.text()
+		return c, err
+	case 't':
+		return c, r.literal("true")
+	case 'f':
+		return c, r.literal("false")
+	case 'n':
+		return c, r.literal("null")
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		_, err = r.number()
+		return '0', err
+	}
+	return 0, r.failAt("is an invalid start of a value.")
+}
+
+// tokenName is what System.Text.Json's JsonTokenType is called for the kind that token returned.
+func tokenName(kind byte) string {
+	switch kind {
+	case '{':
+		return "StartObject"
+	case '[':
+		return "StartArray"
+	case '"':
+		return "String"
+	case 't':
+		return "True"
+	case 'f':
+		return "False"
+	case 'n':
+		return "Null"
+	}
+	return "Number"
+}
+
+// value passes one value and returns its text.
+func (r *jsonReader) value() ([]byte, error) {
+	r.peek()
+	start := r.pos
+	err := r.skip()
+	return r.data[start:r.pos], err
+}
+
+func (r *jsonReader) skip() error {
+	kind, err := r.token()
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case '[':
+		return r.skipArray()
+	case '{':
+		return r.skipObject()
+	}
+	return nil
+}
+
+func (r *jsonReader) skipArray() error {
+	if err := r.enter(); err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		more, err := r.element(first)
+		if err != nil || !more {
+			return err
+		}
+		if err := r.skip(); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *jsonReader) skipObject() error {
+	if err := r.enter(); err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		_, _, more, err := r.property(first)
+		if err != nil || !more {
+			return err
+		}
+		if err := r.skip(); err != nil {
+			return err
+		}
+	}
+}
+
+// textError says that the inside of a string is no text: .NET's InvalidOperationException.
+type textError string
+
+func (e textError) Error() string { return string(e) }
+
+const (
+	errNotUTF8   textError = "Cannot transcode invalid UTF-8 JSON text to UTF-16 string."
+	errSurrogate textError = "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate."
+)
+
+// checkText refuses the inside of a string without escapes that is no UTF-8.
+func checkText(inside []byte) error {
+	if !utf8.Valid(inside) {
+		return errNotUTF8
+	}
+	return nil
+}
+
+// appendUnescaped appends the inside of a string, which text has passed, to dst in plain UTF-8.
+func appendUnescaped(dst, inside []byte) ([]byte, error) {
+	if err := checkText(inside); err != nil {
+		return dst, err
+	}
+	for {
+		i := bytes.IndexByte(inside, '\\')
+		if i < 0 {
+			return append(dst, inside...), nil
+		}
+		dst = append(dst, inside[:i]...)
+		c := inside[i+1]
+		inside = inside[i+2:]
+		if c != 'u' {
+			dst = append(dst, unescaped(c))
+			continue
+		}
+		r, n := escapedRune(inside)
+		if r < 0 {
+			return dst, errSurrogate
+		}
+		dst = utf8.AppendRune(dst, r)
+		inside = inside[n:]
+	}
+}
+
+func unescaped(c byte) byte {
+	switch c {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	}
+	return c
+}
+
+// escapedRune decodes what follows a \u, with a second surrogate. It returns -1 for half a pair.
+func escapedRune(b []byte) (r rune, n int) {
+	r = hex4(b)
+	if r < 0xd800 || r > 0xdfff {
+		return r, 4
+	}
+	if r < 0xdc00 && len(b) >= 10 && b[4] == '\\' && b[5] == 'u' {
+		if low := hex4(b[6:]); low >= 0xdc00 && low <= 0xdfff {
+			return 0x10000 + (r-0xd800)<<10 + low - 0xdc00, 10
+		}
+	}
+	return -1, 4
+}
+
+// hex4 reads four digits that escape has checked.
+func hex4(b []byte) (r rune) {
+	for _, c := range b[:4] {
+		d, _ := hexDigit(c)
+		r = r<<4 | rune(d)
+	}
+	return r
+}

@@ -1,0 +1,196 @@
+package protocol
+
+import (
+	"encoding"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+)
+
+// typeCache keeps what was made for a type once, so that nothing is looked up by reflection for each value.
+type typeCache[F any] struct {
+	made  sync.Map // reflect.Type -> F
+	build func(reflect.Type) F
+}
+
+func (c *typeCache[F]) of(t reflect.Type) F {
+	if f, ok := c.made.Load(t); ok {
+		return f.(F)
+	}
+	f := c.build(t)
+	c.made.Store(t, f)
+	return f
+}
+
+// later returns a function that looks t up when it is first called: types may contain themselves.
+func (c *typeCache[F]) later(t reflect.Type) func() F {
+	return sync.OnceValue(func() F { return c.of(t) })
+}
+
+// encodeFunc appends a value of one type. depth counts the arrays and objects around it.
+type encodeFunc func(dst []byte, v reflect.Value, depth int) ([]byte, error)
+
+var (
+	timeType            = reflect.TypeFor[time.Time]()
+	durationType        = reflect.TypeFor[time.Duration]()
+	numberType          = reflect.TypeFor[json.Number]()
+	rawMessageType      = reflect.TypeFor[json.RawMessage]()
+	guidType            = reflect.TypeFor[Guid]()
+	jsonMarshalerType   = reflect.TypeFor[json.Marshaler]()
+	jsonUnmarshalerType = reflect.TypeFor[json.Unmarshaler]()
+	textMarshalerType   = reflect.TypeFor[encoding.TextMarshaler]()
+	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+// field is one field of a struct as it goes over the wire.
+type field struct {
+	name      string
+	index     []int
+	typ       reflect.Type
+	omitEmpty bool
+	omitZero  bool
+}
+
+// fieldsOf lists the fields of a struct in the order of their declaration: exported ones, embedded structs without a name dissolved.
+// key is that of the tags, rename gives untagged fields their name.
+func fieldsOf(t reflect.Type, key string, rename func(string) string) []field {
+	var (
+		fields []field
+		closed = map[string]bool{} // embedded fields that are not dissolved, by index
+	)
+	for _, f := range reflect.VisibleFields(t) {
+		name, options, _ := strings.Cut(f.Tag.Get(key), ",")
+		dissolved := f.Anonymous && name == "" && base(f.Type).Kind() == reflect.Struct
+		within := closed[path(f.Index[:len(f.Index)-1])]
+		if f.Anonymous && !dissolved || within {
+			closed[path(f.Index)] = true
+		}
+		if within || dissolved || !f.IsExported() || name == "-" && options == "" {
+			continue
+		}
+		if name == "" {
+			name = rename(f.Name)
+		}
+		fields = append(fields, field{name, f.Index, f.Type, hasOption(options, "omitempty"), hasOption(options, "omitzero")})
+	}
+	return fields
+}
+
+func base(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
+}
+
+func path(index []int) string {
+	b := make([]byte, 0, 2*len(index))
+	for _, i := range index {
+		b = append(b, byte(i), byte(i>>8))
+	}
+	return string(b)
+}
+
+func hasOption(options, name string) bool {
+	for o := range strings.SplitSeq(options, ",") {
+		if o == name {
+			return true
+		}
+	}
+	return false
+}
+
+// in returns the field of v; false if it is not written, or stands in an embedded pointer that is nil.
+func (f *field) in(v reflect.Value) (reflect.Value, bool) {
+	if len(f.index) == 1 {
+		v = v.Field(f.index[0])
+	} else {
+		var err error
+		if v, err = v.FieldByIndexErr(f.index); err != nil {
+			return v, false
+		}
+	}
+	if f.omitEmpty && isEmpty(v) || f.omitZero && v.IsZero() {
+		return v, false
+	}
+	return v, true
+}
+
+// of returns the field of v to read into. Embedded pointers that are nil get a value.
+func (f *field) of(v reflect.Value) reflect.Value {
+	for i, n := range f.index {
+		if i > 0 && v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				v.Set(reflect.New(v.Type().Elem()))
+			}
+			v = v.Elem()
+		}
+		v = v.Field(n)
+	}
+	return v
+}
+
+func isEmpty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
+		return v.Len() == 0
+	case reflect.Struct:
+		return false
+	}
+	return v.IsZero()
+}
+
+// camelCase is System.Text.Json's naming policy: the capitals at the beginning become small, but the last one if a small letter follows.
+func camelCase(name string) string {
+	b := []rune(name)
+	for i, c := range b {
+		if !unicode.IsUpper(c) || i > 0 && i+1 < len(b) && !unicode.IsUpper(b[i+1]) {
+			break
+		}
+		b[i] = unicode.ToLower(c)
+	}
+	return string(b)
+}
+
+// typeName is what .NET calls t's counterpart, without its namespace.
+func typeName(t reflect.Type) string {
+	switch t {
+	case timeType:
+		return "DateTime"
+	case durationType:
+		return "TimeSpan"
+	case numberType:
+		return "Decimal"
+	}
+	if name, ok := kindNames[t.Kind()]; ok && t.PkgPath() == "" {
+		return name
+	}
+	switch t.Kind() {
+	case reflect.Slice, reflect.Array:
+		return typeName(t.Elem()) + "[]"
+	case reflect.Pointer:
+		return typeName(t.Elem())
+	case reflect.Interface:
+		return "Object"
+	case reflect.Map:
+		return "Dictionary`2"
+	}
+	return t.Name()
+}
+
+var kindNames = map[reflect.Kind]string{
+	reflect.Bool: "Boolean", reflect.String: "String", reflect.Float32: "Single", reflect.Float64: "Double",
+	reflect.Int: "Int64", reflect.Int8: "SByte", reflect.Int16: "Int16", reflect.Int32: "Int32", reflect.Int64: "Int64",
+	reflect.Uint: "UInt64", reflect.Uint8: "Byte", reflect.Uint16: "UInt16", reflect.Uint32: "UInt32", reflect.Uint64: "UInt64",
+}
+
+// fullTypeName is typeName with the namespace, which Go's own types do not tell.
+func fullTypeName(t reflect.Type) string {
+	if base(t).PkgPath() == "" || base(t) == timeType || base(t) == durationType {
+		return "System." + typeName(t)
+	}
+	return typeName(t)
+}
