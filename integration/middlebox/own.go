@@ -195,4 +195,3 @@ func pump(to, from *net.TCPConn, watch *time.Timer, limit time.Duration) {
 		}
 	}
 }
-

@@ -1,0 +1,126 @@
+// Package endpoint is what an application mounts: one hub at one path, with its
+// negotiation and its transports, as a plain http.Handler. It is where hub and
+// transports meet.
+package endpoint
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/transports/longpolling"
+	"github.com/carillon-go/carillon/transports/serversentevents"
+	"github.com/carillon-go/carillon/transports/websockets"
+)
+
+// Options of an endpoint. The zero value is SignalR's defaults.
+type Options struct {
+	transports.Options
+	// Transports that are allowed, in the order in which they are offered. Default: all.
+	Transports []transports.Type
+	// Policy changes per request what is offered. Default: none.
+	Policy negotiate.Policy
+	// MinimumProtocolVersion of negotiation. Default 0.
+	MinimumProtocolVersion int
+	// Redirect sends a client to another server, with a token for it. Default: none.
+	Redirect func(r *http.Request) (url, accessToken string, ok bool)
+	// CloseOnAuthenticationExpiration ends a connection, which may then reconnect,
+	// when the user's authentication ends; looked at once a second. Default false.
+	CloseOnAuthenticationExpiration bool
+}
+
+// Endpoint serves a hub, or raw connections, at one path and at {path}/negotiate,
+// which it tells apart by the last segment, so it works behind any prefix. Safe for
+// concurrent use.
+type Endpoint struct {
+	registry   *transports.Registry
+	negotiate  http.Handler
+	transports http.Handler
+	hub        *hub.Hub // nil for raw connections
+}
+
+// New returns an endpoint for h.
+func New(h *hub.Hub, o Options) *Endpoint {
+	e := newEndpoint(&hubApplication{hub: h, closeOnExpiry: o.CloseOnAuthenticationExpiration}, o)
+	e.hub = h
+	return e
+}
+
+// NewRaw returns an endpoint whose connections app handles without a hub.
+func NewRaw(app transports.Application, o Options) *Endpoint { return newEndpoint(app, o) }
+
+func newEndpoint(app transports.Application, o Options) *Endpoint {
+	if o.Transports == nil {
+		o.Transports = transports.All()
+	}
+	registry := transports.NewRegistry(app, o.Options)
+	carriers := map[transports.Type]transports.Carry{
+		transports.WebSockets:       websockets.Carry(registry.Go),
+		transports.ServerSentEvents: serversentevents.Serve,
+		transports.LongPolling:      longpolling.Serve,
+	}
+	for kind := range carriers {
+		if !slices.Contains(o.Transports, kind) {
+			delete(carriers, kind)
+		}
+	}
+	return &Endpoint{
+		registry:   registry,
+		transports: transports.NewHandler(registry, carriers),
+		negotiate: negotiate.NewHandler(registry, o.AllowStatefulReconnect, negotiate.Options{
+			Transports:     o.Transports,
+			Policy:         o.Policy,
+			MinimumVersion: o.MinimumProtocolVersion,
+			Redirect:       o.Redirect,
+		}),
+	}
+}
+
+func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := strings.TrimSuffix(r.URL.Path, "/")
+	if last := path[strings.LastIndexByte(path, '/')+1:]; strings.EqualFold(last, "negotiate") {
+		e.negotiate.ServeHTTP(w, r)
+		return
+	}
+	e.transports.ServeHTTP(w, r)
+}
+
+// Connections is how many there are, negotiated ones included.
+func (e *Endpoint) Connections() int { return e.registry.Len() }
+
+// Shutdown ends the endpoint: negotiation answers 503 with Retry-After, the hub's
+// clients are told that they may reconnect, what is queued goes out. Connections
+// that are still there when ctx ends are cut. When it returns nothing is left
+// running; the error is ctx's if it had to cut.
+func (e *Endpoint) Shutdown(ctx context.Context) error {
+	e.registry.Stop()
+	if e.hub != nil {
+		if err := e.hub.Shutdown(ctx); err != nil {
+			_ = e.registry.Shutdown(ctx) // cuts what did not end
+			return err
+		}
+	}
+	return e.registry.Shutdown(ctx)
+}
+
+// hubApplication gives connections to a hub.
+type hubApplication struct {
+	hub           *hub.Hub
+	closeOnExpiry bool
+}
+
+func (a *hubApplication) Connect(c *transports.Connection) (transports.Receiver, error) {
+	kind := c.Transport()
+	return a.hub.Connect(c, hub.ConnectInfo{
+		Request:           c.Request(),
+		User:              c.User(),
+		Transport:         string(kind),
+		Binary:            kind.Binary(),
+		NoPings:           kind == transports.LongPolling,
+		StatefulReconnect: c.Stateful(),
+	}), nil
+}

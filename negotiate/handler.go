@@ -1,0 +1,104 @@
+package negotiate
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/carillon-go/carillon/transports"
+)
+
+// Options of a Handler.
+type Options struct {
+	// Transports that the endpoint allows, in the order in which they are offered.
+	// Default: all.
+	Transports []transports.Type
+	// Policy changes the offer per request. Default: none.
+	Policy Policy
+	// MinimumVersion of negotiation. Default 0.
+	MinimumVersion int
+	// Redirect sends a client elsewhere: it negotiates anew at url, with accessToken
+	// if that is not empty. Default: none.
+	Redirect func(r *http.Request) (url, accessToken string, ok bool)
+}
+
+// Handler answers negotiations with connections of a registry.
+type Handler struct {
+	registry *transports.Registry
+	options  Options
+	stateful bool
+}
+
+// NewHandler returns a handler that makes connections in r. stateful says that the
+// endpoint allows stateful reconnect.
+func NewHandler(r *transports.Registry, stateful bool, o Options) *Handler {
+	if o.Transports == nil {
+		o.Transports = transports.All()
+	}
+	return &Handler{registry: r, stateful: stateful, options: o}
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		transports.Empty(w, http.StatusMethodNotAllowed)
+		return
+	}
+	n, ok := version(r)
+	switch {
+	case !ok:
+		answer(w, refusal{"The client requested a non-integer protocol version."})
+		return
+	case n < h.options.MinimumVersion:
+		answer(w, refusal{fmt.Sprintf("The client requested version '%d', but the server does not support this version.", n)})
+		return
+	}
+	if h.options.Redirect != nil {
+		if url, token, ok := h.options.Redirect(r); ok {
+			answer(w, redirect{url, token})
+			return
+		}
+	}
+	h.connect(w, r, min(n, Version))
+}
+
+func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
+	stateful := h.stateful && wantsStateful(r)
+	c, err := h.registry.Create(version > 0, stateful)
+	if err != nil {
+		transports.Unavailable(w)
+		return
+	}
+	offer := Offer{Transports: append([]transports.Type{}, h.options.Transports...)}
+	if h.options.Policy != nil {
+		h.options.Policy.Offer(r, &offer)
+	}
+	if offer.Reason != "" {
+		w.Header().Set("Carillon-Transport-Reason", offer.Reason)
+	}
+	response := Response{
+		UseStatefulReconnect: stateful,
+		NegotiateVersion:     version,
+		ConnectionID:         c.ID(),
+		AvailableTransports:  make([]Transport, len(offer.Transports)),
+	}
+	if version > 0 {
+		response.ConnectionToken = c.Token()
+	}
+	for i, t := range offer.Transports {
+		response.AvailableTransports[i] = Transport{t, t.Formats()}
+	}
+	answer(w, response)
+}
+
+func answer(w http.ResponseWriter, response any) {
+	body, err := json.Marshal(response)
+	if err != nil { // strings and numbers always have JSON
+		transports.Empty(w, http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(body)
+}

@@ -1,0 +1,245 @@
+package transports
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/frame"
+)
+
+// Connection is one logical duplex connection. It has a public id and a secret
+// token, an outbound queue bounded in bytes, and one reason for its end. All
+// methods are safe for concurrent use.
+type Connection struct {
+	id, token string
+	registry  *Registry
+	stateful  bool
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
+
+	// posting is held by the POST whose body is being read.
+	posting sync.Mutex
+	// receiving is held while the receiver is called: calls come one at a time.
+	receiving sync.Mutex
+	receiver  Receiver
+
+	mu      sync.Mutex
+	state   state
+	kind    Type // empty until the first request chose a transport
+	request *http.Request
+	carrier Carrier
+	writing bool // the carrier was woken and has not found the queue empty since
+	queue   queue
+	inbox   inbox
+	told    bool // the application knows of the end
+	// left is when the last request of the connection ended; zero while one is there.
+	left time.Time
+}
+
+type state uint8
+
+const (
+	negotiated state = iota
+	open
+	closing // the application ended it; what is queued still goes out
+	disposing
+	gone
+)
+
+// Carrier is what a transport puts in place to send: a WebSocket, an event stream,
+// a poll.
+type Carrier interface {
+	// Wake: there is something in the queue, or the connection is closing. It is
+	// called with the connection's lock held, must not block or call back, and is
+	// not called again before Next has told that the queue is empty.
+	Wake()
+	// Cut ends the carrier at once: the connection is gone, for that cause. Called
+	// without the lock.
+	Cut(cause error)
+}
+
+// ID is the public id.
+func (c *Connection) ID() string { return c.id }
+
+// Transport is the connection's transport.
+func (c *Connection) Transport() Type {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kind
+}
+
+// Request is the one that opened the transport: the WebSocket handshake, the event
+// stream's GET, the first poll.
+func (c *Connection) Request() *http.Request {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.request
+}
+
+// User is who opened the transport, nil for an anonymous caller.
+func (c *Connection) User() *auth.User {
+	if r := c.Request(); r != nil {
+		return auth.UserFrom(r.Context())
+	}
+	return nil
+}
+
+// Stateful tells whether the connection outlives its WebSocket.
+func (c *Connection) Stateful() bool { return c.stateful && c.Transport() == WebSockets }
+
+// Context is cancelled, with the cause, when the connection has ended or is closing.
+func (c *Connection) Context() context.Context { return c.ctx }
+
+// Options are the endpoint's.
+func (c *Connection) Options() *Options { return &c.registry.options }
+
+// Send queues f. It never blocks: ErrQueueFull when the client reads too slowly,
+// ErrEnded when the connection takes nothing any more.
+func (c *Connection) Send(f *frame.Frame) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != open {
+		return ErrEnded
+	}
+	if c.queue.bytes > 0 && c.queue.bytes+f.Len() > c.registry.options.MaxQueueBytes {
+		return ErrQueueFull
+	}
+	c.push(f)
+	return nil
+}
+
+func (c *Connection) push(f *frame.Frame) {
+	c.queue.push(f)
+	c.wake()
+}
+
+func (c *Connection) wake() {
+	if c.carrier != nil && !c.writing {
+		c.writing = true
+		c.carrier.Wake()
+	}
+}
+
+// SendWait queues f when there is room: less than WaitBytes is queued. It fails with
+// the cause of ctx, or with ErrEnded.
+func (c *Connection) SendWait(ctx context.Context, f *frame.Frame) error {
+	for {
+		c.mu.Lock()
+		if c.state != open {
+			c.mu.Unlock()
+			return ErrEnded
+		}
+		if c.queue.bytes < c.registry.options.WaitBytes {
+			c.push(f)
+			c.mu.Unlock()
+			return nil
+		}
+		room := c.queue.room()
+		c.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-c.ctx.Done():
+			return ErrEnded
+		}
+	}
+}
+
+// Close ends the connection in order: nothing more is accepted, what is queued goes
+// out, then the carrier ends.
+func (c *Connection) Close(cause error) {
+	c.mu.Lock()
+	if c.state != open && c.state != negotiated {
+		c.mu.Unlock()
+		return
+	}
+	c.state = closing
+	c.wake()
+	c.mu.Unlock()
+	c.disconnect(cause)
+}
+
+// Abort ends the connection at once: the queue is dropped, the carrier cut.
+func (c *Connection) Abort(cause error) { c.end(cause, true) }
+
+// disconnect tells everybody who waits, and the application, that it is over. The
+// receiver may be in a call at this moment, perhaps the one that led here, so it is
+// told by a goroutine, which the registry waits for.
+func (c *Connection) disconnect(cause error) {
+	c.cancel(cause)
+	c.registry.running.Go(func() {
+		c.receiving.Lock()
+		if r := c.receiver; r != nil {
+			c.receiver = nil
+			r.Disconnected(context.Cause(c.ctx))
+		}
+		c.receiving.Unlock()
+		c.mu.Lock()
+		c.told = true
+		c.mu.Unlock()
+		c.release()
+	})
+}
+
+// end drops the queue and the carrier. It does nothing the second time.
+func (c *Connection) end(cause error, cut bool) {
+	c.mu.Lock()
+	if c.state >= disposing {
+		c.mu.Unlock()
+		return
+	}
+	closed := c.state == closing
+	c.state = disposing
+	carrier := c.carrier
+	c.carrier = nil
+	c.left = time.Time{}
+	c.queue.drop()
+	c.inbox.drop()
+	c.mu.Unlock()
+	if !closed {
+		c.disconnect(cause)
+	}
+	if cut && carrier != nil {
+		carrier.Cut(cause)
+	}
+	c.release()
+}
+
+// release forgets the connection when both its carrier and its application are done
+// with it. Until then its token is known: what is asked of it is answered 404
+// without a text, as the original does while a method still runs.
+func (c *Connection) release() {
+	c.mu.Lock()
+	done := c.state == disposing && c.told
+	if done {
+		c.state = gone
+	}
+	c.mu.Unlock()
+	if done {
+		c.registry.remove(c)
+	}
+}
+
+// Receive hands what a carrier read to the application. It fails when the
+// connection has ended.
+func (c *Connection) Receive(data []byte) error {
+	c.receiving.Lock()
+	defer c.receiving.Unlock()
+	return c.receive(data)
+}
+
+// receive needs the lock receiving.
+func (c *Connection) receive(data []byte) error {
+	if c.receiver == nil {
+		return ErrEnded
+	}
+	if err := c.receiver.Receive(data); err != nil {
+		c.Close(err)
+		return err
+	}
+	return nil
+}

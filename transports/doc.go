@@ -1,0 +1,132 @@
+// Package transports carries bytes between a client and an application over
+// WebSockets, server-sent events or long polling. What an application sees is a
+// Connection: one logical duplex connection, however many HTTP requests that
+// takes. The carriers are packages of their own; this one has what they share: the
+// Connection with its outbound queue, the Registry that finds it by its token, and
+// the verbs that turn a request into one of them.
+package transports
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// Type names a transport as negotiation does.
+type Type string
+
+// The transports of SignalR.
+const (
+	WebSockets       Type = "WebSockets"
+	ServerSentEvents Type = "ServerSentEvents"
+	LongPolling      Type = "LongPolling"
+)
+
+// All are the transports in the order in which they are offered by default.
+func All() []Type { return []Type{WebSockets, ServerSentEvents, LongPolling} }
+
+// Formats are the transfer formats that a transport can carry.
+func (t Type) Formats() []string {
+	if t == ServerSentEvents {
+		return []string{"Text"}
+	}
+	return []string{"Text", "Binary"}
+}
+
+// Binary tells whether the transport can carry what is no text.
+func (t Type) Binary() bool { return t != ServerSentEvents }
+
+// Options of the connections of one endpoint. The zero value is SignalR's
+// defaults; zero means the default.
+type Options struct {
+	// DisconnectTimeout is how long a connection without a request is kept: one that
+	// was negotiated and never opened, long polling between two polls, a stateful
+	// WebSocket that broke. Looked at once a second. Default 15 s.
+	DisconnectTimeout time.Duration
+	// PollTimeout ends a poll without data. Default 90 s.
+	PollTimeout time.Duration
+	// CloseTimeout is how long a WebSocket waits for the client's close frame after
+	// its own. Default 5 s.
+	CloseTimeout time.Duration
+	// SendTimeout is how long one write may take before the connection is cut.
+	// Default 10 s.
+	SendTimeout time.Duration
+	// MaxQueueBytes is the most that waits to be sent to one client; Send fails
+	// beyond it. Default 1 MiB: a burst of broadcasts, not a reader that stopped.
+	MaxQueueBytes int
+	// WaitBytes is how much may be queued before SendWait waits for room. Default
+	// 65536, the original's TransportMaxBufferSize.
+	WaitBytes int
+	// MaxReceiveBytes is how much is kept of what a client posts before its
+	// transport is there; a POST waits for the rest. Default 65536.
+	MaxReceiveBytes int
+	// SubprotocolSelector picks one of the WebSocket subprotocols that a client
+	// offers. Default: none is answered.
+	SubprotocolSelector func(offered []string) string
+	// AllowStatefulReconnect keeps the connection when its WebSocket breaks, for a
+	// client that asked for it. Default false.
+	AllowStatefulReconnect bool
+	// Logger for the connections' events, at debug level in a normal life; tokens
+	// are never logged. Default: none.
+	Logger *slog.Logger
+}
+
+// WithDefaults returns o with each default in its place.
+func (o Options) WithDefaults() Options {
+	orDefault(&o.DisconnectTimeout, 15*time.Second)
+	orDefault(&o.PollTimeout, 90*time.Second)
+	orDefault(&o.CloseTimeout, 5*time.Second)
+	orDefault(&o.SendTimeout, 10*time.Second)
+	orDefault(&o.MaxQueueBytes, 1<<20)
+	orDefault(&o.WaitBytes, 1<<16)
+	orDefault(&o.MaxReceiveBytes, 1<<16)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func orDefault[T int | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+// Application accepts connections.
+type Application interface {
+	// Connect is called once for a connection, when its transport is there. An error
+	// ends the connection.
+	Connect(c *Connection) (Receiver, error)
+}
+
+// Receiver gets what the client sends.
+type Receiver interface {
+	// Receive is called in order, never twice at once, from the goroutine that read
+	// data, which is only valid during the call. While it does not return nothing
+	// more is read from that client. An error ends the connection.
+	Receive(data []byte) error
+	// Disconnected is called once, last.
+	Disconnected(cause error)
+}
+
+// Resumer is a Receiver whose connection outlives its WebSocket.
+type Resumer interface {
+	Receiver
+	// Interrupted: the WebSocket broke; what is sent now must be kept.
+	Interrupted()
+	// Resumed: another WebSocket took its place. Nothing of what was half received
+	// counts, and nothing is left in the queue.
+	Resumed()
+}
+
+// What ends a connection, as Connection.Context's cause.
+var (
+	ErrClientGone  = errors.New("transports: the client ended the connection")
+	ErrCut         = errors.New("transports: the connection was cut")
+	ErrTimeout     = errors.New("transports: no request came within the disconnect time-out")
+	ErrSendTimeout = errors.New("transports: the client did not read within the send time-out")
+	ErrShutdown    = errors.New("transports: the server shuts down")
+	ErrQueueFull   = errors.New("transports: the client reads too slowly, its queue is full")
+	ErrEnded       = errors.New("transports: the connection has ended")
+	ErrApplication = errors.New("transports: the application ended the connection")
+)

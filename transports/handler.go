@@ -1,0 +1,237 @@
+package transports
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Carry serves a request that opens or continues a connection over one transport.
+type Carry func(w http.ResponseWriter, r *http.Request, c *Connection)
+
+// Handler serves the path of an endpoint, all but negotiation: GET opens the
+// transport that the request asks for, POST sends, DELETE ends a long-polling
+// connection. Status codes, headers and texts are the original's.
+type Handler struct {
+	registry *Registry
+	carriers map[Type]Carry
+}
+
+// NewHandler returns a handler of r's connections that allows the transports which
+// have a carrier.
+func NewHandler(r *Registry, carriers map[Type]Carry) *Handler {
+	return &Handler{registry: r, carriers: carriers}
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodGet, http.MethodConnect:
+		h.get(w, r)
+	case http.MethodPost:
+		h.post(w, r)
+	case http.MethodDelete:
+		h.delete(w, r)
+	default:
+		Empty(w, http.StatusMethodNotAllowed)
+	}
+}
+
+// Text answers with a text as the original does: no charset, no length.
+func Text(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain")
+	w.Header().Set("Transfer-Encoding", "chunked")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text)
+}
+
+// Empty answers without a body.
+func Empty(w http.ResponseWriter, status int) {
+	w.Header().Set("Content-Type", "text/plain")
+	if status != http.StatusNoContent {
+		w.Header().Set("Content-Length", "0")
+	}
+	w.WriteHeader(status)
+}
+
+// NoCache sets the headers that every answer to a poll has.
+func NoCache(h http.Header) {
+	h.Set("Cache-Control", "no-cache, no-store")
+	h.Set("Pragma", "no-cache")
+	h.Set("Expires", "Thu, 01 Jan 1970 00:00:00 GMT")
+}
+
+func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
+	kind := choose(r)
+	if kind == LongPolling {
+		NoCache(w.Header())
+	}
+	c, ok := h.find(w, r, kind)
+	if !ok {
+		return
+	}
+	carry := h.carriers[kind]
+	if carry == nil {
+		Text(w, http.StatusNotFound, string(kind)+" transport not supported by this end point type")
+		return
+	}
+	carry(w, r, c)
+}
+
+// choose tells which transport a GET asks for: an event stream if one whole element
+// of Accept says so, else a WebSocket if the handshake is a valid one, else a poll.
+func choose(r *http.Request) Type {
+	for _, line := range r.Header.Values("Accept") {
+		for element := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(element), "text/event-stream") {
+				return ServerSentEvents
+			}
+		}
+	}
+	if isHandshake(r) {
+		return WebSockets
+	}
+	return LongPolling
+}
+
+func isHandshake(r *http.Request) bool {
+	return r.Method == http.MethodGet &&
+		hasToken(r.Header, "Connection", "upgrade") && hasToken(r.Header, "Upgrade", "websocket") &&
+		r.Header.Get("Sec-WebSocket-Version") == "13" && validKey(r.Header.Get("Sec-WebSocket-Key"))
+}
+
+func hasToken(h http.Header, name, token string) bool {
+	for _, line := range h.Values(name) {
+		for element := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(element), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// validKey tells whether key is 16 bytes in base64.
+func validKey(key string) bool {
+	if len(key) != 24 || !strings.HasSuffix(key, "==") {
+		return false
+	}
+	for _, c := range []byte(key[:22]) {
+		if !(c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/') {
+			return false
+		}
+	}
+	return true
+}
+
+// token returns the id of the query, whose name has no case; two of them name nothing.
+func token(r *http.Request) string {
+	var ids []string
+	for name, values := range r.URL.Query() {
+		if strings.EqualFold(name, "id") {
+			ids = append(ids, values...)
+		}
+	}
+	return strings.Join(ids, ",")
+}
+
+func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Connection, bool) {
+	id := token(r)
+	if id == "" && kind == WebSockets {
+		c, err := h.registry.Create(false, false)
+		if err != nil {
+			Unavailable(w)
+			return nil, false
+		}
+		return c, true
+	}
+	if id == "" {
+		Text(w, http.StatusBadRequest, "Connection ID required")
+		return nil, false
+	}
+	c := h.registry.Find(id)
+	if c == nil {
+		Text(w, http.StatusNotFound, "No Connection with that ID")
+	}
+	return c, c != nil
+}
+
+// Unavailable answers a request that comes while the server shuts down.
+func Unavailable(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	Empty(w, http.StatusServiceUnavailable)
+}
+
+// Refuse answers a request whose connection Claim or Attach refused.
+func Refuse(w http.ResponseWriter, err error) {
+	switch {
+	case errors.Is(err, ErrOtherTransport):
+		Text(w, http.StatusBadRequest, "Cannot change transports mid-connection")
+	case errors.Is(err, ErrActive):
+		Empty(w, http.StatusConflict)
+	default:
+		Empty(w, http.StatusNotFound)
+	}
+}
+
+func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
+	c, ok := h.find(w, r, "")
+	if !ok {
+		return
+	}
+	if c.Transport() == WebSockets {
+		Text(w, http.StatusMethodNotAllowed, "POST requests are not allowed for WebSocket connections.")
+		return
+	}
+	if err := c.readBody(r); errors.Is(err, ErrEnded) {
+		Empty(w, http.StatusNotFound)
+		return
+	}
+	Empty(w, http.StatusOK)
+}
+
+var bodyBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
+
+// readBody hands on what comes as it comes, one POST of a connection after the
+// other. A body that breaks off is kept as far as it came.
+func (c *Connection) readBody(r *http.Request) error {
+	c.posting.Lock()
+	defer c.posting.Unlock()
+	buf := bodyBuffers.Get().(*[4096]byte)
+	defer bodyBuffers.Put(buf)
+	if c.Context().Err() != nil {
+		return ErrEnded
+	}
+	for {
+		n, err := r.Body.Read(buf[:])
+		if n > 0 {
+			if err := c.Post(r.Context(), buf[:n]); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return nil //nolint:nilerr // the client cannot be told of a body that it broke off
+		}
+	}
+}
+
+func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
+	c, ok := h.find(w, r, "")
+	if !ok {
+		return
+	}
+	if c.Transport() != LongPolling {
+		Text(w, http.StatusBadRequest, "Cannot terminate this connection using the DELETE endpoint.")
+		return
+	}
+	c.end(ErrClientGone, true)
+	Empty(w, http.StatusAccepted)
+}
+
+// Cutter makes a write fail when it takes longer than the send time-out.
+func (c *Connection) Cutter(w http.ResponseWriter) func() {
+	control := http.NewResponseController(w)
+	return func() { _ = control.SetWriteDeadline(time.Now().Add(c.registry.options.SendTimeout)) }
+}

@@ -1,0 +1,210 @@
+package transports
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Registry holds the connections of one endpoint and finds them by their tokens.
+// It is safe for concurrent use.
+type Registry struct {
+	options Options
+	app     Application
+	running sync.WaitGroup // goroutines that outlive the call which began them
+
+	mu          sync.Mutex
+	connections map[string]*Connection
+	// loose are the connections that no request holds at this moment: the sweep ends
+	// those that stay so. Everything else it need not look at.
+	loose   map[*Connection]struct{}
+	sweeper *time.Timer // nil while there is nothing to sweep
+	stopped bool
+	empty   chan struct{} // closed when stopped and the last connection is gone
+}
+
+// sweepInterval is how often time-outs are looked at, as in the original.
+const sweepInterval = time.Second
+
+// NewRegistry returns a registry whose connections are given to app.
+func NewRegistry(app Application, options Options) *Registry {
+	return &Registry{
+		options:     options.WithDefaults(),
+		app:         app,
+		connections: map[string]*Connection{},
+		loose:       map[*Connection]struct{}{},
+	}
+}
+
+// newID makes 128 random bits in base64url: 22 characters.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// ErrStopped is what Create returns after Shutdown began.
+var ErrStopped = errors.New("transports: the server shuts down")
+
+// Create makes a connection that has DisconnectTimeout to open a transport. Where
+// the client has no token (version 0 of negotiation, or none at all) the id serves
+// as one.
+func (r *Registry) Create(hasToken, stateful bool) (*Connection, error) {
+	c := &Connection{registry: r, id: newID(), stateful: stateful && r.options.AllowStatefulReconnect, left: time.Now()}
+	c.token = c.id
+	if hasToken {
+		c.token = newID()
+	}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return nil, ErrStopped
+	}
+	r.connections[c.token] = c
+	r.loosen(c)
+	return c, nil
+}
+
+// Find returns the connection with a token, nil if there is none.
+func (r *Registry) Find(token string) *Connection {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.connections[token]
+}
+
+// Len is the number of connections, negotiated ones included.
+func (r *Registry) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.connections)
+}
+
+// Token is the secret that opens the connection, for the answer to negotiation.
+func (c *Connection) Token() string { return c.token }
+
+// loosen puts c under the sweep. The registry's lock is held.
+func (r *Registry) loosen(c *Connection) {
+	r.loose[c] = struct{}{}
+	if r.sweeper == nil {
+		r.sweeper = time.AfterFunc(sweepInterval, r.sweep)
+	}
+}
+
+func (r *Registry) setLoose(c *Connection, loose bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !loose {
+		delete(r.loose, c)
+	} else if r.connections[c.token] == c {
+		r.loosen(c)
+	}
+}
+
+func (r *Registry) sweep() {
+	var late []*Connection
+	now := time.Now()
+	r.mu.Lock()
+	for c := range r.loose {
+		if c.overdue(now) {
+			late = append(late, c)
+		}
+	}
+	if len(r.loose) > 0 {
+		r.sweeper.Reset(sweepInterval)
+	} else {
+		r.sweeper = nil
+	}
+	r.mu.Unlock()
+	for _, c := range late {
+		c.end(ErrTimeout, true)
+	}
+}
+
+func (c *Connection) overdue(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.left.IsZero() && now.Sub(c.left) > c.registry.options.DisconnectTimeout
+}
+
+func (r *Registry) remove(c *Connection) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.connections, c.token)
+	delete(r.loose, c)
+	if len(r.loose) == 0 && r.sweeper != nil && r.sweeper.Stop() {
+		r.sweeper = nil
+	}
+	if r.empty != nil && len(r.connections) == 0 {
+		close(r.empty)
+		r.empty = nil
+	}
+}
+
+// Stop refuses new connections from now on.
+func (r *Registry) Stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stopped = true
+}
+
+// Shutdown stops, closes every connection in order, cuts those that are still there
+// when ctx ends, and returns when nothing of them runs any more.
+func (r *Registry) Shutdown(ctx context.Context) error {
+	r.Stop()
+	for _, c := range r.snapshot() {
+		c.Close(ErrShutdown)
+		c.endUnopened()
+	}
+	err := r.awaitEmpty(ctx)
+	for _, c := range r.snapshot() {
+		c.end(ErrShutdown, true)
+	}
+	r.running.Wait()
+	return err
+}
+
+// endUnopened ends a connection that no client will fetch anything from.
+func (c *Connection) endUnopened() {
+	c.mu.Lock()
+	unopened := c.kind == ""
+	c.mu.Unlock()
+	if unopened {
+		c.end(ErrShutdown, false)
+	}
+}
+
+func (r *Registry) snapshot() []*Connection {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]*Connection, 0, len(r.connections))
+	for _, c := range r.connections {
+		all = append(all, c)
+	}
+	return all
+}
+
+func (r *Registry) awaitEmpty(ctx context.Context) error {
+	r.mu.Lock()
+	if len(r.connections) == 0 {
+		r.mu.Unlock()
+		return nil
+	}
+	if r.empty == nil {
+		r.empty = make(chan struct{})
+	}
+	empty := r.empty
+	r.mu.Unlock()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Go runs f in a goroutine that Shutdown waits for.
+func (r *Registry) Go(f func()) { r.running.Go(f) }

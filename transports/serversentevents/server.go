@@ -1,0 +1,136 @@
+// Package serversentevents carries what a server sends as an event stream; what the
+// client sends comes by POST.
+//
+// It writes the format itself: the r3labs/sse server keeps every event for ever by
+// default, stops a stream at one slow subscriber and does not see failed writes.
+package serversentevents
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// Serve carries c over the response of r until that ends. The request's goroutine
+// is the writer: an idle stream holds nothing else.
+func Serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
+	if _, err := c.Claim(transports.ServerSentEvents, r); err != nil {
+		transports.Refuse(w, err)
+		return
+	}
+	s := &stream{
+		c:       c,
+		w:       w,
+		control: http.NewResponseController(w),
+		touch:   c.Cutter(w),
+		wake:    make(chan struct{}, 1),
+		cut:     make(chan struct{}),
+	}
+	cause := s.serve(r)
+	c.Detach(s, cause)
+	if cause == transports.ErrCut && r.Context().Err() == nil {
+		panic(http.ErrAbortHandler) // the stream must not look as if it had ended in order
+	}
+}
+
+type stream struct {
+	c       *transports.Connection
+	w       http.ResponseWriter
+	control *http.ResponseController
+	touch   func()
+	wake    chan struct{}
+	cut     chan struct{}
+	cutOnce sync.Once
+}
+
+// Wake implements transports.Carrier.
+func (s *stream) Wake() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Cut implements transports.Carrier.
+func (s *stream) Cut(error) { s.cutOnce.Do(func() { close(s.cut) }) }
+
+// prelude is a comment: it makes EventSource fire open.
+const prelude = ":\r\n"
+
+func (s *stream) serve(r *http.Request) error {
+	header := s.w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	// no-transform and X-Accel-Buffering are ours: proxies that gather a response
+	// before they pass it on then let each event through.
+	header.Set("Cache-Control", "no-cache,no-store,no-transform")
+	header.Set("Pragma", "no-cache")
+	header.Set("Content-Encoding", "identity")
+	header.Set("X-Accel-Buffering", "no")
+	s.w.WriteHeader(http.StatusOK)
+	if err := s.write([]byte(prelude)); err != nil {
+		return transports.ErrCut
+	}
+	if err := s.c.Open(); err != nil {
+		return transports.ErrApplication
+	}
+	if _, err := s.c.Attach(s); err != nil {
+		return transports.ErrEnded
+	}
+	for {
+		select {
+		case <-s.wake:
+			if done, err := s.drain(); done {
+				return err
+			}
+		case <-s.cut:
+			return transports.ErrCut
+		case <-r.Context().Done():
+			return transports.ErrClientGone
+		}
+	}
+}
+
+func (s *stream) write(b []byte) error {
+	s.touch()
+	if _, err := s.w.Write(b); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}
+
+// batch is what a write needs, kept from one to the next.
+type batch struct {
+	frames []*frame.Frame
+	bytes  []byte
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// drain writes until the queue is empty. Each frame is an event of its own.
+func (s *stream) drain() (done bool, cause error) {
+	b := batches.Get().(*batch)
+	defer batches.Put(b)
+	for {
+		var outcome transports.Outcome
+		b.frames, outcome = s.c.Next(s, b.frames[:0])
+		switch outcome {
+		case transports.Frames:
+			b.bytes = b.bytes[:0]
+			for _, f := range b.frames {
+				b.bytes = f.AppendEventStream(b.bytes)
+			}
+			clear(b.frames)
+			if err := s.write(b.bytes); err != nil {
+				return true, transports.ErrClientGone
+			}
+		case transports.Idle:
+			return false, nil
+		case transports.Finished:
+			return true, transports.ErrApplication
+		default:
+			return true, transports.ErrCut
+		}
+	}
+}
