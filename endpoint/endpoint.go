@@ -92,12 +92,16 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Connections is how many there are, negotiated ones included.
 func (e *Endpoint) Connections() int { return e.registry.Len() }
 
+// Drain refuses new connections: from now on negotiation answers 503 with
+// Retry-After. Those that are there go on.
+func (e *Endpoint) Drain() { e.registry.Stop() }
+
 // Shutdown ends the endpoint: negotiation answers 503 with Retry-After, the hub's
 // clients are told that they may reconnect, what is queued goes out. Connections
 // that are still there when ctx ends are cut. When it returns nothing is left
 // running; the error is ctx's if it had to cut.
 func (e *Endpoint) Shutdown(ctx context.Context) error {
-	e.registry.Stop()
+	e.Drain()
 	if e.hub != nil {
 		if err := e.hub.Shutdown(ctx); err != nil {
 			_ = e.registry.Shutdown(ctx) // cuts what did not end
