@@ -5,9 +5,11 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/negotiate"
@@ -29,7 +31,7 @@ type Options struct {
 	// Redirect sends a client to another server, with a token for it. Default: none.
 	Redirect func(r *http.Request) (url, accessToken string, ok bool)
 	// CloseOnAuthenticationExpiration ends a connection, which may then reconnect,
-	// when the user's authentication ends; looked at once a second. Default false.
+	// when the user's authentication ends. Default false.
 	CloseOnAuthenticationExpiration bool
 }
 
@@ -111,6 +113,9 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 	return e.registry.Shutdown(ctx)
 }
 
+// ErrExpired ends a connection whose user's authentication has ended.
+var ErrExpired = errors.New("endpoint: the authentication has expired")
+
 // hubApplication gives connections to a hub.
 type hubApplication struct {
 	hub           *hub.Hub
@@ -118,13 +123,18 @@ type hubApplication struct {
 }
 
 func (a *hubApplication) Connect(c *transports.Connection) (transports.Receiver, error) {
-	kind := c.Transport()
-	return a.hub.Connect(c, hub.ConnectInfo{
+	kind, user := c.Transport(), c.User()
+	session := a.hub.Connect(c, hub.ConnectInfo{
 		Request:           c.Request(),
-		User:              c.User(),
+		User:              user,
 		Transport:         string(kind),
 		Binary:            kind.Binary(),
 		NoPings:           kind == transports.LongPolling,
 		StatefulReconnect: c.Stateful(),
-	}), nil
+	})
+	if a.closeOnExpiry && user != nil && !user.Expires.IsZero() {
+		expiry := time.AfterFunc(time.Until(user.Expires), func() { session.Close(ErrExpired) })
+		context.AfterFunc(c.Context(), func() { expiry.Stop() })
+	}
+	return session, nil
 }
