@@ -73,7 +73,7 @@ func send(addr string, r request) (*exchange, error) {
 		return nil, err
 	}
 	if err := s.write(r.encode(addr)); err != nil {
-		s.tcp.Close()
+		s.drop()
 		return nil, err
 	}
 	return &exchange{socket: s, request: r}, nil

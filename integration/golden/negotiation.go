@@ -57,7 +57,7 @@ func (s *session) fetch(r request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer x.tcp.Close()
+	defer x.drop()
 	deadline := time.Now().Add(patience)
 	if err := x.readHead(deadline); err != nil {
 		return "", err

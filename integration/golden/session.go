@@ -53,10 +53,10 @@ func newSession(baseURL, file, name string) (*session, error) {
 // close drops whatever the case left open.
 func (s *session) close() {
 	for _, p := range s.peers {
-		p.tcp.Close()
+		p.drop()
 	}
 	for _, x := range s.exchanges {
-		x.tcp.Close()
+		x.drop()
 	}
 }
 

@@ -68,6 +68,9 @@ func ending(err error) string {
 	return err.Error()
 }
 
+// drop closes the connection, whatever has become of it.
+func (s *socket) drop() { _ = s.tcp.Close() }
+
 // reset ends the connection by a TCP reset.
 func (s *socket) reset() error {
 	if err := s.tcp.SetLinger(0); err != nil {

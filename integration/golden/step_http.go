@@ -33,6 +33,7 @@ func (s *session) request(st, next Step) error {
 	}
 	s.forget(st.on())
 	s.exchanges[st.on()] = x
+	s.ended = s.ended || method == "DELETE"
 	if !next.has("response") || next.on() != st.on() {
 		s.settle(next)
 	}
@@ -42,7 +43,7 @@ func (s *session) request(st, next Step) error {
 // forget drops what the name stood for.
 func (s *session) forget(on string) {
 	if x, ok := s.exchanges[on]; ok {
-		x.tcp.Close()
+		x.drop()
 	}
 	delete(s.exchanges, on)
 	delete(s.events, on)
@@ -126,7 +127,7 @@ func (s *session) again(on string, x *exchange) (*exchange, error) {
 	if err != nil {
 		return nil, err
 	}
-	x.tcp.Close()
+	x.drop()
 	s.exchanges[on] = fresh
 	return fresh, nil
 }
@@ -135,6 +136,7 @@ func (s *session) compare(x *exchange, st Step, deadline time.Time) error {
 	if err := x.readHead(deadline); err != nil {
 		return err
 	}
+	s.ended = s.ended || strings.HasPrefix(x.status, "204")
 	err := s.compareWith(x, st, deadline)
 	if or := value[Step](st, "or"); err != nil && or != nil {
 		return s.compareWith(x, or, deadline)
@@ -208,11 +210,11 @@ func (s *session) comparePolled(x *exchange, st Step, deadline time.Time) error 
 
 // silent checks that no answer comes for a while.
 func (x *exchange) silent(wait string) error {
-	for_, err := duration(wait)
+	long, err := duration(wait)
 	if err != nil {
 		return err
 	}
-	if err := x.readHead(time.Now().Add(min(for_, time.Second))); err == nil {
+	if err := x.readHead(time.Now().Add(min(long, time.Second))); err == nil {
 		return fmt.Errorf("answered %s where nothing was to come", x.status)
 	}
 	return nil

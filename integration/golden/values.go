@@ -56,7 +56,7 @@ func (v Value) askJSON(s *session) error {
 	}
 	p := s.peers[""]
 	call := fmt.Sprintf(`{"type":1,"invocationId":"1","target":"Value","arguments":[%q]}`+"\x1e", v.Name)
-	if err := p.frame(final|opText, true, []byte(call)); err != nil {
+	if err := p.frame(opText, []byte(call)); err != nil {
 		return err
 	}
 	got, err := p.message("")
@@ -82,7 +82,7 @@ func (v Value) askMessagePack(s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := p.frame(final|opBinary, true, []byte(call)); err != nil {
+	if err := p.frame(opBinary, []byte(call)); err != nil {
 		return err
 	}
 	got, err := p.packed(time.Now().Add(patience))

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -36,15 +35,16 @@ type peer struct {
 	handshake bool   // the hub handshake was answered
 	stateful  bool
 
-	streams  []stream // what came in messages and was not taken
-	op       byte     // of the message under way
-	pongs    []string
-	gotClose bool
-	code     int
-	reason   string
-	said     bool // a close frame was sent
-	away     bool // the transcript does not expect it to live any more
-	acked    int64
+	streams   []stream // what came in messages and was not taken
+	op        byte     // of the message under way
+	pongs     []string
+	gotClose  bool
+	code      int
+	reason    string
+	said      bool // a close frame was sent
+	overtaken bool // the original's reset came without the close frame that was written before
+	away      bool // the transcript does not expect it to live any more
+	acked     int64
 }
 
 // A stream is what came in consecutive messages of one kind: where the server cuts it into frames and messages is its own affair.
@@ -53,9 +53,9 @@ type stream struct {
 	data []byte
 }
 
-// frame sends one frame. The first byte is taken as it is.
-func (p *peer) frame(first byte, masked bool, payload []byte) error {
-	return p.write(encodeFrame(first, masked, payload))
+// frame sends a whole message, or a control frame.
+func (p *peer) frame(op byte, payload []byte) error {
+	return p.write(encodeFrame(final|op, true, payload))
 }
 
 func encodeFrame(first byte, masked bool, payload []byte) []byte {
@@ -90,7 +90,7 @@ func (p *peer) closeFrame(code int) error {
 	if code != 0 {
 		payload = binary.BigEndian.AppendUint16(nil, uint16(code))
 	}
-	return p.frame(final|opClose, true, payload)
+	return p.frame(opClose, payload)
 }
 
 // read waits for one frame and files it. The server's pings are answered.
@@ -140,7 +140,7 @@ func (p *peer) file(first byte, payload []byte) error {
 	}
 	switch op := first & 0xF; op {
 	case opPing:
-		return p.frame(final|opPong, true, payload)
+		return p.frame(opPong, payload)
 	case opPong:
 		p.pongs = append(p.pongs, string(payload))
 	case opClose:
@@ -180,7 +180,7 @@ func (p *peer) cut(op byte, deadline time.Time, take func(data []byte) (n int, e
 				return "", err
 			}
 			if n > 0 {
-				p.drop(n)
+				p.leaveOut(n)
 				return string(data[:n]), nil
 			}
 		}
@@ -193,8 +193,8 @@ func (p *peer) cut(op byte, deadline time.Time, take func(data []byte) (n int, e
 	}
 }
 
-// drop leaves out the first n bytes of what came.
-func (p *peer) drop(n int) {
+// leaveOut drops the first n bytes of what came.
+func (p *peer) leaveOut(n int) {
 	p.streams[0].data = p.streams[0].data[n:]
 	if len(p.streams[0].data) == 0 {
 		p.streams = p.streams[1:]
@@ -252,21 +252,15 @@ func packedLength(data []byte, handshake bool) int {
 	return prefix + int(length)
 }
 
-// awaitEnd waits until the server has ended TCP, and tells how.
+// awaitEnd waits until the server has ended TCP, and tells how. No frame but pings and hub messages may come before that.
 func (p *peer) awaitEnd(deadline time.Time) (string, error) {
-	for {
-		err := p.fill(deadline)
-		if err == errQuiet {
+	for had := p.gotClose; p.end == nil; {
+		if err := p.read(deadline); err != nil && p.end == nil {
 			return "", fmt.Errorf("the server does not end TCP: %w", err)
 		}
-		if p.end != nil {
-			return ending(p.end), nil
+		if p.gotClose && !had {
+			return "", fmt.Errorf("a close frame with %d %q where TCP was to end", p.code, p.reason)
 		}
 	}
-}
-
-// firstByte reads the field "first" of a raw frame.
-func firstByte(text string) (byte, error) {
-	n, err := strconv.ParseUint(text, 0, 8)
-	return byte(n), err
+	return ending(p.end), nil
 }

@@ -1,10 +1,10 @@
 package golden
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -175,155 +175,6 @@ func prefixLength(data []byte, want string) (int, error) {
 	return n, nil
 }
 
-// recvHex compares MessagePack messages, or the answer to a handshake, that come in binary messages.
-func (s *session) recvHex(st, _ Step) error {
-	p, err := s.peer(st)
-	if err != nil {
-		return err
-	}
-	deadline := time.Now().Add(patience)
-	if length := value[int](st, "length"); length > 0 {
-		got, err := p.cut(opBinary, deadline, func(data []byte) (int, error) {
-			if len(data) < length {
-				return 0, nil
-			}
-			return length, nil
-		})
-		if err != nil {
-			return err
-		}
-		head, _, _ := strings.Cut(st.text("recvHex"), "…")
-		return matchHex(head, hex.EncodeToString([]byte(got[:len(head)/2])))
-	}
-	want, err := s.wantedBytes(st.text("recvHex"))
-	if err != nil {
-		return err
-	}
-	for len(want) > 0 {
-		n := packedLength([]byte(want), !p.handshake)
-		if n == 0 {
-			return fmt.Errorf("transcript: no whole message: % x", want)
-		}
-		if err := s.recvPacked(p, want[:n], deadline); err != nil {
-			return err
-		}
-		want = want[n:]
-	}
-	return nil
-}
-
-func (s *session) recvPacked(p *peer, want string, deadline time.Time) error {
-	got, err := p.packed(deadline)
-	for err == nil && p.packedNotAsked(got, want) {
-		got, err = p.packed(deadline)
-	}
-	if err != nil {
-		return fmt.Errorf("waiting for %s: %w", readable(want), err)
-	}
-	if i := strings.Index(want, sidMark); i >= 0 {
-		return s.matchPackedSid(want, got, i)
-	}
-	return matchHex(readable(want), readable(got))
-}
-
-// packedNotAsked is notAsked for MessagePack: [6] and [8, n].
-func (p *peer) packedNotAsked(got, want string) bool {
-	isAck := strings.HasPrefix(got, "\x03\x92\x08") && p.stateful
-	return got != want && (got == packedPing || isAck)
-}
-
-func matchHex(want, got string) error {
-	if want != got {
-		return differ(want, got)
-	}
-	return nil
-}
-
-// readable writes bytes as the transcripts do: hex, ASCII runs between pipes.
-func readable(data string) string {
-	var b strings.Builder
-	last := 0
-	for _, run := range asciiRun.FindAllStringIndex(data, -1) {
-		b.WriteString(hexOf(data[last:run[0]]) + "|" + data[run[0]:run[1]] + "|")
-		last = run[1]
-	}
-	return b.String() + hexOf(data[last:])
-}
-
-// Ten or more printable bytes but the pipe.
-var asciiRun = regexp.MustCompile(`[ -{}~]{10,}`)
-
-func hexOf(data string) string { return hex.EncodeToString([]byte(data)) }
-
-// unhex reads hex with ASCII runs between pipes.
-func unhex(text string) (string, error) {
-	var b strings.Builder
-	for i, part := range strings.Split(text, "|") {
-		if i%2 == 1 {
-			b.WriteString(part)
-			continue
-		}
-		data, err := hex.DecodeString(part)
-		if err != nil {
-			return "", err
-		}
-		b.Write(data)
-	}
-	return b.String(), nil
-}
-
-// Where MessagePack has the server's invocation id, the completed transcripts say <sid>, and ** for the length prefix
-// that depends on it. In bytes that are compared a mark stands for it.
-const sidMark = "\xc1sid" // 0xC1 is never used in MessagePack
-
-// packedBytes are the bytes of a sendHex step.
-func (s *session) packedBytes(text, hub string, length int) (string, error) {
-	if text == "<alive?>" {
-		return unhex(fmt.Sprintf(alivePacked, hexOf(aliveMethod(hub))))
-	}
-	if length > 0 {
-		head, tail, _ := strings.Cut(text, "…")
-		text = head + strings.Repeat(head[len(head)-2:], length-(len(head)+len(tail))/2) + tail
-	}
-	rest, prefixed := strings.CutPrefix(text, "**")
-	id, err := s.expand("<sid>", hub)
-	if strings.Contains(rest, "<sid>") {
-		if err != nil {
-			return "", err
-		}
-		rest = strings.ReplaceAll(rest, "<sid>", fmt.Sprintf("%02x", 0xA0+len(id))+hexOf(id))
-	}
-	data, err := unhex(rest)
-	if prefixed {
-		data = string(rune(len(data))) + data // below 128
-	}
-	return data, err
-}
-
-// wantedBytes are the bytes of a recvHex step.
-func (s *session) wantedBytes(text string) (string, error) {
-	rest, prefixed := strings.CutPrefix(named.Replace(text), "**")
-	data, err := unhex(strings.ReplaceAll(rest, "<sid>", hexOf(sidMark)))
-	if prefixed {
-		data = string(rune(len(data))) + data
-	}
-	return data, err
-}
-
-// matchPackedSid compares a message with an invocation id in the place of the mark.
-func (s *session) matchPackedSid(want, got string, at int) error {
-	head, tail := want[1:at], want[at+len(sidMark):]
-	if len(got) < 1 || !strings.HasPrefix(got[1:], head) || !strings.HasSuffix(got, tail) {
-		return differ(readable(want), readable(got))
-	}
-	id := got[1+len(head) : len(got)-len(tail)]
-	if len(id) < 2 || id[0] != byte(0xA0+len(id)-1) {
-		return fmt.Errorf("no invocation id: %s", readable(id))
-	}
-	s.known.note("sid", id[1:])
-	return nil
-}
-
 // recvCounted takes so many messages of so many bytes in all, acknowledgements apart.
 func (s *session) recvCounted(st, _ Step) error {
 	p, err := s.peer(st)
@@ -354,7 +205,7 @@ func (s *session) sendUntil(st, _ Step) error {
 	question, answer := st["message"], string(st["answer"])
 	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
-		if err := p.frame(final|opText, true, append([]byte(question), separator)); err != nil {
+		if err := p.frame(opText, append([]byte(question), separator)); err != nil {
 			return err
 		}
 		for got := ""; got != answer; {
@@ -368,4 +219,14 @@ func (s *session) sendUntil(st, _ Step) error {
 		time.Sleep(settling) // the pace at which it talks
 	}
 	return fmt.Errorf("%s never came", until)
+}
+
+// sequenceID reads the number of an acknowledgement.
+func sequenceID(record string) (int64, bool) {
+	number, ok := strings.CutPrefix(record, `{"type":8,"sequenceId":`)
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(strings.TrimSuffix(number, "}"), 10, 64)
+	return n, err == nil
 }

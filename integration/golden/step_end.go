@@ -1,0 +1,207 @@
+package golden
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+func (s *session) recvPong(st, _ Step) error {
+	p, err := s.peer(st)
+	if err != nil {
+		return err
+	}
+	got, err := p.pong(time.Now().Add(patience))
+	if err != nil {
+		return err
+	}
+	if want := st.text("recvPong"); got != want {
+		return fmt.Errorf("pong %q, want %q", got, want)
+	}
+	return nil
+}
+
+func (p *peer) pong(deadline time.Time) (string, error) {
+	for len(p.pongs) == 0 {
+		if err := p.read(deadline); err != nil {
+			return "", err
+		}
+	}
+	first := p.pongs[0]
+	p.pongs = p.pongs[1:]
+	return first, nil
+}
+
+// recvClose waits for the server's close frame; nothing else may come before it.
+func (s *session) recvClose(st, _ Step) error {
+	p, err := s.peer(st)
+	if err != nil {
+		return err
+	}
+	return p.awaitClose(value[int](st, "recvClose"))
+}
+
+func (p *peer) awaitClose(code int) error {
+	deadline := time.Now().Add(patience)
+	p.away = true
+	for !p.gotClose {
+		err := p.read(deadline)
+		p.overtaken = Original && violated(code) && p.end != nil && ending(p.end) == "reset"
+		if err != nil && !p.overtaken {
+			return fmt.Errorf("no close frame: %w; there is %q", err, p.untaken())
+		}
+		if p.overtaken {
+			return nil
+		}
+	}
+	if p.said {
+		p.skipFarewell()
+	}
+	if err := p.nothingLeft(); err != nil {
+		return err
+	}
+	if p.code != code || p.reason != "" {
+		return fmt.Errorf("close frame with %d %q, want %d", p.code, p.reason, code)
+	}
+	return nil
+}
+
+// violated tells whether a close code says that the WebSocket protocol was violated.
+func violated(code int) bool { return code == 1002 || code == 1007 }
+
+// skipFarewell leaves out the close message that a server may or may not send when the client has closed the WebSocket.
+func (p *peer) skipFarewell() {
+	const farewell = `{"type":7,"allowReconnect":true}` + "\x1e"
+	if len(p.streams) > 0 && string(p.streams[0].data) == farewell {
+		p.leaveOut(len(farewell))
+	}
+}
+
+// closed waits for the whole orderly end: close frame, its answer, the end of TCP.
+func (s *session) closed(st, _ Step) error {
+	p, err := s.peer(st)
+	if err != nil {
+		return err
+	}
+	if err := p.awaitClose(value[int](st, "closed")); err != nil {
+		return err
+	}
+	s.ended = true
+	if !p.said {
+		_ = p.closeFrame(p.code) // a server that waits for no answer may be gone
+	}
+	_, err = p.awaitEnd(time.Now().Add(patience))
+	return err
+}
+
+// recvEnd waits for the end of TCP without a close frame, or behind one that was received.
+func (s *session) recvEnd(st, _ Step) error {
+	p, err := s.peer(st)
+	if err != nil {
+		return err
+	}
+	p.away, s.ended = true, true
+	if p.overtaken {
+		return nil
+	}
+	got, err := p.awaitEnd(time.Now().Add(patience))
+	if err != nil {
+		return err
+	}
+	if err := p.nothingLeft(); err != nil {
+		return err
+	}
+	// When a last frame of the client crossed the end, eof or reset is a race.
+	if want := st.text("recvEnd"); got != want && (!p.gotClose || !p.said) {
+		return fmt.Errorf("TCP ended by %s, want %s", got, want)
+	}
+	return nil
+}
+
+func (s *session) recvNothing(st, _ Step) error {
+	wait, err := duration(st.text("recvNothing"))
+	if err != nil {
+		return err
+	}
+	if x, ok := s.exchanges[st.on()]; ok {
+		if err := x.more(time.Now().Add(wait)); !errors.Is(err, errQuiet) {
+			return fmt.Errorf("something came: %q (%w)", x.body, err)
+		}
+		return nil
+	}
+	p, err := s.peer(st)
+	if err != nil {
+		return err
+	}
+	return p.quiet(wait, st)
+}
+
+func (p *peer) quiet(wait time.Duration, st Step) error {
+	deadline := time.Now().Add(wait)
+	for {
+		err := p.read(deadline)
+		if err != nil && !errors.Is(err, errQuiet) {
+			return err
+		}
+		if value[bool](st, "butAcks") {
+			p.skipAcks()
+		}
+		if left := p.nothingLeft(); left != nil {
+			return left
+		}
+		if errors.Is(err, errQuiet) {
+			return nil
+		}
+	}
+}
+
+// nothingLeft checks that what came was taken, but for pings.
+func (p *peer) nothingLeft() error {
+	for len(p.streams) > 0 {
+		data := string(p.streams[0].data)
+		switch {
+		case strings.HasPrefix(data, ping+"\x1e"):
+			p.leaveOut(len(ping) + 1)
+		case p.streams[0].op == opBinary && strings.HasPrefix(data, packedPing):
+			p.leaveOut(len(packedPing))
+		default:
+			return fmt.Errorf("more than was to come: %q", p.untaken())
+		}
+	}
+	return nil
+}
+
+// leave ends a case: connections that should be alive are, and nothing came that was not recorded.
+func (s *session) leave() error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	for on, p := range s.peers {
+		if p.away || p.said || p.gotClose {
+			continue
+		}
+		if err := p.frame(opPing, []byte("end")); err != nil {
+			return fmt.Errorf("at the end, on %q: %w", on, err)
+		}
+		if _, err := p.pong(time.Now().Add(patience)); err != nil {
+			return fmt.Errorf("at the end, on %q: %w", on, err)
+		}
+		p.skipAcks()
+		if err := p.nothingLeft(); err != nil {
+			return fmt.Errorf("at the end, on %q: %w", on, err)
+		}
+	}
+	return nil
+}
+
+// skipAcks leaves out acknowledgements and pings at the front: their clock is the server's own.
+func (p *peer) skipAcks() {
+	for len(p.streams) > 0 {
+		record, _, ok := strings.Cut(string(p.streams[0].data), "\x1e")
+		if !ok || !p.notAsked(record, "") {
+			return
+		}
+		p.leaveOut(len(record) + 1)
+	}
+}
