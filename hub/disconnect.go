@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"log/slog"
 	"time"
 )
 
@@ -10,12 +11,12 @@ import (
 // OnDisconnected is through and nothing runs for the session any more.
 func (s *Session) Disconnected(cause error) {
 	s.deaf.Store(true)
-	if was := s.phase.Swap(closing); was != closing {
+	if was := s.leave(); was != closing {
 		s.conclude(was, cause)
 	}
 	s.running.Wait()
 	s.hub.sessions.remove(s)
-	s.hub.log(s, "ConnectedEnding")
+	s.debug().Debug("ConnectedEnding")
 }
 
 // conclude does what the end of a session brings about, once.
@@ -56,7 +57,7 @@ func (s *Session) farewell(cause error) {
 		return
 	}
 	if err := s.runOnDisconnected(cause); err != nil {
-		s.hub.logError(s, "ErrorDispatchingHubEvent", err)
+		s.log(slog.LevelError).Error("ErrorDispatchingHubEvent", slog.Any("error", err))
 	}
 }
 

@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
-			os.Stderr.WriteString(err.Error())
+			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
 	}
@@ -121,7 +122,6 @@ type clientOptions struct {
 	capacity int
 	user     string
 	info     hub.ConnectInfo
-	protocol string
 }
 
 // dial connects a client without a handshake.

@@ -65,7 +65,7 @@ func (h *Hub) wireNamed(name string) *wire {
 // refuse answers a handshake with an error and ends the session.
 func (s *Session) refuse(text string) {
 	if s.phase.CompareAndSwap(shaking, closing) {
-		s.hub.log(s, "HandshakeFailed", slog.String("reason", text))
+		s.debug().Debug("HandshakeFailed", slog.String("reason", text))
 		s.end(shaking, errNoHandshake, frame.New(protocol.AppendHandshakeResponse(nil, text), false))
 	}
 }
@@ -73,25 +73,34 @@ func (s *Session) refuse(text string) {
 // connect consents to the handshake and runs OnConnected beside the reader.
 func (s *Session) connect(w *wire) {
 	s.wire = w
-	// A failure is the end of the connection, of which we are going to hear.
-	_ = s.conn.Send(w.hello)
-	s.hub.log(s, "HandshakeComplete", slog.String("protocol", w.Name()))
-	s.hub.lifetime.Connected(s)
 	next := open
 	if s.hub.greets() {
 		next = connecting
 		s.input.ready = make(chan struct{})
-	} else {
-		s.greeted.Store(true)
 	}
-	if !s.phase.CompareAndSwap(shaking, next) { // the time was up in this moment
-		s.hub.lifetime.Disconnected(s)
+	s.greeted.Store(next == open)
+	if !s.welcome(next) {
 		return
 	}
+	s.debug().Debug("HandshakeComplete", slog.String("protocol", w.Name()))
 	if next == connecting {
 		s.startBeside()
 		go s.greet()
 	}
+}
+
+// welcome makes the client known and answers its handshake; false if it came too late.
+func (s *Session) welcome(next phase) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.phase.CompareAndSwap(shaking, agreeing) {
+		return false
+	}
+	s.hub.lifetime.Connected(s)
+	// A failure is the end of the connection, of which we are going to hear.
+	_ = s.conn.Send(s.wire.hello)
+	s.phase.Store(next)
+	return true
 }
 
 // greets tells whether anything runs when a client connects.
@@ -108,7 +117,7 @@ func (h *Hub) greets() bool {
 func (s *Session) greet() {
 	defer s.endBeside()
 	if err := s.runOnConnected(); err != nil {
-		s.hub.logError(s, "ErrorDispatchingHubEvent", err)
+		s.log(slog.LevelError).Error("ErrorDispatchingHubEvent", slog.Any("error", err))
 		s.close(err, s.closeText(err), false)
 	} else {
 		s.greeted.Store(true)

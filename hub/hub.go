@@ -99,7 +99,7 @@ func (h *Hub) Groups() Groups { return h.lifetime }
 func (h *Hub) Connect(c Connection, info ConnectInfo) *Session {
 	h.started.Store(true)
 	s := newSession(h, c, info)
-	h.log(s, "ConnectedStarting")
+	s.debug().Debug("ConnectedStarting")
 	if !h.sessions.add(s) {
 		s.close(ErrShutdown, "", true)
 	}

@@ -35,18 +35,16 @@ var errSilent = &protocol.Fault{
 func (s *Session) look(now time.Time) {
 	o := &s.hub.options
 	age := now.Sub(s.begun)
-	switch p := s.phase.Load(); {
-	case p == shaking:
+	switch s.phase.Load() {
+	case shaking:
 		if o.HandshakeTimeout > 0 && age >= o.HandshakeTimeout {
 			s.refuse(handshakeCanceled)
 		}
-	case p == connecting || p == open:
+	case connecting, open:
 		if s.silent(age) {
-			s.hub.log(s, "ClientTimeout")
+			s.debug().Debug("ClientTimeout")
 			s.close(errSilent, s.closeText(errSilent), true)
-			return
-		}
-		if o.KeepAliveInterval > 0 && !s.info.NoPings {
+		} else if o.KeepAliveInterval > 0 && !s.info.NoPings {
 			s.ping(now, o.KeepAliveInterval)
 		}
 	}

@@ -128,14 +128,7 @@ func handleStreams(h *hub.Hub) {
 		return all, nil
 	}))
 	h.Handle("UploadTwo", hub.Func3(func(_ context.Context, a hub.Upload[int], between string, b hub.Upload[string]) (string, error) {
-		n, m := 0, 0
-		for range a.All() {
-			n++
-		}
-		for range b.All() {
-			m++
-		}
-		return fmt.Sprintf("%d%s%d", n, between, m), nil
+		return fmt.Sprintf("%d%s%d", count(a), between, count(b)), nil
 	}))
 	h.Handle("UploadIgnored", hub.Func1(func(context.Context, hub.Upload[int]) (string, error) { return "not read", nil }))
 	h.Handle("UploadSlow", hub.Func2(func(ctx context.Context, items hub.Upload[int], ms int) (int, error) {
@@ -143,11 +136,7 @@ func handleStreams(h *hub.Hub) {
 		case <-time.After(time.Duration(ms) * time.Millisecond):
 		case <-ctx.Done():
 		}
-		n := 0
-		for range items.All() {
-			n++
-		}
-		return n, nil
+		return count(items), nil
 	}))
 	h.Handle("Double", hub.Stream1(func(_ context.Context, items hub.Upload[int]) (iter.Seq2[int, error], error) {
 		return func(yield func(int, error) bool) {
@@ -202,4 +191,13 @@ func fatal(text string) string {
 func detailed(t *testing.T) *client {
 	t.Helper()
 	return connect(t, newLab(hub.Options{DetailedErrors: true}), clientOptions{})
+}
+
+func count[T any](u hub.Upload[T]) (n int) {
+	for _, err := range u.All() {
+		if err == nil {
+			n++
+		}
+	}
+	return n
 }

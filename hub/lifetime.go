@@ -10,7 +10,8 @@ import (
 // Lifetime knows who is connected, in which groups and as which user, and sends to
 // them. It is the one place that a backplane replaces.
 type Lifetime interface {
-	// Connected takes in a session after its handshake, before anything is sent to it.
+	// Connected takes in a session before its handshake is answered. It must not send
+	// to it.
 	Connected(s *Session)
 	// Disconnected forgets it and its memberships, once.
 	Disconnected(s *Session)

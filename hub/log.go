@@ -6,29 +6,25 @@ import (
 	"runtime/debug"
 )
 
-// The events bear the names of ASP.NET Core's, so that who knows those finds them.
+var noLog = slog.New(slog.DiscardHandler)
 
-func (h *Hub) log(s *Session, event string, attrs ...slog.Attr) {
-	h.logAt(slog.LevelDebug, s, event, attrs...)
-}
-
-func (h *Hub) logError(s *Session, event string, err error, attrs ...slog.Attr) {
-	h.logAt(slog.LevelError, s, event, append(attrs, slog.Any("error", err))...)
-}
-
-func (h *Hub) logAt(level slog.Level, s *Session, event string, attrs ...slog.Attr) {
-	ctx := context.Background()
-	if !h.options.Logger.Enabled(ctx, level) {
-		return
+// log returns the logger for events of the session at a level. The events bear the
+// names of ASP.NET Core's, so that who knows those finds them.
+func (s *Session) log(level slog.Level) *slog.Logger {
+	if !s.hub.options.Logger.Enabled(context.Background(), level) {
+		return noLog
 	}
-	all := append([]slog.Attr{slog.String("hub", h.options.Name), slog.String("connection_id", s.id)}, attrs...)
-	h.options.Logger.LogAttrs(ctx, level, event, all...)
+	return s.hub.options.Logger.With(slog.String("hub", s.hub.options.Name), slog.String("connection_id", s.id))
 }
+
+func (s *Session) debug() *slog.Logger { return s.log(slog.LevelDebug) }
 
 // recovered turns a panic of application code into an error; it is to be deferred.
 func (s *Session) recovered(err *error) {
-	if v := recover(); v != nil {
-		*err = &panicked{v}
-		s.hub.logError(s, "Panic", *err, slog.String("stack", string(debug.Stack())))
+	v := recover() //nolint:revive // the function is what is deferred
+	if v == nil {
+		return
 	}
+	*err = &panicked{v}
+	s.log(slog.LevelError).Error("Panic", slog.Any("error", *err), slog.String("stack", string(debug.Stack())))
 }

@@ -131,7 +131,7 @@ func (s *Session) records(data []byte) (rest []byte) {
 // answered.
 func (s *Session) fault(err error) {
 	s.deaf.Store(true)
-	s.hub.log(s, "ErrorProcessingRequest", slog.Any("error", err))
+	s.debug().Debug("ErrorProcessingRequest", slog.Any("error", err))
 	s.inTurn(func() { s.close(err, s.closeText(err), true) })
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -61,7 +60,9 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 		return errAskedWhileConnecting
 	}
 	id := "s" + strconv.FormatInt(s.hub.asks.Add(1), 10)
-	payload, err := s.wire.AppendInvocation(nil, id, method, nil, args...)
+	f, err := s.wire.encode(func(dst []byte) ([]byte, error) {
+		return s.wire.AppendInvocation(dst, id, method, nil, args...)
+	})
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 		s.release(own)
 		defer s.rejoin()
 	}
-	if err := s.sendWait(ctx, frame.New(payload, s.wire.Binary())); err != nil {
+	if err := s.sendWait(ctx, f); err != nil {
 		return s.withdraw(ctx, id, q)
 	}
 	select {
@@ -132,9 +133,15 @@ func (s *Session) answered(m *protocol.Message) bool {
 	case !m.HasResult:
 		q.settle(NewError("Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown."))
 	default:
-		q.settle(resultError(q.decode(s.wire, m.Payload)))
+		q.settle(resultError(s.decodeResult(q.decode, m.Payload)))
 	}
 	return true
+}
+
+// decodeResult decodes a result; a panic of a type that decodes itself is an error.
+func (s *Session) decodeResult(decode decoder, raw []byte) (err error) {
+	defer s.recovered(&err)
+	return decode(s.wire, raw)
 }
 
 // resultError is what asking fails with if the result cannot be decoded.

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ type phase = int32
 
 const (
 	shaking    phase = iota // waits for the handshake
+	agreeing                // the answer to it is being sent, under the lock
 	connecting              // OnConnected runs
 	open                    // messages are handled
 	closing                 // a close message was sent, or the connection is gone
@@ -98,10 +100,31 @@ func (s *Session) itemsOf() *Items {
 	return s.items
 }
 
+// progress tells how far the session is. A client that is just being answered is
+// waited for: once it is known nothing is lost to it, but the answer comes first.
+func (s *Session) progress() phase {
+	p := s.phase.Load()
+	if p == agreeing {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		p = s.phase.Load()
+	}
+	return p
+}
+
+// leave makes the session a closing one; it tells how far it was.
+func (s *Session) leave() (was phase) {
+	for {
+		if was = s.progress(); was == closing || s.phase.CompareAndSwap(was, closing) {
+			return was
+		}
+	}
+}
+
 // send queues a frame without waiting. A client whose queue is full loses its
 // connection.
 func (s *Session) send(f *frame.Frame) {
-	if s.phase.Load() == closing {
+	if s.progress() == closing {
 		return
 	}
 	// Of a connection that the session ended meanwhile what is queued has to go out.
@@ -112,7 +135,7 @@ func (s *Session) send(f *frame.Frame) {
 
 // sendWait queues a frame, waiting for room.
 func (s *Session) sendWait(ctx context.Context, f *frame.Frame) error {
-	if s.phase.Load() == closing {
+	if s.progress() == closing {
 		return errEnded
 	}
 	return s.conn.SendWait(ctx, f)
@@ -130,7 +153,7 @@ func (s *Session) sendOwn(ctx context.Context, m *message) error {
 
 // unspeakable ends the session because something for its client cannot be encoded.
 func (s *Session) unspeakable(err error) {
-	s.hub.logError(s, "FailedWritingMessage", err)
+	s.log(slog.LevelError).Error("FailedWritingMessage", slog.Any("error", err))
 	s.close(err, s.closeText(err), true)
 }
 
@@ -141,10 +164,14 @@ func (s *Session) closeText(err error) string {
 // abort ends the session at the application's wish.
 func (s *Session) abort() { s.close(ErrAborted, "", false) }
 
+// Close ends the session for a reason of its connection's, such as an authentication
+// that has expired: the client gets a close message that invites it to reconnect.
+func (s *Session) Close(cause error) { s.close(cause, "", true) }
+
 // close ends the session with a close message; only the first close counts. What is
 // queued before it goes out, nothing behind it does.
 func (s *Session) close(cause error, text string, allowReconnect bool) {
-	switch was := s.phase.Swap(closing); was {
+	switch was := s.leave(); was {
 	case closing:
 	case shaking: // there is no protocol yet to say it in
 		s.end(was, cause, nil)

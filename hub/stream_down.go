@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-
-	"github.com/carillon-go/carillon/frame"
 )
 
 // prepare makes what comes right behind an invocation find it: the items of its
@@ -72,7 +70,8 @@ func (c *call) stream() {
 		c.fail(text)
 		return
 	}
-	c.complete(c.session.wire.AppendVoid(nil, c.id))
+	w := c.session.wire
+	c.complete(w.frame(w.AppendVoid(nil, c.id)))
 }
 
 // items calls the method and sends its items; text is the error to complete with,
@@ -108,11 +107,11 @@ func (c *call) send(seq iter.Seq2[any, error]) (unsent, err error) {
 		if failure != nil {
 			return nil, failure
 		}
-		payload, err := s.wire.AppendStreamItem(nil, c.id, item)
+		f, err := s.wire.encode(func(dst []byte) ([]byte, error) { return s.wire.AppendStreamItem(dst, c.id, item) })
 		if err != nil {
 			return err, nil
 		}
-		if s.sendWait(c, frame.New(payload, s.wire.Binary())) != nil {
+		if s.sendWait(c, f) != nil {
 			return nil, nil
 		}
 	}

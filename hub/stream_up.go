@@ -67,10 +67,16 @@ func (s *Session) uploaded(m *protocol.Message) {
 	if u == nil {
 		return
 	}
-	if err := u.push(s.wire, m.Payload); err != nil {
+	if err := s.push(u, m.Payload); err != nil {
 		s.upload(m.InvocationID, true)
 		u.end(NewError(explain("Failed to bind Stream message.", err, s.hub.options.DetailedErrors)))
 	}
+}
+
+// push decodes and queues an item; a panic of a type that decodes itself is an error.
+func (s *Session) push(u upload, raw []byte) (err error) {
+	defer s.recovered(&err)
+	return u.push(s.wire, raw)
 }
 
 // uploadEnded ends an uploaded stream at the client's wish.

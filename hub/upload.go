@@ -18,7 +18,7 @@ type Upload[T any] struct{ q *uploadQueue[T] }
 func (u Upload[T]) All() iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
-			item, err, ok := u.q.take()
+			item, ok, err := u.q.take()
 			if !ok || !yield(item, err) || err != nil {
 				return
 			}
@@ -69,16 +69,16 @@ func (q *uploadQueue[T]) end(err error) {
 }
 
 // take waits for the next item; ok is false behind the last one.
-func (q *uploadQueue[T]) take() (item T, err error, ok bool) {
+func (q *uploadQueue[T]) take() (item T, ok bool, err error) {
 	select {
 	case item = <-q.items:
-		return item, nil, true
+		return item, true, nil
 	case <-q.ended:
 	}
 	select { // what came before the end
 	case item = <-q.items:
-		return item, nil, true
+		return item, true, nil
 	default:
-		return item, q.err, q.err != nil
+		return item, q.err != nil, q.err
 	}
 }

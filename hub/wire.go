@@ -1,8 +1,10 @@
 package hub
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/protocol"
@@ -47,6 +49,33 @@ func protocolNamed(all []protocol.HubProtocol, name string) protocol.HubProtocol
 
 func (w *wire) frame(payload []byte) *frame.Frame { return frame.New(payload, w.Binary()) }
 
+// buffers are what messages are encoded in before they get memory of their own size.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxIdleBuffer is the largest buffer that is kept for the next message.
+const maxIdleBuffer = 65536
+
+// encode makes a frame of what build appends. A panic of a value that encodes itself
+// is an error.
+func (w *wire) encode(build func(dst []byte) ([]byte, error)) (f *frame.Frame, err error) {
+	buffer := buffers.Get().(*[]byte)
+	defer func() {
+		if v := recover(); v != nil {
+			f, err = nil, &panicked{v}
+		}
+	}()
+	payload, err := build((*buffer)[:0])
+	if err != nil {
+		return nil, err
+	}
+	f = w.frame(bytes.Clone(payload))
+	if cap(payload) <= maxIdleBuffer {
+		*buffer = payload
+		buffers.Put(buffer)
+	}
+	return f, nil
+}
+
 // closing returns the frame of a close message.
 func (w *wire) closing(text string, allowReconnect bool) *frame.Frame {
 	switch {
@@ -71,11 +100,9 @@ func (m *message) frame(w *wire) (*frame.Frame, error) {
 	if f := m.frames[w.index]; f != nil {
 		return f, nil
 	}
-	payload, err := w.AppendInvocation(nil, "", m.method, nil, m.args...)
-	if err != nil {
-		return nil, err
-	}
-	f := w.frame(payload)
+	f, err := w.encode(func(dst []byte) ([]byte, error) {
+		return w.AppendInvocation(dst, "", m.method, nil, m.args...)
+	})
 	m.frames[w.index] = f
-	return f, nil
+	return f, err
 }
