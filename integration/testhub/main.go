@@ -1,0 +1,38 @@
+// Testhub is the server that the official functional tests of ASP.NET Core SignalR, the .NET client's checks and the
+// comparisons with the original run against: the test hub and the hubs for observation, on Carillon's public API alone.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "testhub:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	var times timeouts
+	addr := flag.String("addr", "", "address for HTTP, HOST:PORT")
+	tlsAddr := flag.String("tls-addr", "", "address for HTTPS with a self-signed certificate, HOST:PORT")
+	flag.Var(&times, "timeouts", "NAME=NUMBER,...: keepalive, client, handshake, poll, disconnect in seconds; maxmessage in bytes (0: no limit); parallel")
+	flag.Parse()
+	if *addr == "" && *tlsAddr == "" {
+		return errors.New("-addr or -tls-addr is needed")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	s, err := newServer(times)
+	if err != nil {
+		return err
+	}
+	return s.run(ctx, *addr, *tlsAddr, func() { fmt.Println("listening") })
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/carillon-go/carillon/worker"
+)
+
+// drainTimeout is how long connections may take to end before they are cut.
+const drainTimeout = 10 * time.Second
+
+// server is the test hub behind its listeners.
+type server struct {
+	site    *site
+	workers *worker.Host
+	http    *http.Server
+}
+
+func newServer(t timeouts) (*server, error) {
+	site, err := newSite(t)
+	if err != nil {
+		return nil, err
+	}
+	return &server{
+		site:    site,
+		workers: worker.NewHost(worker.Options{}),
+		http: &http.Server{
+			Handler:           site,
+			ReadHeaderTimeout: 30 * time.Second,
+			// What clients do wrong on purpose is no news here.
+			ErrorLog: log.New(io.Discard, "", 0),
+			// HTTP/1.1 only, as the tests expect, over TLS too.
+			TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+		},
+	}, nil
+}
+
+// run listens on the addresses that are not empty, calls ready, and serves until ctx is cancelled; then it ends
+// everything in order.
+func (s *server) run(ctx context.Context, addr, tlsAddr string, ready func()) error {
+	listeners, err := listen(addr, tlsAddr)
+	if err != nil {
+		return err
+	}
+	if err := s.workers.Start("clock", worker.Clock{Clocks: s.site.clocks}); err != nil {
+		return err
+	}
+	served := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { served <- s.http.Serve(l) }()
+	}
+	ready()
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-served:
+		served <- nil
+	}
+	err = errors.Join(err, s.shutdown())
+	for range listeners {
+		if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+			err = errors.Join(err, end)
+		}
+	}
+	return err
+}
+
+func listen(addr, tlsAddr string) ([]net.Listener, error) {
+	var listeners []net.Listener
+	if addr != "" {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, err
+		}
+		listeners = append(listeners, l)
+	}
+	if tlsAddr == "" {
+		return listeners, nil
+	}
+	certificate, err := selfSigned()
+	if err != nil {
+		return nil, err
+	}
+	l, err := tls.Listen("tcp", tlsAddr, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		return nil, err
+	}
+	return append(listeners, l), nil
+}
+
+// shutdown tells every client, drains, and ends the HTTP server last, which carries all that.
+func (s *server) shutdown() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	err := errors.Join(s.workers.Stop(ctx), s.site.shutdown(ctx))
+	if late := s.http.Shutdown(ctx); late != nil {
+		err = errors.Join(err, late, s.http.Close())
+	}
+	return err
+}

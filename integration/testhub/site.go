@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carillon-go/carillon/clock"
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
+)
+
+// site is everything behind the listeners. Paths have no case.
+type site struct {
+	clocks    hub.Context[clock.Clock]
+	redirects atomic.Int64
+	endpoints []*endpoint.Endpoint
+	routes    map[string]http.Handler // by path in small letters
+	testHub   *hub.Hub
+	broadcast http.Handler // of /lab-all/
+}
+
+func newSite(t timeouts) (*site, error) {
+	tokens, err := newTokens()
+	if err != nil {
+		return nil, err
+	}
+	s := &site{routes: map[string]http.Handler{"/generatejwttoken": getOnly(tokens)}}
+	s.addTestHubs(t, tokens)
+	s.addLabs(t, tokens)
+	return s, nil
+}
+
+// add mounts an endpoint at a path and at its negotiation.
+func (s *site) add(path string, e *endpoint.Endpoint, guard func(http.Handler) http.Handler) {
+	s.endpoints = append(s.endpoints, e)
+	h := guard(e)
+	s.routes[path], s.routes[path+"/negotiate"] = h, h
+}
+
+func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := strings.ToLower(r.URL.Path)
+	cors(w.Header(), r.Header)
+	// The hubs for observation show what the endpoints themselves answer.
+	if r.Method == http.MethodOptions && !strings.HasPrefix(r.URL.Path, "/lab") {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	switch {
+	case within(path, "/echoredirect"):
+		s.redirectToEcho(w, r)
+		return
+	case within(path, "/redirect"):
+		s.redirectToHub(w, r)
+		return
+	}
+	if strings.Contains(path, "/negotiate") {
+		setCookies(w, r)
+	}
+	if within(path, "/bad-negotiate") {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, "Some response from server")
+		return
+	}
+	s.route(w, r, path)
+}
+
+func (s *site) route(w http.ResponseWriter, r *http.Request, path string) {
+	if h := s.routes[strings.TrimSuffix(path, "/")]; h != nil {
+		h.ServeHTTP(w, r)
+		return
+	}
+	if id, ok := strings.CutPrefix(path, "/clientresult/"); ok && id != "" && !strings.Contains(id, "/") {
+		getOnly(http.HandlerFunc(s.clientResult)).ServeHTTP(w, r)
+		return
+	}
+	if target, ok := strings.CutPrefix(path, "/lab-all/"); ok && target != "" {
+		s.broadcast.ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusNotFound)
+}
+
+// within tells whether path is dir or below it.
+func within(path, dir string) bool {
+	rest, ok := strings.CutPrefix(path, dir)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// cors allows everything to everybody who asks.
+func cors(answer, request http.Header) {
+	origin := request.Values("Origin")
+	if len(origin) == 0 {
+		return
+	}
+	answer["Access-Control-Allow-Origin"] = origin
+	answer.Set("Access-Control-Allow-Credentials", "true")
+	for asked, allowed := range map[string]string{
+		"Access-Control-Request-Method":  "Access-Control-Allow-Methods",
+		"Access-Control-Request-Headers": "Access-Control-Allow-Headers",
+	} {
+		if values := request.Values(asked); len(values) > 0 {
+			answer[allowed] = values
+		}
+	}
+}
+
+func (s *site) redirectToEcho(w http.ResponseWriter, r *http.Request) {
+	location := "/echo" + r.URL.EscapedPath()[len("/echoredirect"):]
+	if r.URL.RawQuery != "" {
+		location += "?" + r.URL.RawQuery
+	}
+	w.Header().Set("Location", location)
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusTemporaryRedirect)
+}
+
+func (s *site) redirectToHub(w http.ResponseWriter, r *http.Request) {
+	url := fmt.Sprintf("%s/testHub?numRedirects=%d", r.URL.Query().Get("baseUrl"), s.redirects.Add(1))
+	body, _ := json.Marshal(struct { // a string always has JSON
+		URL string `json:"url"`
+	}{url})
+	_, _ = w.Write(body)
+}
+
+func setCookies(w http.ResponseWriter, r *http.Request) {
+	for _, c := range []http.Cookie{
+		{Name: "testCookie", Value: "testValue"},
+		{Name: "testCookie2", Value: "testValue2"},
+		{Name: "expiredCookie", Value: "doesntmatter", Expires: time.Now().Add(-time.Hour)},
+	} {
+		c.Path = "/"
+		if r.TLS != nil {
+			c.Secure, c.SameSite = true, http.SameSiteNoneMode
+		}
+		http.SetCookie(w, &c)
+	}
+}
+
+// getOnly refuses other verbs.
+func getOnly(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			w.Header().Set("Allow", http.MethodGet)
+			w.Header().Set("Content-Length", "0")
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func plain(w http.ResponseWriter, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, text)
+}
+
+// clientResult asks a client of the test hub for a number.
+func (s *site) clientResult(w http.ResponseWriter, r *http.Request) {
+	id := r.URL.Path[len("/clientresult/"):]
+	n, err := hub.Invoke[int32](r.Context(), s.testHub.Clients().Client(id), "Result")
+	if err != nil {
+		plain(w, err.Error())
+		return
+	}
+	plain(w, strconv.Itoa(int(n)))
+}
+
+// shutdown ends all endpoints at once.
+func (s *site) shutdown(ctx context.Context) error {
+	var wait sync.WaitGroup
+	errs := make([]error, len(s.endpoints))
+	for i, e := range s.endpoints {
+		wait.Go(func() { errs[i] = e.Shutdown(ctx) })
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}

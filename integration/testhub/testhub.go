@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carillon-go/carillon/clock"
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/protocol"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// addTestHubs mounts the test hub in its variants, the hub with a token, the one that nobody can connect to, the raw
+// echo and the clock.
+func (s *site) addTestHubs(t timeouts, tokens *tokens) {
+	s.testHub = newTestHub(t.hub())
+	s.add("/testhub", endpoint.New(s.testHub, endpoint.Options{Options: t.transports()}), tokens.welcome)
+	s.add("/testhub-nowebsockets", endpoint.New(s.testHub, endpoint.Options{
+		Options:    t.transports(),
+		Transports: []transports.Type{transports.ServerSentEvents, transports.LongPolling},
+	}), tokens.welcome)
+	stateful := t.transports()
+	stateful.AllowStatefulReconnect = true
+	s.add("/testhub-stateful", endpoint.New(s.testHub, endpoint.Options{Options: stateful}), tokens.welcome)
+
+	authorized := hub.New(t.hub())
+	authorized.Handle("Echo", hub.Func1(echoText))
+	s.add("/authorizedhub", endpoint.New(authorized, endpoint.Options{Options: t.transports()}), tokens.required)
+
+	uncreatable := hub.New(t.hub())
+	uncreatable.OnConnected(func(context.Context) error {
+		return invalidOperation("Unable to resolve service for type 'System.Object' while attempting to activate 'FunctionalTests.UncreatableHub'.")
+	})
+	s.add("/uncreatable", endpoint.New(uncreatable, endpoint.Options{Options: t.transports()}), tokens.welcome)
+	s.add("/echo", endpoint.NewRaw(echo{}, endpoint.Options{Options: t.transports()}), tokens.welcome)
+
+	clocks := hub.New(t.hub())
+	s.clocks = clock.Register(clocks)
+	for _, path := range []string{"/clockhub", "/hubs/clock"} {
+		s.add(path, endpoint.New(clocks, endpoint.Options{}), tokens.welcome)
+	}
+}
+
+// customObject is the argument of SendCustomObject.
+type customObject struct {
+	Name  *string
+	Value int32
+}
+
+// complexObject holds what the two protocols write differently. A pointer, slice or string of .NET may be null.
+type complexObject struct {
+	String    *string
+	IntArray  []int32
+	ByteArray []byte
+	Guid      protocol.Guid
+	DateTime  time.Time
+}
+
+// testHub is the hub of the functional tests.
+type testHub struct{ clients hub.Clients[hub.Sender] }
+
+func newTestHub(o hub.Options) *hub.Hub {
+	h := hub.New(o)
+	t := testHub{h.Clients()}
+	h.Handle("Echo", hub.Func1(echoText))
+	h.Handle("GetCallerConnectionId", hub.Func0(t.callerConnectionID))
+	h.Handle("GetNumRedirects", hub.Func0(t.numRedirects))
+	h.Handle("ThrowException", hub.Action1(t.throwException))
+	h.Handle("InvokeWithString", hub.Action1(t.invokeWithString))
+	h.Handle("SendCustomObject", hub.Action1(t.sendCustomObject))
+	h.Handle("Stream", hub.Stream0(t.stream))
+	h.Handle("EmptyStream", hub.Stream0(t.emptyStream))
+	h.Handle("InfiniteStream", hub.Stream0(t.infiniteStream))
+	h.Handle("StreamThrowException", hub.Stream1(t.streamThrowException))
+	h.Handle("StreamingConcat", hub.Func1(t.streamingConcat))
+	h.Handle("GetActiveTransportName", hub.Func0(t.activeTransportName))
+	h.Handle("EchoComplexObject", hub.Func1(t.echoComplexObject))
+	h.Handle("SendComplexObject", hub.Func0(t.sendComplexObject))
+	h.Handle("GetContentTypeHeader", hub.Func0(t.contentTypeHeader))
+	h.Handle("GetHeader", hub.Func1(t.header))
+	h.Handle("GetCookie", hub.Func1(t.cookie))
+	return h
+}
+
+// echoText takes a pointer: the null of .NET's strings stays null.
+func echoText(_ context.Context, text *string) (*string, error) { return text, nil }
+
+func request(ctx context.Context) *http.Request { return hub.CallerFrom(ctx).Request() }
+
+// self is the caller by its id, as the original's methods address it.
+func (t testHub) self(ctx context.Context) hub.Sender {
+	return t.clients.Client(hub.CallerFrom(ctx).ConnectionID())
+}
+
+func (t testHub) callerConnectionID(ctx context.Context) (string, error) {
+	return hub.CallerFrom(ctx).ConnectionID(), nil
+}
+
+func (t testHub) numRedirects(ctx context.Context) (int, error) {
+	query := request(ctx).URL.Query()
+	if !query.Has("numRedirects") {
+		return 0, typed{"ArgumentNullException", "Value cannot be null. (Parameter 's')"}
+	}
+	text := query.Get("numRedirects")
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, typed{"FormatException", "The input string '" + text + "' was not in a correct format."}
+	}
+	return n, nil
+}
+
+func (t testHub) throwException(_ context.Context, message *string) error {
+	return thrown(message)
+}
+
+// thrown is an InvalidOperationException; .NET has a text for one that is given none.
+func thrown(message *string) error {
+	if message == nil {
+		return invalidOperation("Exception of type 'System.InvalidOperationException' was thrown.")
+	}
+	return invalidOperation(*message)
+}
+
+func (t testHub) invokeWithString(ctx context.Context, message *string) error {
+	return t.self(ctx).Send(ctx, "Message", message)
+}
+
+func (t testHub) sendCustomObject(ctx context.Context, o *customObject) error {
+	return t.self(ctx).Send(ctx, "CustomObject", o)
+}
+
+func (t testHub) stream(context.Context) (iter.Seq2[string, error], error) {
+	return items("a", "b", "c"), nil
+}
+
+func (t testHub) emptyStream(context.Context) (iter.Seq2[int, error], error) {
+	return items[int](), nil
+}
+
+// items is a stream that ends well.
+func items[T any](all ...T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, v := range all {
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (t testHub) infiniteStream(ctx context.Context) (iter.Seq2[string, error], error) {
+	return func(func(string, error) bool) {
+		<-ctx.Done()
+		outlives := context.WithoutCancel(ctx)
+		_ = t.clients.Caller(outlives).Send(outlives, "StreamCanceled") // fails if the client has gone
+	}, nil
+}
+
+func (t testHub) streamThrowException(_ context.Context, message *string) (iter.Seq2[string, error], error) {
+	return nil, thrown(message)
+}
+
+func (t testHub) streamingConcat(_ context.Context, texts hub.Upload[*string]) (string, error) {
+	var all strings.Builder
+	for text, err := range texts.All() {
+		if err != nil {
+			return "", err
+		}
+		if text != nil {
+			all.WriteString(*text)
+		}
+	}
+	return all.String(), nil
+}
+
+func (t testHub) activeTransportName(ctx context.Context) (string, error) {
+	return hub.CallerFrom(ctx).Transport(), nil
+}
+
+func (t testHub) echoComplexObject(_ context.Context, o *complexObject) (*complexObject, error) {
+	return o, nil
+}
+
+func (t testHub) sendComplexObject(context.Context) (complexObject, error) {
+	text := "hello world"
+	return complexObject{
+		String:    &text,
+		IntArray:  []int32{1, 2, 3},
+		ByteArray: []byte{1, 2, 3},
+		Guid:      guid,
+		DateTime:  time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
+	}, nil
+}
+
+var guid = protocol.Guid{0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01, 0x00}
+
+func (t testHub) contentTypeHeader(ctx context.Context) (*string, error) {
+	return headerOf(request(ctx), "Content-Type"), nil
+}
+
+func (t testHub) header(ctx context.Context, name *string) (*string, error) {
+	if name == nil {
+		return nil, typed{"ArgumentNullException", "Value cannot be null. (Parameter 'key')"}
+	}
+	return headerOf(request(ctx), *name), nil
+}
+
+// headerOf is nil for a header that is not there. net/http keeps Host apart from the rest.
+func headerOf(r *http.Request, name string) *string {
+	values := r.Header.Values(name)
+	if strings.EqualFold(name, "Host") {
+		values = []string{r.Host}
+	}
+	if len(values) == 0 {
+		return nil
+	}
+	joined := strings.Join(values, ",")
+	return &joined
+}
+
+func (t testHub) cookie(ctx context.Context, name *string) (*string, error) {
+	if name == nil {
+		return nil, typed{"ArgumentNullException", "Value cannot be null. (Parameter 'key')"}
+	}
+	c, err := request(ctx).Cookie(*name)
+	if err != nil {
+		return nil, nil //nolint:nilerr,nilnil // no such cookie
+	}
+	if value, err := url.PathUnescape(c.Value); err == nil {
+		return &value, nil
+	}
+	return &c.Value, nil
+}

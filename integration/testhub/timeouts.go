@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/protocol"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// timeouts are the options that -timeouts changes; what is not in it has its default. The /lab hubs have their own.
+type timeouts map[string]float64
+
+// String is for flag.Value.
+func (t *timeouts) String() string { return "" }
+
+// Set reads NAME=NUMBER,....
+func (t *timeouts) Set(s string) error {
+	*t = timeouts{}
+	for pair := range strings.SplitSeq(s, ",") {
+		name, text, _ := strings.Cut(pair, "=")
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not NAME=NUMBER", pair)
+		}
+		switch name {
+		case "keepalive", "client", "handshake", "poll", "disconnect", "maxmessage", "parallel":
+			(*t)[name] = n
+		default:
+			return fmt.Errorf("there is no option %q", name)
+		}
+	}
+	return nil
+}
+
+// seconds is zero, which means the default, for what was not given.
+func (t timeouts) seconds(name string) time.Duration {
+	return time.Duration(t[name] * float64(time.Second))
+}
+
+func (t timeouts) hub() hub.Options {
+	o := hub.Options{
+		KeepAliveInterval:      t.seconds("keepalive"),
+		ClientTimeout:          t.seconds("client"),
+		HandshakeTimeout:       t.seconds("handshake"),
+		MaxParallelInvocations: int(t["parallel"]),
+		DetailedErrors:         true,
+		JSON:                   protocol.JSONOptions{AsDeclared: true},
+	}
+	if most, ok := t["maxmessage"]; ok {
+		o.MaxMessageSize = int(most)
+		if most == 0 {
+			o.MaxMessageSize = -1
+		}
+	}
+	return o
+}
+
+func (t timeouts) transports() transports.Options {
+	return transports.Options{
+		PollTimeout:       t.seconds("poll"),
+		DisconnectTimeout: t.seconds("disconnect"),
+	}
+}
