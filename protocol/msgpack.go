@@ -1,10 +1,33 @@
 package protocol
 
 // MessagePack is the binary encoding of hub messages.
-type MessagePack struct{}
+//
+// It is written by hand on the append and read functions of tinylib/msgp: for the frame of an invocation these take half the time of
+// vmihailenco/msgpack's encoder and a sixth of its decoder, which allocates besides, and the exact widths that
+// .NET writes are ours to choose. Generated methods of msgp are honoured.
+//
+// How Go values are written and read, where it is not plain:
+//
+//   - structs as maps, fields by their `msgpack:"name,omitempty"` or `msgpack:"-"` tag, else by the name as declared, read with regard
+//     to case
+//   - nil pointers, slices, maps and interfaces as nil; nil is an error for what is none of these, but "" for a string
+//   - integers in the shortest form, but as wide as their type within an empty interface; read in any width that fits, and into floats
+//   - [time.Time] as the timestamp extension, of which .NET keeps 100 ns; read in UTC
+//   - [time.Duration] as TimeSpan: a number of 100 ns. [json.Number] as decimal and [Guid] as Guid: strings
+//   - types with methods of [encoding.TextMarshaler] and its reverse as strings
+//   - into an empty interface: int64 (uint64 where it must be), float32, float64, string, bool, []byte, time.Time, []any, map[string]any
+type MessagePack struct {
+	encoders typeCache[encodeFunc]
+	decoders typeCache[packDecodeFunc]
+}
 
 // NewMessagePack returns the MessagePack hub protocol.
-func NewMessagePack() *MessagePack { return &MessagePack{} }
+func NewMessagePack() *MessagePack {
+	p := &MessagePack{}
+	p.encoders.build = p.encoder
+	p.decoders.build = p.decoder
+	return p
+}
 
 var _ HubProtocol = (*MessagePack)(nil)
 
@@ -17,30 +40,7 @@ func (p *MessagePack) Binary() bool { return true }
 // Version returns [MaxVersion].
 func (p *MessagePack) Version() int { return MaxVersion }
 
+// Next cuts the first record off buf, without its length prefix.
 func (p *MessagePack) Next(buf []byte, limit int) (record, rest []byte, err error) {
-	panic("unwritten")
+	return nextBinary(buf, limit)
 }
-func (p *MessagePack) Parse(record []byte, m *Message) error       { panic("unwritten") }
-func (p *MessagePack) Bind(arguments []byte, targets ...any) error { panic("unwritten") }
-func (p *MessagePack) Decode(raw []byte, target any) error         { panic("unwritten") }
-func (p *MessagePack) AppendInvocation(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error) {
-	panic("unwritten")
-}
-func (p *MessagePack) AppendStreamInvocation(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error) {
-	panic("unwritten")
-}
-func (p *MessagePack) AppendStreamItem(dst []byte, id string, item any) ([]byte, error) {
-	panic("unwritten")
-}
-func (p *MessagePack) AppendResult(dst []byte, id string, result any) ([]byte, error) {
-	panic("unwritten")
-}
-func (p *MessagePack) AppendVoid(dst []byte, id string) []byte           { panic("unwritten") }
-func (p *MessagePack) AppendError(dst []byte, id, message string) []byte { panic("unwritten") }
-func (p *MessagePack) AppendCancel(dst []byte, id string) []byte         { panic("unwritten") }
-func (p *MessagePack) AppendPing(dst []byte) []byte                      { panic("unwritten") }
-func (p *MessagePack) AppendClose(dst []byte, message string, allowReconnect bool) []byte {
-	panic("unwritten")
-}
-func (p *MessagePack) AppendAck(dst []byte, sequenceID int64) []byte      { panic("unwritten") }
-func (p *MessagePack) AppendSequence(dst []byte, sequenceID int64) []byte { panic("unwritten") }

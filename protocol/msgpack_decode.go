@@ -1,0 +1,510 @@
+package protocol
+
+import (
+	"encoding"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/tinylib/msgp/msgp"
+)
+
+// Bind decodes the raw arguments into targets. Their number is looked at before their types.
+func (p *MessagePack) Bind(arguments []byte, targets ...any) error {
+	r := packReader{data: arguments}
+	n, err := r.arrayHeader()
+	switch {
+	case err != nil:
+		return &BindError{Err: err, message: readingLength("array", "arguments").Message}
+	case n != len(targets):
+		return &CountError{Got: n, Want: len(targets)}
+	}
+	for _, target := range targets {
+		if err := p.decode(&r, target); err != nil {
+			return &BindError{Err: err}
+		}
+	}
+	return nil
+}
+
+// Decode decodes one raw value.
+func (p *MessagePack) Decode(raw []byte, target any) error {
+	r := packReader{data: raw}
+	err := p.decode(&r, target)
+	if err == nil {
+		return nil
+	}
+	name := typeName(reflect.TypeOf(target).Elem())
+	return &DecodeError{
+		TypeName:  name,
+		Err:       err,
+		exception: exceptionInvalidData,
+		message: func(what string) string {
+			return fmt.Sprintf("Deserializing object of the `%s` type for '%s' failed.", name, what)
+		},
+	}
+}
+
+// packDecodeFunc reads the value at which the reader stands into one of its type.
+type packDecodeFunc func(r *packReader, v reflect.Value) error
+
+// decode reads the next value into a pointer. The common types need no look-up.
+func (p *MessagePack) decode(r *packReader, target any) (err error) {
+	switch t := target.(type) {
+	case *string:
+		*t, err = r.readString()
+		return err
+	case *int:
+		var n int64
+		n, err = r.readInt(strconv.IntSize)
+		*t = int(n)
+		return err
+	case *int32:
+		var n int64
+		n, err = r.readInt(32)
+		*t = int32(n)
+		return err
+	case *int64:
+		*t, err = r.int()
+		return err
+	case *float64:
+		*t, err = r.float()
+		return err
+	case *bool:
+		*t, err = r.bool()
+		return err
+	case *time.Time:
+		*t, err = r.readTime()
+		return err
+	}
+	v := reflect.ValueOf(target).Elem()
+	return p.decoders.of(v.Type())(r, v)
+}
+
+func (r *packReader) readString() (string, error) {
+	text, _, err := r.text()
+	if err != nil {
+		return "", err
+	}
+	return validText(text), nil
+}
+
+var errOutOfRange = errors.New("protocol: the number does not fit")
+
+func (r *packReader) readInt(bits int) (int64, error) {
+	n, err := r.int()
+	if err == nil && n<<(64-bits)>>(64-bits) != n {
+		err = errOutOfRange
+	}
+	return n, err
+}
+
+func (r *packReader) readUint(bits int) (uint64, error) {
+	n, err := r.uint()
+	if err == nil && n<<(64-bits)>>(64-bits) != n {
+		err = errOutOfRange
+	}
+	return n, err
+}
+
+// readTime reads a timestamp, in UTC.
+func (r *packReader) readTime() (time.Time, error) {
+	body, err := r.timestamp()
+	if err != nil {
+		return time.Time{}, err
+	}
+	var seconds, nanos int64
+	switch len(body) {
+	case 4:
+		seconds = int64(binary.BigEndian.Uint32(body))
+	case 8:
+		n := binary.BigEndian.Uint64(body)
+		seconds, nanos = int64(n&(1<<34-1)), int64(n>>34)
+	default:
+		nanos = int64(binary.BigEndian.Uint32(body))
+		seconds = int64(binary.BigEndian.Uint64(body[4:]))
+	}
+	const least, most = -62135596800, 253402300799 // the years 1 to 9999
+	if seconds < least || seconds > most {
+		return time.Time{}, errOutOfRange
+	}
+	t := time.Unix(seconds, nanos).UTC()
+	if t.Year() > 9999 {
+		return time.Time{}, errOutOfRange
+	}
+	return t, nil
+}
+
+// timestamp passes the extension and returns its four, eight or twelve bytes.
+func (r *packReader) timestamp() ([]byte, error) {
+	start := *r
+	raw, err := r.value()
+	if err != nil {
+		return nil, err
+	}
+	head := 0
+	switch {
+	case raw[0] == 0xd6 || raw[0] == 0xd7:
+		head = 2
+	case raw[0] == 0xc7:
+		head = 3
+	}
+	if head == 0 || raw[head-1] != timestampType || len(raw)-head != 4 && len(raw)-head != 8 && len(raw)-head != 12 {
+		*r = start
+		return nil, r.unexpected()
+	}
+	return raw[head:], nil
+}
+
+// decoder makes what reads values of a type.
+func (p *MessagePack) decoder(t reflect.Type) packDecodeFunc {
+	if f := knownPackDecoder(t); f != nil {
+		return f
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return func(r *packReader, v reflect.Value) error {
+			b, err := r.bool()
+			v.SetBool(b)
+			return err
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return func(r *packReader, v reflect.Value) error {
+			n, err := r.readInt(t.Bits())
+			v.SetInt(n)
+			return err
+		}
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return func(r *packReader, v reflect.Value) error {
+			n, err := r.readUint(t.Bits())
+			v.SetUint(n)
+			return err
+		}
+	case reflect.Float32, reflect.Float64:
+		return func(r *packReader, v reflect.Value) error {
+			f, err := r.float()
+			v.SetFloat(f)
+			return err
+		}
+	case reflect.String:
+		return func(r *packReader, v reflect.Value) error {
+			s, err := r.readString()
+			v.SetString(s)
+			return err
+		}
+	case reflect.Pointer:
+		return p.pointerDecoder(t)
+	case reflect.Slice:
+		return p.sliceDecoder(t)
+	case reflect.Array:
+		return p.arrayDecoder(t)
+	case reflect.Map:
+		return p.mapDecoder(t)
+	case reflect.Struct:
+		return p.structDecoder(t)
+	case reflect.Interface:
+		if t.NumMethod() == 0 {
+			return decodePackAny
+		}
+	}
+	return func(r *packReader, _ reflect.Value) error { return r.unexpected() }
+}
+
+// knownPackDecoder is for types that are not read by their kind.
+func knownPackDecoder(t reflect.Type) packDecodeFunc {
+	switch t {
+	case timeType:
+		return func(r *packReader, v reflect.Value) (err error) {
+			*(v.Addr().Interface().(*time.Time)), err = r.readTime()
+			return err
+		}
+	case durationType:
+		return decodePackDuration
+	case numberType:
+		return decodePackNumber
+	}
+	switch pointer := reflect.PointerTo(t); {
+	case t.Kind() == reflect.Pointer:
+		return nil
+	case pointer.Implements(packUnmarshalerType):
+		return unmarshalPack
+	case pointer.Implements(textUnmarshalerType):
+		return unmarshalPackText
+	}
+	return nil
+}
+
+func decodePackDuration(r *packReader, v reflect.Value) error {
+	n, err := r.int()
+	if err == nil && (n > math.MaxInt64/int64(tick) || n < math.MinInt64/int64(tick)) {
+		err = errOutOfRange
+	}
+	v.SetInt(n * int64(tick))
+	return err
+}
+
+// decodePackNumber reads a decimal, which is a string.
+func decodePackNumber(r *packReader, v reflect.Value) error {
+	text, isNil, err := r.text()
+	if err != nil {
+		return err
+	}
+	number, err := appendJSONNumber(nil, string(text))
+	if err != nil || isNil {
+		return errors.Join(err, errOutOfRange)
+	}
+	v.SetString(string(json.Number(number)))
+	return nil
+}
+
+func unmarshalPack(r *packReader, v reflect.Value) error {
+	rest, err := v.Addr().Interface().(msgp.Unmarshaler).UnmarshalMsg(r.data)
+	if err == nil {
+		r.data = rest
+	}
+	return err
+}
+
+func unmarshalPackText(r *packReader, v reflect.Value) error {
+	text, isNil, err := r.text()
+	if err != nil {
+		return err
+	}
+	if isNil {
+		return errors.New("protocol: nil where a text must be")
+	}
+	return v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText(text)
+}
+
+func (p *MessagePack) pointerDecoder(t reflect.Type) packDecodeFunc {
+	element := p.decoders.later(t.Elem())
+	return func(r *packReader, v reflect.Value) error {
+		if r.null() {
+			v.SetZero()
+			return nil
+		}
+		v.Set(reflect.New(t.Elem()))
+		return element()(r, v.Elem())
+	}
+}
+
+func (p *MessagePack) sliceDecoder(t reflect.Type) packDecodeFunc {
+	if t.Elem().Kind() == reflect.Uint8 {
+		return decodePackBytes
+	}
+	element := p.decoders.later(t.Elem())
+	return func(r *packReader, v reflect.Value) error {
+		if r.null() {
+			v.SetZero()
+			return nil
+		}
+		v.Set(reflect.MakeSlice(t, 0, 0))
+		return r.each(func(n int) error {
+			if n == v.Cap() {
+				v.Grow(1)
+			}
+			v.SetLen(n + 1)
+			v.Index(n).SetZero()
+			return element()(r, v.Index(n))
+		})
+	}
+}
+
+// each reads an array, one element a call.
+func (r *packReader) each(read func(n int) error) error {
+	n, err := r.arrayHeader()
+	if err != nil {
+		return err
+	}
+	return r.times(n, read)
+}
+
+func (r *packReader) times(n int, read func(n int) error) error {
+	if err := r.enter(); err != nil {
+		return err
+	}
+	for i := range n {
+		if err := read(i); err != nil {
+			return err
+		}
+	}
+	r.depth--
+	return nil
+}
+
+// decodePackBytes reads bytes; a string and an array of small numbers will do.
+func decodePackBytes(r *packReader, v reflect.Value) error {
+	if r.null() {
+		v.SetZero()
+		return nil
+	}
+	if b, rest, err := msgp.ReadBytesZC(r.data); err == nil {
+		r.data = rest
+		v.SetBytes(append([]byte{}, b...))
+		return nil
+	}
+	if b, rest, err := msgp.ReadStringZC(r.data); err == nil {
+		r.data = rest
+		v.SetBytes(append([]byte{}, b...))
+		return nil
+	}
+	list := []byte{}
+	err := r.each(func(int) error {
+		n, err := r.readUint(8)
+		list = append(list, byte(n))
+		return err
+	})
+	v.SetBytes(list)
+	return err
+}
+
+// arrayDecoder reads exactly as many elements as the array has.
+func (p *MessagePack) arrayDecoder(t reflect.Type) packDecodeFunc {
+	element := p.decoders.later(t.Elem())
+	return func(r *packReader, v reflect.Value) error {
+		n, err := r.arrayHeader()
+		if err == nil && n != t.Len() {
+			err = errOutOfRange
+		}
+		if err != nil {
+			return err
+		}
+		return r.times(n, func(i int) error { return element()(r, v.Index(i)) })
+	}
+}
+
+func (p *MessagePack) mapDecoder(t reflect.Type) packDecodeFunc {
+	key, element := p.decoders.later(t.Key()), p.decoders.later(t.Elem())
+	return func(r *packReader, v reflect.Value) error {
+		if r.null() {
+			v.SetZero()
+			return nil
+		}
+		n, err := r.mapHeader()
+		if err != nil {
+			return err
+		}
+		v.Set(reflect.MakeMap(t))
+		return r.times(n, func(int) error {
+			k, e := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
+			if err := key()(r, k); err != nil {
+				return err
+			}
+			if !k.Comparable() {
+				return errors.New("protocol: no key for a map")
+			}
+			if err := element()(r, e); err != nil {
+				return err
+			}
+			v.SetMapIndex(k, e)
+			return nil
+		})
+	}
+}
+
+func (p *MessagePack) structDecoder(t reflect.Type) packDecodeFunc {
+	members := newMembers(packFields(t), &p.decoders)
+	return func(r *packReader, v reflect.Value) error {
+		n, err := r.mapHeader()
+		if err != nil {
+			return err
+		}
+		return r.times(n, func(int) error {
+			name, isNil, err := r.text()
+			switch {
+			case err != nil:
+				return err
+			case isNil:
+				return errors.New("protocol: nil where a name must be")
+			}
+			m := members.find(name, false)
+			if m == nil {
+				return r.skip()
+			}
+			return m.decode()(r, m.of(v))
+		})
+	}
+}
+
+func decodePackAny(r *packReader, v reflect.Value) error {
+	x, err := r.readAny()
+	if err != nil {
+		return err
+	}
+	if x == nil {
+		v.SetZero()
+		return nil
+	}
+	v.Set(reflect.ValueOf(x))
+	return nil
+}
+
+func (r *packReader) readAny() (any, error) {
+	switch msgp.NextType(r.data) {
+	case msgp.NilType:
+		r.null()
+		return nil, nil
+	case msgp.BoolType:
+		return r.bool()
+	case msgp.IntType:
+		return r.int()
+	case msgp.UintType:
+		n, err := r.uint()
+		if n > math.MaxInt64 {
+			return n, err
+		}
+		return int64(n), err
+	case msgp.Float32Type:
+		f, err := r.float()
+		return float32(f), err
+	case msgp.Float64Type:
+		return r.float()
+	case msgp.StrType:
+		return r.readString()
+	case msgp.BinType:
+		b, rest, err := msgp.ReadBytesBytes(r.data, nil)
+		if err != nil {
+			return nil, r.because(err)
+		}
+		r.data = rest
+		return b, nil
+	case msgp.ArrayType:
+		list := []any{}
+		err := r.each(func(int) error {
+			x, err := r.readAny()
+			list = append(list, x)
+			return err
+		})
+		return list, err
+	case msgp.MapType:
+		return r.readAnyMap()
+	}
+	return r.readTime()
+}
+
+// readAnyMap reads a map whose keys are strings, or numbers and the like that become strings.
+func (r *packReader) readAnyMap() (any, error) {
+	n, err := r.mapHeader()
+	if err != nil {
+		return nil, err
+	}
+	m := map[string]any{}
+	err = r.times(n, func(int) error {
+		k, err := r.readAny()
+		if err != nil {
+			return err
+		}
+		switch k.(type) {
+		case nil, []any, []byte, map[string]any:
+			return errors.New("protocol: no key for a map")
+		}
+		m[fmt.Sprint(k)], err = r.readAny()
+		return err
+	})
+	return m, err
+}

@@ -1,0 +1,309 @@
+package protocol
+
+import (
+	"encoding"
+	"encoding/binary"
+	"math"
+	"reflect"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tinylib/msgp/msgp"
+)
+
+// append appends any value. The common types need neither reflection nor a look-up.
+func (p *MessagePack) append(dst []byte, v any) ([]byte, error) {
+	switch v := v.(type) {
+	case nil:
+		return msgp.AppendNil(dst), nil
+	case string:
+		return appendPackString(dst, v), nil
+	case bool:
+		return msgp.AppendBool(dst, v), nil
+	case int:
+		return appendPackInt(dst, int64(v)), nil
+	case int32:
+		return appendPackInt(dst, int64(v)), nil
+	case int64:
+		return appendPackInt(dst, v), nil
+	case float64:
+		return msgp.AppendFloat64(dst, v), nil
+	case []byte:
+		return appendPackBytes(dst, v), nil
+	case time.Time:
+		return appendTimestamp(dst, v), nil
+	}
+	r := reflect.ValueOf(v)
+	return p.encoders.of(r.Type())(dst, r, 0)
+}
+
+// appendPackInt writes the shortest form, without a sign if there is none.
+func appendPackInt(dst []byte, n int64) []byte {
+	if n >= 0 {
+		return msgp.AppendUint64(dst, uint64(n))
+	}
+	return msgp.AppendInt64(dst, n)
+}
+
+// appendPackString writes U+FFFD for what is no UTF-8: .NET's strings cannot hold anything else.
+func appendPackString(dst []byte, s string) []byte {
+	if !utf8.ValidString(s) {
+		s = string([]rune(s))
+	}
+	return msgp.AppendString(dst, s)
+}
+
+func appendPackBytes(dst, b []byte) []byte {
+	if b == nil {
+		return msgp.AppendNil(dst)
+	}
+	return msgp.AppendBytes(dst, b)
+}
+
+// timestampType is the extension type of timestamps.
+const timestampType = 0xff
+
+// appendTimestamp writes the shortest of the three forms. .NET's clock has ticks of 100 ns.
+func appendTimestamp(dst []byte, t time.Time) []byte {
+	seconds := t.Unix()
+	nanos := uint64(t.Nanosecond()) / uint64(tick) * uint64(tick)
+	switch {
+	case seconds>>34 != 0:
+		dst = append(dst, 0xc7, 12, timestampType)
+		dst = binary.BigEndian.AppendUint32(dst, uint32(nanos))
+		return binary.BigEndian.AppendUint64(dst, uint64(seconds))
+	case nanos == 0 && seconds <= math.MaxUint32:
+		return binary.BigEndian.AppendUint32(append(dst, 0xd6, timestampType), uint32(seconds))
+	}
+	return binary.BigEndian.AppendUint64(append(dst, 0xd7, timestampType), nanos<<34|uint64(seconds))
+}
+
+var (
+	packMarshalerType   = reflect.TypeFor[msgp.Marshaler]()
+	packUnmarshalerType = reflect.TypeFor[msgp.Unmarshaler]()
+)
+
+// encoder makes what writes values of a type.
+func (p *MessagePack) encoder(t reflect.Type) encodeFunc {
+	if f := knownPackEncoder(t); f != nil {
+		return f
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return msgp.AppendBool(dst, v.Bool()), nil }
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendPackInt(dst, v.Int()), nil }
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return msgp.AppendUint64(dst, v.Uint()), nil }
+	case reflect.Float32:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			return msgp.AppendFloat32(dst, float32(v.Float())), nil
+		}
+	case reflect.Float64:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			return msgp.AppendFloat64(dst, v.Float()), nil
+		}
+	case reflect.String:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			return appendPackString(dst, v.String()), nil
+		}
+	case reflect.Interface:
+		return p.appendDynamic
+	case reflect.Pointer:
+		return p.pointerEncoder(t)
+	case reflect.Slice, reflect.Array:
+		return p.listEncoder(t)
+	case reflect.Map:
+		return p.mapEncoder(t)
+	case reflect.Struct:
+		return p.structEncoder(t)
+	}
+	return unsupported(t)
+}
+
+// knownPackEncoder is for types that are not written by their kind.
+func knownPackEncoder(t reflect.Type) encodeFunc {
+	switch t {
+	case timeType:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			when, _ := reflect.TypeAssert[time.Time](v)
+			return appendTimestamp(dst, when), nil
+		}
+	case durationType:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			return appendPackInt(dst, v.Int()/int64(tick)), nil
+		}
+	}
+	switch {
+	case t.Implements(packMarshalerType):
+		return nilOr(t, marshalPack)
+	case t.Implements(textMarshalerType):
+		return nilOr(t, marshalPackText)
+	case t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(packMarshalerType):
+		return addressed(marshalPack)
+	case t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(textMarshalerType):
+		return addressed(marshalPackText)
+	}
+	return nil
+}
+
+// nilOr writes nil instead of calling a method of it.
+func nilOr(t reflect.Type, f encodeFunc) encodeFunc {
+	if t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface {
+		return f
+	}
+	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+		if v.IsNil() {
+			return msgp.AppendNil(dst), nil
+		}
+		return f(dst, v, depth)
+	}
+}
+
+func marshalPack(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+	out, err := v.Interface().(msgp.Marshaler).MarshalMsg(dst)
+	if err != nil {
+		return dst, cannotWrite(err)
+	}
+	return out, nil
+}
+
+func marshalPackText(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+	text, err := v.Interface().(encoding.TextMarshaler).MarshalText()
+	if err != nil {
+		return dst, cannotWrite(err)
+	}
+	return appendPackString(dst, string(text)), nil
+}
+
+// appendDynamic writes what an interface holds. Integers are as wide there as their type, so that a reader can tell it; an int counts as
+// .NET's, if it fits.
+func (p *MessagePack) appendDynamic(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+	if v.IsNil() {
+		return msgp.AppendNil(dst), nil
+	}
+	v = v.Elem()
+	if knownPackEncoder(v.Type()) != nil {
+		return p.encoders.of(v.Type())(dst, v, depth)
+	}
+	switch v.Kind() {
+	case reflect.Int8:
+		return append(dst, 0xd0, byte(v.Int())), nil
+	case reflect.Int16:
+		return binary.BigEndian.AppendUint16(append(dst, 0xd1), uint16(v.Int())), nil
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		if n := v.Int(); v.Kind() != reflect.Int64 && n == int64(int32(n)) {
+			return binary.BigEndian.AppendUint32(append(dst, 0xd2), uint32(n)), nil
+		}
+		return binary.BigEndian.AppendUint64(append(dst, 0xd3), uint64(v.Int())), nil
+	case reflect.Uint8:
+		return append(dst, 0xcc, byte(v.Uint())), nil
+	case reflect.Uint16:
+		return binary.BigEndian.AppendUint16(append(dst, 0xcd), uint16(v.Uint())), nil
+	case reflect.Uint, reflect.Uint32, reflect.Uint64:
+		if n := v.Uint(); v.Kind() != reflect.Uint64 && n <= math.MaxUint32 {
+			return binary.BigEndian.AppendUint32(append(dst, 0xce), uint32(n)), nil
+		}
+		return binary.BigEndian.AppendUint64(append(dst, 0xcf), v.Uint()), nil
+	}
+	return p.encoders.of(v.Type())(dst, v, depth)
+}
+
+func (p *MessagePack) pointerEncoder(t reflect.Type) encodeFunc {
+	element := p.encoders.later(t.Elem())
+	return nilOr(t, func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+		if depth >= maxPackDepth {
+			return dst, errPackDeep
+		}
+		return element()(dst, v.Elem(), depth+1)
+	})
+}
+
+func (p *MessagePack) listEncoder(t reflect.Type) encodeFunc {
+	if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 {
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendPackBytes(dst, v.Bytes()), nil }
+	}
+	element := p.encoders.later(t.Elem())
+	return func(dst []byte, v reflect.Value, depth int) (_ []byte, err error) {
+		switch {
+		case t.Kind() == reflect.Slice && v.IsNil():
+			return msgp.AppendNil(dst), nil
+		case depth >= maxPackDepth:
+			return dst, errPackDeep
+		}
+		n := v.Len()
+		dst = msgp.AppendArrayHeader(dst, uint32(n))
+		f := element()
+		for i := range n {
+			if dst, err = f(dst, v.Index(i), depth+1); err != nil {
+				return dst, err
+			}
+		}
+		return dst, nil
+	}
+}
+
+func (p *MessagePack) mapEncoder(t reflect.Type) encodeFunc {
+	key, element := p.encoders.later(t.Key()), p.encoders.later(t.Elem())
+	return func(dst []byte, v reflect.Value, depth int) (_ []byte, err error) {
+		switch {
+		case v.IsNil():
+			return msgp.AppendNil(dst), nil
+		case depth >= maxPackDepth:
+			return dst, errPackDeep
+		}
+		keys, err := sortedKeys(v)
+		if err != nil {
+			return dst, err
+		}
+		dst = msgp.AppendMapHeader(dst, uint32(len(keys)))
+		for _, k := range keys {
+			if dst, err = key()(dst, k.key, depth+1); err != nil {
+				return dst, err
+			}
+			if dst, err = element()(dst, v.MapIndex(k.key), depth+1); err != nil {
+				return dst, err
+			}
+		}
+		return dst, nil
+	}
+}
+
+func (p *MessagePack) structEncoder(t reflect.Type) encodeFunc {
+	type member struct {
+		field
+		name   []byte
+		encode func() encodeFunc
+	}
+	var members []member
+	for _, f := range packFields(t) {
+		members = append(members, member{f, msgp.AppendString(nil, f.name), p.encoders.later(f.typ)})
+	}
+	return func(dst []byte, v reflect.Value, depth int) (_ []byte, err error) {
+		if depth >= maxPackDepth {
+			return dst, errPackDeep
+		}
+		n := uint32(0)
+		for i := range members {
+			if _, ok := members[i].in(v); ok {
+				n++
+			}
+		}
+		dst = msgp.AppendMapHeader(dst, n)
+		for i := range members {
+			m := &members[i]
+			f, ok := m.in(v)
+			if !ok {
+				continue
+			}
+			if dst, err = m.encode()(append(dst, m.name...), f, depth+1); err != nil {
+				return dst, err
+			}
+		}
+		return dst, nil
+	}
+}
+
+func packFields(t reflect.Type) []field {
+	return fieldsOf(t, "msgpack", func(name string) string { return name })
+}

@@ -1,0 +1,278 @@
+package protocol
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"unicode/utf8"
+
+	"github.com/tinylib/msgp/msgp"
+)
+
+// maxPackDepth is how deep MessagePack may nest: a bound for recursion, as in .NET.
+const maxPackDepth = 500
+
+// packReader reads MessagePack from the front of what is left.
+type packReader struct {
+	data  []byte
+	depth int
+}
+
+var (
+	errEnd      = &Fault{Exception: "EndOfStreamException", Message: "Attempted to read past the end of the stream."}
+	errTooLong  = &Fault{Exception: "ArgumentOutOfRangeException", Message: "Specified argument was out of the range of valid values. (Parameter 'count')"}
+	errPackDeep = &Fault{Exception: "InsufficientExecutionStackException", Message: "This msgpack sequence has an object graph that exceeds the maximum depth allowed of 500."}
+)
+
+// unexpected is the fault of a value of another kind than the one that must be there.
+func (r *packReader) unexpected() error {
+	if len(r.data) == 0 {
+		return errEnd
+	}
+	code := r.data[0]
+	return &Fault{
+		Exception: "MessagePackSerializationException",
+		Message:   fmt.Sprintf("Unexpected msgpack code %d (%s) encountered.", code, formatName(code)),
+	}
+}
+
+var formatNames = [...]string{
+	"nil", "(never used)", "false", "true", "bin 8", "bin 16", "bin 32", "ext 8", "ext 16", "ext 32", "float 32", "float 64",
+	"uint 8", "uint 16", "uint 32", "uint 64", "int 8", "int 16", "int 32", "int 64",
+	"fixext 1", "fixext 2", "fixext 4", "fixext 8", "fixext 16", "str 8", "str 16", "str 32", "array 16", "array 32", "map 16", "map 32",
+}
+
+func formatName(code byte) string {
+	switch {
+	case code < 0x80:
+		return "positive fixint"
+	case code < 0x90:
+		return "fixmap"
+	case code < 0xa0:
+		return "fixarray"
+	case code < 0xc0:
+		return "fixstr"
+	case code < 0xe0:
+		return formatNames[code-0xc0]
+	}
+	return "negative fixint"
+}
+
+// arrayHeader reads the length of an array, of which each element has at least one byte.
+func (r *packReader) arrayHeader() (int, error) {
+	n, rest, err := msgp.ReadArrayHeaderBytes(r.data)
+	return r.header(n, rest, err, 1)
+}
+
+// mapHeader reads the number of pairs in a map.
+func (r *packReader) mapHeader() (int, error) {
+	n, rest, err := msgp.ReadMapHeaderBytes(r.data)
+	return r.header(n, rest, err, 2)
+}
+
+func (r *packReader) header(n uint32, rest []byte, err error, size int) (int, error) {
+	if err != nil {
+		return 0, r.because(err)
+	}
+	if int64(n)*int64(size) > int64(len(rest)) {
+		return 0, errEnd
+	}
+	r.data = rest
+	return int(n), nil
+}
+
+// because is the fault behind an error of msgp.
+func (r *packReader) because(err error) error {
+	if msgp.Cause(err) == msgp.ErrShortBytes {
+		return errEnd
+	}
+	return r.unexpected()
+}
+
+func (r *packReader) isNil() bool { return len(r.data) > 0 && r.data[0] == 0xc0 }
+
+// null passes a nil.
+func (r *packReader) null() bool {
+	if !r.isNil() {
+		return false
+	}
+	r.data = r.data[1:]
+	return true
+}
+
+func (r *packReader) int() (int64, error) {
+	n, rest, err := msgp.ReadInt64Bytes(r.data)
+	if err != nil {
+		return 0, r.because(err)
+	}
+	r.data = rest
+	return n, nil
+}
+
+func (r *packReader) uint() (uint64, error) {
+	n, rest, err := msgp.ReadUint64Bytes(r.data)
+	if err != nil {
+		return 0, r.because(err)
+	}
+	r.data = rest
+	return n, nil
+}
+
+func (r *packReader) bool() (bool, error) {
+	b, rest, err := msgp.ReadBoolBytes(r.data)
+	if err != nil {
+		return false, r.because(err)
+	}
+	r.data = rest
+	return b, nil
+}
+
+// text reads a string without a copy; nil has none. It may not be UTF-8.
+func (r *packReader) text() (text []byte, isNil bool, err error) {
+	if r.null() {
+		return nil, true, nil
+	}
+	text, rest, err := msgp.ReadStringZC(r.data)
+	if err != nil {
+		return nil, false, r.because(err)
+	}
+	r.data = rest
+	return text, false, nil
+}
+
+// validText returns b with a U+FFFD for each byte that is no UTF-8, as .NET decodes it.
+func validText(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	return string([]rune(string(b)))
+}
+
+// float reads any number.
+func (r *packReader) float() (float64, error) {
+	if len(r.data) == 0 {
+		return 0, errEnd
+	}
+	switch {
+	case r.data[0] == 0xca && len(r.data) >= 5:
+		f := math.Float32frombits(binary.BigEndian.Uint32(r.data[1:]))
+		r.data = r.data[5:]
+		return float64(f), nil
+	case r.data[0] == 0xcb && len(r.data) >= 9:
+		f := math.Float64frombits(binary.BigEndian.Uint64(r.data[1:]))
+		r.data = r.data[9:]
+		return f, nil
+	case r.data[0] == 0xcf:
+		n, err := r.uint()
+		return float64(n), err
+	}
+	n, err := r.int()
+	return float64(n), err
+}
+
+// value passes one value and returns it raw.
+func (r *packReader) value() ([]byte, error) {
+	start := r.data
+	err := r.skip()
+	return start[:len(start)-len(r.data)], err
+}
+
+// skip passes one value.
+func (r *packReader) skip() error {
+	if len(r.data) == 0 {
+		return errEnd
+	}
+	code := r.data[0]
+	switch {
+	case code < 0x80 || code >= 0xe0:
+		return r.advance(1)
+	case code < 0x90:
+		return r.skipMany(1, 2*int(code&0x0f))
+	case code < 0xa0:
+		return r.skipMany(1, int(code&0x0f))
+	case code < 0xc0:
+		return r.advance(1 + int(code&0x1f))
+	}
+	form := packForms[code-0xc0]
+	switch {
+	case form.size == 0:
+		return r.unexpected()
+	case len(r.data) < form.size:
+		return errEnd
+	case form.length == 0:
+		return r.advance(form.size)
+	}
+	n := bigEndian(r.data[1 : 1+form.length])
+	switch {
+	case form.elements > 0 && n > math.MaxInt32:
+		return r.advance(form.size) // a negative number for .NET, so none
+	case form.elements > 0:
+		return r.skipMany(form.size, form.elements*int(n))
+	case n > math.MaxInt32 && code < 0xd4:
+		return r.skipHuge(code)
+	case n > math.MaxInt32:
+		return errTooLong
+	}
+	return r.advance(form.size + int(n))
+}
+
+// skipHuge is the fault of a length beyond an int: .NET reads that of an extension another way.
+func (r *packReader) skipHuge(code byte) error {
+	if code == 0xc9 {
+		return errEnd
+	}
+	return errTooLong
+}
+
+// packForms tells of the codes from 0xc0 to 0xdf how many bytes the fixed part has (0: no such code), how many of them are a length,
+// and how many values one of that length is (0: bytes).
+var packForms = [...]struct{ size, length, elements int }{
+	{1, 0, 0}, {}, {1, 0, 0}, {1, 0, 0}, // nil, -, false, true
+	{2, 1, 0}, {3, 2, 0}, {5, 4, 0}, // bin
+	{3, 1, 0}, {4, 2, 0}, {6, 4, 0}, // ext
+	{5, 0, 0}, {9, 0, 0}, // float
+	{2, 0, 0}, {3, 0, 0}, {5, 0, 0}, {9, 0, 0}, {2, 0, 0}, {3, 0, 0}, {5, 0, 0}, {9, 0, 0}, // uint, int
+	{3, 0, 0}, {4, 0, 0}, {6, 0, 0}, {10, 0, 0}, {18, 0, 0}, // fixext
+	{2, 1, 0}, {3, 2, 0}, {5, 4, 0}, // str
+	{3, 2, 1}, {5, 4, 1}, // array
+	{3, 2, 2}, {5, 4, 2}, // map
+}
+
+func bigEndian(b []byte) (n uint64) {
+	for _, c := range b {
+		n = n<<8 | uint64(c)
+	}
+	return n
+}
+
+func (r *packReader) advance(n int) error {
+	if len(r.data) < n {
+		return errEnd
+	}
+	r.data = r.data[n:]
+	return nil
+}
+
+func (r *packReader) skipMany(header, n int) error {
+	if err := r.advance(header); err != nil {
+		return err
+	}
+	if err := r.enter(); err != nil {
+		return err
+	}
+	for range n {
+		if err := r.skip(); err != nil {
+			return err
+		}
+	}
+	r.depth--
+	return nil
+}
+
+func (r *packReader) enter() error {
+	if r.depth >= maxPackDepth {
+		return errPackDeep
+	}
+	r.depth++
+	return nil
+}
