@@ -1,0 +1,17 @@
+package longpolling_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/transports/longpolling"
+	"github.com/carillon-go/carillon/transports/transporttest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestSuite(t *testing.T) {
+	transporttest.Run(t, transports.LongPolling, func(*transports.Registry) transports.Carry { return longpolling.Serve })
+}

@@ -1,0 +1,17 @@
+package websockets_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/transports/websockets"
+	"github.com/carillon-go/carillon/transports/transporttest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestSuite(t *testing.T) {
+	transporttest.Run(t, transports.WebSockets, func(r *transports.Registry) transports.Carry { return websockets.Carry(r.Go) })
+}
