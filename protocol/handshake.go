@@ -3,7 +3,6 @@ package protocol
 import (
 	"errors"
 	"strconv"
-	"strings"
 )
 
 // HandshakeRequest is the first record on a connection, from the client.
@@ -87,7 +86,7 @@ func handshakeFault(err error) *Fault {
 }
 
 func missingInHandshake(name string, record []byte) *Fault {
-	return invalidData("Missing required property '%s'. Message content: %s", name, strings.ToValidUTF8(string(record), "\uFFFD"))
+	return invalidData("Missing required property '%s'. Message content: %s", name, validText(record))
 }
 
 // AppendHandshakeRequest appends a request with its separator.

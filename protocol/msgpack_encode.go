@@ -27,7 +27,7 @@ func (p *MessagePack) append(dst []byte, v any) ([]byte, error) {
 	case int64:
 		return appendPackInt(dst, v), nil
 	case float64:
-		return msgp.AppendFloat64(dst, v), nil
+		return appendPackFloat(dst, v), nil
 	case []byte:
 		return appendPackBytes(dst, v), nil
 	case time.Time:
@@ -43,6 +43,14 @@ func appendPackInt(dst []byte, n int64) []byte {
 		return msgp.AppendUint64(dst, uint64(n))
 	}
 	return msgp.AppendInt64(dst, n)
+}
+
+// appendPackFloat writes the NaN of .NET for every NaN.
+func appendPackFloat(dst []byte, f float64) []byte {
+	if math.IsNaN(f) {
+		f = math.Float64frombits(0xfff8 << 48)
+	}
+	return msgp.AppendFloat64(dst, f)
 }
 
 // appendPackString writes U+FFFD for what is no UTF-8: .NET's strings cannot hold anything else.

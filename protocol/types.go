@@ -62,13 +62,14 @@ func fieldsOf(t reflect.Type, key string, rename func(string) string) []field {
 		closed = map[string]bool{} // embedded fields that are not dissolved, by index
 	)
 	for _, f := range reflect.VisibleFields(t) {
-		name, options, _ := strings.Cut(f.Tag.Get(key), ",")
-		dissolved := f.Anonymous && name == "" && base(f.Type).Kind() == reflect.Struct
+		tag := f.Tag.Get(key)
+		name, options, _ := strings.Cut(tag, ",")
+		dissolved := f.Anonymous && name == "" && canDissolve(f)
 		within := closed[path(f.Index[:len(f.Index)-1])]
 		if f.Anonymous && !dissolved || within {
 			closed[path(f.Index)] = true
 		}
-		if within || dissolved || !f.IsExported() || name == "-" && options == "" {
+		if within || dissolved || !f.IsExported() || tag == "-" {
 			continue
 		}
 		if name == "" {
@@ -77,6 +78,11 @@ func fieldsOf(t reflect.Type, key string, rename func(string) string) []field {
 		fields = append(fields, field{name, f.Index, f.Type, hasOption(options, "omitempty"), hasOption(options, "omitzero")})
 	}
 	return fields
+}
+
+// canDissolve tells whether the fields of an embedded field can be reached, and made if it is a pointer.
+func canDissolve(f reflect.StructField) bool {
+	return base(f.Type).Kind() == reflect.Struct && (f.Type.Kind() == reflect.Struct || f.IsExported())
 }
 
 func base(t reflect.Type) reflect.Type {
