@@ -1,0 +1,87 @@
+// Command gateway serves the clock hub over WebSockets, server-sent events and
+// long polling, and a page that shows it.
+//
+// It exits with 0 after an orderly end (SIGTERM, SIGINT), with 1 when it could
+// not serve, and with 2 when its flags are wrong.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/carillon-go/carillon/internal/gateway"
+)
+
+const (
+	exitOK = iota
+	exitFailure
+	exitUsage
+)
+
+// commands are the program's command line.
+type commands struct {
+	Config kong.ConfigFlag `type:"path" placeholder:"FILE" env:"CARILLON_CONFIG" help:"JSON file with settings, by the names of the flags. Flags come first, then variables, then the file."`
+
+	Serve serveCommand `cmd:"" default:"withargs" help:"Serve the clock hub and the page (default)."`
+}
+
+type serveCommand struct {
+	gateway.Config `embed:""`
+}
+
+func (c *serveCommand) Run(ctx context.Context) error {
+	log := c.Logger()
+	slog.SetDefault(log)
+	server, err := gateway.New(c.Config, log)
+	if err != nil {
+		return err
+	}
+	return server.Run(ctx)
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	// The first signal begins the orderly end; from then on signals do what they
+	// do by default, so that a second one ends the program at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program, and returns its exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	helped := false
+	parser, err := kong.New(&commands{},
+		kong.Name("gateway"),
+		kong.Description("A real-time gateway that speaks the ASP.NET Core SignalR protocol."),
+		kong.DefaultEnvars("CARILLON"),
+		kong.Configuration(loadConfig),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { helped = true }),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "gateway:", err)
+		return exitFailure
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case helped:
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "gateway: %v\nRun gateway --help for the flags.\n", err)
+		return exitUsage
+	}
+	if err := command.Run(); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(stderr, "gateway:", err)
+		return exitFailure
+	}
+	return exitOK
+}

@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/carillon-go/carillon/transports"
+)
+
+// Config are the settings of a deployment. The tags make each a flag of the
+// program, a variable CARILLON_… and a key of its configuration file, and hold
+// the defaults.
+type Config struct {
+	Addr    string `default:":8080" placeholder:"HOST:PORT" help:"Address to listen on."`
+	TLSCert string `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain, PEM. With --tls-key: HTTPS, and HTTP/2 for clients that speak it."`
+	TLSKey  string `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key of the certificate, PEM."`
+
+	Path       string   `default:"/hubs/clock" placeholder:"PATH" help:"Path of the clock hub."`
+	Transports []string `default:"WebSockets,ServerSentEvents,LongPolling" placeholder:"NAME" help:"Transports to offer, in this order: ${default}."`
+	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://example.com; may be repeated. * lets any page connect, without credentials. Default: the own origin only."`
+
+	Interval        time.Duration `default:"1s" help:"Time between two ticks of the clock; negative: no ticks."`
+	ShutdownTimeout time.Duration `default:"10s" help:"How long connections may drain at the end before they are cut."`
+
+	LogLevel  slog.Level `default:"INFO" placeholder:"LEVEL" help:"Least level to log: DEBUG, INFO, WARN, ERROR."`
+	LogFormat string     `default:"text" enum:"text,json" help:"Format of the log, on standard error: text or json."`
+}
+
+// Validate tells what is wrong with c, in terms of the flags.
+func (c *Config) Validate() error {
+	var errs []error
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		errs = append(errs, errors.New("--tls-cert and --tls-key go together"))
+	}
+	if !strings.HasPrefix(c.Path, "/") || strings.HasSuffix(c.Path, "/") || strings.ContainsAny(c.Path, "?#") {
+		errs = append(errs, fmt.Errorf("--path: %q must begin with a slash and not end in one", c.Path))
+	}
+	if _, err := c.transports(); err != nil {
+		errs = append(errs, err)
+	}
+	for _, origin := range c.CORSOrigin {
+		if err := validateOrigin(origin); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func validateOrigin(origin string) error {
+	if origin == "*" {
+		return nil
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme == "" || u.Host == "" || origin != u.Scheme+"://"+u.Host {
+		return fmt.Errorf("--cors-origin: %q is no origin; write it as https://example.com", origin)
+	}
+	return nil
+}
+
+// transports are the transports to offer. Names have no case.
+func (c *Config) transports() ([]transports.Type, error) {
+	known := []transports.Type{transports.WebSockets, transports.ServerSentEvents, transports.LongPolling}
+	offered := make([]transports.Type, 0, len(known))
+names:
+	for _, name := range c.Transports {
+		for _, t := range known {
+			if strings.EqualFold(name, string(t)) {
+				offered = append(offered, t)
+				continue names
+			}
+		}
+		return nil, fmt.Errorf("--transports: %q is none of WebSockets, ServerSentEvents, LongPolling", name)
+	}
+	return offered, nil
+}
+
+func (c *Config) usesTLS() bool { return c.TLSCert != "" }
+
+// Logger returns the logger that c asks for.
+func (c *Config) Logger() *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}

@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Query parameters that open a connection or a door: the connection token and
+// the bearer token of browsers, which cannot send it in a header.
+var secretParameters = []string{"access_token", "id"}
+
+// logRequests logs each request at its end. What a transport's traffic is made
+// of, a request per poll and per message, is for debugging; failures of the
+// server always show.
+func logRequests(log *slog.Logger, isTraffic func(*http.Request) bool) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			began := time.Now()
+			r := c.Request()
+			err := next(c)
+			if err != nil {
+				c.Error(err) // writes the answer, whose status is logged
+			}
+			status := statusOf(c)
+			log.LogAttrs(context.WithoutCancel(r.Context()), requestLevel(status, isTraffic(r)), "request",
+				slog.String("method", r.Method),
+				slog.String("uri", redactedURI(r.URL)),
+				slog.Int("status", status),
+				slog.Duration("duration", time.Since(began)),
+				slog.String("remote", c.RealIP()),
+			)
+			return nil
+		}
+	}
+}
+
+func requestLevel(status int, traffic bool) slog.Level {
+	switch {
+	case status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable:
+		return slog.LevelError
+	case traffic && status < http.StatusBadRequest:
+		return slog.LevelDebug
+	default:
+		return slog.LevelInfo
+	}
+}
+
+// statusOf is the status of the answer. A hijacked connection got its answer past
+// the response writer: a WebSocket's is 101.
+func statusOf(c echo.Context) int {
+	if !c.Response().Committed && strings.EqualFold(c.Request().Header.Get("Upgrade"), "websocket") {
+		return http.StatusSwitchingProtocols
+	}
+	return c.Response().Status
+}
+
+// redactedURI is u as a log may show it: without the values of secret parameters.
+func redactedURI(u *url.URL) string {
+	if u.RawQuery == "" {
+		return u.Path
+	}
+	pairs := strings.FieldsFunc(u.RawQuery, func(c rune) bool { return c == '&' || c == ';' })
+	for i, pair := range pairs {
+		name, _, _ := strings.Cut(pair, "=")
+		if isSecret(name) {
+			pairs[i] = name + "=***"
+		}
+	}
+	return u.Path + "?" + strings.Join(pairs, "&")
+}
+
+// isSecret tells whether a parameter's value is a secret. A name that cannot be
+// unescaped is taken for one.
+func isSecret(name string) bool {
+	name, err := url.QueryUnescape(name)
+	if err != nil {
+		return true
+	}
+	for _, secret := range secretParameters {
+		if strings.EqualFold(name, secret) {
+			return true
+		}
+	}
+	return false
+}

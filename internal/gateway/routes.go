@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+)
+
+// routes returns what the server answers. The hub's answers go straight to the
+// connection: nothing here buffers or compresses, and Flush and Hijack reach it.
+func (s *Server) routes() (http.Handler, error) {
+	page, err := pageHandler(s.config.Path)
+	if err != nil {
+		return nil, err
+	}
+	e := echo.New()
+	e.Logger.SetOutput(io.Discard) // what matters is logged by slog
+	e.IPExtractor = echo.ExtractIPDirect()
+
+	e.Use(logRequests(s.log, s.isTraffic), recoverPanics(s.log))
+	if len(s.config.CORSOrigin) > 0 {
+		e.Use(allowOrigins(s.config.CORSOrigin))
+	}
+	e.Use(mount(s.config.Path, s.hub))
+
+	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
+	e.GET("/readyz", s.readyz)
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/", echo.WrapHandler(page))
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/assets/*", echo.WrapHandler(page))
+	return e, nil
+}
+
+// readyz tells a load balancer whether to send new clients here: not once the
+// shutdown has begun, long before the last connection ends.
+func (s *Server) readyz(c echo.Context) error {
+	if !s.ready.Load() {
+		return c.String(http.StatusServiceUnavailable, "not ready\n")
+	}
+	return c.String(http.StatusOK, "ready\n")
+}
+
+// isTraffic tells whether a request is one of many of a connection.
+func (s *Server) isTraffic(r *http.Request) bool {
+	return strings.EqualFold(strings.TrimSuffix(r.URL.Path, "/"), s.config.Path)
+}
+
+// mount hands what is for the hub at path to h, before routing: paths of hubs have
+// no case and may end in a slash.
+func mount(path string, h http.Handler) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			asked := strings.TrimSuffix(c.Request().URL.Path, "/")
+			if !strings.EqualFold(asked, path) && !strings.EqualFold(asked, path+"/negotiate") {
+				return next(c)
+			}
+			h.ServeHTTP(c.Response(), c.Request())
+			return nil
+		}
+	}
+}
+
+// allowOrigins lets pages of these origins connect. The JavaScript client sends
+// credentials unless told otherwise; a page of any origin ("*") may not.
+func allowOrigins(origins []string) echo.MiddlewareFunc {
+	return middleware.CORSWithConfig(middleware.CORSConfig{
+		AllowOrigins:     origins,
+		AllowMethods:     []string{http.MethodGet, http.MethodPost, http.MethodDelete},
+		AllowCredentials: !slices.Contains(origins, "*"),
+	})
+}
+
+// recoverPanics answers 500 for a handler that panicked, and logs where.
+func recoverPanics(log *slog.Logger) echo.MiddlewareFunc {
+	return middleware.RecoverWithConfig(middleware.RecoverConfig{
+		LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
+			log.Error("handler panicked", "error", err, "stack", string(stack))
+			return err
+		},
+	})
+}

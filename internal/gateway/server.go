@@ -1,0 +1,132 @@
+// Package gateway puts the program together: configuration, hub, worker, page and
+// HTTP server, and the order in which they end. It is the only place that knows
+// the web framework.
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/carillon-go/carillon/clock"
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/worker"
+)
+
+// A request's head must come within headerTimeout; an idle connection is kept for
+// idleTimeout. Bodies and answers have no limit here: an event stream has no end.
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+)
+
+// Server is the gateway. It is used once: New, then Run or Serve.
+type Server struct {
+	config  Config
+	log     *slog.Logger
+	clocks  hub.Context[clock.Clock]
+	hub     *endpoint.Endpoint
+	workers *worker.Host
+	http    *http.Server
+	ready   atomic.Bool
+}
+
+// New returns a server with the settings of c, which must be valid.
+func New(c Config, log *slog.Logger) (*Server, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	offered, err := c.transports()
+	if err != nil {
+		return nil, err
+	}
+	clockHub := hub.New(hub.Options{Name: "ClockHub", Logger: log})
+	s := &Server{
+		config: c,
+		log:    log,
+		clocks: clock.Register(clockHub),
+		hub: endpoint.New(clockHub, endpoint.Options{
+			Transports: offered,
+			Options:    transports.Options{Logger: log},
+		}),
+		workers: worker.NewHost(worker.Options{Logger: log}),
+	}
+	handler, err := s.routes()
+	if err != nil {
+		return nil, err
+	}
+	s.http = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	return s, s.loadCertificate()
+}
+
+func (s *Server) loadCertificate() error {
+	if !s.config.usesTLS() {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
+	if err != nil {
+		return fmt.Errorf("gateway: certificate: %w", err)
+	}
+	s.http.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	return nil
+}
+
+// Run listens on the configured address and serves until ctx is cancelled.
+func (s *Server) Run(ctx context.Context) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Addr)
+	if err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	return s.Serve(ctx, listener)
+}
+
+// Serve serves on l, which it closes, until ctx is cancelled or l fails; then it
+// shuts everything down and waits for it. An orderly end is nil.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	if err := s.startWorkers(); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.serveHTTP(l) }()
+	s.ready.Store(true)
+	s.log.Info("listening", "addr", l.Addr().String(), "hub", s.config.Path, "tls", s.config.usesTLS())
+
+	select {
+	case <-ctx.Done():
+		err := s.shutdown()
+		return errors.Join(err, <-served)
+	case err := <-served:
+		return errors.Join(err, s.shutdown())
+	}
+}
+
+func (s *Server) serveHTTP(l net.Listener) error {
+	serve := s.http.Serve
+	if s.config.usesTLS() {
+		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+	}
+	if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) startWorkers() error {
+	if s.config.Interval < 0 {
+		return nil
+	}
+	return s.workers.Start("clock", worker.Clock{Clocks: s.clocks, Interval: s.config.Interval})
+}

@@ -1,0 +1,42 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// workerShare of the time for the shutdown is what workers get to end: one that
+// does not must not keep the clients from being told.
+const workerShare = 4
+
+// shutdown ends everything in order, each step waited for: no new connections,
+// no more application messages, every client told and its queue drained, and only
+// then the HTTP server, which carries all that.
+func (s *Server) shutdown() error {
+	s.ready.Store(false)
+	s.log.Info("shutting down", "timeout", s.config.ShutdownTimeout)
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
+	defer cancel()
+
+	s.hub.Drain()
+	err := errors.Join(s.stopWorkers(ctx), s.hub.Shutdown(ctx), s.stopHTTP(ctx))
+	s.log.Info("stopped", "duration", time.Since(began), "error", err)
+	return err
+}
+
+func (s *Server) stopWorkers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.config.ShutdownTimeout/workerShare)
+	defer cancel()
+	return s.workers.Stop(ctx)
+}
+
+// stopHTTP waits for the requests that still run, and cuts them at the deadline.
+func (s *Server) stopHTTP(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	return err
+}

@@ -1,0 +1,42 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/carillon-go/carillon/clock"
+	"github.com/carillon-go/carillon/hub"
+)
+
+// DefaultInterval is the time between two ticks of the clock.
+const DefaultInterval = time.Second
+
+// Clock is the service that sends the time to every client of the clock hub, at
+// once and then at each interval. It knows neither transports nor encodings.
+type Clock struct {
+	// Clocks is the hub's context. Required.
+	Clocks hub.Context[clock.Clock]
+	// Interval between two ticks. Default DefaultInterval.
+	Interval time.Duration
+}
+
+// Run ticks until ctx is cancelled. A tick that comes late, because sending took
+// longer than the interval, is left out.
+func (c Clock) Run(ctx context.Context) error {
+	interval := c.Interval
+	if interval <= 0 {
+		interval = DefaultInterval
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		if err := c.Clocks.Clients().All().ShowTime(ctx, time.Now()); err != nil {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
