@@ -1,0 +1,94 @@
+package client
+
+import (
+	"context"
+	"sync"
+)
+
+// readAhead is how many bytes may wait for handlers and stream consumers before reading pauses.
+const readAhead = mebibyte
+
+// budget bounds what was read and is not handled yet. Reading pauses at readAhead, so that a slow
+// consumer slows the server down. It must not pause while somebody waits for an answer: a loop over
+// a stream that calls the hub for each item would wait for an answer that is never read. Then
+// reading goes on up to the bound, and pauses there.
+type budget struct {
+	limit int
+
+	mu      sync.Mutex
+	used    int
+	waiters int           // calls that wait for something to be read
+	paused  bool          // the reader waits
+	changed chan struct{} // closed and replaced when the paused reader should look again
+}
+
+func newBudget(limit int) *budget {
+	return &budget{limit: max(limit, readAhead), changed: make(chan struct{})}
+}
+
+// acquire waits until n more bytes may be read ahead. It is called by the reader only.
+func (b *budget) acquire(ctx context.Context, n int) error {
+	for {
+		changed := b.tryAcquire(n)
+		if changed == nil {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (b *budget) tryAcquire(n int) (changed <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	limit := readAhead
+	if b.waiters > 0 {
+		limit = b.limit
+	}
+	// A single message may be longer than what may be read ahead.
+	if b.used > 0 && b.used+n > limit {
+		b.paused = true
+		return b.changed
+	}
+	b.paused = false
+	b.used += n
+	return nil
+}
+
+func (b *budget) release(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= n
+	b.wake()
+}
+
+// await says that a call waits for something to be read, until the returned function is called.
+func (b *budget) await() (done func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiters++
+	b.wake()
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.waiters--
+	}
+}
+
+func (b *budget) wake() {
+	if b.paused {
+		close(b.changed)
+		b.changed = make(chan struct{})
+	}
+}
+
+// patient tells whether silence is our own doing and will pass. It is not while somebody waits for an
+// answer that cannot be read any more, because consumers take nothing and the bound is reached.
+func (b *budget) patient() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.paused && b.waiters == 0
+}

@@ -1,0 +1,75 @@
+package client
+
+import (
+	"context"
+	"strconv"
+	"sync"
+
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// call waits for what the server answers. item and complete are called by the reader; after
+// complete or fail nothing more is.
+type call interface {
+	item(ctx context.Context, raw []byte) error
+	complete(m *protocol.Message)
+	fail(err error)
+}
+
+// calls are those of one session that the server has not answered.
+type calls struct {
+	mu    sync.Mutex
+	last  uint64
+	open  map[string]call
+	ended error
+}
+
+func newCalls() *calls { return &calls{open: make(map[string]call)} }
+
+// newID serves invocations and uploads alike.
+func (c *calls) newID() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last++
+	return strconv.FormatUint(c.last, 10)
+}
+
+// add lets p wait for the answer to id. If the session is over it returns why.
+func (c *calls) add(id string, p call) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended != nil {
+		return c.ended
+	}
+	c.open[id] = p
+	return nil
+}
+
+func (c *calls) get(id string) call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open[id]
+}
+
+// take removes a call and returns it; nil if it is not there any more.
+func (c *calls) take(id string) call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.open[id]
+	delete(c.open, id)
+	return p
+}
+
+// failAll ends all calls, and those that come later at once.
+func (c *calls) failAll(cause error) {
+	c.mu.Lock()
+	if c.ended == nil {
+		c.ended = lost(cause)
+	}
+	open := c.open
+	c.open = make(map[string]call)
+	c.mu.Unlock()
+	for _, p := range open {
+		p.fail(c.ended)
+	}
+}

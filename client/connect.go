@@ -1,0 +1,147 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/carillon-go/carillon/negotiate"
+)
+
+// connector gets from a URL to a session.
+type connector struct {
+	options Options
+	hub     *url.URL
+	network *network
+	// open makes a session of a transport that is connected.
+	begin func(carrier, Transport, target) *session
+}
+
+// connect negotiates, tries the transports that both sides have, in the server's order, and does
+// the SignalR handshake on the first that connects.
+//
+// As in the official clients, each attempt negotiates anew and goes on through the first answer's
+// list. Unlike there, a transport on which the handshake is not answered is a failure too: proxies
+// that hold event streams back look like that.
+func (c *connector) connect(ctx context.Context) (*session, error) {
+	start := target{hub: c.hub, cred: credentials{token: c.options.AccessToken, renewable: c.options.AccessToken != nil}}
+	if c.options.SkipNegotiation {
+		return c.connectDirectly(ctx, start)
+	}
+	t, offered, err := c.negotiate(ctx, start)
+	if err != nil {
+		return nil, err
+	}
+	usable, failures := c.usable(offered)
+	usable = c.options.Memory.arrange(origin(t.hub), usable)
+	var failed []Transport
+	for i, transport := range usable {
+		if i > 0 {
+			if t, _, err = c.negotiate(ctx, t); err != nil {
+				return nil, err
+			}
+		}
+		s, err := c.open(ctx, t, transport, i == len(usable)-1)
+		if err == nil {
+			c.options.Memory.record(origin(t.hub), failed, transport)
+			return s, nil
+		}
+		if refused := new(HandshakeError); errors.As(err, &refused) || ctx.Err() != nil {
+			return nil, err // the same on every transport
+		}
+		c.options.Logger.DebugContext(ctx, "transport failed", "transport", transport, "error", err)
+		failed = append(failed, transport)
+		failures = append(failures, &TransportError{Transport: transport, Err: err})
+	}
+	if len(usable) == 0 {
+		failures = append([]error{ErrNoTransport}, failures...)
+	}
+	return nil, &connectError{failures: failures}
+}
+
+func (c *connector) connectDirectly(ctx context.Context, t target) (*session, error) {
+	if !slices.Contains(c.options.Transports, WebSockets) {
+		return nil, fmt.Errorf("client: negotiation can only be skipped for %s", WebSockets)
+	}
+	s, err := c.open(ctx, t, WebSockets, true)
+	if err != nil {
+		return nil, &TransportError{Transport: WebSockets, Err: err}
+	}
+	return s, nil
+}
+
+func (c *connector) negotiate(ctx context.Context, t target) (target, []negotiate.Transport, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.options.RequestTimeout)
+	defer cancel()
+	return c.network.negotiate(ctx, t)
+}
+
+// usable returns what is worth an attempt, and why the rest is not.
+func (c *connector) usable(offered []negotiate.Transport) (usable []Transport, reasons []error) {
+	format := "Text"
+	if c.options.Protocol.Binary() {
+		format = "Binary"
+	}
+	for _, o := range offered {
+		switch {
+		case o.Transport != WebSockets && o.Transport != ServerSentEvents && o.Transport != LongPolling:
+			continue // something newer than we are
+		case !slices.Contains(c.options.Transports, o.Transport):
+			reasons = append(reasons, &TransportError{o.Transport, errors.New("disabled by the client")})
+		case !slices.Contains(o.TransferFormats, format):
+			reasons = append(reasons, &TransportError{o.Transport, fmt.Errorf("does not support the transfer format %s", format)})
+		default:
+			usable = append(usable, o.Transport)
+		}
+	}
+	return usable, reasons
+}
+
+// open connects one transport and does the handshake, both within the time that a transport gets.
+func (c *connector) open(ctx context.Context, t target, transport Transport, last bool) (*session, error) {
+	limit := min(c.options.TransportTimeout, c.options.HandshakeTimeout)
+	if last {
+		limit = c.options.HandshakeTimeout
+	}
+	carrier, err := c.openCarrier(ctx, t, transport, limit)
+	if err != nil {
+		return nil, err
+	}
+	s := c.begin(carrier, transport, t)
+	opening, cancel := context.WithTimeoutCause(ctx, limit, errNoHandshake)
+	defer cancel()
+	if err := s.handshake(opening); err != nil {
+		s.abort(err)
+		return nil, err
+	}
+	return s, nil
+}
+
+var (
+	errNoAnswer    = errors.New("client: the transport did not answer in time")
+	errNoHandshake = errors.New("client: the server did not answer the handshake in time")
+)
+
+func (c *connector) openCarrier(ctx context.Context, t target, transport Transport, limit time.Duration) (carrier, error) {
+	opening, cancel := context.WithTimeoutCause(ctx, limit, errNoAnswer)
+	defer cancel()
+	var opened carrier
+	var err error
+	switch transport {
+	case WebSockets:
+		opened, err = openWebSocket(opening, c.network, t, c.options.Protocol.Binary())
+	case ServerSentEvents:
+		opened, err = openEventStream(opening, c.network, t, c.options)
+	default:
+		opened, err = openLongPolling(opening, c.network, t, c.options)
+	}
+	if err != nil && opening.Err() != nil {
+		return nil, context.Cause(opening)
+	}
+	return opened, err
+}
+
+func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }

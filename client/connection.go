@@ -1,0 +1,181 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"sync/atomic"
+)
+
+// HubConnection is a connection to one hub. Its methods are safe for concurrent use. It can be
+// started again after it ended.
+type HubConnection struct {
+	hub     *url.URL
+	invalid error // what is wrong with the URL
+	options Options
+	network *network
+	session atomic.Pointer[session] // nil unless Connected
+
+	mu        sync.Mutex
+	state     State
+	current   *run
+	runs      map[*run]struct{} // current, and former ones whose last callback still runs
+	observers []func(context.Context, StateChange)
+
+	handlers handlers
+}
+
+// New makes a connection to the hub at an http or https URL. It does nothing until Start or Run;
+// what is wrong with the URL is told there.
+func New(hub string, options Options) *HubConnection {
+	o := options.withDefaults()
+	c := &HubConnection{options: o, network: newNetwork(o), runs: make(map[*run]struct{})}
+	c.hub, c.invalid = parseHub(hub)
+	return c
+}
+
+func parseHub(hub string) (*url.URL, error) {
+	u, err := url.Parse(hub)
+	if err != nil {
+		return nil, fmt.Errorf("client: invalid URL: %w", withoutURL(err))
+	}
+	switch u.Scheme {
+	case "http", "https":
+	case "ws":
+		u.Scheme = "http"
+	case "wss":
+		u.Scheme = "https"
+	default:
+		return nil, fmt.Errorf("client: invalid URL: scheme %q is neither http nor https", u.Scheme)
+	}
+	u.Fragment, u.RawFragment = "", ""
+	return u, nil
+}
+
+// Start connects. It returns when the connection is there, or with the reason why it is not: the
+// first attempt is not repeated. ctx limits the start, not the connection, which lasts until Stop
+// or until it is lost for good.
+func (c *HubConnection) Start(ctx context.Context) error {
+	r, err := c.begin(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	started := make(chan error, 1)
+	go r.loop(func(err error) { started <- err }, false)
+	select {
+	case err := <-started:
+		return err
+	case <-ctx.Done():
+		r.stop(context.Cause(ctx))
+		<-r.done
+		return context.Cause(ctx)
+	}
+}
+
+// Run connects and returns when the connection has ended for good: nil if ctx ended or Stop was
+// called, and if the server closed it without an error; otherwise the reason. With Options.Reconnect
+// the first attempt is repeated too, so that a service may be up before its server.
+func (c *HubConnection) Run(ctx context.Context) error {
+	r, err := c.begin(ctx)
+	if err != nil {
+		return err
+	}
+	return r.loop(func(error) {}, true)
+}
+
+// Stop ends the connection in order and waits until everything that belonged to it is gone, running
+// handlers and uploads included. If ctx ends first, what is left goes on ending by itself. Called by
+// a handler or a state callback (with its ctx) it does not wait. Stop without a connection does
+// nothing.
+func (c *HubConnection) Stop(ctx context.Context) error {
+	c.stopping()
+	if ctx.Value(callbackKey{}) == c {
+		return nil
+	}
+	for r := c.anyRun(); r != nil; r = c.anyRun() {
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// callbackKey marks the contexts of handlers and state callbacks with their connection.
+type callbackKey struct{}
+
+func (c *HubConnection) stopping() {
+	c.mu.Lock()
+	r := c.current
+	c.mu.Unlock()
+	if r != nil {
+		r.stop(ErrStopped)
+	}
+}
+
+func (c *HubConnection) anyRun() *run {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for r := range c.runs {
+		return r
+	}
+	return nil
+}
+
+// begin makes the run that owns the connection from now on.
+func (c *HubConnection) begin(ctx context.Context) (*run, error) {
+	if c.invalid != nil {
+		return nil, c.invalid
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != nil {
+		return nil, ErrAlreadyStarted
+	}
+	r := newRun(ctx, c)
+	c.current = r
+	c.runs[r] = struct{}{}
+	c.change(r, StateChange{To: Connecting})
+	return r, nil
+}
+
+// enter changes the state on behalf of r and tells the observers.
+func (c *HubConnection) enter(r *run, change StateChange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if change.To == Disconnected {
+		c.current = nil // may be started again, in the callback already
+	}
+	c.change(r, change)
+}
+
+func (c *HubConnection) change(r *run, change StateChange) {
+	change.From, c.state = c.state, change.To
+	r.jobs.push(job{change: &change})
+}
+
+func (c *HubConnection) forget(r *run) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.runs, r)
+}
+
+// connected returns the live session.
+func (c *HubConnection) connected() (*session, error) {
+	if s := c.session.Load(); s != nil {
+		return s, nil
+	}
+	return nil, ErrNotConnected
+}
+
+// isOrderly tells an end without an error from the others.
+func isOrderly(err error) bool {
+	if errors.Is(err, errEnded) || errors.Is(err, ErrStopped) {
+		return true
+	}
+	closed := new(CloseError)
+	return errors.As(err, &closed) && closed.Message == ""
+}

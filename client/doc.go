@@ -1,0 +1,26 @@
+// Package client is a SignalR client: it calls the methods of a hub, is called by it, and stays
+// connected. It talks to any SignalR server over WebSockets, Server-Sent Events or long polling,
+// in JSON or MessagePack.
+//
+//	conn := client.New("https://example.com/chat", client.Options{Reconnect: client.DefaultReconnect()})
+//	conn.On("ReceiveMessage", client.Action2(func(ctx context.Context, user, text string) error {
+//		fmt.Println(user, text)
+//		return nil
+//	}))
+//	if err := conn.Start(ctx); err != nil { … }
+//	defer conn.Stop(ctx)
+//	sum, err := client.Invoke[int](ctx, conn, "Add", 1, 2)
+//
+// # Order
+//
+// Handlers and state callbacks of one connection run one at a time, in the order in which the
+// server sent and things happened. While one runs, answers to calls, stream items and pings are
+// read beside it, so that a handler may call the hub itself and wait for the answer. What one
+// goroutine sends leaves in that order.
+//
+// # Bounds
+//
+// What waits for handlers and for the loops that range over streams is bounded (Options.MaxBuffered).
+// When a megabyte waits, nothing more is read from the connection, unless somebody is waiting for an
+// answer that only reading can bring; then reading goes on up to the bound.
+package client

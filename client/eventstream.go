@@ -1,0 +1,102 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/r3labs/sse/v2"
+)
+
+// eventStream is the Server-Sent Events transport: one answer that does not end, and POSTs.
+type eventStream struct {
+	poster
+	ctx    context.Context
+	cancel context.CancelFunc
+	body   io.ReadCloser
+	limit  int
+}
+
+func openEventStream(opening context.Context, n *network, t target, o Options) (carrier, error) {
+	// The request's context lives as long as the stream, longer than the opening's.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(opening))
+	opened := context.AfterFunc(opening, cancel)
+	response, err := n.do(ctx, t.cred, request{op: "event stream", method: http.MethodGet, url: t.url().String(), accept: "text/event-stream"})
+	switch {
+	case err != nil:
+	case response.StatusCode != http.StatusOK:
+		err = failure("event stream", response)
+	case !isEventStream(response.Header.Get("Content-Type")):
+		// Some proxy dropped Accept, or answered by itself.
+		response.Body.Close()
+		err = fmt.Errorf("client: event stream: the answer is no event stream but %q", response.Header.Get("Content-Type"))
+	case !opened():
+		response.Body.Close()
+		err = context.Cause(opening)
+	}
+	if err != nil {
+		opened()
+		cancel()
+		return nil, err
+	}
+	return &eventStream{poster: newPoster(n, t, o), ctx: ctx, cancel: cancel, body: response.Body, limit: eventLimit(o)}, nil
+}
+
+func isEventStream(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
+}
+
+// eventLimit is the longest event: one message, or many short ones that the server wrote together.
+func eventLimit(o Options) int {
+	const unlimited = 1<<31 - 1
+	if o.MaxMessageSize < 0 || o.MaxMessageSize > unlimited-mebibyte {
+		return unlimited
+	}
+	return o.MaxMessageSize + mebibyte
+}
+
+func (e *eventStream) Receive(feed func([]byte) error) error {
+	defer e.body.Close()
+	events := sse.NewEventStreamReader(e.body, e.limit)
+	for {
+		event, err := events.ReadEvent()
+		switch {
+		case e.ctx.Err() != nil || errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("client: event stream: %w", err)
+		}
+		if data := eventData(event); len(data) > 0 {
+			if err := feed(data); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// eventData joins the data lines of an event in place: everything else (comments, ids, names) is
+// not SignalR's.
+func eventData(event []byte) []byte {
+	data := event[:0]
+	for line := range bytes.FieldsFuncSeq(event, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		value, ok := bytes.CutPrefix(line, []byte("data:"))
+		if !ok {
+			continue
+		}
+		if len(data) > 0 {
+			data = append(data, '\n')
+		}
+		data = append(data, bytes.TrimPrefix(value, []byte(" "))...)
+	}
+	return data
+}
+
+// Close ends the answer; there is no other way to tell a server.
+func (e *eventStream) Close(context.Context) { e.cancel() }
+
+func (e *eventStream) Abort() { e.cancel() }

@@ -1,0 +1,129 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/carillon-go/carillon/negotiate"
+)
+
+// maxRedirects that a negotiation may take, as the official clients count.
+const maxRedirects = 100
+
+// maxNegotiation bounds the answer to a negotiation in bytes.
+const maxNegotiation = 64 << 10
+
+// offer is the answer to POST {hub}/negotiate.
+type offer struct {
+	negotiate.Response
+	// OldVersion is only there in answers of ASP.NET SignalR, which is another protocol.
+	OldVersion string `json:"ProtocolVersion"`
+}
+
+// target is where transports connect to.
+type target struct {
+	hub   *url.URL // after redirects
+	cred  credentials
+	id    string
+	token string
+}
+
+// url of the target's transports. The token is a secret: this URL does not belong into errors or logs.
+func (t target) url() *url.URL {
+	if t.token == "" {
+		return t.hub
+	}
+	return withQuery(t.hub, "id="+url.QueryEscape(t.token))
+}
+
+// negotiate asks t's hub what it offers and follows its redirects.
+func (n *network) negotiate(ctx context.Context, t target) (target, []negotiate.Transport, error) {
+	for range maxRedirects {
+		o, err := n.negotiateOnce(ctx, t)
+		if err != nil {
+			return t, nil, err
+		}
+		if o.URL == "" {
+			t.id, t.token = o.ConnectionID, o.ConnectionToken
+			if o.NegotiateVersion == 0 {
+				t.token = o.ConnectionID
+			}
+			return t, o.AvailableTransports, nil
+		}
+		if t.hub, err = t.hub.Parse(o.URL); err != nil {
+			return t, nil, &NegotiateError{Message: "the redirect's URL is invalid"}
+		}
+		if o.AccessToken != "" {
+			t.cred = fixedToken(o.AccessToken)
+		}
+	}
+	return t, nil, ErrTooManyRedirects
+}
+
+func (n *network) negotiateOnce(ctx context.Context, t target) (*offer, error) {
+	response, err := n.do(ctx, t.cred, request{op: "negotiate", method: http.MethodPost, url: negotiateURL(t.hub).String()})
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, failure("negotiate", response)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxNegotiation+1))
+	if err != nil {
+		return nil, fmt.Errorf("client: negotiate: %w", err)
+	}
+	return parseOffer(body)
+}
+
+func parseOffer(body []byte) (*offer, error) {
+	var o offer
+	if len(body) > maxNegotiation {
+		return nil, &NegotiateError{Message: "the answer is too long"}
+	}
+	if err := json.Unmarshal(body, &o); err != nil {
+		return nil, &NegotiateError{Message: "invalid negotiation response: " + err.Error()}
+	}
+	switch {
+	case o.OldVersion != "":
+		return nil, &NegotiateError{Message: "detected a connection attempt to an ASP.NET SignalR server; this client only supports ASP.NET Core SignalR"}
+	case o.Error != "":
+		return nil, &NegotiateError{Message: o.Error}
+	case o.URL != "":
+		return &o, nil
+	case o.ConnectionID == "":
+		return nil, &NegotiateError{Message: "the answer has no connectionId"}
+	case o.NegotiateVersion > 0 && o.ConnectionToken == "":
+		return nil, &NegotiateError{Message: "the answer has no connectionToken"}
+	case o.UseStatefulReconnect:
+		return nil, &NegotiateError{Message: "the answer has stateful reconnect enabled, which was not asked for"}
+	}
+	return &o, nil
+}
+
+func negotiateURL(hub *url.URL) *url.URL {
+	u := *hub
+	u.Path = strings.TrimSuffix(u.Path, "/") + "/negotiate"
+	if u.RawPath != "" {
+		u.RawPath = strings.TrimSuffix(u.RawPath, "/") + "/negotiate"
+	}
+	if u.Query().Has("negotiateVersion") {
+		return &u
+	}
+	return withQuery(&u, "negotiateVersion=1")
+}
+
+// withQuery adds a parameter behind the query as it is written.
+func withQuery(u *url.URL, parameter string) *url.URL {
+	v := *u
+	if v.RawQuery != "" {
+		v.RawQuery += "&"
+	}
+	v.RawQuery += parameter
+	return &v
+}

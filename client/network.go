@@ -1,0 +1,214 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// network makes the requests of one HubConnection: one place for headers, tokens, cookies, proxies
+// and TLS of all transports.
+type network struct {
+	client *http.Client
+	dialer websocket.Dialer
+	header http.Header
+	// own is the transport that nobody else uses: its idle connections are closed with ours.
+	own *http.Transport
+}
+
+// writeBuffers are shared by all WebSockets, which hold one only while they write.
+var writeBuffers sync.Pool
+
+var userAgent = fmt.Sprintf("Carillon (%s; %s; %s)", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+
+func newNetwork(o Options) *network {
+	n := &network{header: baseHeader(o.Header)}
+	if o.HTTPClient != nil {
+		shared := *o.HTTPClient
+		n.client = &shared
+	} else {
+		n.own = ownTransport(o.TLS)
+		jar, _ := cookiejar.New(nil) // never fails
+		n.client = &http.Client{Transport: n.own, Jar: jar}
+	}
+	n.client.Timeout = 0 // it would cut event streams; each request has its own limit
+	n.dialer = webSocketDialer(n.client, o.TLS)
+	return n
+}
+
+func baseHeader(user http.Header) http.Header {
+	header := http.Header{
+		"User-Agent": {userAgent},
+		// ASP.NET Core answers 401 instead of a redirect to a login page when it sees this.
+		"X-Requested-With": {"XMLHttpRequest"},
+	}
+	for name, values := range user {
+		header[http.CanonicalHeaderKey(name)] = values
+	}
+	return header
+}
+
+func ownTransport(config *tls.Config) *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = config.Clone()
+	t.MaxIdleConnsPerHost = 4
+	// Shorter than servers and proxies keep them, so that no POST meets a connection that is just
+	// being closed.
+	t.IdleConnTimeout = 30 * time.Second
+	return t
+}
+
+// webSocketDialer takes from the HTTP client what a WebSocket handshake has in common with a request.
+func webSocketDialer(client *http.Client, config *tls.Config) websocket.Dialer {
+	d := websocket.Dialer{
+		Proxy:           http.ProxyFromEnvironment,
+		Jar:             client.Jar,
+		ReadBufferSize:  4 << 10,
+		WriteBufferSize: 16 << 10,
+		WriteBufferPool: &writeBuffers,
+	}
+	transport := client.Transport
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	if t, ok := transport.(*http.Transport); ok {
+		d.Proxy = t.Proxy
+		d.NetDialContext = t.DialContext
+		d.NetDialTLSContext = t.DialTLSContext
+		if t.TLSClientConfig != nil {
+			config = t.TLSClientConfig
+		}
+	}
+	d.TLSClientConfig = config.Clone()
+	if d.TLSClientConfig != nil {
+		d.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	}
+	return d
+}
+
+func (n *network) closeIdle() {
+	if n.own != nil {
+		n.own.CloseIdleConnections()
+	}
+}
+
+// credentials are what requests to one target carry.
+type credentials struct {
+	token func(context.Context) (string, error)
+	// renewable: asking again may bring another token.
+	renewable bool
+}
+
+// fixedToken is what a redirect brings: it replaces the provider.
+func fixedToken(token string) credentials {
+	return credentials{token: func(context.Context) (string, error) { return token, nil }}
+}
+
+func (n *network) headerWith(ctx context.Context, cred credentials) (http.Header, error) {
+	header := maps.Clone(n.header)
+	if cred.token == nil {
+		return header, nil
+	}
+	token, err := cred.token(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("client: access token: %w", err)
+	}
+	if token != "" {
+		header["Authorization"] = []string{"Bearer " + token}
+	}
+	return header, nil
+}
+
+// request is one HTTP request to the hub.
+type request struct {
+	op          string
+	method      string
+	url         string
+	body        []byte // nil: none
+	contentType string
+	accept      string
+}
+
+// do sends a request, and once more with a fresh token if the first answer is 401. The caller closes
+// the body.
+func (n *network) do(ctx context.Context, cred credentials, r request) (*http.Response, error) {
+	response, err := n.once(ctx, cred, r)
+	if err != nil || response.StatusCode != http.StatusUnauthorized || !cred.renewable {
+		return response, err
+	}
+	discard(response.Body)
+	return n.once(ctx, cred, r)
+}
+
+func (n *network) once(ctx context.Context, cred credentials, r request) (*http.Response, error) {
+	header, err := n.headerWith(ctx, cred)
+	if err != nil {
+		return nil, err
+	}
+	// A POST without a body says so by Content-Length: 0; proxies that speak HTTP/1.0 need that.
+	var body io.Reader = http.NoBody
+	if len(r.body) > 0 {
+		body = bytes.NewReader(r.body)
+		header["Content-Type"] = []string{r.contentType}
+	}
+	if r.accept != "" {
+		header["Accept"] = []string{r.accept}
+	}
+	q, err := http.NewRequestWithContext(ctx, r.method, r.url, body)
+	if err != nil {
+		return nil, fmt.Errorf("client: %s: %w", r.op, withoutURL(err))
+	}
+	q.Header = header
+	if host := header.Get("Host"); host != "" {
+		q.Host = host
+	}
+	response, err := n.client.Do(q)
+	if err != nil {
+		return nil, fmt.Errorf("client: %s: %w", r.op, withoutURL(err))
+	}
+	return response, nil
+}
+
+// withoutURL strips the address that net/http puts into its errors: it contains the connection
+// token, and errors end in logs.
+func withoutURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// failure makes the error of an answer whose status means failure, and closes its body.
+func failure(op string, response *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(response.Body, 256))
+	discard(response.Body)
+	if isHTML(response.Header.Get("Content-Type")) {
+		text = nil // a page for people, of some proxy
+	}
+	return &HTTPError{Op: op, StatusCode: response.StatusCode, Body: strings.ToValidUTF8(string(text), "")}
+}
+
+func isHTML(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "text/html")
+}
+
+// discard reads what little is left, so that the connection can be used again, and closes.
+func discard(body io.ReadCloser) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(body, 64<<10))
+	body.Close()
+}

@@ -1,0 +1,150 @@
+package client
+
+import (
+	"context"
+	"sync"
+)
+
+const (
+	// maxOutbox is how many bytes may wait to be sent; who wants to send more waits.
+	maxOutbox = mebibyte
+	// maxBatch is how many bytes of several records are sent at once, in one frame or POST.
+	maxBatch = 64 << 10
+)
+
+// outbox holds the records that wait to be sent, in order.
+type outbox struct {
+	mu      sync.Mutex
+	records [][]byte
+	bytes   int
+	closed  error         // why nothing more is taken
+	filled  chan struct{} // has a token when the writer has something to look at
+	room    chan struct{} // closed and replaced when room is made; nil while nobody waits
+	batch   []byte
+}
+
+func newOutbox() *outbox {
+	return &outbox{filled: make(chan struct{}, 1)}
+}
+
+// add appends a record and takes it over. It waits while the box is full.
+func (b *outbox) add(ctx context.Context, record []byte) error {
+	for {
+		room, err := b.tryAdd(record)
+		if room == nil {
+			return err
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// tryAdd adds unless the box is full: then it returns what to wait for.
+func (b *outbox) tryAdd(record []byte) (room <-chan struct{}, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed != nil {
+		return nil, b.closed
+	}
+	if b.bytes >= maxOutbox {
+		if b.room == nil {
+			b.room = make(chan struct{})
+		}
+		return b.room, nil
+	}
+	b.push(record)
+	return nil, nil
+}
+
+// addNow appends a small record even if the box is full: what is sent in answer to reading must not
+// stop the reading.
+func (b *outbox) addNow(record []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed == nil {
+		b.push(record)
+	}
+}
+
+func (b *outbox) push(record []byte) {
+	b.records = append(b.records, record)
+	b.bytes += len(record)
+	b.signal()
+}
+
+func (b *outbox) signal() {
+	select {
+	case b.filled <- struct{}{}:
+	default:
+	}
+}
+
+// close refuses what comes from now on, with err; what is there is still sent. A last record may be
+// put behind it.
+func (b *outbox) close(err error, last []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed != nil {
+		return
+	}
+	if last != nil {
+		b.push(last)
+	}
+	b.closed = err
+	b.release()
+	b.signal()
+}
+
+func (b *outbox) release() {
+	if b.room != nil {
+		close(b.room)
+		b.room = nil
+	}
+}
+
+// next waits for records and returns as many as go together; nil when the box is closed and empty
+// or ctx ended. The bytes are valid until the next call.
+func (b *outbox) next(ctx context.Context) []byte {
+	for {
+		batch, done := b.take()
+		if batch != nil || done {
+			return batch
+		}
+		select {
+		case <-b.filled:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (b *outbox) take() (batch []byte, done bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.records) == 0 {
+		return nil, b.closed != nil
+	}
+	if cap(b.batch) > 2*maxBatch {
+		b.batch = nil // one long record must not keep its room for ever
+	}
+	b.batch = b.batch[:0]
+	n := 0
+	for n < len(b.records) && (n == 0 || len(b.batch)+len(b.records[n]) <= maxBatch) {
+		b.batch = append(b.batch, b.records[n]...)
+		b.records[n] = nil
+		n++
+	}
+	b.records = b.records[n:]
+	b.bytes -= len(b.batch)
+	b.release()
+	return b.batch, false
+}
+
+func (b *outbox) isEmpty() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.records) == 0
+}

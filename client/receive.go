@@ -1,0 +1,146 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// maxHandshake bounds the answer to the handshake in bytes.
+const maxHandshake = 32 << 10
+
+// jobOverhead is what a message that waits costs besides its bytes.
+const jobOverhead = 128
+
+// feed takes bytes as they came, cuts them into records and handles each.
+func (s *session) feed(data []byte) error {
+	if s.ctx.Err() != nil {
+		return nil // the end is decided; the carrier goes on until the other side ends
+	}
+	s.heard()
+	if len(s.rest) > 0 {
+		s.rest = append(s.rest, data...)
+		data = s.rest
+	}
+	for {
+		record, rest, err := s.next(data)
+		if err != nil {
+			return fmt.Errorf("client: bad data from the server: %w", err)
+		}
+		if record == nil {
+			break
+		}
+		if err := s.handle(record); err != nil {
+			return err
+		}
+		data = rest
+	}
+	s.keep(data)
+	return nil
+}
+
+// keep keeps an incomplete record until the rest of it comes.
+func (s *session) keep(rest []byte) {
+	if len(rest) == 0 && cap(s.rest) > mebibyte {
+		s.rest = nil
+		return
+	}
+	s.rest = append(s.rest[:0], rest...)
+}
+
+func (s *session) next(data []byte) (record, rest []byte, err error) {
+	if !s.handshaken {
+		return protocol.NextHandshake(data, maxHandshake)
+	}
+	return s.protocol.Next(data, s.options.MaxMessageSize)
+}
+
+func (s *session) handle(record []byte) error {
+	if !s.handshaken {
+		return s.handleHandshake(record)
+	}
+	m := &s.message
+	if err := s.protocol.Parse(record, m); err != nil {
+		return fmt.Errorf("client: bad message from the server: %w", err)
+	}
+	switch m.Type {
+	case protocol.Invocation:
+		return s.enqueue(m, len(record)+jobOverhead)
+	case protocol.StreamItem:
+		return s.handleItem(m)
+	case protocol.Completion:
+		if p := s.calls.take(m.InvocationID); p != nil {
+			p.complete(m)
+		}
+	case protocol.Close:
+		s.end(&CloseError{Message: m.Error, AllowReconnect: m.AllowReconnect})
+	}
+	return nil // pings did their duty by coming; types that we do not know are ignored
+}
+
+func (s *session) handleHandshake(record []byte) error {
+	refusal, err := protocol.ParseHandshakeResponse(record)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("client: bad answer to the handshake: %w", err)
+	case refusal != "":
+		err = &HandshakeError{Message: refusal}
+	}
+	s.shaken <- err
+	if err != nil {
+		return err
+	}
+	s.handshaken = true
+	select {
+	case <-s.active: // observers hear of the connection before its first message is handled
+	case <-s.ctx.Done():
+	}
+	return nil
+}
+
+// enqueue lets an invocation by the server wait for its turn.
+func (s *session) enqueue(m *protocol.Message, size int) error {
+	if err := s.run.budget.acquire(s.ctx, size); err != nil {
+		return err
+	}
+	s.run.jobs.push(job{session: s, id: m.InvocationID, target: m.Target, arguments: bytes.Clone(m.Arguments), size: size})
+	return nil
+}
+
+func (s *session) handleItem(m *protocol.Message) error {
+	p := s.calls.get(m.InvocationID)
+	if p == nil {
+		return nil // cancelled
+	}
+	err := p.item(s.ctx, m.Payload)
+	if err != nil && s.ctx.Err() == nil {
+		s.cancelCall(m.InvocationID)
+		p.fail(err)
+		err = nil
+	}
+	return err
+}
+
+// cancelCall forgets a call and tells the server that nobody waits for its answer.
+func (s *session) cancelCall(id string) {
+	if s.calls.take(id) != nil {
+		s.out.addNow(s.protocol.AppendCancel(nil, id))
+	}
+}
+
+// isClose: the server said by a close message that it is over; the carrier can be closed in order.
+func isClose(err error) bool {
+	closed := new(CloseError)
+	return errors.As(err, &closed)
+}
+
+// lost makes the error of a call that the end of the session left without an answer.
+func lost(cause error) error {
+	if errors.Is(cause, context.Canceled) {
+		cause = ErrStopped
+	}
+	return fmt.Errorf("%w: %w", ErrConnectionLost, cause)
+}

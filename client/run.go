@@ -1,0 +1,144 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// maxChanges of state may wait for their callbacks; then reconnecting waits too.
+const maxChanges = 64
+
+// run owns the connection from Start or Run until its end: one loop that connects, waits for the
+// end, and connects again. Sessions come and go within it; callbacks of all of them run in one
+// goroutine, in order.
+type run struct {
+	conn    *HubConnection
+	ctx     context.Context // ends when the connection is to be stopped
+	stop    context.CancelCauseFunc
+	budget  *budget
+	jobs    *jobs
+	uploads sync.WaitGroup // they may outlive their session, blocked in the application's sequence
+	done    chan struct{}
+}
+
+func newRun(ctx context.Context, c *HubConnection) *run {
+	r := &run{conn: c, budget: newBudget(c.options.MaxBuffered), jobs: newJobs(), done: make(chan struct{})}
+	r.ctx, r.stop = context.WithCancelCause(context.WithValue(ctx, callbackKey{}, c))
+	return r
+}
+
+// loop returns when nothing of the run is left. started is told how the first connection went.
+func (r *run) loop(started func(error), persistent bool) error {
+	defer close(r.done)
+	defer r.conn.forget(r)
+	var callbacks sync.WaitGroup
+	callbacks.Go(r.runJobs)
+
+	s, err := r.connectFirst(persistent)
+	if err == nil {
+		r.established(s)
+	}
+	started(err)
+	if err == nil {
+		err = r.live(s)
+	}
+	if isOrderly(err) || r.ctx.Err() != nil {
+		err = nil
+	}
+	r.conn.enter(r, StateChange{To: Disconnected, Err: err})
+	r.stop(ErrStopped)
+	r.jobs.close()
+	callbacks.Wait()
+	r.uploads.Wait()
+	r.conn.network.closeIdle()
+	return err
+}
+
+// live waits for the end of s and of those that follow it; it returns the reason of the last end.
+func (r *run) live(s *session) error {
+	for {
+		err := s.wait(r.ctx)
+		r.conn.session.Store(nil)
+		if !r.mayReconnect(err) {
+			return err
+		}
+		r.jobs.waitBelow(r.ctx, maxChanges)
+		r.conn.enter(r, StateChange{To: Reconnecting, Err: lossOf(err)})
+		if s, err = r.reconnect(err, 0); err != nil {
+			return err
+		}
+		r.established(s)
+	}
+}
+
+func (r *run) mayReconnect(err error) bool {
+	closed := new(CloseError)
+	if errors.As(err, &closed) && !closed.AllowReconnect {
+		return false
+	}
+	return r.conn.options.Reconnect != nil && r.ctx.Err() == nil
+}
+
+// lossOf is what observers see of the reason: an end without an error is none.
+func lossOf(err error) error {
+	if isOrderly(err) {
+		return nil
+	}
+	return err
+}
+
+func (r *run) established(s *session) {
+	r.conn.session.Store(s)
+	r.conn.enter(r, StateChange{To: Connected, ConnectionID: s.id, Transport: s.transport})
+	s.activate()
+}
+
+func (r *run) connectFirst(persistent bool) (*session, error) {
+	s, err := r.connect()
+	if err == nil || !persistent || r.conn.options.Reconnect == nil || r.ctx.Err() != nil {
+		return s, err
+	}
+	return r.reconnect(err, 1)
+}
+
+// reconnect tries until it succeeds, the policy gives up, or the run is stopped. made counts the
+// attempts that failed already.
+func (r *run) reconnect(cause error, made int) (*session, error) {
+	since := time.Now()
+	for attempt := 0; ; attempt++ {
+		wait, again := r.conn.options.Reconnect(Retry{Attempts: attempt, Elapsed: time.Since(since), Cause: cause})
+		if !again {
+			return nil, fmt.Errorf("client: reconnect retries have been exhausted after %d failed attempts and %v: %w", attempt+made, time.Since(since).Round(time.Millisecond), cause)
+		}
+		if err := sleep(r.ctx, wait); err != nil {
+			return nil, err
+		}
+		s, err := r.connect()
+		if err == nil {
+			return s, nil
+		}
+		if r.ctx.Err() != nil {
+			return nil, context.Cause(r.ctx)
+		}
+		cause = err
+	}
+}
+
+func (r *run) connect() (*session, error) {
+	c := connector{options: r.conn.options, hub: r.conn.hub, network: r.conn.network, begin: r.newSession}
+	return c.connect(r.ctx)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

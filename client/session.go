@@ -1,0 +1,216 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// session is what stands on one carrier: the handshake, then hub messages both ways. It has a
+// goroutine that reads, one that writes, and one that watches the time; wait returns when they have
+// ended.
+type session struct {
+	run       *run
+	carrier   carrier
+	transport Transport
+	id        string
+	protocol  protocol.HubProtocol
+	options   *Options
+
+	ctx    context.Context // ends, with the cause, when the session does
+	cancel context.CancelCauseFunc
+	out    *outbox
+	calls  *calls
+
+	shaken   chan error    // the result of the handshake, once
+	active   chan struct{} // closed when hub messages may be handled
+	received chan struct{} // closed when the carrier delivers nothing more
+	written  chan struct{} // closed when nothing more is written
+	work     sync.WaitGroup
+
+	lastReceived, lastSent atomic.Int64 // Unix nanoseconds
+
+	// The reader's own.
+	handshaken bool
+	rest       []byte // the beginning of a record that is not complete
+	message    protocol.Message
+}
+
+func (r *run) newSession(c carrier, transport Transport, t target) *session {
+	s := &session{
+		run: r, carrier: c, transport: transport, id: t.id,
+		protocol: r.conn.options.Protocol, options: &r.conn.options,
+		out: newOutbox(), calls: newCalls(),
+		shaken: make(chan error, 1), active: make(chan struct{}), received: make(chan struct{}), written: make(chan struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(r.ctx))
+	s.heard()
+	s.sent()
+	s.work.Go(s.read)
+	s.work.Go(s.write)
+	return s
+}
+
+// handshake says which protocol we speak and waits for the answer.
+func (s *session) handshake(ctx context.Context) error {
+	s.out.addNow(protocol.AppendHandshakeRequest(nil, protocol.HandshakeRequest{Protocol: s.protocol.Name(), Version: 1}))
+	select {
+	case err := <-s.shaken:
+		return err
+	case <-s.ctx.Done():
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case err := <-s.shaken: // refused, and closed right behind it
+		return err
+	default:
+		return fmt.Errorf("client: the connection ended during the handshake: %w", context.Cause(s.ctx))
+	}
+}
+
+// activate lets hub messages in. A first ping starts the server's watch on us, as the JavaScript
+// client has it.
+func (s *session) activate() {
+	if s.hasPings() {
+		s.out.addNow(s.protocol.AppendPing(nil))
+		s.work.Go(s.watch)
+	}
+	close(s.active)
+}
+
+// hasPings: a poll is answered when there is something to say; its own limits watch over it.
+func (s *session) hasPings() bool { return s.transport != LongPolling }
+
+// end ends the session for a reason; only the first one counts.
+func (s *session) end(cause error) {
+	s.out.close(fmt.Errorf("%w: %w", ErrNotConnected, cause), nil)
+	s.cancel(cause)
+}
+
+// wait returns the reason of the end, when everything of the session but its uploads is gone. When
+// stop ends, it ends the session in order.
+func (s *session) wait(stop context.Context) error {
+	select {
+	case <-s.ctx.Done():
+		if isClose(context.Cause(s.ctx)) {
+			s.closeCarrier(s.within())
+		}
+	case <-stop.Done():
+		s.farewell(context.Cause(stop))
+	}
+	cause := context.Cause(s.ctx)
+	s.abort(cause)
+	return cause
+}
+
+// farewell tells the server by a close message that we go.
+func (s *session) farewell(cause error) {
+	s.run.conn.enter(s.run, StateChange{To: Disconnecting})
+	s.calls.failAll(cause)
+	ctx, cancel := s.within()
+	s.out.close(fmt.Errorf("%w: %w", ErrNotConnected, cause), s.protocol.AppendClose(nil, "", false))
+	waitFor(ctx, s.written)
+	s.closeCarrier(ctx, cancel)
+	s.end(cause)
+}
+
+func (s *session) within() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(s.ctx), s.options.CloseTimeout)
+}
+
+func (s *session) closeCarrier(ctx context.Context, cancel context.CancelFunc) {
+	defer cancel()
+	s.carrier.Close(ctx)
+	waitFor(ctx, s.received)
+}
+
+func waitFor(ctx context.Context, done <-chan struct{}) {
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// abort cuts what is left and waits for it.
+func (s *session) abort(cause error) {
+	s.end(cause)
+	s.carrier.Abort()
+	s.calls.failAll(cause)
+	s.work.Wait()
+}
+
+func (s *session) read() {
+	defer close(s.received)
+	err := s.carrier.Receive(s.feed)
+	if err == nil {
+		err = errEnded
+	}
+	s.end(err)
+}
+
+func (s *session) write() {
+	defer close(s.written)
+	for batch := s.out.next(s.ctx); batch != nil; batch = s.out.next(s.ctx) {
+		if err := s.carrier.Send(s.ctx, batch); err != nil {
+			s.end(err)
+			return
+		}
+		s.sent()
+	}
+}
+
+func (s *session) heard() { s.lastReceived.Store(time.Now().UnixNano()) }
+
+func (s *session) sent() { s.lastSent.Store(time.Now().UnixNano()) }
+
+// watch pings when we were silent, and ends the session when the server was.
+func (s *session) watch() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-s.ctx.Done():
+			return
+		}
+		now := time.Now()
+		silence := now.Sub(time.Unix(0, s.lastReceived.Load()))
+		if limit := s.options.ServerTimeout; limit > 0 && silence >= limit {
+			if !s.run.budget.patient() {
+				s.end(fmt.Errorf("%w (%v)", ErrServerTimeout, limit))
+				return
+			}
+			s.heard()
+		}
+		if s.mayPing(now) {
+			s.out.addNow(s.protocol.AppendPing(nil))
+		}
+		timer.Reset(s.nextLook(now))
+	}
+}
+
+func (s *session) mayPing(now time.Time) bool {
+	interval := s.options.KeepAliveInterval
+	return interval > 0 && now.Sub(time.Unix(0, s.lastSent.Load())) >= interval && s.out.isEmpty()
+}
+
+// nextLook is when the next of the two limits can be reached.
+func (s *session) nextLook(now time.Time) time.Duration {
+	next := time.Hour
+	if limit := s.options.ServerTimeout; limit > 0 {
+		next = min(next, limit-now.Sub(time.Unix(0, s.lastReceived.Load())))
+	}
+	if interval := s.options.KeepAliveInterval; interval > 0 {
+		due := interval - now.Sub(time.Unix(0, s.lastSent.Load()))
+		if due <= 0 {
+			due = interval // just asked for, or the writer is stuck
+		}
+		next = min(next, due)
+	}
+	return max(next, time.Millisecond)
+}

@@ -1,0 +1,145 @@
+package client
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// Stream calls a streaming method of the hub. The call is made when the sequence is ranged over,
+// each time anew; breaking out of the loop, and the end of ctx, cancel it at the server. An error
+// is the last thing that the sequence yields: a *HubError if the server ended the stream with one.
+func Stream[T any](ctx context.Context, c *HubConnection, method string, args ...any) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		s, err := c.connected()
+		if err != nil {
+			yield(none, err)
+			return
+		}
+		k := &stream[T]{protocol: s.protocol, budget: s.run.budget, moved: make(chan struct{}, 1)}
+		uploading, stopUploads := context.WithCancel(ctx)
+		defer stopUploads()
+		id, err := s.startCall(uploading, k, s.protocol.AppendStreamInvocation, method, args)
+		if err != nil {
+			yield(none, err)
+			return
+		}
+		defer k.abandon()
+		defer s.cancelCall(id) // nothing if it is complete
+		for {
+			item, more, err := k.next(ctx)
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			if !more || !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
+// stream is the call behind Stream: it holds the items that the loop has not taken yet.
+type stream[T any] struct {
+	protocol protocol.HubProtocol
+	budget   *budget
+
+	mu    sync.Mutex
+	items []streamItem[T]
+	ended bool // no more items come
+	err   error
+	moved chan struct{} // has a token when next should look
+}
+
+type streamItem[T any] struct {
+	value T
+	size  int // in the budget
+}
+
+// item takes one from the reader.
+func (k *stream[T]) item(ctx context.Context, raw []byte) error {
+	next := streamItem[T]{size: len(raw) + jobOverhead}
+	if err := k.protocol.Decode(raw, &next.value); err != nil {
+		return err
+	}
+	if err := k.budget.acquire(ctx, next.size); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ended {
+		k.budget.release(next.size)
+		return nil
+	}
+	k.items = append(k.items, next)
+	k.signal()
+	return nil
+}
+
+func (k *stream[T]) complete(m *protocol.Message) {
+	if m.HasError {
+		k.fail(&HubError{Message: m.Error})
+		return
+	}
+	k.fail(nil)
+}
+
+func (k *stream[T]) fail(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.ended {
+		k.ended, k.err = true, err
+		k.signal()
+	}
+}
+
+func (k *stream[T]) signal() {
+	select {
+	case k.moved <- struct{}{}:
+	default:
+	}
+}
+
+// next waits for an item; more is false after the last one.
+func (k *stream[T]) next(ctx context.Context) (value T, more bool, err error) {
+	for {
+		if item, ok, ended, err := k.take(); ok || ended {
+			return item, ok, err
+		}
+		done := k.budget.await()
+		select {
+		case <-k.moved:
+			done()
+		case <-ctx.Done():
+			done()
+			return value, false, context.Cause(ctx)
+		}
+	}
+}
+
+func (k *stream[T]) take() (value T, ok, ended bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.items) == 0 {
+		return value, false, k.ended, k.err
+	}
+	first := k.items[0]
+	k.items[0] = streamItem[T]{}
+	k.items = k.items[1:]
+	k.budget.release(first.size)
+	return first.value, true, false, nil
+}
+
+// abandon gives back what nobody takes any more.
+func (k *stream[T]) abandon() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ended = true
+	for _, item := range k.items {
+		k.budget.release(item.size)
+	}
+	k.items = nil
+}

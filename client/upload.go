@@ -1,0 +1,122 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"iter"
+)
+
+// Upload is an argument that is streamed to the hub while the method runs: see UploadSeq, UploadSeq2
+// and UploadChan. It is taken out of the arguments; a method's streams are numbered apart.
+//
+// An upload ends when its sequence does, when the call it belongs to has its answer, when the
+// call's ctx ends, or with the connection; the sequence learns that when it yields. A sequence that
+// blocks for ever keeps Stop and Run waiting.
+type Upload struct {
+	each func(ctx context.Context, send func(any) error) error
+}
+
+// UploadSeq streams the values of a sequence.
+func UploadSeq[T any](seq iter.Seq[T]) Upload {
+	return Upload{each: func(_ context.Context, send func(any) error) error {
+		for item := range seq {
+			if err := send(item); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+}
+
+// UploadSeq2 streams the values of a sequence until its first error, whose text the hub's method
+// gets.
+func UploadSeq2[T any](seq iter.Seq2[T, error]) Upload {
+	return Upload{each: func(_ context.Context, send func(any) error) error {
+		for item, err := range seq {
+			if err != nil {
+				return err
+			}
+			if err := send(item); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+}
+
+// UploadChan streams what is received from a channel until it is closed. Nothing is taken from it
+// after the upload ended.
+func UploadChan[T any](items <-chan T) Upload {
+	return Upload{each: func(ctx context.Context, send func(any) error) error {
+		for {
+			select {
+			case item, ok := <-items:
+				if !ok {
+					return nil
+				}
+				if err := send(item); err != nil {
+					return err
+				}
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	}}
+}
+
+// splitUploads takes the uploads out of the arguments.
+func splitUploads(args []any) (plain []any, uploads []Upload) {
+	for _, a := range args {
+		if u, ok := a.(Upload); ok {
+			uploads = append(uploads, u)
+		}
+	}
+	if uploads == nil {
+		return args, nil
+	}
+	plain = make([]any, 0, len(args)-len(uploads))
+	for _, a := range args {
+		if _, ok := a.(Upload); !ok {
+			plain = append(plain, a)
+		}
+	}
+	return plain, uploads
+}
+
+// launch starts the uploads of an invocation that was sent.
+func (s *session) launch(ctx context.Context, ids []string, uploads []Upload) {
+	for i, u := range uploads {
+		s.run.uploads.Go(func() { s.upload(ctx, ids[i], u) })
+	}
+}
+
+var errUploadOver = errors.New("Stream canceled by client.") //nolint:revive,staticcheck // the text of the .NET client, for the hub's method
+
+func (s *session) upload(ctx context.Context, id string, u Upload) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
+	err := guard(func() error {
+		return u.each(ctx, func(item any) error { return s.sendItem(ctx, id, item) })
+	})
+	switch {
+	case s.ctx.Err() != nil: // nobody is there to tell
+	case ctx.Err() != nil:
+		s.out.addNow(s.protocol.AppendError(nil, id, errUploadOver.Error()))
+	case err != nil:
+		s.out.addNow(s.protocol.AppendError(nil, id, err.Error()))
+	default:
+		s.out.addNow(s.protocol.AppendVoid(nil, id))
+	}
+}
+
+func (s *session) sendItem(ctx context.Context, id string, item any) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	record, err := s.protocol.AppendStreamItem(nil, id, item)
+	if err != nil {
+		return err
+	}
+	return s.out.add(ctx, record)
+}

@@ -1,0 +1,202 @@
+package client
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// maxHandshakeRedirects of a WebSocket handshake; net/http allows a request as many.
+const maxHandshakeRedirects = 10
+
+// webSocket is the WebSockets transport.
+type webSocket struct {
+	conn    *websocket.Conn
+	kind    int // of the messages we send
+	closing chan struct{}
+}
+
+func openWebSocket(ctx context.Context, n *network, t target, binary bool) (carrier, error) {
+	conn, err := n.dial(ctx, t.cred, t.url())
+	if err != nil {
+		return nil, err
+	}
+	conn.SetReadLimit(0) // hub messages have a limit; a WebSocket message may hold many of them
+	w := &webSocket{conn: conn, kind: websocket.TextMessage, closing: make(chan struct{})}
+	if binary {
+		w.kind = websocket.BinaryMessage
+	}
+	return w, nil
+}
+
+// dial does the WebSocket handshake: again with a fresh token after a 401, elsewhere after a redirect.
+func (n *network) dial(ctx context.Context, cred credentials, u *url.URL) (*websocket.Conn, error) {
+	renewed := !cred.renewable
+	for range maxHandshakeRedirects {
+		conn, response, err := n.dialOnce(ctx, cred, u)
+		switch {
+		case err == nil:
+			return conn, nil
+		case !errors.Is(err, websocket.ErrBadHandshake) || response == nil:
+			return nil, fmt.Errorf("client: WebSocket handshake: %w", err)
+		case response.StatusCode == http.StatusUnauthorized && !renewed:
+			renewed = true
+		case isRedirect(response):
+			if u, err = response.Location(); err != nil {
+				return nil, fmt.Errorf("client: WebSocket handshake: %w", withoutURL(err))
+			}
+		default:
+			return nil, failure("WebSocket handshake", response)
+		}
+	}
+	return nil, errors.New("client: WebSocket handshake: too many redirects")
+}
+
+func isRedirect(r *http.Response) bool {
+	switch r.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return r.Header.Get("Location") != ""
+	}
+	return false
+}
+
+func (n *network) dialOnce(ctx context.Context, cred credentials, u *url.URL) (*websocket.Conn, *http.Response, error) {
+	header, err := n.headerWith(ctx, cred)
+	if err != nil {
+		return nil, nil, err
+	}
+	d := n.dialer
+	d.NetDialContext = cutWith(ctx, n.dialer.NetDialContext)
+	if n.dialer.NetDialTLSContext != nil {
+		d.NetDialTLSContext = cutWith(ctx, n.dialer.NetDialTLSContext)
+	}
+	conn, response, err := d.DialContext(ctx, webSocketURL(u, header), header)
+	if err == nil && ctx.Err() != nil {
+		conn.Close()
+		err = ctx.Err()
+	}
+	return conn, response, err
+}
+
+// webSocketURL is u as gorilla wants it: with the scheme ws, and with the user in the header.
+func webSocketURL(u *url.URL, header http.Header) string {
+	w := *u
+	w.Fragment = ""
+	switch w.Scheme {
+	case "http":
+		w.Scheme = "ws"
+	case "https":
+		w.Scheme = "wss"
+	}
+	if password, ok := w.User.Password(); ok && header.Get("Authorization") == "" {
+		basic := base64.StdEncoding.EncodeToString([]byte(w.User.Username() + ":" + password))
+		header["Authorization"] = []string{"Basic " + basic}
+	}
+	w.User = nil
+	return w.String()
+}
+
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// cutWith makes dial return connections that end with ctx as long as the handshake lasts: gorilla
+// heeds the deadline of a context but not its end.
+func cutWith(opening context.Context, dial dialFunc) dialFunc {
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err == nil {
+			conn = &openingConn{Conn: conn, stop: context.AfterFunc(opening, func() { conn.SetDeadline(time.Unix(1, 0)) })}
+		}
+		return conn, err
+	}
+}
+
+// openingConn lets go of the context when the handshake is over, which gorilla marks by taking the
+// deadline away.
+type openingConn struct {
+	net.Conn
+	stop func() bool
+}
+
+func (c *openingConn) SetDeadline(t time.Time) error {
+	if t.IsZero() {
+		c.stop()
+	}
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *openingConn) Close() error {
+	c.stop()
+	return c.Conn.Close()
+}
+
+func (w *webSocket) Receive(feed func([]byte) error) error {
+	buf := make([]byte, 8<<10)
+	for {
+		_, message, err := w.conn.NextReader()
+		if err != nil {
+			return w.ended(err)
+		}
+		if err := copyTo(feed, message, buf); err != nil {
+			return err
+		}
+	}
+}
+
+// copyTo feeds what r has, in the pieces in which it comes.
+func copyTo(feed func([]byte) error, r io.Reader, buf []byte) error {
+	for {
+		n, err := r.Read(buf)
+		if n > 0 {
+			if err := feed(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (w *webSocket) ended(err error) error {
+	select {
+	case <-w.closing:
+		return nil
+	default:
+	}
+	if websocket.IsCloseError(err, websocket.CloseNormalClosure) {
+		return nil
+	}
+	return fmt.Errorf("client: WebSocket: %w", err)
+}
+
+func (w *webSocket) Send(_ context.Context, records []byte) error {
+	return w.conn.WriteMessage(w.kind, records)
+}
+
+func (w *webSocket) Close(ctx context.Context) {
+	close(w.closing)
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(time.Second)
+	}
+	message := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+	if err := w.conn.WriteControl(websocket.CloseMessage, message, deadline); err != nil {
+		w.Abort()
+	}
+}
+
+func (w *webSocket) Abort() { w.conn.Close() }
