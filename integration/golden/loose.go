@@ -17,15 +17,23 @@ var loose = map[string]map[string]order{
 		"streamIds in use by another running call":                          byID,
 		"streams that fail later":                                           byID,
 		"cancel twice, and of nothing":                                      byID,
+		"stream method by plain invocation, and the reverse":                byID,
+		"streamIds too few":                                                 byID, // a call with uploads does not hold up the next one
+		"streamIds too many":                                                byID,
 		"stream id in use, by a plain invocation":                           anyOrder,
 		"upload ended with a result, which is ignored":                      byID,
 		"upload item of the wrong type":                                     byID,
 		"upload: a running upload does not hold up other invocations":       byID,
 		"one at a time: pings, streams, completions are handled meanwhile?": byIDLast,
-		"three at a time":                                                   byIDLast,
 		"an unknown method behind a running one: does its error overtake?":  byIDLast,
 		"a call with an upload behind a running one does not wait":          byIDLast,
 	},
 }
 
-func (s *session) order() order { return loose[s.file][s.name] }
+// order is that of a step: told by it, or by its case.
+func (s *session) order(st Step) order {
+	if st.text("order") == "any" {
+		return anyOrder
+	}
+	return loose[s.file][s.name]
+}

@@ -27,13 +27,13 @@ func (s *session) recv(steps []Step) (int, error) {
 	if raw := st["recv"]; raw[0] == '"' {
 		return 1, s.recvText(p, st)
 	}
-	order := s.order()
+	order := s.order(st)
 	if order == inOrder {
 		return 1, s.recvOrdered(p, value[[]json.RawMessage](st, "recv"))
 	}
 	var all []json.RawMessage
 	n := 0
-	for ; n < len(steps) && steps[n].has("recv") && steps[n].on() == st.on(); n++ {
+	for ; n < len(steps) && steps[n].has("recv") && steps[n].on() == st.on() && s.order(steps[n]) == order; n++ {
 		all = append(all, value[[]json.RawMessage](steps[n], "recv")...)
 	}
 	return n, s.recvLoose(p, all, order)
