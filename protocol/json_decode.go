@@ -96,35 +96,36 @@ func (e *mismatchError) Unwrap() error { return e.err }
 // jsonDecodeFunc reads the value at which the reader stands into one of its type.
 type jsonDecodeFunc func(r *jsonReader, v reflect.Value) error
 
-// decode reads the next value into a pointer. The common types need no look-up.
+// decode reads the next value into a pointer. The common types need no look-up, and the reader stays where it is.
 func (p *JSON) decode(r *jsonReader, target any) (err error) {
-	r.peek()
 	switch t := target.(type) {
 	case *string:
 		*t, err = r.readString()
-		return err
 	case *int:
 		var n int64
 		n, err = r.readInt(strconv.IntSize, reflect.TypeFor[int])
 		*t = int(n)
-		return err
 	case *int32:
 		var n int64
 		n, err = r.readInt(32, reflect.TypeFor[int32])
 		*t = int32(n)
-		return err
 	case *int64:
 		*t, err = r.readInt(64, reflect.TypeFor[int64])
-		return err
 	case *float64:
 		*t, err = r.readFloat(64, reflect.TypeFor[float64])
-		return err
 	case *bool:
 		*t, err = r.readBool()
-		return err
+	default:
+		*r, err = p.decodeOther(*r, target)
 	}
+	return err
+}
+
+// decodeOther has a reader of its own, which moves to the heap.
+func (p *JSON) decodeOther(r jsonReader, target any) (jsonReader, error) {
 	v := reflect.ValueOf(target).Elem()
-	return p.decoders.of(v.Type())(r, v)
+	err := p.decoders.of(v.Type())(&r, v)
+	return r, err
 }
 
 // wrong passes the value that is not of the wanted type as far as .NET's reader has when it complains.
@@ -375,36 +376,28 @@ func (p *JSON) sliceDecoder(t reflect.Type) jsonDecodeFunc {
 			v.SetZero()
 			return err
 		}
+		if err := r.array(t); err != nil {
+			return err
+		}
 		v.Set(reflect.MakeSlice(t, 0, 0))
-		return r.each(t, func(n int) error {
-			if n == v.Cap() {
-				v.Grow(1)
+		for n := 0; ; n++ {
+			more, err := r.element(n == 0)
+			if err != nil || !more {
+				return err
 			}
-			v.SetLen(n + 1)
-			v.Index(n).SetZero()
-			return element()(r, v.Index(n))
-		})
+			if err := element()(r, extend(v)); err != nil {
+				return err
+			}
+		}
 	}
 }
 
-// each reads an array, one element a call.
-func (r *jsonReader) each(t reflect.Type, read func(n int) error) error {
+// array enters the array that must be there.
+func (r *jsonReader) array(wanted reflect.Type) error {
 	if r.peek() != '[' {
-		return r.wrong(t)
+		return r.wrong(wanted)
 	}
-	if err := r.enter(); err != nil {
-		return err
-	}
-	for n := 0; ; n++ {
-		more, err := r.element(n == 0)
-		if err != nil || !more {
-			return err
-		}
-		r.peek()
-		if err := read(n); err != nil {
-			return err
-		}
-	}
+	return r.enter()
 }
 
 func decodeJSONBytes(r *jsonReader, v reflect.Value) error {
@@ -442,43 +435,41 @@ func decodeBase64(text []byte) ([]byte, error) {
 func (p *JSON) arrayDecoder(t reflect.Type) jsonDecodeFunc {
 	element := p.decoders.later(t.Elem())
 	return func(r *jsonReader, v reflect.Value) error {
-		count := 0
-		err := r.each(t, func(n int) error {
-			if count = n + 1; count > t.Len() {
-				return &mismatchError{wanted: t}
-			}
-			return element()(r, v.Index(n))
-		})
-		if err == nil && count != t.Len() {
-			err = &mismatchError{wanted: t}
-		}
-		return err
-	}
-}
-
-// eachProperty reads an object, one property a call.
-func (r *jsonReader) eachProperty(t reflect.Type, read func(name []byte) error) error {
-	if r.peek() != '{' {
-		return r.wrong(t)
-	}
-	if err := r.enter(); err != nil {
-		return err
-	}
-	for first := true; ; first = false {
-		name, escaped, more, err := r.property(first)
-		if err != nil || !more {
+		if err := r.array(t); err != nil {
 			return err
 		}
-		if escaped {
-			if name, err = appendUnescaped(nil, name); err != nil {
+		for n := 0; ; n++ {
+			more, err := r.element(n == 0)
+			switch {
+			case err != nil:
+				return err
+			case more != (n < t.Len()):
+				return &mismatchError{wanted: t}
+			case !more:
+				return nil
+			}
+			if err := element()(r, v.Index(n)); err != nil {
 				return err
 			}
 		}
-		r.peek()
-		if err := read(name); err != nil {
-			return err
-		}
 	}
+}
+
+// objectOf enters the object that must be there.
+func (r *jsonReader) objectOf(wanted reflect.Type) error {
+	if r.peek() != '{' {
+		return r.wrong(wanted)
+	}
+	return r.enter()
+}
+
+// named goes to the value of the next property, as property does, and decodes its name.
+func (r *jsonReader) named(first bool) (name []byte, more bool, err error) {
+	name, escaped, more, err := r.property(first)
+	if escaped && err == nil {
+		name, err = appendUnescaped(nil, name)
+	}
+	return name, more, err
 }
 
 func (p *JSON) mapDecoder(t reflect.Type) jsonDecodeFunc {
@@ -488,19 +479,24 @@ func (p *JSON) mapDecoder(t reflect.Type) jsonDecodeFunc {
 			v.SetZero()
 			return err
 		}
+		if err := r.objectOf(t); err != nil {
+			return err
+		}
 		v.Set(reflect.MakeMap(t))
-		return r.eachProperty(t, func(name []byte) error {
-			key := reflect.New(t.Key()).Elem()
+		for first := true; ; first = false {
+			name, more, err := r.named(first)
+			if err != nil || !more {
+				return err
+			}
+			key, value := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
 			if err := setKey(key, name); err != nil {
 				return err
 			}
-			value := reflect.New(t.Elem()).Elem()
 			if err := element()(r, value); err != nil {
 				return err
 			}
 			v.SetMapIndex(key, value)
-			return nil
-		})
+		}
 	}
 }
 
@@ -537,13 +533,23 @@ func setPlainKey(key reflect.Value, name string) error {
 func (p *JSON) structDecoder(t reflect.Type) jsonDecodeFunc {
 	members := newMembers(p.fieldsOf(t), &p.decoders)
 	return func(r *jsonReader, v reflect.Value) error {
-		return r.eachProperty(t, func(name []byte) error {
-			m := members.find(name, true)
-			if m == nil {
-				return r.skip()
+		if err := r.objectOf(t); err != nil {
+			return err
+		}
+		for first := true; ; first = false {
+			name, more, err := r.named(first)
+			if err != nil || !more {
+				return err
 			}
-			return m.decode()(r, m.of(v))
-		})
+			if m := members.find(name, true); m != nil {
+				err = m.decode()(r, m.of(v))
+			} else {
+				err = r.skip()
+			}
+			if err != nil {
+				return err
+			}
+		}
 	}
 }
 
@@ -604,21 +610,45 @@ func (r *jsonReader) readAny() (any, error) {
 	case 'n':
 		return nil, r.literal("null")
 	case '[':
-		list := []any{}
-		err := r.each(nil, func(int) error {
-			x, err := r.readAny()
-			list = append(list, x)
-			return err
-		})
-		return list, err
+		return r.readAnyList()
 	case '{':
-		m := map[string]any{}
-		err := r.eachProperty(nil, func(name []byte) error {
-			x, err := r.readAny()
-			m[string(name)] = x
-			return err
-		})
-		return m, err
+		return r.readAnyMap()
 	}
 	return r.readFloat(64, reflect.TypeFor[float64])
+}
+
+func (r *jsonReader) readAnyList() (any, error) {
+	if err := r.enter(); err != nil {
+		return nil, err
+	}
+	list := []any{}
+	for {
+		more, err := r.element(len(list) == 0)
+		if err != nil || !more {
+			return list, err
+		}
+		x, err := r.readAny()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, x)
+	}
+}
+
+func (r *jsonReader) readAnyMap() (any, error) {
+	if err := r.enter(); err != nil {
+		return nil, err
+	}
+	m := map[string]any{}
+	for first := true; ; first = false {
+		name, more, err := r.named(first)
+		if err != nil || !more {
+			return m, err
+		}
+		x, err := r.readAny()
+		if err != nil {
+			return nil, err
+		}
+		m[strings.ToValidUTF8(string(name), "\uFFFD")] = x
+	}
 }

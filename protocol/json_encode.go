@@ -77,9 +77,15 @@ func (p *JSON) encoder(t reflect.Type) encodeFunc {
 	return unsupported(t)
 }
 
-// knownJSONEncoder is for types that are not written by their kind.
+// knownJSONEncoder is for types that are not written by their kind. What a pointer or an interface leads to is known by itself.
 func knownJSONEncoder(t reflect.Type) encodeFunc {
 	switch t {
+	case guidType:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			id, _ := reflect.TypeAssert[Guid](v)
+			dst, _ = id.AppendText(append(dst, '"'))
+			return append(dst, '"'), nil
+		}
 	case timeType:
 		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			when, _ := reflect.TypeAssert[time.Time](v)
@@ -92,30 +98,19 @@ func knownJSONEncoder(t reflect.Type) encodeFunc {
 	case numberType:
 		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendJSONNumber(dst, v.String()) }
 	}
-	switch {
+	switch pointer := reflect.PointerTo(t); {
+	case t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface:
+		return nil
 	case t.Implements(jsonMarshalerType):
-		return nullable(t, marshalJSON)
+		return marshalJSON
 	case t.Implements(textMarshalerType):
-		return nullable(t, marshalJSONText)
-	case t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(jsonMarshalerType):
+		return marshalJSONText
+	case pointer.Implements(jsonMarshalerType):
 		return addressed(marshalJSON)
-	case t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(textMarshalerType):
+	case pointer.Implements(textMarshalerType):
 		return addressed(marshalJSONText)
 	}
 	return nil
-}
-
-// nullable writes null for nil instead of calling a method of it.
-func nullable(t reflect.Type, f encodeFunc) encodeFunc {
-	if t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface {
-		return f
-	}
-	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
-		if v.IsNil() {
-			return append(dst, "null"...), nil
-		}
-		return f(dst, v, depth)
-	}
 }
 
 // addressed calls f with a pointer to the value, or to a copy of it.

@@ -53,37 +53,38 @@ func (p *MessagePack) Decode(raw []byte, target any) error {
 // packDecodeFunc reads the value at which the reader stands into one of its type.
 type packDecodeFunc func(r *packReader, v reflect.Value) error
 
-// decode reads the next value into a pointer. The common types need no look-up.
+// decode reads the next value into a pointer. The common types need no look-up, and the reader stays where it is.
 func (p *MessagePack) decode(r *packReader, target any) (err error) {
 	switch t := target.(type) {
 	case *string:
 		*t, err = r.readString()
-		return err
 	case *int:
 		var n int64
 		n, err = r.readInt(strconv.IntSize)
 		*t = int(n)
-		return err
 	case *int32:
 		var n int64
 		n, err = r.readInt(32)
 		*t = int32(n)
-		return err
 	case *int64:
 		*t, err = r.int()
-		return err
 	case *float64:
 		*t, err = r.float()
-		return err
 	case *bool:
 		*t, err = r.bool()
-		return err
 	case *time.Time:
 		*t, err = r.readTime()
-		return err
+	default:
+		*r, err = p.decodeOther(*r, target)
 	}
+	return err
+}
+
+// decodeOther has a reader of its own, which moves to the heap.
+func (p *MessagePack) decodeOther(r packReader, target any) (packReader, error) {
 	v := reflect.ValueOf(target).Elem()
-	return p.decoders.of(v.Type())(r, v)
+	err := p.decoders.of(v.Type())(&r, v)
+	return r, err
 }
 
 func (r *packReader) readString() (string, error) {
@@ -303,38 +304,38 @@ func (p *MessagePack) sliceDecoder(t reflect.Type) packDecodeFunc {
 			v.SetZero()
 			return nil
 		}
-		v.Set(reflect.MakeSlice(t, 0, 0))
-		return r.each(func(n int) error {
-			if n == v.Cap() {
-				v.Grow(1)
-			}
-			v.SetLen(n + 1)
-			v.Index(n).SetZero()
-			return element()(r, v.Index(n))
-		})
-	}
-}
-
-// each reads an array, one element a call.
-func (r *packReader) each(read func(n int) error) error {
-	n, err := r.arrayHeader()
-	if err != nil {
-		return err
-	}
-	return r.times(n, read)
-}
-
-func (r *packReader) times(n int, read func(n int) error) error {
-	if err := r.enter(); err != nil {
-		return err
-	}
-	for i := range n {
-		if err := read(i); err != nil {
+		n, err := r.array()
+		if err != nil {
 			return err
 		}
+		// A length costs the peer nothing, so not all of it is believed at once.
+		v.Set(reflect.MakeSlice(t, 0, min(n, 64)))
+		for range n {
+			if err := element()(r, extend(v)); err != nil {
+				return err
+			}
+		}
+		r.depth--
+		return nil
 	}
-	r.depth--
-	return nil
+}
+
+// array enters the array that must be there and returns its length.
+func (r *packReader) array() (int, error) {
+	n, err := r.arrayHeader()
+	if err == nil {
+		err = r.enter()
+	}
+	return n, err
+}
+
+// mapping enters the map that must be there and returns the number of its pairs.
+func (r *packReader) mapping() (int, error) {
+	n, err := r.mapHeader()
+	if err == nil {
+		err = r.enter()
+	}
+	return n, err
 }
 
 // decodePackBytes reads bytes; a string and an array of small numbers will do.
@@ -353,28 +354,40 @@ func decodePackBytes(r *packReader, v reflect.Value) error {
 		v.SetBytes(append([]byte{}, b...))
 		return nil
 	}
-	list := []byte{}
-	err := r.each(func(int) error {
-		n, err := r.readUint(8)
-		list = append(list, byte(n))
+	n, err := r.arrayHeader()
+	if err != nil {
 		return err
-	})
+	}
+	list := make([]byte, n)
+	for i := range list {
+		b, err := r.readUint(8)
+		if err != nil {
+			return err
+		}
+		list[i] = byte(b)
+	}
 	v.SetBytes(list)
-	return err
+	return nil
 }
 
 // arrayDecoder reads exactly as many elements as the array has.
 func (p *MessagePack) arrayDecoder(t reflect.Type) packDecodeFunc {
 	element := p.decoders.later(t.Elem())
 	return func(r *packReader, v reflect.Value) error {
-		n, err := r.arrayHeader()
+		n, err := r.array()
 		if err == nil && n != t.Len() {
 			err = errOutOfRange
 		}
 		if err != nil {
 			return err
 		}
-		return r.times(n, func(i int) error { return element()(r, v.Index(i)) })
+		for i := range n {
+			if err := element()(r, v.Index(i)); err != nil {
+				return err
+			}
+		}
+		r.depth--
+		return nil
 	}
 }
 
@@ -385,49 +398,54 @@ func (p *MessagePack) mapDecoder(t reflect.Type) packDecodeFunc {
 			v.SetZero()
 			return nil
 		}
-		n, err := r.mapHeader()
+		n, err := r.mapping()
 		if err != nil {
 			return err
 		}
 		v.Set(reflect.MakeMap(t))
-		return r.times(n, func(int) error {
+		for range n {
 			k, e := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
 			if err := key()(r, k); err != nil {
 				return err
 			}
 			if !k.Comparable() {
-				return errors.New("protocol: no key for a map")
+				return errNoKey
 			}
 			if err := element()(r, e); err != nil {
 				return err
 			}
 			v.SetMapIndex(k, e)
-			return nil
-		})
+		}
+		r.depth--
+		return nil
 	}
 }
 
 func (p *MessagePack) structDecoder(t reflect.Type) packDecodeFunc {
 	members := newMembers(packFields(t), &p.decoders)
 	return func(r *packReader, v reflect.Value) error {
-		n, err := r.mapHeader()
+		n, err := r.mapping()
 		if err != nil {
 			return err
 		}
-		return r.times(n, func(int) error {
+		for range n {
 			name, isNil, err := r.text()
+			m := members.find(name, false)
 			switch {
 			case err != nil:
-				return err
 			case isNil:
-				return errors.New("protocol: nil where a name must be")
+				err = errNoKey
+			case m == nil:
+				err = r.skip()
+			default:
+				err = m.decode()(r, m.of(v))
 			}
-			m := members.find(name, false)
-			if m == nil {
-				return r.skip()
+			if err != nil {
+				return err
 			}
-			return m.decode()(r, m.of(v))
-		})
+		}
+		r.depth--
+		return nil
 	}
 }
 
@@ -474,37 +492,52 @@ func (r *packReader) readAny() (any, error) {
 		r.data = rest
 		return b, nil
 	case msgp.ArrayType:
-		list := []any{}
-		err := r.each(func(int) error {
-			x, err := r.readAny()
-			list = append(list, x)
-			return err
-		})
-		return list, err
+		return r.readAnyList()
 	case msgp.MapType:
 		return r.readAnyMap()
 	}
 	return r.readTime()
 }
 
+func (r *packReader) readAnyList() (any, error) {
+	n, err := r.array()
+	if err != nil {
+		return nil, err
+	}
+	list := []any{}
+	for range n {
+		x, err := r.readAny()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, x)
+	}
+	r.depth--
+	return list, nil
+}
+
+var errNoKey = errors.New("protocol: no key for a map")
+
 // readAnyMap reads a map whose keys are strings, or numbers and the like that become strings.
 func (r *packReader) readAnyMap() (any, error) {
-	n, err := r.mapHeader()
+	n, err := r.mapping()
 	if err != nil {
 		return nil, err
 	}
 	m := map[string]any{}
-	err = r.times(n, func(int) error {
+	for range n {
 		k, err := r.readAny()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		switch k.(type) {
 		case nil, []any, []byte, map[string]any:
-			return errors.New("protocol: no key for a map")
+			return nil, errNoKey
 		}
-		m[fmt.Sprint(k)], err = r.readAny()
-		return err
-	})
-	return m, err
+		if m[fmt.Sprint(k)], err = r.readAny(); err != nil {
+			return nil, err
+		}
+	}
+	r.depth--
+	return m, nil
 }

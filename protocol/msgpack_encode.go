@@ -129,9 +129,16 @@ func (p *MessagePack) encoder(t reflect.Type) encodeFunc {
 	return unsupported(t)
 }
 
-// knownPackEncoder is for types that are not written by their kind.
+// knownPackEncoder is for types that are not written by their kind. What a pointer or an interface leads to is known by itself.
 func knownPackEncoder(t reflect.Type) encodeFunc {
 	switch t {
+	case guidType:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			var text [36]byte
+			id, _ := reflect.TypeAssert[Guid](v)
+			b, _ := id.AppendText(text[:0])
+			return msgp.AppendStringFromBytes(dst, b), nil
+		}
 	case timeType:
 		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			when, _ := reflect.TypeAssert[time.Time](v)
@@ -142,30 +149,19 @@ func knownPackEncoder(t reflect.Type) encodeFunc {
 			return appendPackInt(dst, v.Int()/int64(tick)), nil
 		}
 	}
-	switch {
+	switch pointer := reflect.PointerTo(t); {
+	case t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface:
+		return nil
 	case t.Implements(packMarshalerType):
-		return nilOr(t, marshalPack)
+		return marshalPack
 	case t.Implements(textMarshalerType):
-		return nilOr(t, marshalPackText)
-	case t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(packMarshalerType):
+		return marshalPackText
+	case pointer.Implements(packMarshalerType):
 		return addressed(marshalPack)
-	case t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(textMarshalerType):
+	case pointer.Implements(textMarshalerType):
 		return addressed(marshalPackText)
 	}
 	return nil
-}
-
-// nilOr writes nil instead of calling a method of it.
-func nilOr(t reflect.Type, f encodeFunc) encodeFunc {
-	if t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface {
-		return f
-	}
-	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
-		if v.IsNil() {
-			return msgp.AppendNil(dst), nil
-		}
-		return f(dst, v, depth)
-	}
 }
 
 func marshalPack(dst []byte, v reflect.Value, _ int) ([]byte, error) {
@@ -184,47 +180,58 @@ func marshalPackText(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 	return appendPackString(dst, string(text)), nil
 }
 
-// appendDynamic writes what an interface holds. Integers are as wide there as their type, so that a reader can tell it; an int counts as
-// .NET's, if it fits.
+// appendDynamic writes what an interface holds. Plain integers are as wide there as their type, so that a reader can tell it; an int counts
+// as .NET's, if it fits.
 func (p *MessagePack) appendDynamic(dst []byte, v reflect.Value, depth int) ([]byte, error) {
 	if v.IsNil() {
 		return msgp.AppendNil(dst), nil
 	}
 	v = v.Elem()
-	if knownPackEncoder(v.Type()) != nil {
-		return p.encoders.of(v.Type())(dst, v, depth)
-	}
-	switch v.Kind() {
-	case reflect.Int8:
-		return append(dst, 0xd0, byte(v.Int())), nil
-	case reflect.Int16:
-		return binary.BigEndian.AppendUint16(append(dst, 0xd1), uint16(v.Int())), nil
-	case reflect.Int, reflect.Int32, reflect.Int64:
-		if n := v.Int(); v.Kind() != reflect.Int64 && n == int64(int32(n)) {
-			return binary.BigEndian.AppendUint32(append(dst, 0xd2), uint32(n)), nil
-		}
-		return binary.BigEndian.AppendUint64(append(dst, 0xd3), uint64(v.Int())), nil
-	case reflect.Uint8:
-		return append(dst, 0xcc, byte(v.Uint())), nil
-	case reflect.Uint16:
-		return binary.BigEndian.AppendUint16(append(dst, 0xcd), uint16(v.Uint())), nil
-	case reflect.Uint, reflect.Uint32, reflect.Uint64:
-		if n := v.Uint(); v.Kind() != reflect.Uint64 && n <= math.MaxUint32 {
-			return binary.BigEndian.AppendUint32(append(dst, 0xce), uint32(n)), nil
-		}
-		return binary.BigEndian.AppendUint64(append(dst, 0xcf), v.Uint()), nil
+	switch {
+	case v.Type().PkgPath() != "":
+	case v.CanInt():
+		return appendWideInt(dst, v.Int(), v.Kind()), nil
+	case v.CanUint():
+		return appendWideUint(dst, v.Uint(), v.Kind()), nil
 	}
 	return p.encoders.of(v.Type())(dst, v, depth)
 }
 
+func appendWideInt(dst []byte, n int64, k reflect.Kind) []byte {
+	switch {
+	case k == reflect.Int8:
+		return append(dst, 0xd0, byte(n))
+	case k == reflect.Int16:
+		return binary.BigEndian.AppendUint16(append(dst, 0xd1), uint16(n))
+	case k == reflect.Int32, k == reflect.Int && n == int64(int32(n)):
+		return binary.BigEndian.AppendUint32(append(dst, 0xd2), uint32(n))
+	}
+	return binary.BigEndian.AppendUint64(append(dst, 0xd3), uint64(n))
+}
+
+func appendWideUint(dst []byte, n uint64, k reflect.Kind) []byte {
+	switch {
+	case k == reflect.Uint8:
+		return append(dst, 0xcc, byte(n))
+	case k == reflect.Uint16:
+		return binary.BigEndian.AppendUint16(append(dst, 0xcd), uint16(n))
+	case k == reflect.Uint32, k == reflect.Uint && n <= math.MaxUint32:
+		return binary.BigEndian.AppendUint32(append(dst, 0xce), uint32(n))
+	}
+	return binary.BigEndian.AppendUint64(append(dst, 0xcf), n)
+}
+
 func (p *MessagePack) pointerEncoder(t reflect.Type) encodeFunc {
 	element := p.encoders.later(t.Elem())
-	return nilOr(t, func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
-		if depth >= maxPackDepth {
+	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+		switch {
+		case v.IsNil():
+			return msgp.AppendNil(dst), nil
+		case depth >= maxPackDepth: // pointers alone can make a ring too
 			return dst, errPackDeep
 		}
 		return element()(dst, v.Elem(), depth+1)
-	})
+	}
 }
 
 func (p *MessagePack) listEncoder(t reflect.Type) encodeFunc {

@@ -139,6 +139,17 @@ func (f *field) of(v reflect.Value) reflect.Value {
 	return v
 }
 
+// extend makes a slice longer by an element, and returns that.
+func extend(v reflect.Value) reflect.Value {
+	n := v.Len()
+	if n == v.Cap() {
+		v.Grow(max(4, n))
+	}
+	v.SetLen(n + 1)
+	v.Index(n).SetZero()
+	return v.Index(n)
+}
+
 func isEmpty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
