@@ -4,6 +4,9 @@
 // Compared are status lines, headers (in any order), bodies, event streams, WebSocket frames, close codes and the way in
 // which TCP ends; of hub messages the bytes and the order, not how they are grouped into WebSocket messages, events or
 // polls. Times are not compared. rules.go has what a server may do otherwise, leftout.go what is not asked of it.
+//
+// The package's own tests replay them against the test hub of this repository, or against the server that
+// CARILLON_TEST_TARGET names; testdata/README.md describes the files.
 package golden
 
 import (
