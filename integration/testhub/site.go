@@ -66,8 +66,8 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		setCookies(w, r)
 	}
 	if within(path, "/bad-negotiate") {
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = io.WriteString(w, "Some response from server")
+		w.Header()["Content-Type"] = nil
+		chunked(w, http.StatusBadRequest, "Some response from server")
 		return
 	}
 	s.route(w, r, path)
@@ -129,20 +129,19 @@ func (s *site) redirectToHub(w http.ResponseWriter, r *http.Request) {
 	body, _ := json.Marshal(struct { // a string always has JSON
 		URL string `json:"url"`
 	}{url})
-	_, _ = w.Write(body)
+	w.Header()["Content-Type"] = nil // the original tells none
+	chunked(w, http.StatusOK, string(body))
 }
 
+// setCookies spells them as the original does: attributes in small letters and in its order.
 func setCookies(w http.ResponseWriter, r *http.Request) {
-	for _, c := range []http.Cookie{
-		{Name: "testCookie", Value: "testValue"},
-		{Name: "testCookie2", Value: "testValue2"},
-		{Name: "expiredCookie", Value: "doesntmatter", Expires: time.Now().Add(-time.Hour)},
-	} {
-		c.Path = "/"
-		if r.TLS != nil {
-			c.Secure, c.SameSite = true, http.SameSiteNoneMode
-		}
-		http.SetCookie(w, &c)
+	attributes := "; path=/"
+	if r.TLS != nil {
+		attributes += "; secure; samesite=none"
+	}
+	anHourAgo := time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)
+	for _, cookie := range []string{"testCookie=testValue", "testCookie2=testValue2", "expiredCookie=doesntmatter; expires=" + anHourAgo} {
+		w.Header().Add("Set-Cookie", cookie+attributes)
 	}
 }
 
@@ -161,6 +160,13 @@ func getOnly(h http.Handler) http.Handler {
 
 func plain(w http.ResponseWriter, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	chunked(w, http.StatusOK, text)
+}
+
+// chunked answers without telling the length, as the original's middleware does.
+func chunked(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Transfer-Encoding", "chunked")
+	w.WriteHeader(status)
 	_, _ = io.WriteString(w, text)
 }
 

@@ -122,7 +122,7 @@ func (t testHub) throwException(_ context.Context, message *string) error {
 // thrown is an InvalidOperationException; .NET has a text for one that is given none.
 func thrown(message *string) error {
 	if message == nil {
-		return invalidOperation("Exception of type 'System.InvalidOperationException' was thrown.")
+		return invalidOperation("Operation is not valid due to the current state of the object.")
 	}
 	return invalidOperation(*message)
 }
