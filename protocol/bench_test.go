@@ -9,7 +9,7 @@ type complexObject struct {
 	String    string
 	IntArray  []int32
 	ByteArray []byte
-	Guid      Guid
+	ID        Guid
 	DateTime  time.Time
 }
 

@@ -27,16 +27,16 @@ func appendDateTime(dst []byte, t time.Time) []byte {
 // YYYY-MM-DD[Thh:mm[:ss[.f{1,16}]][Z|(+|-)hh[:mm]]], of whose fraction seven digits count.
 func parseDateTime(s []byte) (time.Time, bool) {
 	p := dateParser{s}
-	year, month, day := p.digits(4), p.behind('-', 2), p.behind('-', 2)
+	year, month, day := p.digits(4), p.behind('-'), p.behind('-')
 	if year < 1 || month < 1 || month > 12 || day < 1 || day > daysIn(time.Month(month), year) {
 		return time.Time{}, false
 	}
 	if len(p.s) == 0 {
 		return time.Date(year, time.Month(month), day, 0, 0, 0, 0, Unspecified), true
 	}
-	hour, minute, second, nanos := p.behind('T', 2), p.behind(':', 2), 0, 0
+	hour, minute, second, nanos := p.behind('T'), p.behind(':'), 0, 0
 	if p.at(':') {
-		second = p.behind(':', 2)
+		second = p.behind(':')
 		if p.at('.') {
 			nanos = p.fraction()
 		}
@@ -69,13 +69,13 @@ func (p *dateParser) digits(n int) int {
 	return v
 }
 
-// behind reads n digits behind the byte c.
-func (p *dateParser) behind(c byte, n int) int {
+// behind reads two digits behind the byte c.
+func (p *dateParser) behind(c byte) int {
 	if !p.at(c) {
 		return -1
 	}
 	p.s = p.s[1:]
-	return p.digits(n)
+	return p.digits(2)
 }
 
 // fraction reads one to sixteen digits and returns the nanoseconds of the first seven.
@@ -112,9 +112,9 @@ func (p *dateParser) zone(t time.Time) (time.Time, bool) {
 	if sign != '+' && sign != '-' {
 		return t, false
 	}
-	hours, minutes := p.behind(sign, 2), 0
+	hours, minutes := p.behind(sign), 0
 	if len(p.s) > 0 {
-		minutes = p.behind(':', 2)
+		minutes = p.behind(':')
 	}
 	offset := time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
 	if hours < 0 || uint(minutes) > 59 || offset > 14*time.Hour || len(p.s) > 0 {
@@ -168,11 +168,8 @@ func parseTimeSpan(s []byte) (time.Duration, bool) {
 	if negative {
 		p.s = p.s[1:]
 	}
-	days := 0
-	if i := len(s) - len(p.s); i < len(s) {
-		days = p.days()
-	}
-	hours, minutes, seconds, nanos := p.digits(2), p.behind(':', 2), p.behind(':', 2), 0
+	days := p.days()
+	hours, minutes, seconds, nanos := p.digits(2), p.behind(':'), p.behind(':'), 0
 	if p.at('.') {
 		before := len(p.s)
 		if nanos = p.fraction(); before-len(p.s) > 8 {

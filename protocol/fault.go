@@ -1,6 +1,9 @@
 package protocol
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Fault is a violation of the protocol by the peer, or a value that the protocol cannot express. It ends the connection.
 type Fault struct {
@@ -73,6 +76,13 @@ const (
 	exceptionJSONReader       = "JsonReaderException"
 	exceptionInvalidOperation = "InvalidOperationException"
 )
+
+// asFault is the fault that err is or wraps; nil if it is none.
+func asFault(err error) *Fault {
+	var fault *Fault
+	errors.As(err, &fault)
+	return fault
+}
 
 func invalidData(format string, args ...any) *Fault {
 	return &Fault{Exception: exceptionInvalidData, Message: fmt.Sprintf(format, args...)}

@@ -7,7 +7,7 @@ import (
 
 // Guid is .NET's Guid, in the order of its text: "00010203-0405-0607-0706-050403020100" is {0, 1, 2, 3, …}. It is text in both
 // hub protocols.
-type Guid [16]byte
+type Guid [16]byte //nolint:revive // the name that readers who come from .NET look for
 
 // String returns the text with four hyphens, in small letters.
 func (g Guid) String() string {
@@ -32,7 +32,7 @@ func (g Guid) MarshalText() ([]byte, error) { return g.AppendText(make([]byte, 0
 // UnmarshalText reads the text with four hyphens, in any case, and no other form: neither does System.Text.Json.
 func (g *Guid) UnmarshalText(text []byte) error {
 	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
-		return errNoGuid
+		return errNoGUID
 	}
 	var digits [32]byte
 	n := 0
@@ -45,10 +45,10 @@ func (g *Guid) UnmarshalText(text []byte) error {
 	}
 	var read Guid
 	if _, err := hex.Decode(read[:], digits[:]); err != nil {
-		return errNoGuid
+		return errNoGUID
 	}
 	*g = read
 	return nil
 }
 
-var errNoGuid = errors.New("protocol: the text is no Guid")
+var errNoGUID = errors.New("protocol: the text is no Guid")

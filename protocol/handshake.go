@@ -68,7 +68,7 @@ func (r *jsonReader) handshake(member func(name string) error) error {
 			return err
 		}
 		if escaped {
-			name, _ = appendUnescaped(nil, name)
+			name, _ = unescape(name)
 		}
 		if err := member(string(name)); err != nil {
 			return err

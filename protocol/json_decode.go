@@ -48,8 +48,8 @@ func (p *JSON) Bind(arguments []byte, targets ...any) error {
 func (p *JSON) Decode(raw []byte, target any) error {
 	r := jsonReader{data: raw}
 	err := p.decode(&r, target)
-	if err == nil && r.peek() != 0 {
-		err = r.failAt("is invalid after a single JSON value. Expected end of data.")
+	if err == nil {
+		err = r.end()
 	}
 	if err == nil {
 		return nil
@@ -167,7 +167,7 @@ func (r *jsonReader) readText(wanted reflect.Type) ([]byte, error) {
 		return nil, err
 	}
 	if escaped {
-		return appendUnescaped(nil, inside)
+		return unescape(inside)
 	}
 	return inside, checkText(inside)
 }
@@ -467,7 +467,7 @@ func (r *jsonReader) objectOf(wanted reflect.Type) error {
 func (r *jsonReader) named(first bool) (name []byte, more bool, err error) {
 	name, escaped, more, err := r.property(first)
 	if escaped && err == nil {
-		name, err = appendUnescaped(nil, name)
+		name, err = unescape(name)
 	}
 	return name, more, err
 }

@@ -127,8 +127,7 @@ func addressed(f encodeFunc) encodeFunc {
 
 // cannotWrite is the fault of a value whose own method failed.
 func cannotWrite(err error) error {
-	var fault *Fault
-	if errors.As(err, &fault) {
+	if fault := asFault(err); fault != nil {
 		return fault
 	}
 	return &Fault{Exception: "JsonException", Message: err.Error()}
@@ -147,8 +146,8 @@ func marshalJSON(dst []byte, v reflect.Value, depth int) ([]byte, error) {
 	}
 	r := jsonReader{data: text, depth: depth}
 	out, err := r.respell(dst)
-	if err == nil && r.peek() != 0 {
-		err = r.failAt("is invalid after a single JSON value. Expected end of data.")
+	if err == nil {
+		err = r.end()
 	}
 	if err != nil {
 		return dst, cannotWrite(err)
@@ -185,7 +184,7 @@ func (r *jsonReader) respell(dst []byte) ([]byte, error) {
 }
 
 func respellText(dst, inside []byte) ([]byte, error) {
-	text, err := appendUnescaped(nil, inside)
+	text, err := unescape(inside)
 	if err != nil {
 		return dst, err
 	}

@@ -28,12 +28,11 @@ func (p *JSON) Parse(record []byte, m *Message) error {
 
 // jsonFault is what the original makes of an error while it reads a message.
 func jsonFault(err error) *Fault {
-	var fault *Fault
-	var text textError
-	switch {
-	case errors.As(err, &fault):
+	if fault := asFault(err); fault != nil {
 		return fault
-	case errors.As(err, &text):
+	}
+	var text textError
+	if errors.As(err, &text) {
 		return &Fault{Exception: exceptionInvalidOperation, Message: string(text)}
 	}
 	return invalidData("Error reading JSON.")
@@ -60,7 +59,7 @@ func (p *jsonParser) message() error {
 		}
 		if escaped {
 			// An unreadable name is none that is known.
-			name, _ = appendUnescaped(nil, name)
+			name, _ = unescape(name)
 		}
 		if err := p.member(name); err != nil {
 			return err
@@ -137,8 +136,8 @@ func (r *jsonReader) stringValue(old string) (string, error) {
 		return "", err
 	}
 	if escaped {
-		b, err := appendUnescaped(nil, inside)
-		return string(b), err
+		plain, err := unescape(inside)
+		return string(plain), err
 	}
 	return reuse(old, inside), checkText(inside)
 }
@@ -153,18 +152,18 @@ func (r *jsonReader) mismatch(name, wanted string) error {
 
 // integer reads a property that must be an integer of so many bits; null is none.
 func (r *jsonReader) integer(name string, bits int) (n int64, ok bool, err error) {
-	start, c := r.pos, r.peek()
+	c := r.peek()
 	if c == 'n' {
 		return 0, false, r.literal("null")
 	}
 	if c != '-' && (c < '0' || c > '9') {
 		return 0, false, r.mismatch(name, "to be of type Number")
 	}
-	start = r.pos
-	if _, err := r.number(); err != nil {
+	text, err := r.number()
+	if err != nil {
 		return 0, false, err
 	}
-	n, err = strconv.ParseInt(string(r.data[start:r.pos]), 10, bits)
+	n, err = strconv.ParseInt(string(text), 10, bits)
 	if err != nil {
 		return 0, false, &Fault{Exception: exceptionFormat, Message: fmt.Sprintf("Either the JSON value is not in a supported format, or is out of bounds for an Int%d.", bits)}
 	}
@@ -294,7 +293,7 @@ func (p *jsonParser) headers() error {
 }
 
 func (p *jsonParser) header(name []byte) error {
-	b, err := appendUnescaped(nil, name)
+	b, err := unescape(name)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package protocol
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -62,6 +63,14 @@ func (r *jsonReader) peek() byte {
 		}
 	}
 	return 0
+}
+
+// end says what is wrong if there is more.
+func (r *jsonReader) end() error {
+	if r.peek(); r.pos < len(r.data) {
+		return r.failAt("is invalid after a single JSON value. Expected end of data.")
+	}
+	return nil
 }
 
 // enter passes the bracket that peek saw.
@@ -210,28 +219,17 @@ func hexDigit(c byte) (byte, bool) {
 // number passes the number at which the reader stands and returns its text.
 func (r *jsonReader) number() ([]byte, error) {
 	start := r.pos
-	if r.data[r.pos] == '-' {
-		r.pos++
-	}
-	if r.pos < len(r.data) && r.data[r.pos] == '0' {
-		r.pos++
-		if r.pos < len(r.data) && '0' <= r.data[r.pos] && r.data[r.pos] <= '9' {
-			return nil, r.fail("Invalid leading zero before " + visible(r.data[r.pos]) + ".")
-		}
-	} else if err := r.digits(); err != nil {
+	r.pass("-")
+	if err := r.whole(); err != nil {
 		return nil, err
 	}
-	if r.pos < len(r.data) && r.data[r.pos] == '.' {
-		r.pos++
+	if r.pass(".") {
 		if err := r.digits(); err != nil {
 			return nil, err
 		}
 	}
-	if r.pos < len(r.data) && r.data[r.pos]|0x20 == 'e' {
-		r.pos++
-		if r.pos < len(r.data) && (r.data[r.pos] == '+' || r.data[r.pos] == '-') {
-			r.pos++
-		}
+	if r.pass("eE") {
+		r.pass("+-")
 		if err := r.digits(); err != nil {
 			return nil, err
 		}
@@ -240,6 +238,26 @@ func (r *jsonReader) number() ([]byte, error) {
 		return nil, r.failAt("is an invalid end of a number. Expected a delimiter.")
 	}
 	return r.data[start:r.pos], nil
+}
+
+// pass passes one of the bytes, if one is there.
+func (r *jsonReader) pass(bytes string) bool {
+	if r.pos < len(r.data) && strings.IndexByte(bytes, r.data[r.pos]) >= 0 {
+		r.pos++
+		return true
+	}
+	return false
+}
+
+// whole passes the digits before the point: no zero in front of others.
+func (r *jsonReader) whole() error {
+	if !r.pass("0") {
+		return r.digits()
+	}
+	if r.pos < len(r.data) && '0' <= r.data[r.pos] && r.data[r.pos] <= '9' {
+		return r.fail("Invalid leading zero before " + visible(r.data[r.pos]) + ".")
+	}
+	return nil
 }
 
 func (r *jsonReader) digits() error {
@@ -392,28 +410,29 @@ func checkText(inside []byte) error {
 	return nil
 }
 
-// appendUnescaped appends the inside of a string, which text has passed, to dst in plain UTF-8.
-func appendUnescaped(dst, inside []byte) ([]byte, error) {
+// unescape returns the inside of a string, which text has passed, in plain UTF-8.
+func unescape(inside []byte) ([]byte, error) {
 	if err := checkText(inside); err != nil {
-		return dst, err
+		return nil, err
 	}
+	plain := make([]byte, 0, len(inside))
 	for {
 		i := bytes.IndexByte(inside, '\\')
 		if i < 0 {
-			return append(dst, inside...), nil
+			return append(plain, inside...), nil
 		}
-		dst = append(dst, inside[:i]...)
+		plain = append(plain, inside[:i]...)
 		c := inside[i+1]
 		inside = inside[i+2:]
 		if c != 'u' {
-			dst = append(dst, unescaped(c))
+			plain = append(plain, unescaped(c))
 			continue
 		}
 		r, n := escapedRune(inside)
 		if r < 0 {
-			return dst, errSurrogate
+			return nil, errSurrogate
 		}
-		dst = utf8.AppendRune(dst, r)
+		plain = utf8.AppendRune(plain, r)
 		inside = inside[n:]
 	}
 }

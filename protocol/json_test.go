@@ -92,12 +92,12 @@ func TestJSONFaults(t *testing.T) {
 
 func TestJSONAccepts(t *testing.T) {
 	for record, typ := range map[string]MessageType{
-		`{"type":6}`:                Ping,
-		" \r\n\t{ \"type\" : 6 } x": Ping,
-		`{"type":6}}`:               Ping,
-		`{"\u0074ype":6}`:           Ping,
-		`{"type":4,"type":6}`:       Ping,
-		`{"type":6,"\ud800":1}`:     Ping,
+		`{"type":6}`:               Ping,
+		"\r\n\t{ \"type\" : 6 } x": Ping,
+		`{"type":6}}`:              Ping,
+		`{"\u0074ype":6}`:          Ping,
+		`{"type":4,"type":6}`:      Ping,
+		`{"type":6,"\ud800":1}`:    Ping,
 		`{"type":6,"a":{"b":[1,{}]},"error":"x","result":[]}`: Ping,
 		`{"type":42}`: 42,
 		`{"type":-0}`: 0,

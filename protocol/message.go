@@ -1,5 +1,7 @@
 package protocol
 
+import "errors"
+
 // MessageType says what a hub message is. Numbers beyond the constants occur: a receiver ignores such messages.
 type MessageType int
 
@@ -56,7 +58,8 @@ func (m *Message) Settle(err error) error {
 		return err
 	}
 	if m.forgive != nil {
-		if bind, ok := err.(*BindError); ok && bind.exception == m.forgive.exception {
+		var bind *BindError
+		if errors.As(err, &bind) && bind.exception == m.forgive.exception {
 			return m.forgive
 		}
 		return m.fault

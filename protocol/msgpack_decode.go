@@ -149,10 +149,10 @@ func (r *packReader) timestamp() ([]byte, error) {
 		return nil, err
 	}
 	head := 0
-	switch {
-	case raw[0] == 0xd6 || raw[0] == 0xd7:
+	switch raw[0] {
+	case 0xd6, 0xd7:
 		head = 2
-	case raw[0] == 0xc7:
+	case 0xc7:
 		head = 3
 	}
 	if head == 0 || raw[head-1] != timestampType || len(raw)-head != 4 && len(raw)-head != 8 && len(raw)-head != 12 {

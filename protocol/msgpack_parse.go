@@ -172,7 +172,7 @@ func (p *packParser) streamIDs() *Fault {
 		id, _, err := p.text()
 		switch {
 		case err != nil:
-			return err.(*Fault)
+			return asFault(err)
 		case len(id) == 0:
 			return invalidData("Null or empty value in streamIds received.")
 		}
@@ -222,7 +222,7 @@ func (p *packParser) completion() error {
 		start := p.data
 		if p.m.Payload, err = p.value(); err != nil {
 			// Fatal, unless somebody waits for it: then it is a result of the wrong type.
-			p.m.Payload, p.m.fault = start, err.(*Fault)
+			p.m.Payload, p.m.fault = start, asFault(err)
 		}
 		return nil
 	case kind != voidKind:

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"unicode/utf8"
@@ -83,7 +84,7 @@ func (r *packReader) header(n uint32, rest []byte, err error, size int) (int, er
 
 // because is the fault behind an error of msgp.
 func (r *packReader) because(err error) error {
-	if msgp.Cause(err) == msgp.ErrShortBytes {
+	if errors.Is(msgp.Cause(err), msgp.ErrShortBytes) {
 		return errEnd
 	}
 	return r.unexpected()
@@ -199,29 +200,23 @@ func (r *packReader) skip() error {
 		return r.unexpected()
 	case len(r.data) < form.size:
 		return errEnd
-	case form.length == 0:
-		return r.advance(form.size)
 	}
 	n := bigEndian(r.data[1 : 1+form.length])
-	switch {
-	case form.elements > 0 && n > math.MaxInt32:
-		return r.advance(form.size) // a negative number for .NET, so none
-	case form.elements > 0:
-		return r.skipMany(form.size, form.elements*int(n))
-	case n > math.MaxInt32 && code < 0xd4:
-		return r.skipHuge(code)
-	case n > math.MaxInt32:
+	if form.elements > 0 {
+		return r.skipElements(form.size, form.elements, n)
+	}
+	if n > math.MaxInt32 && code != 0xc9 { // but the length of an extension .NET reads another way
 		return errTooLong
 	}
 	return r.advance(form.size + int(n))
 }
 
-// skipHuge is the fault of a length beyond an int: .NET reads that of an extension another way.
-func (r *packReader) skipHuge(code byte) error {
-	if code == 0xc9 {
-		return errEnd
+// skipElements passes n elements, or pairs of them. What is negative as an int is none to .NET.
+func (r *packReader) skipElements(header, each int, n uint64) error {
+	if n > math.MaxInt32 {
+		return r.advance(header)
 	}
-	return errTooLong
+	return r.skipMany(header, each*int(n))
 }
 
 // packForms tells of the codes from 0xc0 to 0xdf how many bytes the fixed part has (0: no such code), how many of them are a length,

@@ -3,6 +3,7 @@ package protocol
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -195,7 +196,9 @@ func TestJSONEscapes(t *testing.T) {
 			last = first
 		}
 		var from, to rune
-		fmt.Sscanf(first+" "+last, "%X %X", &from, &to)
+		if _, err := fmt.Sscanf(first+" "+last, "%X %X", &from, &to); err != nil {
+			t.Fatal(span, err)
+		}
 		for r := from; r <= to; r++ {
 			want[r] = fmt.Sprintf(`"\u%04X"`, r)
 		}
@@ -221,7 +224,7 @@ func TestUnwritable(t *testing.T) {
 	j, p := NewJSON(JSONOptions{}), NewMessagePack()
 	for _, f := range []any{math.NaN(), math.Inf(1), float32(math.Inf(-1)), []float64{math.NaN()}} {
 		dst, err := j.AppendResult([]byte("before"), "1", f)
-		if err != error(errNotFinite) || string(dst) != "before" {
+		if !errors.Is(err, errNotFinite) || string(dst) != "before" {
 			t.Errorf("%v: %s, %v", f, dst, err)
 		}
 	}
@@ -234,7 +237,7 @@ func TestUnwritable(t *testing.T) {
 	for _, v := range []any{r, make(chan int), func() {}, map[complex64]int{1: 1}} {
 		for _, h := range []HubProtocol{j, p} {
 			dst, err := h.AppendInvocation([]byte("before"), "", "t", nil, v)
-			if _, ok := err.(*Fault); !ok || string(dst) != "before" {
+			if asFault(err) == nil || string(dst) != "before" {
 				t.Errorf("%s: %T: %q, %v", h.Name(), v, dst, err)
 			}
 		}
