@@ -115,7 +115,7 @@ func (l *longPolling) pollWithin(limit time.Duration, feed func([]byte) error) (
 func (l *longPolling) get(ctx context.Context) (*http.Response, error) {
 	// A URL of its own each time, as the JavaScript client does: some caches heed nothing else.
 	u := withQuery(l.target.url(), "_="+strconv.FormatInt(time.Now().UnixMilli(), 10))
-	return l.network.do(ctx, l.target.cred, request{op: "poll", method: http.MethodGet, url: u.String()})
+	return l.network.do(ctx, l.target.cred, request{op: "poll", method: http.MethodGet, url: u.String(), once: true})
 }
 
 // read passes on what a poll brought. An answer that breaks off has lost data: an error.

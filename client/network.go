@@ -140,6 +140,9 @@ type request struct {
 	body        []byte // nil: none
 	contentType string
 	accept      string
+	// once keeps net/http from sending a GET again when a connection broke: the answer to the first
+	// one may have carried data.
+	once bool
 }
 
 // do sends a request, and once more with a fresh token if the first answer is 401. The caller closes
@@ -160,9 +163,12 @@ func (n *network) once(ctx context.Context, cred credentials, r request) (*http.
 	}
 	// A POST without a body says so by Content-Length: 0; proxies that speak HTTP/1.0 need that.
 	var body io.Reader = http.NoBody
-	if len(r.body) > 0 {
+	switch {
+	case len(r.body) > 0:
 		body = bytes.NewReader(r.body)
 		header["Content-Type"] = []string{r.contentType}
+	case r.once:
+		body = new(unrepeatable)
 	}
 	if r.accept != "" {
 		header["Accept"] = []string{r.accept}
@@ -181,6 +187,12 @@ func (n *network) once(ctx context.Context, cred credentials, r request) (*http.
 	}
 	return response, nil
 }
+
+// unrepeatable is an empty body that net/http does not know to be empty. It finds out before it
+// writes, so that nothing of it is on the wire.
+type unrepeatable struct{}
+
+func (*unrepeatable) Read([]byte) (int, error) { return 0, io.EOF }
 
 // withoutURL strips the address that net/http puts into its errors: it contains the connection
 // token, and errors end in logs.

@@ -448,7 +448,10 @@ func handlersRun(r *rig) {
 	remove()
 	invoke("b")
 	expect("1b", "3b")
-	c.OnUnhandled(func(_ context.Context, method string, args []any) error { got <- fmt.Sprint(method, len(args)); return nil })
+	c.OnUnhandled(func(_ context.Context, method string, args []any) error {
+		got <- fmt.Sprint(method, len(args))
+		return nil
+	})
 	if err := c.Invoke(r.within(), "SendCustomObject", map[string]any{"Name": "n", "Value": 1}); err != nil {
 		r.Fatal(err)
 	}
@@ -661,10 +664,7 @@ func closedForAWhile(r *rig) {
 	if !errors.Is(err, ErrConnectionLost) || !errors.As(err, &closed) || closed.Message != tooBig || !closed.AllowReconnect {
 		r.Errorf("the call that was too big: %v", err)
 	}
-	for change := range changes {
-		if change.To == Connected && change.From == Reconnecting {
-			break
-		}
+	for receive(r, "the connection again", changes).From != Reconnecting {
 	}
 	r.echo(c, "still")
 	if c.ConnectionID() == id {
@@ -809,8 +809,8 @@ func tokens(r *rig) {
 	var asked atomic.Int32
 	o := r.options()
 	o.AccessToken = func(context.Context) (string, error) {
-		if asked.Add(1)%2 == 1 {
-			return "not a token", nil // each request is refused once
+		if n := asked.Add(1); n == 1 || n == 3 {
+			return "not a token", nil // negotiation and the transport's request are refused once
 		}
 		return good, nil
 	}
@@ -853,10 +853,7 @@ func redirects(r *rig) {
 		r.Errorf("redirects: %d, %v", before, err)
 	}
 	proxy.cut()
-	for s := range changes {
-		if s.From == Reconnecting {
-			break
-		}
+	for receive(r, "the connection again", changes).From != Reconnecting {
 	}
 	after, err := Invoke[int](r.within(), c, "GetNumRedirects")
 	if err != nil || after <= before {
