@@ -55,6 +55,10 @@ func (s *Session) invoked(m *protocol.Message, size int) {
 		return
 	}
 	c := s.newCall(m, size)
+	if fault := asFault(c.early); fault != nil {
+		s.fault(fault)
+		return
+	}
 	switch {
 	case c.early != nil && !s.hub.observed:
 		s.debug().Debug("InvalidHubParameters", slog.String("method", c.name))
@@ -85,6 +89,7 @@ func (s *Session) newCall(m *protocol.Message, size int) *call {
 		arguments, _ := method.split(c.params)
 		c.early = s.bind(m.Arguments, arguments)
 	}
+	c.early = m.Settle(c.early)
 	c.session, c.Context, c.size = s, s.ctx, size
 	c.target, c.id, c.streamIDs, c.headers = m.Target, m.InvocationID, m.StreamIDs, m.Headers
 	if c.streamed = m.Type == protocol.StreamInvocation; c.streamed && s.wire.Binary() {

@@ -18,10 +18,11 @@ type Hub struct {
 	onDisconnected func(ctx context.Context, cause error)
 	observed       bool // a filter looks at invocations
 
-	lifetime Lifetime
-	sessions sweep
-	started  atomic.Bool
-	asks     atomic.Int64 // questions asked of clients
+	lifetime  Lifetime
+	sessions  sweep
+	started   atomic.Bool
+	asks      atomic.Int64 // questions asked of clients
+	questions questions
 }
 
 // New makes a hub without methods. It panics if Options.Protocols names a protocol

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"log/slog"
+	"runtime"
 	"sync"
 
 	"github.com/carillon-go/carillon/protocol"
@@ -132,7 +133,26 @@ func (s *Session) records(data []byte) (rest []byte) {
 func (s *Session) fault(err error) {
 	s.deaf.Store(true)
 	s.debug().Debug("ErrorProcessingRequest", slog.Any("error", err))
+	// Streams that have just begun get the chance to send what they have: in the original
+	// a method that need not wait is through before the next message is read.
+	runtime.Gosched()
 	s.inTurn(func() { s.close(err, s.closeText(err), true) })
+}
+
+// completed takes a completion: the answer to a question, or the end of an upload.
+func (s *Session) completed(m *protocol.Message) {
+	if s.answered(m) {
+		return
+	}
+	err := m.Settle(nil)
+	if err == nil {
+		err = s.hub.questions.foreign(s, m.InvocationID)
+	}
+	if err != nil {
+		s.fault(err)
+		return
+	}
+	s.uploadEnded(m)
 }
 
 // handle does what a message asks for. size is that of its record.
@@ -143,9 +163,7 @@ func (s *Session) handle(m *protocol.Message, size int) {
 	case protocol.StreamItem:
 		s.uploaded(m)
 	case protocol.Completion:
-		if !s.answered(m) {
-			s.uploadEnded(m)
-		}
+		s.completed(m)
 	case protocol.CancelInvocation:
 		s.cancelled(m.InvocationID)
 	case protocol.Ping:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync"
 
 	"github.com/carillon-go/carillon/protocol"
 )
@@ -97,6 +98,7 @@ func (s *Session) owes(id string, q *question) bool {
 		s.asked = make(map[string]*question)
 	}
 	s.asked[id] = q
+	s.hub.questions.put(id, s)
 	return true
 }
 
@@ -117,7 +119,10 @@ func (s *Session) question(id string) *question {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := s.asked[id]
-	delete(s.asked, id)
+	if q != nil {
+		delete(s.asked, id)
+		s.hub.questions.delete(id)
+	}
 	return q
 }
 
@@ -159,7 +164,27 @@ func (s *Session) unanswerable() {
 	open := s.asked
 	s.asked, s.gone = nil, true
 	s.mu.Unlock()
-	for _, q := range open {
+	for id, q := range open {
+		s.hub.questions.delete(id)
 		q.settle(disconnected(s.id))
+	}
+}
+
+// questions are those that are open, of all clients of a hub.
+type questions struct{ owners sync.Map } // id -> *Session
+
+func (q *questions) put(id string, s *Session) { q.owners.Store(id, s) }
+func (q *questions) delete(id string)          { q.owners.Delete(id) }
+
+// foreign is the violation of a client that answers what another one was asked. The
+// ids are easy to guess, so the answer must not count.
+func (q *questions) foreign(s *Session, id string) error {
+	owner, ok := q.owners.Load(id)
+	if !ok || owner == s {
+		return nil
+	}
+	return &protocol.Fault{
+		Exception: "InvalidOperationException",
+		Message:   "Connection ID '" + s.id + "' is not valid for invocation ID '" + id + "'.",
 	}
 }

@@ -48,12 +48,14 @@ type Session struct {
 
 	mu      sync.Mutex // guards the following
 	line    line
-	streams map[string]*call     // streaming invocations by id
-	uploads map[string]upload    // uploaded streams by id
-	asked   map[string]*question // results that the client owes
-	items   *Items
-	beside  int  // what runs beside the line
-	gone    bool // nothing is asked of the client any more
+	streams map[string]*call  // streaming invocations by id
+	uploads map[string]upload // uploaded streams by id
+	// uploading are all that are open, those too whose id another one has taken.
+	uploading map[upload]struct{}
+	asked     map[string]*question // results that the client owes
+	items     *Items
+	beside    int  // what runs beside the line
+	gone      bool // nothing is asked of the client any more
 
 	place int // in the sweep, whose lock guards it; -1: in none
 }

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"errors"
+
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -13,8 +15,10 @@ func (s *Session) openUploads(c *call) {
 		c.uploads = append(c.uploads, u)
 		if s.uploads == nil {
 			s.uploads = make(map[string]upload)
+			s.uploading = make(map[upload]struct{})
 		}
 		s.uploads[c.streamIDs[i]] = u
+		s.uploading[u] = struct{}{}
 		if s.gone {
 			u.end(errEnded)
 		}
@@ -24,10 +28,10 @@ func (s *Session) openUploads(c *call) {
 // abandonUploads ends all of them with the connection.
 func (s *Session) abandonUploads() {
 	s.mu.Lock()
-	open := s.uploads
-	s.uploads = nil
+	open := s.uploading
+	s.uploads, s.uploading = nil, nil
 	s.mu.Unlock()
-	for _, u := range open {
+	for u := range open {
 		u.end(errEnded)
 	}
 }
@@ -43,6 +47,7 @@ func (c *call) endUploads(err error) {
 		if s.uploads[c.streamIDs[i]] == u {
 			delete(s.uploads, c.streamIDs[i])
 		}
+		delete(s.uploading, u)
 	}
 	s.mu.Unlock()
 	for _, u := range c.uploads {
@@ -60,14 +65,32 @@ func (s *Session) upload(id string, forget bool) upload {
 	return u
 }
 
+// errNoStream is what an item fails with that belongs to nothing.
+var errNoStream = errors.New("hub: no such stream")
+
+// asFault returns err if it is one that ends the connection.
+func asFault(err error) error {
+	var fault *protocol.Fault
+	if errors.As(err, &fault) {
+		return fault
+	}
+	return nil
+}
+
 // uploaded hands an item to its method, and waits until that has room for it. One
 // that is of the wrong type ends the stream.
 func (s *Session) uploaded(m *protocol.Message) {
 	u := s.upload(m.InvocationID, false)
-	if u == nil {
+	err := errNoStream
+	if u != nil {
+		err = s.push(u, m.Payload)
+	}
+	err = m.Settle(err)
+	if fault := asFault(err); fault != nil {
+		s.fault(fault)
 		return
 	}
-	if err := s.push(u, m.Payload); err != nil {
+	if u != nil && err != nil {
 		s.upload(m.InvocationID, true)
 		u.end(NewError(explain("Failed to bind Stream message.", err, s.hub.options.DetailedErrors)))
 	}
