@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 			code = max(code, 1)
 		}
 	}
+	_ = os.RemoveAll(buildDir)
 	os.Exit(code)
 }
 

@@ -62,6 +62,9 @@ func unavailable(t *testing.T, why error) {
 
 var errNoTestHub = errors.New("integration/testhub is not there")
 
+// buildDir holds the test hub if it was built; TestMain removes it.
+var buildDir string
+
 // command is the server's, without its address.
 var command = sync.OnceValues(func() ([]string, error) {
 	if !ours() {
@@ -70,11 +73,11 @@ var command = sync.OnceValues(func() ([]string, error) {
 	if _, err := os.Stat("../testhub"); err != nil {
 		return nil, errNoTestHub
 	}
-	dir, err := os.MkdirTemp("", "testhub")
-	if err != nil {
+	var err error
+	if buildDir, err = os.MkdirTemp("", "testhub"); err != nil {
 		return nil, err
 	}
-	binary := filepath.Join(dir, "testhub")
+	binary := filepath.Join(buildDir, "testhub")
 	args := []string{"build", "-o", binary}
 	if underRace() {
 		args = append(args, "-race")
@@ -97,6 +100,7 @@ type process struct {
 	addr   string
 	cmd    *exec.Cmd
 	output output
+	asked  bool
 	exited chan struct{} // closed when it has ended
 	err    error         // how; to be read then
 }
@@ -130,7 +134,14 @@ func startServer() (*process, error) {
 
 func (p *process) url() string { return "http://" + p.addr }
 
-func (p *process) terminate() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
+// terminate asks the server to end, once: a second signal may kill it.
+func (p *process) terminate() error {
+	if p.asked {
+		return nil
+	}
+	p.asked = true
+	return p.cmd.Process.Signal(syscall.SIGTERM)
+}
 
 // end asks the server to end and waits for it; it has to end well.
 func (p *process) end() error {

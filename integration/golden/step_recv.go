@@ -208,13 +208,14 @@ func (s *session) sendUntil(st, _ Step) error {
 		if err := p.frame(opText, append([]byte(question), separator)); err != nil {
 			return err
 		}
-		for got := ""; got != answer; {
+		came := false
+		for got := ""; got != answer; came = came || got == until {
 			if got, err = p.record(deadline); err != nil {
 				return err
 			}
-			if got == until {
-				return nil
-			}
+		}
+		if came {
+			return nil
 		}
 		time.Sleep(settling) // the pace at which it talks
 	}
