@@ -49,6 +49,7 @@ func (s *Session) agree(r protocol.HandshakeRequest) {
 	case w.Binary() && !s.info.Binary:
 		s.refuse(fmt.Sprintf("Cannot use the '%s' protocol on the current transport. The transport does not support 'Binary' transfer format.", w.Name()))
 	default:
+		s.agreeStateful(r.Version)
 		s.connect(w)
 	}
 }

@@ -44,7 +44,12 @@ func (s *Session) look(now time.Time) {
 		if s.silent(age) {
 			s.debug().Debug("ClientTimeout")
 			s.close(errSilent, s.closeText(errSilent), true)
-		} else if o.KeepAliveInterval > 0 && !s.info.NoPings {
+			return
+		}
+		if s.stateful != nil {
+			s.stateful.acknowledge(s.conn, s.wire)
+		}
+		if o.KeepAliveInterval > 0 && !s.info.NoPings {
 			s.ping(now, o.KeepAliveInterval)
 		}
 	}

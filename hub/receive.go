@@ -157,6 +157,9 @@ func (s *Session) completed(m *protocol.Message) {
 
 // handle does what a message asks for. size is that of its record.
 func (s *Session) handle(m *protocol.Message, size int) {
+	if r := s.stateful; r != nil && !r.isNew(m.Type) {
+		return
+	}
 	switch m.Type {
 	case protocol.Invocation, protocol.StreamInvocation:
 		s.invoked(m, size)
@@ -172,8 +175,18 @@ func (s *Session) handle(m *protocol.Message, size int) {
 		s.deaf.Store(true)
 		cause := clientError(m)
 		s.inTurn(func() { s.close(cause, "", false) })
+	case protocol.Ack:
+		if s.stateful != nil {
+			s.stateful.acknowledged(m.SequenceID)
+		}
+	case protocol.Sequence:
+		if s.stateful == nil {
+			return
+		}
+		if err := s.stateful.sequence(m.SequenceID); err != nil {
+			s.fault(err)
+		}
 	default:
-		// Acknowledgements without stateful reconnect and types that do not exist are
-		// ignored.
+		// Types that do not exist are ignored.
 	}
 }

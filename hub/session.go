@@ -40,6 +40,7 @@ type Session struct {
 	deaf    atomic.Bool // what comes in is dropped
 	greeted atomic.Bool // OnConnected succeeded
 
+	stateful  *stateful // nil: what is sent is not kept; set by the handshake
 	input     input
 	keepAlive keepAlive
 	groups    memberships
@@ -130,7 +131,13 @@ func (s *Session) send(f *frame.Frame) {
 		return
 	}
 	// Of a connection that the session ended meanwhile what is queued has to go out.
-	if err := s.conn.Send(f); err != nil && s.phase.Load() != closing {
+	err := error(nil)
+	if r := s.stateful; r != nil {
+		err = r.send(s.conn, f)
+	} else {
+		err = s.conn.Send(f)
+	}
+	if err != nil && s.phase.Load() != closing {
 		s.conn.Abort(ErrSlowConsumer)
 	}
 }
@@ -139,6 +146,9 @@ func (s *Session) send(f *frame.Frame) {
 func (s *Session) sendWait(ctx context.Context, f *frame.Frame) error {
 	if s.progress() == closing {
 		return errEnded
+	}
+	if r := s.stateful; r != nil {
+		return r.sendWait(ctx, s.conn, f, s.hub.options.StatefulBufferSize)
 	}
 	return s.conn.SendWait(ctx, f)
 }

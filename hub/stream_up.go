@@ -68,10 +68,10 @@ func (s *Session) upload(id string, forget bool) upload {
 // errNoStream is what an item fails with that belongs to nothing.
 var errNoStream = errors.New("hub: no such stream")
 
-// asFault returns err if it is one that ends the connection.
+// asFault returns err if it ends the connection. One within another error does not:
+// it tells why something did not fit.
 func asFault(err error) error {
-	var fault *protocol.Fault
-	if errors.As(err, &fault) {
+	if fault, ok := err.(*protocol.Fault); ok { //nolint:errorlint // see above
 		return fault
 	}
 	return nil
