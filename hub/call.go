@@ -63,7 +63,7 @@ func (s *Session) invoked(m *protocol.Message, size int) {
 	case c.early != nil && !s.hub.observed:
 		s.debug().Debug("InvalidHubParameters", slog.String("method", c.name))
 		if c.id != "" {
-			s.inTurn(func() { c.fail(c.failure(c.early)) })
+			s.inTurn(size, func() { c.fail(c.failure(c.early)) })
 		}
 	case c.early == nil && (c.streamed || len(c.method.uploads) > 0):
 		s.prepare(c)

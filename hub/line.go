@@ -5,7 +5,7 @@ import "time"
 // overtakeAfter is how long an invocation may run before what need not wait for it
 // goes past: the answer to an invocation that cannot run, a close message. What runs
 // shorter is overtaken by nothing, as in the original, where a method that does not
-// wait is through before the next message is read.
+// wait, a stream too, is through before the next message is read.
 const overtakeAfter = 100 * time.Millisecond
 
 // maxWaiting is how many bytes of invocations may wait for their turn before nothing
@@ -19,14 +19,16 @@ type line struct {
 	first, last *call
 	bytes       int           // of the records that wait
 	executing   int           // invocations that run
-	started     time.Time     // when the last of them began
+	beside      int           // what runs beside the line: streams, uploads, OnConnected
+	started     time.Time     // when the last of either began
 	turning     bool          // a deed in between is being done
 	timer       *time.Timer   // looks again when the first deed may overtake; nil: not set
 	room        chan struct{} // closed when there is room again; nil: nobody waits
 	still       chan struct{} // closed when there is nothing left; nil: nobody waits
 }
 
-// enqueue gives an invocation its turn, and blocks the reader while too much waits.
+// enqueue puts an invocation, or a deed, into the line, and blocks the reader while
+// too much waits.
 func (s *Session) enqueue(c *call) {
 	s.mu.Lock()
 	s.line.append(c)
@@ -44,17 +46,17 @@ func (s *Session) enqueue(c *call) {
 }
 
 // inTurn does a deed when the invocations before it have been started and have run
-// for a moment: at once, on this goroutine, if there are none.
-func (s *Session) inTurn(deed func()) {
+// for a moment: at once, on this goroutine, if there are none. size is that of the
+// record it belongs to.
+func (s *Session) inTurn(size int, deed func()) {
 	s.mu.Lock()
-	if s.line.idle() {
-		s.mu.Unlock()
+	idle := s.line.idle() && s.line.beside == 0
+	s.mu.Unlock()
+	if idle {
 		deed()
 		return
 	}
-	s.line.append(&call{deed: deed})
-	s.advance()
-	s.mu.Unlock()
+	s.enqueue(&call{deed: deed, size: size})
 }
 
 // work does what it is given and what comes next in the line.
@@ -108,7 +110,7 @@ func (s *Session) draw() *call {
 		return nil
 	}
 	if c.deed != nil {
-		if early := overtakeAfter - time.Since(l.started); l.executing > 0 && early > 0 {
+		if early := overtakeAfter - time.Since(l.started); l.executing+l.beside > 0 && early > 0 {
 			s.lookAgain(early)
 			return nil
 		}

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"log/slog"
-	"runtime"
 	"sync"
 
 	"github.com/carillon-go/carillon/protocol"
@@ -133,10 +132,7 @@ func (s *Session) records(data []byte) (rest []byte) {
 func (s *Session) fault(err error) {
 	s.deaf.Store(true)
 	s.debug().Debug("ErrorProcessingRequest", slog.Any("error", err))
-	// Streams that have just begun get the chance to send what they have: in the original
-	// a method that need not wait is through before the next message is read.
-	runtime.Gosched()
-	s.inTurn(func() { s.close(err, s.closeText(err), true) })
+	s.inTurn(0, func() { s.close(err, s.closeText(err), true) })
 }
 
 // completed takes a completion: the answer to a question, or the end of an upload.
@@ -174,7 +170,7 @@ func (s *Session) handle(m *protocol.Message, size int) {
 	case protocol.Close:
 		s.deaf.Store(true)
 		cause := clientError(m)
-		s.inTurn(func() { s.close(cause, "", false) })
+		s.inTurn(0, func() { s.close(cause, "", false) })
 	case protocol.Ack:
 		if s.stateful != nil {
 			s.stateful.acknowledged(m.SequenceID)

@@ -55,7 +55,6 @@ type Session struct {
 	uploading map[upload]struct{}
 	asked     map[string]*question // results that the client owes
 	items     *Items
-	beside    int  // what runs beside the line
 	gone      bool // nothing is asked of the client any more
 
 	place int // in the sweep, whose lock guards it; -1: in none
@@ -131,15 +130,16 @@ func (s *Session) send(f *frame.Frame) {
 		return
 	}
 	// Of a connection that the session ended meanwhile what is queued has to go out.
-	err := error(nil)
-	if r := s.stateful; r != nil {
-		err = r.send(s.conn, f)
-	} else {
-		err = s.conn.Send(f)
-	}
-	if err != nil && s.phase.Load() != closing {
+	if err := s.queue(f); err != nil && s.phase.Load() != closing {
 		s.conn.Abort(ErrSlowConsumer)
 	}
+}
+
+func (s *Session) queue(f *frame.Frame) error {
+	if r := s.stateful; r != nil {
+		return r.send(s.conn, f)
+	}
+	return s.conn.Send(f)
 }
 
 // sendWait queues a frame, waiting for room.

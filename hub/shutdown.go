@@ -1,6 +1,9 @@
 package hub
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Shutdown ends every session: new invocations are not looked at any more, streams
 // are cancelled, and once the running invocations are through, or ctx is done, the
@@ -40,8 +43,8 @@ func (s *Session) drain() {
 
 // drained ends a session that drains and has nothing left to do. The lock is held.
 func (s *Session) drained() {
-	if s.draining.Load() && s.beside == 0 && s.line.idle() {
-		s.beside++ // once
+	if s.draining.Load() && s.line.beside == 0 && s.line.idle() {
+		s.line.beside++ // once
 		s.running.Add(1)
 		go func() {
 			defer s.running.Done()
@@ -55,14 +58,15 @@ func (s *Session) drained() {
 func (s *Session) startBeside() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.beside++
+	s.line.beside++
+	s.line.started = time.Now()
 	s.running.Add(1)
 }
 
 func (s *Session) endBeside() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.beside--
-	s.drained()
+	s.line.beside--
+	s.advance()
 	s.running.Done()
 }

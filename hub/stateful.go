@@ -1,0 +1,206 @@
+package hub
+
+import (
+	"context"
+	"sync"
+
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// Reconnecter is a Connection that outlives its WebSocket, until it is told that its
+// client cannot do that.
+type Reconnecter interface{ DisableReconnect() }
+
+// stateful is what a session keeps for a client that may come back on another
+// WebSocket: what it has not acknowledged, and how far it was heard. Messages of the
+// types 1 to 5 are counted, from 1, each way; others are neither counted nor kept.
+type stateful struct {
+	mu    sync.Mutex // held while something counted is queued: the order of numbers is that of sending
+	kept  []*frame.Frame
+	bytes int
+	first int64         // the number of the first that is kept, or of the next one
+	away  bool          // there is no WebSocket
+	room  chan struct{} // closed when something was acknowledged; nil: nobody waits
+
+	// What comes in. The session's reader counts; the sweep acknowledges.
+	next  int64 // the number of the next counted message
+	seen  int64 // the highest number that was handled
+	acked int64
+}
+
+func newStateful() *stateful { return &stateful{first: 1, next: 1} }
+
+// maxFanOut is how much may be kept of what is sent without waiting, such as
+// broadcasts, to a client that does not acknowledge. Beyond it the client is a slow
+// consumer. What waits for room waits at Options.StatefulBufferSize.
+const maxFanOut = 1 << 20
+
+// keep keeps a frame and queues it, unless the client is away.
+func (r *stateful) keep(c Connection, f *frame.Frame) error {
+	r.kept = append(r.kept, f)
+	r.bytes += f.Len()
+	if r.away {
+		return nil
+	}
+	return c.Send(f)
+}
+
+// send keeps and queues a frame without waiting.
+func (r *stateful) send(c Connection, f *frame.Frame) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bytes > maxFanOut {
+		return ErrSlowConsumer
+	}
+	return r.keep(c, f)
+}
+
+// sendWait keeps and queues a frame once less than limit bytes are kept, as the
+// original does: the limit may be exceeded by one message.
+func (r *stateful) sendWait(ctx context.Context, c Connection, f *frame.Frame, limit int) error {
+	for {
+		r.mu.Lock()
+		if limit <= 0 || r.bytes < limit {
+			defer r.mu.Unlock()
+			return r.keep(c, f)
+		}
+		if r.room == nil {
+			r.room = make(chan struct{})
+		}
+		room := r.room
+		r.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-c.Context().Done():
+			return errEnded
+		}
+	}
+}
+
+// acknowledged lets go what the client has received.
+func (r *stateful) acknowledged(number int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := int(min(number-r.first+1, int64(len(r.kept))))
+	if n <= 0 {
+		return
+	}
+	for _, f := range r.kept[:n] {
+		r.bytes -= f.Len()
+	}
+	r.kept = append(r.kept[:0], r.kept[n:]...)
+	clear(r.kept[len(r.kept):cap(r.kept)])
+	r.first += int64(n)
+	if r.room != nil {
+		close(r.room)
+		r.room = nil
+	}
+}
+
+// interrupted notes that there is no WebSocket.
+func (r *stateful) interrupted() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.away = true
+}
+
+// resumed sends on the new WebSocket first the number of what comes, then what was
+// not acknowledged, then what is new.
+func (r *stateful) resumed(c Connection, w *wire) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.away = false
+	_ = c.Send(w.frame(w.AppendSequence(nil, r.first)))
+	for _, f := range r.kept {
+		_ = c.Send(f)
+	}
+}
+
+// errSequence has the words of the original.
+var errSequence = &protocol.Fault{
+	Exception: "InvalidOperationException",
+	Message:   "Sequence ID greater than amount of messages we've received.",
+}
+
+// sequence notes the number of what the client sends next.
+func (r *stateful) sequence(number int64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if number > r.seen+1 {
+		return errSequence
+	}
+	r.next = number
+	return nil
+}
+
+// isNew counts a message; false: it was handled before the WebSocket broke.
+func (r *stateful) isNew(t protocol.MessageType) bool {
+	if t < protocol.Invocation || t > protocol.CancelInvocation {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.next
+	r.next++
+	if n <= r.seen {
+		return false
+	}
+	r.seen = n
+	return true
+}
+
+// acknowledge tells the client how far it was heard, if there is news.
+func (r *stateful) acknowledge(c Connection, w *wire) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.away || r.seen == r.acked {
+		return
+	}
+	r.acked = r.seen
+	// Without room for it the next one says more.
+	_ = c.Send(w.frame(w.AppendAck(nil, r.seen)))
+}
+
+// agreeStateful turns the counting on if both sides agreed on it: the negotiation,
+// and version 2 in the handshake. A client that says version 1 cannot come back.
+func (s *Session) agreeStateful(version int) {
+	if !s.info.StatefulReconnect {
+		return
+	}
+	if version >= protocol.MaxVersion {
+		s.stateful = newStateful()
+		return
+	}
+	if c, ok := s.conn.(Reconnecter); ok {
+		c.DisableReconnect()
+	}
+}
+
+// Interrupted notes that the connection lost its WebSocket and waits for another. Half
+// a message that was received is forgotten: the client sends it again.
+func (s *Session) Interrupted() {
+	s.forgetHalf()
+	if s.stateful != nil {
+		s.stateful.interrupted()
+	}
+}
+
+// Resumed notes that another WebSocket took the place of the last one. The
+// connection's queue is empty and nothing is read before it returns.
+func (s *Session) Resumed() {
+	s.forgetHalf()
+	if s.stateful != nil && s.phase.Load() != closing {
+		s.stateful.resumed(s.conn, s.wire)
+	}
+}
+
+func (s *Session) forgetHalf() {
+	s.input.mu.Lock()
+	defer s.input.mu.Unlock()
+	if s.phase.Load() == open {
+		s.forget()
+	}
+}
