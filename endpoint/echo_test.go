@@ -74,7 +74,7 @@ func post(t *testing.T, url, text string) {
 
 func TestEchoWebSocket(t *testing.T) {
 	url := open(t, startEcho(t))
-	c, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http"), nil)
+	c, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http"), nil) //nolint:bodyclose // an upgraded response has none
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package frame
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -20,10 +21,10 @@ func TestWebSocket(t *testing.T) {
 	} {
 		payload := bytes.Repeat([]byte{'x'}, c.length)
 		f := New(payload, c.binary)
-		if got, want := f.WebSocket(), append(c.header, payload...); !bytes.Equal(got, want) {
+		if got, want := f.WebSocket(), slices.Concat(c.header, payload); !bytes.Equal(got, want) {
 			t.Errorf("%d bytes: header % x", c.length, got[:len(got)-c.length])
 		}
-		if &f.WebSocket()[0] != &f.WebSocket()[0] {
+		if first, again := f.WebSocket(), f.WebSocket(); &first[0] != &again[0] {
 			t.Error("framed twice")
 		}
 	}

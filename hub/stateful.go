@@ -60,16 +60,10 @@ func (r *stateful) send(c Connection, f *frame.Frame) error {
 // original does: the limit may be exceeded by one message.
 func (r *stateful) sendWait(ctx context.Context, c Connection, f *frame.Frame, limit int) error {
 	for {
-		r.mu.Lock()
-		if limit <= 0 || r.bytes < limit {
-			defer r.mu.Unlock()
-			return r.keep(c, f)
+		room, err := r.tryKeep(c, f, limit)
+		if room == nil {
+			return err
 		}
-		if r.room == nil {
-			r.room = make(chan struct{})
-		}
-		room := r.room
-		r.mu.Unlock()
 		select {
 		case <-room:
 		case <-ctx.Done():
@@ -78,6 +72,19 @@ func (r *stateful) sendWait(ctx context.Context, c Connection, f *frame.Frame, l
 			return errEnded
 		}
 	}
+}
+
+// tryKeep keeps and queues a frame if there is room, and else returns what tells of it.
+func (r *stateful) tryKeep(c Connection, f *frame.Frame, limit int) (room <-chan struct{}, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if limit <= 0 || r.bytes < limit {
+		return nil, r.keep(c, f)
+	}
+	if r.room == nil {
+		r.room = make(chan struct{})
+	}
+	return r.room, nil
 }
 
 // acknowledged lets go what the client has received.

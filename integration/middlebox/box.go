@@ -77,7 +77,7 @@ type builder struct {
 
 // scratch is a folder that the unprivileged users of the boxes may enter.
 func scratch(t *testing.T) string {
-	dir, err := os.MkdirTemp("", "box")
+	dir, err := os.MkdirTemp("", "box") //nolint:usetesting // the folders above t.TempDir are closed to other users
 	if err != nil {
 		t.Fatal(err)
 	}

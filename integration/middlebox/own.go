@@ -156,13 +156,13 @@ func idle(limit time.Duration) func(*testing.T, *builder) {
 }
 
 func relay(ctx context.Context, client *net.TCPConn, upstream string, limit time.Duration) {
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	c, err := net.Dial("tcp", upstream)
 	if err != nil {
 		return
 	}
 	server := c.(*net.TCPConn)
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	cut := func() {
 		_ = client.SetLinger(0) // a reset, as a firewall sends it
 		_ = server.SetLinger(0)
@@ -171,7 +171,8 @@ func relay(ctx context.Context, client *net.TCPConn, upstream string, limit time
 	}
 	watch := time.AfterFunc(limit, cut)
 	defer watch.Stop()
-	defer context.AfterFunc(ctx, cut)()
+	stop := context.AfterFunc(ctx, cut)
+	defer stop()
 	var both sync.WaitGroup
 	both.Go(func() { pump(server, client, watch, limit) })
 	both.Go(func() { pump(client, server, watch, limit) })
