@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/carillon-go/carillon/transports"
 )
@@ -40,8 +41,8 @@ func NewHandler(r *transports.Registry, stateful bool, o Options) *Handler {
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		transports.Empty(w, http.StatusMethodNotAllowed)
+	if !strings.EqualFold(r.Method, http.MethodPost) { // the original's methods have no case
+		transports.NotAllowed(w, r)
 		return
 	}
 	n, ok := version(r)

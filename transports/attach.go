@@ -25,7 +25,7 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	switch {
 	case c.kind != "" && c.kind != kind:
 		err = ErrOtherTransport
-	case c.state >= disposing:
+	case c.state >= disposing || c.kind == "" && c.state == closing:
 		err = ErrEnded
 	case c.kind == "":
 		first = true
@@ -49,47 +49,63 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	c.registry.setLoose(c, false)
 	if older != nil {
 		older.Cut(ErrCut)
+		c.interrupt(older)
 	}
 	return first, nil
 }
 
 // Open gives the connection to the application: the first time by Connect, with
-// what was posted before; after a break by Resumed.
-func (c *Connection) Open() error {
+// what was posted before; after a break by Resumed. From then on k is whose data
+// counts, nil for posts. If the application ends the connection meanwhile, Attach
+// tells.
+func (c *Connection) Open(k Carrier) {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
-	if c.receiver != nil {
-		return c.resume()
+	c.source = k
+	switch {
+	case c.ctx.Err() != nil:
+	case c.receiver != nil:
+		c.resume()
+	default:
+		c.connect()
 	}
+}
+
+// connect needs the lock receiving, behind which the end of the connection waits.
+func (c *Connection) connect() {
+	defer c.rescue(nil)
 	receiver, err := c.registry.app.Connect(c)
 	if err != nil {
 		c.end(err, true)
-		return err
+		return
 	}
 	c.mu.Lock()
-	early, told := c.inbox.drop(), c.told
+	early := c.inbox.drop()
 	c.mu.Unlock()
-	if told {
-		receiver.Disconnected(context.Cause(c.ctx))
-		return ErrEnded
-	}
 	c.receiver = receiver
 	if len(early) > 0 {
-		return c.receive(early)
+		_ = c.receive(early) // it has ended the connection
 	}
-	return nil
 }
 
-func (c *Connection) resume() error {
+// resume goes on with another WebSocket. If it was faster than the end of the older
+// one, the receiver is told of that first: nothing that it sends meanwhile may be in
+// the queue that is dropped here.
+func (c *Connection) resume() {
+	defer c.rescue(nil)
 	r, ok := c.receiver.(Resumer)
 	if !ok {
-		return ErrEnded
+		c.end(ErrCut, true)
+		return
 	}
+	if !c.interrupted {
+		r.Interrupted()
+	}
+	c.interrupted = false
 	c.mu.Lock()
 	c.queue.drop()
 	c.mu.Unlock()
 	r.Resumed()
-	return nil
 }
 
 // Attach makes k the carrier. The older poll that it replaces is returned.
@@ -154,7 +170,7 @@ func (c *Connection) Detach(k Carrier, cause error) {
 		return
 	}
 	interrupted := c.stateful && c.kind == WebSockets && c.state == open && errors.Is(cause, ErrCut)
-	if c.kind != LongPolling && !interrupted {
+	if c.kind != LongPolling && !interrupted || c.leaving {
 		c.mu.Unlock()
 		c.end(cause, false)
 		return
@@ -164,16 +180,49 @@ func (c *Connection) Detach(k Carrier, cause error) {
 	c.mu.Unlock()
 	c.registry.setLoose(c, true)
 	if interrupted {
-		c.interrupt()
+		c.interrupt(k)
 	}
 }
 
-func (c *Connection) interrupt() {
+// interrupt tells that k broke, unless another WebSocket has taken its place.
+func (c *Connection) interrupt(k Carrier) {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
-	if r, ok := c.receiver.(Resumer); ok {
+	if r, ok := c.receiver.(Resumer); ok && c.source == k && !c.interrupted {
+		defer c.rescue(nil)
+		c.interrupted = true
 		r.Interrupted()
 	}
+}
+
+// Lost tells that the request which Claim let in could not be served: its client is
+// gone. A stateful connection goes on waiting for the next.
+func (c *Connection) Lost(cause error) {
+	c.mu.Lock()
+	stateful := c.stateful && c.state == open && c.kind == WebSockets
+	c.mu.Unlock()
+	if !stateful {
+		c.end(cause, false)
+		return
+	}
+	c.Rest()
+}
+
+// leave ends the connection because its client says so. A poll that waits still
+// gets the application's last words, if it has any.
+func (c *Connection) leave() {
+	c.mu.Lock()
+	polled := c.carrier != nil && c.state == open
+	c.leaving = true
+	c.mu.Unlock()
+	if polled && c.receiving.TryLock() {
+		closer, ok := c.receiver.(Closer)
+		c.receiving.Unlock()
+		if ok {
+			closer.Close(nil) // in order
+		}
+	}
+	c.endIf(ErrClientGone, true, func() bool { return c.carrier == nil || c.state != closing })
 }
 
 // Rest ends a request that had no carrier: the first poll.
@@ -193,35 +242,41 @@ func (c *Connection) Rest() {
 func (c *Connection) Finish(cause error) { c.end(cause, false) }
 
 // Post hands what a client sent by a request of its own to the application, or
-// keeps it until there is one.
+// keeps it until there is one. What comes while the last of the queue is fetched is
+// dropped.
 func (c *Connection) Post(ctx context.Context, data []byte) error {
 	for len(data) > 0 {
-		c.receiving.Lock()
-		if c.receiver != nil {
-			err := c.receive(data)
-			c.receiving.Unlock()
+		rest, opened, err := c.post(data)
+		if err != nil || len(rest) == 0 {
 			return err
 		}
-		c.mu.Lock()
-		if c.state != negotiated && c.state != open {
-			c.mu.Unlock()
-			c.receiving.Unlock()
-			return ErrEnded
-		}
-		data = c.inbox.put(data, c.registry.options.MaxReceiveBytes)
-		opened := c.inbox.wait()
-		c.mu.Unlock()
-		c.receiving.Unlock()
-		if len(data) == 0 {
-			return nil
-		}
+		data = rest
 		select {
 		case <-opened:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-c.ctx.Done():
-			return ErrEnded
 		}
 	}
 	return nil
+}
+
+// post returns what there was no room for, and what tells that the transport is there.
+func (c *Connection) post(data []byte) (rest []byte, opened <-chan struct{}, err error) {
+	c.receiving.Lock()
+	defer c.receiving.Unlock()
+	if c.receiver != nil {
+		_ = c.receive(data) // it has ended the connection; the POST was well all the same
+		return nil, nil, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch c.state {
+	case negotiated, open:
+		return c.inbox.put(data, c.registry.options.MaxReceiveBytes), c.inbox.wait(), nil
+	case closing:
+		return nil, nil, nil
+	default:
+		return nil, nil, ErrEnded
+	}
 }

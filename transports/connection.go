@@ -2,7 +2,9 @@ package transports
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -22,9 +24,12 @@ type Connection struct {
 
 	// posting is held by the POST whose body is being read.
 	posting sync.Mutex
-	// receiving is held while the receiver is called: calls come one at a time.
-	receiving sync.Mutex
-	receiver  Receiver
+	// receiving is held while the receiver is called: calls come one at a time. It
+	// guards the next three.
+	receiving   sync.Mutex
+	receiver    Receiver
+	source      Carrier // the WebSocket whose data counts; an older one's does not
+	interrupted bool    // the receiver was told, and not yet that it goes on
 
 	mu      sync.Mutex
 	state   state
@@ -35,6 +40,7 @@ type Connection struct {
 	queue   queue
 	inbox   inbox
 	told    bool // the application knows of the end
+	leaving bool // by DELETE: it is over with the answer to the waiting poll
 	// left is when the last request of the connection ended; zero while one is there.
 	left time.Time
 }
@@ -159,8 +165,12 @@ func (c *Connection) Close(cause error) {
 	}
 	c.state = closing
 	c.wake()
+	stranded := c.carrier == nil && c.kind == WebSockets && !c.left.IsZero()
 	c.mu.Unlock()
 	c.disconnect(cause)
+	if stranded { // nobody can come for what is queued
+		c.end(cause, false)
+	}
 }
 
 // Abort ends the connection at once: the queue is dropped, the carrier cut.
@@ -172,12 +182,7 @@ func (c *Connection) Abort(cause error) { c.end(cause, true) }
 func (c *Connection) disconnect(cause error) {
 	c.cancel(cause)
 	c.registry.running.Go(func() {
-		c.receiving.Lock()
-		if r := c.receiver; r != nil {
-			c.receiver = nil
-			r.Disconnected(context.Cause(c.ctx))
-		}
-		c.receiving.Unlock()
+		c.tell()
 		c.mu.Lock()
 		c.told = true
 		c.mu.Unlock()
@@ -185,10 +190,41 @@ func (c *Connection) disconnect(cause error) {
 	})
 }
 
+func (c *Connection) tell() {
+	c.receiving.Lock()
+	defer c.receiving.Unlock()
+	if r := c.receiver; r != nil {
+		c.receiver = nil
+		defer c.rescue(nil)
+		cause := context.Cause(c.ctx)
+		if errors.Is(cause, ErrClientGone) {
+			cause = nil
+		}
+		r.Disconnected(cause)
+	}
+}
+
+// rescue, deferred, ends the connection for a panic in the application, and only
+// this connection.
+func (c *Connection) rescue(err *error) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	c.registry.options.Logger.Error("the application panicked", "connection", c.id, "panic", p, "stack", string(debug.Stack()))
+	c.end(ErrApplication, true)
+	if err != nil {
+		*err = ErrApplication
+	}
+}
+
 // end drops the queue and the carrier. It does nothing the second time.
-func (c *Connection) end(cause error, cut bool) {
+func (c *Connection) end(cause error, cut bool) { c.endIf(cause, cut, nil) }
+
+// endIf ends the connection if a condition holds, which is asked under its lock.
+func (c *Connection) endIf(cause error, cut bool, condition func() bool) {
 	c.mu.Lock()
-	if c.state >= disposing {
+	if c.state >= disposing || condition != nil && !condition() {
 		c.mu.Unlock()
 		return
 	}
@@ -209,6 +245,13 @@ func (c *Connection) end(cause error, cut bool) {
 	c.release()
 }
 
+// over tells whether nothing of the connection can be fetched or sent any more.
+func (c *Connection) over() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state >= disposing
+}
+
 // release forgets the connection when both its carrier and its application are done
 // with it. Until then its token is known: what is asked of it is answered 404
 // without a text, as the original does while a method still runs.
@@ -224,19 +267,23 @@ func (c *Connection) release() {
 	}
 }
 
-// Receive hands what a carrier read to the application. It fails when the
-// connection has ended.
-func (c *Connection) Receive(data []byte) error {
+// Receive hands what k read to the application. It fails when the connection has
+// ended, or when k is not the carrier that Open was called for last.
+func (c *Connection) Receive(k Carrier, data []byte) error {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
+	if c.source != k {
+		return ErrEnded
+	}
 	return c.receive(data)
 }
 
 // receive needs the lock receiving.
-func (c *Connection) receive(data []byte) error {
+func (c *Connection) receive(data []byte) (err error) {
 	if c.receiver == nil {
 		return ErrEnded
 	}
+	defer c.rescue(&err)
 	if err := c.receiver.Receive(data); err != nil {
 		c.Close(err)
 		return err

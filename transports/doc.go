@@ -105,18 +105,27 @@ type Receiver interface {
 	// data, which is only valid during the call. While it does not return nothing
 	// more is read from that client. An error ends the connection.
 	Receive(data []byte) error
-	// Disconnected is called once, last.
+	// Disconnected is called once, last. cause is nil if the client ended in order.
 	Disconnected(cause error)
 }
 
-// Resumer is a Receiver whose connection outlives its WebSocket.
+// Resumer is a Receiver whose connection outlives its WebSocket. Its methods are
+// never called while Receive runs.
 type Resumer interface {
 	Receiver
-	// Interrupted: the WebSocket broke; what is sent now must be kept.
+	// Interrupted: the WebSocket broke, or a newer one takes its place. When it has
+	// returned nothing must be sent until Resumed is called: it has to be kept.
 	Interrupted()
-	// Resumed: another WebSocket took its place. Nothing of what was half received
-	// counts, and nothing is left in the queue.
+	// Resumed, always after Interrupted: another WebSocket is there. Nothing of what
+	// was half received counts, and what was queued and not written is dropped.
 	Resumed()
+}
+
+// Closer is a Receiver that has something to say when a client ends its connection
+// while it waits for an answer: it sends that and closes the connection.
+type Closer interface {
+	Receiver
+	Close(cause error)
 }
 
 // What ends a connection, as Connection.Context's cause.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +28,7 @@ func NewHandler(r *Registry, carriers map[Type]Carry) *Handler {
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.Method {
+	switch strings.ToUpper(r.Method) { // the original's methods have no case
 	case http.MethodGet, http.MethodConnect:
 		h.get(w, r)
 	case http.MethodPost:
@@ -35,16 +36,30 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodDelete:
 		h.delete(w, r)
 	default:
-		Empty(w, http.StatusMethodNotAllowed)
+		NotAllowed(w, r)
 	}
 }
 
+// NotAllowed answers a method that is not served. HEAD is told no length.
+func NotAllowed(w http.ResponseWriter, r *http.Request) {
+	if strings.EqualFold(r.Method, http.MethodHead) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	Empty(w, http.StatusMethodNotAllowed)
+}
+
 // Text answers with a text as the original does: no charset, no length.
-func Text(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/plain")
+func Text(w http.ResponseWriter, status int, body string) {
+	text(w, status, []string{"text/plain"}, body)
+}
+
+func text(w http.ResponseWriter, status int, contentType []string, body string) {
+	w.Header()["Content-Type"] = contentType
 	w.Header().Set("Transfer-Encoding", "chunked")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text)
+	_, _ = io.WriteString(w, body)
 }
 
 // Empty answers without a body.
@@ -74,10 +89,14 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	}
 	carry := h.carriers[kind]
 	if carry == nil {
-		Text(w, http.StatusNotFound, string(kind)+" transport not supported by this end point type")
+		notSupported(w, kind)
 		return
 	}
 	carry(w, r, c)
+}
+
+func notSupported(w http.ResponseWriter, kind Type) {
+	Text(w, http.StatusNotFound, string(kind)+" transport not supported by this end point type")
 }
 
 // choose tells which transport a GET asks for: an event stream if one whole element
@@ -140,6 +159,10 @@ func token(r *http.Request) string {
 func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Connection, bool) {
 	id := token(r)
 	if id == "" && kind == WebSockets {
+		if h.carriers[kind] == nil {
+			notSupported(w, kind)
+			return nil, false
+		}
 		c, err := h.registry.Create(false, false)
 		if err != nil {
 			Unavailable(w)
@@ -152,11 +175,15 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Conn
 		return nil, false
 	}
 	c := h.registry.Find(id)
-	if c == nil {
-		Text(w, http.StatusNotFound, "No Connection with that ID")
+	if c == nil && kind == WebSockets {
+		text(w, http.StatusNotFound, nil, noConnection) // the original tells no type here
+	} else if c == nil {
+		Text(w, http.StatusNotFound, noConnection)
 	}
 	return c, c != nil
 }
+
+const noConnection = "No Connection with that ID"
 
 // Unavailable answers a request that comes while the server shuts down.
 func Unavailable(w http.ResponseWriter) {
@@ -201,7 +228,7 @@ func (c *Connection) readBody(r *http.Request) error {
 	defer c.posting.Unlock()
 	buf := bodyBuffers.Get().(*[4096]byte)
 	defer bodyBuffers.Put(buf)
-	if c.Context().Err() != nil {
+	if c.over() {
 		return ErrEnded
 	}
 	for {
@@ -226,8 +253,16 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
 		Text(w, http.StatusBadRequest, "Cannot terminate this connection using the DELETE endpoint.")
 		return
 	}
-	c.end(ErrClientGone, true)
+	c.leave()
 	Empty(w, http.StatusAccepted)
+}
+
+// WriteCause is why a connection ends whose carrier could not write for err.
+func WriteCause(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ErrSendTimeout
+	}
+	return ErrCut
 }
 
 // Cutter makes a write fail when it takes longer than the send time-out.

@@ -120,13 +120,18 @@ func (r *Registry) sweep() {
 	}
 	r.mu.Unlock()
 	for _, c := range late {
-		c.end(ErrTimeout, true)
+		c.endIf(ErrTimeout, true, func() bool { return c.late(now) })
 	}
 }
 
 func (c *Connection) overdue(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.late(now)
+}
+
+// late needs the connection's lock.
+func (c *Connection) late(now time.Time) bool {
 	return !c.left.IsZero() && now.Sub(c.left) > c.registry.options.DisconnectTimeout
 }
 

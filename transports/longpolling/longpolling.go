@@ -20,8 +20,7 @@ func Serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 		return
 	}
 	if first {
-		// An error of the application's shows in the next poll, which finds it over.
-		_ = c.Open()
+		c.Open(nil)
 		data(w, nil)
 		c.Rest()
 		return

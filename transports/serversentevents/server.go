@@ -70,11 +70,10 @@ func (s *stream) serve(r *http.Request) error {
 	header.Set("X-Accel-Buffering", "no")
 	s.w.WriteHeader(http.StatusOK)
 	if err := s.write([]byte(prelude)); err != nil {
+		s.c.Finish(transports.WriteCause(err))
 		return transports.ErrCut
 	}
-	if err := s.c.Open(); err != nil {
-		return transports.ErrApplication
-	}
+	s.c.Open(nil)
 	if _, err := s.c.Attach(s); err != nil {
 		return transports.ErrEnded
 	}
@@ -123,7 +122,7 @@ func (s *stream) drain() (done bool, cause error) {
 			}
 			clear(b.frames)
 			if err := s.write(b.bytes); err != nil {
-				return true, transports.ErrClientGone
+				return true, transports.WriteCause(err)
 			}
 		case transports.Idle:
 			return false, nil

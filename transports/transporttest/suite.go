@@ -175,8 +175,11 @@ func testLeave(t *testing.T, start starter) {
 	s := start(t, transports.Options{})
 	c, p := s.connect()
 	c.leave()
-	if got := p.awaitGone(); !errors.Is(got, transports.ErrClientGone) {
+	if got := p.awaitGone(); got != nil {
 		t.Errorf("the cause: %v", got)
+	}
+	if got := context.Cause(p.Context()); !errors.Is(got, transports.ErrClientGone) {
+		t.Errorf("the context's cause: %v", got)
 	}
 	s.awaitEmpty()
 }
@@ -185,7 +188,7 @@ func testDrop(t *testing.T, start starter) {
 	s := start(t, transports.Options{DisconnectTimeout: time.Second})
 	c, p := s.connect()
 	c.drop()
-	if p.awaitGone() == nil {
+	if p.awaitGone(); context.Cause(p.Context()) == nil {
 		t.Error("the end has no cause")
 	}
 	s.awaitEmpty()
@@ -348,9 +351,9 @@ func (s *server) connectAndLeave(n int) {
 // Ends from all sides at once leave nothing behind.
 func testEndWhileSending(t *testing.T, start starter) {
 	s := start(t, transports.Options{DisconnectTimeout: time.Second})
+	var all sync.WaitGroup
 	for i := range 50 {
 		c, p := s.connect()
-		var all sync.WaitGroup
 		all.Go(func() {
 			for p.send("x") == nil {
 				runtime.Gosched()
@@ -368,7 +371,7 @@ func testEndWhileSending(t *testing.T, start starter) {
 			}
 			p.awaitGone()
 		})
-		all.Wait()
 	}
+	all.Wait()
 	s.awaitEmpty()
 }

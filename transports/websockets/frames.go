@@ -31,8 +31,13 @@ type violation int
 
 func (v violation) Error() string { return "websockets: the client violates the protocol" }
 
-// errClosed: the client sent a valid close frame.
-var errClosed = errors.New("websockets: close frame")
+var (
+	// errClosed: the client sent a valid close frame.
+	errClosed = errors.New("websockets: close frame")
+	// errBadClose: it sent one with a code or a reason that is none. The original
+	// answers it as a violation, but ends in order.
+	errBadClose = errors.New("websockets: invalid close frame")
+)
 
 // handler gets what the frames carry.
 type handler interface {
@@ -41,8 +46,9 @@ type handler interface {
 }
 
 // decoder takes the client's frames apart as their bytes come. It keeps no payload
-// but a control frame's: a message is handed on in the pieces in which it came,
-// because what it carries has a framing of its own.
+// but a control frame's: a message is handed on frame by frame, a frame that is
+// longer than the reader's buffer in pieces, because what it carries has a framing
+// of its own.
 type decoder struct {
 	header  [14]byte
 	have    int // bytes of header
@@ -59,28 +65,33 @@ type decoder struct {
 	text    textChecker
 }
 
-// decode takes all of b apart. It changes b. The error is a violation or errClosed.
-func (d *decoder) decode(b []byte, h handler) error {
+// decode takes b apart and returns what is left of it: the begun payload of a frame
+// whose rest is not there yet, unless full says that there is no room for more. It
+// changes b. The error is a violation, errClosed or errBadClose.
+func (d *decoder) decode(b []byte, full bool, h handler) (rest []byte, err error) {
 	for len(b) > 0 {
 		if !d.inFrame {
 			n, err := d.readHeader(b)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			b = b[n:]
 			if !d.inFrame {
-				return nil
+				return nil, nil
 			}
+		}
+		if d.opcode < opClose && !full && int64(len(b)) < d.left {
+			return b, nil
 		}
 		n := int(min(int64(len(b)), d.left))
 		d.unmask(b[:n])
 		d.left -= int64(n)
 		if err := d.payload(b[:n], h); err != nil {
-			return err
+			return nil, err
 		}
 		b = b[n:]
 	}
-	return nil
+	return nil, nil
 }
 
 // readHeader gathers a header; inFrame tells that it is complete.
@@ -221,18 +232,19 @@ func (d *decoder) endControl(h handler) error {
 		h.control(d.opcode, payload)
 		return nil
 	}
-	if len(payload) > 0 && (len(payload) == 1 || !validCode(int(binary.BigEndian.Uint16(payload)))) {
-		return violation(closeProtocol)
+	if len(payload) == 0 {
+		return errClosed
 	}
-	if len(payload) > 2 && !utf8.Valid(payload[2:]) {
-		return violation(closeNotText)
+	if len(payload) == 1 || !validCode(int(binary.BigEndian.Uint16(payload))) || !utf8.Valid(payload[2:]) {
+		return errBadClose
 	}
 	return errClosed
 }
 
-// validCode tells whether a client may send the code (RFC 6455, 7.4).
+// validCode tells whether a client may send the code (RFC 6455, 7.4, and those that
+// were registered since).
 func validCode(code int) bool {
-	return code >= 1000 && code <= 1011 && code != 1004 && code != 1005 && code != 1006 || code >= 3000 && code <= 4999
+	return code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006 || code >= 3000 && code <= 4999
 }
 
 // textChecker checks that text is UTF-8 when it comes in pieces.

@@ -6,8 +6,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/carillon-go/carillon/transports"
-	"github.com/carillon-go/carillon/transports/websockets"
 	"github.com/carillon-go/carillon/transports/transporttest"
+	"github.com/carillon-go/carillon/transports/websockets"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -9,9 +9,13 @@
 package websockets
 
 import (
+	"bufio"
+	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -30,12 +34,12 @@ func Carry(run func(f func())) transports.Carry {
 			transports.Refuse(w, err)
 			return
 		}
-		conn, err := upgrade(w, r, c.Options())
+		conn, early, err := upgrade(w, r, c.Options())
 		if err != nil {
-			c.Finish(err)
+			c.Lost(err)
 			return
 		}
-		s := &socket{c: c, conn: conn, options: c.Options(), run: run}
+		s := &socket{c: c, conn: conn, early: early, options: c.Options(), run: run}
 		run(s.serve)
 	}
 }
@@ -49,18 +53,41 @@ var upgrader = websocket.Upgrader{
 	Error:           func(w http.ResponseWriter, _ *http.Request, status int, _ error) { transports.Empty(w, status) },
 }
 
-func upgrade(w http.ResponseWriter, r *http.Request, o *transports.Options) (net.Conn, error) {
-	header := http.Header{}
+// upgrade answers the handshake. early is what the client sent behind it without
+// waiting for the answer.
+func upgrade(w http.ResponseWriter, r *http.Request, o *transports.Options) (conn net.Conn, early []byte, err error) {
+	header := w.Header().Clone() // what middleware put there: cookies, CORS
 	if offered := websocket.Subprotocols(r); o.SubprotocolSelector != nil && len(offered) > 0 {
 		if chosen := o.SubprotocolSelector(offered); chosen != "" {
 			header.Set("Sec-WebSocket-Protocol", chosen)
 		}
 	}
-	upgraded, err := upgrader.Upgrade(w, r, header)
+	h := &hijacker{ResponseWriter: w}
+	upgraded, err := upgrader.Upgrade(h, r, header)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return upgraded.NetConn(), nil
+	return upgraded.NetConn(), h.early, nil
+}
+
+// hijacker keeps what came behind the request from the library, which refuses a
+// client that does not wait; the original serves it.
+type hijacker struct {
+	http.ResponseWriter
+	early []byte
+}
+
+// Hijack implements http.Hijacker.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if n := rw.Reader.Buffered(); n > 0 {
+		h.early = make([]byte, n)
+		_, err = io.ReadFull(rw.Reader, h.early) // from the buffer
+	}
+	return conn, rw, err
 }
 
 // socket is one WebSocket. One goroutine reads; one writes while the connection's
@@ -68,6 +95,7 @@ func upgrade(w http.ResponseWriter, r *http.Request, o *transports.Options) (net
 type socket struct {
 	c       *transports.Connection
 	conn    net.Conn
+	early   []byte // what was read of it already
 	options *transports.Options
 	run     func(f func())
 	decoder decoder
@@ -77,62 +105,102 @@ type socket struct {
 	deadline time.Time  // of writes
 }
 
-// readBytes is how much is read at once. It is what an idle connection holds.
-const readBytes = 1024
-
 func (s *socket) serve() {
-	cause := transports.ErrCut
-	defer func() {
-		if p := recover(); p != nil { // of a raw application; a hub catches its own
-			s.options.Logger.Error("the application panicked", "connection", s.c.ID(), "panic", p)
-			s.c.Abort(transports.ErrApplication)
-		}
-		s.c.Detach(s, cause)
-		_ = s.conn.Close()
-	}()
-	if s.c.Open() != nil {
-		cause = transports.ErrApplication
-	}
+	defer func() { _ = s.conn.Close() }()
+	s.c.Open(s)
 	if _, err := s.c.Attach(s); err != nil {
 		return
 	}
-	cause = s.read()
+	s.c.Detach(s, s.read())
 }
+
+const (
+	// idleBytes is what an idle connection holds to read into.
+	idleBytes = 512
+	// busyBytes is what it borrows while more than that comes.
+	busyBytes = 8 << 10
+)
+
+var busyBuffers = sync.Pool{New: func() any { return new([busyBytes]byte) }}
 
 // read reads until the WebSocket ends and returns why it did.
 func (s *socket) read() error {
-	var buf [readBytes]byte
+	var busy *[busyBytes]byte
+	defer func() {
+		if busy != nil {
+			busyBuffers.Put(busy)
+		}
+	}()
+	idle := make([]byte, idleBytes)
+	buf, have := idle, 0
 	for {
-		n, err := s.conn.Read(buf[:])
-		if n > 0 {
-			if err := s.decoder.decode(buf[:n], s); err != nil {
-				return s.bye(err)
-			}
+		n, err := s.fill(buf[have:])
+		have += n
+		rest, ended := s.decoder.decode(buf[:have], busy != nil && have == busyBytes, s)
+		if ended != nil {
+			return s.bye(ended)
 		}
 		if err != nil {
-			return transports.ErrCut
+			return s.broken(err)
 		}
+		switch more := len(rest) > 0 || have == len(buf); {
+		case busy == nil && more:
+			busy = busyBuffers.Get().(*[busyBytes]byte)
+			buf = busy[:]
+		case busy != nil && !more:
+			busyBuffers.Put(busy)
+			busy, buf = nil, idle
+		}
+		have = copy(buf, rest)
 	}
+}
+
+func (s *socket) fill(buf []byte) (int, error) {
+	if len(s.early) > 0 {
+		n := copy(buf, s.early)
+		s.early = s.early[n:]
+		return n, nil
+	}
+	return s.conn.Read(buf)
 }
 
 // bye ends the WebSocket after a close frame or a violation.
 func (s *socket) bye(err error) error {
-	var v violation
-	if errors.As(err, &v) {
-		s.control(opClose, []byte{byte(v >> 8), byte(v)})
-		if tcp, ok := s.conn.(interface{ SetLinger(sec int) error }); ok {
-			_ = tcp.SetLinger(0) // a reset, as the original's
-		}
-		return transports.ErrClientGone
+	code, bad := violation(closeNormal), errors.Is(err, errBadClose)
+	if bad {
+		code = closeProtocol
 	}
-	s.control(opClose, []byte{closeNormal >> 8, closeNormal & 0xff})
+	violated := errors.As(err, &code)
+	s.control(opClose, []byte{byte(code >> 8), byte(code)})
+	if violated {
+		s.reset()
+	}
 	return transports.ErrClientGone
+}
+
+// broken ends the WebSocket after a failed read.
+func (s *socket) broken(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) { // the close frame was not answered
+		s.reset()
+	}
+	return transports.ErrCut
+}
+
+// reset makes closing the connection a TCP reset, as the original's.
+func (s *socket) reset() {
+	conn := s.conn
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if tcp, ok := conn.(interface{ SetLinger(sec int) error }); ok {
+		_ = tcp.SetLinger(0)
+	}
 }
 
 // data implements handler.
 func (s *socket) data(payload []byte) {
 	// It fails when the connection is closing: what still comes is not for anyone.
-	_ = s.c.Receive(payload)
+	_ = s.c.Receive(s, payload)
 }
 
 // control implements handler, and sends control frames of our own.
@@ -196,7 +264,7 @@ func (s *socket) drain() {
 			err := s.send(b)
 			clear(b.frames)
 			if err != nil {
-				s.c.Detach(s, transports.ErrCut)
+				s.c.Detach(s, transports.WriteCause(err))
 				_ = s.conn.Close()
 				return
 			}
