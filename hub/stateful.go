@@ -8,9 +8,8 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// Reconnecter is a Connection that outlives its WebSocket, until it is told that its
-// client cannot do that.
-type Reconnecter interface{ DisableReconnect() }
+// Resumer is a Connection that can outlive its WebSocket, and does so from Resume on.
+type Resumer interface{ Resume() }
 
 // stateful is what a session keeps for a client that may come back on another
 // WebSocket: what it has not acknowledged, and how far it was heard. Messages of the
@@ -172,17 +171,12 @@ func (r *stateful) acknowledge(c Connection, w *wire) {
 }
 
 // agreeStateful turns the counting on if both sides agreed on it: the negotiation,
-// and version 2 in the handshake. A client that says version 1 cannot come back.
+// and version 2 in the handshake.
 func (s *Session) agreeStateful(version int) {
-	if !s.info.StatefulReconnect {
-		return
-	}
-	if version >= protocol.MaxVersion {
+	c, ok := s.conn.(Resumer)
+	if ok && s.info.StatefulReconnect && version >= protocol.MaxVersion {
 		s.stateful = newStateful()
-		return
-	}
-	if c, ok := s.conn.(Reconnecter); ok {
-		c.DisableReconnect()
+		c.Resume()
 	}
 }
 
