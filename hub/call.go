@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/protocol"
@@ -72,6 +73,9 @@ func (s *Session) invoked(m *protocol.Message, size int) {
 			defer s.endBeside()
 			c.run()
 		}()
+		// It gets the chance to send what it has: in the original a method that need not
+		// wait is through before the next message is read.
+		runtime.Gosched()
 	default:
 		c.inLine = true
 		s.enqueue(c)

@@ -57,7 +57,7 @@ func query(r *http.Request, name string) []string {
 }
 
 // version reads the version that a client asks for. As .NET's Int32.TryParse it
-// allows white space around the number, a sign, and zeros before it.
+// allows white space around the number, a sign, zeros before it and NULs behind it.
 func version(r *http.Request) (n int, ok bool) {
 	values := query(r, "negotiateVersion")
 	if len(values) == 0 {
@@ -66,7 +66,7 @@ func version(r *http.Request) (n int, ok bool) {
 	if len(values) > 1 {
 		return 0, false
 	}
-	n, err := strconv.Atoi(strings.Trim(values[0], " \t\n\v\f\r"))
+	n, err := strconv.Atoi(strings.Trim(strings.TrimRight(values[0], "\x00"), " \t\n\v\f\r"))
 	return n, err == nil && n >= math.MinInt32 && n <= math.MaxInt32
 }
 

@@ -19,8 +19,8 @@ func (p *JSON) Parse(record []byte, m *Message) error {
 		return nil
 	}
 	fault := jsonFault(err)
-	if q.itemRead && m.Type == StreamItem {
-		m.Payload, m.fault = q.item, fault
+	if q.itemRead { // nobody's item is passed over whatever is wrong behind it, be it that it has no type
+		m.Type, m.Payload, m.fault = StreamItem, q.item, fault
 		return nil
 	}
 	return fault
@@ -355,6 +355,8 @@ func (p *jsonParser) completeInvocation() error {
 		if m.fault == nil {
 			m.fault = missing("invocationId")
 		}
+	case !p.has.arguments && m.Target == "":
+		return missing("target")
 	case !p.has.arguments:
 		return missing("arguments")
 	}

@@ -76,7 +76,11 @@ func (r *jsonReader) end() error {
 // enter passes the bracket that peek saw.
 func (r *jsonReader) enter() error {
 	if r.depth >= maxDepth {
-		return r.fail("The maximum configured depth of 64 has been exceeded. Cannot read next JSON array or object.")
+		kind := "array"
+		if r.data[r.pos] == '{' {
+			kind = "object"
+		}
+		return r.fail("The maximum configured depth of 64 has been exceeded. Cannot read next JSON " + kind + ".")
 	}
 	r.depth++
 	r.pos++

@@ -214,7 +214,7 @@ func (a *argument) UnmarshalJSON(data []byte) error {
 
 func shaped(_ context.Context, a *argument) (string, error) {
 	if a == nil {
-		return "", typed{"NullReferenceException", "Object reference not set to an instance of an object."}
+		return "", nullReference
 	}
 	nested := ""
 	if a.Nested != nil {

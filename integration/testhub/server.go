@@ -36,6 +36,8 @@ func newServer(t timeouts) (*server, error) {
 			ReadHeaderTimeout: 30 * time.Second,
 			// What clients do wrong on purpose is no news here.
 			ErrorLog: log.New(io.Discard, "", 0),
+			// OPTIONS * is answered by the site, as all OPTIONS are.
+			DisableGeneralOptionsHandler: true,
 			// HTTP/1.1 only, as the tests expect, over TLS too.
 			TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		},

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/carillon-go/carillon/clock"
 	"github.com/carillon-go/carillon/endpoint"
@@ -47,7 +49,13 @@ func (s *site) add(path string, e *endpoint.Endpoint, guard func(http.Handler) h
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := strings.ToLower(r.URL.Path)
+	if !isASCII(r.RequestURI) { // Kestrel does not let it in
+		w.Header().Set("Connection", "close")
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	path := strings.ToLower(normalPath(r.URL))
 	cors(w.Header(), r.Header)
 	// The hubs for observation show what the endpoints themselves answer.
 	if r.Method == http.MethodOptions && !strings.HasPrefix(r.URL.Path, "/lab") {
@@ -90,6 +98,41 @@ func (s *site) route(w http.ResponseWriter, r *http.Request, path string) {
 	w.WriteHeader(http.StatusNotFound)
 }
 
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) < 0
+}
+
+// query returns a parameter, whose name has no case; several joined by commas.
+func query(r *http.Request, name string) string {
+	var all []string
+	for n, values := range r.URL.Query() {
+		if strings.EqualFold(n, name) {
+			all = append(all, values...)
+		}
+	}
+	return strings.Join(all, ",")
+}
+
+// normalPath is the path as Kestrel routes it: without dot segments, and with %2F as it is, which is no separator.
+func normalPath(u *url.URL) string {
+	p := u.EscapedPath()
+	if strings.Contains(strings.ToLower(p), "%2f") {
+		return p
+	}
+	segments := strings.Split(u.Path, "/")
+	kept := segments[:0]
+	for _, s := range segments {
+		switch s {
+		case ".":
+		case "..":
+			kept = kept[:max(1, len(kept)-1)]
+		default:
+			kept = append(kept, s)
+		}
+	}
+	return strings.Join(kept, "/")
+}
+
 // within tells whether path is dir or below it.
 func within(path, dir string) bool {
 	rest, ok := strings.CutPrefix(path, dir)
@@ -125,10 +168,10 @@ func (s *site) redirectToEcho(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) redirectToHub(w http.ResponseWriter, r *http.Request) {
-	url := fmt.Sprintf("%s/testHub?numRedirects=%d", r.URL.Query().Get("baseUrl"), s.redirects.Add(1))
+	target := fmt.Sprintf("%s/testHub?numRedirects=%d", query(r, "baseUrl"), s.redirects.Add(1))
 	body, _ := json.Marshal(struct { // a string always has JSON
 		URL string `json:"url"`
-	}{url})
+	}{target})
 	w.Header()["Content-Type"] = nil // the original tells none
 	chunked(w, http.StatusOK, string(body))
 }

@@ -206,7 +206,7 @@ func (t testHub) contentTypeHeader(ctx context.Context) (*string, error) {
 
 func (t testHub) header(ctx context.Context, name *string) (*string, error) {
 	if name == nil {
-		return nil, typed{"ArgumentNullException", "Value cannot be null. (Parameter 'key')"}
+		return nil, nullReference
 	}
 	return headerOf(request(ctx), *name), nil
 }
@@ -224,16 +224,19 @@ func headerOf(r *http.Request, name string) *string {
 	return &joined
 }
 
+// cookie finds cookies whatever their case.
 func (t testHub) cookie(ctx context.Context, name *string) (*string, error) {
 	if name == nil {
 		return nil, typed{"ArgumentNullException", "Value cannot be null. (Parameter 'key')"}
 	}
-	c, err := request(ctx).Cookie(*name)
-	if err != nil {
-		return nil, nil //nolint:nilerr,nilnil // no such cookie
+	for _, c := range request(ctx).Cookies() {
+		if !strings.EqualFold(c.Name, *name) {
+			continue
+		}
+		if value, err := url.PathUnescape(c.Value); err == nil {
+			return &value, nil
+		}
+		return &c.Value, nil
 	}
-	if value, err := url.PathUnescape(c.Value); err == nil {
-		return &value, nil
-	}
-	return &c.Value, nil
+	return nil, nil //nolint:nilnil // no such cookie
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/rand"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -30,7 +29,7 @@ func newTokens() (*tokens, error) {
 	if err != nil {
 		return nil, err
 	}
-	bearer, err := auth.NewBearer(auth.BearerOptions{Keys: keys, ClockSkew: clockSkew, QueryOnAnyRequest: true})
+	bearer, err := auth.NewBearer(auth.BearerOptions{Keys: keys, ClockSkew: clockSkew})
 	return &tokens{key, bearer}, err
 }
 
@@ -65,11 +64,15 @@ func (t *tokens) welcome(h http.Handler) http.Handler {
 	}), h)
 }
 
-// authenticate heeds the token of the query only where there is no header, as the original does.
+// authenticate heeds the token of the query only where there is no header, as the original does; the parameter's name
+// has no case.
 func (t *tokens) authenticate(r *http.Request) (*auth.User, error) {
-	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if scheme != "" && !strings.EqualFold(scheme, "Bearer") {
-		return nil, nil //nolint:nilnil // no credentials that we know
+	if len(r.Header.Values("Authorization")) > 0 {
+		return t.bearer.Authenticate(r)
+	}
+	if token := query(r, "access_token"); token != "" {
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	return t.bearer.Authenticate(r)
 }
