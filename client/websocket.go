@@ -114,10 +114,11 @@ func cutWith(opening context.Context, dial dialFunc) dialFunc {
 	}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
-		if err == nil {
-			conn = &openingConn{Conn: conn, stop: context.AfterFunc(opening, func() { conn.SetDeadline(time.Unix(1, 0)) })}
+		if err != nil {
+			return nil, err
 		}
-		return conn, err
+		stop := context.AfterFunc(opening, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+		return &openingConn{Conn: conn, stop: stop}, nil
 	}
 }
 

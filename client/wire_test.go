@@ -62,6 +62,9 @@ func newWire(t *testing.T, play func(*link)) *wire {
 	w.url = w.server.URL + "/hub"
 	t.Cleanup(func() {
 		close(w.ended)
+		for _, l := range w.links {
+			l.received.Close()
+		}
 		w.server.CloseClientConnections()
 		w.server.Close()
 	})
@@ -121,18 +124,14 @@ const tokenTail = "+/=&?"
 func (w *wire) negotiate(rw http.ResponseWriter) {
 	w.mu.Lock()
 	w.made++
-	l := &link{wire: w, token: strings.Repeat("t", w.made) + tokenTail, kinds: make(chan int, 1000), down: make(chan []byte, 16),
-		gone: make(chan struct{}), deleted: make(chan struct{}), closed: make(chan error, 1)}
-	var pipe *io.PipeReader
-	pipe, l.received = io.Pipe()
-	l.up = bufio.NewReader(pipe)
-	w.links[l.token] = l
+	token := strings.Repeat("t", w.made) + tokenTail
 	w.mu.Unlock()
+	w.adopt(token)
 	offer := w.offer
 	if offer == nil {
 		offer = []Transport{WebSockets, ServerSentEvents, LongPolling}
 	}
-	answer := map[string]any{"negotiateVersion": 1, "connectionId": "id of " + l.token, "connectionToken": l.token}
+	answer := map[string]any{"negotiateVersion": 1, "connectionId": "id of " + token, "connectionToken": token}
 	var entries []any
 	for _, t := range offer {
 		formats := []string{"Text", "Binary"}
@@ -143,6 +142,18 @@ func (w *wire) negotiate(rw http.ResponseWriter) {
 	}
 	answer["availableTransports"] = entries
 	_ = json.NewEncoder(rw).Encode(answer)
+}
+
+// adopt makes a connection with a token.
+func (w *wire) adopt(token string) {
+	l := &link{wire: w, token: token, kinds: make(chan int, 1000), down: make(chan []byte, 16),
+		gone: make(chan struct{}), deleted: make(chan struct{}), closed: make(chan error, 1)}
+	var pipe *io.PipeReader
+	pipe, l.received = io.Pipe()
+	l.up = bufio.NewReader(pipe)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.links[token] = l
 }
 
 func (w *wire) link(token string) *link {
