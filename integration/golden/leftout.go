@@ -42,6 +42,7 @@ var leftOut = map[string]map[string]string{
 		"requests right after the signal": "race: the listener may be closed already",
 	},
 	"stateful": {
+		"which messages count":                                                                             "defect: an item of an unknown stream is not counted by the original, but by its clients; both count it",
 		"half a message before the break is not forgotten":                                                 "defect: half a message before the break spoils the connection behind it; it is forgotten",
 		"take-over: the old WebSocket still lives, its client answers the close frame":                     twice,
 		"take-over: the old WebSocket still lives, its client drops the TCP connection on the close frame": twice,
