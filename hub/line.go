@@ -5,7 +5,7 @@ import "time"
 // overtakeAfter is how long an invocation may run before what need not wait for it
 // goes past: the answer to an invocation that cannot run, a close message. What runs
 // shorter is overtaken by nothing, as in the original, where a method that does not
-// wait, a stream too, is through before the next message is read.
+// wait is through before the next message is read.
 const overtakeAfter = 100 * time.Millisecond
 
 // maxWaiting is how many bytes of invocations may wait for their turn before nothing
@@ -20,7 +20,7 @@ type line struct {
 	bytes       int           // of the records that wait
 	executing   int           // invocations that run
 	beside      int           // what runs beside the line: streams, uploads, OnConnected
-	started     time.Time     // when the last of either began
+	started     time.Time     // when the last invocation of the line began
 	turning     bool          // a deed in between is being done
 	timer       *time.Timer   // looks again when the first deed may overtake; nil: not set
 	room        chan struct{} // closed when there is room again; nil: nobody waits
@@ -50,7 +50,7 @@ func (s *Session) enqueue(c *call) {
 // record it belongs to.
 func (s *Session) inTurn(size int, deed func()) {
 	s.mu.Lock()
-	idle := s.line.idle() && s.line.beside == 0
+	idle := s.line.idle()
 	s.mu.Unlock()
 	if idle {
 		deed()
@@ -110,7 +110,7 @@ func (s *Session) draw() *call {
 		return nil
 	}
 	if c.deed != nil {
-		if early := overtakeAfter - time.Since(l.started); l.executing+l.beside > 0 && early > 0 {
+		if early := overtakeAfter - time.Since(l.started); l.executing > 0 && early > 0 {
 			s.lookAgain(early)
 			return nil
 		}

@@ -1,9 +1,6 @@
 package hub
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // Shutdown ends every session: new invocations are not looked at any more, streams
 // are cancelled, and once the running invocations are through, or ctx is done, the
@@ -59,7 +56,6 @@ func (s *Session) startBeside() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.line.beside++
-	s.line.started = time.Now()
 	s.running.Add(1)
 }
 
@@ -67,6 +63,6 @@ func (s *Session) endBeside() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.line.beside--
-	s.advance()
+	s.drained()
 	s.running.Done()
 }
