@@ -8,8 +8,9 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// Resumer is a Connection that can outlive its WebSocket, and does so from Resume on.
-type Resumer interface{ Resume() }
+// Resumer is a Connection that can outlive its WebSocket. It does so until the
+// handshake tells that this is not agreed.
+type Resumer interface{ Resume(agreed bool) }
 
 // stateful is what a session keeps for a client that may come back on another
 // WebSocket: what it has not acknowledged, and how far it was heard. Messages of the
@@ -174,10 +175,14 @@ func (r *stateful) acknowledge(c Connection, w *wire) {
 // and version 2 in the handshake.
 func (s *Session) agreeStateful(version int) {
 	c, ok := s.conn.(Resumer)
-	if ok && s.info.StatefulReconnect && version >= protocol.MaxVersion {
-		s.stateful = newStateful()
-		c.Resume()
+	if !ok || !s.info.StatefulReconnect {
+		return
 	}
+	agreed := version >= protocol.MaxVersion
+	if agreed {
+		s.stateful = newStateful()
+	}
+	c.Resume(agreed)
 }
 
 // Interrupted notes that the connection lost its WebSocket and waits for another. Half

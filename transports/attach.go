@@ -30,9 +30,10 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	case c.kind == "":
 		first = true
 		c.kind, c.request, c.state = kind, r, open
+		c.resumable = c.stateful && kind == WebSockets
 	case kind == LongPolling:
 		older = nil
-	case !c.stateful || kind != WebSockets:
+	case !c.resumable:
 		err = ErrActive
 	case c.state == closing:
 		err = ErrEnded
@@ -169,7 +170,7 @@ func (c *Connection) Detach(k Carrier, cause error) {
 		c.mu.Unlock()
 		return
 	}
-	interrupted := c.stateful && c.kind == WebSockets && c.state == open && errors.Is(cause, ErrCut)
+	interrupted := c.resumable && c.state == open && errors.Is(cause, ErrCut)
 	if c.kind != LongPolling && !interrupted || c.leaving {
 		c.mu.Unlock()
 		c.end(cause, false)
@@ -199,9 +200,9 @@ func (c *Connection) interrupt(k Carrier) {
 // gone. A stateful connection goes on waiting for the next.
 func (c *Connection) Lost(cause error) {
 	c.mu.Lock()
-	stateful := c.stateful && c.state == open && c.kind == WebSockets
+	waits := c.resumable && c.state == open
 	c.mu.Unlock()
-	if !stateful {
+	if !waits {
 		c.end(cause, false)
 		return
 	}

@@ -40,7 +40,9 @@ type Connection struct {
 	queue   queue
 	inbox   inbox
 	told    bool // the application knows of the end
-	leaving bool // by DELETE: it is over with the answer to the waiting poll
+	leaving bool // it is over with the answer to the poll that waits
+	// resumable connections outlive their WebSocket.
+	resumable bool
 	// left is when the last request of the connection ended; zero while one is there.
 	left time.Time
 }
@@ -93,8 +95,17 @@ func (c *Connection) User() *auth.User {
 	return nil
 }
 
-// Stateful tells whether the connection outlives its WebSocket.
+// Stateful tells whether client and endpoint agree that the connection may outlive
+// its WebSocket.
 func (c *Connection) Stateful() bool { return c.stateful && c.Transport() == WebSockets }
+
+// Resume tells whether the connection outlives its WebSocket. A stateful one does,
+// until the receiver finds in its own handshake that the client does not want it.
+func (c *Connection) Resume(agreed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.resumable = agreed && c.stateful && c.kind == WebSockets
+}
 
 // Context is cancelled, with the cause, when the connection has ended or is closing.
 func (c *Connection) Context() context.Context { return c.ctx }

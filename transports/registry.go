@@ -161,8 +161,7 @@ func (r *Registry) Stop() {
 func (r *Registry) Shutdown(ctx context.Context) error {
 	r.Stop()
 	for _, c := range r.snapshot() {
-		c.Close(ErrShutdown)
-		c.endUnopened()
+		c.shutdown()
 	}
 	err := r.awaitEmpty(ctx)
 	for _, c := range r.snapshot() {
@@ -172,14 +171,16 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// endUnopened ends a connection that no client will fetch anything from.
-func (c *Connection) endUnopened() {
+// shutdown closes the connection. Nobody comes for one that is not opened, nor polls
+// again who has heard the application's last words.
+func (c *Connection) shutdown() {
 	c.mu.Lock()
-	unopened := c.kind == ""
+	c.leaving = c.state == closing
 	c.mu.Unlock()
-	if unopened {
-		c.end(ErrShutdown, false)
-	}
+	c.Close(ErrShutdown)
+	c.endIf(ErrShutdown, false, func() bool {
+		return c.kind == "" || c.leaving && c.kind == LongPolling && c.carrier == nil && len(c.queue.frames) == 0
+	})
 }
 
 func (r *Registry) snapshot() []*Connection {

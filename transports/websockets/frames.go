@@ -3,7 +3,10 @@ package websockets
 import (
 	"encoding/binary"
 	"errors"
+	"strconv"
 	"unicode/utf8"
+
+	"github.com/carillon-go/carillon/transports"
 )
 
 // The opcodes of RFC 6455, 5.2.
@@ -29,7 +32,12 @@ const maxControl = 125
 // violation is a breach of RFC 6455 by the client; its value is the close code.
 type violation int
 
-func (v violation) Error() string { return "websockets: the client violates the protocol" }
+func (v violation) Error() string {
+	return "websockets: the client violates the protocol, close code " + strconv.Itoa(int(v))
+}
+
+// Unwrap: a stateful connection goes on with the next WebSocket.
+func (v violation) Unwrap() error { return transports.ErrCut }
 
 var (
 	// errClosed: the client sent a valid close frame.

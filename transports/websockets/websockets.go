@@ -166,17 +166,21 @@ func (s *socket) fill(buf []byte) (int, error) {
 
 // bye ends the WebSocket after a close frame or a violation.
 func (s *socket) bye(err error) error {
-	code, bad := violation(closeNormal), errors.Is(err, errBadClose)
-	if bad {
-		code = closeProtocol
-	}
-	violated := errors.As(err, &code)
-	s.control(opClose, []byte{byte(code >> 8), byte(code)})
-	if violated {
+	var v violation
+	switch {
+	case errors.As(err, &v):
+		s.sendClose(int(v))
 		s.reset()
+		return v
+	case errors.Is(err, errBadClose):
+		s.sendClose(closeProtocol)
+	default:
+		s.sendClose(closeNormal)
 	}
 	return transports.ErrClientGone
 }
+
+func (s *socket) sendClose(code int) { s.control(opClose, []byte{byte(code >> 8), byte(code)}) }
 
 // broken ends the WebSocket after a failed read.
 func (s *socket) broken(err error) error {
@@ -310,5 +314,5 @@ func (s *socket) send(b *batch) error {
 // after the close time-out.
 func (s *socket) finish() {
 	_ = s.conn.SetReadDeadline(time.Now().Add(s.options.CloseTimeout))
-	s.control(opClose, []byte{closeNormal >> 8, closeNormal & 0xff})
+	s.sendClose(closeNormal)
 }
