@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -66,15 +67,16 @@ func TestBadURL(t *testing.T) {
 
 func TestRedirectLoop(t *testing.T) {
 	r := &rig{T: t, combo: combos()[0]}
-	asked := 0
+	var requests atomic.Int32
 	url := answering(t, func(w http.ResponseWriter, q *http.Request) {
-		if asked++; asked > 1 && q.Header.Get("Authorization") != fmt.Sprintf("Bearer token %d", asked-1) {
+		asked := requests.Add(1)
+		if asked > 1 && q.Header.Get("Authorization") != fmt.Sprintf("Bearer token %d", asked-1) {
 			t.Errorf("request %d: %v", asked, q.Header)
 		}
 		fmt.Fprintf(w, `{"url":"/next/%d?x=%d","accessToken":"token %d"}`, asked, asked, asked)
 	})
-	if err := r.open(url, r.options()).Start(r.within()); !errors.Is(err, ErrTooManyRedirects) || asked != maxRedirects {
-		t.Errorf("Start: %v after %d requests", err, asked)
+	if err := r.open(url, r.options()).Start(r.within()); !errors.Is(err, ErrTooManyRedirects) || requests.Load() != maxRedirects {
+		t.Errorf("Start: %v after %d requests", err, requests.Load())
 	}
 }
 
@@ -246,7 +248,7 @@ func TestFailedPosts(t *testing.T) {
 				l.send("{}" + record)
 				l.untilGone()
 			})
-			posts := 0
+			var posts atomic.Int32
 			w.before = func(rw http.ResponseWriter, q *http.Request) bool {
 				if q.Method != http.MethodPost || strings.HasSuffix(q.URL.Path, "/negotiate") {
 					return false
@@ -256,7 +258,7 @@ func TestFailedPosts(t *testing.T) {
 				if !strings.Contains(string(body), "Bad") {
 					return false
 				}
-				posts++
+				posts.Add(1)
 				http.Error(rw, "broken", http.StatusInternalServerError)
 				return true
 			}
@@ -267,8 +269,8 @@ func TestFailedPosts(t *testing.T) {
 			if !errors.Is(err, ErrConnectionLost) || !errors.As(err, &answer) || answer.StatusCode != 500 || answer.Op != "send" {
 				t.Errorf("Invoke: %v", err)
 			}
-			if posts != 1 {
-				t.Errorf("%d posts: what failed must not be sent again", posts)
+			if posts.Load() != 1 {
+				t.Errorf("%d posts: what failed must not be sent again", posts.Load())
 			}
 		})
 	}

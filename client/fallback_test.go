@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -151,7 +152,7 @@ func TestSkipNegotiation(t *testing.T) {
 // TestPollsThroughTrouble: a proxy that answers instead of the server does not end the connection, a
 // poll that breaks does.
 func TestPollsThroughTrouble(t *testing.T) {
-	polls := 0
+	var polls atomic.Int32
 	w := newWire(t, func(l *link) {
 		l.shake()
 		l.expect(`{"type":1,"invocationId":"1","target":"Echo","arguments":[]}`)
@@ -162,8 +163,7 @@ func TestPollsThroughTrouble(t *testing.T) {
 		if q.Method != http.MethodGet {
 			return false
 		}
-		polls++
-		status := map[int]int{3: 502, 4: 503, 5: 504}[polls]
+		status := map[int32]int{3: 502, 4: 503, 5: 504}[polls.Add(1)]
 		if status == 0 {
 			return false
 		}
@@ -175,8 +175,8 @@ func TestPollsThroughTrouble(t *testing.T) {
 	if err := c.Invoke(r.within(), "Echo"); err != nil {
 		t.Errorf("Invoke: %v", err)
 	}
-	if polls < 6 {
-		t.Errorf("%d polls", polls)
+	if polls.Load() < 6 {
+		t.Errorf("%d polls", polls.Load())
 	}
 }
 

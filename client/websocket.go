@@ -78,7 +78,12 @@ func (n *network) dialOnce(ctx context.Context, cred credentials, u *url.URL) (*
 	if n.dialer.NetDialTLSContext != nil {
 		d.NetDialTLSContext = cutWith(ctx, n.dialer.NetDialTLSContext)
 	}
-	conn, response, err := d.DialContext(ctx, webSocketURL(u, header), header)
+	// Without its deadline, which gorilla would keep a moment before ctx itself does: then nobody could
+	// tell why the handshake ended.
+	dialing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	conn, response, err := d.DialContext(dialing, webSocketURL(u, header), header)
 	if err == nil && ctx.Err() != nil {
 		conn.Close()
 		err = ctx.Err()

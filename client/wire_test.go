@@ -404,6 +404,8 @@ func TestWire(t *testing.T) {
 
 func (w *wire) checkRequests(transport Transport) {
 	w.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	const id = "id=t%2B%2F%3D%26%3F"
 	var get string
 	for i, request := range w.requests {
@@ -477,6 +479,8 @@ func TestWireMessagePack(t *testing.T) {
 			if err := receive(r, "the end", ended); err != nil {
 				t.Errorf("ended with %v", err)
 			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			for i, h := range w.headers {
 				if strings.HasPrefix(w.requests[i], "POST /hub?") && h.Get("Content-Type") != "application/octet-stream" {
 					t.Errorf("%s with %s", w.requests[i], h.Get("Content-Type"))
