@@ -144,7 +144,7 @@ func marshalJSON(dst []byte, v reflect.Value, depth int) ([]byte, error) {
 	if err != nil {
 		return dst, cannotWrite(err)
 	}
-	r := jsonReader{data: text, depth: depth}
+	r := jsonReader{data: text, depth: depth, outer: depth}
 	out, err := r.respell(dst)
 	if err == nil {
 		err = r.end()

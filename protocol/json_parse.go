@@ -44,8 +44,8 @@ type jsonParser struct {
 	oldID, oldTarget string // for reuse
 
 	result, item []byte
-	itemRead     bool // with the id known: the original binds it before it reads on
-	has          struct{ typ, target, arguments, item, sequence bool }
+	itemRead     bool // behind the id: the original looks for the stream before it reads on
+	has          struct{ typ, id, target, arguments, item, sequence bool }
 }
 
 func (p *jsonParser) message() error {
@@ -92,6 +92,7 @@ func (p *jsonParser) member(name []byte) (err error) {
 		err = p.messageType()
 	case "invocationId":
 		m.InvocationID, err = p.string("invocationId", p.oldID)
+		p.has.id = true
 	case "target":
 		m.Target, err = p.string("target", p.oldTarget)
 		p.has.target = true
@@ -324,8 +325,7 @@ func (p *jsonParser) complete() error {
 	case Invocation, StreamInvocation:
 		return p.completeInvocation()
 	case StreamItem:
-		m.Payload = p.item
-		return p.needID(p.has.item, "item")
+		return p.completeItem()
 	case Completion:
 		m.Payload = p.result
 		if m.InvocationID != "" && m.HasError && m.HasResult {
@@ -361,6 +361,18 @@ func (p *jsonParser) completeInvocation() error {
 		return missing("arguments")
 	}
 	return nil
+}
+
+// completeItem misses an id only if there is none; an empty one is that of no stream. The original looks for the stream of an item in
+// front of the id when it cannot forgive any more.
+func (p *jsonParser) completeItem() error {
+	m := p.m
+	m.Payload = p.item
+	if !p.itemRead && p.has.id && p.has.item {
+		m.unknown = &Fault{Exception: "KeyNotFoundException", Message: "No stream with id '" + m.InvocationID + "' could be found."}
+		return nil
+	}
+	return p.needID(p.has.item, "item")
 }
 
 func (p *jsonParser) needID(ok bool, name string) error {

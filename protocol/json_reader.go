@@ -18,6 +18,7 @@ type jsonReader struct {
 	data  []byte
 	pos   int
 	depth int
+	outer int // depth of what the text stands in
 }
 
 // syntaxError is what Utf8JsonReader calls a JsonReaderException.
@@ -103,7 +104,7 @@ func (r *jsonReader) element(first bool) (bool, error) {
 		return true, nil
 	}
 	if c != ',' {
-		return false, r.failAt("is invalid after a value. Expected either ',', '}', or ']'.")
+		return false, r.noComma(c)
 	}
 	r.pos++
 	switch r.peek() {
@@ -125,7 +126,7 @@ func (r *jsonReader) property(first bool) (name []byte, escaped, more bool, err 
 	}
 	if !first {
 		if c != ',' {
-			return nil, false, false, r.failAt("is invalid after a value. Expected either ',', '}', or ']'.")
+			return nil, false, false, r.noComma(c)
 		}
 		r.pos++
 		if c = r.peek(); c == '}' {
@@ -133,7 +134,7 @@ func (r *jsonReader) property(first bool) (name []byte, escaped, more bool, err 
 		}
 	}
 	if c != '"' {
-		return nil, false, false, r.failAt("is an invalid start of a property name. Expected a '\"'.")
+		return nil, false, false, r.noName(c, first)
 	}
 	if name, escaped, err = r.text(); err != nil {
 		return nil, false, false, err
@@ -143,6 +144,22 @@ func (r *jsonReader) property(first bool) (name []byte, escaped, more bool, err 
 	}
 	r.pos++
 	return name, escaped, true, nil
+}
+
+func (r *jsonReader) noComma(c byte) error {
+	if c == ']' || c == '}' {
+		return r.failAt("is invalid without a matching open.")
+	}
+	return r.failAt(noComma)
+}
+
+const noComma = "is invalid after a value. Expected either ',', '}', or ']'."
+
+func (r *jsonReader) noName(c byte, first bool) error {
+	if first && c == '/' { // half a thought on comments
+		return r.failAt(noComma)
+	}
+	return r.failAt("is an invalid start of a property name. Expected a '\"'.")
 }
 
 // plain are the bytes that mean nothing within a string.
@@ -228,20 +245,27 @@ func (r *jsonReader) number() ([]byte, error) {
 		return nil, err
 	}
 	if r.pass(".") {
-		if err := r.digits(); err != nil {
+		if err := r.digits("decimal point ('.')"); err != nil {
 			return nil, err
 		}
 	}
 	if r.pass("eE") {
 		r.pass("+-")
-		if err := r.digits(); err != nil {
+		if err := r.digits(afterSign); err != nil {
 			return nil, err
 		}
 	}
-	if r.pos < len(r.data) && !delimits(r.data[r.pos]) {
-		return nil, r.failAt("is an invalid end of a number. Expected a delimiter.")
+	return r.data[start:r.pos], r.endOfNumber()
+}
+
+func (r *jsonReader) endOfNumber() error {
+	at := r.pos
+	if at == len(r.data) && r.depth > r.outer {
+		at--
+	} else if at == len(r.data) || delimits(r.data[at]) {
+		return nil
 	}
-	return r.data[start:r.pos], nil
+	return r.fail(visible(r.data[at]) + " is an invalid end of a number. Expected a delimiter.")
 }
 
 // pass passes one of the bytes, if one is there.
@@ -256,7 +280,7 @@ func (r *jsonReader) pass(bytes string) bool {
 // whole passes the digits before the point: no zero in front of others.
 func (r *jsonReader) whole() error {
 	if !r.pass("0") {
-		return r.digits()
+		return r.digits(afterSign)
 	}
 	if r.pos < len(r.data) && '0' <= r.data[r.pos] && r.data[r.pos] <= '9' {
 		return r.fail("Invalid leading zero before " + visible(r.data[r.pos]) + ".")
@@ -264,7 +288,10 @@ func (r *jsonReader) whole() error {
 	return nil
 }
 
-func (r *jsonReader) digits() error {
+const afterSign = "sign character ('+' or '-')"
+
+// digits passes one or more of them.
+func (r *jsonReader) digits(after string) error {
 	start := r.pos
 	for r.pos < len(r.data) && '0' <= r.data[r.pos] && r.data[r.pos] <= '9' {
 		r.pos++
@@ -275,7 +302,7 @@ func (r *jsonReader) digits() error {
 	case r.pos >= len(r.data):
 		return r.fail("Expected a digit ('0'-'9'), but instead reached end of data.")
 	}
-	return r.failAt("is invalid within a number, immediately after a sign character ('+' or '-'). Expected a digit ('0'-'9').")
+	return r.failAt("is invalid within a number, immediately after a " + after + ". Expected a digit ('0'-'9').")
 }
 
 func delimits(c byte) bool {

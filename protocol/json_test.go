@@ -140,20 +140,20 @@ func TestJSONSettle(t *testing.T) {
 	for _, c := range []struct {
 		record, unknown, bound string // what it comes to without a target, and with one that takes a string
 	}{
-		{`{"type":1,"invocationId":"1","target":"Text","arguments":["x"]}`, "unknown", ""},
+		{`{"type":1,"invocationId":"1","target":"Text","arguments":["x"]}`, ErrUnknown.Error(), ""},
 		{`{"type":1,"invocationId":"1","target":"Text","arguments":["x",]}`, broken, reader},
 		{`{"type":1,"invocationId":"1","target":"Text","arguments":["x",,"y"]}`, broken, "',' is an invalid start of a value. LineNumber: 0 | BytePositionInLine: 62."},
 		{`{"type":1,"invocationId":"1","target":"Text","arguments":[5,]}`, broken, broken},
-		{`{"type":4,"target":"Text","arguments":["x"]}`, "unknown", "InvalidDataException: Missing required property 'invocationId'."},
-		{`{"type":4,"target":"Text","arguments":[]}`, "unknown", "Invocation provides 0 argument(s) but target expects 1."},
-		{`{"type":1,"target":"Text","arguments":[5,6]}`, "unknown", (&BindError{}).Error()},
+		{`{"type":4,"target":"Text","arguments":["x"]}`, ErrUnknown.Error(), "InvalidDataException: Missing required property 'invocationId'."},
+		{`{"type":4,"target":"Text","arguments":[]}`, ErrUnknown.Error(), "Invocation provides 0 argument(s) but target expects 1."},
+		{`{"type":1,"target":"Text","arguments":[5,6]}`, ErrUnknown.Error(), (&BindError{}).Error()},
 	} {
 		m, err := parseJSON(t, c.record)
 		if err != nil {
 			t.Errorf("%s: %v", c.record, err)
 			continue
 		}
-		if got := text(m.Settle(errors.New("unknown"))); got != c.unknown {
+		if got := text(m.Settle(ErrUnknown)); got != c.unknown {
 			t.Errorf("%s: unknown target: %s, want %s", c.record, got, c.unknown)
 		}
 		var s string
@@ -161,9 +161,19 @@ func TestJSONSettle(t *testing.T) {
 			t.Errorf("%s: bound: %s, want %s", c.record, got, c.bound)
 		}
 	}
-	m, err := parseJSON(t, `{"type":2,"invocationId":"s","item":5,}`)
-	if err != nil || text(m.Settle(nil)) != broken || text(m.Settle(errors.New("unknown"))) != "unknown" {
-		t.Errorf("item: %v, %v", err, m.Settle(nil))
+	for _, c := range []struct{ record, unknown, known string }{
+		{`{"type":2,"invocationId":"s","item":5}`, ErrUnknown.Error(), ""},
+		{`{"type":2,"invocationId":"s","item":5,}`, ErrUnknown.Error(), broken},
+		{`{"type":2,"invocationId":"s","item":[1,}`, ErrUnknown.Error(), broken},
+		{`{"ype":2,"invocationId":"s","item":5}`, ErrUnknown.Error(), "InvalidDataException: Missing required property 'type'."},
+		{`{"type":2,"item":5,"invocationId":"s"}`, "KeyNotFoundException: No stream with id 's' could be found.", ""},
+		{`{"type":2,"item":5,"invocationId":""}`, "KeyNotFoundException: No stream with id '' could be found.", ""},
+		{`{"type":2,"invocationId":"","item":5}`, "KeyNotFoundException: No stream with id '' could be found.", ""},
+	} {
+		m, err := parseJSON(t, c.record)
+		if err != nil || m.Type != StreamItem || text(m.Settle(ErrUnknown)) != c.unknown || text(m.Settle(nil)) != c.known {
+			t.Errorf("%s: %v, unknown %v, known %v", c.record, err, m.Settle(ErrUnknown), m.Settle(nil))
+		}
 	}
 }
 

@@ -42,30 +42,30 @@ type Message struct {
 	AllowReconnect bool  // of a Close
 	SequenceID     int64 // of an Ack or a Sequence
 
-	fault   *Fault     // for Settle
-	forgive *BindError // the one end of Bind that makes fault harmless; nil: any
+	fault   *Fault     // for Settle: fatal, unless reading what was before it failed
+	unknown *Fault     // fatal with ErrUnknown
+	forgive *BindError // the one failure that makes fault harmless; nil: any
 }
 
-// Settle says what has become of a message once it is known how looking for its target, [HubProtocol.Bind] or
-// [HubProtocol.Decode] ended: err, or the [*Fault] that ends the connection.
+// ErrUnknown tells Settle that nobody wants the message: there is no such target or stream, or no such call whose result it is.
+var ErrUnknown = errors.New("protocol: nobody wants the message")
+
+// Settle says what a message comes to, once it is known how [HubProtocol.Bind] or [HubProtocol.Decode] ended or that nobody wants it
+// ([ErrUnknown]): err, or the [*Fault] that ends the connection.
 //
-// Some violations in or behind the arguments (or the item) are fatal only if the arguments are as the target wants them,
-// because ASP.NET Core binds while it reads and reads no further after a failure. Parse cannot know, so it keeps them for Settle. Call it
-// with nil if all went well, with any error if there is no such target or nobody waits for the item. For the result of a call that
-// nobody waits for call it with nil.
+// ASP.NET Core binds while it reads and reads no further after a failure. So some violations, in or behind the arguments, the item
+// or the result, are fatal only if that was wanted and right, others only if it was not. Parse cannot know and keeps them.
 func (m *Message) Settle(err error) error {
-	if m.fault == nil {
+	var bind *BindError
+	switch {
+	case m.unknown != nil && errors.Is(err, ErrUnknown):
+		return m.unknown
+	case m.fault == nil:
 		return err
-	}
-	if m.forgive != nil {
-		var bind *BindError
-		if errors.As(err, &bind) && bind.exception == m.forgive.exception {
-			return m.forgive
-		}
-		return m.fault
-	}
-	if err != nil {
+	case m.forgive == nil && err != nil:
 		return err
+	case m.forgive != nil && errors.As(err, &bind) && bind.exception == m.forgive.exception:
+		return m.forgive
 	}
 	return m.fault
 }

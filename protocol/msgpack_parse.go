@@ -221,8 +221,8 @@ func (p *packParser) completion() error {
 		p.m.HasResult = true
 		start := p.data
 		if p.m.Payload, err = p.value(); err != nil {
-			// Fatal, unless somebody waits for it: then it is a result of the wrong type.
-			p.m.Payload, p.m.fault = start, asFault(err)
+			// Whoever waits for it gets a result of the wrong type.
+			p.m.Payload, p.m.unknown = start, asFault(err)
 		}
 		return nil
 	case kind != voidKind:

@@ -96,23 +96,23 @@ func TestMessagePackSettle(t *testing.T) {
 	bind := (&BindError{}).Error()
 	const arguments = "Reading array length for 'arguments' failed."
 	for _, c := range []struct{ record, unknown, bound string }{
-		{"96 01 80 a131 a454657874 91 a178 90", "unknown", ""},
-		{"96 01 80 a131 a454657874 91 a178 c0", "unknown", "InvalidDataException: Reading array length for 'streamIds' failed."},
-		{"96 01 80 a131 a454657874 91 a178 91 05", "unknown", "MessagePackSerializationException: Unexpected msgpack code 5 (positive fixint) encountered."},
-		{"96 01 80 a131 a454657874 91 a178 91 c0", "unknown", "InvalidDataException: Null or empty value in streamIds received."},
-		{"96 01 80 a131 a454657874 91 05 c0", "unknown", bind},
-		{"96 01 80 a131 a454657874 91 c1 90", "unknown", bind},
-		{"96 01 80 a131 a454657874 92 a178 05 90", "unknown", "Invocation provides 2 argument(s) but target expects 1."},
-		{"96 01 80 a131 a454657874 ddffffffff 90", "unknown", arguments},
-		{"94 01 80 a131 a454657874", "unknown", arguments},
-		{"96 01 80 a131 a454657874 c0 90", "unknown", arguments},
+		{"96 01 80 a131 a454657874 91 a178 90", ErrUnknown.Error(), ""},
+		{"96 01 80 a131 a454657874 91 a178 c0", ErrUnknown.Error(), "InvalidDataException: Reading array length for 'streamIds' failed."},
+		{"96 01 80 a131 a454657874 91 a178 91 05", ErrUnknown.Error(), "MessagePackSerializationException: Unexpected msgpack code 5 (positive fixint) encountered."},
+		{"96 01 80 a131 a454657874 91 a178 91 c0", ErrUnknown.Error(), "InvalidDataException: Null or empty value in streamIds received."},
+		{"96 01 80 a131 a454657874 91 05 c0", ErrUnknown.Error(), bind},
+		{"96 01 80 a131 a454657874 91 c1 90", ErrUnknown.Error(), bind},
+		{"96 01 80 a131 a454657874 92 a178 05 90", ErrUnknown.Error(), "Invocation provides 2 argument(s) but target expects 1."},
+		{"96 01 80 a131 a454657874 ddffffffff 90", ErrUnknown.Error(), arguments},
+		{"94 01 80 a131 a454657874", ErrUnknown.Error(), arguments},
+		{"96 01 80 a131 a454657874 c0 90", ErrUnknown.Error(), arguments},
 	} {
 		var m Message
 		if err := p.Parse(unhex(t, c.record), &m); err != nil {
 			t.Errorf("%s: %v", c.record, err)
 			continue
 		}
-		if got := text(m.Settle(errors.New("unknown"))); got != c.unknown {
+		if got := text(m.Settle(ErrUnknown)); got != c.unknown {
 			t.Errorf("%s: unknown target: %s, want %s", c.record, got, c.unknown)
 		}
 		var s string
@@ -126,13 +126,13 @@ func TestMessagePackSettle(t *testing.T) {
 		"95 03 80 a27a7a 03 c9ffffffff01":   "EndOfStreamException: Attempted to read past the end of the stream.",
 		"95 03 80 a27a7a 03 dd7fffffff":     "EndOfStreamException: Attempted to read past the end of the stream.",
 		"94 03 80 a27a7a 03":                "EndOfStreamException: Attempted to read past the end of the stream.",
-		"95 03 80 a27a7a 03 ddffffffff":     "",
-		"95 03 80 a27a7a 03 d6ff00000000":   "",
-		"95 03 80 a27a7a 03 8193c0c2c30190": "",
+		"95 03 80 a27a7a 03 ddffffffff":     ErrUnknown.Error(),
+		"95 03 80 a27a7a 03 d6ff00000000":   ErrUnknown.Error(),
+		"95 03 80 a27a7a 03 8193c0c2c30190": ErrUnknown.Error(),
 	} {
 		var m Message
-		if err := p.Parse(unhex(t, record), &m); err != nil || text(m.Settle(nil)) != fault {
-			t.Errorf("%s: %v, %v", record, err, m.Settle(nil))
+		if err := p.Parse(unhex(t, record), &m); err != nil || text(m.Settle(ErrUnknown)) != fault {
+			t.Errorf("%s: %v, %v", record, err, m.Settle(ErrUnknown))
 		}
 	}
 }
