@@ -46,7 +46,7 @@ func (s *Session) look(now time.Time) {
 			s.close(errSilent, s.closeText(errSilent), true)
 			return
 		}
-		if s.stateful != nil {
+		if s.stateful != nil && !s.behind() {
 			s.stateful.acknowledge(s.conn, s.wire)
 		}
 		if o.KeepAliveInterval > 0 && !s.info.NoPings {

@@ -9,8 +9,13 @@ import "time"
 const overtakeAfter = 100 * time.Millisecond
 
 // maxWaiting is how many bytes of invocations may wait for their turn before nothing
-// more is read.
-const maxWaiting = 65536
+// more is read. Of a client that may reconnect statefully more is read, for its
+// acknowledgements are what methods may wait for, but nothing more acknowledged: it
+// stops by itself, and at maxWaitingStateful it is stopped.
+const (
+	maxWaiting         = 65536
+	maxWaitingStateful = 1 << 20
+)
 
 // line is the order in which a client's invocations run. It holds those that wait
 // for their turn, and what has its place between them. Streams and invocations with
@@ -33,7 +38,10 @@ func (s *Session) enqueue(c *call) {
 	s.mu.Lock()
 	s.line.append(c)
 	s.advance()
-	room := s.line.full()
+	var room <-chan struct{}
+	if s.stateful == nil && s.line.bytes > maxWaiting || s.line.bytes > maxWaitingStateful {
+		room = s.line.wait()
+	}
 	s.mu.Unlock()
 	if room == nil {
 		return
@@ -46,13 +54,13 @@ func (s *Session) enqueue(c *call) {
 }
 
 // inTurn does a deed when the invocations before it have been started and have run
-// for a moment: at once, on this goroutine, if there are none. size is that of the
-// record it belongs to.
+// for a moment: at once, on this goroutine, if there are none and it may wait. size is
+// that of the record it belongs to.
 func (s *Session) inTurn(size int, deed func()) {
 	s.mu.Lock()
 	idle := s.line.idle()
 	s.mu.Unlock()
-	if idle {
+	if idle && s.stateful == nil {
 		deed()
 		return
 	}
@@ -216,13 +224,17 @@ func (l *line) shift() {
 	}
 }
 
-// full returns a channel to wait on if too much waits.
-func (l *line) full() <-chan struct{} {
-	if l.bytes <= maxWaiting {
-		return nil
-	}
+// wait returns a channel that is closed when less waits.
+func (l *line) wait() <-chan struct{} {
 	l.room = make(chan struct{})
 	return l.room
+}
+
+// behind tells whether so much waits that a client had better stop.
+func (s *Session) behind() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.line.bytes > maxWaiting
 }
 
 // drop forgets what waits.

@@ -140,8 +140,8 @@ func (s *Session) completed(m *protocol.Message) {
 	if s.answered(m) {
 		return
 	}
-	err := m.Settle(nil)
-	if err == nil {
+	err := m.Settle(protocol.ErrUnknown)
+	if errors.Is(err, protocol.ErrUnknown) {
 		err = s.hub.questions.foreign(s, m.InvocationID)
 	}
 	if err != nil {

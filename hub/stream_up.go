@@ -65,9 +65,6 @@ func (s *Session) upload(id string, forget bool) upload {
 	return u
 }
 
-// errNoStream is what an item fails with that belongs to nothing.
-var errNoStream = errors.New("hub: no such stream")
-
 // asFault returns err if it ends the connection. One within another error does not:
 // it tells why something did not fit.
 func asFault(err error) error {
@@ -81,7 +78,7 @@ func asFault(err error) error {
 // that is of the wrong type ends the stream.
 func (s *Session) uploaded(m *protocol.Message) {
 	u := s.upload(m.InvocationID, false)
-	err := errNoStream
+	err := protocol.ErrUnknown
 	if u != nil {
 		err = s.push(u, m.Payload)
 	}

@@ -1,0 +1,128 @@
+package hub_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carillon-go/carillon/hub"
+)
+
+func (c *fakeConnection) Resume(bool) {}
+
+// connectStateful connects a client that may reconnect statefully.
+func connectStateful(t *testing.T, h *hub.Hub) *client {
+	t.Helper()
+	c := dial(t, h, clientOptions{info: hub.ConnectInfo{Transport: "WebSockets", Binary: true, StatefulReconnect: true}})
+	c.send(`{"protocol":"json","version":2}`)
+	c.want(`{}`)
+	return c
+}
+
+func ack(n int) string      { return fmt.Sprintf(`{"type":8,"sequenceId":%d}`, n) }
+func sequence(n int) string { return fmt.Sprintf(`{"type":9,"sequenceId":%d}`, n) }
+
+// reconnect breaks the WebSocket and comes back; what was queued is lost.
+func (c *client) reconnect() {
+	c.session.Interrupted()
+	for len(c.conn.queue) > 0 {
+		<-c.conn.queue
+	}
+	c.session.Resumed()
+}
+
+func TestStatefulAcknowledgements(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := connectStateful(t, newLab(hub.Options{KeepAliveInterval: -1}))
+		c.send(call("1", "Text", `"a"`), `{"type":6}`, item("zz", "1"))
+		c.want(result("1", `"a"`), ack(2))
+		time.Sleep(5 * time.Second) // of the bubble
+		synctest.Wait()
+		c.quiet()
+	})
+}
+
+func TestStatefulReconnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { testStatefulReconnect(t) })
+}
+
+func testStatefulReconnect(t *testing.T) {
+	h := newLab(hub.Options{})
+	c := connectStateful(t, h)
+	c.send(call("1", "Text", `"a"`), call("2", "Text", `"b"`))
+	c.want(result("1", `"a"`), result("2", `"b"`))
+	c.send(ack(1), call("3", "Text", `"c"`))
+	c.want(result("3", `"c"`))
+	c.sendRaw(call("4", "Text", `"half"`)[:20]) // forgotten
+	synctest.Wait()
+	c.session.Interrupted()
+	_ = h.Clients().All().Send(t.Context(), "M")
+	c.session.Resumed()
+	c.want(sequence(2), result("2", `"b"`), result("3", `"c"`), `{"type":1,"target":"M","arguments":[]}`)
+	c.send(sequence(3), call("3", "Text", `"again"`), call("4", "Text", `"d"`))
+	c.want(result("4", `"d"`))
+	c.send(ack(99), call("5", "Text", `"e"`))
+	c.want(result("5", `"e"`))
+	synctest.Wait()
+	c.reconnect()
+	c.want(sequence(6), result("5", `"e"`))
+}
+
+func TestStatefulSequenceBeyondWhatCame(t *testing.T) {
+	c := connectStateful(t, newLab(hub.Options{DetailedErrors: true}))
+	c.reconnect()
+	c.want(sequence(1))
+	c.send(sequence(2))
+	c.want(fatal(" InvalidOperationException: Sequence ID greater than amount of messages we've received."))
+	c.wantEnd()
+}
+
+func TestStatefulBufferFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{StatefulBufferSize: 1000, KeepAliveInterval: -1})
+		h.Handle("SendTimes", hub.Action1(func(ctx context.Context, n int) error {
+			for i := range n {
+				if err := h.Clients().Caller(ctx).Send(ctx, "Item", i, pad(200)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		c := connectStateful(t, h)
+		c.send(call("1", "SendTimes", "12"))
+		items := func(from, to int) {
+			t.Helper()
+			for i := from; i < to; i++ {
+				c.want(fmt.Sprintf(`{"type":1,"target":"Item","arguments":[%d,"%s"]}`, i, pad(200)))
+			}
+			synctest.Wait()
+		}
+		items(0, 5)
+		c.quiet()
+		// More invocations than may wait do not keep the acknowledgement from being read.
+		for range 10 {
+			c.send(call("3", "Text", `"`+pad(30000)+`"`))
+		}
+		time.Sleep(3 * time.Second) // of the bubble
+		synctest.Wait()
+		c.quiet() // and the client learns of nothing more received, so that it stops
+		c.send(ack(5))
+		items(5, 10)
+		c.send(ack(10))
+		items(10, 12)
+		c.want(result("1", "null"))
+		c.send(ack(100))
+		for n := 0; n < 10; {
+			switch r := c.next(); {
+			case strings.Contains(r, `"invocationId":"3"`):
+				n++
+				c.send(ack(1000))
+			case r != ack(12):
+				t.Fatalf("got %.80s", r)
+			}
+		}
+	})
+}
