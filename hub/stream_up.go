@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"errors"
-
 	"github.com/carillon-go/carillon/protocol"
 )
 
