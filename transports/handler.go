@@ -1,6 +1,7 @@
 package transports
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -28,6 +29,11 @@ func NewHandler(r *Registry, carriers map[Type]Carry) *Handler {
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.registry.enter() {
+		Unavailable(w)
+		return
+	}
+	defer h.registry.running.Done()
 	switch strings.ToUpper(r.Method) { // the original's methods have no case
 	case http.MethodGet, http.MethodConnect:
 		h.get(w, r)
@@ -212,7 +218,10 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 		Text(w, http.StatusMethodNotAllowed, "POST requests are not allowed for WebSocket connections.")
 		return
 	}
-	if err := c.readBody(r); errors.Is(err, ErrEnded) {
+	done := c.hurry(w)
+	err := c.readBody(r)
+	done()
+	if errors.Is(err, ErrEnded) {
 		Empty(w, http.StatusNotFound)
 		return
 	}
@@ -244,6 +253,28 @@ func (c *Connection) readBody(r *http.Request) error {
 	}
 }
 
+// hurry ends the reading of a body that its client does not finish, once the
+// connection has been over for CloseTimeout. The reader calls done.
+func (c *Connection) hurry(w http.ResponseWriter) (done func()) {
+	finished, exited := make(chan struct{}), make(chan struct{})
+	stop := context.AfterFunc(c.ctx, func() {
+		defer close(exited)
+		patience := time.NewTimer(c.registry.options.CloseTimeout)
+		defer patience.Stop()
+		select {
+		case <-finished:
+		case <-patience.C:
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+		}
+	})
+	return func() {
+		if !stop() {
+			close(finished)
+			<-exited
+		}
+	}
+}
+
 func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
 	c, ok := h.find(w, r, "")
 	if !ok {
@@ -265,8 +296,8 @@ func WriteCause(err error) error {
 	return ErrCut
 }
 
-// Cutter makes a write fail when it takes longer than the send time-out.
-func (c *Connection) Cutter(w http.ResponseWriter) func() {
-	control := http.NewResponseController(w)
-	return func() { _ = control.SetWriteDeadline(time.Now().Add(c.registry.options.SendTimeout)) }
+// Limit makes what is written from now on fail when it takes longer than the send
+// time-out.
+func (c *Connection) Limit(control *http.ResponseController) {
+	_ = control.SetWriteDeadline(time.Now().Add(c.registry.options.SendTimeout))
 }

@@ -14,16 +14,19 @@ import (
 type Registry struct {
 	options Options
 	app     Application
-	running sync.WaitGroup // goroutines that outlive the call which began them
+	// running counts connections, requests, and goroutines that outlive the call which
+	// began them: each is begun by one that is counted, or under mu before finished.
+	running sync.WaitGroup
 
 	mu          sync.Mutex
 	connections map[string]*Connection
 	// loose are the connections that no request holds at this moment: the sweep ends
 	// those that stay so. Everything else it need not look at.
-	loose   map[*Connection]struct{}
-	sweeper *time.Timer // nil while there is nothing to sweep
-	stopped bool
-	empty   chan struct{} // closed when stopped and the last connection is gone
+	loose    map[*Connection]struct{}
+	sweeper  *time.Timer // nil while there is nothing to sweep
+	stopped  bool
+	finished bool          // Shutdown only waits for what runs
+	empty    chan struct{} // closed when stopped and the last connection is gone
 }
 
 // sweepInterval is how often time-outs are looked at, as in the original.
@@ -64,9 +67,21 @@ func (r *Registry) Create(hasToken, stateful bool) (*Connection, error) {
 	if r.stopped {
 		return nil, ErrStopped
 	}
+	r.running.Add(1)
 	r.connections[c.token] = c
 	r.loosen(c)
 	return c, nil
+}
+
+// enter counts a request; false: Shutdown is through.
+func (r *Registry) enter() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.finished {
+		return false
+	}
+	r.running.Add(1)
+	return true
 }
 
 // Find returns the connection with a token, nil if there is none.
@@ -147,6 +162,7 @@ func (r *Registry) remove(c *Connection) {
 		close(r.empty)
 		r.empty = nil
 	}
+	r.running.Done()
 }
 
 // Stop refuses new connections from now on.
@@ -167,6 +183,9 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	for _, c := range r.snapshot() {
 		c.end(ErrShutdown, true)
 	}
+	r.mu.Lock()
+	r.finished = true
+	r.mu.Unlock()
 	r.running.Wait()
 	return err
 }

@@ -3,6 +3,7 @@
 package longpolling
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -78,24 +79,33 @@ func (p *poll) answer(w http.ResponseWriter, r *http.Request, c *transports.Conn
 		c.Detach(p, nil)
 		return
 	}
-	var frames []*frame.Frame
-	for {
-		var outcome transports.Outcome
-		frames, outcome = c.Next(p, frames)
-		if outcome == transports.Frames {
-			continue
-		}
-		if len(frames) == 0 {
-			p.nothing(w, c, outcome)
-			return
-		}
-		break
+	frames, outcome := gather(c, p)
+	if len(frames) == 0 {
+		p.nothing(w, c, outcome)
+		return
 	}
-	c.Cutter(w)()
+	c.Limit(http.NewResponseController(w))
 	if err := data(w, frames); err != nil {
 		c.PutBack(frames)
 	}
 	c.Detach(p, nil)
+}
+
+// gather takes what is queued, up to what may be queued at once: what comes
+// meanwhile must not make a body without end.
+func gather(c *transports.Connection, p *poll) ([]*frame.Frame, transports.Outcome) {
+	var frames []*frame.Frame
+	for size := 0; ; {
+		had := len(frames)
+		var outcome transports.Outcome
+		frames, outcome = c.Next(p, frames)
+		for _, f := range frames[had:] {
+			size += f.Len()
+		}
+		if outcome != transports.Frames || size >= c.Options().MaxQueueBytes {
+			return frames, outcome
+		}
+	}
 }
 
 func (p *poll) nothing(w http.ResponseWriter, c *transports.Connection, outcome transports.Outcome) {
@@ -122,5 +132,9 @@ func data(w http.ResponseWriter, frames []*frame.Frame) error {
 	if _, err := w.Write(body); err != nil {
 		return err
 	}
-	return http.NewResponseController(w).Flush()
+	// Flushing tells whether the client is still there; it is sent without, too.
+	if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ package serversentevents
 import (
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/transports"
@@ -24,12 +25,12 @@ func Serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 		c:       c,
 		w:       w,
 		control: http.NewResponseController(w),
-		touch:   c.Cutter(w),
 		wake:    make(chan struct{}, 1),
 		cut:     make(chan struct{}),
 	}
 	cause := s.serve(r)
 	c.Detach(s, cause)
+	s.end()
 	if cause == transports.ErrCut && r.Context().Err() == nil {
 		panic(http.ErrAbortHandler) // the stream must not look as if it had ended in order
 	}
@@ -39,10 +40,11 @@ type stream struct {
 	c       *transports.Connection
 	w       http.ResponseWriter
 	control *http.ResponseController
-	touch   func()
 	wake    chan struct{}
 	cut     chan struct{}
-	cutOnce sync.Once
+
+	mu    sync.Mutex
+	ended bool // cut, or the request is over
 }
 
 // Wake implements transports.Carrier.
@@ -53,8 +55,24 @@ func (s *stream) Wake() {
 	}
 }
 
-// Cut implements transports.Carrier.
-func (s *stream) Cut(error) { s.cutOnce.Do(func() { close(s.cut) }) }
+// Cut implements transports.Carrier. It ends a write too that waits for the client.
+func (s *stream) Cut(error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.ended = true
+	close(s.cut)
+	_ = s.control.SetWriteDeadline(time.Now())
+}
+
+// end keeps a late Cut from the response, which is not ours when its handler returned.
+func (s *stream) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+}
 
 // prelude is a comment: it makes EventSource fire open.
 const prelude = ":\r\n"
@@ -91,8 +109,17 @@ func (s *stream) serve(r *http.Request) error {
 	}
 }
 
+// limit does not touch the deadline of a stream that was cut.
+func (s *stream) limit() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.c.Limit(s.control)
+	}
+}
+
 func (s *stream) write(b []byte) error {
-	s.touch()
+	s.limit()
 	if _, err := s.w.Write(b); err != nil {
 		return err
 	}
@@ -116,12 +143,9 @@ func (s *stream) drain() (done bool, cause error) {
 		b.frames, outcome = s.c.Next(s, b.frames[:0])
 		switch outcome {
 		case transports.Frames:
-			b.bytes = b.bytes[:0]
-			for _, f := range b.frames {
-				b.bytes = f.AppendEventStream(b.bytes)
-			}
+			err := s.send(b)
 			clear(b.frames)
-			if err := s.write(b.bytes); err != nil {
+			if err != nil {
 				return true, transports.WriteCause(err)
 			}
 		case transports.Idle:
@@ -132,4 +156,32 @@ func (s *stream) drain() (done bool, cause error) {
 			return true, transports.ErrCut
 		}
 	}
+}
+
+// copyLimit is up to where events are gathered into one buffer; a longer one is
+// written from the bytes that all its receivers share.
+const copyLimit = 16 << 10
+
+// send writes all frames of a batch, in one write unless they are long.
+func (s *stream) send(b *batch) error {
+	b.bytes = b.bytes[:0]
+	for _, f := range b.frames {
+		if f.Len() <= copyLimit {
+			b.bytes = f.AppendEventStream(b.bytes)
+			continue
+		}
+		if len(b.bytes) > 0 {
+			if err := s.write(b.bytes); err != nil {
+				return err
+			}
+			b.bytes = b.bytes[:0]
+		}
+		if err := s.write(f.EventStream()); err != nil {
+			return err
+		}
+	}
+	if len(b.bytes) == 0 {
+		return nil
+	}
+	return s.write(b.bytes)
 }
