@@ -55,9 +55,21 @@ func (r *run) newSession(c carrier, transport Transport, t target) *session {
 	return s
 }
 
-// handshake says which protocol we speak and waits for the answer.
+// handshake says which protocol we speak and waits for the answer. Behind it goes a ping, before
+// anything else can: it starts the server's watch on us, as the JavaScript client has it.
 func (s *session) handshake(ctx context.Context) error {
 	s.out.addNow(protocol.AppendHandshakeRequest(nil, protocol.HandshakeRequest{Protocol: s.protocol.Name(), Version: 1}))
+	if err := s.answer(ctx); err != nil {
+		return err
+	}
+	if s.hasPings() {
+		s.out.addNow(s.protocol.AppendPing(nil))
+	}
+	return nil
+}
+
+// answer waits for that to the handshake.
+func (s *session) answer(ctx context.Context) error {
 	select {
 	case err := <-s.shaken:
 		return err
@@ -73,11 +85,9 @@ func (s *session) handshake(ctx context.Context) error {
 	}
 }
 
-// activate lets hub messages in. A first ping starts the server's watch on us, as the JavaScript
-// client has it.
+// activate lets hub messages in.
 func (s *session) activate() {
 	if s.hasPings() {
-		s.out.addNow(s.protocol.AppendPing(nil))
 		s.work.Go(s.watch)
 	}
 	close(s.active)

@@ -50,7 +50,7 @@ func (r *rig) options() Options {
 		Transports: []Transport{r.combo.transport},
 		Protocol:   r.combo.protocol,
 		Memory:     NewMemory(),
-		Logger:     slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger:     slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -62,9 +62,11 @@ func newWire(t *testing.T, play func(*link)) *wire {
 	w.url = w.server.URL + "/hub"
 	t.Cleanup(func() {
 		close(w.ended)
+		w.mu.Lock()
 		for _, l := range w.links {
 			l.received.Close()
 		}
+		w.mu.Unlock()
 		w.server.CloseClientConnections()
 		w.server.Close()
 	})
@@ -276,7 +278,12 @@ func (l *link) send(data string) {
 func (l *link) end() { close(l.down) }
 
 // cut resets the transport.
-func (l *link) cut() { l.cutting.Do(func() { close(l.gone) }) }
+func (l *link) cut() {
+	l.cutting.Do(func() {
+		close(l.gone)
+		l.received.Close()
+	})
+}
 
 // next is the next text record of the client.
 func (l *link) next() (string, error) {
