@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -63,6 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Description("A real-time gateway that speaks the ASP.NET Core SignalR protocol."),
 		kong.DefaultEnvars("CARILLON"),
 		kong.Configuration(loadConfig),
+		kong.Help(printHelp),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(int) { helped = true }),
@@ -79,9 +79,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "gateway: %v\nRun gateway --help for the flags.\n", err)
 		return exitUsage
 	}
-	if err := command.Run(); err != nil && !errors.Is(err, context.Canceled) {
+	if err := command.Run(); err != nil {
 		fmt.Fprintln(stderr, "gateway:", err)
 		return exitFailure
 	}
 	return exitOK
+}
+
+// printHelp shows the flags of the default command to whoever names none.
+func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
+	if ctx.Selected() == nil {
+		serve, err := kong.Trace(ctx.Kong, []string{"serve"})
+		if err != nil {
+			return err
+		}
+		ctx = serve
+	}
+	return kong.DefaultHelpPrinter(options, ctx)
 }

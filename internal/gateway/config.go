@@ -40,6 +40,9 @@ func (c *Config) Validate() error {
 	if !strings.HasPrefix(c.Path, "/") || strings.HasSuffix(c.Path, "/") || strings.ContainsAny(c.Path, "?#") {
 		errs = append(errs, fmt.Errorf("--path: %q must begin with a slash and not end in one", c.Path))
 	}
+	if len(c.Transports) == 0 {
+		errs = append(errs, errors.New("--transports: at least one is needed"))
+	}
 	if _, err := c.transports(); err != nil {
 		errs = append(errs, err)
 	}

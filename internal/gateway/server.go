@@ -78,7 +78,7 @@ func (s *Server) loadCertificate() error {
 	}
 	pair, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
 	if err != nil {
-		return fmt.Errorf("gateway: certificate: %w", err)
+		return fmt.Errorf("certificate: %w", err)
 	}
 	s.http.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	return nil
@@ -88,7 +88,7 @@ func (s *Server) loadCertificate() error {
 func (s *Server) Run(ctx context.Context) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Addr)
 	if err != nil {
-		return fmt.Errorf("gateway: %w", err)
+		return err // says "listen" and the address
 	}
 	return s.Serve(ctx, listener)
 }
@@ -119,7 +119,7 @@ func (s *Server) serveHTTP(l net.Listener) error {
 		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
 	}
 	if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("gateway: %w", err)
+		return err
 	}
 	return nil
 }
