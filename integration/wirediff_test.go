@@ -1,0 +1,66 @@
+package integration_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// leftOutOfCorpus are kept cases whose difference cannot be told from a mistake by its kind, each with the reason.
+var leftOutOfCorpus = map[string]string{
+	"hub-ignored":          "the original handles nothing behind a message of an unknown type",
+	"hub-double-stream-id": "the original cannot cancel a stream any more whose id a second invocation used",
+}
+
+// TestWireDiff compares the test hub with the original server on the wire: the kept cases and some random scripts. What
+// may differ is in differences.txt, with the reasons.
+func TestWireDiff(t *testing.T) {
+	dir := reference(t)
+	wirediff := buildWireDiff(t, dir)
+	a, b := startOriginal(t, dir), startTestHub(t)
+	compare := func(args ...string) func(*testing.T) {
+		return func(t *testing.T) {
+			args = append([]string{"-a", a.url(), "-b", b.url(), "-severity", "meaning,text", "-ignore-file", "differences.txt"}, args...)
+			out, err := exec.CommandContext(t.Context(), wirediff, args...).CombinedOutput()
+			if err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+			t.Logf("%s", out[max(0, len(out)-200):])
+		}
+	}
+	t.Run("corpus", compare("-corpus", corpus(t, dir)))
+	t.Run("random", compare("-seed", "1", "-n", "400", "-area", "negotiate|site|handshake|hub|transports|echo|frames|results|auth|size"))
+}
+
+// buildWireDiff builds the program from a copy, for what is beside the checkout may not be changed.
+func buildWireDiff(t *testing.T, dir string) string {
+	t.Helper()
+	source := filepath.Join(t.TempDir(), "wirediff")
+	if err := os.CopyFS(source, os.DirFS(filepath.Join(dir, "wirediff"))); err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(t.TempDir(), "wirediff")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Dir = source
+	build.Env = append(os.Environ(), "GOWORK=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build wirediff: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// corpus copies the kept cases, without those that are left out.
+func corpus(t *testing.T, dir string) string {
+	t.Helper()
+	kept := t.TempDir()
+	if err := os.CopyFS(kept, os.DirFS(filepath.Join(dir, "wirediff", "corpus"))); err != nil {
+		t.Fatal(err)
+	}
+	for name := range leftOutOfCorpus {
+		if err := os.Remove(filepath.Join(kept, name+".json")); err != nil {
+			t.Error(err)
+		}
+	}
+	return kept
+}
