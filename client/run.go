@@ -110,7 +110,10 @@ func (r *run) reconnect(cause error, made int) (*session, error) {
 	since := time.Now()
 	for attempt := 0; ; attempt++ {
 		wait, again := r.conn.options.Reconnect(Retry{Attempts: attempt, Elapsed: time.Since(since), Cause: cause})
-		if !again {
+		switch {
+		case !again && attempt == 0:
+			return nil, cause // not tried at all
+		case !again:
 			return nil, fmt.Errorf("client: reconnect retries have been exhausted after %d failed attempts and %v: %w", attempt+made, time.Since(since).Round(time.Millisecond), cause)
 		}
 		if err := sleep(r.ctx, wait); err != nil {

@@ -337,7 +337,9 @@ func TestPanickingHandlersAndResults(t *testing.T) {
 		c.On("Fails", Func0(func(context.Context) (int, error) { return 0, errors.New("words") }))
 		c.On("Panics", Func0(func(context.Context) (int, error) { panic("x") }))
 		c.On("Unwritable", Func0(func(context.Context) (any, error) { return make(chan int), nil }))
-		c.On("Six", Func6(func(_ context.Context, a, b, c, d, e int, f string) (string, error) { return fmt.Sprint(a, b, c, d, e, f), nil }))
+		c.On("Six", Func6(func(_ context.Context, a, b, c, d, e int, f string) (string, error) {
+			return fmt.Sprint(a, b, c, d, e, f), nil
+		}))
 		for i, name := range []string{"Fails", "panics", "UNWRITABLE"} {
 			tape.feed <- fmt.Sprintf(`{"type":1,"invocationId":"%d","target":%q,"arguments":[]}`, i, name) + record
 		}
