@@ -184,9 +184,11 @@ func (c *call) failure(err error) string {
 	return explain(fmt.Sprintf("An unexpected error occurred invoking '%s' on the server.", c.name), err, detailed)
 }
 
+// fail completes the invocation with an error. Its id is free before the client hears
+// of that.
 func (c *call) fail(text string) {
 	c.session.debug().Debug("FailedInvokingHubMethod", slog.String("method", c.name))
-	c.endUploads(nil)
+	c.finish()
 	if c.id != "" {
 		w := c.session.wire
 		c.complete(w.frame(w.AppendError(nil, c.id, text)))
