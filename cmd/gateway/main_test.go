@@ -1,0 +1,60 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func try(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // what serves at all ends at once
+	var out, errs bytes.Buffer
+	code = run(ctx, args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestHelpShowsEverySetting(t *testing.T) {
+	code, help, _ := try(t, "--help")
+	if code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	for _, setting := range []string{"--addr", "CARILLON_ADDR", "--interval", "--transports", "CARILLON_TRANSPORTS", "--log-level", "--log-format", "--tls-cert", "--tls-key", "--cors-origin", "--config"} {
+		if !strings.Contains(help, setting) {
+			t.Errorf("--help does not tell of %s", setting)
+		}
+	}
+}
+
+func TestWrongFlagsAreToldApartFromFailures(t *testing.T) {
+	for _, args := range [][]string{{"--nonsense"}, {"--interval", "soon"}, {"--transports", "pigeon"}, {"--tls-cert", "only.pem"}} {
+		if code, _, stderr := try(t, args...); code != exitUsage || !strings.Contains(stderr, "gateway") {
+			t.Errorf("%v: exit code %d, %q", args, code, stderr)
+		}
+	}
+	if code, _, stderr := try(t, "--addr", "127.0.0.1:-1"); code != exitFailure || stderr == "" {
+		t.Errorf("an address that cannot be: exit code %d, %q", code, stderr)
+	}
+}
+
+// Flags come before variables, variables before the file.
+func TestPrecedence(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(file, []byte(`{"transports": "pigeon"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, _ := try(t, "--config", file); code != exitUsage {
+		t.Error("the file is not read")
+	}
+	t.Setenv("CARILLON_TRANSPORTS", "owl")
+	if _, _, stderr := try(t, "--config", file); !strings.Contains(stderr, "owl") {
+		t.Errorf("the variable does not come before the file: %q", stderr)
+	}
+	if _, _, stderr := try(t, "--config", file, "--transports", "swift"); !strings.Contains(stderr, "swift") {
+		t.Errorf("the flag does not come before the variable: %q", stderr)
+	}
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/carillon-go/carillon/client"
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// watchCommand is a console client for any SignalR hub.
+type watchCommand struct {
+	URL       string            `arg:"" help:"URL of the hub, for example http://localhost:8080/hubs/clock."`
+	Transport []string          `env:"-" enum:"websockets,sse,longpolling" placeholder:"websockets|sse|longpolling" help:"Transports that may be used. Default: all, in the server's order."`
+	Protocol  string            `env:"-" enum:"json,messagepack" default:"json" help:"Encoding of the messages: json or messagepack."`
+	Target    []string          `env:"-" placeholder:"METHOD" help:"Print only invocations of these methods. Default: all."`
+	Invoke    string            `env:"-" placeholder:"METHOD" help:"Call this method of the hub once connected, print its result, and end, unless there is a --target to watch."`
+	Arg       []string          `env:"-" sep:"none" placeholder:"JSON" help:"Argument of --invoke, once for each; what is no JSON is a string."`
+	Token     string            `env:"CARILLON_TOKEN" help:"Bearer token. Better by the variable than on the command line."`
+	Header    map[string]string `env:"-" mapsep:"none" placeholder:"NAME=VALUE" help:"Header of every request, once for each."`
+	Count     int               `env:"-" placeholder:"N" help:"End after so many invocations. Default: never."`
+	Retry     bool              `env:"-" help:"Wait for a server that is not there yet. A connection that was lost is always sought again."`
+	JSON      bool              `env:"-" name:"json" help:"One JSON object a line, for scripts."`
+}
+
+// Run watches until the context ends, the count is full or the result is there.
+func (c *watchCommand) Run(ctx context.Context, k *kong.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	w := &watch{command: c, end: end, out: printer{w: k.Stdout, json: c.JSON}}
+	w.conn = client.New(c.URL, c.options(w.policy))
+	w.conn.OnStateChange(w.stateChanged)
+	w.listen()
+	err := w.conn.Run(ctx)
+	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	if errors.Is(err, errDone) {
+		return nil
+	}
+	return err
+}
+
+var transportNames = map[string]client.Transport{
+	"websockets":  client.WebSockets,
+	"sse":         client.ServerSentEvents,
+	"longpolling": client.LongPolling,
+}
+
+func (c *watchCommand) options(policy client.ReconnectPolicy) client.Options {
+	o := client.Options{Reconnect: policy, Header: make(http.Header), Logger: slog.New(slog.DiscardHandler)}
+	for _, name := range c.Transport {
+		o.Transports = append(o.Transports, transportNames[name])
+	}
+	if c.Protocol == "messagepack" {
+		o.Protocol = protocol.NewMessagePack()
+	}
+	for name, value := range c.Header {
+		o.Header.Set(name, value)
+	}
+	if c.Token != "" {
+		o.AccessToken = func(context.Context) (string, error) { return c.Token, nil }
+	}
+	return o
+}
+
+// errDone ends a watch that has seen what it was to see.
+var errDone = errors.New("done")
+
+// watch is one run of the command.
+type watch struct {
+	command   *watchCommand
+	conn      *client.HubConnection
+	end       context.CancelCauseFunc
+	out       printer
+	connected bool // it was, once; the policy and the callbacks do not run at the same time before that
+	invoked   sync.Once
+	messages  int
+}
+
+// policy tells the console about attempts that failed.
+func (w *watch) policy(r client.Retry) (time.Duration, bool) {
+	if !w.connected && !w.command.Retry {
+		return 0, false
+	}
+	wait, again := client.ReconnectForever(0, 10*time.Second)(r)
+	if r.Attempts > 0 || !w.connected {
+		w.out.print(event{Event: "failed", Error: r.Cause.Error()})
+	}
+	return wait, again
+}
+
+// listen prints what the hub invokes: the targets asked for, or everything.
+func (w *watch) listen() {
+	if len(w.command.Target) == 0 && w.command.Invoke == "" {
+		w.conn.OnUnhandled(w.received)
+	}
+	for _, target := range w.command.Target {
+		w.conn.On(target, client.ActionAny(func(ctx context.Context, args []any) error {
+			return w.received(ctx, target, args)
+		}))
+	}
+}
+
+func (w *watch) received(_ context.Context, target string, args []any) error {
+	w.out.print(event{Event: "message", Target: target, Arguments: slices.Concat([]any{}, args)})
+	if w.messages++; w.messages == w.command.Count {
+		w.end(errDone)
+	}
+	return nil
+}
+
+func (w *watch) stateChanged(ctx context.Context, change client.StateChange) {
+	e := event{Event: "state", State: change.To.String(), Transport: string(change.Transport), ConnectionID: change.ConnectionID}
+	if change.Err != nil {
+		e.Error = change.Err.Error()
+	}
+	w.out.print(e)
+	if change.To != client.Connected {
+		return
+	}
+	w.connected = true
+	if w.command.Invoke != "" {
+		w.invoked.Do(func() { w.invoke(ctx) })
+	}
+}
+
+func (w *watch) invoke(ctx context.Context) {
+	result, err := client.Invoke[any](ctx, w.conn, w.command.Invoke, w.command.arguments()...)
+	if err != nil {
+		w.end(fmt.Errorf("%s: %w", w.command.Invoke, err))
+		return
+	}
+	w.out.print(event{Event: "result", Target: w.command.Invoke, Result: &result})
+	if len(w.command.Target) == 0 {
+		w.end(errDone)
+	}
+}
+
+func (c *watchCommand) arguments() []any {
+	args := make([]any, len(c.Arg))
+	for i, text := range c.Arg {
+		if json.Unmarshal([]byte(text), &args[i]) != nil {
+			args[i] = text
+		}
+	}
+	return args
+}
+
+// event is one line of the output.
+type event struct {
+	Time         time.Time `json:"time"`
+	Event        string    `json:"event"` // state, message, result, failed (an attempt to connect)
+	State        string    `json:"state,omitempty"`
+	Transport    string    `json:"transport,omitempty"`
+	ConnectionID string    `json:"connectionId,omitempty"`
+	Target       string    `json:"target,omitempty"`
+	Arguments    []any     `json:"arguments,omitempty"`
+	Result       *any      `json:"result,omitempty"`
+	Error        string    `json:"error,omitempty"`
+}
+
+// printer writes events, one a line.
+type printer struct {
+	w    io.Writer
+	json bool
+}
+
+func (p printer) print(e event) {
+	e.Time = time.Now()
+	line := e.text()
+	if p.json {
+		line = asJSON(e)
+	}
+	_, _ = fmt.Fprintln(p.w, line)
+}
+
+// text is the event for people.
+func (e event) text() string {
+	var b strings.Builder
+	b.WriteString(e.Time.Format("15:04:05.000 "))
+	switch e.Event {
+	case "message":
+		b.WriteString(e.Target)
+		for _, a := range e.Arguments {
+			b.WriteString(" " + asJSON(a))
+		}
+	case "result":
+		b.WriteString(e.Target + " = " + asJSON(*e.Result))
+	case "failed":
+		b.WriteString("not connected")
+	default:
+		b.WriteString(strings.ToLower(e.State))
+		if e.Transport != "" {
+			b.WriteString(" by " + e.Transport)
+		}
+		if e.ConnectionID != "" {
+			b.WriteString(", id " + e.ConnectionID)
+		}
+	}
+	if e.Error != "" {
+		b.WriteString(": " + strings.TrimPrefix(e.Error, "client: "))
+	}
+	return b.String()
+}
+
+func asJSON(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v) // NaN, from MessagePack
+	}
+	return string(text)
+}
