@@ -232,14 +232,15 @@ func (t testHub) cookie(ctx context.Context, name *string) (*string, error) {
 	if name == nil {
 		return nil, typed{"ArgumentNullException", "Value cannot be null. (Parameter 'key')"}
 	}
-	for _, c := range request(ctx).Cookies() {
-		if !strings.EqualFold(c.Name, *name) {
+	for part := range strings.SplitSeq(strings.Join(request(ctx).Header.Values("Cookie"), ";"), ";") {
+		key, value, ok := strings.Cut(strings.TrimSpace(part), "=")
+		if !ok || !strings.EqualFold(key, *name) {
 			continue
 		}
-		if value, err := url.PathUnescape(c.Value); err == nil {
-			return &value, nil
+		if plain, err := url.PathUnescape(value); err == nil {
+			value = plain
 		}
-		return &c.Value, nil
+		return &value, nil
 	}
 	return nil, nil //nolint:nilnil // no such cookie
 }
