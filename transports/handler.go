@@ -297,7 +297,11 @@ func WriteCause(err error) error {
 }
 
 // Limit makes what is written from now on fail when it takes longer than the send
-// time-out.
+// time-out. Unlimit has to follow: the next request on the same HTTP connection is
+// written under the same deadline.
 func (c *Connection) Limit(control *http.ResponseController) {
 	_ = control.SetWriteDeadline(time.Now().Add(c.registry.options.SendTimeout))
 }
+
+// Unlimit takes Limit back.
+func Unlimit(control *http.ResponseController) { _ = control.SetWriteDeadline(time.Time{}) }

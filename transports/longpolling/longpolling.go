@@ -84,9 +84,12 @@ func (p *poll) answer(w http.ResponseWriter, r *http.Request, c *transports.Conn
 		p.nothing(w, c, outcome)
 		return
 	}
-	c.Limit(http.NewResponseController(w))
+	control := http.NewResponseController(w)
+	c.Limit(control)
 	if err := data(w, frames); err != nil {
 		c.PutBack(frames)
+	} else {
+		transports.Unlimit(control)
 	}
 	c.Detach(p, nil)
 }

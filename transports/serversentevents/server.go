@@ -6,6 +6,7 @@
 package serversentevents
 
 import (
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -31,7 +32,7 @@ func Serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 	cause := s.serve(r)
 	c.Detach(s, cause)
 	s.end()
-	if cause == transports.ErrCut && r.Context().Err() == nil {
+	if errors.Is(cause, transports.ErrCut) && r.Context().Err() == nil {
 		panic(http.ErrAbortHandler) // the stream must not look as if it had ended in order
 	}
 }
@@ -71,6 +72,9 @@ func (s *stream) Cut(error) {
 func (s *stream) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.ended {
+		transports.Unlimit(s.control)
+	}
 	s.ended = true
 }
 
