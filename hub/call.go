@@ -68,18 +68,28 @@ func (s *Session) invoked(m *protocol.Message, size int) {
 		}
 	case c.early == nil && (c.streamed || len(c.method.uploads) > 0):
 		s.prepare(c)
+		if c.misfits() {
+			s.enqueue(&call{deed: c.run, size: size})
+			return
+		}
 		s.startBeside()
 		go func() {
 			defer s.endBeside()
 			c.run()
 		}()
-		// It gets the chance to send what it has: in the original a method that need not
-		// wait is through before the next message is read.
-		runtime.Gosched()
 	default:
 		c.inLine = true
 		s.enqueue(c)
 	}
+	// The method gets the chance to send what it has: in the original one that need not
+	// wait is through before the next message is read.
+	runtime.Gosched()
+}
+
+// misfits tells whether the method is refused whoever calls it: by a stream invocation
+// of a plain method, the reverse, or the wrong number of uploads.
+func (c *call) misfits() bool {
+	return c.streamed != c.method.stream || len(c.streamIDs) != len(c.method.uploads)
 }
 
 func (s *Session) newCall(m *protocol.Message, size int) *call {

@@ -29,7 +29,7 @@ type stateful struct {
 	acked int64
 }
 
-func newStateful() *stateful { return &stateful{first: 1, next: 1} }
+func newStateful() *stateful { return &stateful{first: 1, next: 1, seen: -1, acked: -1} }
 
 // maxFanOut is how much may be kept of what is sent without waiting, such as
 // broadcasts, to a client that does not acknowledge. Beyond it the client is a slow
@@ -136,7 +136,7 @@ var errSequence = &protocol.Fault{
 func (r *stateful) sequence(number int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if number > r.seen+1 {
+	if number > r.next {
 		return errSequence
 	}
 	r.next = number

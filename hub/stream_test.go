@@ -174,3 +174,14 @@ func TestViolationsBehindTheArguments(t *testing.T) {
 	c.want(fatal(" InvalidDataException: Missing required property 'invocationId'."))
 	c.wantEnd()
 }
+
+func TestRefusedStreamsKeepTheirPlace(t *testing.T) {
+	c := detailed(t)
+	for range 100 {
+		c.send(call("1", "Text", `"x"`), call("2", "Concat", ""), stream("3", "Text", `"y"`), call("4", "Text", `"z"`))
+		c.want(
+			result("1", `"x"`), failed("2", "An unexpected error occurred invoking 'Concat' on the server. HubException: Client sent 0 stream(s), Hub method expects 1."),
+			failed("3", "The client attempted to invoke the non-streaming 'Text' method with a streaming invocation."), result("4", `"z"`),
+		)
+	}
+}
