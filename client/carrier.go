@@ -5,7 +5,8 @@ import "context"
 // carrier is one connected transport: bytes both ways, in order.
 type carrier interface {
 	// Receive passes on what arrives until the transport ends: nil when the server ended it in
-	// order, or we did. The bytes are only valid during the call of feed, whose error ends Receive.
+	// order, or we did. The bytes are only valid during the call of feed, whose error ends Receive, but
+	// for errFarewell, after which a carrier that has an end of its own in order waits for that.
 	Receive(feed func([]byte) error) error
 	// Send passes one or more whole records to the server. It is called by one goroutine at a time.
 	Send(ctx context.Context, records []byte) error

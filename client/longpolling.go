@@ -21,6 +21,7 @@ type longPolling struct {
 	poll    request
 	timeout time.Duration
 	polled  chan struct{} // closed when no poll is under way any more
+	gone    bool          // the server has forgotten us; valid when polled is closed
 	buf     []byte
 }
 
@@ -58,6 +59,7 @@ func (l *longPolling) Receive(feed func([]byte) error) error {
 		case l.ctx.Err() != nil:
 			return nil
 		case err == nil && ended:
+			l.gone = true
 			return nil
 		case err == nil:
 			failed = 0
@@ -143,6 +145,9 @@ func (l *longPolling) Close(ctx context.Context) {
 	select {
 	case <-l.polled:
 	case <-ctx.Done():
+		return
+	}
+	if l.gone {
 		return
 	}
 	response, err := l.network.do(ctx, l.target.cred, request{op: "delete", method: http.MethodDelete, url: l.url})

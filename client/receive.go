@@ -15,10 +15,13 @@ const maxHandshake = 32 << 10
 // jobOverhead is what a message that waits costs besides its bytes.
 const jobOverhead = 128
 
+// errFarewell: the end is decided, by the server's close message or by us.
+var errFarewell = errors.New("client: nothing more is to be received")
+
 // feed takes bytes as they came, cuts them into records and handles each.
 func (s *session) feed(data []byte) error {
 	if s.ctx.Err() != nil {
-		return nil // the end is decided; the carrier goes on until the other side ends
+		return errFarewell
 	}
 	s.heard()
 	if len(s.rest) > 0 {
@@ -77,6 +80,7 @@ func (s *session) handle(record []byte) error {
 		}
 	case protocol.Close:
 		s.end(&CloseError{Message: m.Error, AllowReconnect: m.AllowReconnect})
+		return errFarewell
 	}
 	return nil // pings did their duty by coming; types that we do not know are ignored
 }

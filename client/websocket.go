@@ -153,7 +153,12 @@ func (w *webSocket) Receive(feed func([]byte) error) error {
 		if err != nil {
 			return w.ended(err)
 		}
-		if err := copyTo(feed, message, buf); err != nil {
+		err = copyTo(feed, message, buf)
+		if errors.Is(err, errFarewell) {
+			feed = func([]byte) error { return nil } // the close frame comes behind it
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}
