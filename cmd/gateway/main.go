@@ -30,6 +30,7 @@ type commands struct {
 	Config kong.ConfigFlag `type:"path" placeholder:"FILE" env:"CARILLON_CONFIG" help:"JSON file with settings, by the names of the flags. Flags come first, then variables, then the file."`
 
 	Serve serveCommand `cmd:"" default:"withargs" help:"Serve the clock hub and the page (default)."`
+	Watch watchCommand `cmd:"" help:"Watch a hub: connect as a client and print what it invokes and what becomes of the connection."`
 }
 
 type serveCommand struct {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -84,18 +85,18 @@ type watch struct {
 	conn      *client.HubConnection
 	end       context.CancelCauseFunc
 	out       printer
-	connected bool // it was, once; the policy and the callbacks do not run at the same time before that
+	connected atomic.Bool // it was, once
 	invoked   sync.Once
 	messages  int
 }
 
 // policy tells the console about attempts that failed.
 func (w *watch) policy(r client.Retry) (time.Duration, bool) {
-	if !w.connected && !w.command.Retry {
+	if !w.connected.Load() && !w.command.Retry {
 		return 0, false
 	}
 	wait, again := client.ReconnectForever(0, 10*time.Second)(r)
-	if r.Attempts > 0 || !w.connected {
+	if r.Attempts > 0 || !w.connected.Load() {
 		w.out.print(event{Event: "failed", Error: r.Cause.Error()})
 	}
 	return wait, again
@@ -130,7 +131,7 @@ func (w *watch) stateChanged(ctx context.Context, change client.StateChange) {
 	if change.To != client.Connected {
 		return
 	}
-	w.connected = true
+	w.connected.Store(true)
 	if w.command.Invoke != "" {
 		w.invoked.Do(func() { w.invoke(ctx) })
 	}

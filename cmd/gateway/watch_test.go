@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
+)
+
+// greeter is a hub that greets who connects.
+func greeter(t *testing.T) (url string) {
+	t.Helper()
+	h := hub.New(hub.Options{})
+	h.OnConnected(func(ctx context.Context) error {
+		return h.Clients().Caller(ctx).Send(ctx, "Greet", "hello", 1)
+	})
+	h.Handle("Add", hub.Func2(func(_ context.Context, a, b int) (int, error) { return a + b, nil }))
+	h.Handle("Fail", hub.Action0(func(context.Context) error { return hub.NewError("as asked") }))
+	e := endpoint.New(h, endpoint.Options{})
+	s := httptest.NewServer(e)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := e.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		s.Close()
+	})
+	return s.URL
+}
+
+func watchFor(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var out, errs bytes.Buffer
+	code = run(ctx, append([]string{"watch"}, args...), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestWatch(t *testing.T) {
+	url := greeter(t)
+	for transport, name := range transportNames {
+		for _, protocol := range []string{"json", "messagepack"} {
+			if transport == "sse" && protocol == "messagepack" {
+				continue // a binary protocol on a text transport
+			}
+			code, out, _ := watchFor(t, url, "--count", "1", "--transport", transport, "--protocol", protocol)
+			if code != exitOK || !strings.Contains(out, "connected by "+string(name)) || !strings.Contains(out, ` Greet "hello" 1`+"\n") || !strings.HasSuffix(out, "disconnected\n") {
+				t.Errorf("%s, %s: exit code %d\n%s", transport, protocol, code, out)
+			}
+		}
+	}
+}
+
+func TestWatchInvokes(t *testing.T) {
+	url := greeter(t)
+	code, out, _ := watchFor(t, url, "--invoke", "Add", "--arg", "3", "--arg", "4")
+	if code != exitOK || !strings.Contains(out, "Add = 7\n") || strings.Contains(out, "Greet") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	if code, _, stderr := watchFor(t, url, "--invoke", "Fail"); code != exitFailure || !strings.Contains(stderr, "as asked") {
+		t.Errorf("a method that fails: exit code %d, %s", code, stderr)
+	}
+}
+
+func TestWatchForScripts(t *testing.T) {
+	code, out, _ := watchFor(t, greeter(t), "--json", "--target", "greet", "--count", "1")
+	if code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	var seen []string
+	for line := range strings.Lines(out) {
+		var e event
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		seen = append(seen, e.Event+e.State)
+	}
+	if got := strings.Join(seen, " "); got != "stateConnecting stateConnected message stateDisconnecting stateDisconnected" {
+		t.Errorf("events %s", got)
+	}
+}
+
+func TestWatchWithoutServer(t *testing.T) {
+	if code, _, stderr := watchFor(t, "http://127.0.0.1:1/"); code != exitFailure || !strings.Contains(stderr, "negotiate") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	if code, _, _ := watchFor(t, "http://x", "--transport", "pigeon"); code != exitUsage {
+		t.Errorf("exit code %d", code)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var out stopAfter
+	out.line, out.stop = "not connected", cancel
+	if code := run(ctx, []string{"watch", "http://127.0.0.1:1/", "--retry"}, &out, &out); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// stopAfter ends a command when it has printed something.
+type stopAfter struct {
+	line string
+	stop context.CancelFunc
+}
+
+func (s *stopAfter) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(s.line)) {
+		s.stop()
+	}
+	return len(p), nil
+}
