@@ -63,7 +63,7 @@ func (c *HubConnection) Start(ctx context.Context) error {
 		return err
 	}
 	started := make(chan error, 1)
-	go r.loop(func(err error) { started <- err }, false)
+	go func() { _ = r.loop(func(err error) { started <- err }, false) }()
 	select {
 	case err := <-started:
 		return err

@@ -66,8 +66,8 @@ func (t *handlers) of(method string) []*Handler {
 		return found
 	}
 	if f := t.unhandled; f != nil {
-		any := ActionAny(func(ctx context.Context, args []any) error { return f(ctx, method, args) })
-		return []*Handler{&any}
+		h := ActionAny(func(ctx context.Context, args []any) error { return f(ctx, method, args) })
+		return []*Handler{&h}
 	}
 	return nil
 }

@@ -18,7 +18,6 @@ type longPolling struct {
 	poster
 	ctx     context.Context
 	cancel  context.CancelFunc
-	poll    request
 	timeout time.Duration
 	polled  chan struct{} // closed when no poll is under way any more
 	gone    bool          // the server has forgotten us; valid when polled is closed

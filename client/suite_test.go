@@ -610,7 +610,8 @@ func inFlight(r *rig) {
 	}
 	for range 2 {
 		err := receive(r, "the end of a call in flight", calls)
-		if !(errors.Is(err, ErrConnectionLost) && errors.Is(err, ErrStopped)) && !errors.Is(err, ErrNotConnected) {
+		stopped := errors.Is(err, ErrConnectionLost) && errors.Is(err, ErrStopped)
+		if !stopped && !errors.Is(err, ErrNotConnected) {
 			r.Errorf("a call in flight ended with %v", err)
 		}
 	}

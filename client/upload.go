@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"iter"
 )
 
@@ -90,7 +89,8 @@ func (s *session) launch(ctx context.Context, ids []string, uploads []Upload) {
 	}
 }
 
-var errUploadOver = errors.New("Stream canceled by client.") //nolint:revive,staticcheck // the text of the .NET client, for the hub's method
+// uploadOver is the text of the .NET client, for the hub's method.
+const uploadOver = "Stream canceled by client."
 
 func (s *session) upload(ctx context.Context, id string, u Upload) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -102,7 +102,7 @@ func (s *session) upload(ctx context.Context, id string, u Upload) {
 	switch {
 	case s.ctx.Err() != nil: // nobody is there to tell
 	case ctx.Err() != nil:
-		s.out.addNow(s.protocol.AppendError(nil, id, errUploadOver.Error()))
+		s.out.addNow(s.protocol.AppendError(nil, id, uploadOver))
 	case err != nil:
 		s.out.addNow(s.protocol.AppendError(nil, id, err.Error()))
 	default:

@@ -46,7 +46,7 @@ func startEcho(t *testing.T) string {
 	return server.URL + "/echo"
 }
 
-func open(t *testing.T, url string) string {
+func open(t testing.TB, url string) string {
 	t.Helper()
 	response, err := http.Post(url+"/negotiate?negotiateVersion=1", "", nil)
 	if err != nil {
@@ -74,7 +74,7 @@ func post(t *testing.T, url, text string) {
 
 func TestEchoWebSocket(t *testing.T) {
 	url := open(t, startEcho(t))
-	c, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http"), nil) //nolint:bodyclose // an upgraded response has none
+	c, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func (s *Session) debug() *slog.Logger { return s.log(slog.LevelDebug) }
 
 // recovered turns a panic of application code into an error; it is to be deferred.
 func (s *Session) recovered(err *error) {
-	v := recover() //nolint:revive // the function is what is deferred
+	v := recover()
 	if v == nil {
 		return
 	}

@@ -7,7 +7,7 @@ import (
 
 // Guid is .NET's Guid, in the order of its text: "00010203-0405-0607-0706-050403020100" is {0, 1, 2, 3, …}. It is text in both
 // hub protocols.
-type Guid [16]byte //nolint:revive // the name that readers who come from .NET look for
+type Guid [16]byte
 
 // String returns the text with four hyphens, in small letters.
 func (g Guid) String() string {

@@ -144,7 +144,8 @@ func validKey(key string) bool {
 		return false
 	}
 	for _, c := range []byte(key[:22]) {
-		if !(c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/') {
+		base64 := c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/'
+		if !base64 {
 			return false
 		}
 	}
@@ -248,7 +249,7 @@ func (c *Connection) readBody(r *http.Request) error {
 			}
 		}
 		if err != nil {
-			return nil //nolint:nilerr // the client cannot be told of a body that it broke off
+			return nil // the client cannot be told of a body that it broke off
 		}
 	}
 }

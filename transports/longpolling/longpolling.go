@@ -22,7 +22,7 @@ func Serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 	}
 	if first {
 		c.Open(nil)
-		data(w, nil)
+		_ = data(w, nil)
 		c.Rest()
 		return
 	}

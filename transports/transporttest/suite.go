@@ -205,7 +205,7 @@ func testQueueFull(t *testing.T, start starter) {
 				t.Errorf("a full queue: %v", err)
 			}
 			p.Abort(err)
-			p.awaitGone()
+			_ = p.awaitGone()
 			return
 		}
 	}
@@ -369,7 +369,7 @@ func testEndWhileSending(t *testing.T, start starter) {
 				p.Close(errors.New("enough"))
 				c.drop()
 			}
-			p.awaitGone()
+			_ = p.awaitGone()
 		})
 	}
 	all.Wait()
