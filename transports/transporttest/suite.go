@@ -188,7 +188,7 @@ func testDrop(t *testing.T, start starter) {
 	s := start(t, transports.Options{DisconnectTimeout: time.Second})
 	c, p := s.connect()
 	c.drop()
-	if p.awaitGone(); context.Cause(p.Context()) == nil {
+	if _ = p.awaitGone(); context.Cause(p.Context()) == nil {
 		t.Error("the end has no cause")
 	}
 	s.awaitEmpty()
