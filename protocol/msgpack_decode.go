@@ -340,19 +340,8 @@ func (r *packReader) mapping() (int, error) {
 
 // decodePackBytes reads bytes; a string and an array of small numbers will do.
 func decodePackBytes(r *packReader, v reflect.Value) error {
-	if r.null() {
-		v.SetZero()
-		return nil
-	}
-	if b, rest, err := msgp.ReadBytesZC(r.data); err == nil {
-		r.data = rest
-		v.SetBytes(append([]byte{}, b...))
-		return nil
-	}
-	if b, rest, err := msgp.ReadStringZC(r.data); err == nil {
-		r.data = rest
-		v.SetBytes(append([]byte{}, b...))
-		return nil
+	if msgp.NextType(r.data) != msgp.ArrayType {
+		return decodePackRaw(r, v)
 	}
 	n, err := r.arrayHeader()
 	if err != nil {
@@ -367,6 +356,24 @@ func decodePackBytes(r *packReader, v reflect.Value) error {
 		list[i] = byte(b)
 	}
 	v.SetBytes(list)
+	return nil
+}
+
+// decodePackRaw reads bytes or a string. It is all that the bytes in an object may be to .NET.
+func decodePackRaw(r *packReader, v reflect.Value) error {
+	if r.null() {
+		v.SetZero()
+		return nil
+	}
+	b, rest, err := msgp.ReadBytesZC(r.data)
+	if err != nil {
+		b, rest, err = msgp.ReadStringZC(r.data)
+	}
+	if err != nil {
+		return r.because(err)
+	}
+	r.data = rest
+	v.SetBytes(append([]byte{}, b...))
 	return nil
 }
 
@@ -423,6 +430,11 @@ func (p *MessagePack) mapDecoder(t reflect.Type) packDecodeFunc {
 
 func (p *MessagePack) structDecoder(t reflect.Type) packDecodeFunc {
 	members := newMembers(packFields(t), &p.decoders)
+	for _, m := range members.list {
+		if m.typ.Kind() == reflect.Slice && m.typ.Elem().Kind() == reflect.Uint8 {
+			m.decode = func() packDecodeFunc { return decodePackRaw }
+		}
+	}
 	return func(r *packReader, v reflect.Value) error {
 		n, err := r.mapping()
 		if err != nil {

@@ -165,6 +165,7 @@ func TestMessagePackDecode(t *testing.T) {
 		{new(*string), "c0", "null"}, {new(*string), "a0", `""`}, {new(*int32), "c0", "null"},
 		{new(bool), "c2", "false"}, {new(bool), "c0", refused}, {new(bool), "01", refused},
 		{new([]byte), "c40201ff", `"Af8="`}, {new([]byte), "a178", `"eA=="`}, {new([]byte), "920102", `"AQI="`}, {new([]byte), "c0", "null"}, {new([]byte), "91cd0100", refused},
+		{new(struct{ B []byte }), "81a142 a178", `{"b":"eA=="}`}, {new(struct{ B []byte }), "81a142 c0", `{"b":null}`}, {new(struct{ B []byte }), "81a142 9101", refused},
 		{new([]int32), "920102", "[1,2]"}, {new([]int32), "c0", "null"}, {new([]int32), "90", "[]"}, {new([]int32), "9101c0", "[1]"}, {new([]int32), "91c0", refused}, {new([]int32), "8101", refused},
 		{new([2]int32), "920102", "[1,2]"}, {new([2]int32), "9101", refused},
 		{new(map[string]int32), "82a161 01 a162 02", `{"a":1,"b":2}`}, {new(map[string]int32), "c0", "null"}, {new(map[string]int32), "90", refused},
