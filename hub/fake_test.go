@@ -163,7 +163,7 @@ func (c *client) readUntilEnd() error {
 		select {
 		case data := <-c.in:
 			if err := c.session.Receive(data); err != nil {
-				return err
+				return c.ended(err)
 			}
 		case cause := <-c.gone:
 			return cause
@@ -173,13 +173,26 @@ func (c *client) readUntilEnd() error {
 	}
 }
 
+// ended tells why the session takes nothing any more: the client may have left while it
+// was being read.
+func (c *client) ended(err error) error {
+	select {
+	case cause := <-c.gone:
+		return cause
+	case <-c.conn.closed:
+		return c.conn.cause
+	default:
+		return err
+	}
+}
+
 // close hangs up and waits for the session's end.
 func (c *client) close() { c.leave(nil) }
 
 func (c *client) leave(cause error) {
 	c.hangUp.Do(func() {
-		c.conn.cancel(cause) // a reader that is blocked in the session sees that
 		c.gone <- cause
+		c.conn.cancel(cause) // a reader that is blocked in the session sees that
 	})
 	<-c.finished
 }
