@@ -110,6 +110,8 @@ type credentials struct {
 	token func(context.Context) (string, error)
 	// renewable: asking again may bring another token.
 	renewable bool
+	// withheld: the request was redirected to somebody else, who is told no secrets.
+	withheld bool
 }
 
 // fixedToken is what a redirect brings: it replaces the provider.
@@ -119,6 +121,11 @@ func fixedToken(token string) credentials {
 
 func (n *network) headerWith(ctx context.Context, cred credentials) (http.Header, error) {
 	header := maps.Clone(n.header)
+	if cred.withheld {
+		delete(header, "Authorization")
+		delete(header, "Cookie")
+		return header, nil
+	}
 	if cred.token == nil {
 		return header, nil
 	}
@@ -145,15 +152,48 @@ type request struct {
 	once bool
 }
 
+// maxHTTPRedirects that we follow ourselves; net/http allows a request as many.
+const maxHTTPRedirects = 10
+
 // do sends a request, and once more with a fresh token if the first answer is 401. The caller closes
 // the body.
 func (n *network) do(ctx context.Context, cred credentials, r request) (*http.Response, error) {
-	response, err := n.once(ctx, cred, r)
-	if err != nil || response.StatusCode != http.StatusUnauthorized || !cred.renewable {
-		return response, err
+	for range maxHTTPRedirects {
+		response, err := n.once(ctx, cred, r)
+		if err != nil {
+			return nil, err
+		}
+		to := redirection(response)
+		switch {
+		case response.StatusCode == http.StatusUnauthorized && cred.renewable:
+			cred.renewable = false
+		case r.once && to != nil: // net/http does not follow with a body that it cannot repeat
+			cred = cred.at(to, response.Request.URL)
+			r.url = to.String()
+		default:
+			return response, nil
+		}
+		discard(response.Body)
 	}
-	discard(response.Body)
-	return n.once(ctx, cred, r)
+	return nil, fmt.Errorf("client: %s: too many redirects", r.op)
+}
+
+// redirection is where an answer sends a request that is to stay what it is; nil if it does not.
+func redirection(r *http.Response) *url.URL {
+	switch r.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		to, _ := r.Location()
+		return to
+	}
+	return nil
+}
+
+// at is what a redirect's target may know.
+func (c credentials) at(to, from *url.URL) credentials {
+	if to.Host != from.Host || to.Scheme != from.Scheme && from.Scheme == "https" {
+		return credentials{withheld: true}
+	}
+	return c
 }
 
 func (n *network) once(ctx context.Context, cred credentials, r request) (*http.Response, error) {

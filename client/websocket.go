@@ -14,9 +14,6 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// maxHandshakeRedirects of a WebSocket handshake; net/http allows a request as many.
-const maxHandshakeRedirects = 10
-
 // webSocket is the WebSockets transport.
 type webSocket struct {
 	conn    *websocket.Conn
@@ -39,33 +36,25 @@ func openWebSocket(ctx context.Context, n *network, t target, binary bool) (carr
 
 // dial does the WebSocket handshake: again with a fresh token after a 401, elsewhere after a redirect.
 func (n *network) dial(ctx context.Context, cred credentials, u *url.URL) (*websocket.Conn, error) {
-	renewed := !cred.renewable
-	for range maxHandshakeRedirects {
+	for range maxHTTPRedirects {
 		conn, response, err := n.dialOnce(ctx, cred, u)
-		switch {
-		case err == nil:
+		if err == nil {
 			return conn, nil
-		case !errors.Is(err, websocket.ErrBadHandshake) || response == nil:
+		}
+		if !errors.Is(err, websocket.ErrBadHandshake) || response == nil {
 			return nil, fmt.Errorf("client: WebSocket handshake: %w", err)
-		case response.StatusCode == http.StatusUnauthorized && !renewed:
-			renewed = true
-		case isRedirect(response):
-			if u, err = response.Location(); err != nil {
-				return nil, fmt.Errorf("client: WebSocket handshake: %w", withoutURL(err))
-			}
+		}
+		to := redirection(response)
+		switch {
+		case response.StatusCode == http.StatusUnauthorized && cred.renewable:
+			cred.renewable = false
+		case to != nil:
+			cred, u = cred.at(to, u), to
 		default:
 			return nil, failure("WebSocket handshake", response)
 		}
 	}
 	return nil, errors.New("client: WebSocket handshake: too many redirects")
-}
-
-func isRedirect(r *http.Response) bool {
-	switch r.StatusCode {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		return r.Header.Get("Location") != ""
-	}
-	return false
 }
 
 func (n *network) dialOnce(ctx context.Context, cred credentials, u *url.URL) (*websocket.Conn, *http.Response, error) {

@@ -58,9 +58,22 @@ const record = "\x1e"
 func newWire(t *testing.T, play func(*link)) *wire {
 	t.Helper()
 	w := &wire{T: t, play: play, links: make(map[string]*link), ended: make(chan struct{})}
-	w.server = httptest.NewServer(w)
+	w.listen(httptest.NewServer)
+	return w
+}
+
+// newTLSWire does so over TLS; its clients need the certificate.
+func newTLSWire(t *testing.T, play func(*link)) *wire {
+	t.Helper()
+	w := &wire{T: t, play: play, links: make(map[string]*link), ended: make(chan struct{})}
+	w.listen(httptest.NewTLSServer)
+	return w
+}
+
+func (w *wire) listen(start func(http.Handler) *httptest.Server) {
+	w.server = start(w)
 	w.url = w.server.URL + "/hub"
-	t.Cleanup(func() {
+	w.Cleanup(func() {
 		close(w.ended)
 		w.mu.Lock()
 		for _, l := range w.links {
@@ -70,7 +83,6 @@ func newWire(t *testing.T, play func(*link)) *wire {
 		w.server.CloseClientConnections()
 		w.server.Close()
 	})
-	return w
 }
 
 func (w *wire) options() Options {
