@@ -167,7 +167,7 @@ func (p *packParser) streamIDs() *Fault {
 	if err != nil {
 		return readingLength("array", "streamIds")
 	}
-	p.m.StreamIDs = make([]string, 0, n)
+	p.m.StreamIDs = make([]string, 0, min(n, 16)) // a length costs the peer nothing
 	for range n {
 		id, _, err := p.text()
 		switch {

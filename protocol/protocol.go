@@ -17,7 +17,8 @@ type HubProtocol interface {
 	Next(buf []byte, limit int) (record, rest []byte, err error)
 
 	// Parse fills m in place from a record. The error is a [*Fault]. A message of an unknown type is none: m.Type is then
-	// beyond the constants and nothing else is filled.
+	// beyond the constants and nothing else is filled. Whether some violations count is known only after Bind or Decode:
+	// ask [Message.Settle] then.
 	Parse(record []byte, m *Message) error
 
 	// Bind decodes the raw arguments of a message into as many pointers. The error is a [*CountError] or a [*BindError]. JSON
