@@ -35,7 +35,7 @@ type Options struct {
 	// those made by NewError. Default false.
 	DetailedErrors bool
 	// StatefulBufferSize in bytes of what is kept for a client that may reconnect
-	// statefully, until it acknowledges; see spec of stateful reconnect. A message
+	// statefully, until it acknowledges; what waits for its caller waits then. A message
 	// is sent as long as less than that is kept. Default 100000.
 	StatefulBufferSize int
 	// JSON options of the hub's JSON protocol.
