@@ -71,13 +71,13 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 	if !s.owes(id, q) {
 		return disconnected(s.id)
 	}
+	if err := s.sendWait(ctx, f); err != nil {
+		return s.withdraw(ctx, id, q)
+	}
 	own, _ := ctx.Value(callKey{}).(*call)
 	if own != nil && own.session == s {
 		s.release(own)
 		defer s.rejoin()
-	}
-	if err := s.sendWait(ctx, f); err != nil {
-		return s.withdraw(ctx, id, q)
 	}
 	select {
 	case <-q.done:
