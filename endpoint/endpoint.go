@@ -61,7 +61,7 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 	}
 	registry := transports.NewRegistry(app, o.Options)
 	carriers := map[transports.Type]transports.Carry{
-		transports.WebSockets:       websockets.Carry(registry.Go),
+		transports.WebSockets:       websockets.Carry(registry.Running()),
 		transports.ServerSentEvents: serversentevents.Serve,
 		transports.LongPolling:      longpolling.Serve,
 	}

@@ -231,5 +231,6 @@ func (r *Registry) awaitEmpty(ctx context.Context) error {
 	}
 }
 
-// Go runs f in a goroutine that Shutdown waits for.
-func (r *Registry) Go(f func()) { r.running.Go(f) }
+// Running counts what Shutdown waits for. A carrier adds to it while it serves a
+// request or is attached.
+func (r *Registry) Running() *sync.WaitGroup { return &r.running }

@@ -13,5 +13,5 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSuite(t *testing.T) {
-	transporttest.Run(t, transports.WebSockets, func(r *transports.Registry) transports.Carry { return websockets.Carry(r.Go) })
+	transporttest.Run(t, transports.WebSockets, func(r *transports.Registry) transports.Carry { return websockets.Carry(r.Running()) })
 }

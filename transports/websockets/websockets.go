@@ -27,8 +27,8 @@ import (
 
 // Carry upgrades a request and carries c over the WebSocket until that ends. It
 // returns after the handshake: the goroutine that reads on has a small stack and is
-// the registry's.
-func Carry(run func(f func())) transports.Carry {
+// counted in running.
+func Carry(running *sync.WaitGroup) transports.Carry {
 	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 		if _, err := c.Claim(transports.WebSockets, r); err != nil {
 			transports.Refuse(w, err)
@@ -39,8 +39,12 @@ func Carry(run func(f func())) transports.Carry {
 			c.Lost(err)
 			return
 		}
-		s := &socket{c: c, conn: conn, early: early, options: c.Options(), run: run}
-		run(s.serve)
+		s := &socket{c: c, conn: conn, early: early, options: c.Options(), running: running}
+		s.writer = func() {
+			defer running.Done()
+			s.drain()
+		}
+		running.Go(s.serve)
 	}
 }
 
@@ -97,7 +101,8 @@ type socket struct {
 	conn    net.Conn
 	early   []byte // what was read of it already
 	options *transports.Options
-	run     func(f func())
+	running *sync.WaitGroup
+	writer  func() // made once: starting it allocates nothing
 	decoder decoder
 
 	mu       sync.Mutex // held while writing
@@ -240,7 +245,10 @@ func (s *socket) write(b []byte) error {
 }
 
 // Wake implements transports.Carrier: a writer runs while there is something to send.
-func (s *socket) Wake() { s.run(s.drain) }
+func (s *socket) Wake() {
+	s.running.Add(1)
+	go s.writer()
+}
 
 // Cut implements transports.Carrier.
 func (s *socket) Cut(error) { _ = s.conn.Close() }
