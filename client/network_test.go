@@ -40,7 +40,6 @@ func TestTLS(t *testing.T) {
 type forwardProxy struct {
 	target string
 	seen   atomic.Int32
-	over   chan struct{}
 }
 
 func (p *forwardProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -62,12 +61,12 @@ func (p *forwardProxy) tunnel(w http.ResponseWriter) {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	w.WriteHeader(http.StatusOK)
 	down, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		up.Close()
 		return
 	}
+	_, _ = io.WriteString(down, "HTTP/1.1 200 Connection established\r\n\r\n")
 	done := make(chan struct{})
 	go func() { pump(down, up); close(done) }()
 	pump(up, down)

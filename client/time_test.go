@@ -103,6 +103,14 @@ func onTape(t *testing.T, o Options, transport Transport, test func(t *testing.T
 	})
 }
 
+// inUse is what was read ahead.
+func inUse(c *HubConnection) int {
+	b := c.current.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used
+}
+
 const (
 	tapeHandshake = `0s {"protocol":"json","version":1}`
 	tapePing      = ` {"type":6}`
@@ -184,7 +192,7 @@ func TestSlowHandler(t *testing.T) {
 			tape.feed <- message
 		}
 		synctest.Wait()
-		if used := c.current.budget.used; used > readAhead || len(tape.feed) < 30 {
+		if used := inUse(c); used > readAhead || len(tape.feed) < 30 {
 			t.Errorf("%d bytes read ahead, %d messages left", used, len(tape.feed))
 		}
 		time.Sleep(10 * time.Minute)
@@ -230,7 +238,7 @@ func TestStall(t *testing.T) {
 		}
 		s := c.session.Load()
 		<-s.ctx.Done()
-		if used := c.current.budget.used; used > 2*readAhead || !errors.Is(context.Cause(s.ctx), ErrServerTimeout) {
+		if used := inUse(c); used > 2*readAhead || !errors.Is(context.Cause(s.ctx), ErrServerTimeout) {
 			t.Errorf("%d bytes buffered, ended by %v", used, context.Cause(s.ctx))
 		}
 	})
@@ -250,7 +258,7 @@ func TestBreakFreesItems(t *testing.T) {
 				break
 			}
 			synctest.Wait()
-			if used := c.current.budget.used; used != 0 || len(tape.feed) != 0 {
+			if used := inUse(c); used != 0 || len(tape.feed) != 0 {
 				t.Errorf("%d bytes in use, %d messages unread", used, len(tape.feed))
 			}
 		}
