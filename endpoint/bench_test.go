@@ -53,7 +53,7 @@ func benchServer(b *testing.B, e *endpoint.Endpoint, n int, request string) []ne
 		path := "/echo"
 		if request == streamRequest {
 			url := open(b, server.URL+path)
-			path = url[strings.Index(url, path):]
+			path += url[len(server.URL+path):]
 		}
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())
 		if err != nil {

@@ -56,10 +56,10 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 }
 
 // Open gives the connection to the application: the first time by Connect, with
-// what was posted before; after a break by Resumed. From then on k is whose data
-// counts, nil for posts. If the application ends the connection meanwhile, Attach
-// tells.
-func (c *Connection) Open(k Carrier) {
+// what was posted before; after a break by Resumed. From then on k is its carrier, and
+// whose data counts. nil is for a first poll, which carries nothing. An older carrier
+// that came in meanwhile is cut. It fails when the connection has ended.
+func (c *Connection) Open(k Carrier) error {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
 	c.source = k
@@ -70,6 +70,14 @@ func (c *Connection) Open(k Carrier) {
 	default:
 		c.connect()
 	}
+	if k == nil {
+		return nil
+	}
+	older, err := c.Attach(k)
+	if older != nil {
+		older.Cut(ErrCut)
+	}
+	return err
 }
 
 // connect needs the lock receiving, behind which the end of the connection waits.

@@ -21,7 +21,7 @@ func Serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 		return
 	}
 	if first {
-		c.Open(nil)
+		_ = c.Open(nil) // a poll that finds the connection ended tells
 		_ = data(w, nil)
 		c.Rest()
 		return

@@ -44,8 +44,9 @@ type stream struct {
 	wake    chan struct{}
 	cut     chan struct{}
 
-	mu    sync.Mutex
-	ended bool // cut, or the request is over
+	mu       sync.Mutex
+	ended    bool      // cut, or the request is over
+	deadline time.Time // of writes
 }
 
 // Wake implements transports.Carrier.
@@ -95,9 +96,8 @@ func (s *stream) serve(r *http.Request) error {
 		s.c.Finish(transports.WriteCause(err))
 		return transports.ErrCut
 	}
-	s.c.Open(nil)
-	if _, err := s.c.Attach(s); err != nil {
-		return transports.ErrEnded
+	if err := s.c.Open(s); err != nil {
+		return err
 	}
 	for {
 		select {
@@ -113,13 +113,18 @@ func (s *stream) serve(r *http.Request) error {
 	}
 }
 
-// limit does not touch the deadline of a stream that was cut.
+// limit gives the next write its time. The deadline is moved only when less than the
+// send time-out is left of it, because moving it costs as much as a small write, and
+// not at all when the stream was cut.
 func (s *stream) limit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.ended {
-		s.c.Limit(s.control)
+	now, timeout := time.Now(), s.c.Options().SendTimeout
+	if s.ended || s.deadline.Sub(now) >= timeout {
+		return
 	}
+	s.deadline = now.Add(timeout + timeout/2)
+	_ = s.control.SetWriteDeadline(s.deadline)
 }
 
 func (s *stream) write(b []byte) error {

@@ -112,8 +112,7 @@ type socket struct {
 
 func (s *socket) serve() {
 	defer func() { _ = s.conn.Close() }()
-	s.c.Open(s)
-	if _, err := s.c.Attach(s); err != nil {
+	if s.c.Open(s) != nil {
 		return
 	}
 	s.c.Detach(s, s.read())
