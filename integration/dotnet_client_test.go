@@ -13,14 +13,17 @@ import (
 // The checks take three minutes, most of which is waiting for time-outs on purpose.
 const dotNetPatience = 8 * time.Minute
 
-// TestDotNetClient runs the official .NET client's checks against the test hub, over HTTP and HTTPS.
+// TestDotNetClient runs the official .NET client's checks against the test hub, over HTTP and HTTPS, and against test hubs
+// that it stops and kills.
 func TestDotNetClient(t *testing.T) {
 	dir := reference(t)
 	tlsAddr := freeAddress(t)
-	s := startServer(t, true, build(t, "./testhub"), "--tls-addr", tlsAddr)
+	testHub := build(t, "./testhub")
+	s := startServer(t, true, testHub, "--tls-addr", tlsAddr)
 	ctx, cancel := context.WithTimeout(t.Context(), dotNetPatience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, filepath.Join(dir, "aspnet"), "client", s.url(), "--tls", "https://"+tlsAddr).CombinedOutput()
+	out, err := exec.CommandContext(ctx, filepath.Join(dir, "aspnet"), "client", s.url(), "--tls", "https://"+tlsAddr,
+		"--server-cmd", testHub+" -addr 127.0.0.1:{port}").CombinedOutput()
 	passed := regexp.MustCompile(`(?m)^ok `).FindAll(out, -1)
 	t.Logf("%d runs passed", len(passed))
 	if err == nil {
