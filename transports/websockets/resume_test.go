@@ -149,10 +149,10 @@ func TestTakeOver(t *testing.T) {
 
 // Nobody who is away keeps the registry from ending, nor comes back too late.
 func TestAway(t *testing.T) {
-	app, registry, dial := startReturning(t, transports.Options{DisconnectTimeout: time.Millisecond})
+	gone, _, dial := startReturning(t, transports.Options{DisconnectTimeout: time.Millisecond})
 	_ = dial().NetConn().Close()
-	app.await(t, "connect", "interrupted", "disconnected")
-	app, registry, dial = startReturning(t, transports.Options{})
+	gone.await(t, "connect", "interrupted", "disconnected")
+	app, registry, dial := startReturning(t, transports.Options{})
 	_ = dial().NetConn().Close()
 	app.await(t, "connect", "interrupted")
 	if err := registry.Shutdown(t.Context()); err != nil || registry.Len() != 0 {
