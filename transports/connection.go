@@ -41,6 +41,8 @@ type Connection struct {
 	inbox   inbox
 	told    bool // the application knows of the end
 	leaving bool // it is over with the answer to the poll that waits
+	// shutting: the server shuts down.
+	shutting bool
 	// resumable connections outlive their WebSocket.
 	resumable bool
 	// left is when the last request of the connection ended; zero while one is there.

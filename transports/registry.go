@@ -145,9 +145,18 @@ func (c *Connection) overdue(now time.Time) bool {
 	return c.late(now)
 }
 
+// farewell is how long a shutdown waits for the poll behind the one that fetched the
+// application's last words. The .NET client makes it at once, beside looking at them,
+// and takes a 404 for a failure.
+const farewell = time.Second
+
 // late needs the connection's lock.
 func (c *Connection) late(now time.Time) bool {
-	return !c.left.IsZero() && now.Sub(c.left) > c.registry.options.DisconnectTimeout
+	limit := c.registry.options.DisconnectTimeout
+	if c.shutting && c.kind == LongPolling && c.state == closing && len(c.queue.frames) == 0 {
+		limit = min(limit, farewell)
+	}
+	return !c.left.IsZero() && now.Sub(c.left) > limit
 }
 
 func (r *Registry) remove(c *Connection) {
@@ -190,16 +199,13 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// shutdown closes the connection. Nobody comes for one that is not opened, nor polls
-// again who has heard the application's last words.
+// shutdown closes the connection. Nobody comes for one that is not opened.
 func (c *Connection) shutdown() {
 	c.mu.Lock()
-	c.leaving = c.state == closing
+	c.shutting = true
 	c.mu.Unlock()
 	c.Close(ErrShutdown)
-	c.endIf(ErrShutdown, false, func() bool {
-		return c.kind == "" || c.leaving && c.kind == LongPolling && c.carrier == nil && len(c.queue.frames) == 0
-	})
+	c.endIf(ErrShutdown, false, func() bool { return c.kind == "" })
 }
 
 func (r *Registry) snapshot() []*Connection {

@@ -35,6 +35,7 @@ func Run(t *testing.T, kind transports.Type, carry func(*transports.Registry) tr
 		"send never blocks":   testQueueFull,
 		"send waits for room": testSendWait,
 		"reader is held back": testBackPressure,
+		"stops reading":       testSendTimeout,
 		"shutdown":            testShutdown,
 		"unopened":            testUnopened,
 		"other transport":     testOtherTransport,
@@ -239,6 +240,25 @@ func testSendWait(t *testing.T, start starter) {
 		}
 	}
 	t.Error("a cancelled SendWait never fails")
+}
+
+// A client that stops reading is cut, and with it who waits for room.
+func testSendTimeout(t *testing.T, start starter) {
+	s := start(t, transports.Options{SendTimeout: 50 * time.Millisecond})
+	if s.kind == transports.LongPolling {
+		t.Skip("a poll that is not read is a poll that does not come")
+	}
+	_, p := s.connect()
+	chunk := frame.New(make([]byte, 64<<10), true)
+	for range 10_000 {
+		if err := p.SendWait(t.Context(), chunk); err != nil {
+			if !errors.Is(err, transports.ErrEnded) || !errors.Is(p.awaitGone(), transports.ErrSendTimeout) {
+				t.Errorf("%v, the cause: %v", err, context.Cause(p.Context()))
+			}
+			return
+		}
+	}
+	t.Error("640 MB were sent to a client that does not read")
 }
 
 // While Receive does not return nothing more is read, and the end comes through.
