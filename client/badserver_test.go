@@ -317,3 +317,40 @@ func TestRefusedHandshake(t *testing.T) {
 		t.Errorf("%d requests: a refusal is the same on every transport", n)
 	}
 }
+
+// TestReasonBehindFailedPost: a POST that comes too late is not the reason of the end; what the server
+// says on the other way is.
+func TestReasonBehindFailedPost(t *testing.T) {
+	for _, transport := range []Transport{ServerSentEvents, LongPolling} {
+		t.Run(string(transport), func(t *testing.T) {
+			refused := make(chan struct{})
+			w := newWire(t, func(l *link) {
+				l.expect(`{"protocol":"json","version":1}`)
+				l.send("{}" + record)
+				l.scripts.Go(l.untilGone) // a ping, perhaps
+				select {
+				case <-refused:
+				case <-l.ended:
+				}
+				l.send(`{"type":7,"error":"the reason"}` + record)
+				l.end()
+			})
+			w.before = func(rw http.ResponseWriter, q *http.Request) bool {
+				body, _ := io.ReadAll(q.Body)
+				q.Body = io.NopCloser(strings.NewReader(string(body)))
+				if !strings.Contains(string(body), "Late") {
+					return false
+				}
+				rw.WriteHeader(http.StatusNotFound)
+				close(refused)
+				return true
+			}
+			r := w.rig()
+			c := r.start(r.open(w.url, w.on(transport)))
+			err := c.Invoke(r.within(), "Late")
+			if closed := new(CloseError); !errors.As(err, &closed) || closed.Message != "the reason" {
+				t.Errorf("Invoke: %v", err)
+			}
+		})
+	}
+}

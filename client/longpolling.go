@@ -149,7 +149,7 @@ func (l *longPolling) Close(ctx context.Context) {
 	if l.gone {
 		return
 	}
-	response, err := l.network.do(ctx, l.target.cred, request{op: "delete", method: http.MethodDelete, url: l.url})
+	response, err := l.network.do(ctx, l.target.cred, request{op: "delete", method: http.MethodDelete, url: l.url, again: true})
 	if err == nil { // the server finds out by itself if not
 		discard(response.Body)
 	}

@@ -66,7 +66,7 @@ func (n *network) negotiate(ctx context.Context, t target) (target, []negotiate.
 }
 
 func (n *network) negotiateOnce(ctx context.Context, t target) (*offer, error) {
-	response, err := n.do(ctx, t.cred, request{op: "negotiate", method: http.MethodPost, url: negotiateURL(t.hub).String()})
+	response, err := n.do(ctx, t.cred, request{op: "negotiate", method: http.MethodPost, url: negotiateURL(t.hub).String(), again: true})
 	if err != nil {
 		return nil, err
 	}

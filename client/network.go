@@ -147,6 +147,9 @@ type request struct {
 	body        []byte // nil: none
 	contentType string
 	accept      string
+	// again lets net/http send the request again on another connection when the one that it kept was
+	// just being closed: the second one does no harm.
+	again bool
 	// once keeps net/http from sending a GET again when a connection broke: the answer to the first
 	// one may have carried data.
 	once bool
@@ -209,6 +212,9 @@ func (n *network) once(ctx context.Context, cred credentials, r request) (*http.
 		header["Content-Type"] = []string{r.contentType}
 	case r.once:
 		body = new(unrepeatable)
+	}
+	if r.again {
+		header["Idempotency-Key"] = nil // so net/http is told; it does not send it
 	}
 	if r.accept != "" {
 		header["Accept"] = []string{r.accept}

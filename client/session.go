@@ -2,7 +2,9 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -167,10 +169,26 @@ func (s *session) write() {
 	defer close(s.written)
 	for batch := s.out.next(s.ctx); batch != nil; batch = s.out.next(s.ctx) {
 		if err := s.carrier.Send(s.ctx, batch); err != nil {
+			s.awaitReason(err)
 			s.end(err)
 			return
 		}
 		s.sent()
+	}
+}
+
+// awaitReason lets the reader be first where it knows better: a server that ended the connection
+// answers 404 to what comes after, and says why on the other way.
+func (s *session) awaitReason(err error) {
+	answer := new(HTTPError)
+	if !errors.As(err, &answer) || answer.StatusCode != http.StatusNotFound {
+		return
+	}
+	ctx, cancel := s.within()
+	defer cancel()
+	select {
+	case <-s.ctx.Done():
+	case <-ctx.Done():
 	}
 }
 

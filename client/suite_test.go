@@ -700,13 +700,12 @@ func reconnects(r *rig) {
 	next(Disconnected, Connecting)
 	id := next(Connecting, Connected).ConnectionID
 	for i := range 3 {
-		proxy.refuse.Store(i == 2)
 		pending := make(chan error, 1)
 		items := make(chan string)
 		go func() { pending <- c.Invoke(r.within(), "StreamingConcat", UploadChan(items)) }()
 		items <- "x"
 		r.echo(c, "before")
-		proxy.cut()
+		proxy.fail()
 		if s := next(Connected, Reconnecting); s.Err == nil {
 			r.Error("reconnecting without a reason")
 		}
@@ -714,12 +713,13 @@ func reconnects(r *rig) {
 			r.Errorf("the call in flight: %v", err)
 		}
 		if i == 2 {
-			r.until("two refused attempts", func() bool { return proxy.refused.Load() >= 2 })
+			refused := proxy.refused.Load()
+			r.until("two refused attempts", func() bool { return proxy.refused.Load() >= refused+2 })
 			if err := c.Invoke(r.within(), "Echo", "x"); !errors.Is(err, ErrNotConnected) {
 				r.Errorf("Echo while reconnecting: %v", err)
 			}
-			proxy.refuse.Store(false)
 		}
+		proxy.mend()
 		s := next(Reconnecting, Connected)
 		if s.ConnectionID == id || s.ConnectionID != c.ConnectionID() || s.Transport != r.combo.transport {
 			r.Errorf("reconnected: %+v", s)
@@ -747,8 +747,7 @@ func givesUp(r *rig) {
 		}
 	})
 	r.start(c)
-	proxy.refuse.Store(true)
-	proxy.cut()
+	proxy.fail()
 	err := receive(r, "the end", ended)
 	if err == nil || !strings.Contains(err.Error(), "exhausted after 2 failed attempts") || !slices.Equal(attempts, []int{0, 1, 2}) {
 		r.Errorf("ended with %v after attempts %v", err, attempts)
@@ -765,10 +764,11 @@ func notAsked(r *rig) {
 		}
 	})
 	r.start(c)
-	proxy.cut()
+	proxy.fail()
 	if s := receive(r, "the end", ended); s.To != Disconnected || s.Err == nil {
 		r.Errorf("got %v, %v", s.To, s.Err)
 	}
+	proxy.mend()
 	r.start(c)
 	r.echo(c, "again")
 }
@@ -853,9 +853,11 @@ func redirects(r *rig) {
 	if err != nil || before == 0 {
 		r.Errorf("redirects: %d, %v", before, err)
 	}
-	proxy.cut()
-	for receive(r, "the connection again", changes).From != Reconnecting {
+	proxy.fail()
+	for receive(r, "the loss", changes).To != Reconnecting {
 	}
+	proxy.mend()
+	receive(r, "the connection again", changes)
 	after, err := Invoke[int](r.within(), c, "GetNumRedirects")
 	if err != nil || after <= before {
 		r.Errorf("redirects: %d after %d, %v", after, before, err)

@@ -97,6 +97,15 @@ func pump(from, to net.Conn) {
 	}
 }
 
+// fail cuts, and lets nobody through until mend: a poll that just was not under way would not notice
+// the cut alone.
+func (p *tcpProxy) fail() {
+	p.refuse.Store(true)
+	p.cut()
+}
+
+func (p *tcpProxy) mend() { p.refuse.Store(false) }
+
 // cut resets every connection that is there.
 func (p *tcpProxy) cut() {
 	p.mu.Lock()
