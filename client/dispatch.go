@@ -16,7 +16,11 @@ const (
 // invoked runs the handlers of an invocation and answers it if the server wants that.
 func (s *session) invoked(ctx context.Context, j job) {
 	var answer []byte
-	for _, h := range s.run.conn.handlers.of(j.target) {
+	found := s.run.conn.handlers.of(j.target)
+	if len(found) == 0 {
+		s.options.Logger.DebugContext(ctx, "no handler", "method", j.target)
+	}
+	for _, h := range found {
 		result, err := s.serve(ctx, h, j)
 		if err != nil {
 			s.logFailure(ctx, j.target, err)

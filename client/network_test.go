@@ -21,6 +21,13 @@ func TestTLS(t *testing.T) {
 	each(t, func(t *testing.T, transport Transport) {
 		w := newTLSWire(t, func(l *link) { l.shake(); l.untilGone() })
 		r := w.rig()
+		var version atomic.Int32
+		w.before = func(_ http.ResponseWriter, q *http.Request) bool {
+			if q.Method == http.MethodGet {
+				version.Store(int32(q.ProtoMajor))
+			}
+			return false
+		}
 		trusted := &tls.Config{RootCAs: x509.NewCertPool()}
 		trusted.RootCAs.AddCert(w.server.Certificate())
 
@@ -30,6 +37,9 @@ func TestTLS(t *testing.T) {
 		}
 		o.TLS = trusted
 		r.start(r.open(w.url, o))
+		if want := map[Transport]int32{WebSockets: 1, ServerSentEvents: 2, LongPolling: 2}[transport]; version.Load() != want {
+			t.Errorf("HTTP/%d, want HTTP/%d", version.Load(), want)
+		}
 		o.TLS = nil
 		o.HTTPClient = w.server.Client()
 		r.start(r.open(w.url, o))

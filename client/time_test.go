@@ -278,7 +278,7 @@ func TestReconnectPolicies(t *testing.T) {
 		t.Errorf("waits %v, want %v", waits, want)
 	}
 	forever := ReconnectForever(0, 0)
-	for attempts, most := range map[int]time.Duration{0: time.Second, 1: 2 * time.Second, 4: 16 * time.Second, 5: 30 * time.Second, 1 << 40: 30 * time.Second} {
+	for attempts, most := range map[int]time.Duration{0: time.Second, 1: 2 * time.Second, 4: 16 * time.Second, 5: 30 * time.Second, 1 << 30: 30 * time.Second} {
 		for range 100 {
 			if wait, again := forever(Retry{Attempts: attempts}); !again || wait < most/2 || wait > most {
 				t.Fatalf("attempt %d: %v, %v", attempts, wait, again)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -64,11 +65,17 @@ func newWire(t *testing.T, play func(*link)) *wire {
 	return w
 }
 
-// newTLSWire does so over TLS; its clients need the certificate.
+// newTLSWire does so over TLS, with HTTP/2 for clients that want it; they need the certificate.
 func newTLSWire(t *testing.T, play func(*link)) *wire {
 	t.Helper()
 	w := &wire{T: t, play: play, links: make(map[string]*link), ended: make(chan struct{})}
-	w.listen(httptest.NewTLSServer)
+	w.listen(func(h http.Handler) *httptest.Server {
+		s := httptest.NewUnstartedServer(h)
+		s.EnableHTTP2 = true
+		s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+		s.StartTLS()
+		return s
+	})
 	return w
 }
 
