@@ -241,8 +241,13 @@ func (c *Connection) readBody(r *http.Request) error {
 	if c.over() {
 		return ErrEnded
 	}
-	for {
+	for size := 0; ; {
 		n, err := r.Body.Read(buf[:])
+		// A body that ended the connection was well, but for one that would not have fitted
+		// into the original's buffer.
+		if size += n; size > c.registry.options.MaxReceiveBytes && c.ctx.Err() != nil {
+			return ErrEnded
+		}
 		if n > 0 {
 			if err := c.Post(r.Context(), buf[:n]); err != nil {
 				return err
