@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	helped := false
 	parser, err := kong.New(&commands{},
 		kong.Name("gateway"),
-		kong.Description("A real-time gateway that speaks the ASP.NET Core SignalR protocol."),
+		kong.Description("A real-time gateway that speaks the ASP.NET Core SignalR protocol. Its console client: gateway watch --help."),
 		kong.DefaultEnvars("CARILLON"),
 		kong.Configuration(loadConfig),
 		kong.Help(printHelp),

@@ -23,7 +23,7 @@ func TestHelpShowsEverySetting(t *testing.T) {
 	if code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
-	for _, setting := range []string{"--addr", "CARILLON_ADDR", "--interval", "--transports", "CARILLON_TRANSPORTS", "--log-level", "--log-format", "--tls-cert", "--tls-key", "--cors-origin", "--config"} {
+	for _, setting := range []string{"--addr", "CARILLON_ADDR", "--interval", "--transports", "CARILLON_TRANSPORTS", "--log-level", "--log-format", "--tls-cert", "--tls-key", "--cors-origin", "--config", "gateway watch"} {
 		if !strings.Contains(help, setting) {
 			t.Errorf("--help does not tell of %s", setting)
 		}
