@@ -29,7 +29,7 @@ const (
 type commands struct {
 	Config kong.ConfigFlag `type:"path" placeholder:"FILE" env:"CARILLON_CONFIG" help:"JSON file with settings, by the names of the flags. Flags come first, then variables, then the file."`
 
-	Serve serveCommand `cmd:"" default:"withargs" help:"Serve the clock hub and the page (default)."`
+	Serve serveCommand `cmd:"" default:"withargs" help:"Serve the clock hub and the page (default). The console client is another command: gateway watch --help."`
 	Watch watchCommand `cmd:"" help:"Watch a hub: connect as a client and print what it invokes and what becomes of the connection."`
 }
 
@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	helped := false
 	parser, err := kong.New(&commands{},
 		kong.Name("gateway"),
-		kong.Description("A real-time gateway that speaks the ASP.NET Core SignalR protocol. Its console client: gateway watch --help."),
+		kong.Description("A real-time gateway that speaks the ASP.NET Core SignalR protocol."),
 		kong.DefaultEnvars("CARILLON"),
 		kong.Configuration(loadConfig),
 		kong.Help(printHelp),
