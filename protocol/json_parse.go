@@ -103,8 +103,10 @@ func (p *jsonParser) member(name []byte) (err error) {
 	case "headers":
 		err = p.headers()
 	case "item":
-		p.itemRead = m.InvocationID != ""
+		first := p.peek()
 		p.item, err = p.value()
+		// One that is broken in its first token is not read, whose ever it is.
+		p.itemRead = m.InvocationID != "" && (err == nil || first == '[' || first == '{')
 		p.has.item = true
 	case "result":
 		p.result, err = p.value()
