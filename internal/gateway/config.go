@@ -16,18 +16,18 @@ import (
 // program, a variable CARILLON_… and a key of its configuration file, and hold
 // the defaults.
 type Config struct {
-	Addr    string `default:":8080" placeholder:"HOST:PORT" help:"Address to listen on."`
+	Addr    string `default:":8080" help:"Address to listen on."`
 	TLSCert string `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain, PEM. With --tls-key: HTTPS, and HTTP/2 for clients that speak it."`
 	TLSKey  string `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key of the certificate, PEM."`
 
-	Path       string   `default:"/hubs/clock" placeholder:"PATH" help:"Path of the clock hub."`
-	Transports []string `default:"WebSockets,ServerSentEvents,LongPolling" placeholder:"NAME" help:"Transports to offer, in this order: ${default}."`
+	Path       string   `default:"/hubs/clock" help:"Path of the clock hub."`
+	Transports []string `default:"WebSockets,ServerSentEvents,LongPolling" help:"Transports to offer, in this order."`
 	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://example.com; may be repeated. * lets any page connect, without credentials. Default: the own origin only."`
 
 	Interval        time.Duration `default:"1s" help:"Time between two ticks of the clock; negative: no ticks."`
 	ShutdownTimeout time.Duration `default:"10s" help:"How long connections may drain at the end before they are cut."`
 
-	LogLevel  slog.Level `default:"INFO" placeholder:"LEVEL" help:"Least level to log: DEBUG, INFO, WARN, ERROR."`
+	LogLevel  slog.Level `default:"INFO" help:"Least level to log: DEBUG, INFO, WARN, ERROR."`
 	LogFormat string     `default:"text" enum:"text,json" help:"Format of the log, on standard error: text or json."`
 }
 
