@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,17 +66,20 @@ func validateOrigin(origin string) error {
 	return nil
 }
 
-// transports are the transports to offer. Names have no case.
+// transports are the transports to offer, each once. Names have no case.
 func (c *Config) transports() ([]transports.Type, error) {
 	known := []transports.Type{transports.WebSockets, transports.ServerSentEvents, transports.LongPolling}
 	offered := make([]transports.Type, 0, len(known))
 names:
 	for _, name := range c.Transports {
 		for _, t := range known {
-			if strings.EqualFold(name, string(t)) {
-				offered = append(offered, t)
-				continue names
+			if !strings.EqualFold(name, string(t)) {
+				continue
 			}
+			if !slices.Contains(offered, t) {
+				offered = append(offered, t)
+			}
+			continue names
 		}
 		return nil, fmt.Errorf("--transports: %q is none of WebSockets, ServerSentEvents, LongPolling", name)
 	}

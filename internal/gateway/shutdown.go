@@ -22,7 +22,7 @@ func (s *Server) shutdown() error {
 
 	s.hub.Drain()
 	err := errors.Join(s.stopWorkers(ctx), s.hub.Shutdown(ctx), s.stopHTTP(ctx))
-	s.log.Info("stopped", "duration", time.Since(began), "error", err)
+	s.log.Info("stopped", "duration", time.Since(began), "orderly", err == nil)
 	return err
 }
 
