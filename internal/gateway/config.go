@@ -23,7 +23,7 @@ type Config struct {
 
 	Path       string   `default:"/hubs/clock" help:"Path of the clock hub."`
 	Transports []string `default:"WebSockets,ServerSentEvents,LongPolling" help:"Transports to offer, in this order."`
-	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose pages may connect, such as https://example.com; may be repeated. * lets any page connect, without credentials. Default: the own origin only."`
+	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose pages browsers let read the answers (CORS), such as https://example.com; may be repeated. * stands for any, without credentials. Default: the own origin only. WebSockets are not subject to CORS and are accepted from any origin."`
 
 	Interval        time.Duration `default:"1s" help:"Time between two ticks of the clock; negative: no ticks."`
 	ShutdownTimeout time.Duration `default:"10s" help:"How long connections may drain at the end before they are cut."`
