@@ -21,7 +21,8 @@ type stateful struct {
 	bytes int
 	first int64         // the number of the first that is kept, or of the next one
 	away  bool          // there is no WebSocket
-	room  chan struct{} // closed when something was acknowledged; nil: nobody waits
+	probe bool          // one message may exceed the limit
+	room  chan struct{} // closed when there may be room; nil: nobody waits
 
 	// What comes in. The session's reader counts; the sweep acknowledges.
 	next  int64 // the number of the next counted message
@@ -78,7 +79,8 @@ func (r *stateful) sendWait(ctx context.Context, c Connection, f *frame.Frame, l
 func (r *stateful) tryKeep(c Connection, f *frame.Frame, limit int) (room <-chan struct{}, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if limit <= 0 || r.bytes < limit {
+	if limit <= 0 || r.bytes < limit || r.probe && r.bytes < maxFanOut {
+		r.probe = false
 		return nil, r.keep(c, f)
 	}
 	if r.room == nil {
@@ -101,6 +103,11 @@ func (r *stateful) acknowledged(number int64) {
 	r.kept = append(r.kept[:0], r.kept[n:]...)
 	clear(r.kept[len(r.kept):cap(r.kept)])
 	r.first += int64(n)
+	r.letIn()
+}
+
+// letIn needs the lock.
+func (r *stateful) letIn() {
 	if r.room != nil {
 		close(r.room)
 		r.room = nil
@@ -116,10 +123,15 @@ func (r *stateful) interrupted() {
 
 // resumed sends on the new WebSocket first the number of what comes, then what was
 // not acknowledged, then what is new.
+//
+// The client's acknowledgement may have been lost with the old WebSocket, and the
+// official clients send another only after a message that is new to them. So one may
+// exceed the limit: without it a full buffer would stay full for ever.
 func (r *stateful) resumed(c Connection, w *wire) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.away = false
+	r.away, r.probe = false, true
+	r.letIn()
 	_ = c.Send(w.frame(w.AppendSequence(nil, r.first)))
 	for _, f := range r.kept {
 		_ = c.Send(f)
@@ -140,6 +152,9 @@ func (r *stateful) sequence(number int64) error {
 		return errSequence
 	}
 	r.next = number
+	if number <= r.acked { // which was lost with the old WebSocket, and the client may wait for it
+		r.acked = number - 1
+	}
 	return nil
 }
 

@@ -126,3 +126,18 @@ func TestStatefulBufferFull(t *testing.T) {
 		}
 	})
 }
+
+// An acknowledgement that was lost with its WebSocket must not be waited for for ever.
+func TestStatefulLostAcknowledgements(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{StatefulBufferSize: 100, KeepAliveInterval: -1})
+		c := connectStateful(t, h)
+		text := pad(100)
+		c.send(call("1", "Text", `"`+text+`"`), call("2", "Text", `"b"`))
+		c.want(result("1", `"`+text+`"`), ack(2))
+		c.reconnect() // the client's own acknowledgement was on its way, too
+		c.want(sequence(1), result("1", `"`+text+`"`), result("2", `"b"`))
+		c.send(sequence(1), call("1", "Text", `"`+text+`"`), call("2", "Text", `"b"`))
+		c.want(ack(2))
+	})
+}
