@@ -76,7 +76,7 @@ func (c *connector) connectDirectly(ctx context.Context, t target) (*session, er
 func (c *connector) negotiate(ctx context.Context, t target) (target, []negotiate.Transport, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.RequestTimeout)
 	defer cancel()
-	return c.network.negotiate(ctx, t)
+	return c.network.negotiate(ctx, t, c.options.StatefulReconnect)
 }
 
 // usable returns what is worth an attempt, and why the rest is not.

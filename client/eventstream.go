@@ -15,17 +15,14 @@ import (
 // eventStream is the Server-Sent Events transport: one answer that does not end, and POSTs.
 type eventStream struct {
 	poster
-	ctx    context.Context
-	cancel context.CancelFunc
-	body   io.ReadCloser
-	limit  int
+	body  io.ReadCloser
+	limit int
 }
 
 func openEventStream(opening context.Context, n *network, t target, o Options) (carrier, error) {
-	// The request's context lives as long as the stream, longer than the opening's.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(opening))
-	opened := context.AfterFunc(opening, cancel)
-	response, err := n.do(ctx, t.cred, request{op: "event stream", method: http.MethodGet, url: t.url().String(), accept: "text/event-stream"})
+	e := &eventStream{poster: newPoster(opening, n, t, o), limit: eventLimit(o)}
+	opened := context.AfterFunc(opening, e.Abort)
+	response, err := n.do(e.ctx, t.cred, request{op: "event stream", method: http.MethodGet, url: t.url().String(), accept: "text/event-stream"})
 	switch {
 	case err != nil:
 	case response.StatusCode != http.StatusOK:
@@ -40,10 +37,11 @@ func openEventStream(opening context.Context, n *network, t target, o Options) (
 	}
 	if err != nil {
 		opened()
-		cancel()
+		e.Abort()
 		return nil, err
 	}
-	return &eventStream{poster: newPoster(n, t, o), ctx: ctx, cancel: cancel, body: response.Body, limit: eventLimit(o)}, nil
+	e.body = response.Body
+	return e, nil
 }
 
 func isEventStream(contentType string) bool {
@@ -66,7 +64,9 @@ func (e *eventStream) Receive(feed func([]byte) error) error {
 	for {
 		event, err := events.ReadEvent()
 		switch {
-		case e.ctx.Err() != nil || errors.Is(err, io.EOF):
+		case e.ctx.Err() != nil:
+			return e.ended()
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return fmt.Errorf("client: event stream: %w", err)
@@ -97,6 +97,4 @@ func eventData(event []byte) []byte {
 }
 
 // Close ends the answer; there is no other way to tell a server.
-func (e *eventStream) Close(context.Context) { e.cancel() }
-
-func (e *eventStream) Abort() { e.cancel() }
+func (e *eventStream) Close(context.Context) { e.cancel(nil) }

@@ -16,8 +16,6 @@ const maxFailedPolls = 10
 // POSTs.
 type longPolling struct {
 	poster
-	ctx     context.Context
-	cancel  context.CancelFunc
 	timeout time.Duration
 	polled  chan struct{} // closed when no poll is under way any more
 	gone    bool          // the server has forgotten us; valid when polled is closed
@@ -26,10 +24,9 @@ type longPolling struct {
 
 // openLongPolling does the first poll, which the server answers at once, with nothing.
 func openLongPolling(opening context.Context, n *network, t target, o Options) (carrier, error) {
-	l := &longPolling{poster: newPoster(n, t, o), timeout: o.PollTimeout, polled: make(chan struct{}), buf: make([]byte, 8<<10)}
-	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(opening))
+	l := &longPolling{poster: newPoster(opening, n, t, o), timeout: o.PollTimeout, polled: make(chan struct{}), buf: make([]byte, 8<<10)}
 	if err := l.firstPoll(opening); err != nil {
-		l.cancel()
+		l.Abort()
 		return nil, err
 	}
 	return l, nil
@@ -56,7 +53,7 @@ func (l *longPolling) Receive(feed func([]byte) error) error {
 		ended, err := l.pollWithin(l.timeout, feed)
 		switch {
 		case l.ctx.Err() != nil:
-			return nil
+			return l.ended()
 		case err == nil && ended:
 			l.gone = true
 			return nil
@@ -64,7 +61,7 @@ func (l *longPolling) Receive(feed func([]byte) error) error {
 			failed = 0
 		case failed < maxFailedPolls && isGatewayTrouble(err):
 			if failed++; !l.pause(failed) {
-				return nil
+				return l.ended()
 			}
 		default:
 			return err
@@ -140,7 +137,7 @@ func (l *longPolling) read(response *http.Response, feed func([]byte) error) (en
 
 // Close drops the poll, waits for it, and tells the server.
 func (l *longPolling) Close(ctx context.Context) {
-	l.cancel()
+	l.cancel(nil)
 	select {
 	case <-l.polled:
 	case <-ctx.Done():
@@ -154,5 +151,3 @@ func (l *longPolling) Close(ctx context.Context) {
 		discard(response.Body)
 	}
 }
-
-func (l *longPolling) Abort() { l.cancel() }

@@ -31,6 +31,10 @@ type target struct {
 	cred  credentials
 	id    string
 	token string
+	// stateful are the transports on which the connection survives its sockets.
+	stateful []Transport
+	// resumed counts the sockets that broke.
+	resumed int
 }
 
 // url of the target's transports. The token is a secret: this URL does not belong into errors or logs.
@@ -42,14 +46,14 @@ func (t target) url() *url.URL {
 }
 
 // negotiate asks t's hub what it offers and follows its redirects.
-func (n *network) negotiate(ctx context.Context, t target) (target, []negotiate.Transport, error) {
+func (n *network) negotiate(ctx context.Context, t target, stateful bool) (target, []negotiate.Transport, error) {
 	for range maxRedirects {
-		o, err := n.negotiateOnce(ctx, t)
+		o, err := n.negotiateOnce(ctx, t, stateful)
 		if err != nil {
 			return t, nil, err
 		}
 		if o.URL == "" {
-			t.id, t.token = o.ConnectionID, o.ConnectionToken
+			t.id, t.token, t.stateful = o.ConnectionID, o.ConnectionToken, o.stateful()
 			if o.NegotiateVersion == 0 {
 				t.token = o.ConnectionID
 			}
@@ -65,8 +69,16 @@ func (n *network) negotiate(ctx context.Context, t target) (target, []negotiate.
 	return t, nil, ErrTooManyRedirects
 }
 
-func (n *network) negotiateOnce(ctx context.Context, t target) (*offer, error) {
-	response, err := n.do(ctx, t.cred, request{op: "negotiate", method: http.MethodPost, url: negotiateURL(t.hub).String(), again: true})
+// stateful are the transports on which the server lets a connection survive its sockets.
+func (o *offer) stateful() []Transport {
+	if o.UseStatefulReconnect {
+		return []Transport{WebSockets}
+	}
+	return nil
+}
+
+func (n *network) negotiateOnce(ctx context.Context, t target, stateful bool) (*offer, error) {
+	response, err := n.do(ctx, t.cred, request{op: "negotiate", method: http.MethodPost, url: negotiateURL(t.hub, stateful).String(), again: true})
 	if err != nil {
 		return nil, err
 	}
@@ -78,10 +90,10 @@ func (n *network) negotiateOnce(ctx context.Context, t target) (*offer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client: negotiate: %w", err)
 	}
-	return parseOffer(body)
+	return parseOffer(body, stateful)
 }
 
-func parseOffer(body []byte) (*offer, error) {
+func parseOffer(body []byte, stateful bool) (*offer, error) {
 	var o offer
 	if len(body) > maxNegotiation {
 		return nil, &NegotiateError{Message: "the answer is too long"}
@@ -100,22 +112,26 @@ func parseOffer(body []byte) (*offer, error) {
 		return nil, &NegotiateError{Message: "the answer has no connectionId"}
 	case o.NegotiateVersion > 0 && o.ConnectionToken == "":
 		return nil, &NegotiateError{Message: "the answer has no connectionToken"}
-	case o.UseStatefulReconnect:
+	case o.UseStatefulReconnect && !stateful:
 		return nil, &NegotiateError{Message: "the answer has stateful reconnect enabled, which was not asked for"}
 	}
 	return &o, nil
 }
 
-func negotiateURL(hub *url.URL) *url.URL {
-	u := *hub
-	u.Path = strings.TrimSuffix(u.Path, "/") + "/negotiate"
-	if u.RawPath != "" {
-		u.RawPath = strings.TrimSuffix(u.RawPath, "/") + "/negotiate"
+func negotiateURL(hub *url.URL, stateful bool) *url.URL {
+	v := *hub
+	v.Path = strings.TrimSuffix(v.Path, "/") + "/negotiate"
+	if v.RawPath != "" {
+		v.RawPath = strings.TrimSuffix(v.RawPath, "/") + "/negotiate"
 	}
-	if u.Query().Has("negotiateVersion") {
-		return &u
+	u := &v
+	if !u.Query().Has("negotiateVersion") {
+		u = withQuery(u, "negotiateVersion=1")
 	}
-	return withQuery(&u, "negotiateVersion=1")
+	if stateful {
+		u = withQuery(u, "useStatefulReconnect=true")
+	}
+	return u
 }
 
 // withQuery adds a parameter behind the query as it is written.

@@ -56,6 +56,16 @@ type Options struct {
 	// for them again. Default: one for the process. NewMemory makes one apart.
 	Memory *Memory
 
+	// StatefulReconnect keeps a connection whose socket broke, if the server can do that too: calls,
+	// streams and handlers go on over another socket, and nothing is lost, doubled or out of order.
+	// Only when the server has forgotten the connection, or cannot be reached for 15 seconds, is it
+	// lost. The state stays Connected meanwhile. Default false.
+	StatefulReconnect bool
+	// StatefulBufferSize in bytes of what is kept with StatefulReconnect until the server
+	// acknowledges it, which servers do once a second. A message is taken as long as less than that is
+	// kept; otherwise calls, uploads and answers wait. Default 100,000.
+	StatefulBufferSize int
+
 	// TransportTimeout is how long a transport may take to prove itself (the WebSocket handshake,
 	// the head of an event stream, the first poll, the answer to the SignalR handshake) before the
 	// next one is tried. The last one gets HandshakeTimeout. Default 3 s.
@@ -108,6 +118,7 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	setDefault(&o.StatefulBufferSize, 100_000)
 	setDefault(&o.TransportTimeout, 3*time.Second)
 	setDefault(&o.HandshakeTimeout, 15*time.Second)
 	setDefault(&o.ServerTimeout, 30*time.Second)

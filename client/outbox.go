@@ -12,19 +12,23 @@ const (
 	maxBatch = 64 << 10
 )
 
-// outbox holds the records that wait to be sent, in order.
+// outbox holds the records that wait to be sent, in order, and knows what carries them.
 type outbox struct {
 	mu      sync.Mutex
+	carrier carrier
+	away    bool  // the carrier broke, and the next one is not there
+	kept    *kept // nil: what was sent is forgotten
 	records [][]byte
 	bytes   int
+	last    []byte        // what was put behind everything else
 	closed  error         // why nothing more is taken
 	filled  chan struct{} // has a token when the writer has something to look at
 	room    chan struct{} // closed and replaced when room is made; nil while nobody waits
 	batch   []byte
 }
 
-func newOutbox() *outbox {
-	return &outbox{filled: make(chan struct{}, 1)}
+func newOutbox(c carrier) *outbox {
+	return &outbox{carrier: c, filled: make(chan struct{}, 1)}
 }
 
 // add appends a record and takes it over. It waits while the box is full.
@@ -34,11 +38,21 @@ func (b *outbox) add(ctx context.Context, record []byte) error {
 		if room == nil {
 			return err
 		}
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := b.wait(ctx, room); err != nil {
+			return err
 		}
+	}
+}
+
+func (b *outbox) wait(ctx context.Context, room <-chan struct{}) error {
+	if b.kept != nil {
+		defer b.kept.await()()
+	}
+	select {
+	case <-room:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -49,12 +63,13 @@ func (b *outbox) tryAdd(record []byte) (room <-chan struct{}, err error) {
 	if b.closed != nil {
 		return nil, b.closed
 	}
-	if b.bytes >= maxOutbox {
+	if b.bytes >= maxOutbox || b.kept.isFull() {
 		if b.room == nil {
 			b.room = make(chan struct{})
 		}
 		return b.room, nil
 	}
+	b.kept.keep(record)
 	b.push(record)
 	return nil, nil
 }
@@ -65,6 +80,16 @@ func (b *outbox) addNow(record []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed == nil {
+		b.kept.keep(record)
+		b.push(record)
+	}
+}
+
+// addControl appends a record that is not counted, of a carrier's own: a handshake, a ping.
+func (b *outbox) addControl(record []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed == nil && !b.away {
 		b.push(record)
 	}
 }
@@ -91,9 +116,11 @@ func (b *outbox) close(err error, last []byte) {
 		return
 	}
 	if last != nil {
+		b.last = last
 		b.push(last)
 	}
 	b.closed = err
+	b.kept.stop()
 	b.release()
 	b.signal()
 }
@@ -105,27 +132,30 @@ func (b *outbox) release() {
 	}
 }
 
-// next waits for records and returns as many as go together; nil when the box is closed and empty
-// or ctx ended. The bytes are valid until the next call.
-func (b *outbox) next(ctx context.Context) []byte {
+// next waits for records and returns as many as go together, and what they belong to; nil when the
+// box is closed and empty or ctx ended. The bytes are valid until the next call.
+func (b *outbox) next(ctx context.Context) (batch []byte, to carrier) {
 	for {
-		batch, done := b.take()
+		batch, to, done := b.take()
 		if batch != nil || done {
-			return batch
+			return batch, to
 		}
 		select {
 		case <-b.filled:
 		case <-ctx.Done():
-			return nil
+			return nil, nil
 		}
 	}
 }
 
-func (b *outbox) take() (batch []byte, done bool) {
+func (b *outbox) take() (batch []byte, to carrier, done bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.away {
+		return nil, nil, false
+	}
 	if len(b.records) == 0 {
-		return nil, b.closed != nil
+		return nil, nil, b.closed != nil
 	}
 	if cap(b.batch) > 2*maxBatch {
 		b.batch = nil // one long record must not keep its room for ever
@@ -140,7 +170,7 @@ func (b *outbox) take() (batch []byte, done bool) {
 	b.records = b.records[n:]
 	b.bytes -= len(b.batch)
 	b.release()
-	return b.batch, false
+	return b.batch, b.carrier, false
 }
 
 func (b *outbox) isEmpty() bool {

@@ -18,6 +18,13 @@ const jobOverhead = 128
 // errFarewell: the end is decided, by the server's close message or by us.
 var errFarewell = errors.New("client: nothing more is to be received")
 
+// receive is feed for a carrier; it notes that the carrier is not to blame for an error.
+func (s *session) receive(data []byte) error {
+	err := s.feed(data)
+	s.offended = s.offended || err != nil
+	return err
+}
+
 // feed takes bytes as they came, cuts them into records and handles each.
 func (s *session) feed(data []byte) error {
 	if s.ctx.Err() != nil {
@@ -69,6 +76,9 @@ func (s *session) handle(record []byte) error {
 	if err := s.protocol.Parse(record, m); err != nil {
 		return fmt.Errorf("client: bad message from the server: %w", err)
 	}
+	if isCounted(m.Type) && !s.out.isNew() {
+		return nil
+	}
 	switch m.Type {
 	case protocol.Invocation:
 		return s.enqueue(m, len(record)+jobOverhead)
@@ -78,6 +88,10 @@ func (s *session) handle(record []byte) error {
 		if p := s.calls.take(m.InvocationID); p != nil {
 			p.complete(m)
 		}
+	case protocol.Ack:
+		s.out.acknowledged(m.SequenceID)
+	case protocol.Sequence:
+		return s.out.sequence(m.SequenceID)
 	case protocol.Close:
 		s.end(&CloseError{Message: m.Error, AllowReconnect: m.AllowReconnect})
 		return errFarewell

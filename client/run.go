@@ -130,9 +130,10 @@ func (r *run) reconnect(cause error, made int) (*session, error) {
 	}
 }
 
-func (r *run) connect() (*session, error) {
-	c := connector{options: r.conn.options, hub: r.conn.hub, network: r.conn.network, begin: r.newSession}
-	return c.connect(r.ctx)
+func (r *run) connect() (*session, error) { return r.connector().connect(r.ctx) }
+
+func (r *run) connector() *connector {
+	return &connector{options: r.conn.options, hub: r.conn.hub, network: r.conn.network, begin: r.newSession}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,12 +13,11 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// session is what stands on one carrier: the handshake, then hub messages both ways. It has a
-// goroutine that reads, one that writes, and one that watches the time; wait returns when they have
-// ended.
+// session is what stands on one carrier, or with stateful reconnect on one after the other: the
+// handshake, then hub messages both ways. It has a goroutine that reads, one that writes, and one
+// that watches the time; wait returns when they have ended.
 type session struct {
 	run       *run
-	carrier   carrier
 	transport Transport
 	id        string
 	protocol  protocol.HubProtocol
@@ -27,6 +27,7 @@ type session struct {
 	cancel context.CancelCauseFunc
 	out    *outbox
 	calls  *calls
+	reopen func(context.Context) (carrier, error) // connects anew to the same; nil: cannot be done
 
 	shaken   chan error    // the result of the handshake, once
 	active   chan struct{} // closed when hub messages may be handled
@@ -38,21 +39,25 @@ type session struct {
 
 	// The reader's own.
 	handshaken bool
+	offended   bool   // what came was no good
 	rest       []byte // the beginning of a record that is not complete
 	message    protocol.Message
 }
 
 func (r *run) newSession(c carrier, transport Transport, t target) *session {
 	s := &session{
-		run: r, carrier: c, transport: transport, id: t.id,
+		run: r, transport: transport, id: t.id,
 		protocol: r.conn.options.Protocol, options: &r.conn.options,
-		out: newOutbox(), calls: newCalls(),
+		out: newOutbox(c), calls: newCalls(),
 		shaken: make(chan error, 1), active: make(chan struct{}), received: make(chan struct{}), written: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(r.ctx))
+	if slices.Contains(t.stateful, transport) {
+		s.makeStateful(t)
+	}
 	s.heard()
 	s.sent()
-	s.work.Go(s.read)
+	s.work.Go(func() { s.read(c) })
 	s.work.Go(s.write)
 	return s
 }
@@ -60,12 +65,16 @@ func (r *run) newSession(c carrier, transport Transport, t target) *session {
 // handshake says which protocol we speak and waits for the answer. Behind it goes a ping, before
 // anything else can: it starts the server's watch on us, as the JavaScript client has it.
 func (s *session) handshake(ctx context.Context) error {
-	s.out.addNow(protocol.AppendHandshakeRequest(nil, protocol.HandshakeRequest{Protocol: s.protocol.Name(), Version: 1}))
+	version := 1
+	if s.reopen != nil {
+		version = protocol.MaxVersion
+	}
+	s.out.addControl(protocol.AppendHandshakeRequest(nil, protocol.HandshakeRequest{Protocol: s.protocol.Name(), Version: version}))
 	if err := s.answer(ctx); err != nil {
 		return err
 	}
 	if s.hasPings() {
-		s.out.addNow(s.protocol.AppendPing(nil))
+		s.out.addControl(s.protocol.AppendPing(nil))
 	}
 	return nil
 }
@@ -137,7 +146,7 @@ func (s *session) within() (context.Context, context.CancelFunc) {
 
 func (s *session) closeCarrier(ctx context.Context, cancel context.CancelFunc) {
 	defer cancel()
-	s.carrier.Close(ctx)
+	s.out.current().Close(ctx)
 	waitFor(ctx, s.received)
 }
 
@@ -151,14 +160,21 @@ func waitFor(ctx context.Context, done <-chan struct{}) {
 // abort cuts what is left and waits for it.
 func (s *session) abort(cause error) {
 	s.end(cause)
-	s.carrier.Abort()
+	s.out.current().Abort()
 	s.calls.failAll(cause)
 	s.work.Wait()
 }
 
-func (s *session) read() {
+func (s *session) read(c carrier) {
 	defer close(s.received)
-	err := s.carrier.Receive(s.feed)
+	err := c.Receive(s.receive)
+	for !s.offended && s.mayResume(err) {
+		next := s.resume(c)
+		if next == nil {
+			break
+		}
+		c, err = next, next.Receive(s.receive)
+	}
 	if err == nil {
 		err = errEnded
 	}
@@ -167,13 +183,19 @@ func (s *session) read() {
 
 func (s *session) write() {
 	defer close(s.written)
-	for batch := s.out.next(s.ctx); batch != nil; batch = s.out.next(s.ctx) {
-		if err := s.carrier.Send(s.ctx, batch); err != nil {
+	for batch, to := s.out.next(s.ctx); batch != nil; batch, to = s.out.next(s.ctx) {
+		err := to.Send(s.ctx, batch)
+		switch {
+		case err == nil:
+			s.sent()
+		case s.mayResume(err):
+			s.out.interrupt(to)
+			to.Abort() // which the reader notices
+		default:
 			s.awaitReason(err)
 			s.end(err)
 			return
 		}
-		s.sent()
 	}
 }
 
@@ -209,14 +231,14 @@ func (s *session) watch() {
 		now := time.Now()
 		silence := now.Sub(time.Unix(0, s.lastReceived.Load()))
 		if limit := s.options.ServerTimeout; limit > 0 && silence >= limit {
-			if !s.run.budget.patient() {
+			if !s.run.budget.patient() && !s.giveUpCarrier() {
 				s.end(fmt.Errorf("%w (%v)", ErrServerTimeout, limit))
 				return
 			}
 			s.heard()
 		}
 		if s.mayPing(now) {
-			s.out.addNow(s.protocol.AppendPing(nil))
+			s.out.addControl(s.protocol.AppendPing(nil))
 		}
 		timer.Reset(s.nextLook(now))
 	}
