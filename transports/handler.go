@@ -86,6 +86,12 @@ func NoCache(h http.Header) {
 
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	kind := choose(r)
+	if kind == LongPolling && isStripped(r) {
+		// The original takes it for a poll and binds the connection to long polling. Here
+		// the id stays usable, and the client sees at once that this way is closed.
+		Empty(w, http.StatusBadRequest)
+		return
+	}
 	if kind == LongPolling {
 		NoCache(w.Header())
 	}
@@ -121,10 +127,19 @@ func choose(r *http.Request) Type {
 	return LongPolling
 }
 
-func isHandshake(r *http.Request) bool {
+func isHandshake(r *http.Request) bool { return wantsWebSocket(r) && isUpgrade(r) }
+
+// isStripped tells whether r was a WebSocket handshake until a proxy took the
+// hop-by-hop headers out of it, both or one.
+func isStripped(r *http.Request) bool { return wantsWebSocket(r) && !isUpgrade(r) }
+
+func wantsWebSocket(r *http.Request) bool {
 	return r.Method == http.MethodGet &&
-		hasToken(r.Header, "Connection", "upgrade") && hasToken(r.Header, "Upgrade", "websocket") &&
 		r.Header.Get("Sec-WebSocket-Version") == "13" && validKey(r.Header.Get("Sec-WebSocket-Key"))
+}
+
+func isUpgrade(r *http.Request) bool {
+	return hasToken(r.Header, "Connection", "upgrade") && hasToken(r.Header, "Upgrade", "websocket")
 }
 
 func hasToken(h http.Header, name, token string) bool {

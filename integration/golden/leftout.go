@@ -20,6 +20,7 @@ var leftOut = map[string]map[string]string{
 		"long polling: three polls at once": "race: which of the new polls takes over and which gets 409",
 	},
 	"websocket": {
+		"upgrade: no Connection header":                          "defect: a handshake that a proxy stripped is taken for a poll and binds the connection; a server refuses it and keeps the id usable",
 		"a call and a close in one write: is the call answered?": "race: the end of the connection and the answer",
 	},
 	"hub-json": {
