@@ -125,8 +125,11 @@ func (c *Connection) Attach(k Carrier) (older Carrier, err error) {
 		return nil, ErrEnded
 	}
 	older, c.carrier, c.writing = c.carrier, k, false
-	if len(c.queue.frames) > 0 || c.state == closing {
+	switch {
+	case c.state == closing:
 		c.wake()
+	case len(c.queue.frames) > 0:
+		c.flush()
 	}
 	return older, nil
 }

@@ -37,6 +37,7 @@ type Connection struct {
 	request *http.Request
 	carrier Carrier
 	writing bool // the carrier was woken and has not found the queue empty since
+	corked  bool // what is sent waits for Uncork
 	queue   queue
 	inbox   inbox
 	told    bool // the application knows of the end
@@ -69,6 +70,15 @@ type Carrier interface {
 	// Cut ends the carrier at once: the connection is gone, for that cause. Called
 	// without the lock.
 	Cut(cause error)
+}
+
+// DirectCarrier is a Carrier that can send without being woken.
+type DirectCarrier interface {
+	Carrier
+	// TryWrite sends what it can without waiting. It tells how many frames it has taken,
+	// and whether it is done with all of them: else it is woken for the rest. It is
+	// called as Wake is.
+	TryWrite(frames []*frame.Frame) (taken int, all bool)
 }
 
 // ID is the public id.
@@ -132,6 +142,20 @@ func (c *Connection) Send(f *frame.Frame) error {
 
 func (c *Connection) push(f *frame.Frame) {
 	c.queue.push(f)
+	if !c.corked {
+		c.flush()
+	}
+}
+
+// flush sends what is queued, at once if the carrier can.
+func (c *Connection) flush() {
+	if d, ok := c.carrier.(DirectCarrier); ok && !c.writing {
+		taken, all := d.TryWrite(c.queue.frames)
+		c.queue.discard(taken, c.registry.options.WaitBytes)
+		if all {
+			return
+		}
+	}
 	c.wake()
 }
 
@@ -139,6 +163,22 @@ func (c *Connection) wake() {
 	if c.carrier != nil && !c.writing {
 		c.writing = true
 		c.carrier.Wake()
+	}
+}
+
+// Cork keeps back what is sent until Uncork, so that it goes out with one write.
+func (c *Connection) Cork() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.corked = true
+}
+
+// Uncork sends what Cork kept back.
+func (c *Connection) Uncork() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.corked = false; len(c.queue.frames) > 0 {
+		c.flush()
 	}
 }
 

@@ -27,17 +27,24 @@ func (q *queue) take(dst []*frame.Frame, limit, room int) []*frame.Frame {
 		n++
 	}
 	dst = append(dst, q.frames[:n]...)
+	q.discard(n, room)
+	return dst
+}
+
+// discard forgets the first n frames.
+func (q *queue) discard(n, room int) {
+	for _, f := range q.frames[:n] {
+		q.bytes -= f.Len()
+	}
 	rest := copy(q.frames, q.frames[n:])
 	clear(q.frames[rest:])
 	q.frames = q.frames[:rest]
 	if rest == 0 {
 		q.frames = nil
 	}
-	q.bytes -= size
 	if q.bytes < room {
 		q.release()
 	}
-	return dst
 }
 
 // putBack returns frames that could not be written to the head.

@@ -1,0 +1,284 @@
+// Package socket carries connections over network connections that were taken from
+// the HTTP server: WebSockets, and event streams under HTTP/1.1.
+//
+// What is sent goes out with one system call of the sender if the socket takes it, as
+// it nearly always does: a writer that had to be woken for it would cost more than the
+// call. Only the rest is left to a writer, which lives until it is out. An idle
+// connection has one goroutine, with a small stack, that waits for the client; it holds
+// no buffer.
+package socket
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// Framing is how a carrier frames what it sends.
+type Framing struct {
+	// Append appends a frame, for one write of several.
+	Append func(f *frame.Frame, dst []byte) []byte
+	// Whole returns a long frame with bytes that all its receivers share.
+	Whole func(f *frame.Frame) []byte
+	// Last ends what is sent, when the application has closed the connection in order.
+	Last func(s *Socket, o *transports.Options)
+}
+
+// Socket is a carrier over a network connection. All methods are safe for concurrent
+// use, but for Read.
+type Socket struct {
+	c       *transports.Connection
+	conn    net.Conn
+	raw     raw
+	framing *Framing
+	running *sync.WaitGroup
+	early   []byte // what the HTTP server had read already
+
+	mu       sync.Mutex // held while writing
+	ended    bool       // nothing may be written any more
+	rest     []byte     // of a frame that the socket did not take as a whole
+	deadline time.Time  // of writes that wait
+}
+
+// New returns a socket for c. early is what was read of conn already. Its writers are
+// counted in running.
+func New(c *transports.Connection, conn net.Conn, early []byte, framing *Framing, running *sync.WaitGroup) *Socket {
+	s := &Socket{c: c, conn: conn, framing: framing, running: running, early: early}
+	s.raw.init(conn)
+	return s
+}
+
+// Serve carries the connection until read returns, with the cause of the end.
+func (s *Socket) Serve(read func() error) {
+	defer func() { _ = s.conn.Close() }()
+	if s.c.Open(s) != nil {
+		return
+	}
+	cause := read()
+	s.raw.giveBack()
+	s.c.Detach(s, cause)
+}
+
+// Read waits for the client and returns all that is here: what take left of the last
+// call, and what came since. full tells that no more has room. It is valid until
+// Keep is called, which has to be before the next Read.
+func (s *Socket) Read() (b []byte, full bool, err error) {
+	r := &s.raw
+	var n int
+	switch {
+	case len(s.early) > 0:
+		s.borrow()
+		n = copy(r.buffer[r.have:], s.early)
+		s.early = s.early[n:]
+	case r.conn != nil:
+		n, err = r.read()
+	default:
+		s.borrow()
+		n, err = s.conn.Read(r.buffer[r.have:])
+	}
+	r.have += n
+	if r.buffer == nil {
+		return nil, false, err
+	}
+	return r.buffer[:r.have], r.have == bufferSize, err
+}
+
+func (s *Socket) borrow() {
+	if s.raw.buffer == nil {
+		s.raw.buffer = buffers.Get().(*[bufferSize]byte)
+	}
+}
+
+// Keep keeps rest, the end of what Read returned, for the next Read.
+func (s *Socket) Keep(rest []byte) {
+	r := &s.raw
+	if r.have = len(rest); r.have > 0 {
+		copy(r.buffer[:], rest)
+		return
+	}
+	r.giveBack()
+}
+
+// TryWrite implements transports.DirectCarrier.
+func (s *Socket) TryWrite(frames []*frame.Frame) (taken int, all bool) {
+	if s.raw.conn == nil || !s.mu.TryLock() {
+		return 0, false
+	}
+	defer s.mu.Unlock()
+	switch {
+	case s.ended:
+		return len(frames), true
+	case len(s.rest) > 0:
+		return 0, false
+	}
+	b := batches.Get().(*batch)
+	defer b.giveBack()
+	for taken < len(frames) {
+		bytes, n := s.gather(b, frames[taken:])
+		written := s.raw.write(bytes)
+		if written == 0 {
+			return taken, false
+		}
+		taken += n
+		if written < len(bytes) {
+			s.rest = append(s.rest, bytes[written:]...)
+			return taken, false
+		}
+	}
+	return taken, true
+}
+
+// batch is what a write needs, kept from one to the next.
+type batch struct {
+	frames []*frame.Frame
+	bytes  []byte
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// maxIdleBatch is the largest buffer that is kept for the next write.
+const maxIdleBatch = 128 << 10
+
+func (b *batch) giveBack() {
+	clear(b.frames)
+	if b.frames = b.frames[:0]; cap(b.bytes) <= maxIdleBatch {
+		batches.Put(b)
+	}
+}
+
+const (
+	// copyLimit is up to where frames are gathered into one buffer; a longer one is
+	// written from the bytes that all its receivers share.
+	copyLimit = 16 << 10
+	// gatherLimit is about how much one write sends.
+	gatherLimit = 64 << 10
+)
+
+// gather frames the first frames for one write.
+func (s *Socket) gather(b *batch, frames []*frame.Frame) (bytes []byte, n int) {
+	if frames[0].Len() > copyLimit {
+		return s.framing.Whole(frames[0]), 1
+	}
+	b.bytes = b.bytes[:0]
+	for n < len(frames) && frames[n].Len() <= copyLimit && len(b.bytes) < gatherLimit {
+		b.bytes = s.framing.Append(frames[n], b.bytes)
+		n++
+	}
+	return b.bytes, n
+}
+
+// Wake implements transports.Carrier: a writer runs while there is something to send.
+func (s *Socket) Wake() {
+	s.running.Add(1)
+	go s.drain()
+}
+
+// Cut implements transports.Carrier.
+func (s *Socket) Cut(error) { _ = s.conn.Close() }
+
+// drain writes until the queue is empty.
+func (s *Socket) drain() {
+	defer s.running.Done()
+	b := batches.Get().(*batch)
+	defer b.giveBack()
+	for {
+		if err := s.finishRest(); err != nil {
+			s.fail(err)
+			return
+		}
+		var outcome transports.Outcome
+		b.frames, outcome = s.c.Next(s, b.frames[:0])
+		switch outcome {
+		case transports.Frames:
+			err := s.send(b)
+			clear(b.frames)
+			if err != nil {
+				s.fail(err)
+				return
+			}
+		case transports.Finished:
+			s.framing.Last(s, s.c.Options())
+			return
+		default:
+			return
+		}
+	}
+}
+
+func (s *Socket) fail(err error) {
+	s.c.Detach(s, transports.WriteCause(err))
+	_ = s.conn.Close()
+}
+
+func (s *Socket) finishRest() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.write(nil)
+}
+
+func (s *Socket) send(b *batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for frames := b.frames; len(frames) > 0 && !s.ended; {
+		bytes, n := s.gather(b, frames)
+		if err := s.write(bytes); err != nil {
+			return err
+		}
+		frames = frames[n:]
+	}
+	return nil
+}
+
+// write waits until the socket has taken the rest of what was begun, and b. It needs
+// the lock. The deadline is moved only when less than the send time-out is left of it,
+// because moving it costs as much as a small write.
+func (s *Socket) write(b []byte) error {
+	if len(s.rest) > 0 {
+		b = append(s.rest, b...)
+		s.rest = nil
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	now, timeout := time.Now(), s.c.Options().SendTimeout
+	if s.deadline.Sub(now) < timeout {
+		s.deadline = now.Add(timeout + timeout/2)
+		if err := s.conn.SetWriteDeadline(s.deadline); err != nil {
+			return err
+		}
+	}
+	_, err := s.conn.Write(b)
+	return err
+}
+
+// Write sends bytes of the carrier's own, such as a control frame, between frames. last
+// says that nothing may follow.
+func (s *Socket) Write(b []byte, last bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil
+	}
+	s.ended = last
+	return s.write(b)
+}
+
+// Await makes Read fail when nothing comes for a while.
+func (s *Socket) Await(patience time.Duration) {
+	_ = s.conn.SetReadDeadline(time.Now().Add(patience))
+}
+
+// Reset makes closing the connection a TCP reset.
+func (s *Socket) Reset() {
+	conn := s.conn
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if tcp, ok := conn.(interface{ SetLinger(sec int) error }); ok {
+		_ = tcp.SetLinger(0)
+	}
+}
