@@ -27,6 +27,14 @@ type Connection interface {
 	Context() context.Context
 }
 
+// Corker is a Connection that can gather what is sent.
+type Corker interface {
+	// Cork keeps back what is sent, as far as that never makes a SendWait wait.
+	Cork()
+	// Uncork sends what was kept back.
+	Uncork()
+}
+
 // ConnectInfo is what is known of a connection when it begins.
 type ConnectInfo struct {
 	// Request that opened the transport. May be nil.

@@ -63,6 +63,7 @@ type Session struct {
 func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
 	s := &Session{hub: h, conn: c, id: c.ID(), info: info, begun: time.Now()}
 	s.caller.session = s
+	s.input.corker, _ = c.(Corker)
 	parent := context.Background()
 	if info.Request != nil {
 		parent = context.WithoutCancel(info.Request.Context())

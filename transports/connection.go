@@ -142,7 +142,7 @@ func (c *Connection) Send(f *frame.Frame) error {
 
 func (c *Connection) push(f *frame.Frame) {
 	c.queue.push(f)
-	if !c.corked {
+	if !c.corked || c.queue.bytes >= c.registry.options.WaitBytes {
 		c.flush()
 	}
 }
@@ -166,7 +166,8 @@ func (c *Connection) wake() {
 	}
 }
 
-// Cork keeps back what is sent until Uncork, so that it goes out with one write.
+// Cork keeps back what is sent until Uncork, up to WaitBytes, so that it goes out with
+// one write.
 func (c *Connection) Cork() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
