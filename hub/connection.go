@@ -27,11 +27,10 @@ type Connection interface {
 	Context() context.Context
 }
 
-// Corker is a Connection that can gather what is sent.
-type Corker interface {
-	// Cork keeps back what is sent, as far as that never makes a SendWait wait.
-	Cork()
-	// Uncork sends what was kept back.
+// Uncorker is a Connection that may keep back what is sent until Receive returns, as
+// far as that makes no SendWait wait.
+type Uncorker interface {
+	// Uncork sends what was kept back: Receive is about to wait.
 	Uncork()
 }
 

@@ -46,7 +46,7 @@ func (s *Session) enqueue(c *call) {
 	if room == nil {
 		return
 	}
-	s.input.cork(false) // what runs may wait for the client's answer
+	s.uncork()
 	select {
 	case <-room:
 	case <-s.ctx.Done():

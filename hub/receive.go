@@ -13,21 +13,6 @@ type input struct {
 	mu      sync.Mutex
 	partial []byte        // the begin of a record; while OnConnected runs, what came meanwhile
 	ready   chan struct{} // closed when OnConnected is through; nil if there is nothing to wait for
-	corker  Corker        // nil: the connection is none
-	corked  bool
-}
-
-// cork has the answers to invocations that came together go out together.
-func (i *input) cork(on bool) {
-	switch {
-	case i.corker == nil || i.corked == on:
-		return
-	case on:
-		i.corker.Cork()
-	default:
-		i.corker.Uncork()
-	}
-	i.corked = on
 }
 
 // maxBacklog is how much may come in while OnConnected runs, and wait for its turn
@@ -81,6 +66,7 @@ func (s *Session) await(n int) error {
 	if len(s.input.partial) == 0 || len(s.input.partial)+n <= maxBacklog {
 		return nil
 	}
+	s.uncork()
 	ready := s.input.ready
 	s.input.mu.Unlock()
 	defer s.input.mu.Lock()
@@ -121,7 +107,6 @@ func (s *Session) forget() {
 func (s *Session) records(data []byte) (rest []byte) {
 	m := messages.Get().(*protocol.Message)
 	defer func() {
-		s.input.cork(false)
 		*m = protocol.Message{Target: m.Target} // most messages have that of the last one
 		messages.Put(m)
 	}()
@@ -137,7 +122,6 @@ func (s *Session) records(data []byte) (rest []byte) {
 			s.fault(err)
 			break
 		}
-		s.input.cork(len(rest) > 0 && m.Type == protocol.Invocation)
 		s.handle(m, len(data)-len(rest))
 		data = rest
 	}

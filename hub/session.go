@@ -63,7 +63,6 @@ type Session struct {
 func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
 	s := &Session{hub: h, conn: c, id: c.ID(), info: info, begun: time.Now()}
 	s.caller.session = s
-	s.input.corker, _ = c.(Corker)
 	parent := context.Background()
 	if info.Request != nil {
 		parent = context.WithoutCancel(info.Request.Context())
@@ -152,6 +151,13 @@ func (s *Session) sendWait(ctx context.Context, f *frame.Frame) error {
 		return r.sendWait(ctx, s.conn, f, s.hub.options.StatefulBufferSize)
 	}
 	return s.conn.SendWait(ctx, f)
+}
+
+// uncork is called before the reader waits for something that may wait for the client.
+func (s *Session) uncork() {
+	if c, ok := s.conn.(Uncorker); ok {
+		c.Uncork()
+	}
 }
 
 // sendOwn sends to the session's own client, from one of its methods.

@@ -94,6 +94,7 @@ func (s *Session) uploaded(m *protocol.Message) {
 // push decodes and queues an item; a panic of a type that decodes itself is an error.
 func (s *Session) push(u upload, raw []byte) (err error) {
 	defer s.recovered(&err)
+	s.uncork()
 	return u.push(s.wire, raw)
 }
 

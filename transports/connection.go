@@ -166,15 +166,15 @@ func (c *Connection) wake() {
 	}
 }
 
-// Cork keeps back what is sent until Uncork, up to WaitBytes, so that it goes out with
-// one write.
+// Cork keeps back what is sent until Uncork, up to WaitBytes, so that the answers to
+// what came together go out together. A receiver that waits for anything uncorks first.
 func (c *Connection) Cork() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.corked = true
 }
 
-// Uncork sends what Cork kept back.
+// Uncork sends what Cork kept back, if anything.
 func (c *Connection) Uncork() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -256,6 +256,7 @@ func (c *Connection) readBody(r *http.Request) error {
 	if c.over() {
 		return ErrEnded
 	}
+	defer c.Uncork()
 	for size := 0; ; {
 		n, err := r.Body.Read(buf[:])
 		// A body that ended the connection was well, but for one that would not have fitted
@@ -264,6 +265,7 @@ func (c *Connection) readBody(r *http.Request) error {
 			return ErrEnded
 		}
 		if n > 0 {
+			c.Cork()
 			if err := c.Post(r.Context(), buf[:n]); err != nil {
 				return err
 			}

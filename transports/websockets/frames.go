@@ -49,7 +49,7 @@ var (
 
 // handler gets what the frames carry.
 type handler interface {
-	data(payload []byte) // a piece of a message, unmasked
+	data(payload []byte, more bool) // a piece of a message, unmasked; more is here behind it
 	control(opcode byte, payload []byte)
 }
 
@@ -94,7 +94,7 @@ func (d *decoder) decode(b []byte, full bool, h handler) (rest []byte, err error
 		n := int(min(int64(len(b)), d.left))
 		d.unmask(b[:n])
 		d.left -= int64(n)
-		if err := d.payload(b[:n], h); err != nil {
+		if err := d.payload(b[:n], len(b) > n, h); err != nil {
 			return nil, err
 		}
 		b = b[n:]
@@ -201,10 +201,10 @@ func (d *decoder) unmask(b []byte) {
 }
 
 // payload handles a piece of a frame's payload, the last one if left is 0.
-func (d *decoder) payload(b []byte, h handler) error {
+func (d *decoder) payload(b []byte, more bool, h handler) error {
 	if d.opcode >= opClose {
 		d.ctlLen += copy(d.ctl[d.ctlLen:], b)
-	} else if err := d.piece(b, h); err != nil {
+	} else if err := d.piece(b, more, h); err != nil {
 		return err
 	}
 	if d.left > 0 {
@@ -224,12 +224,12 @@ func (d *decoder) payload(b []byte, h handler) error {
 	return nil
 }
 
-func (d *decoder) piece(b []byte, h handler) error {
+func (d *decoder) piece(b []byte, more bool, h handler) error {
 	if d.message == opText && !d.text.add(b) {
 		return violation(closeNotText)
 	}
 	if len(b) > 0 {
-		h.data(b)
+		h.data(b, more)
 	}
 	return nil
 }

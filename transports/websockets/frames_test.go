@@ -16,7 +16,7 @@ type record struct {
 	controls []string
 }
 
-func (r *record) data(b []byte) { r.text.Write(b); r.pieces++ }
+func (r *record) data(b []byte, _ bool) { r.text.Write(b); r.pieces++ }
 func (r *record) control(opcode byte, b []byte) {
 	r.controls = append(r.controls, string(rune('0'+opcode))+string(b))
 }

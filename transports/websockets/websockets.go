@@ -94,6 +94,7 @@ type webSocket struct {
 	*socket.Socket
 	c       *transports.Connection
 	decoder decoder
+	corked  bool // more was here behind what was handed on
 }
 
 var framing = &socket.Framing{
@@ -107,6 +108,10 @@ func (s *webSocket) read() error {
 	for {
 		b, full, err := s.Read()
 		rest, ended := s.decoder.decode(b, full, s)
+		if s.corked {
+			s.corked = false
+			s.c.Uncork()
+		}
 		if ended != nil {
 			return s.bye(ended)
 		}
@@ -149,7 +154,11 @@ func (s *webSocket) broken(err error) error {
 }
 
 // data implements handler.
-func (s *webSocket) data(payload []byte) {
+func (s *webSocket) data(payload []byte, more bool) {
+	if more && !s.corked {
+		s.corked = true
+		s.c.Cork()
+	}
 	// It fails when the connection is closing: what still comes is not for anyone.
 	_ = s.c.Receive(s.Socket, payload)
 }
