@@ -45,8 +45,15 @@ type Endpoint struct {
 	hub        *hub.Hub // nil for raw connections
 }
 
+// holdTimeout is the hub's default: its clients post a handshake as soon as they see
+// their event stream.
+const holdTimeout = 3 * time.Second
+
 // New returns an endpoint for h.
 func New(h *hub.Hub, o Options) *Endpoint {
+	if o.HoldTimeout == 0 {
+		o.HoldTimeout = holdTimeout
+	}
 	e := newEndpoint(&hubApplication{hub: h, closeOnExpiry: o.CloseOnAuthenticationExpiration}, o)
 	e.hub = h
 	return e

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
@@ -22,6 +23,8 @@ type Connection struct {
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 
+	// posts is how many POSTs have come.
+	posts atomic.Uint32
 	// posting is held by the POST whose body is being read.
 	posting sync.Mutex
 	// receiving is held while the receiver is called: calls come one at a time. It
@@ -118,6 +121,9 @@ func (c *Connection) Resume(agreed bool) {
 	defer c.mu.Unlock()
 	c.resumable = agreed && c.stateful && c.kind == WebSockets
 }
+
+// Posts is how many POSTs have come for the connection.
+func (c *Connection) Posts() int { return int(c.posts.Load()) }
 
 // Context is cancelled, with the cause, when the connection has ended or is closing.
 func (c *Connection) Context() context.Context { return c.ctx }

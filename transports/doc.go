@@ -48,6 +48,11 @@ type Options struct {
 	// CloseTimeout is how long a WebSocket waits for the client's close frame after
 	// its own. Default 5 s.
 	CloseTimeout time.Duration
+	// HoldTimeout cuts an event stream after which its client posts nothing for so long:
+	// something on the way holds the stream back, and only an end that is no orderly one
+	// lets the client try the next transport. Not positive: never; an endpoint with a
+	// hub, whose clients begin with a handshake, takes 3 s for zero.
+	HoldTimeout time.Duration
 	// SendTimeout is how long one write may take before the connection is cut.
 	// Default 10 s.
 	SendTimeout time.Duration
@@ -133,6 +138,7 @@ var (
 	ErrClientGone  = errors.New("transports: the client ended the connection")
 	ErrCut         = errors.New("transports: the connection was cut")
 	ErrTimeout     = errors.New("transports: no request came within the disconnect time-out")
+	ErrHeld        = errors.New("transports: nothing was posted within the hold time-out of an event stream")
 	ErrSendTimeout = errors.New("transports: the client did not read within the send time-out")
 	ErrShutdown    = errors.New("transports: the server shuts down")
 	ErrQueueFull   = errors.New("transports: the client reads too slowly, its queue is full")

@@ -234,6 +234,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 		Text(w, http.StatusMethodNotAllowed, "POST requests are not allowed for WebSocket connections.")
 		return
 	}
+	c.posts.Add(1)
 	done := c.hurry(w)
 	err := c.readBody(r)
 	done()

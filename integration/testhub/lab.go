@@ -90,6 +90,7 @@ func (s *site) addLabs(t timeouts, tokens *tokens) {
 			v.prepare(h)
 		}
 		var at endpoint.Options
+		at.HoldTimeout = -1 // the original has none
 		at.DisconnectTimeout = t.seconds("disconnect")
 		if v.endpoint != nil {
 			v.endpoint(&at)

@@ -32,7 +32,11 @@ func Serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 	cause := s.serve(r)
 	c.Detach(s, cause)
 	s.end()
-	if errors.Is(cause, transports.ErrCut) && r.Context().Err() == nil {
+	switch {
+	case r.Context().Err() != nil:
+	case errors.Is(cause, transports.ErrHeld):
+		s.reset()
+	case errors.Is(cause, transports.ErrCut):
 		panic(http.ErrAbortHandler) // the stream must not look as if it had ended in order
 	}
 }
@@ -99,6 +103,8 @@ func (s *stream) serve(r *http.Request) error {
 	if err := s.c.Open(s); err != nil {
 		return err
 	}
+	held, stop := s.watch()
+	defer stop()
 	for {
 		select {
 		case <-s.wake:
@@ -107,6 +113,11 @@ func (s *stream) serve(r *http.Request) error {
 			}
 		case <-s.cut:
 			return transports.ErrCut
+		case <-held:
+			if s.c.Posts() == 0 {
+				return transports.ErrHeld
+			}
+			held = nil
 		case <-r.Context().Done():
 			return transports.ErrClientGone
 		}
