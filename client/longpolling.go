@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -17,14 +18,16 @@ const maxFailedPolls = 10
 type longPolling struct {
 	poster
 	timeout time.Duration
-	polled  chan struct{} // closed when no poll is under way any more
-	gone    bool          // the server has forgotten us; valid when polled is closed
-	buf     []byte
+	// stateful: an answer that did not come may have been lost, and is brought back by resuming.
+	stateful bool
+	polled   chan struct{} // closed when no poll is under way any more
+	gone     bool          // the server has forgotten us; valid when polled is closed
+	buf      []byte
 }
 
 // openLongPolling does the first poll, which the server answers at once, with nothing.
 func openLongPolling(opening context.Context, n *network, t target, o Options) (carrier, error) {
-	l := &longPolling{poster: newPoster(opening, n, t, o), timeout: o.PollTimeout, polled: make(chan struct{}), buf: make([]byte, 8<<10)}
+	l := &longPolling{poster: newPoster(opening, n, t, o), timeout: o.PollTimeout, stateful: slices.Contains(t.stateful, LongPolling), polled: make(chan struct{}), buf: make([]byte, 8<<10)}
 	if err := l.firstPoll(opening); err != nil {
 		l.Abort()
 		return nil, err
@@ -59,7 +62,7 @@ func (l *longPolling) Receive(feed func([]byte) error) error {
 			return nil
 		case err == nil:
 			failed = 0
-		case failed < maxFailedPolls && isGatewayTrouble(err):
+		case failed < maxFailedPolls && isGatewayTrouble(err) && !l.stateful:
 			if failed++; !l.pause(failed) {
 				return l.ended()
 			}
@@ -101,7 +104,7 @@ func (l *longPolling) pollWithin(limit time.Duration, feed func([]byte) error) (
 	ctx, cancel := context.WithTimeout(l.ctx, limit)
 	defer cancel()
 	response, err := l.get(ctx)
-	if errors.Is(err, context.DeadlineExceeded) && l.ctx.Err() == nil {
+	if errors.Is(err, context.DeadlineExceeded) && l.ctx.Err() == nil && !l.stateful {
 		return false, nil
 	}
 	if err != nil {

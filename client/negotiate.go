@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/carillon-go/carillon/negotiate"
@@ -33,7 +34,8 @@ type target struct {
 	token string
 	// stateful are the transports on which the connection survives its sockets.
 	stateful []Transport
-	// resumed counts the sockets that broke.
+	// resumed counts the sockets that broke. A server that resumes event streams and polls tells
+	// by it what is left of an older one; WebSockets do not need it, and no server minds it.
 	resumed int
 }
 
@@ -42,7 +44,11 @@ func (t target) url() *url.URL {
 	if t.token == "" {
 		return t.hub
 	}
-	return withQuery(t.hub, "id="+url.QueryEscape(t.token))
+	u := withQuery(t.hub, "id="+url.QueryEscape(t.token))
+	if t.resumed > 0 {
+		u = withQuery(u, "carillonResume="+strconv.Itoa(t.resumed))
+	}
+	return u
 }
 
 // negotiate asks t's hub what it offers and follows its redirects.
@@ -71,10 +77,10 @@ func (n *network) negotiate(ctx context.Context, t target, stateful bool) (targe
 
 // stateful are the transports on which the server lets a connection survive its sockets.
 func (o *offer) stateful() []Transport {
-	if o.UseStatefulReconnect {
+	if o.UseStatefulReconnect && len(o.StatefulTransports) == 0 {
 		return []Transport{WebSockets}
 	}
-	return nil
+	return o.StatefulTransports
 }
 
 func (n *network) negotiateOnce(ctx context.Context, t target, stateful bool) (*offer, error) {
@@ -129,7 +135,7 @@ func negotiateURL(hub *url.URL, stateful bool) *url.URL {
 		u = withQuery(u, "negotiateVersion=1")
 	}
 	if stateful {
-		u = withQuery(u, "useStatefulReconnect=true")
+		u = withQuery(u, "useStatefulReconnect=true&statefulTransports=all")
 	}
 	return u
 }

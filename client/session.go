@@ -188,6 +188,7 @@ func (s *session) write() {
 		switch {
 		case err == nil:
 			s.sent()
+		case s.out.isStale(to): // what it took is sent again
 		case s.mayResume(err):
 			s.out.interrupt(to)
 			to.Abort() // which the reader notices

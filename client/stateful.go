@@ -149,6 +149,13 @@ func (b *outbox) current() carrier {
 	return b.carrier
 }
 
+// isStale tells whether c broke.
+func (b *outbox) isStale(c carrier) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.away || b.carrier != c
+}
+
 // interrupt keeps what comes until there is another carrier, if c is the one that carried.
 func (b *outbox) interrupt(c carrier) {
 	b.mu.Lock()

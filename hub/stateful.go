@@ -132,9 +132,14 @@ func (r *stateful) resumed(c Connection, w *wire) {
 	defer r.mu.Unlock()
 	r.away, r.probe = false, true
 	r.letIn()
-	_ = c.Send(w.frame(w.AppendSequence(nil, r.first)))
+	if c.Send(w.frame(w.AppendSequence(nil, r.first))) != nil {
+		return
+	}
 	for _, f := range r.kept {
-		_ = c.Send(f)
+		if c.Send(f) != nil { // more is kept than may be queued, and none may be left out
+			c.Abort(ErrSlowConsumer)
+			return
+		}
 	}
 }
 

@@ -82,7 +82,7 @@ func startStateful(t *testing.T) (*statefulHub, *cutProxy) {
 // TestStatefulReconnect sends numbered messages both ways over connections that are cut at any byte: none is lost, none
 // comes twice, none out of order.
 func TestStatefulReconnect(t *testing.T) {
-	for _, transport := range []client.Transport{client.WebSockets} {
+	for _, transport := range transports.All() {
 		t.Run(string(transport), func(t *testing.T) {
 			t.Parallel()
 			_, proxy := startStateful(t)

@@ -64,8 +64,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
-	stateful := h.stateful && wantsStateful(r)
-	c, err := h.registry.Create(version > 0, stateful)
+	var stateful []transports.Type
+	if h.stateful {
+		stateful = wantsStateful(r)
+	}
+	c, err := h.registry.Create(version > 0, stateful...)
 	if err != nil {
 		transports.Unavailable(w)
 		return
@@ -78,13 +81,16 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 		w.Header().Set("Carillon-Transport-Reason", offer.Reason)
 	}
 	response := Response{
-		UseStatefulReconnect: stateful,
+		UseStatefulReconnect: len(stateful) > 0,
 		NegotiateVersion:     version,
 		ConnectionID:         c.ID(),
 		AvailableTransports:  make([]Transport, len(offer.Transports)),
 	}
 	if version > 0 {
 		response.ConnectionToken = c.Token()
+	}
+	if len(stateful) > 1 {
+		response.StatefulTransports = stateful
 	}
 	for i, t := range offer.Transports {
 		response.AvailableTransports[i] = Transport{t, t.Formats()}

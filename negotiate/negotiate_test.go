@@ -51,11 +51,14 @@ func TestAnswers(t *testing.T) {
 	const noInteger = `{"error":"The client requested a non-integer protocol version."}`
 	h := negotiate.NewHandler(newRegistry(t), true, negotiate.Options{})
 	for query, want := range map[string]string{
-		"":                                      `{"negotiateVersion":0,"connectionId":ID,` + all,
-		"negotiateVersion=1":                    `{"negotiateVersion":1,"connectionId":ID,"connectionToken":ID,` + all,
-		"NEGOTIATEVERSION=99":                   `{"negotiateVersion":1,"connectionId":ID,"connectionToken":ID,` + all,
-		"negotiateVersion=+%201":                `{"negotiateVersion":1,"connectionId":ID,"connectionToken":ID,` + all,
-		"useStatefulReconnect=True":             `{"useStatefulReconnect":true,"negotiateVersion":0,"connectionId":ID,` + all,
+		"":                          `{"negotiateVersion":0,"connectionId":ID,` + all,
+		"negotiateVersion=1":        `{"negotiateVersion":1,"connectionId":ID,"connectionToken":ID,` + all,
+		"NEGOTIATEVERSION=99":       `{"negotiateVersion":1,"connectionId":ID,"connectionToken":ID,` + all,
+		"negotiateVersion=+%201":    `{"negotiateVersion":1,"connectionId":ID,"connectionToken":ID,` + all,
+		"useStatefulReconnect=True": `{"useStatefulReconnect":true,"negotiateVersion":0,"connectionId":ID,` + all,
+		"useStatefulReconnect=true&statefulTransports=all": `{"useStatefulReconnect":true,"negotiateVersion":0,"connectionId":ID,` +
+			all[:len(all)-1] + `,"statefulTransports":["WebSockets","ServerSentEvents","LongPolling"]}`,
+		"statefulTransports=all":                `{"negotiateVersion":0,"connectionId":ID,` + all,
 		"useStatefulReconnect=1":                `{"negotiateVersion":0,"connectionId":ID,` + all,
 		"negotiateVersion=-1":                   `{"error":"The client requested version '-1', but the server does not support this version."}`,
 		"negotiateVersion=":                     noInteger,

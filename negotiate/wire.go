@@ -26,6 +26,9 @@ type Response struct {
 	ConnectionID         string      `json:"connectionId"`
 	ConnectionToken      string      `json:"connectionToken,omitempty"`
 	AvailableTransports  []Transport `json:"availableTransports"`
+	// StatefulTransports are those that UseStatefulReconnect is true for, told only to a
+	// client that asks with statefulTransports=all. SignalR's servers know WebSockets only.
+	StatefulTransports []transports.Type `json:"statefulTransports,omitempty"`
 }
 
 // Transport is one that a client may try.
@@ -70,8 +73,15 @@ func version(r *http.Request) (n int, ok bool) {
 	return n, err == nil && n >= math.MinInt32 && n <= math.MaxInt32
 }
 
-// wantsStateful tells whether the client asks for stateful reconnect.
-func wantsStateful(r *http.Request) bool {
+// wantsStateful tells on which transports the client asks for stateful reconnect.
+func wantsStateful(r *http.Request) []transports.Type {
 	values := query(r, "useStatefulReconnect")
-	return len(values) == 1 && strings.EqualFold(strings.TrimSpace(values[0]), "true")
+	switch {
+	case len(values) != 1 || !strings.EqualFold(strings.TrimSpace(values[0]), "true"):
+		return nil
+	case r.URL.Query().Get("statefulTransports") == "all":
+		return transports.All()
+	default:
+		return []transports.Type{transports.WebSockets}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
@@ -17,9 +18,10 @@ var (
 
 // Claim reserves the connection for a request of a transport. first tells that it
 // is the one that opens it. It fails with ErrActive, ErrOtherTransport or ErrEnded.
-// A newer WebSocket of a stateful connection cuts the older one; a newer poll takes
-// its place when it is attached.
+// A newer WebSocket or event stream of a stateful connection cuts the older one; a
+// newer poll takes its place when it is attached.
 func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
+	number := resumption(r)
 	c.mu.Lock()
 	older := c.carrier
 	switch {
@@ -30,13 +32,12 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	case c.kind == "":
 		first = true
 		c.kind, c.request, c.state = kind, r, open
-		c.resumable = c.stateful && kind == WebSockets
-	case kind == LongPolling:
+		c.resumable = slices.Contains(c.stateful, kind)
+	case kind == LongPolling && (!c.resumable || number == c.resumption.number):
 		older = nil
-	case !c.resumable:
-		err = ErrActive
-	case c.state == closing:
-		err = ErrEnded
+	default:
+		err = c.takeOver(number)
+		first = kind == LongPolling
 	}
 	if err != nil {
 		c.mu.Unlock()
@@ -164,24 +165,26 @@ func (c *Connection) Next(k Carrier, dst []*frame.Frame) ([]*frame.Frame, Outcom
 	return dst, Idle
 }
 
-// PutBack returns frames that Next gave and k could not send.
+// PutBack returns frames that Next gave and a poll could not send. Those of a stateful
+// connection are sent again when it is resumed.
 func (c *Connection) PutBack(frames []*frame.Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state < disposing {
+	if c.state < disposing && !c.resumable {
 		c.queue.putBack(frames)
 	}
 }
 
 // Detach takes k away: its request has ended, for that cause. Long polling goes on
-// with the next poll, a stateful connection with the next WebSocket; else it is over.
+// with the next poll, a stateful connection with the next WebSocket or event stream;
+// else it is over.
 func (c *Connection) Detach(k Carrier, cause error) {
 	c.mu.Lock()
 	if c.carrier != k || c.state >= disposing {
 		c.mu.Unlock()
 		return
 	}
-	interrupted := c.resumable && c.state == open && errors.Is(cause, ErrCut)
+	interrupted := c.resumable && c.state == open && (errors.Is(cause, ErrCut) || c.kind == ServerSentEvents)
 	if c.kind != LongPolling && !interrupted || c.leaving {
 		c.mu.Unlock()
 		c.end(cause, false)
@@ -255,10 +258,10 @@ func (c *Connection) Finish(cause error) { c.end(cause, false) }
 
 // Post hands what a client sent by a request of its own to the application, or
 // keeps it until there is one. What comes while the last of the queue is fetched is
-// dropped.
-func (c *Connection) Post(ctx context.Context, data []byte) error {
+// dropped. What was sent before the resumption that is in force is refused by ErrActive.
+func (c *Connection) Post(ctx context.Context, resumption int, data []byte) error {
 	for len(data) > 0 {
-		rest, opened, err := c.post(data)
+		rest, opened, err := c.post(resumption, data)
 		if err != nil || len(rest) == 0 {
 			return err
 		}
@@ -274,9 +277,12 @@ func (c *Connection) Post(ctx context.Context, data []byte) error {
 }
 
 // post returns what there was no room for, and what tells that the transport is there.
-func (c *Connection) post(data []byte) (rest []byte, opened <-chan struct{}, err error) {
+func (c *Connection) post(resumption int, data []byte) (rest []byte, opened <-chan struct{}, err error) {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
+	if !c.isCurrent(resumption) {
+		return nil, nil, ErrActive
+	}
 	if c.receiver != nil {
 		_ = c.receive(data) // it has ended the connection; the POST was well all the same
 		return nil, nil, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,7 @@ import (
 type Connection struct {
 	id, token string
 	registry  *Registry
-	stateful  bool
+	stateful  []Type // the transports on which it may outlive its requests
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 
@@ -31,7 +32,7 @@ type Connection struct {
 	// guards the next three.
 	receiving   sync.Mutex
 	receiver    Receiver
-	source      Carrier // the WebSocket whose data counts; an older one's does not
+	source      Carrier // the one whose data counts; an older one's does not
 	interrupted bool    // the receiver was told, and not yet that it goes on
 
 	mu      sync.Mutex
@@ -47,8 +48,9 @@ type Connection struct {
 	leaving bool // it is over with the answer to the poll that waits
 	// shutting: the server shuts down.
 	shutting bool
-	// resumable connections outlive their WebSocket.
-	resumable bool
+	// resumable connections outlive their requests.
+	resumable  bool
+	resumption resumed
 	// left is when the last request of the connection ended; zero while one is there.
 	left time.Time
 }
@@ -111,15 +113,15 @@ func (c *Connection) User() *auth.User {
 }
 
 // Stateful tells whether client and endpoint agree that the connection may outlive
-// its WebSocket.
-func (c *Connection) Stateful() bool { return c.stateful && c.Transport() == WebSockets }
+// its requests.
+func (c *Connection) Stateful() bool { return slices.Contains(c.stateful, c.Transport()) }
 
-// Resume tells whether the connection outlives its WebSocket. A stateful one does,
+// Resume tells whether the connection outlives its requests. A stateful one does,
 // until the receiver finds in its own handshake that the client does not want it.
 func (c *Connection) Resume(agreed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.resumable = agreed && c.stateful && c.kind == WebSockets
+	c.resumable = agreed && slices.Contains(c.stateful, c.kind)
 }
 
 // Posts is how many POSTs have come for the connection.
@@ -225,7 +227,7 @@ func (c *Connection) Close(cause error) {
 	}
 	c.state = closing
 	c.wake()
-	stranded := c.carrier == nil && c.kind == WebSockets && !c.left.IsZero()
+	stranded := c.carrier == nil && c.resumable && c.kind != LongPolling && !c.left.IsZero()
 	c.mu.Unlock()
 	c.disconnect(cause)
 	if stranded { // nobody can come for what is queued

@@ -41,7 +41,7 @@ func (t Type) Binary() bool { return t != ServerSentEvents }
 type Options struct {
 	// DisconnectTimeout is how long a connection without a request is kept: one that
 	// was negotiated and never opened, long polling between two polls, a stateful
-	// WebSocket that broke. Looked at once a second. Default 15 s.
+	// one whose socket broke. Looked at once a second. Default 15 s.
 	DisconnectTimeout time.Duration
 	// PollTimeout ends a poll without data. Default 90 s.
 	PollTimeout time.Duration
@@ -69,7 +69,8 @@ type Options struct {
 	// offers. Default: none is answered.
 	SubprotocolSelector func(offered []string) string
 	// AllowStatefulReconnect keeps the connection when its WebSocket breaks, for a
-	// client that asked for it. Default false.
+	// client that asked for it; for one that asked for all transports, as the client of
+	// this module does, also when an event stream, a poll or a POST breaks. Default false.
 	AllowStatefulReconnect bool
 	// Logger for the connections' events, at debug level in a normal life; tokens
 	// are never logged. Default: none.
@@ -114,8 +115,8 @@ type Receiver interface {
 	Disconnected(cause error)
 }
 
-// Resumer is a Receiver whose connection outlives its WebSocket. Its methods are
-// never called while Receive runs.
+// Resumer is a Receiver whose connection outlives its WebSocket, event stream or
+// broken polls. Its methods are never called while Receive runs.
 type Resumer interface {
 	Receiver
 	// Interrupted: the WebSocket broke, or a newer one takes its place. When it has

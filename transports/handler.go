@@ -185,7 +185,7 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Conn
 			notSupported(w, kind)
 			return nil, false
 		}
-		c, err := h.registry.Create(false, false)
+		c, err := h.registry.Create(false)
 		if err != nil {
 			Unavailable(w)
 			return nil, false
@@ -236,10 +236,10 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 	}
 	c.posts.Add(1)
 	done := c.hurry(w)
-	err := c.readBody(r)
+	err := c.readBody(w, r)
 	done()
-	if errors.Is(err, ErrEnded) {
-		Empty(w, http.StatusNotFound)
+	if errors.Is(err, ErrEnded) || errors.Is(err, ErrActive) {
+		Refuse(w, err)
 		return
 	}
 	Empty(w, http.StatusOK)
@@ -249,9 +249,14 @@ var bodyBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
 
 // readBody hands on what comes as it comes, one POST of a connection after the
 // other. A body that breaks off is kept as far as it came.
-func (c *Connection) readBody(r *http.Request) error {
+func (c *Connection) readBody(w http.ResponseWriter, r *http.Request) error {
 	c.posting.Lock()
 	defer c.posting.Unlock()
+	resumption := resumption(r)
+	if !c.beginBody(w, resumption) {
+		return ErrActive
+	}
+	defer c.endBody()
 	buf := bodyBuffers.Get().(*[4096]byte)
 	defer bodyBuffers.Put(buf)
 	if c.over() {
@@ -267,7 +272,7 @@ func (c *Connection) readBody(r *http.Request) error {
 		}
 		if n > 0 {
 			c.Cork()
-			if err := c.Post(r.Context(), buf[:n]); err != nil {
+			if err := c.Post(r.Context(), resumption, buf[:n]); err != nil {
 				return err
 			}
 		}

@@ -54,9 +54,13 @@ var ErrStopped = errors.New("transports: the server shuts down")
 
 // Create makes a connection that has DisconnectTimeout to open a transport. Where
 // the client has no token (version 0 of negotiation, or none at all) the id serves
-// as one.
-func (r *Registry) Create(hasToken, stateful bool) (*Connection, error) {
-	c := &Connection{registry: r, id: newID(), stateful: stateful && r.options.AllowStatefulReconnect, left: time.Now()}
+// as one. stateful are the transports on which it may outlive its requests, if that
+// is allowed.
+func (r *Registry) Create(hasToken bool, stateful ...Type) (*Connection, error) {
+	c := &Connection{registry: r, id: newID(), left: time.Now()}
+	if r.options.AllowStatefulReconnect {
+		c.stateful = stateful
+	}
 	c.token = c.id
 	if hasToken {
 		c.token = newID()

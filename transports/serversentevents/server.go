@@ -97,7 +97,7 @@ func (s *stream) serve(r *http.Request) error {
 	header.Set("X-Accel-Buffering", "no")
 	s.w.WriteHeader(http.StatusOK)
 	if err := s.write([]byte(prelude)); err != nil {
-		s.c.Finish(transports.WriteCause(err))
+		s.c.Lost(transports.WriteCause(err))
 		return transports.ErrCut
 	}
 	if err := s.c.Open(s); err != nil {

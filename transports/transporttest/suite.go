@@ -300,7 +300,7 @@ func testShutdown(t *testing.T, start starter) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if _, err := s.registry.Create(true, false); err == nil {
+	if _, err := s.registry.Create(true); err == nil {
 		t.Error("a connection is made after the shutdown")
 	}
 }

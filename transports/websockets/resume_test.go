@@ -80,7 +80,7 @@ func startReturning(t *testing.T, o transports.Options) (*returning, *transports
 		}
 		server.Close()
 	})
-	c, err := registry.Create(true, true)
+	c, err := registry.Create(true, transports.WebSockets)
 	if err != nil {
 		t.Fatal(err)
 	}
