@@ -69,7 +69,7 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 	registry := transports.NewRegistry(app, o.Options)
 	carriers := map[transports.Type]transports.Carry{
 		transports.WebSockets:       websockets.Carry(registry.Running()),
-		transports.ServerSentEvents: serversentevents.Serve,
+		transports.ServerSentEvents: serversentevents.Carry(registry.Running()),
 		transports.LongPolling:      longpolling.Serve,
 	}
 	for kind := range carriers {

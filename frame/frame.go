@@ -3,6 +3,7 @@
 package frame
 
 import (
+	"bytes"
 	"encoding/binary"
 	"sync/atomic"
 )
@@ -16,6 +17,7 @@ type Frame struct {
 	// make one: the bytes are equal, and either will do.
 	webSocket   atomic.Pointer[[]byte]
 	eventStream atomic.Pointer[[]byte]
+	eventChunk  atomic.Pointer[[]byte]
 }
 
 // New returns a frame of payload, which from then on belongs to the frame. binary
@@ -85,15 +87,36 @@ func (f *Frame) AppendWebSocket(dst []byte) []byte {
 // original writes it; a lone carriage return stays.
 func (f *Frame) AppendEventStream(dst []byte) []byte {
 	dst = append(dst, "data: "...)
-	for _, c := range f.payload {
-		if c != '\n' {
-			dst = append(dst, c)
-			continue
+	rest := f.payload
+	for {
+		end := bytes.IndexByte(rest, '\n')
+		if end < 0 {
+			break
 		}
-		if dst[len(dst)-1] == '\r' {
-			dst = dst[:len(dst)-1]
-		}
+		dst = append(dst, bytes.TrimSuffix(rest[:end], []byte{'\r'})...)
 		dst = append(dst, "\r\ndata: "...)
+		rest = rest[end+1:]
 	}
-	return append(dst, "\r\n\r\n"...)
+	return append(append(dst, rest...), "\r\n\r\n"...)
+}
+
+// chunkDigits is how many digits the size of a chunk is written with: fixed, so that it
+// can be filled in when the event is there.
+const chunkDigits = 8
+
+// EventStreamChunk is what EventStream returns as one chunk of a chunked body (RFC 9112, 7.1).
+func (f *Frame) EventStreamChunk() []byte {
+	return framed(&f.eventChunk, f, (*Frame).AppendEventStreamChunk, chunkDigits+len("\r\ndata: \r\n\r\n\r\n"))
+}
+
+// AppendEventStreamChunk appends what EventStreamChunk returns.
+func (f *Frame) AppendEventStreamChunk(dst []byte) []byte {
+	start := len(dst)
+	dst = f.AppendEventStream(append(dst, "00000000\r\n"...))
+	size := len(dst) - start - chunkDigits - len("\r\n")
+	for i := start + chunkDigits - 1; size > 0; i-- {
+		dst[i] = "0123456789abcdef"[size&0xf]
+		size >>= 4
+	}
+	return append(dst, "\r\n"...)
 }

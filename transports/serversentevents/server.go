@@ -15,13 +15,35 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Serve carries c over the response of r until that ends. The request's goroutine
-// is the writer: an idle stream holds nothing else.
-func Serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
-	if _, err := c.Claim(transports.ServerSentEvents, r); err != nil {
-		transports.Refuse(w, err)
-		return
+// Carry carries c over the response of r. Under HTTP/1.1 it returns when the stream is
+// begun; what goes on is counted in running. Else it returns at the end of the stream,
+// whose writer is the request's goroutine.
+func Carry(running *sync.WaitGroup) transports.Carry {
+	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
+		if _, err := c.Claim(transports.ServerSentEvents, r); err != nil {
+			transports.Refuse(w, err)
+			return
+		}
+		setHeader(w.Header())
+		if conn, ok := hijack(w, r); ok {
+			serveHijacked(conn, w.Header(), c, running)
+			return
+		}
+		serve(w, r, c)
 	}
+}
+
+func setHeader(header http.Header) {
+	header.Set("Content-Type", "text/event-stream")
+	// no-transform and X-Accel-Buffering are ours: proxies that gather a response
+	// before they pass it on then let each event through.
+	header.Set("Cache-Control", "no-cache,no-store,no-transform")
+	header.Set("Pragma", "no-cache")
+	header.Set("Content-Encoding", "identity")
+	header.Set("X-Accel-Buffering", "no")
+}
+
+func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 	s := &stream{
 		c:       c,
 		w:       w,
@@ -87,14 +109,6 @@ func (s *stream) end() {
 const prelude = ":\r\n"
 
 func (s *stream) serve(r *http.Request) error {
-	header := s.w.Header()
-	header.Set("Content-Type", "text/event-stream")
-	// no-transform and X-Accel-Buffering are ours: proxies that gather a response
-	// before they pass it on then let each event through.
-	header.Set("Cache-Control", "no-cache,no-store,no-transform")
-	header.Set("Pragma", "no-cache")
-	header.Set("Content-Encoding", "identity")
-	header.Set("X-Accel-Buffering", "no")
 	s.w.WriteHeader(http.StatusOK)
 	if err := s.write([]byte(prelude)); err != nil {
 		s.c.Lost(transports.WriteCause(err))

@@ -1,7 +1,9 @@
 package serversentevents_test
 
 import (
+	"net/http"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -13,5 +15,22 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSuite(t *testing.T) {
-	transporttest.Run(t, transports.ServerSentEvents, func(*transports.Registry) transports.Carry { return serversentevents.Serve })
+	t.Run("HTTP/1.1", func(t *testing.T) { transporttest.Run(t, transports.ServerSentEvents, carry) })
+	t.Run("within the HTTP server", func(t *testing.T) { transporttest.Run(t, transports.ServerSentEvents, carryWithin) })
+}
+
+func carry(r *transports.Registry) transports.Carry { return serversentevents.Carry(r.Running()) }
+
+// carryWithin gives the carrier a connection that cannot be hijacked.
+func carryWithin(r *transports.Registry) transports.Carry {
+	carry := carry(r)
+	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) { carry(kept{w}, r, c) }
+}
+
+// kept is a response whose connection cannot be hijacked.
+type kept struct{ http.ResponseWriter }
+
+func (k kept) Flush() { _ = http.NewResponseController(k.ResponseWriter).Flush() }
+func (k kept) SetWriteDeadline(t time.Time) error {
+	return http.NewResponseController(k.ResponseWriter).SetWriteDeadline(t)
 }

@@ -37,6 +37,7 @@ type Socket struct {
 	framing *Framing
 	running *sync.WaitGroup
 	early   []byte // what the HTTP server had read already
+	idle    []byte // what to wait into where a buffer cannot be borrowed later
 
 	mu       sync.Mutex // held while writing
 	ended    bool       // nothing may be written any more
@@ -63,6 +64,10 @@ func (s *Socket) Serve(read func() error) {
 	s.c.Detach(s, cause)
 }
 
+// idleSize is what an idle connection holds to read into under TLS, where only the
+// library knows when there is something to read.
+const idleSize = 512
+
 // Read waits for the client and returns all that is here: what take left of the last
 // call, and what came since. full tells that no more has room. It is valid until
 // Keep is called, which has to be before the next Read.
@@ -76,9 +81,15 @@ func (s *Socket) Read() (b []byte, full bool, err error) {
 		s.early = s.early[n:]
 	case r.conn != nil:
 		n, err = r.read()
-	default:
-		s.borrow()
+	case r.have > 0:
 		n, err = s.conn.Read(r.buffer[r.have:])
+	default:
+		if s.idle == nil {
+			s.idle = make([]byte, idleSize)
+		}
+		n, err = s.conn.Read(s.idle)
+		s.borrow()
+		copy(r.buffer[:], s.idle[:n])
 	}
 	r.have += n
 	if r.buffer == nil {

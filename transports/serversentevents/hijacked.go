@@ -1,0 +1,70 @@
+package serversentevents
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/transports/internal/socket"
+)
+
+// hijack takes the connection of a request under HTTP/1.1 from the server, whose
+// buffers and stack an idle stream would hold. It cannot be had under HTTP/2, from a
+// writer that does not give it, or before the body of the request is read.
+func hijack(w http.ResponseWriter, r *http.Request) (net.Conn, bool) {
+	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || r.ContentLength != 0 {
+		return nil, false
+	}
+	conn, _, err := http.NewResponseController(w).Hijack()
+	return conn, err == nil
+}
+
+var framing = &socket.Framing{
+	Append: (*frame.Frame).AppendEventStreamChunk,
+	Whole:  (*frame.Frame).EventStreamChunk,
+	Last: func(s *socket.Socket, _ *transports.Options) {
+		_ = s.Write([]byte("0\r\n\r\n"), true)
+		s.Cut(nil) // another request will not be answered here
+	},
+}
+
+// serveHijacked carries c over conn. It returns when the stream is begun: the goroutine
+// that waits for the client to leave has a small stack, and is counted in running.
+func serveHijacked(conn net.Conn, header http.Header, c *transports.Connection, running *sync.WaitGroup) {
+	s := socket.New(c, conn, nil, framing, running)
+	if err := s.Write(preface(header), false); err != nil {
+		_ = conn.Close()
+		c.Finish(transports.WriteCause(err))
+		return
+	}
+	running.Go(func() {
+		s.Serve(func() error { return drained(s) })
+	})
+}
+
+// preface is the answer up to the prelude, which makes EventSource fire open.
+func preface(header http.Header) []byte {
+	var b strings.Builder
+	b.WriteString("HTTP/1.1 200 OK\r\n")
+	if header.Get("Date") == "" {
+		header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	}
+	header.Set("Transfer-Encoding", "chunked")
+	_ = header.Write(&b) // a builder takes everything
+	b.WriteString("\r\n3\r\n" + prelude + "\r\n")
+	return []byte(b.String())
+}
+
+// drained reads until the client leaves. What it sends is nothing to us.
+func drained(s *socket.Socket) error {
+	for {
+		if _, _, err := s.Read(); err != nil {
+			return transports.ErrClientGone
+		}
+		s.Keep(nil)
+	}
+}
