@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
@@ -103,11 +104,19 @@ func parsePEM(block *pem.Block) (any, error) {
 
 type jwks struct{ keyfunc.Keyfunc }
 
+// keysTimeout bounds how long a request with a token of an unknown key waits for
+// keys: whoever sends such tokens must not be able to heap up requests.
+const keysTimeout = 5 * time.Second
+
 // JWKS verifies with the keys that an identity provider publishes at url. They
 // are read now, again each hour, and when a token names a key that is not known
-// yet, at most once in five minutes. The refresh ends with ctx.
+// yet, at most once in five minutes. A provider that cannot be reached is logged,
+// to slog's default logger, and is no error. The refresh ends with ctx.
 func JWKS(ctx context.Context, url string) (KeySet, error) {
-	keys, err := keyfunc.NewDefaultCtx(ctx, []string{url})
+	keys, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{url}, keyfunc.Override{
+		HTTPTimeout:      keysTimeout,
+		RateLimitWaitMax: keysTimeout,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("auth: keys from %s: %w", url, err)
 	}

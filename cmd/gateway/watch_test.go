@@ -4,17 +4,25 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
 )
 
 // greeter is a hub that greets who connects.
 func greeter(t *testing.T) (url string) {
+	t.Helper()
+	return greeterBehind(t, func(h http.Handler) http.Handler { return h })
+}
+
+// greeterBehind is a greeter behind what guards it.
+func greeterBehind(t *testing.T, guard func(http.Handler) http.Handler) (url string) {
 	t.Helper()
 	h := hub.New(hub.Options{})
 	h.OnConnected(func(ctx context.Context) error {
@@ -23,7 +31,7 @@ func greeter(t *testing.T) (url string) {
 	h.Handle("Add", hub.Func2(func(_ context.Context, a, b int) (int, error) { return a + b, nil }))
 	h.Handle("Fail", hub.Action0(func(context.Context) error { return hub.NewError("as asked") }))
 	e := endpoint.New(h, endpoint.Options{})
-	s := httptest.NewServer(e)
+	s := httptest.NewServer(guard(e))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -56,6 +64,29 @@ func TestWatch(t *testing.T) {
 				t.Errorf("%s, %s: exit code %d\n%s", transport, protocol, code, out)
 			}
 		}
+	}
+}
+
+func TestWatchWithToken(t *testing.T) {
+	url := greeterBehind(t, func(h http.Handler) http.Handler {
+		only := auth.Func(func(r *http.Request) (*auth.User, error) {
+			if r.Header.Get("Authorization") != "Bearer sesame" {
+				return nil, auth.ErrForbidden
+			}
+			return &auth.User{ID: "ali"}, nil
+		})
+		return auth.Middleware(only, auth.Require(nil, h))
+	})
+	if code, out, _ := watchFor(t, url, "--count", "1", "--token", "sesame"); code != exitOK {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	t.Setenv("CARILLON_TOKEN", "barley")
+	code, out, stderr := watchFor(t, url, "--count", "1")
+	if code != exitFailure || !strings.Contains(stderr, "401") || strings.Contains(out+stderr, "barley") {
+		t.Errorf("exit code %d\n%s%s", code, out, stderr)
+	}
+	if _, help, _ := watchFor(t, "--help"); !strings.Contains(help, "$CARILLON_TOKEN") || strings.Contains(help, "barley") {
+		t.Error(help)
 	}
 }
 

@@ -25,6 +25,12 @@ type Config struct {
 	Transports []string `default:"WebSockets,ServerSentEvents,LongPolling" help:"Transports to offer, in this order."`
 	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose pages browsers let read the answers (CORS), such as https://example.com; may be repeated. * stands for any, without credentials. Default: the own origin only. WebSockets are not subject to CORS and are accepted from any origin."`
 
+	JWTKey       string `name:"jwt-key" type:"path" placeholder:"FILE" help:"Key that bearer tokens (JWT) are verified with: a public key or certificate in PEM, or a secret of at least 32 bytes. With it, or --jwks-url, clients of the hub need a token. Default: everybody may connect."`
+	JWKSURL      string `name:"jwks-url" placeholder:"URL" help:"Where an identity provider publishes its keys (JWKS), instead of --jwt-key. New keys are found without a restart."`
+	JWTIssuer    string `name:"jwt-issuer" placeholder:"ISSUER" help:"What a token's iss has to be. Default: not looked at."`
+	JWTAudience  string `name:"jwt-audience" placeholder:"AUDIENCE" help:"What a token's aud has to contain. Default: not looked at."`
+	JWTUserClaim string `name:"jwt-user-claim" default:"sub" placeholder:"CLAIM" help:"Claim of the token that names the user."`
+
 	Interval        time.Duration `default:"1s" help:"Time between two ticks of the clock; negative: no ticks."`
 	ShutdownTimeout time.Duration `default:"10s" help:"How long connections may drain at the end before they are cut."`
 
@@ -47,6 +53,7 @@ func (c *Config) Validate() error {
 	if _, err := c.transports(); err != nil {
 		errs = append(errs, err)
 	}
+	errs = append(errs, c.validateAuth())
 	for _, origin := range c.CORSOrigin {
 		if err := validateOrigin(origin); err != nil {
 			errs = append(errs, err)

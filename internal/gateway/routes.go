@@ -26,7 +26,7 @@ func (s *Server) routes() (http.Handler, error) {
 	if len(s.config.CORSOrigin) > 0 {
 		e.Use(allowOrigins(s.config.CORSOrigin))
 	}
-	e.Use(mount(s.config.Path, s.hub))
+	e.Use(mount(s.config.Path, s.entry))
 
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", s.readyz)

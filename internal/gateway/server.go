@@ -34,6 +34,8 @@ type Server struct {
 	log     *slog.Logger
 	clocks  hub.Context[clock.Clock]
 	hub     *endpoint.Endpoint
+	entry   http.Handler       // the hub, behind who may enter
+	endKeys context.CancelFunc // ends what keeps the keys of tokens fresh
 	workers *worker.Host
 	http    *http.Server
 	ready   atomic.Bool
@@ -54,22 +56,25 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 		log:    log,
 		clocks: clock.Register(clockHub),
 		hub: endpoint.New(clockHub, endpoint.Options{
-			Transports: offered,
-			Options:    transports.Options{Logger: log},
+			Transports:                      offered,
+			Options:                         transports.Options{Logger: log},
+			CloseOnAuthenticationExpiration: true,
 		}),
 		workers: worker.NewHost(worker.Options{Logger: log}),
 	}
-	handler, err := s.routes()
-	if err != nil {
-		return nil, err
-	}
 	s.http = &http.Server{
-		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	return s, s.loadCertificate()
+	if err := s.loadCertificate(); err != nil {
+		return nil, err
+	}
+	if err := s.guard(); err != nil {
+		return nil, err
+	}
+	s.http.Handler, err = s.routes()
+	return s, err
 }
 
 func (s *Server) loadCertificate() error {

@@ -21,6 +21,7 @@ func (s *Server) shutdown() error {
 	defer cancel()
 
 	s.hub.Drain()
+	defer s.endKeys()
 	err := errors.Join(s.stopWorkers(ctx), s.hub.Shutdown(ctx), s.stopHTTP(ctx))
 	s.log.Info("stopped", "duration", time.Since(began), "orderly", err == nil)
 	return err
