@@ -80,6 +80,9 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 	if offer.Reason != "" {
 		w.Header().Set("Carillon-Transport-Reason", offer.Reason)
 	}
+	if offer.Observer != nil {
+		c.Observe(offer.Observer)
+	}
 	response := Response{
 		UseStatefulReconnect: len(stateful) > 0,
 		NegotiateVersion:     version,

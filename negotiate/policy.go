@@ -16,6 +16,10 @@ type Offer struct {
 	// Reason says why it is not the endpoint's usual offer; it goes out as the header
 	// Carillon-Transport-Reason, for people who look. Empty: it is.
 	Reason string
+	// Fixed is what a rule decided: evidence does not change it.
+	Fixed bool
+	// Observer is told how the connection fares. Default: none.
+	Observer transports.Observer
 }
 
 // Only leaves those of the offered transports that are allowed, in the order of allowed.
@@ -42,6 +46,16 @@ type PolicyFunc func(r *http.Request, o *Offer)
 // Offer calls f.
 func (f PolicyFunc) Offer(r *http.Request, o *Offer) { f(r, o) }
 
+// Policies change an offer one after the other: rules first, then evidence.
+type Policies []Policy
+
+// Offer implements Policy.
+func (all Policies) Offer(r *http.Request, o *Offer) {
+	for _, p := range all {
+		p.Offer(r, o)
+	}
+}
+
 // Rule says what clients of a network are offered.
 type Rule struct {
 	Network    netip.Prefix
@@ -60,6 +74,7 @@ func (rules Rules) Offer(r *http.Request, o *Offer) {
 	for _, rule := range rules {
 		if rule.Network.Contains(address) {
 			o.Only(rule.Transports, "rule for "+rule.Network.String())
+			o.Fixed = true
 			return
 		}
 	}

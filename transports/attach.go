@@ -49,6 +49,9 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	c.left = time.Time{}
 	c.mu.Unlock()
 	c.registry.setLoose(c, false)
+	if first {
+		c.Tell(Event{Kind: Opened, Request: r})
+	}
 	if older != nil {
 		older.Cut(ErrCut)
 		c.interrupt(older)

@@ -25,13 +25,15 @@ type Connection struct {
 	cancel    context.CancelCauseFunc
 
 	// posts is how many POSTs have come.
-	posts atomic.Uint32
+	posts    atomic.Uint32
+	observer Observer // nil: none. Guarded by mu
 	// posting is held by the POST whose body is being read.
 	posting sync.Mutex
 	// receiving is held while the receiver is called: calls come one at a time. It
-	// guards the next three.
+	// guards the next four.
 	receiving   sync.Mutex
 	receiver    Receiver
+	heard       bool    // something came over a WebSocket
 	source      Carrier // the one whose data counts; an older one's does not
 	interrupted bool    // the receiver was told, and not yet that it goes on
 
@@ -297,7 +299,11 @@ func (c *Connection) endIf(cause error, cut bool, condition func() bool) {
 	c.left = time.Time{}
 	c.queue.drop()
 	c.inbox.drop()
+	unclaimed := c.kind == "" && errors.Is(cause, ErrTimeout)
 	c.mu.Unlock()
+	if unclaimed {
+		c.Tell(Event{Kind: Unclaimed})
+	}
 	if !closed {
 		c.disconnect(cause)
 	}
@@ -336,6 +342,10 @@ func (c *Connection) Receive(k Carrier, data []byte) error {
 	defer c.receiving.Unlock()
 	if c.source != k {
 		return ErrEnded
+	}
+	if !c.heard {
+		c.heard = true
+		c.Tell(Event{Kind: Proved})
 	}
 	return c.receive(data)
 }

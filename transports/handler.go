@@ -89,6 +89,9 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	if kind == LongPolling && isStripped(r) {
 		// The original takes it for a poll and binds the connection to long polling. Here
 		// the id stays usable, and the client sees at once that this way is closed.
+		if c := h.registry.Find(token(r)); c != nil {
+			c.Tell(Event{Kind: Stripped, Transport: WebSockets, Request: r})
+		}
 		Empty(w, http.StatusBadRequest)
 		return
 	}
@@ -234,7 +237,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 		Text(w, http.StatusMethodNotAllowed, "POST requests are not allowed for WebSocket connections.")
 		return
 	}
-	c.posts.Add(1)
+	c.posted()
 	done := c.hurry(w)
 	err := c.readBody(w, r)
 	done()
@@ -243,6 +246,14 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	Empty(w, http.StatusOK)
+}
+
+// posted counts a POST. The first is the handshake; who sends another has read the
+// answer to it.
+func (c *Connection) posted() {
+	if c.posts.Add(1) == 2 {
+		c.Tell(Event{Kind: Proved})
+	}
 }
 
 var bodyBuffers = sync.Pool{New: func() any { return new([4096]byte) }}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -23,6 +24,7 @@ type Config struct {
 
 	Path       string   `default:"/hubs/clock" help:"Path of the clock hub."`
 	Transports []string `default:"WebSockets,ServerSentEvents,LongPolling" help:"Transports to offer, in this order."`
+	NoLearning bool     `help:"Offer every network the same transports, whatever was seen to fail there."`
 	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose pages browsers let read the answers (CORS), such as https://example.com; may be repeated. * stands for any, without credentials. Default: the own origin only. WebSockets are not subject to CORS and are accepted from any origin."`
 
 	JWTKey       string `name:"jwt-key" type:"path" placeholder:"FILE" help:"Key that bearer tokens (JWT) are verified with: a public key or certificate in PEM, or a secret of at least 32 bytes. With it, or --jwks-url, clients of the hub need a token. Default: everybody may connect."`
@@ -91,6 +93,14 @@ names:
 		return nil, fmt.Errorf("--transports: %q is none of WebSockets, ServerSentEvents, LongPolling", name)
 	}
 	return offered, nil
+}
+
+// policy decides what a client is offered; nil: always the same.
+func (c *Config) policy() negotiate.Policy {
+	if c.NoLearning {
+		return nil
+	}
+	return negotiate.NewEvidence(negotiate.EvidenceOptions{})
 }
 
 func (c *Config) usesTLS() bool { return c.TLSCert != "" }

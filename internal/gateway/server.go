@@ -28,6 +28,10 @@ const (
 	idleTimeout   = 2 * time.Minute
 )
 
+// pollTimeout is below what proxies wait for an answer: HAProxy 30 s in its examples,
+// nginx, Apache and Varnish 60 s as they come.
+const pollTimeout = 25 * time.Second
+
 // Server is the gateway. It is used once: New, then Run or Serve.
 type Server struct {
 	config  Config
@@ -57,7 +61,8 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 		clocks: clock.Register(clockHub),
 		hub: endpoint.New(clockHub, endpoint.Options{
 			Transports:                      offered,
-			Options:                         transports.Options{Logger: log},
+			Policy:                          c.policy(),
+			Options:                         transports.Options{Logger: log, PollTimeout: pollTimeout},
 			CloseOnAuthenticationExpiration: true,
 		}),
 		workers: worker.NewHost(worker.Options{Logger: log}),

@@ -1,8 +1,10 @@
 package serversentevents
 
 import (
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -42,7 +44,7 @@ func serveHijacked(conn net.Conn, header http.Header, c *transports.Connection, 
 		return
 	}
 	running.Go(func() {
-		s.Serve(func() error { return drained(s) })
+		s.Serve(func() error { return drained(s, c) })
 	})
 }
 
@@ -59,11 +61,22 @@ func preface(header http.Header) []byte {
 	return []byte(b.String())
 }
 
-// drained reads until the client leaves. What it sends is nothing to us.
-func drained(s *socket.Socket) error {
+// drained reads until the client leaves. What it sends is nothing to us. The first wait
+// is as long as the hold time-out.
+func drained(s *socket.Socket, c *transports.Connection) error {
+	begun := time.Now()
+	s.Await(max(0, c.Options().HoldTimeout))
 	for {
-		if _, _, err := s.Read(); err != nil {
-			return transports.ErrClientGone
+		_, _, err := s.Read()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if err := answered(c); err != nil {
+				s.Reset()
+				return err
+			}
+			s.Await(0)
+		case err != nil:
+			return left(c, begun)
 		}
 		s.Keep(nil)
 	}

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"net/http"
 	"time"
+
+	"github.com/carillon-go/carillon/transports"
 )
 
 // watch returns what tells that the hold time-out is over, nil if there is none.
@@ -14,6 +16,27 @@ func (s *stream) watch() (over <-chan time.Time, stop func() bool) {
 	}
 	timer := time.NewTimer(limit)
 	return timer.C, timer.Stop
+}
+
+// answered tells, when the hold time-out is over, whether the client saw its stream.
+func answered(c *transports.Connection) error {
+	switch c.Posts() {
+	case 0:
+		c.Tell(transports.Event{Kind: transports.Held})
+		return transports.ErrHeld
+	case 1:
+		c.Tell(transports.Event{Kind: transports.Mute})
+	}
+	return nil
+}
+
+// left notes that the client has left. One that posts nothing in a while has not seen
+// its stream.
+func left(c *transports.Connection, begun time.Time) error {
+	if c.Posts() == 0 && time.Since(begun) > time.Second {
+		c.Tell(transports.Event{Kind: transports.Held})
+	}
+	return transports.ErrClientGone
 }
 
 // reset cuts the TCP connection of a stream that something on the way holds back. In

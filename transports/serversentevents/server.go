@@ -117,6 +117,7 @@ func (s *stream) serve(r *http.Request) error {
 	if err := s.c.Open(s); err != nil {
 		return err
 	}
+	begun := time.Now()
 	held, stop := s.watch()
 	defer stop()
 	for {
@@ -128,12 +129,12 @@ func (s *stream) serve(r *http.Request) error {
 		case <-s.cut:
 			return transports.ErrCut
 		case <-held:
-			if s.c.Posts() == 0 {
-				return transports.ErrHeld
+			if err := answered(s.c); err != nil {
+				return err
 			}
 			held = nil
 		case <-r.Context().Done():
-			return transports.ErrClientGone
+			return left(s.c, begun)
 		}
 	}
 }

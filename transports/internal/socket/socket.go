@@ -278,9 +278,13 @@ func (s *Socket) Write(b []byte, last bool) error {
 	return s.write(b)
 }
 
-// Await makes Read fail when nothing comes for a while.
+// Await makes Read fail when nothing comes for a while; zero: it waits for ever.
 func (s *Socket) Await(patience time.Duration) {
-	_ = s.conn.SetReadDeadline(time.Now().Add(patience))
+	var deadline time.Time
+	if patience > 0 {
+		deadline = time.Now().Add(patience)
+	}
+	_ = s.conn.SetReadDeadline(deadline)
 }
 
 // Reset makes closing the connection a TCP reset.

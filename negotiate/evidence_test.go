@@ -1,0 +1,237 @@
+package negotiate_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/transports"
+)
+
+const (
+	chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+	fox    = "Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0"
+	nodeJS = "Microsoft SignalR/10.0 (10.0.11; Unknown OS; NodeJS; v20.0.0)"
+	dotNet = "Microsoft SignalR/10.0 (10.0.12; Linux; .NET; .NET 10.0.0)"
+	javaVM = "Microsoft SignalR/10.0 (10.0.0; Linux; amd64; Java; 21; Oracle)"
+)
+
+// elapse lets fake time pass.
+func elapse(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // in a bubble of synctest
+}
+
+func from(address, agent string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/hub/negotiate", nil)
+	r.RemoteAddr = address
+	r.Header.Set("User-Agent", agent)
+	return r
+}
+
+// offered is one negotiation.
+type offered struct {
+	negotiate.Offer
+	r *http.Request
+}
+
+func ofEvidence(p negotiate.Policy, r *http.Request) *offered {
+	o := &offered{Offer: negotiate.Offer{Transports: transports.All()}, r: r}
+	p.Offer(r, &o.Offer)
+	return o
+}
+
+func (o *offered) saw(kind transports.EventKind, transport transports.Type) {
+	e := transports.Event{Kind: kind, Transport: transport}
+	if kind == transports.Stripped || kind == transports.Opened {
+		e.Request = o.r
+	}
+	o.Observer.Observe(e)
+}
+
+func (o *offered) order() string {
+	var initials strings.Builder
+	for _, kind := range o.Transports {
+		initials.WriteByte(string(kind)[0])
+	}
+	return initials.String()
+}
+
+// expectOrder negotiates and compares the initials of what is offered.
+func expectOrder(t *testing.T, p negotiate.Policy, r *http.Request, want string) *offered {
+	t.Helper()
+	o := ofEvidence(p, r)
+	if got := o.order(); got != want || (o.Reason != "") != (want != "WSL") {
+		t.Errorf("offered %s (%s), want %s", got, o.Reason, want)
+	}
+	return o
+}
+
+const (
+	ws0  = transports.WebSockets
+	sse0 = transports.ServerSentEvents
+	lp0  = transports.LongPolling
+)
+
+// What happened once decides what is offered next.
+func TestEvidence(t *testing.T) {
+	for name, c := range map[string]struct {
+		agent  string
+		happen func(e *negotiate.Evidence, r *http.Request)
+		want   string
+	}{
+		"nothing": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			o := ofEvidence(e, r)
+			o.saw(transports.Opened, ws0)
+			o.saw(transports.Proved, ws0)
+		}, "WSL"},
+		"stripped": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			ofEvidence(e, r).saw(transports.Stripped, ws0)
+		}, "SLW"},
+		"stripped, for Java": {javaVM, func(e *negotiate.Evidence, r *http.Request) {
+			ofEvidence(e, r).saw(transports.Stripped, ws0)
+		}, "SL"},
+		"never came back": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			ofEvidence(e, r).saw(transports.Unclaimed, "")
+		}, "SLW"},
+		"refused on the way": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			ofEvidence(e, r)
+			elapse(time.Millisecond)
+			ofEvidence(e, r).saw(transports.Opened, sse0)
+		}, "SLW"},
+		"swallowed, and the page is loaded again": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			ofEvidence(e, r)
+			elapse(3 * time.Second)
+		}, "SLW"},
+		"another one at the same time": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			ofEvidence(e, r)
+			elapse(time.Second)
+		}, "WSL"},
+		"wants nothing else": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			ofEvidence(e, r).saw(transports.Opened, sse0)
+		}, "WSL"},
+		"held": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			o := ofEvidence(e, r)
+			o.saw(transports.Opened, sse0)
+			o.saw(transports.Held, sse0)
+		}, "WLS"},
+		"stripped and held": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			ofEvidence(e, r).saw(transports.Stripped, ws0)
+			ofEvidence(e, r).saw(transports.Held, sse0)
+		}, "LWS"},
+		"mute": {nodeJS, func(e *negotiate.Evidence, r *http.Request) {
+			ofEvidence(e, r).saw(transports.Mute, sse0)
+		}, "WLS"},
+		"mute, of a client that does not ping at once": {dotNet, func(e *negotiate.Evidence, r *http.Request) {
+			ofEvidence(e, r).saw(transports.Mute, sse0)
+		}, "WSL"},
+		"worked for several, failed for one": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			for range 3 {
+				ofEvidence(e, r).saw(transports.Proved, ws0)
+			}
+			ofEvidence(e, r).saw(transports.Stripped, ws0)
+		}, "WSL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := negotiate.NewEvidence(negotiate.EvidenceOptions{})
+				r := from("192.0.2.1:1", c.agent)
+				c.happen(e, r)
+				expectOrder(t, e, r, c.want)
+			})
+		})
+	}
+}
+
+// Evidence is about who produced it.
+func TestEvidenceOfOthers(t *testing.T) {
+	e := negotiate.NewEvidence(negotiate.EvidenceOptions{})
+	ofEvidence(e, from("192.0.2.1:1", chrome)).saw(transports.Stripped, ws0)
+	ofEvidence(e, from("[2001:db8::1]:1", chrome)).saw(transports.Stripped, ws0)
+	for _, c := range []struct{ address, agent, want string }{
+		{"192.0.2.1:2", chrome, "SLW"},
+		{"[::ffff:192.0.2.1]:2", chrome, "SLW"},
+		{"192.0.2.1:2", fox, "WSL"},
+		{"192.0.2.2:1", chrome, "WSL"},
+		{"[2001:db8::2]:1", chrome, "SLW"},
+		{"[2001:db8:0:1::1]:1", chrome, "WSL"},
+		{"@", chrome, "WSL"}, // a Unix socket
+	} {
+		expectOrder(t, e, from(c.address, c.agent), c.want)
+	}
+
+	// Another network's connection, of which one address has the token.
+	o := ofEvidence(e, from("192.0.2.3:1", chrome))
+	o.Observer.Observe(transports.Event{Kind: transports.Stripped, Transport: ws0, Request: from("192.0.2.66:1", chrome)})
+	expectOrder(t, e, from("192.0.2.3:1", chrome), "WSL")
+	expectOrder(t, e, from("192.0.2.66:1", chrome), "SLW")
+}
+
+// A network that was mended gets WebSockets back; one that was not is asked again ever
+// more seldom.
+func TestEvidenceFades(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := negotiate.NewEvidence(negotiate.EvidenceOptions{HalfLife: time.Minute})
+		r := from("192.0.2.1:1", chrome)
+		ofEvidence(e, r).saw(transports.Stripped, ws0)
+		elapse(50 * time.Second)
+		expectOrder(t, e, r, "SLW").saw(transports.Opened, sse0)
+		elapse(11 * time.Second)
+		expectOrder(t, e, r, "WSL").saw(transports.Stripped, ws0)
+		elapse(61 * time.Second)
+		expectOrder(t, e, r, "SLW").saw(transports.Opened, sse0)
+		elapse(61 * time.Second)
+		o := expectOrder(t, e, r, "WSL")
+		o.saw(transports.Opened, ws0)
+		o.saw(transports.Proved, ws0)
+		ofEvidence(e, r).saw(transports.Stripped, ws0) // once
+		expectOrder(t, e, r, "WSL")
+	})
+}
+
+func TestRulesAboveEvidence(t *testing.T) {
+	e := negotiate.NewEvidence(negotiate.EvidenceOptions{})
+	rules := negotiate.Rules{{Network: netip.MustParsePrefix("192.0.2.0/24"), Transports: []transports.Type{ws0, lp0}}}
+	p := negotiate.Policies{rules, e}
+	r := from("192.0.2.1:1", chrome)
+	ofEvidence(p, r).saw(transports.Stripped, ws0)
+	if o := ofEvidence(p, r); o.order() != "WL" || !strings.HasPrefix(o.Reason, "rule for ") {
+		t.Error(o.order(), o.Reason)
+	}
+}
+
+// A million networks cost what the bound costs.
+func TestEvidenceIsBounded(t *testing.T) {
+	const most = 1 << 12
+	e := negotiate.NewEvidence(negotiate.EvidenceOptions{MaxNetworks: most})
+	visit := func(from, to int) {
+		for i := from; i < to; i++ {
+			r := &http.Request{RemoteAddr: fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), Header: http.Header{}}
+			ofEvidence(e, r).saw(transports.Stripped, ws0)
+		}
+	}
+	visit(0, most)
+	before := heap()
+	visit(most, 1_000_000)
+	if n := e.Networks(); n != most {
+		t.Errorf("%d networks are remembered, not %d", n, most)
+	}
+	if grown := heap() - before; grown > 1<<20 {
+		t.Errorf("%d bytes more than with %d networks", grown, most)
+	}
+	expectOrder(t, e, &http.Request{RemoteAddr: "10.15.66.63:1"}, "SLW") // the last
+	expectOrder(t, e, &http.Request{RemoteAddr: "10.0.0.0:1"}, "WSL")    // the first
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}

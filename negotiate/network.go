@@ -1,0 +1,75 @@
+package negotiate
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// networkKey names what shares its way to us: an address, or the /64 that a site has
+// in IPv6, and the kind of client.
+type networkKey struct {
+	prefix netip.Addr // its first
+	family family
+}
+
+func networkOf(r *http.Request) (networkKey, bool) {
+	address, ok := clientAddress(r)
+	if !ok {
+		return networkKey{}, false
+	}
+	if address.Is6() {
+		prefix, err := address.WithZone("").Prefix(64)
+		if err != nil {
+			return networkKey{}, false
+		}
+		address = prefix.Addr()
+	}
+	return networkKey{address, familyOf(r.Header)}, true
+}
+
+// family is the kind of client. There are few, so that one address cannot have many
+// networks.
+type family uint8
+
+const (
+	other family = iota
+	chromium
+	firefox
+	safari
+	node
+	dotnet
+	java
+	carillon
+)
+
+// signs of the families in a User-Agent, the telling ones first.
+var signs = []struct {
+	text   string
+	family family
+}{
+	{"Carillon", carillon},
+	{"NodeJS", node},
+	{"; Java;", java},
+	{"; .NET;", dotnet},
+	{"Firefox/", firefox},
+	{"Chrome/", chromium},
+	{"Safari/", safari},
+}
+
+func familyOf(h http.Header) family {
+	for _, agent := range []string{h.Get("User-Agent"), h.Get("X-SignalR-User-Agent")} {
+		for _, s := range signs {
+			if strings.Contains(agent, s.text) {
+				return s.family
+			}
+		}
+	}
+	return other
+}
+
+// pingsAtOnce tells of the JavaScript client, which sends a ping as soon as it has read
+// the answer to its handshake.
+func (f family) pingsAtOnce() bool {
+	return f == chromium || f == firefox || f == safari || f == node
+}

@@ -1,0 +1,66 @@
+package transports
+
+import (
+	"net/http"
+	"time"
+)
+
+// Observer is told how a connection gets through the network between its client and
+// the server. It is called concurrently, must return at once and not call back.
+type Observer interface {
+	Observe(e Event)
+}
+
+// Event is something that tells how a connection gets through.
+type Event struct {
+	Kind EventKind
+	// Transport that it is about; of Unclaimed none.
+	Transport Type
+	// Request that came, of Stripped and Opened.
+	Request *http.Request
+	// Silence is how long nothing had moved, of Cut.
+	Silence time.Duration
+}
+
+// EventKind says what happened.
+type EventKind uint8
+
+// What an Observer is told.
+const (
+	// Stripped: a WebSocket handshake came without its Upgrade.
+	Stripped EventKind = iota
+	// Opened: a request opened the connection.
+	Opened
+	// Unclaimed: no request came for the connection within the disconnect time-out.
+	Unclaimed
+	// Held: nothing came from the client after its transport had opened.
+	Held
+	// Mute: a handshake was posted for an event stream, and nothing more within the hold
+	// time-out. Clients that ping when they have read the answer have not read it.
+	Mute
+	// Proved: the client has said what it says only when it hears the server.
+	Proved
+	// Cut: the transport was cut by the client or the network.
+	Cut
+)
+
+// Observe makes o the connection's observer. It is for negotiation, before the client
+// knows its token.
+func (c *Connection) Observe(o Observer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.observer = o
+}
+
+// Tell tells the observer, if there is one, of what a carrier saw.
+func (c *Connection) Tell(e Event) {
+	c.mu.Lock()
+	o := c.observer
+	if e.Transport == "" {
+		e.Transport = c.kind
+	}
+	c.mu.Unlock()
+	if o != nil {
+		o.Observe(e)
+	}
+}
