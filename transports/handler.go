@@ -115,7 +115,8 @@ func notSupported(w http.ResponseWriter, kind Type) {
 }
 
 // choose tells which transport a GET asks for: an event stream if one whole element
-// of Accept says so, else a WebSocket if the handshake is a valid one, else a poll.
+// of Accept says so, or would have; else a WebSocket if the handshake is a valid one,
+// else a poll.
 func choose(r *http.Request) Type {
 	for _, line := range r.Header.Values("Accept") {
 		for element := range strings.SplitSeq(line, ",") {
@@ -124,10 +125,22 @@ func choose(r *http.Request) Type {
 			}
 		}
 	}
-	if isHandshake(r) {
+	switch {
+	case isHandshake(r):
 		return WebSockets
+	case lostAccept(r):
+		return ServerSentEvents
 	}
 	return LongPolling
+}
+
+// lostAccept tells whether r asked for an event stream until a proxy lost its Accept:
+// an EventSource always says no-cache, a poll of the official clients always
+// X-Requested-With. The original answers it as a poll, which an EventSource in Node takes
+// for its stream.
+func lostAccept(r *http.Request) bool {
+	return len(r.Header["Accept"]) == 0 && len(r.Header["X-Requested-With"]) == 0 &&
+		hasToken(r.Header, "Cache-Control", "no-cache") && !wantsWebSocket(r)
 }
 
 func isHandshake(r *http.Request) bool { return wantsWebSocket(r) && isUpgrade(r) }
