@@ -5,7 +5,6 @@ package endpoint
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,8 +29,8 @@ type Options struct {
 	MinimumProtocolVersion int
 	// Redirect sends a client to another server, with a token for it. Default: none.
 	Redirect func(r *http.Request) (url, accessToken string, ok bool)
-	// CloseOnAuthenticationExpiration ends a connection, which may then reconnect,
-	// when the user's authentication ends. Default false.
+	// CloseOnAuthenticationExpiration ends a hub's connection, which may then reconnect,
+	// within a second of the end of the user's authentication. Default false.
 	CloseOnAuthenticationExpiration bool
 }
 
@@ -120,9 +119,6 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 	return e.registry.Shutdown(ctx)
 }
 
-// ErrExpired ends a connection whose user's authentication has ended.
-var ErrExpired = errors.New("endpoint: the authentication has expired")
-
 // hubApplication gives connections to a hub.
 type hubApplication struct {
 	hub           *hub.Hub
@@ -130,18 +126,14 @@ type hubApplication struct {
 }
 
 func (a *hubApplication) Connect(c *transports.Connection) (transports.Receiver, error) {
-	kind, user := c.Transport(), c.User()
-	session := a.hub.Connect(c, hub.ConnectInfo{
+	kind := c.Transport()
+	return a.hub.Connect(c, hub.ConnectInfo{
 		Request:           c.Request(),
-		User:              user,
+		User:              c.User(),
+		CloseOnExpiry:     a.closeOnExpiry,
 		Transport:         string(kind),
 		Binary:            kind.Binary(),
 		NoPings:           kind == transports.LongPolling,
 		StatefulReconnect: c.Stateful(),
-	})
-	if a.closeOnExpiry && user != nil && !user.Expires.IsZero() {
-		expiry := time.AfterFunc(time.Until(user.Expires), func() { session.Close(ErrExpired) })
-		context.AfterFunc(c.Context(), func() { expiry.Stop() })
-	}
-	return session, nil
+	}), nil
 }

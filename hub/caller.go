@@ -23,8 +23,9 @@ func CallerFrom(ctx context.Context) *Caller {
 // ConnectionID is the public id of the connection.
 func (c *Caller) ConnectionID() string { return c.session.id }
 
-// User is who opened the transport; nil if nobody in particular.
-func (c *Caller) User() *auth.User { return c.session.info.User }
+// User is who opened the transport, as the client's freshest credentials describe it;
+// nil if nobody in particular.
+func (c *Caller) User() *auth.User { return c.session.user.Load() }
 
 // UserID is the user's id; "" if there is none.
 func (c *Caller) UserID() string { return c.session.userID() }

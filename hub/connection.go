@@ -40,6 +40,9 @@ type ConnectInfo struct {
 	Request *http.Request
 	// User who did; nil for an anonymous one.
 	User *auth.User
+	// CloseOnExpiry ends the session when the user's authentication ends, with a close
+	// message that invites the client to reconnect; looked at once a second.
+	CloseOnExpiry bool
 	// Transport by its name in the protocol: "WebSockets", "ServerSentEvents" or
 	// "LongPolling".
 	Transport string

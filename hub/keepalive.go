@@ -30,9 +30,13 @@ var errSilent = &protocol.Fault{
 	Message:   "Client hasn't sent a message/ping within the configured ClientTimeoutInterval.",
 }
 
-// look does what time asks for: the keep-alive, the end of a silent client, and of one
-// that does not shake hands.
+// look does what time asks for: the keep-alive, the end of a silent client, of one
+// that does not shake hands, and of one whose authentication has ended.
 func (s *Session) look(now time.Time) {
+	if s.expired(now) {
+		s.close(ErrExpired, "", true)
+		return
+	}
 	o := &s.hub.options
 	age := now.Sub(s.begun)
 	switch s.phase.Load() {

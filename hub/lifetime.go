@@ -21,6 +21,8 @@ type Lifetime interface {
 	Remove(ctx context.Context, connectionID, group string) error
 	// Send invokes a method on an audience; see Sender.
 	Send(ctx context.Context, to Audience, method string, args []any) error
+	// Disconnect ends connections, or those of users; see Hub.Disconnect.
+	Disconnect(ctx context.Context, who Audience) error
 	// Ask invokes a method on one connection and waits for its result, which decode
 	// gets raw; decode does not run any more once Ask has returned.
 	Ask(ctx context.Context, connectionID, method string, args []any, decode decoder) error

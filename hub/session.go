@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/protocol"
 )
@@ -34,6 +35,7 @@ type Session struct {
 	ctx    context.Context // of what runs for the client; carries the caller
 	cancel context.CancelCauseFunc
 	begun  time.Time
+	user   atomic.Pointer[auth.User] // with the freshest credentials
 
 	wire    *wire // nil until the handshake
 	phase   atomic.Int32
@@ -63,6 +65,7 @@ type Session struct {
 func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
 	s := &Session{hub: h, conn: c, id: c.ID(), info: info, begun: time.Now()}
 	s.caller.session = s
+	s.user.Store(info.User)
 	parent := context.Background()
 	if info.Request != nil {
 		parent = context.WithoutCancel(info.Request.Context())
@@ -84,13 +87,6 @@ func (c callerContext) Value(key any) any {
 		return c.caller
 	}
 	return c.Context.Value(key)
-}
-
-func (s *Session) userID() string {
-	if s.info.User == nil {
-		return ""
-	}
-	return s.info.User.ID
 }
 
 func (s *Session) itemsOf() *Items {
@@ -182,10 +178,6 @@ func (s *Session) closeText(err error) string {
 
 // abort ends the session at the application's wish.
 func (s *Session) abort() { s.close(ErrAborted, "", false) }
-
-// Close ends the session for a reason of its connection's, such as an authentication
-// that has expired: the client gets a close message that invites it to reconnect.
-func (s *Session) Close(cause error) { s.close(cause, "", true) }
 
 // close ends the session with a close message; only the first close counts. What is
 // queued before it goes out, nothing behind it does.
