@@ -134,6 +134,7 @@ func (a *hubApplication) Connect(c *transports.Connection) (transports.Receiver,
 		Transport:         string(kind),
 		Binary:            kind.Binary(),
 		NoPings:           kind == transports.LongPolling,
+		KeepAliveInterval: c.SilenceLimit() / 2,
 		StatefulReconnect: c.Stateful(),
 	}), nil
 }

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/frame"
@@ -50,6 +51,9 @@ type ConnectInfo struct {
 	Binary bool
 	// NoPings is for carriers that keep themselves alive: long polling.
 	NoPings bool
+	// KeepAliveInterval is shorter than the hub's where the network cuts what is silent
+	// for a while. Zero: the hub's.
+	KeepAliveInterval time.Duration
 	// StatefulReconnect was asked for, is allowed, and the carrier can do it.
 	StatefulReconnect bool
 }

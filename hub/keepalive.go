@@ -54,7 +54,7 @@ func (s *Session) look(now time.Time) {
 			s.stateful.acknowledge(s.conn, s.wire)
 		}
 		if o.KeepAliveInterval > 0 && !s.info.NoPings {
-			s.ping(now, o.KeepAliveInterval)
+			s.ping(now, s.pingInterval())
 		}
 	}
 }
@@ -63,6 +63,13 @@ func (s *Session) silent(age time.Duration) bool {
 	k := &s.keepAlive
 	return k.watched.Load() && !k.busy.Load() && s.hub.options.ClientTimeout > 0 &&
 		age-time.Duration(k.heard.Load()) > s.hub.options.ClientTimeout
+}
+
+func (s *Session) pingInterval() time.Duration {
+	if interval := s.hub.options.KeepAliveInterval; s.info.KeepAliveInterval <= 0 || s.info.KeepAliveInterval > interval {
+		return interval
+	}
+	return s.info.KeepAliveInterval
 }
 
 // ping sends one if it is due. The first is due an interval after the connection

@@ -71,6 +71,9 @@ func (e *Evidence) Offer(r *http.Request, o *Offer) {
 	if !o.Fixed {
 		e.arrange(n, o, w.since)
 	}
+	if o.SilenceLimit = n.silence.known(w.since, e.options.HalfLife); o.SilenceLimit > 0 {
+		o.because("connections are cut after " + o.SilenceLimit.Round(time.Second).String() + " of silence")
+	}
 	if len(o.Transports) > 0 {
 		w.first = o.Transports[0]
 	}
@@ -100,7 +103,8 @@ func (e *Evidence) arrange(n *network, o *Offer, now time.Time) {
 	if n.key.family != java {
 		good = append(good, bad...)
 	}
-	o.Transports, o.Reason = good, "seen from this network: "+strings.Join(reasons, "; ")
+	o.Transports = good
+	o.because(strings.Join(reasons, "; "))
 }
 
 // unclaimed counts an offer of which the first transport never got here.
@@ -150,6 +154,8 @@ func (w *witness) Observe(event transports.Event) {
 		}
 	case transports.Proved:
 		t.worked(now, e.options.HalfLife)
+	case transports.Cut:
+		n.silence.cut(event.Silence, now, e.options.HalfLife)
 	}
 }
 

@@ -195,6 +195,42 @@ func TestEvidenceFades(t *testing.T) {
 	})
 }
 
+// One cut is believed at once and soon forgotten; a longer silence disproves it, and what
+// was seen twice is not given up for a client that left.
+func TestSilence(t *testing.T) {
+	const s = time.Second
+	for name, c := range map[string]struct {
+		cuts []time.Duration
+		wait time.Duration
+		want time.Duration
+	}{
+		"none":                 {nil, 0, 0},
+		"once":                 {[]time.Duration{10 * s}, 14 * time.Minute, 10 * s},
+		"once, long ago":       {[]time.Duration{10 * s}, 16 * time.Minute, 0},
+		"twice, long ago":      {[]time.Duration{10*s + 100*time.Millisecond, 10 * s}, 29 * time.Minute, 10 * s},
+		"in the middle of it":  {[]time.Duration{s}, 0, 0},
+		"a longer silence":     {[]time.Duration{9 * s, 10 * s, 14 * s}, 0, 14 * s},
+		"left, then cut":       {[]time.Duration{14 * s, 10 * s}, 0, 10 * s},
+		"cut twice, then left": {[]time.Duration{10 * s, 10 * s, 8 * s}, 0, 10 * s},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := negotiate.NewEvidence(negotiate.EvidenceOptions{})
+				r := from("192.0.2.1:1", chrome)
+				for _, d := range c.cuts {
+					o := ofEvidence(e, r)
+					o.saw(transports.Opened, ws0)
+					o.Observer.Observe(transports.Event{Kind: transports.Cut, Transport: ws0, Silence: d})
+				}
+				elapse(c.wait)
+				if o := ofEvidence(e, r); o.SilenceLimit != c.want || (o.Reason != "") != (c.want > 0) {
+					t.Errorf("%v (%s), want %v", o.SilenceLimit, o.Reason, c.want)
+				}
+			})
+		})
+	}
+}
+
 func TestRulesAboveEvidence(t *testing.T) {
 	e := negotiate.NewEvidence(negotiate.EvidenceOptions{})
 	rules := negotiate.Rules{{Network: netip.MustParsePrefix("192.0.2.0/24"), Transports: []transports.Type{ws0, lp0}}}

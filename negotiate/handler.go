@@ -80,6 +80,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 	if offer.Reason != "" {
 		w.Header().Set("Carillon-Transport-Reason", offer.Reason)
 	}
+	c.LimitSilence(offer.SilenceLimit)
 	if offer.Observer != nil {
 		c.Observe(offer.Observer)
 	}

@@ -59,6 +59,7 @@ type network struct {
 	older, newer *network
 	websockets   tally
 	eventStreams tally
+	silence      silence
 	// waiting is the oldest negotiation for which nobody came yet.
 	waiting *witness
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/carillon-go/carillon/transports"
 )
@@ -18,6 +19,9 @@ type Offer struct {
 	Reason string
 	// Fixed is what a rule decided: evidence does not change it.
 	Fixed bool
+	// SilenceLimit is after how much silence the network cuts: polls end before, and
+	// keep-alive pings come oftener. Zero: not known.
+	SilenceLimit time.Duration
 	// Observer is told how the connection fares. Default: none.
 	Observer transports.Observer
 }
@@ -31,6 +35,14 @@ func (o *Offer) Only(allowed []transports.Type, reason string) {
 		}
 	}
 	o.Transports, o.Reason = left, reason
+}
+
+// because adds to the reason.
+func (o *Offer) because(reason string) {
+	if o.Reason != "" {
+		o.Reason += "; "
+	}
+	o.Reason += reason
 }
 
 // Policy decides per request what is offered and in which order. The answer stays

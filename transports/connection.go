@@ -26,7 +26,8 @@ type Connection struct {
 
 	// posts is how many POSTs have come.
 	posts    atomic.Uint32
-	observer Observer // nil: none. Guarded by mu
+	observer Observer // nil: none. Guarded by mu, as the next
+	silence  time.Duration
 	// posting is held by the POST whose body is being read.
 	posting sync.Mutex
 	// receiving is held while the receiver is called: calls come one at a time. It

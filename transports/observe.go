@@ -52,6 +52,28 @@ func (c *Connection) Observe(o Observer) {
 	c.observer = o
 }
 
+// LimitSilence says that the network cuts what is silent for d. It is for negotiation.
+func (c *Connection) LimitSilence(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.silence = d
+}
+
+// SilenceLimit is after how much silence the network is known to cut; zero: it is not.
+func (c *Connection) SilenceLimit() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.silence
+}
+
+// CutAfter tells the observer that the transport was cut, not by us, after nothing had
+// moved for d.
+func (c *Connection) CutAfter(d time.Duration) {
+	if c.ctx.Err() == nil {
+		c.Tell(Event{Kind: Cut, Silence: d})
+	}
+}
+
 // Tell tells the observer, if there is one, of what a carrier saw.
 func (c *Connection) Tell(e Event) {
 	c.mu.Lock()

@@ -58,7 +58,7 @@ func signal(c chan struct{}) {
 }
 
 func (p *poll) serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
-	timeout := time.NewTimer(c.Options().PollTimeout)
+	begun, timeout := time.Now(), time.NewTimer(patience(c))
 	defer timeout.Stop()
 	select {
 	case <-p.over:
@@ -67,10 +67,20 @@ func (p *poll) serve(w http.ResponseWriter, r *http.Request, c *transports.Conne
 		c.Detach(p, nil)
 		transports.Empty(w, http.StatusOK)
 	case <-r.Context().Done():
+		c.CutAfter(time.Since(begun))
 		c.Detach(p, nil)
 	case <-p.wake:
 		p.answer(w, r, c)
 	}
+}
+
+// patience is how long a poll waits: no longer than the network lets it, by far enough
+// for the answer to get through.
+func patience(c *transports.Connection) time.Duration {
+	if limit := c.SilenceLimit(); limit > 0 {
+		return min(c.Options().PollTimeout, limit*3/5)
+	}
+	return c.Options().PollTimeout
 }
 
 // answer sends all that is queued in one body.

@@ -76,7 +76,8 @@ func drained(s *socket.Socket, c *transports.Connection) error {
 			}
 			s.Await(0)
 		case err != nil:
-			return left(c, begun)
+			silence, _ := s.Silence()
+			return left(c, begun, silence)
 		}
 		s.Keep(nil)
 	}

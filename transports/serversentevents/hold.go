@@ -30,10 +30,12 @@ func answered(c *transports.Connection) error {
 	return nil
 }
 
-// left notes that the client has left. One that posts nothing in a while has not seen
-// its stream.
-func left(c *transports.Connection, begun time.Time) error {
-	if c.Posts() == 0 && time.Since(begun) > time.Second {
+// left notes that the client has left, or was cut off after a silence. One that posts
+// nothing in a while has not seen its stream.
+func left(c *transports.Connection, begun time.Time, silence time.Duration) error {
+	if c.Posts() > 0 {
+		c.CutAfter(silence)
+	} else if time.Since(begun) > time.Second {
 		c.Tell(transports.Event{Kind: transports.Held})
 	}
 	return transports.ErrClientGone

@@ -73,6 +73,7 @@ type stream struct {
 	mu       sync.Mutex
 	ended    bool      // cut, or the request is over
 	deadline time.Time // of writes
+	last     time.Time // that something was written
 }
 
 // Wake implements transports.Carrier.
@@ -134,7 +135,7 @@ func (s *stream) serve(r *http.Request) error {
 			}
 			held = nil
 		case <-r.Context().Done():
-			return left(s.c, begun)
+			return left(s.c, begun, time.Since(s.last))
 		}
 	}
 }
@@ -146,6 +147,7 @@ func (s *stream) limit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, timeout := time.Now(), s.c.Options().SendTimeout
+	s.last = now
 	if s.ended || s.deadline.Sub(now) >= timeout {
 		return
 	}

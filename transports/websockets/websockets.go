@@ -149,6 +149,8 @@ func sendClose(s *socket.Socket, code int) {
 func (s *webSocket) broken(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) { // the close frame was not answered
 		s.Reset()
+	} else if d, ok := s.Silence(); ok {
+		s.c.CutAfter(d)
 	}
 	return transports.ErrCut
 }

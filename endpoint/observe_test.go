@@ -1,0 +1,99 @@
+package endpoint_test
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// events is an observer of all connections of an endpoint.
+type events chan transports.Event
+
+func (e events) Observe(event transports.Event) { e <- event }
+
+func (e events) expect(t *testing.T, kind transports.EventKind, transport transports.Type) {
+	t.Helper()
+	select {
+	case got := <-e:
+		if got.Kind != kind || got.Transport != transport {
+			t.Fatalf("event %d of %q, want %d of %q", got.Kind, got.Transport, kind, transport)
+		}
+		if (got.Request != nil) != (kind == transports.Opened || kind == transports.Stripped) {
+			t.Errorf("event %d: its request is there, or is not", kind)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatalf("event %d of %q does not come", kind, transport)
+	}
+}
+
+func observed(t *testing.T, o transports.Options) (*httptest.Server, events) {
+	t.Helper()
+	seen := make(events, 100)
+	policy := negotiate.PolicyFunc(func(_ *http.Request, o *negotiate.Offer) { o.Observer = seen })
+	return serve(t, endpoint.Options{Options: o, Policy: policy}, (*httptest.Server).Start), seen
+}
+
+const stripped = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+func TestObserveWebSocket(t *testing.T) {
+	server, seen := observed(t, transports.Options{})
+	url := open(t, server.URL+"/echo")
+	raw(t, server, "GET "+path(url)+" HTTP/1.0\r\n"+stripped)
+	seen.expect(t, transports.Stripped, transports.WebSockets)
+	conn, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	seen.expect(t, transports.Opened, transports.WebSockets)
+	if err := conn.WriteMessage(websocket.TextMessage, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	seen.expect(t, transports.Proved, transports.WebSockets)
+	_ = conn.NetConn().Close() // without a word
+	seen.expect(t, transports.Cut, transports.WebSockets)
+}
+
+func TestObserveEventStream(t *testing.T) {
+	for _, proto := range []string{"HTTP/1.0", "HTTP/1.1"} {
+		server, seen := observed(t, transports.Options{HoldTimeout: 20 * time.Millisecond})
+		stream := func(url string) net.Conn {
+			conn, _ := raw(t, server, "GET "+path(url)+" "+proto+"\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
+			seen.expect(t, transports.Opened, transports.ServerSentEvents)
+			return conn
+		}
+		stream(open(t, server.URL+"/echo"))
+		seen.expect(t, transports.Held, transports.ServerSentEvents)
+
+		url := open(t, server.URL+"/echo")
+		post(t, url, "x")
+		conn := stream(url)
+		seen.expect(t, transports.Mute, transports.ServerSentEvents)
+		post(t, url, "y")
+		seen.expect(t, transports.Proved, transports.ServerSentEvents)
+		_ = conn.Close()
+		seen.expect(t, transports.Cut, transports.ServerSentEvents)
+	}
+}
+
+func TestObservePoll(t *testing.T) {
+	server, seen := observed(t, transports.Options{DisconnectTimeout: time.Second})
+	url := open(t, server.URL+"/echo")
+	raw(t, server, "GET "+path(url)+" HTTP/1.0\r\n\r\n")
+	seen.expect(t, transports.Opened, transports.LongPolling)
+	conn, _ := raw(t, server, "GET "+path(url)+" HTTP/1.0\r\n\r\n")
+	_ = conn.Close()
+	seen.expect(t, transports.Cut, transports.LongPolling)
+
+	open(t, server.URL+"/echo")
+	seen.expect(t, transports.Unclaimed, "")
+}
