@@ -286,7 +286,6 @@ func (c *Connection) readBody(w http.ResponseWriter, r *http.Request) error {
 	if c.over() {
 		return ErrEnded
 	}
-	defer c.Uncork()
 	for size := 0; ; {
 		n, err := r.Body.Read(buf[:])
 		// A body that ended the connection was well, but for one that would not have fitted
@@ -296,7 +295,9 @@ func (c *Connection) readBody(w http.ResponseWriter, r *http.Request) error {
 		}
 		if n > 0 {
 			c.Cork()
-			if err := c.Post(r.Context(), resumption, buf[:n]); err != nil {
+			err := c.Post(r.Context(), resumption, buf[:n])
+			c.Uncork() // the rest may be long in coming
+			if err != nil {
 				return err
 			}
 		}

@@ -34,8 +34,7 @@ var framing = &socket.Framing{
 	},
 }
 
-// serveHijacked carries c over conn. It returns when the stream is begun: the goroutine
-// that waits for the client to leave has a small stack, and is counted in running.
+// serveHijacked carries c over conn. It returns when the stream is begun.
 func serveHijacked(conn net.Conn, header http.Header, c *transports.Connection, running *sync.WaitGroup) {
 	s := socket.New(c, conn, nil, framing, running)
 	if err := s.Write(preface(header), false); err != nil {
@@ -43,9 +42,8 @@ func serveHijacked(conn net.Conn, header http.Header, c *transports.Connection, 
 		c.Finish(transports.WriteCause(err))
 		return
 	}
-	running.Go(func() {
-		s.Serve(func() error { return drained(s, c) })
-	})
+	s.Await(max(0, c.Options().HoldTimeout))
+	s.Serve(&deaf{s, c, time.Now()})
 }
 
 // preface is the answer up to the prelude, which makes EventSource fire open.
@@ -61,24 +59,27 @@ func preface(header http.Header) []byte {
 	return []byte(b.String())
 }
 
-// drained reads until the client leaves. What it sends is nothing to us. The first wait
+// deaf waits for the client to leave. What it sends is nothing to us. The first wait
 // is as long as the hold time-out.
-func drained(s *socket.Socket, c *transports.Connection) error {
-	begun := time.Now()
-	s.Await(max(0, c.Options().HoldTimeout))
-	for {
-		_, _, err := s.Read()
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if err := answered(c); err != nil {
-				s.Reset()
-				return err
-			}
-			s.Await(0)
-		case err != nil:
-			silence, _ := s.Silence()
-			return left(c, begun, silence)
+type deaf struct {
+	s     *socket.Socket
+	c     *transports.Connection
+	begun time.Time
+}
+
+// Take implements socket.Reader.
+func (d *deaf) Take(_ []byte, _ bool, err error) (rest []byte, cause error) {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		if err := answered(d.c); err != nil {
+			d.s.Reset()
+			return nil, err
 		}
-		s.Keep(nil)
+		d.s.Await(0)
+		return nil, nil
+	case err != nil:
+		silence, _ := d.s.Silence()
+		return nil, left(d.c, d.begun, silence)
 	}
+	return nil, nil
 }

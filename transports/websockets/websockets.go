@@ -39,7 +39,7 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 			return
 		}
 		s := &webSocket{Socket: socket.New(c, conn, early, framing, running), c: c}
-		running.Go(func() { s.Serve(s.read) })
+		s.Serve(s)
 	}
 }
 
@@ -103,23 +103,20 @@ var framing = &socket.Framing{
 	Last:   finish,
 }
 
-// read reads until the WebSocket ends and returns why it did.
-func (s *webSocket) read() error {
-	for {
-		b, full, err := s.Read()
-		rest, ended := s.decoder.decode(b, full, s)
-		if s.corked {
-			s.corked = false
-			s.c.Uncork()
-		}
-		if ended != nil {
-			return s.bye(ended)
-		}
-		if err != nil {
-			return s.broken(err)
-		}
-		s.Keep(rest)
+// Take implements socket.Reader.
+func (s *webSocket) Take(b []byte, full bool, err error) (rest []byte, cause error) {
+	rest, ended := s.decoder.decode(b, full, s)
+	if s.corked {
+		s.corked = false
+		s.c.Uncork()
 	}
+	switch {
+	case ended != nil:
+		return nil, s.bye(ended)
+	case err != nil:
+		return nil, s.broken(err)
+	}
+	return rest, nil
 }
 
 // bye ends the WebSocket after a close frame or a violation.

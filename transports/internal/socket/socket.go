@@ -29,15 +29,18 @@ type Framing struct {
 }
 
 // Socket is a carrier over a network connection. All methods are safe for concurrent
-// use, but for Read.
+// use.
 type Socket struct {
 	c       *transports.Connection
 	conn    net.Conn
 	raw     raw
 	framing *Framing
 	running *sync.WaitGroup
-	early   []byte // what the HTTP server had read already
-	idle    []byte // what to wait into where a buffer cannot be borrowed later
+	reader  Reader
+	reads   int       // how often was read, up to a few
+	waiting time.Time // since when the present goroutine reads
+	early   []byte    // what the HTTP server had read already
+	idle    []byte    // what to wait into where a buffer cannot be borrowed later
 
 	mu       sync.Mutex // held while writing
 	ended    bool       // nothing may be written any more
@@ -53,25 +56,77 @@ func New(c *transports.Connection, conn net.Conn, early []byte, framing *Framing
 	return s
 }
 
-// Serve carries the connection until read returns, with the cause of the end.
-func (s *Socket) Serve(read func() error) {
-	defer func() { _ = s.conn.Close() }()
-	if s.c.Open(s) != nil {
-		return
-	}
-	cause := read()
-	s.raw.giveBack()
-	s.c.Detach(s, cause)
+// Reader takes what the client sends.
+type Reader interface {
+	// Take takes what is here, begin and all, and returns the end that it cannot use yet.
+	// full tells that no more has room behind that. An error, err or another, is the cause
+	// of the end.
+	Take(b []byte, full bool, err error) (rest []byte, cause error)
 }
+
+// Serve carries the connection until the reader has had enough. It returns at once.
+func (s *Socket) Serve(r Reader) {
+	s.reader = r
+	s.running.Go(func() {
+		if s.c.Open(s) != nil {
+			_ = s.conn.Close()
+			return
+		}
+		s.wait()
+	})
+}
+
+// wait has a goroutine of its own read on. What was done for the client has grown the
+// stack of this one, and a stack that has once grown never becomes as small again.
+func (s *Socket) wait() {
+	s.waiting = time.Now()
+	s.running.Add(1)
+	go s.loop()
+}
+
+func (s *Socket) loop() {
+	defer s.running.Done()
+	for {
+		b, full, err := s.read()
+		if s.take(b, full, err) {
+			return
+		}
+	}
+}
+
+// take tells that the loop is over: the connection is, or another goroutine goes on.
+// That costs little, but more than a small message: it is done after the first reads and
+// then about once a second.
+func (s *Socket) take(b []byte, full bool, err error) (over bool) {
+	rest, cause := s.reader.Take(b, full, err)
+	if cause != nil {
+		s.raw.giveBack()
+		s.c.Detach(s, cause)
+		_ = s.conn.Close()
+		return true
+	}
+	s.keep(rest)
+	if s.reads > earlyReads && time.Since(s.waiting) < restAfter {
+		return false
+	}
+	s.reads = min(s.reads+1, earlyReads+1)
+	s.wait()
+	return true
+}
+
+const (
+	earlyReads = 2
+	restAfter  = time.Second
+)
 
 // idleSize is what an idle connection holds to read into under TLS, where only the
 // library knows when there is something to read.
 const idleSize = 512
 
-// Read waits for the client and returns all that is here: what take left of the last
-// call, and what came since. full tells that no more has room. It is valid until
-// Keep is called, which has to be before the next Read.
-func (s *Socket) Read() (b []byte, full bool, err error) {
+// read waits for the client and returns all that is here: what Take left of the last
+// call, and what came since. It is valid until keep is called, which has to be before the
+// next read.
+func (s *Socket) read() (b []byte, full bool, err error) {
 	r := &s.raw
 	var n int
 	switch {
@@ -104,8 +159,8 @@ func (s *Socket) borrow() {
 	}
 }
 
-// Keep keeps rest, the end of what Read returned, for the next Read.
-func (s *Socket) Keep(rest []byte) {
+// keep keeps rest, the end of what read returned, for the next read.
+func (s *Socket) keep(rest []byte) {
 	r := &s.raw
 	if r.have = len(rest); r.have > 0 {
 		copy(r.buffer[:], rest)
@@ -278,7 +333,7 @@ func (s *Socket) Write(b []byte, last bool) error {
 	return s.write(b)
 }
 
-// Await makes Read fail when nothing comes for a while; zero: it waits for ever.
+// Await makes reading fail when nothing comes for a while; zero: it waits for ever.
 func (s *Socket) Await(patience time.Duration) {
 	var deadline time.Time
 	if patience > 0 {
