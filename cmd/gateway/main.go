@@ -31,6 +31,7 @@ type commands struct {
 
 	Serve serveCommand `cmd:"" default:"withargs" help:"Serve the clock hub and the page (default). The console client is another command: gateway watch --help."`
 	Watch watchCommand `cmd:"" help:"Watch a hub: connect as a client and print what it invokes and what becomes of the connection."`
+	Bench benchCommand `cmd:"" help:"Put load on a hub and measure: rates, latencies, and the server's CPU time and memory."`
 }
 
 type serveCommand struct {

@@ -1,0 +1,89 @@
+package loadgen
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// patience is how long connecting, and each answer on the way to it, may take.
+const patience = 20 * time.Second
+
+// target is the hub under load, and how it is reached.
+type target struct {
+	url     *url.URL
+	address string
+	tls     *tls.Config // nil for http
+	head    string      // headers of every request, Host first
+}
+
+func newTarget(u *url.URL, o Options) *target {
+	t := &target{url: u, address: u.Host}
+	port := "80"
+	if u.Scheme == "https" {
+		port = "443"
+		t.tls = &tls.Config{
+			ServerName:         u.Hostname(),
+			NextProtos:         []string{"http/1.1"},
+			InsecureSkipVerify: o.InsecureTLS, //nolint:gosec // asked for by name
+			ClientSessionCache: tls.NewLRUClientSessionCache(0),
+		}
+	}
+	if u.Port() == "" {
+		t.address = net.JoinHostPort(u.Hostname(), port)
+	}
+	var head strings.Builder
+	head.WriteString("Host: " + u.Host + "\r\n")
+	header := o.Header.Clone()
+	if header == nil {
+		header = http.Header{}
+	}
+	header.Set("X-Requested-With", "XMLHttpRequest")
+	_ = header.Write(&head) // a Builder does not fail
+	t.head = head.String()
+	return t
+}
+
+// path is the request target of the hub, with a segment and a query added.
+func (t *target) path(segment, query string) string {
+	path := t.url.EscapedPath()
+	if segment != "" {
+		path = strings.TrimSuffix(path, "/") + segment
+	}
+	if path == "" {
+		path = "/"
+	}
+	if t.url.RawQuery != "" {
+		query = strings.TrimSuffix(t.url.RawQuery+"&"+query, "&")
+	}
+	if query == "" {
+		return path
+	}
+	return path + "?" + query
+}
+
+// dial opens a connection that is not encrypted or is, as the URL says. It ends with
+// a reset, for orderly ends of as many connections leave no ports to connect from.
+func (t *target) dial(ctx context.Context) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: patience, KeepAlive: -1}
+	c, err := dialer.DialContext(ctx, "tcp", t.address)
+	if err != nil {
+		return nil, err
+	}
+	_ = c.(*net.TCPConn).SetLinger(0)
+	if t.tls == nil {
+		return c, nil
+	}
+	secured := tls.Client(c, t.tls)
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	_ = c.SetDeadline(time.Time{})
+	return secured, nil
+}

@@ -1,0 +1,300 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// carrier moves records over one transport.
+type carrier interface {
+	// connect opens the connection that query names.
+	connect(ctx context.Context, query string) error
+	// send sends records that frame has framed. It may be called while step waits.
+	send(framed []byte) error
+	// step reads some of what comes and hands it on. more: there is more to be had
+	// without waiting.
+	step(feed func([]byte) error) (more bool, err error)
+	// leave tells the server, where it would not notice.
+	leave() error
+	setDeadline(t time.Time)
+	io.Closer
+}
+
+// link is one connection to the hub. One goroutine opens it and then reads it.
+type link struct {
+	carrier
+	g               *generator
+	shard           *shard
+	handshake, ping []byte // framed
+
+	ready   bool   // the handshake is through
+	quiet   bool   // what it receives does not count
+	pending []byte // the beginning of a record whose rest has not come
+	scratch scratch
+	sent    []time.Duration // when the call of each slot was sent
+	out     []byte          // calls to be sent once everything is read
+	closed  atomic.Bool     // by us
+	leaving atomic.Bool
+}
+
+func (g *generator) newLink(i int) *link {
+	l := g.newLinkBy(g.options.Transport, g.meter.shard(i))
+	if g.options.Mode == Echo {
+		l.sent = make([]time.Duration, g.options.InFlight)
+	}
+	return l
+}
+
+func (g *generator) newLinkBy(t Transport, s *shard) *link {
+	return &link{
+		carrier: g.newCarrier(t), g: g, shard: s,
+		handshake: g.frame(t, g.messages.handshake), ping: g.frame(t, g.messages.ping),
+	}
+}
+
+func (g *generator) newCarrier(t Transport) carrier {
+	switch t {
+	case ServerSentEvents:
+		return &eventStream{g: g}
+	case LongPolling:
+		return &longPolling{g: g}
+	default:
+		return &webSocket{g: g}
+	}
+}
+
+// open negotiates through side, connects and shakes hands.
+func (l *link) open(ctx context.Context, side *sideConn) error {
+	query := ""
+	if !l.g.options.SkipNegotiate {
+		var err error
+		if query, err = side.negotiate(ctx); err != nil {
+			return err
+		}
+	}
+	if err := l.connect(ctx, query); err != nil {
+		return fmt.Errorf("%s: %w", l.g.options.Transport, err)
+	}
+	if err := l.shakeHands(); err != nil {
+		_ = l.Close()
+		return fmt.Errorf("%s: handshake: %w", l.g.options.Transport, err)
+	}
+	return nil
+}
+
+func (l *link) shakeHands() error {
+	l.setDeadline(time.Now().Add(patience))
+	defer l.setDeadline(time.Time{})
+	if err := l.send(l.handshake); err != nil {
+		return err
+	}
+	for !l.ready {
+		if _, err := l.step(l.feed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run reads until the connection ends.
+func (l *link) run() error {
+	if l.g.options.Mode == Echo && !l.quiet {
+		for slot := range l.sent {
+			l.call(slot)
+		}
+		if err := l.flush(); err != nil {
+			return err
+		}
+	}
+	for {
+		more, err := l.step(l.feed)
+		if err != nil {
+			return err
+		}
+		if more {
+			continue
+		}
+		if err := l.flush(); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *link) flush() error {
+	if len(l.out) == 0 {
+		return nil
+	}
+	err := l.send(l.out)
+	l.out = l.out[:0]
+	return err
+}
+
+// call queues the call of a slot.
+func (l *link) call(slot int) {
+	l.sent[slot] = l.g.now()
+	l.out = append(l.out, l.g.calls[slot]...)
+}
+
+// close ends the link in a way that run's end is no loss.
+func (l *link) close() {
+	if l.closed.CompareAndSwap(false, true) {
+		_ = l.Close()
+	}
+}
+
+// feed takes what came. Records seldom are in pieces.
+func (l *link) feed(p []byte) error {
+	whole := p
+	if len(l.pending) > 0 {
+		l.pending = append(l.pending, p...)
+		whole = l.pending
+	}
+	rest, err := l.records(whole)
+	if err != nil {
+		return err
+	}
+	l.pending = append(l.pending[:0], rest...)
+	l.g.countBytes(l.shard, len(p))
+	return nil
+}
+
+func (l *link) records(buf []byte) (rest []byte, err error) {
+	if !l.ready {
+		if buf, err = l.handshakeAnswer(buf); err != nil || !l.ready {
+			return buf, err
+		}
+	}
+	for {
+		record, rest, err := l.g.messages.next(buf)
+		if err != nil || record == nil {
+			return rest, err
+		}
+		if err := l.received(record); err != nil {
+			return nil, err
+		}
+		buf = rest
+	}
+}
+
+func (l *link) handshakeAnswer(buf []byte) (rest []byte, err error) {
+	record, rest, err := protocol.NextHandshake(buf, readBuffer)
+	if err != nil || record == nil {
+		return buf, err
+	}
+	refusal, err := protocol.ParseHandshakeResponse(record)
+	if err == nil && refusal != "" {
+		err = errors.New(refusal)
+	}
+	l.ready = err == nil
+	return rest, err
+}
+
+func (l *link) received(record []byte) error {
+	k, slot, err := l.g.messages.classify(record, &l.scratch)
+	switch {
+	case l.quiet && k != failure && k != closing:
+		return nil
+	case k == failure:
+		l.g.meter.fail(&l.g.meter.errors, err)
+		return nil
+	case err != nil:
+		return err
+	case k == invocation && l.g.options.Mode == Broadcast:
+		l.g.delivered(l.shard, record)
+	case k == completion && slot < len(l.sent):
+		l.g.count(l.shard, l.g.now()-l.sent[slot], 0)
+		l.call(slot)
+	}
+	return nil
+}
+
+// sideConn is the HTTP connection of somebody who opens links, one after the other.
+type sideConn struct {
+	g    *generator
+	conn *httpConn
+}
+
+func (s *sideConn) negotiate(ctx context.Context) (query string, err error) {
+	if s.conn == nil || s.conn.last {
+		s.close()
+		if s.conn, err = s.g.target.dialHTTP(ctx); err != nil {
+			s.conn = nil
+			return "", err
+		}
+	}
+	query, err = s.conn.negotiate(s.g.negotiateRequest)
+	if err != nil {
+		s.close()
+	}
+	return query, err
+}
+
+func (s *sideConn) close() {
+	if s.conn != nil {
+		_ = s.conn.Close()
+		s.conn = nil
+	}
+}
+
+// postPool are HTTP connections for the requests of event streams.
+type postPool struct {
+	mu   sync.Mutex
+	idle []*httpConn
+	all  map[*httpConn]struct{}
+	over bool
+}
+
+func (p *postPool) get(ctx context.Context, t *target) (*httpConn, error) {
+	p.mu.Lock()
+	if n := len(p.idle); n > 0 {
+		c := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		return c, nil
+	}
+	p.mu.Unlock()
+	c, err := t.dialHTTP(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		_ = c.Close()
+		return nil, net.ErrClosed
+	}
+	if p.all == nil {
+		p.all = make(map[*httpConn]struct{})
+	}
+	p.all[c] = struct{}{}
+	return c, nil
+}
+
+// put takes a connection back, unless it is of no more use.
+func (p *postPool) put(c *httpConn, usable bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if usable && !c.last && !p.over {
+		p.idle = append(p.idle, c)
+		return
+	}
+	delete(p.all, c)
+	_ = c.Close()
+}
+
+func (p *postPool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
+	for c := range p.all {
+		_ = c.Close()
+	}
+}

@@ -1,0 +1,186 @@
+package loadgen
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// benchHub keeps the convention of bench/server.
+func benchHub(t *testing.T) (url string) {
+	t.Helper()
+	h := hub.New(hub.Options{})
+	h.Handle("Echo", hub.Func1(func(_ context.Context, text string) (string, error) { return text, nil }))
+	h.Handle("Broadcast", hub.Action0(func(ctx context.Context) error {
+		return h.Clients().All().Send(ctx, "ShowTime", time.Now().UTC().Format("2006-01-02T15:04:05.0000000Z"))
+	}))
+	h.Handle("Stamp", hub.Action0(func(ctx context.Context) error {
+		return h.Clients().All().Send(ctx, "ShowTime", time.Now().UTC())
+	}))
+	e := endpoint.New(h, endpoint.Options{})
+	mux := http.NewServeMux()
+	mux.Handle("/bench/", e)
+	mux.HandleFunc("POST /fire", func(w http.ResponseWriter, r *http.Request) {
+		if err := h.Clients().All().Send(r.Context(), "ShowTime", time.Now().UTC()); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
+	s := httptest.NewServer(mux)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := e.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		s.Close()
+	})
+	return s.URL + "/bench/"
+}
+
+// short is a run of a moment.
+func short(o Options) Options {
+	if o.Connections == 0 {
+		o.Connections = 4
+	}
+	o.Duration = 200 * time.Millisecond
+	return o
+}
+
+func combinations() (all []Options) {
+	for _, transport := range []Transport{WebSockets, ServerSentEvents, LongPolling} {
+		for _, protocol := range []string{"json", "messagepack"} {
+			if transport != ServerSentEvents || protocol == "json" {
+				all = append(all, Options{Transport: transport, Protocol: protocol})
+			}
+		}
+	}
+	return all
+}
+
+func TestEveryModeByEveryTransport(t *testing.T) {
+	url := benchHub(t)
+	for _, o := range combinations() {
+		for _, mode := range []Mode{Idle, Broadcast, Echo, Connect, Negotiate} {
+			t.Run(string(o.Transport)+" "+o.Protocol+" "+string(mode), func(t *testing.T) {
+				o := short(o)
+				o.URL, o.Mode, o.PID = url, mode, os.Getpid()
+				if mode == Broadcast {
+					o.InFlight = 2
+				}
+				if mode == Echo {
+					o.InFlight, o.Payload = 3, 5000 // more than one read
+				}
+				r, err := Run(t.Context(), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !r.Healthy() || r.Seconds <= 0 || r.Server == nil || r.Server.ResidentBytes == 0 {
+					t.Errorf("%+v", r)
+				}
+				if mode != Idle && (r.Operations == 0 || r.Latency == nil || r.Latency.Max < r.Latency.P50) {
+					t.Errorf("%d operations, %+v", r.Operations, r.Latency)
+				}
+				if mode == Idle && (r.Opened != 4 || r.Opening.Count != 4) {
+					t.Errorf("%d opened, %+v", r.Opened, r.Opening)
+				}
+			})
+		}
+	}
+}
+
+// A broadcast's time is found as text and as MessagePack's time stamp, and it may be
+// asked for by POST.
+func TestBroadcastsAtARate(t *testing.T) {
+	url := benchHub(t)
+	for _, o := range combinations() {
+		o := short(o)
+		o.URL, o.Mode, o.Rate, o.Method = url, Broadcast, 50, "Stamp"
+		if o.Transport == LongPolling {
+			o.Method, o.Fire = "", strings.Replace(url, "/bench/", "/fire", 1)
+		}
+		r, err := Run(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Healthy() || r.Fired == 0 || r.Latency == nil || r.Latency.Count != r.Operations {
+			t.Errorf("%s %s: %+v %+v", o.Transport, o.Protocol, r, r.Latency)
+		}
+	}
+}
+
+func TestWithoutNegotiation(t *testing.T) {
+	o := short(Options{URL: benchHub(t), Mode: Echo, SkipNegotiate: true})
+	if r, err := Run(t.Context(), o); err != nil || !r.Healthy() || r.Operations == 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestWhatGoesWrongIsTold(t *testing.T) {
+	url := benchHub(t)
+	for _, c := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{URL: "http://127.0.0.1:1/", Mode: Idle}, "refused"},
+		{Options{URL: strings.Replace(url, "/bench/", "/fire", 1), Mode: Idle}, "404"},
+		{Options{URL: url, Mode: Idle, Transport: ServerSentEvents, Protocol: "messagepack"}, "text"},
+		{Options{URL: "ftp://x", Mode: Idle}, "http"},
+		{Options{URL: url}, "mode"},
+		{Options{URL: "http://127.0.0.1:1/", Mode: Connect}, "refused"},
+		{Options{URL: "http://127.0.0.1:1/", Mode: Negotiate}, "refused"},
+	} {
+		if r, err := Run(t.Context(), short(c.o)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %+v, %v", c.o, r, err)
+		}
+	}
+	r, err := Run(t.Context(), short(Options{URL: url, Mode: Echo, Method: "Nobody"}))
+	if err != nil || r.Healthy() || r.Errors != 4 || r.FirstError == "" {
+		t.Errorf("a method that is not there: %+v, %v", r, err)
+	}
+}
+
+// A run that is ended early reports what it has seen.
+func TestEndedEarly(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	o := Options{URL: benchHub(t), Mode: Echo, Connections: 2, Duration: time.Hour, Progress: func(p Progress) {
+		if p.Phase == "measuring" && p.Open == 2 && p.Operations > 0 {
+			cancel()
+		}
+	}}
+	if r, err := Run(ctx, o); err != nil || r.Operations == 0 || !r.Healthy() {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// A connection that the server ends is lost, and the report says why.
+func TestLostConnections(t *testing.T) {
+	h := hub.New(hub.Options{})
+	e := endpoint.New(h, endpoint.Options{})
+	s := httptest.NewServer(e)
+	defer s.Close()
+	shut := make(chan error, 1)
+	var once bool
+	r, err := Run(t.Context(), Options{URL: s.URL, Mode: Idle, Connections: 3, Duration: 3 * time.Second, Progress: func(p Progress) {
+		if p.Phase == "measuring" && !once {
+			once = true
+			shut <- e.Shutdown(context.Background())
+		}
+	}})
+	if err != nil || r.Lost != 3 || !strings.Contains(r.FirstError, "lost a connection") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if err := <-shut; err != nil {
+		t.Error(err)
+	}
+}

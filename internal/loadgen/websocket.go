@@ -1,0 +1,147 @@
+package loadgen
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// Opcodes of RFC 6455.
+const (
+	opText   = 1
+	opBinary = 2
+	opClose  = 8
+	opPing   = 9
+	opPong   = 10
+)
+
+// webSocket is a client's end of a WebSocket, as much of it as a load generator needs.
+type webSocket struct {
+	g *generator
+	*httpConn
+	mu sync.Mutex // of writes: calls, pings, pongs
+}
+
+const upgradeHeaders = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: Y2FyaWxsb24gbG9hZGdlbg==\r\n"
+
+func (w *webSocket) connect(ctx context.Context, query string) error {
+	t := w.g.target
+	c, err := t.dialHTTP(ctx)
+	if err != nil {
+		return err
+	}
+	w.httpConn = c
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if _, err = c.Write(t.request("GET", t.path("", query), upgradeHeaders, nil)); err == nil {
+		var h head
+		if h, err = c.readHead(); err == nil && h.status != 101 {
+			err = fmt.Errorf("status %d", h.status)
+		}
+	}
+	if err != nil {
+		_ = c.Close()
+	}
+	return err
+}
+
+func (w *webSocket) setDeadline(t time.Time) { _ = w.SetDeadline(t) }
+
+func (w *webSocket) leave() error { return nil }
+
+func (w *webSocket) send(framed []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, err := w.Write(framed)
+	return err
+}
+
+// appendFrame appends a client's frame. The mask is zero: the server unmasks all the
+// same, and the client is not what is measured.
+func appendFrame(dst []byte, opcode byte, payload []byte) []byte {
+	const final, masked = 0x80, 0x80
+	dst = append(dst, final|opcode)
+	switch n := len(payload); {
+	case n < 126:
+		dst = append(dst, masked|byte(n))
+	case n < 1<<16:
+		dst = append(dst, masked|126, byte(n>>8), byte(n))
+	default:
+		dst = append(dst, masked|127)
+		dst = binary.BigEndian.AppendUint64(dst, uint64(n)) //nolint:gosec // a length
+	}
+	return append(append(dst, 0, 0, 0, 0), payload...)
+}
+
+// step reads one frame.
+func (w *webSocket) step(feed func([]byte) error) (more bool, err error) {
+	opcode, length, err := w.frameHead()
+	if err != nil {
+		return false, err
+	}
+	if opcode >= opClose {
+		err = w.control(opcode, length)
+		return w.r.Buffered() > 0, err
+	}
+	for length > 0 {
+		chunk, err := w.r.Peek(min(length, max(1, w.r.Buffered())))
+		if err != nil {
+			return false, err
+		}
+		if err := feed(chunk); err != nil {
+			return false, err
+		}
+		length -= len(chunk)
+		_, _ = w.r.Discard(len(chunk)) // what was peeked is there
+	}
+	return w.r.Buffered() > 0, nil
+}
+
+func (w *webSocket) frameHead() (opcode byte, length int, err error) {
+	b, err := w.r.Peek(2)
+	if err != nil {
+		return 0, 0, err
+	}
+	opcode, length = b[0]&0x0f, int(b[1]&0x7f)
+	more := 0
+	switch length {
+	case 126:
+		more = 2
+	case 127:
+		more = 8
+	}
+	if more > 0 {
+		if b, err = w.r.Peek(2 + more); err != nil {
+			return 0, 0, err
+		}
+		length = 0
+		for _, c := range b[2:] {
+			length = length<<8 | int(c)
+		}
+	}
+	if length < 0 || length > longestBody {
+		return 0, 0, fmt.Errorf("a frame of %d bytes", length)
+	}
+	_, _ = w.r.Discard(2 + more) // what was peeked is there
+	return opcode, length, nil
+}
+
+func (w *webSocket) control(opcode byte, length int) error {
+	payload := make([]byte, length)
+	if _, err := io.ReadFull(w.r, payload); err != nil {
+		return err
+	}
+	switch opcode {
+	case opPing:
+		return w.send(appendFrame(nil, opPong, payload))
+	case opClose:
+		if length < 2 {
+			return errors.New("the server closed the WebSocket")
+		}
+		return fmt.Errorf("the server closed the WebSocket: %d %s", binary.BigEndian.Uint16(payload), payload[2:])
+	}
+	return nil
+}
