@@ -83,7 +83,10 @@ func (e *TokenError) Unwrap() error { return e.cause }
 
 // Authenticate implements Authenticator. Its errors are *TokenError.
 func (b *Bearer) Authenticate(r *http.Request) (*User, error) {
-	text := b.token(r)
+	text, _ := Token(r)
+	if text == "" && b.options.QueryOnAnyRequest {
+		text = r.URL.Query().Get("access_token")
+	}
 	if text == "" {
 		return nil, nil
 	}
@@ -103,15 +106,19 @@ func (b *Bearer) Authenticate(r *http.Request) (*User, error) {
 	return &User{ID: id, Claims: claims, Expires: expires.Time}, nil
 }
 
-func (b *Bearer) token(r *http.Request) string {
+// Token returns the bearer token of a request, and whether it stood in the URL: where
+// the Authorization header has none, WebSockets and event streams may carry it there.
+// "" if there is none.
+func Token(r *http.Request) (text string, inURL bool) {
 	scheme, text, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if ok && strings.EqualFold(scheme, "Bearer") {
-		return strings.TrimSpace(text)
+		return strings.TrimSpace(text), false
 	}
-	if b.options.QueryOnAnyRequest || cannotHaveHeaders(r) {
-		return r.URL.Query().Get("access_token")
+	if cannotHaveHeaders(r) {
+		text = r.URL.Query().Get("access_token")
+		return text, text != ""
 	}
-	return ""
+	return "", false
 }
 
 // cannotHaveHeaders tells the requests that browsers make without letting a page

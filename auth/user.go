@@ -17,6 +17,32 @@ type User struct {
 	Claims map[string]any
 	// Expires is when the authentication ends; zero: never.
 	Expires time.Time
+
+	ticket string
+}
+
+// Lifetime is for how many whole seconds the authentication is good yet; 0: for ever,
+// or for less than one.
+func (u *User) Lifetime() int {
+	if u == nil || u.Expires.IsZero() {
+		return 0
+	}
+	return max(0, int(time.Until(u.Expires).Seconds()))
+}
+
+// WithTicket returns u as it came in by a ticket, which a digest stands for.
+func (u *User) WithTicket(digest string) *User {
+	copied := *u
+	copied.ticket = digest
+	return &copied
+}
+
+// Ticket is the digest of the ticket that stood for the credentials; "" if none did.
+func (u *User) Ticket() string {
+	if u == nil {
+		return ""
+	}
+	return u.ticket
 }
 
 type userKey struct{}

@@ -32,14 +32,19 @@ type Options struct {
 	// CloseOnAuthenticationExpiration ends a hub's connection, which may then reconnect,
 	// within a second of the end of the user's authentication. Default false.
 	CloseOnAuthenticationExpiration bool
+	// EnableAuthenticationRefresh tells clients for how long their credentials are good
+	// and takes fresher ones at POST {path}/refresh, as ASP.NET Core 11 does. Default
+	// false.
+	EnableAuthenticationRefresh bool
 }
 
-// Endpoint serves a hub, or raw connections, at one path and at {path}/negotiate,
-// which it tells apart by the last segment, so it works behind any prefix. Safe for
-// concurrent use.
+// Endpoint serves a hub, or raw connections, at one path and at {path}/negotiate and
+// {path}/refresh, which it tells apart by the last segment, so it works behind any
+// prefix. Safe for concurrent use.
 type Endpoint struct {
 	registry   *transports.Registry
 	negotiate  http.Handler
+	refresh    http.Handler // nil: there is no such path
 	transports http.Handler
 	hub        *hub.Hub // nil for raw connections
 }
@@ -76,7 +81,7 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 			delete(carriers, kind)
 		}
 	}
-	return &Endpoint{
+	e := &Endpoint{
 		registry:   registry,
 		transports: transports.NewHandler(registry, carriers),
 		negotiate: negotiate.NewHandler(registry, o.AllowStatefulReconnect, negotiate.Options{
@@ -84,17 +89,29 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 			Policy:         o.Policy,
 			MinimumVersion: o.MinimumProtocolVersion,
 			Redirect:       o.Redirect,
+			TokenLifetime:  o.EnableAuthenticationRefresh,
 		}),
 	}
+	if o.EnableAuthenticationRefresh {
+		e.refresh = refresh{registry}
+	}
+	return e
 }
 
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := strings.TrimSuffix(r.URL.Path, "/")
-	if last := path[strings.LastIndexByte(path, '/')+1:]; strings.EqualFold(last, "negotiate") {
+	switch last := lastSegment(r); {
+	case strings.EqualFold(last, "negotiate"):
 		e.negotiate.ServeHTTP(w, r)
-		return
+	case e.refresh != nil && strings.EqualFold(last, "refresh"):
+		e.refresh.ServeHTTP(w, r)
+	default:
+		e.transports.ServeHTTP(w, r)
 	}
-	e.transports.ServeHTTP(w, r)
+}
+
+func lastSegment(r *http.Request) string {
+	path := strings.TrimSuffix(r.URL.Path, "/")
+	return path[strings.LastIndexByte(path, '/')+1:]
 }
 
 // Connections is how many there are, negotiated ones included.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -19,6 +20,9 @@ type Options struct {
 	Policy Policy
 	// MinimumVersion of negotiation. Default 0.
 	MinimumVersion int
+	// TokenLifetime tells the client for how long its credentials are good, so that it
+	// refreshes them in time. Default false.
+	TokenLifetime bool
 	// Redirect sends a client elsewhere: it negotiates anew at url, with accessToken
 	// if that is not empty. Default: none.
 	Redirect func(r *http.Request) (url, accessToken string, ok bool)
@@ -73,6 +77,8 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 		transports.Unavailable(w)
 		return
 	}
+	user := auth.UserFrom(r.Context())
+	c.Own(user)
 	offer := Offer{Transports: append([]transports.Type{}, h.options.Transports...)}
 	if h.options.Policy != nil {
 		h.options.Policy.Offer(r, &offer)
@@ -92,6 +98,9 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 	}
 	if version > 0 {
 		response.ConnectionToken = c.Token()
+	}
+	if h.options.TokenLifetime {
+		response.TokenLifetimeSeconds = user.Lifetime()
 	}
 	if len(stateful) > 1 {
 		response.StatefulTransports = stateful

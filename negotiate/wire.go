@@ -22,6 +22,7 @@ type Response struct {
 	URL                  string      `json:"url,omitempty"`
 	AccessToken          string      `json:"accessToken,omitempty"`
 	UseStatefulReconnect bool        `json:"useStatefulReconnect,omitempty"`
+	TokenLifetimeSeconds int         `json:"tokenLifetimeSeconds,omitempty"` // .NET 11
 	NegotiateVersion     int         `json:"negotiateVersion"`
 	ConnectionID         string      `json:"connectionId"`
 	ConnectionToken      string      `json:"connectionToken,omitempty"`

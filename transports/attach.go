@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/frame"
 )
 
@@ -32,6 +33,9 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	case c.kind == "":
 		first = true
 		c.kind, c.request, c.state = kind, r, open
+		if c.registry.options.AllowUserChange {
+			c.user = auth.UserFrom(r.Context())
+		}
 		c.resumable = slices.Contains(c.stateful, kind)
 	case kind == LongPolling && (!c.resumable || number == c.resumption.number):
 		older = nil
@@ -94,6 +98,9 @@ func (c *Connection) connect() {
 	}
 	c.mu.Lock()
 	early := c.inbox.drop()
+	if c.refresher, _ = receiver.(Refresher); c.refresher != nil {
+		c.refresher.Refresh(c.user) // it may have come while the application began
+	}
 	c.mu.Unlock()
 	c.receiver = receiver
 	if len(early) > 0 {

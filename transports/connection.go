@@ -42,13 +42,17 @@ type Connection struct {
 	state   state
 	kind    Type // empty until the first request chose a transport
 	request *http.Request
-	carrier Carrier
-	writing bool // the carrier was woken and has not found the queue empty since
-	corked  bool // what is sent waits for Uncork
-	queue   queue
-	inbox   inbox
-	told    bool // the application knows of the end
-	leaving bool // it is over with the answer to the poll that waits
+	// user is whose requests are taken; refresher is told of fresher credentials.
+	user      *auth.User
+	ticket    string // by which the user negotiated
+	refresher Refresher
+	carrier   Carrier
+	writing   bool // the carrier was woken and has not found the queue empty since
+	corked    bool // what is sent waits for Uncork
+	queue     queue
+	inbox     inbox
+	told      bool // the application knows of the end
+	leaving   bool // it is over with the answer to the poll that waits
 	// shutting: the server shuts down.
 	shutting bool
 	// resumable connections outlive their requests.
@@ -105,14 +109,6 @@ func (c *Connection) Request() *http.Request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.request
-}
-
-// User is who opened the transport, nil for an anonymous caller.
-func (c *Connection) User() *auth.User {
-	if r := c.Request(); r != nil {
-		return auth.UserFrom(r.Context())
-	}
-	return nil
 }
 
 // Stateful tells whether client and endpoint agree that the connection may outlive

@@ -72,6 +72,11 @@ type Options struct {
 	// client that asked for it; for one that asked for all transports, as the client of
 	// this module does, also when an event stream, a poll or a POST breaks. Default false.
 	AllowStatefulReconnect bool
+	// AllowUserChange lets any user who gets as far as the endpoint go on with a
+	// connection whose token they know, as ASP.NET Core 10 does; its user is who opens the
+	// transport. By default the requests of a connection are refused (403) when they are
+	// not by the user who negotiated it.
+	AllowUserChange bool
 	// Logger for the connections' events, at debug level in a normal life; tokens
 	// are never logged. Default: none.
 	Logger *slog.Logger

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/carillon-go/carillon/auth"
 )
 
 // Carry serves a request that opens or continues a connection over one transport.
@@ -89,7 +91,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	if kind == LongPolling && isStripped(r) {
 		// The original takes it for a poll and binds the connection to long polling. Here
 		// the id stays usable, and the client sees at once that this way is closed.
-		if c := h.registry.Find(token(r)); c != nil {
+		if c := h.registry.Find(Token(r)); c != nil {
 			c.Tell(Event{Kind: Stripped, Transport: WebSockets, Request: r})
 		}
 		Empty(w, http.StatusBadRequest)
@@ -183,8 +185,8 @@ func validKey(key string) bool {
 	return true
 }
 
-// token returns the id of the query, whose name has no case; two of them name nothing.
-func token(r *http.Request) string {
+// Token returns the id of the query, whose name has no case; two of them name nothing.
+func Token(r *http.Request) string {
 	var ids []string
 	for name, values := range r.URL.Query() {
 		if strings.EqualFold(name, "id") {
@@ -195,7 +197,7 @@ func token(r *http.Request) string {
 }
 
 func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Connection, bool) {
-	id := token(r)
+	id := Token(r)
 	if id == "" && kind == WebSockets {
 		if h.carriers[kind] == nil {
 			notSupported(w, kind)
@@ -206,6 +208,7 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Conn
 			Unavailable(w)
 			return nil, false
 		}
+		c.Own(auth.UserFrom(r.Context()))
 		return c, true
 	}
 	if id == "" {
@@ -217,6 +220,9 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Conn
 		text(w, http.StatusNotFound, nil, noConnection) // the original tells no type here
 	} else if c == nil {
 		Text(w, http.StatusNotFound, noConnection)
+	} else if !c.Admits(r) {
+		Empty(w, http.StatusForbidden)
+		return nil, false
 	}
 	return c, c != nil
 }

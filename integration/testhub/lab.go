@@ -91,6 +91,7 @@ func (s *site) addLabs(t timeouts, tokens *tokens) {
 		}
 		var at endpoint.Options
 		at.HoldTimeout = -1 // the original has none
+		at.AllowUserChange = true
 		at.DisconnectTimeout = t.seconds("disconnect")
 		if v.endpoint != nil {
 			v.endpoint(&at)

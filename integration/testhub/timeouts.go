@@ -62,6 +62,7 @@ func (t timeouts) hub() hub.Options {
 func (t timeouts) transports() transports.Options {
 	return transports.Options{
 		HoldTimeout:       -1, // the original has none
+		AllowUserChange:   true,
 		PollTimeout:       t.seconds("poll"),
 		DisconnectTimeout: t.seconds("disconnect"),
 	}

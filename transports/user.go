@@ -1,0 +1,85 @@
+package transports
+
+import (
+	"net/http"
+
+	"github.com/carillon-go/carillon/auth"
+)
+
+// Refresher is a Receiver that is told of fresher credentials of its client. Refresh
+// is called with the connection's lock held: it must not block or call back.
+type Refresher interface {
+	Receiver
+	Refresh(u *auth.User)
+}
+
+// Own makes u the user whose requests alone the connection takes; nil: anonymous ones.
+// It is for negotiation, before the client knows its token.
+func (c *Connection) Own(u *auth.User) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.user, c.ticket = u, u.Ticket()
+}
+
+// User is whose connection it is, as the freshest credentials describe them; nil for
+// an anonymous client.
+func (c *Connection) User() *auth.User {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.user
+}
+
+// Bears tells whether the connection was negotiated with that ticket.
+func (c *Connection) Bears(ticket string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return ticket != "" && c.ticket == ticket
+}
+
+// HasToken tells whether the connection has a token that is not its id.
+func (c *Connection) HasToken() bool { return c.token != c.id }
+
+// Admits tells whether a request comes from the user whose connection it is. One
+// that brings credentials which are good for longer prolongs the connection.
+func (c *Connection) Admits(r *http.Request) bool {
+	u := auth.UserFrom(r.Context())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.registry.options.AllowUserChange {
+		return true
+	}
+	if !sameUser(c.user, u) {
+		return false
+	}
+	if u != nil && !c.user.Expires.IsZero() && (u.Expires.IsZero() || u.Expires.After(c.user.Expires)) {
+		c.refresh(u)
+	}
+	return true
+}
+
+// Refresh replaces the user by the same one with other credentials. It fails for
+// another user.
+func (c *Connection) Refresh(u *auth.User) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !sameUser(c.user, u) {
+		return false
+	}
+	c.refresh(u)
+	return true
+}
+
+// refresh needs the lock.
+func (c *Connection) refresh(u *auth.User) {
+	c.user = u
+	if c.refresher != nil {
+		c.refresher.Refresh(u)
+	}
+}
+
+func sameUser(a, b *auth.User) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.ID == b.ID
+}
