@@ -104,6 +104,8 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.negotiate.ServeHTTP(w, r)
 	case e.refresh != nil && strings.EqualFold(last, "refresh"):
 		e.refresh.ServeHTTP(w, r)
+	case e.hub != nil && last == "carillon.js":
+		serveScript(w, r)
 	default:
 		e.transports.ServeHTTP(w, r)
 	}

@@ -87,6 +87,31 @@ func TestHTTP10(t *testing.T) {
 	}
 }
 
+// A POST of HTTP/1.0 without a length has no body, and one that comes in chunks any.
+func TestPostsWithoutLength(t *testing.T) {
+	server := serve(t, endpoint.Options{}, (*httptest.Server).Start)
+	_, r := raw(t, server, "POST /echo/negotiate HTTP/1.0\r\n\r\n")
+	response, err := http.ReadResponse(r, nil)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatal(response, err)
+	}
+	_ = response.Body.Close()
+
+	url := open(t, server.URL+"/echo")
+	raw(t, server, "POST "+path(url)+" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n")
+	_, r = raw(t, server, "GET "+path(url)+" HTTP/1.0\r\nAccept: text/event-stream\r\n\r\n")
+	response, err = http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	want := ":\r\ndata: abc\r\n\r\n"
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(response.Body, got); err != nil || string(got) != want {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // Over HTTP/2 event streams and polls share one connection with the posts.
 func TestHTTP2(t *testing.T) {
 	server := serve(t, endpoint.Options{}, func(s *httptest.Server) { s.EnableHTTP2 = true; s.StartTLS() })

@@ -1,6 +1,7 @@
 package endpoint_test
 
 import (
+	"bufio"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -66,20 +67,26 @@ func TestObserveWebSocket(t *testing.T) {
 func TestObserveEventStream(t *testing.T) {
 	for _, proto := range []string{"HTTP/1.0", "HTTP/1.1"} {
 		server, seen := observed(t, transports.Options{HoldTimeout: 20 * time.Millisecond})
-		stream := func(url string) net.Conn {
-			conn, _ := raw(t, server, "GET "+path(url)+" "+proto+"\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
+		stream := func(url string) (net.Conn, *bufio.Reader) {
+			conn, r := raw(t, server, "GET "+path(url)+" "+proto+"\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
 			seen.expect(t, transports.Opened, transports.ServerSentEvents)
-			return conn
+			return conn, r
 		}
 		stream(open(t, server.URL+"/echo"))
 		seen.expect(t, transports.Held, transports.ServerSentEvents)
 
 		url := open(t, server.URL+"/echo")
 		post(t, url, "x")
-		conn := stream(url)
+		conn, r := stream(url)
 		seen.expect(t, transports.Mute, transports.ServerSentEvents)
 		post(t, url, "y")
 		seen.expect(t, transports.Proved, transports.ServerSentEvents)
+		for line := ""; line != "data: y\r\n"; { // a write that fails would end it too
+			var err error
+			if line, err = r.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
 		_ = conn.Close()
 		seen.expect(t, transports.Cut, transports.ServerSentEvents)
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
+
+	"github.com/carillon-go/carillon/endpoint"
 )
 
 // routes returns what the server answers. The hub's answers go straight to the
@@ -28,6 +30,7 @@ func (s *Server) routes() (http.Handler, error) {
 	}
 	e.Use(mount(s.config.Path, s.entry))
 
+	e.Match([]string{http.MethodGet, http.MethodHead}, s.config.Path+"/carillon.js", echo.WrapHandler(endpoint.Script()))
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", s.readyz)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/", echo.WrapHandler(page))

@@ -70,6 +70,7 @@ class Panel {
     this.connection = new signalR.HubConnectionBuilder()
       .withUrl(hubPath, {
         transport: signalR.HttpTransportType[transport.key],
+        WebSocket: CarillonWebSocket,
         httpClient: new WatchingHttpClient((answer) => this.showAnswer(answer)),
       })
       .withAutomaticReconnect({ nextRetryDelayInMilliseconds: (retry) => retryDelay(retry.previousRetryCount) })

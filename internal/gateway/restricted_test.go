@@ -1,0 +1,35 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// A network where a handshake came stripped is offered WebSockets last, unless told not
+// to learn.
+func TestLearns(t *testing.T) {
+	for want, learning := range map[string]bool{"ServerSentEvents": true, "WebSockets": false} {
+		r := start(t, func(c *Config) { c.NoLearning = !learning })
+		stripped := r.do(http.MethodGet, "/hubs/clock?id="+r.negotiate().ConnectionToken, "",
+			"Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+		if text(t, stripped) != "" || stripped.StatusCode != http.StatusBadRequest {
+			t.Error(stripped.Status)
+		}
+		answer := r.do(http.MethodPost, "/hubs/clock/negotiate", "")
+		if body := text(t, answer); !strings.Contains(body, `"availableTransports":[{"transport":"`+want) {
+			t.Errorf("learning %v: %s", learning, body)
+		}
+		if told := answer.Header.Get("Carillon-Transport-Reason") != ""; told != learning {
+			t.Errorf("learning %v: the reason is told: %v", learning, told)
+		}
+	}
+}
+
+// A script tag sends no token.
+func TestScriptIsPublic(t *testing.T) {
+	r := guarded(t, nil)
+	if answer := r.do(http.MethodGet, "/hubs/clock/carillon.js", ""); !strings.Contains(text(t, answer), "CarillonWebSocket") {
+		t.Error(answer.Status)
+	}
+}
