@@ -147,7 +147,8 @@ type hubApplication struct {
 func (a *hubApplication) Connect(c *transports.Connection) (transports.Receiver, error) {
 	kind := c.Transport()
 	return a.hub.Connect(c, hub.ConnectInfo{
-		Request:           c.Request(),
+		Request:           c.Request,
+		Context:           c.RequestContext(),
 		User:              c.User(),
 		CloseOnExpiry:     a.closeOnExpiry,
 		Transport:         string(kind),

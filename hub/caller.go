@@ -31,9 +31,14 @@ func (c *Caller) User() *auth.User { return c.session.user.Load() }
 func (c *Caller) UserID() string { return c.session.userID() }
 
 // Request is the HTTP request that opened the transport: the WebSocket handshake,
-// the event stream's GET or the first poll. It must not be changed, and its body
-// not be read. May be nil.
-func (c *Caller) Request() *http.Request { return c.session.info.Request }
+// the event stream's GET or the first poll. Each call makes it anew, without
+// its body. May be nil.
+func (c *Caller) Request() *http.Request {
+	if request := c.session.info.Request; request != nil {
+		return request()
+	}
+	return nil
+}
 
 // Transport is "WebSockets", "ServerSentEvents" or "LongPolling".
 func (c *Caller) Transport() string { return c.session.info.Transport }

@@ -37,8 +37,11 @@ type Uncorker interface {
 
 // ConnectInfo is what is known of a connection when it begins.
 type ConnectInfo struct {
-	// Request that opened the transport. May be nil.
-	Request *http.Request
+	// Request returns the one that opened the transport. May be nil.
+	Request func() *http.Request
+	// Context has the values that the contexts of methods have. May be nil; its end
+	// means nothing.
+	Context context.Context
 	// User who did; nil for an anonymous one.
 	User *auth.User
 	// CloseOnExpiry ends the session when the user's authentication ends, with a close

@@ -67,8 +67,8 @@ func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
 	s.caller.session = s
 	s.user.Store(info.User)
 	parent := context.Background()
-	if info.Request != nil {
-		parent = context.WithoutCancel(info.Request.Context())
+	if info.Context != nil {
+		parent = context.WithoutCancel(info.Context)
 	}
 	ctx, cancel := context.WithCancelCause(parent)
 	s.ctx, s.cancel = callerContext{ctx, &s.caller}, cancel

@@ -23,6 +23,7 @@ var (
 // newer poll takes its place when it is attached.
 func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	number := resumption(r)
+	packed := pack(r)
 	c.mu.Lock()
 	older := c.carrier
 	switch {
@@ -32,7 +33,7 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 		err = ErrEnded
 	case c.kind == "":
 		first = true
-		c.kind, c.request, c.state = kind, r, open
+		c.kind, c.request, c.state = kind, packed, open
 		if c.registry.options.AllowUserChange {
 			c.user = auth.UserFrom(r.Context())
 		}

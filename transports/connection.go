@@ -41,7 +41,7 @@ type Connection struct {
 	mu      sync.Mutex
 	state   state
 	kind    Type // empty until the first request chose a transport
-	request *http.Request
+	request *request
 	// user is whose requests are taken; refresher is told of fresher credentials.
 	user      *auth.User
 	ticket    string // by which the user negotiated
@@ -58,6 +58,7 @@ type Connection struct {
 	// resumable connections outlive their requests.
 	resumable  bool
 	resumption resumed
+	body       body
 	// left is when the last request of the connection ended; zero while one is there.
 	left time.Time
 }
@@ -104,11 +105,27 @@ func (c *Connection) Transport() Type {
 }
 
 // Request is the one that opened the transport: the WebSocket handshake, the event
-// stream's GET, the first poll.
+// stream's GET, the first poll; nil before. Each call makes it anew, without its body, and
+// its context has the values of the original's, but does not end.
 func (c *Connection) Request() *http.Request {
+	if p := c.packed(); p != nil {
+		return p.unpack()
+	}
+	return nil
+}
+
+func (c *Connection) packed() *request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.request
+}
+
+// RequestContext is the context of Request.
+func (c *Connection) RequestContext() context.Context {
+	if p := c.packed(); p != nil {
+		return p.ctx
+	}
+	return context.Background()
 }
 
 // Stateful tells whether client and endpoint agree that the connection may outlive
@@ -242,6 +259,7 @@ func (c *Connection) Abort(cause error) { c.end(cause, true) }
 // told by a goroutine, which the registry waits for.
 func (c *Connection) disconnect(cause error) {
 	c.cancel(cause)
+	c.hurry()
 	c.registry.running.Go(func() {
 		c.tell()
 		c.mu.Lock()

@@ -1,7 +1,6 @@
 package transports
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -257,9 +256,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.posted()
-	done := c.hurry(w)
 	err := c.readBody(w, r)
-	done()
 	if errors.Is(err, ErrEnded) || errors.Is(err, ErrActive) {
 		Refuse(w, err)
 		return
@@ -309,28 +306,6 @@ func (c *Connection) readBody(w http.ResponseWriter, r *http.Request) error {
 		}
 		if err != nil {
 			return nil // the client cannot be told of a body that it broke off
-		}
-	}
-}
-
-// hurry ends the reading of a body that its client does not finish, once the
-// connection has been over for CloseTimeout. The reader calls done.
-func (c *Connection) hurry(w http.ResponseWriter) (done func()) {
-	finished, exited := make(chan struct{}), make(chan struct{})
-	stop := context.AfterFunc(c.ctx, func() {
-		defer close(exited)
-		patience := time.NewTimer(c.registry.options.CloseTimeout)
-		defer patience.Stop()
-		select {
-		case <-finished:
-		case <-patience.C:
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now())
-		}
-	})
-	return func() {
-		if !stop() {
-			close(finished)
-			<-exited
 		}
 	}
 }
