@@ -169,8 +169,9 @@ func (s *session) read(c carrier) {
 	defer close(s.received)
 	err := c.Receive(s.receive)
 	for !s.offended && s.mayResume(err) {
-		next := s.resume(c)
-		if next == nil {
+		next, failure := s.resume(c)
+		if failure != nil {
+			err = fmt.Errorf("%w; it could not be resumed: %w", err, failure)
 			break
 		}
 		c, err = next, next.Receive(s.receive)

@@ -66,14 +66,15 @@ func (s *session) mayResume(err error) bool {
 	}
 }
 
-// isRefusal: the server is there, and does not know the connection.
+// isRefusal: the server is there, and does not know the connection. A conflict is with what is left
+// of an older carrier; the next one gets the better of it.
 func isRefusal(err error) bool {
 	answer := new(HTTPError)
-	return errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError
+	return errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError && answer.StatusCode != http.StatusConflict
 }
 
-// resume replaces a broken carrier. It returns nil when that cannot be done.
-func (s *session) resume(broken carrier) carrier {
+// resume replaces a broken carrier.
+func (s *session) resume(broken carrier) (carrier, error) {
 	s.out.interrupt(broken)
 	broken.Abort()
 	s.rest = s.rest[:0] // half a record comes again
@@ -82,23 +83,22 @@ func (s *session) resume(broken carrier) carrier {
 	for pause := resumePause; ; pause = min(2*pause, mostResumePause) {
 		c, err := s.reopen(ctx)
 		if err == nil {
-			return s.goOn(c)
+			s.goOn(c)
+			return c, nil
 		}
 		if isRefusal(err) || sleep(ctx, pause) != nil {
-			return nil
+			return nil, err
 		}
 	}
 }
 
 // goOn makes c the carrier, unless the session has ended meanwhile.
-func (s *session) goOn(c carrier) carrier {
+func (s *session) goOn(c carrier) {
 	s.heard()
 	s.out.resume(c, s.protocol)
 	if s.ctx.Err() != nil {
 		c.Abort()
-		return nil
 	}
-	return c
 }
 
 // giveUpCarrier gives up a carrier on which nothing comes, if another one can take over.
@@ -209,7 +209,9 @@ func (b *outbox) acknowledged(number int64) {
 
 var errSequence = errors.New("client: the server goes on behind messages that never came")
 
-// sequence notes the number of what the server sends next.
+// sequence notes the number of what the server sends next. That may be more than was expected of
+// the last carrier, which broke while it brought once more what had been handled, and was acknowledged
+// meanwhile.
 func (b *outbox) sequence(number int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -217,7 +219,7 @@ func (b *outbox) sequence(number int64) error {
 	switch {
 	case k == nil:
 		return nil
-	case number > k.next:
+	case number > max(k.next, k.seen+1):
 		return errSequence
 	}
 	k.next = number

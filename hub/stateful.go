@@ -149,11 +149,13 @@ var errSequence = &protocol.Fault{
 	Message:   "Sequence ID greater than amount of messages we've received.",
 }
 
-// sequence notes the number of what the client sends next.
+// sequence notes the number of what the client sends next. That may be more than has
+// come over this WebSocket and the last one, which broke while it brought once more
+// what had been handled, and was acknowledged meanwhile.
 func (r *stateful) sequence(number int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if number > r.next {
+	if number > max(r.next, r.seen+1) {
 		return errSequence
 	}
 	r.next = number

@@ -80,6 +80,22 @@ func TestStatefulSequenceBeyondWhatCame(t *testing.T) {
 	c.wantEnd()
 }
 
+// What comes once more is acknowledged meanwhile, and breaks off.
+func TestStatefulBrokenWhileResending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := connectStateful(t, newLab(hub.Options{KeepAliveInterval: -1}))
+		c.send(item("zz", "1"), item("zz", "2"), item("zz", "3"))
+		c.reconnect()
+		c.want(sequence(1))
+		c.send(sequence(1), item("zz", "1"))
+		c.want(ack(3))
+		c.reconnect()
+		c.want(sequence(1))
+		c.send(sequence(4), call("1", "Text", `"a"`))
+		c.want(result("1", `"a"`))
+	})
+}
+
 func TestStatefulBufferFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newLab(hub.Options{StatefulBufferSize: 1000, KeepAliveInterval: -1})

@@ -12,7 +12,7 @@ import (
 type cutProxy struct {
 	listener net.Listener
 	target   string
-	most     int // bytes that pass before the cut
+	from, to int64 // bytes that pass before the cut
 	armed    atomic.Bool
 	cuts     atomic.Int64
 	work     sync.WaitGroup
@@ -22,13 +22,13 @@ type cutProxy struct {
 }
 
 // newCutProxy starts a proxy that lets everything through until it is armed.
-func newCutProxy(t *testing.T, target string, most int) *cutProxy {
+func newCutProxy(t *testing.T, target string, from, to int64) *cutProxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &cutProxy{listener: l, target: target, most: most, pairs: map[*cutPair]struct{}{}}
+	p := &cutProxy{listener: l, target: target, from: from, to: to, pairs: map[*cutPair]struct{}{}}
 	p.work.Go(p.serve)
 	t.Cleanup(func() {
 		l.Close()
@@ -46,9 +46,11 @@ func (p *cutProxy) url() string { return "http://" + p.listener.Addr().String() 
 func (p *cutProxy) arm() {
 	p.armed.Store(true)
 	for _, pair := range p.all() {
-		pair.left.Store(rand.Int64N(int64(p.most)))
+		pair.left.Store(p.life())
 	}
 }
+
+func (p *cutProxy) life() int64 { return p.from + rand.Int64N(p.to-p.from) }
 
 func (p *cutProxy) all() []*cutPair {
 	p.mu.Lock()
@@ -77,7 +79,7 @@ func (p *cutProxy) serve() {
 		p.pairs[pair] = struct{}{}
 		p.mu.Unlock()
 		if p.armed.Load() {
-			pair.left.Store(rand.Int64N(int64(p.most)))
+			pair.left.Store(p.life())
 		}
 		p.work.Go(func() { p.relay(pair) })
 	}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,8 @@ const (
 	statefulBuffer = 8 << 10
 	// statefulCut is how many bytes pass at most before a cut: some sockets do not survive their own handshake.
 	statefulCut = 40 << 10
+	// officialCut is how many pass at least with the official client, which tries only once to reconnect.
+	officialCut = 2 << 10
 )
 
 // statefulHub counts what each connection sends, and answers each message with one of the same number.
@@ -60,7 +63,7 @@ func (h *statefulHub) up(ctx context.Context, n int, padding string) error {
 }
 
 // startStateful serves the hub behind a proxy that cuts.
-func startStateful(t *testing.T) (*statefulHub, *cutProxy) {
+func startStateful(t *testing.T, leastCut int64) *cutProxy {
 	t.Helper()
 	h := newStatefulHub()
 	e := endpoint.New(h.Hub, endpoint.Options{Options: transports.Options{AllowStatefulReconnect: true}})
@@ -76,7 +79,7 @@ func startStateful(t *testing.T) (*statefulHub, *cutProxy) {
 			t.Error(text)
 		}
 	})
-	return h, newCutProxy(t, strings.TrimPrefix(server.URL, "http://"), statefulCut)
+	return newCutProxy(t, strings.TrimPrefix(server.URL, "http://"), leastCut, statefulCut)
 }
 
 // TestStatefulReconnect sends numbered messages both ways over connections that are cut at any byte: none is lost, none
@@ -85,7 +88,7 @@ func TestStatefulReconnect(t *testing.T) {
 	for _, transport := range transports.All() {
 		t.Run(string(transport), func(t *testing.T) {
 			t.Parallel()
-			_, proxy := startStateful(t)
+			proxy := startStateful(t, 0)
 			var all, connected sync.WaitGroup
 			connected.Add(*statefulConnections)
 			for range *statefulConnections {
@@ -98,6 +101,25 @@ func TestStatefulReconnect(t *testing.T) {
 			if proxy.cuts.Load() == 0 {
 				t.Error("nothing was cut")
 			}
+		})
+	}
+}
+
+// TestStatefulReconnectOfficial does the same with the official JavaScript client, which knows WebSockets only.
+func TestStatefulReconnectOfficial(t *testing.T) {
+	for _, protocol := range []string{"json", "messagepack"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			proxy := startStateful(t, officialCut)
+			proxy.arm()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			cmd := nodeCommand(ctx, t, "stateful.js", "URL="+proxy.url(), "PROTOCOL="+protocol,
+				"CONNECTIONS="+strconv.Itoa(*statefulConnections), "MESSAGES="+strconv.Itoa(*statefulMessages))
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+			t.Logf("%d cuts", proxy.cuts.Load())
 		})
 	}
 }
@@ -130,7 +152,7 @@ func exchange(t *testing.T, url string, transport client.Transport, connected *s
 		t.Error(err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for n := range *statefulMessages {
 		if err := c.Send(ctx, "Up", n, strings.Repeat("x", n*7919%300)); err != nil {

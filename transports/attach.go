@@ -137,6 +137,7 @@ func (c *Connection) Attach(k Carrier) (older Carrier, err error) {
 		return nil, ErrEnded
 	}
 	older, c.carrier, c.writing = c.carrier, k, false
+	c.left = time.Time{} // Lost may have been told of an older request meanwhile
 	switch {
 	case c.state == closing:
 		c.wake()
@@ -291,7 +292,7 @@ func (c *Connection) Post(ctx context.Context, resumption int, data []byte) erro
 func (c *Connection) post(resumption int, data []byte) (rest []byte, opened <-chan struct{}, err error) {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
-	if !c.isCurrent(resumption) {
+	if c.interrupted || !c.isCurrent(resumption) { // half of it may be forgotten
 		return nil, nil, ErrActive
 	}
 	if c.receiver != nil {
