@@ -6,6 +6,7 @@ package endpoint
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +37,15 @@ type Options struct {
 	// and takes fresher ones at POST {path}/refresh, as ASP.NET Core 11 does. Default
 	// false.
 	EnableAuthenticationRefresh bool
+	// TicketLifetime, if positive, keeps long-lived tokens out of URLs: a negotiation with
+	// credentials is answered with a ticket, which must be used within this time and opens
+	// one connection. Every official client takes it for its access token. It needs
+	// Endpoint.Authenticator in front. Default 0: no tickets; 30 s is a good value.
+	TicketLifetime time.Duration
+	// PublicURL of the endpoint, if clients know it by another one than the one that their
+	// requests arrive with: for tickets, behind a proxy that changes host or path. Default:
+	// the request's, with the scheme of X-Forwarded-Proto.
+	PublicURL *url.URL
 }
 
 // Endpoint serves a hub, or raw connections, at one path and at {path}/negotiate and
@@ -45,6 +55,7 @@ type Endpoint struct {
 	registry   *transports.Registry
 	negotiate  http.Handler
 	refresh    http.Handler // nil: there is no such path
+	tickets    *tickets     // nil: none are handed out
 	transports http.Handler
 	hub        *hub.Hub // nil for raw connections
 }
@@ -81,7 +92,15 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 			delete(carriers, kind)
 		}
 	}
+	var handedOut *tickets
+	if o.TicketLifetime > 0 {
+		handedOut = newTickets(o, registry)
+		if o.Redirect == nil {
+			o.Redirect = handedOut.redirect
+		}
+	}
 	e := &Endpoint{
+		tickets:    handedOut,
 		registry:   registry,
 		transports: transports.NewHandler(registry, carriers),
 		negotiate: negotiate.NewHandler(registry, o.AllowStatefulReconnect, negotiate.Options{

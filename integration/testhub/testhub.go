@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/clock"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
@@ -32,6 +33,11 @@ func (s *site) addTestHubs(t timeouts, tokens *tokens) {
 	authorized := hub.New(t.hub())
 	authorized.Handle("Echo", hub.Func1(echoText))
 	s.add("/authorizedhub", endpoint.New(authorized, endpoint.Options{Options: t.transports()}), tokens.required)
+
+	ticketed := endpoint.New(authorized, endpoint.Options{TicketLifetime: 30 * time.Second})
+	s.add("/ticketedhub", ticketed, func(h http.Handler) http.Handler {
+		return auth.Middleware(ticketed.Authenticator(auth.Func(tokens.authenticate)), auth.Require(nil, h))
+	})
 
 	uncreatable := hub.New(t.hub())
 	uncreatable.OnConnected(func(context.Context) error {

@@ -96,6 +96,22 @@ export const connect = [
     },
   },
   {
+    name: "connection ticket in place of the access token",
+    ours: "it has no tickets",
+    async run(session) {
+      // The hub refuses a token of another kind in a URL.
+      const connection = session.build("/ticketedhub", {
+        accessTokenFactory: () => session.text("/generateJwtToken"),
+      });
+      for (const text of ["first", "second"]) {
+        await connection.start();
+        equal(await connection.invoke("Echo", text), text, "Echo");
+        await connection.stop();
+        equal(await connection.closed.next(), [undefined], "onclose");
+      }
+    },
+  },
+  {
     name: "no access token",
     async run(session) {
       await fails(session.connect("/authorizedhub"), unauthorized, "start without a token");

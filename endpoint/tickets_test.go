@@ -1,0 +1,197 @@
+package endpoint_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/negotiate"
+)
+
+func startTicketSite(t *testing.T, o endpoint.Options) *site {
+	t.Helper()
+	o.TicketLifetime = 30 * time.Second
+	h := hub.New(hub.Options{})
+	h.Handle("Who", hub.Func0(func(ctx context.Context) (string, error) { return hub.CallerFrom(ctx).UserID(), nil }))
+	e := endpoint.New(h, o)
+	server := httptest.NewServer(auth.Middleware(e.Authenticator(auth.Func(byName)), auth.Require(nil, e)))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = e.Shutdown(ctx) // cuts what the test left
+		server.Close()
+	})
+	return &site{t, server.URL + "/hub", server.Client()}
+}
+
+// ticket negotiates with a user's own credentials.
+func (s *site) ticket(user string) string {
+	s.t.Helper()
+	offer := s.negotiate(user)
+	if offer.URL != s.url || offer.AccessToken == "" || offer.ConnectionToken != "" {
+		s.t.Fatalf("%+v", offer)
+	}
+	return offer.AccessToken
+}
+
+const askWho = `{"type":1,"invocationId":"0","target":"Who","arguments":[]}`
+
+func TestTickets(t *testing.T) {
+	s := startTicketSite(t, endpoint.Options{})
+	ticket := s.ticket("alice")
+	offer := s.negotiate(ticket)
+	id := "?id=" + offer.ConnectionToken
+	if status, _ := s.do(http.MethodPost, "/negotiate?negotiateVersion=1", ticket, ""); status != http.StatusUnauthorized {
+		t.Errorf("a ticket negotiates twice: %d", status)
+	}
+	if _, status := s.dial(id+"&access_token=alice", ""); status != http.StatusUnauthorized {
+		t.Errorf("a token in the URL: %d", status)
+	}
+	if _, status := s.dial("?access_token="+ticket, ""); status != http.StatusUnauthorized {
+		t.Errorf("a ticket without its connection: %d", status)
+	}
+	if _, status := s.dial("?access_token="+s.ticket("alice"), ""); status != http.StatusUnauthorized {
+		t.Errorf("a ticket that negotiated nothing: %d", status)
+	}
+	conn, status := s.dial(id+"&access_token="+ticket, "")
+	if conn == nil {
+		t.Fatal(status)
+	}
+	if _, status := s.dial(id+"&access_token="+ticket, ""); status != http.StatusConflict {
+		t.Errorf("a ticket opens a connection twice: %d", status)
+	}
+	say(t, conn, shake)
+	if answer := say(t, conn, askWho); answer != `{"type":3,"invocationId":"0","result":"alice"}` {
+		t.Error(answer)
+	}
+
+	other := s.negotiate(s.ticket("alice"))
+	if _, status := s.dial("?id="+other.ConnectionToken+"&access_token="+ticket, ""); status != http.StatusUnauthorized {
+		t.Errorf("a ticket opens another connection of its user: %d", status)
+	}
+	if _, status := s.dial("?id="+other.ConnectionID+"&access_token="+ticket, ""); status != http.StatusUnauthorized {
+		t.Errorf("a ticket with a public id: %d", status)
+	}
+}
+
+// Event streams and polls take their ticket as often as they have requests.
+func TestTicketsOverHTTP(t *testing.T) {
+	s := startTicketSite(t, endpoint.Options{EnableAuthenticationRefresh: true})
+	ticket := s.ticket("alice:1000")
+	offer := s.negotiate(ticket)
+	if offer.TokenLifetimeSeconds == 0 {
+		t.Error("the second negotiation tells no lifetime")
+	}
+	id := "?id=" + offer.ConnectionToken
+	s.do(http.MethodGet, id, ticket, "")
+	s.do(http.MethodPost, id, ticket, shake+"\x1e"+askWho+"\x1e")
+	got := ""
+	for !strings.Contains(got, "result") {
+		status, text := s.do(http.MethodGet, id, ticket, "")
+		if got += text; status != http.StatusOK {
+			t.Fatal(status, got)
+		}
+	}
+	if !strings.Contains(got, `"result":"alice"`) {
+		t.Error(got)
+	}
+	if status, answer := s.do(http.MethodPost, "/refresh"+id, "alice:5000.5", ""); status != http.StatusOK || !strings.Contains(answer, "5000") {
+		t.Error("refresh with own credentials:", status, answer)
+	}
+	if status, _ := s.do(http.MethodDelete, id, ticket, ""); status != http.StatusAccepted {
+		t.Error(status)
+	}
+}
+
+// What a ticket stands for ends with what its user came with.
+func TestTicketExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{TicketLifetime: 30 * time.Second})
+		guarded := auth.Middleware(e.Authenticator(auth.Func(byName)), auth.Require(nil, e))
+		ask := func(method, path, token string) (int, negotiate.Response) {
+			r := httptest.NewRequest(method, path, nil)
+			r.Header.Set("Authorization", "Bearer "+token)
+			w := httptest.NewRecorder()
+			guarded.ServeHTTP(w, r)
+			var offer negotiate.Response
+			_ = json.Unmarshal(w.Body.Bytes(), &offer)
+			return w.Code, offer
+		}
+		enter := func(token string) (int, negotiate.Response) {
+			return ask(http.MethodPost, "/hub/negotiate?negotiateVersion=1", token)
+		}
+		_, late := enter("alice")
+		_, good := enter("alice")
+		_, short := enter("bob:10")
+		_, bobs := enter(short.AccessToken)
+		if status, _ := enter(good.AccessToken); status != http.StatusOK {
+			t.Error(status)
+		}
+		if status, _ := ask(http.MethodPost, "/hub?id="+bobs.ConnectionToken, short.AccessToken); status != http.StatusOK {
+			t.Error(status)
+		}
+		time.Sleep(12 * time.Second) // of the bubble
+		if status, _ := ask(http.MethodPost, "/hub?id="+bobs.ConnectionToken, short.AccessToken); status != http.StatusUnauthorized {
+			t.Errorf("a ticket outlives its user's credentials: %d", status)
+		}
+		time.Sleep(20 * time.Second) // of the bubble
+		if status, _ := enter(late.AccessToken); status != http.StatusUnauthorized {
+			t.Errorf("a ticket after its time: %d", status)
+		}
+		if err := e.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTicketsLeadToThePublicURL(t *testing.T) {
+	public, err := url.Parse("https://example.com/rt/hub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		public  *url.URL
+		path    string
+		proto   string
+		request string
+	}{
+		{nil, "http://a.example/hub", "", "http://a.example/hub/negotiate?negotiateVersion=1"},
+		{nil, "https://a.example/hub?room=1", "https", "http://a.example/hub/negotiate?negotiateVersion=1&room=1&useStatefulReconnect=true"},
+		{nil, "http://a.example", "", "http://a.example/negotiate/"},
+		{public, "https://example.com/rt/hub?room=1", "", "http://10.0.0.1/hub/negotiate?room=1"},
+	} {
+		e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{TicketLifetime: time.Second, PublicURL: c.public})
+		r := httptest.NewRequest(http.MethodPost, c.request, nil)
+		r.RequestURI = r.URL.RequestURI()
+		r.Header.Set("Authorization", "Bearer alice")
+		if c.proto != "" {
+			r.Header.Set("X-Forwarded-Proto", c.proto)
+		}
+		w := httptest.NewRecorder()
+		auth.Middleware(e.Authenticator(auth.Func(byName)), e).ServeHTTP(w, r)
+		var offer negotiate.Response
+		if err := json.Unmarshal(w.Body.Bytes(), &offer); err != nil || offer.URL != c.path {
+			t.Errorf("%s: %q, %v", c.request, offer.URL, err)
+		}
+	}
+}
+
+// Those who negotiate without credentials need no ticket.
+func TestNoTicketsForAnonymous(t *testing.T) {
+	e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{TicketLifetime: time.Second})
+	w := httptest.NewRecorder()
+	auth.Middleware(e.Authenticator(auth.Func(byName)), e).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/negotiate?negotiateVersion=1", nil))
+	if !strings.Contains(w.Body.String(), "connectionToken") {
+		t.Error(w.Body)
+	}
+	_ = e.Shutdown(t.Context())
+}
