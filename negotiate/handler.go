@@ -108,8 +108,10 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 	for i, t := range offer.Transports {
 		response.AvailableTransports[i] = Transport{t, t.Formats()}
 	}
-	answer(w, response)
+	write(w, response.append(make([]byte, 0, 384)))
 }
+
+var contentType = []string{"application/json"}
 
 func answer(w http.ResponseWriter, response any) {
 	body, err := json.Marshal(response)
@@ -117,8 +119,13 @@ func answer(w http.ResponseWriter, response any) {
 		transports.Empty(w, http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	write(w, body)
+}
+
+func write(w http.ResponseWriter, body []byte) {
+	header := w.Header()
+	header["Content-Type"] = contentType
+	header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(body)
 }

@@ -38,6 +38,48 @@ type Transport struct {
 	TransferFormats []string        `json:"transferFormats"`
 }
 
+// append appends the JSON of an offer: negotiations come in crowds. Ids, tokens and names
+// of transports have nothing to escape.
+func (r *Response) append(b []byte) []byte {
+	b = append(b, '{')
+	if r.UseStatefulReconnect {
+		b = append(b, `"useStatefulReconnect":true,`...)
+	}
+	if r.TokenLifetimeSeconds != 0 {
+		b = append(strconv.AppendInt(append(b, `"tokenLifetimeSeconds":`...), int64(r.TokenLifetimeSeconds), 10), ',')
+	}
+	b = strconv.AppendInt(append(b, `"negotiateVersion":`...), int64(r.NegotiateVersion), 10)
+	b = append(append(append(b, `,"connectionId":"`...), r.ConnectionID...), '"')
+	if r.ConnectionToken != "" {
+		b = append(append(append(b, `,"connectionToken":"`...), r.ConnectionToken...), '"')
+	}
+	b = append(b, `,"availableTransports":[`...)
+	for i, t := range r.AvailableTransports {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(b, `{"transport":"`...), t.Transport...)
+		b = appendNames(append(b, `","transferFormats":`...), t.TransferFormats)
+		b = append(b, '}')
+	}
+	b = append(b, ']')
+	if len(r.StatefulTransports) > 0 {
+		b = appendNames(append(b, `,"statefulTransports":`...), r.StatefulTransports)
+	}
+	return append(b, '}')
+}
+
+func appendNames[S ~string](b []byte, names []S) []byte {
+	b = append(b, '[')
+	for i, name := range names {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(append(b, '"'), name...), '"')
+	}
+	return append(b, ']')
+}
+
 // refusal is a Response with nothing but an error; redirect one with nothing but a
 // target. Clients that see more take it for an offer.
 type refusal struct {
@@ -49,38 +91,28 @@ type redirect struct {
 	AccessToken string `json:"accessToken,omitempty"`
 }
 
-// query returns the values of a parameter, whose name has no case.
-func query(r *http.Request, name string) []string {
-	var all []string
-	for n, values := range r.URL.Query() {
-		if strings.EqualFold(n, name) {
-			all = append(all, values...)
-		}
-	}
-	return all
-}
-
 // version reads the version that a client asks for. As .NET's Int32.TryParse it
 // allows white space around the number, a sign, zeros before it and NULs behind it.
 func version(r *http.Request) (n int, ok bool) {
-	values := query(r, "negotiateVersion")
-	if len(values) == 0 {
+	value, count := transports.Parameter(r, "negotiateVersion")
+	if count == 0 {
 		return 0, true
 	}
-	if len(values) > 1 {
+	if count > 1 {
 		return 0, false
 	}
-	n, err := strconv.Atoi(strings.Trim(strings.TrimRight(values[0], "\x00"), " \t\n\v\f\r"))
+	n, err := strconv.Atoi(strings.Trim(strings.TrimRight(value, "\x00"), " \t\n\v\f\r"))
 	return n, err == nil && n >= math.MinInt32 && n <= math.MaxInt32
 }
 
 // wantsStateful tells on which transports the client asks for stateful reconnect.
 func wantsStateful(r *http.Request) []transports.Type {
-	values := query(r, "useStatefulReconnect")
+	wanted, _ := transports.Parameter(r, "useStatefulReconnect")
+	which, _ := transports.Parameter(r, "statefulTransports")
 	switch {
-	case len(values) != 1 || !strings.EqualFold(strings.TrimSpace(values[0]), "true"):
+	case !strings.EqualFold(strings.TrimSpace(wanted), "true"):
 		return nil
-	case r.URL.Query().Get("statefulTransports") == "all":
+	case which == "all":
 		return transports.All()
 	default:
 		return []transports.Type{transports.WebSockets}

@@ -28,10 +28,15 @@ func All() []Type { return []Type{WebSockets, ServerSentEvents, LongPolling} }
 // Formats are the transfer formats that a transport can carry.
 func (t Type) Formats() []string {
 	if t == ServerSentEvents {
-		return []string{"Text"}
+		return textOnly
 	}
-	return []string{"Text", "Binary"}
+	return textAndBinary
 }
+
+var (
+	textOnly      = []string{"Text"}
+	textAndBinary = []string{"Text", "Binary"}
+)
 
 // Binary tells whether the transport can carry what is no text.
 func (t Type) Binary() bool { return t != ServerSentEvents }

@@ -186,13 +186,8 @@ func validKey(key string) bool {
 
 // Token returns the id of the query, whose name has no case; two of them name nothing.
 func Token(r *http.Request) string {
-	var ids []string
-	for name, values := range r.URL.Query() {
-		if strings.EqualFold(name, "id") {
-			ids = append(ids, values...)
-		}
-	}
-	return strings.Join(ids, ",")
+	id, _ := Parameter(r, "id")
+	return id
 }
 
 func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Connection, bool) {

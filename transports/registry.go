@@ -42,11 +42,11 @@ func NewRegistry(app Application, options Options) *Registry {
 	}
 }
 
-// newID makes 128 random bits in base64url: 22 characters.
-func newID() string {
-	var b [16]byte
+// newIDs makes twice 128 random bits in base64url: 22 characters.
+func newIDs() (id, token string) {
+	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails
-	return base64.RawURLEncoding.EncodeToString(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:16]), base64.RawURLEncoding.EncodeToString(b[16:])
 }
 
 // ErrStopped is what Create returns after Shutdown began.
@@ -57,13 +57,13 @@ var ErrStopped = errors.New("transports: the server shuts down")
 // as one. stateful are the transports on which it may outlive its requests, if that
 // is allowed.
 func (r *Registry) Create(hasToken bool, stateful ...Type) (*Connection, error) {
-	c := &Connection{registry: r, id: newID(), left: time.Now()}
+	c := &Connection{registry: r, left: time.Now()}
+	c.id, c.token = newIDs()
 	if r.options.AllowStatefulReconnect {
 		c.stateful = stateful
 	}
-	c.token = c.id
-	if hasToken {
-		c.token = newID()
+	if !hasToken {
+		c.token = c.id
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	r.mu.Lock()

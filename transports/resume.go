@@ -15,7 +15,8 @@ type resumed struct {
 
 // resumption is the number that a request has. The official clients' have none.
 func resumption(r *http.Request) int {
-	n, err := strconv.Atoi(r.URL.Query().Get("carillonResume"))
+	value, _ := Parameter(r, "carillonResume")
+	n, err := strconv.Atoi(value)
 	if err != nil {
 		return 0
 	}

@@ -1,0 +1,31 @@
+package transports
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Parameter returns the values of a query parameter, whose name has no case, and how
+// many there are. Two are joined by a comma, as in the original. It reads the query as
+// url.ParseQuery does, but makes no map of it.
+func Parameter(r *http.Request, name string) (value string, n int) {
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		key, v, _ := strings.Cut(pair, "=")
+		if !strings.EqualFold(key, name) && !strings.ContainsAny(key, "%+") || strings.Contains(pair, ";") {
+			continue
+		}
+		key, err := url.QueryUnescape(key)
+		if err != nil || !strings.EqualFold(key, name) {
+			continue
+		}
+		if v, err = url.QueryUnescape(v); err != nil {
+			continue
+		}
+		if n++; n > 1 {
+			v = value + "," + v
+		}
+		value = v
+	}
+	return value, n
+}

@@ -1,0 +1,31 @@
+package transports_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/carillon-go/carillon/transports"
+)
+
+// FuzzParameter compares with the standard library's reading.
+func FuzzParameter(f *testing.F) {
+	for _, seed := range []string{"", "id=a", "ID=a&iD=b", "i%64=a%20b+c", "id", "id=&id", "id=a;b", "x;id=a", "id=%zz&id=b", "%zz=1&id=1", "a=b&&id==c", "+id=a"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		value, n := transports.Parameter(&http.Request{URL: &url.URL{RawQuery: query}}, "id")
+		values, _ := url.ParseQuery(query)
+		var want []string
+		for name, all := range values {
+			if strings.EqualFold(name, "id") {
+				want = append(want, all...)
+			}
+		}
+		// Of names in different cases the map knows no order.
+		if n != len(want) || n == 1 && value != want[0] || len(value) != len(strings.Join(want, ",")) {
+			t.Errorf("%q: %q, %d, want %q", query, value, n, want)
+		}
+	})
+}
