@@ -107,8 +107,16 @@ func (e *Evidence) arrange(n *network, o *Offer, now time.Time) {
 	o.because(strings.Join(reasons, "; "))
 }
 
-// unclaimed counts an offer of which the first transport never got here.
+// unclaimed counts an offer for which nobody came. It tells nothing of clients that are
+// not known to go on: people and monitors ask for an offer, too.
 func (e *Evidence) unclaimed(n *network, w *witness, now time.Time) {
+	if w.claimed = true; n.key.family != other {
+		e.missed(n, w, now)
+	}
+}
+
+// missed counts an offer of which the first transport never got here.
+func (e *Evidence) missed(n *network, w *witness, now time.Time) {
 	w.claimed = true
 	if t := n.tally(w.first); t != nil {
 		t.failed("does not arrive", now, e.options.HalfLife)
@@ -174,6 +182,6 @@ func (w *witness) came(r *http.Request) {
 func (e *Evidence) fellBack(n *network, w *witness, kind transports.Type, now time.Time) {
 	p := n.waiting
 	if p.open() && p.since.Before(w.since) && p.first == w.first && kind != w.first {
-		e.unclaimed(n, p, now)
+		e.missed(n, p, now)
 	}
 }

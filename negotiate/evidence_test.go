@@ -109,6 +109,11 @@ func TestEvidence(t *testing.T) {
 			ofEvidence(e, r)
 			elapse(3 * time.Second)
 		}, "SLW"},
+		"asked for by hand": {"curl/8.5.0", func(e *negotiate.Evidence, r *http.Request) {
+			ofEvidence(e, r).saw(transports.Unclaimed, "")
+			ofEvidence(e, r)
+			elapse(3 * time.Second)
+		}, "WSL"},
 		"another one at the same time": {chrome, func(e *negotiate.Evidence, r *http.Request) {
 			ofEvidence(e, r)
 			elapse(time.Second)

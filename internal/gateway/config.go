@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -24,6 +25,7 @@ type Config struct {
 
 	Path       string   `default:"/hubs/clock" help:"Path of the clock hub."`
 	Transports []string `default:"WebSockets,ServerSentEvents,LongPolling" help:"Transports to offer, in this order."`
+	Rule       []string `sep:";" placeholder:"NETWORK=TRANSPORTS" help:"What clients of a network are offered instead, such as 10.0.0.0/8=LongPolling,ServerSentEvents; may be repeated, or hold several with semicolons between; the first that fits counts. Stands above what was learned."`
 	NoLearning bool     `help:"Offer every network the same transports, whatever was seen to fail there."`
 	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose pages browsers let read the answers (CORS), such as https://example.com; may be repeated. * stands for any, without credentials. Default: the own origin only. WebSockets are not subject to CORS and are accepted from any origin."`
 
@@ -55,6 +57,9 @@ func (c *Config) Validate() error {
 	if _, err := c.transports(); err != nil {
 		errs = append(errs, err)
 	}
+	if _, err := c.rules(); err != nil {
+		errs = append(errs, err)
+	}
 	errs = append(errs, c.validateAuth())
 	for _, origin := range c.CORSOrigin {
 		if err := validateOrigin(origin); err != nil {
@@ -75,12 +80,17 @@ func validateOrigin(origin string) error {
 	return nil
 }
 
-// transports are the transports to offer, each once. Names have no case.
+// transports are the transports to offer.
 func (c *Config) transports() ([]transports.Type, error) {
+	return transportsOf("--transports", c.Transports)
+}
+
+// transportsOf are those that a setting names, each once. Names have no case.
+func transportsOf(setting string, names []string) ([]transports.Type, error) {
 	known := []transports.Type{transports.WebSockets, transports.ServerSentEvents, transports.LongPolling}
 	offered := make([]transports.Type, 0, len(known))
 names:
-	for _, name := range c.Transports {
+	for _, name := range names {
 		for _, t := range known {
 			if !strings.EqualFold(name, string(t)) {
 				continue
@@ -90,17 +100,35 @@ names:
 			}
 			continue names
 		}
-		return nil, fmt.Errorf("--transports: %q is none of WebSockets, ServerSentEvents, LongPolling", name)
+		return nil, fmt.Errorf("%s: %q is none of WebSockets, ServerSentEvents, LongPolling", setting, name)
 	}
 	return offered, nil
 }
 
-// policy decides what a client is offered; nil: always the same.
-func (c *Config) policy() negotiate.Policy {
-	if c.NoLearning {
-		return nil
+// policy decides what a client is offered: rules stand above what was learned.
+func (c *Config) policy() (negotiate.Policy, error) {
+	rules, err := c.rules()
+	if err != nil || c.NoLearning {
+		return rules, err
 	}
-	return negotiate.NewEvidence(negotiate.EvidenceOptions{})
+	return negotiate.Policies{rules, negotiate.NewEvidence(negotiate.EvidenceOptions{})}, nil
+}
+
+func (c *Config) rules() (negotiate.Rules, error) {
+	rules := make(negotiate.Rules, 0, len(c.Rule))
+	for _, text := range c.Rule {
+		network, names, _ := strings.Cut(text, "=")
+		prefix, err := netip.ParsePrefix(network)
+		if err != nil {
+			return nil, fmt.Errorf("--rule: %q does not begin with a network such as 10.0.0.0/8", text)
+		}
+		offered, err := transportsOf("--rule", strings.Split(names, ","))
+		if err != nil {
+			return nil, err
+		}
+		rules = append(rules, negotiate.Rule{Network: prefix.Masked(), Transports: offered})
+	}
+	return rules, nil
 }
 
 func (c *Config) usesTLS() bool { return c.TLSCert != "" }

@@ -274,6 +274,7 @@ func TestInvalidSettings(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"--path":        func(c *Config) { c.Path = "hub" },
 		"--transports":  func(c *Config) { c.Transports = []string{"carrier pigeon"} },
+		"--rule":        func(c *Config) { c.Rule = []string{"10.0.0.0=LongPolling"} },
 		"--tls-cert":    func(c *Config) { c.TLSCert = "cert.pem" },
 		"--cors-origin": func(c *Config) { c.CORSOrigin = []string{"example.com"} },
 	} {

@@ -6,6 +6,13 @@ import (
 	"testing"
 )
 
+func TestRule(t *testing.T) {
+	r := start(t, func(c *Config) { c.Rule = []string{"192.0.2.0/24=WebSockets", "127.0.0.0/8=longpolling,WebSockets"} })
+	if got := r.negotiate().AvailableTransports; len(got) != 2 || got[0].Transport != "LongPolling" || got[1].Transport != "WebSockets" {
+		t.Error(got)
+	}
+}
+
 // A network where a handshake came stripped is offered WebSockets last, unless told not
 // to learn.
 func TestLearns(t *testing.T) {

@@ -54,6 +54,10 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	policy, err := c.policy()
+	if err != nil {
+		return nil, err
+	}
 	clockHub := hub.New(hub.Options{Name: "ClockHub", Logger: log})
 	s := &Server{
 		config: c,
@@ -61,7 +65,7 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 		clocks: clock.Register(clockHub),
 		hub: endpoint.New(clockHub, endpoint.Options{
 			Transports:                      offered,
-			Policy:                          c.policy(),
+			Policy:                          policy,
 			Options:                         transports.Options{Logger: log, PollTimeout: pollTimeout},
 			CloseOnAuthenticationExpiration: true,
 		}),
