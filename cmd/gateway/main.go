@@ -2,11 +2,13 @@
 // long polling, and a page that shows it.
 //
 // It exits with 0 after an orderly end (SIGTERM, SIGINT), with 1 when it could
-// not serve, and with 2 when its flags are wrong.
+// not serve, and with 2 when its flags are wrong. gateway doctor has exit codes of its
+// own: 0 all is well, 1 clients connect by a fallback, 2 nothing works.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -29,10 +31,16 @@ const (
 type commands struct {
 	Config kong.ConfigFlag `type:"path" placeholder:"FILE" env:"CARILLON_CONFIG" help:"JSON file with settings, by the names of the flags. Flags come first, then variables, then the file."`
 
-	Serve serveCommand `cmd:"" default:"withargs" help:"Serve the clock hub and the page (default). The console client is another command: gateway watch --help."`
-	Watch watchCommand `cmd:"" help:"Watch a hub: connect as a client and print what it invokes and what becomes of the connection."`
-	Bench benchCommand `cmd:"" help:"Put load on a hub and measure: rates, latencies, and the server's CPU time and memory."`
+	Serve  serveCommand  `cmd:"" default:"withargs" help:"Serve the clock hub and the page (default). The console client is another command: gateway watch --help."`
+	Watch  watchCommand  `cmd:"" help:"Watch a hub: connect as a client and print what it invokes and what becomes of the connection."`
+	Doctor doctorCommand `cmd:"" help:"Examine the way from here to a hub: which transports get through, what is held back or cut, and what to write into which proxy."`
+	Bench  benchCommand  `cmd:"" help:"Put load on a hub and measure: rates, latencies, and the server's CPU time and memory."`
 }
+
+// exitStatus is the error of a command that has said everything.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 type serveCommand struct {
 	gateway.Config `embed:""`
@@ -81,7 +89,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "gateway: %v\nRun gateway --help for the flags.\n", err)
 		return exitUsage
 	}
-	if err := command.Run(); err != nil {
+	err = command.Run()
+	if status := exitStatus(0); errors.As(err, &status) {
+		return int(status)
+	}
+	if err != nil {
 		fmt.Fprintln(stderr, "gateway:", err)
 		return exitFailure
 	}

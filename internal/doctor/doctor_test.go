@@ -1,0 +1,205 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/transports"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// newHub is a hub under examination. It ends with the test.
+func newHub(t *testing.T, o endpoint.Options) http.Handler {
+	t.Helper()
+	e := endpoint.New(hub.New(hub.Options{}), o)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := e.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+	return e
+}
+
+func serve(t *testing.T, h http.Handler) (url string) {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func examine(t *testing.T, o Options) *Report {
+	t.Helper()
+	r, err := Examine(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func codesOf(r *Report) (found []string) {
+	for _, f := range r.Findings {
+		found = append(found, strings.TrimSuffix(f.Code+" "+f.Transport, " "))
+	}
+	return found
+}
+
+func TestNothingInBetween(t *testing.T) {
+	r := examine(t, Options{URL: serve(t, newHub(t, endpoint.Options{})), Idle: 20 * time.Millisecond})
+	if r.Verdict != Well || r.Best != WebSockets || len(r.Findings)+len(r.Advice) > 0 {
+		t.Errorf("%+v", r)
+	}
+	for _, x := range r.Transports {
+		if !x.Works || x.FirstEvent < x.Connect || x.Delay <= 0 || x.IdleSeconds <= 0 {
+			t.Errorf("%+v", x)
+		}
+	}
+}
+
+// What a server does not want is no failure; what it leaves out for this network is.
+func TestNotOffered(t *testing.T) {
+	only := endpoint.Options{Transports: []transports.Type{transports.ServerSentEvents}}
+	if r := examine(t, Options{URL: serve(t, newHub(t, only))}); r.Verdict != Well || r.Best != ServerSentEvents {
+		t.Errorf("%s, best by %s, %v", r.Verdict, r.Best, r.Findings)
+	}
+	ruled := endpoint.Options{Policy: negotiate.PolicyFunc(func(_ *http.Request, o *negotiate.Offer) {
+		o.Only([]transports.Type{transports.LongPolling}, "rule for this network")
+	})}
+	if r := examine(t, Options{URL: serve(t, newHub(t, ruled))}); r.Negotiate.Reason != "rule for this network" {
+		t.Errorf("%+v", r.Negotiate)
+	}
+}
+
+func TestNothingWorks(t *testing.T) {
+	for _, c := range []struct {
+		o    Options
+		code string
+	}{
+		{Options{URL: "http://127.0.0.1:1/"}, "unreachable"},
+		{Options{URL: serve(t, http.NotFoundHandler())}, "unreachable"},
+		{Options{URL: serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }))}, "unreachable"},
+	} {
+		if r := examine(t, c.o); r.Verdict != Nothing || !slices.Equal(codesOf(r), []string{c.code}) || len(r.Advice) == 0 {
+			t.Errorf("%s: %s, %v", c.o.URL, r.Verdict, r.Findings)
+		}
+	}
+	if _, err := Examine(t.Context(), Options{URL: "ftp://x"}); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestUntrustedCertificate(t *testing.T) {
+	s := httptest.NewTLSServer(newHub(t, endpoint.Options{}))
+	defer s.Close()
+	r := examine(t, Options{URL: s.URL})
+	if r.Verdict != Nothing || !slices.Equal(codesOf(r), []string{"tls-untrusted"}) || r.TLS.Trusted || !strings.Contains(r.TLS.Issuer, "Acme") {
+		t.Errorf("%s %v %+v", r.Verdict, r.Findings, r.TLS)
+	}
+	if r := examine(t, Options{URL: s.URL, InsecureTLS: true}); r.Verdict != Well || r.TLS == nil || r.TLS.Version == "" {
+		t.Errorf("%s %v %+v", r.Verdict, r.Findings, r.TLS)
+	}
+}
+
+// A proxy that loses Accept answers the event stream by something else.
+func TestLostAccept(t *testing.T) {
+	target, err := url.Parse(serve(t, newHub(t, endpoint.Options{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.FlushInterval = -1
+	r := examine(t, Options{URL: serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Accept")
+		w.Header().Set("Via", "1.1 corner (squid/5.7)")
+		proxy.ServeHTTP(w, r)
+	}))})
+	if r.Verdict != Fallback || r.Best != WebSockets || !slices.Equal(codesOf(r), []string{"accept-lost ServerSentEvents"}) {
+		t.Errorf("%s, best by %s, %v", r.Verdict, r.Best, r.Findings)
+	}
+	if !slices.Contains(r.Boxes, Box{Kind: "squid", Evidence: "Via: 1.1 corner (squid/5.7)"}) {
+		t.Errorf("%v", r.Boxes)
+	}
+}
+
+// A stream that comes late without being held has a finding of its own.
+func TestDelays(t *testing.T) {
+	for late, want := range map[float64]string{20: "", 210: "delayed ServerSentEvents", 900: "buffered ServerSentEvents"} {
+		r := &Report{URL: "http://hub/", Boxes: []Box{{Kind: "haproxy"}}, Transports: []*Transport{
+			{Name: WebSockets, Offered: true, Works: true, Delay: 10},
+			{Name: ServerSentEvents, Offered: true, Works: true, Delay: 10 + late},
+		}}
+		(&examiner{report: r}).judge()
+		if got := strings.Join(codesOf(r), ","); got != want {
+			t.Errorf("%v ms late: %q", late, got)
+		}
+		if advised := len(r.Advice) > 0 && len(r.Advice[0].Lines) > 0; late == 210 && (!advised || r.Advice[0].Lines[0] != "option http-no-delay") {
+			t.Errorf("advice %v", r.Advice)
+		}
+	}
+}
+
+// What it is called in JSON does not change.
+func TestFieldsOfJSON(t *testing.T) {
+	r := examine(t, Options{URL: serve(t, newHub(t, endpoint.Options{}))})
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		URL, Verdict, Best string
+		Negotiate          struct {
+			Status  int
+			Offered []string
+		}
+		Boxes, Findings, Advice []any
+		Transports              []map[string]any
+	}
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Verdict != "well" || got.Negotiate.Status != 200 || len(got.Negotiate.Offered) != 3 || got.Boxes == nil || got.Findings == nil || got.Advice == nil || len(got.Transports) != 3 {
+		t.Fatalf("%s", text)
+	}
+	for _, field := range []string{"transport", "offered", "works", "connectMillis", "firstEventMillis", "delayMillis", "delayMaxMillis", "buffered"} {
+		if _, there := got.Transports[0][field]; !there {
+			t.Errorf("no field %s in %s", field, text)
+		}
+	}
+}
+
+func TestBoxesGiveThemselvesAway(t *testing.T) {
+	for header, want := range map[string]string{
+		"Server: nginx/1.22.1":                "nginx",
+		"Server: Apache/2.4.62 (Debian)":      "apache",
+		"Server: Kestrel":                     "kestrel",
+		"Server: gunicorn":                    "server",
+		"Via: 1.1 v (Varnish/7.1)":            "varnish",
+		"Via: 1.1 tinyproxy (tinyproxy/1.11)": "tinyproxy",
+		"Via: 1.1 corner":                     "unknown",
+		"X-Cache: MISS from box":              "unknown",
+		"Cf-Ray: 8a":                          "cloudflare",
+	} {
+		name, value, _ := strings.Cut(header, ": ")
+		if got := identify(http.Header{name: {value}}); len(got) != 1 || got[0] != (Box{want, header}) {
+			t.Errorf("%s: %v", header, got)
+		}
+	}
+	if got := identifyPage("<h1>504 Gateway Time-out</h1>\nThe server didn't respond in time."); len(got) != 1 || got[0].Kind != "haproxy" {
+		t.Error(got)
+	}
+}
