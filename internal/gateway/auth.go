@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/endpoint"
 )
 
 func (c *Config) usesJWT() bool { return c.JWTKey != "" || c.JWKSURL != "" }
@@ -19,13 +20,39 @@ func (c *Config) validateAuth() error {
 		return errors.New("--jwt-key and --jwks-url exclude each other")
 	case !c.usesJWT() && (c.JWTIssuer != "" || c.JWTAudience != ""):
 		return errors.New("--jwt-issuer and --jwt-audience need --jwt-key or --jwks-url")
-	case c.JWKSURL == "":
-		return nil
+	case !c.usesJWT() && (c.JWTRefresh || c.Tickets > 0):
+		return errors.New("--jwt-refresh and --tickets need --jwt-key or --jwks-url")
+	case c.Tickets < 0:
+		return errors.New("--tickets: the time must not be negative")
 	}
-	if u, err := url.Parse(c.JWKSURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return fmt.Errorf("--jwks-url: %q is no URL; write it as https://example.com/keys", c.JWKSURL)
+	if _, err := parseURL(c.JWKSURL); err != nil {
+		return fmt.Errorf("--jwks-url: %w", err)
+	}
+	if _, err := parseURL(c.PublicURL); err != nil {
+		return fmt.Errorf("--public-url: %w", err)
 	}
 	return nil
+}
+
+// parseURL returns nil for no text.
+func parseURL(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, fmt.Errorf("%q is no URL; write it as https://example.com/path", text)
+	}
+	return u, nil
+}
+
+// authenticated adds to o what the settings ask for.
+func (c *Config) authenticated(o endpoint.Options) (endpoint.Options, error) {
+	public, err := parseURL(c.PublicURL)
+	o.CloseOnAuthenticationExpiration = true
+	o.EnableAuthenticationRefresh = c.JWTRefresh
+	o.TicketLifetime, o.PublicURL = c.Tickets, public
+	return o, err
 }
 
 // guard puts the door in front of the hub: whoever has a token that the settings
@@ -42,7 +69,7 @@ func (s *Server) guard() error {
 		return err
 	}
 	s.endKeys = cancel
-	s.entry = auth.Middleware(bearer, auth.Require(nil, s.hub))
+	s.entry = auth.Middleware(s.hub.Authenticator(bearer), auth.Require(nil, s.hub))
 	return nil
 }
 

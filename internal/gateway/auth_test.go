@@ -191,6 +191,8 @@ func TestInvalidTokenSettings(t *testing.T) {
 		"--jwks-url":   func(c *Config) { c.JWKSURL = "keys.example" },
 		"exclude":      func(c *Config) { c.JWTKey, c.JWKSURL = "key", "https://keys.example" },
 		"--jwt-issuer": func(c *Config) { c.JWTIssuer = "me" },
+		"--tickets":    func(c *Config) { c.Tickets = time.Second },
+		"--public-url": func(c *Config) { c.JWTKey, c.PublicURL = "key", "example.com" },
 	} {
 		c := Config{Path: "/hub", Transports: []string{"WebSockets"}}
 		change(&c)

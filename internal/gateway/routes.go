@@ -28,7 +28,7 @@ func (s *Server) routes() (http.Handler, error) {
 	if len(s.config.CORSOrigin) > 0 {
 		e.Use(allowOrigins(s.config.CORSOrigin))
 	}
-	e.Use(mount(s.config.Path, s.entry))
+	e.Use(mount(s.config.hubPaths(), s.entry))
 
 	e.Match([]string{http.MethodGet, http.MethodHead}, s.config.Path+"/carillon.js", echo.WrapHandler(endpoint.Script()))
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
@@ -52,13 +52,22 @@ func (s *Server) isTraffic(r *http.Request) bool {
 	return strings.EqualFold(strings.TrimSuffix(r.URL.Path, "/"), s.config.Path)
 }
 
-// mount hands what is for the hub at path to h, before routing: paths of hubs have
-// no case and may end in a slash.
-func mount(path string, h http.Handler) echo.MiddlewareFunc {
+// hubPaths are those that the hub's endpoint answers.
+func (c *Config) hubPaths() []string {
+	paths := []string{c.Path, c.Path + "/negotiate"}
+	if c.JWTRefresh {
+		paths = append(paths, c.Path+"/refresh")
+	}
+	return paths
+}
+
+// mount hands what is for the hub to h, before routing: paths of hubs have no case
+// and may end in a slash.
+func mount(paths []string, h http.Handler) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			asked := strings.TrimSuffix(c.Request().URL.Path, "/")
-			if !strings.EqualFold(asked, path) && !strings.EqualFold(asked, path+"/negotiate") {
+			if !slices.ContainsFunc(paths, func(path string) bool { return strings.EqualFold(asked, path) }) {
 				return next(c)
 			}
 			h.ServeHTTP(c.Response(), c.Request())

@@ -50,25 +50,16 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	offered, err := c.transports()
-	if err != nil {
-		return nil, err
-	}
-	policy, err := c.policy()
+	options, err := c.endpoint(log)
 	if err != nil {
 		return nil, err
 	}
 	clockHub := hub.New(hub.Options{Name: "ClockHub", Logger: log})
 	s := &Server{
-		config: c,
-		log:    log,
-		clocks: clock.Register(clockHub),
-		hub: endpoint.New(clockHub, endpoint.Options{
-			Transports:                      offered,
-			Policy:                          policy,
-			Options:                         transports.Options{Logger: log, PollTimeout: pollTimeout},
-			CloseOnAuthenticationExpiration: true,
-		}),
+		config:  c,
+		log:     log,
+		clocks:  clock.Register(clockHub),
+		hub:     endpoint.New(clockHub, options),
 		workers: worker.NewHost(worker.Options{Logger: log}),
 	}
 	s.http = &http.Server{
@@ -84,6 +75,23 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	}
 	s.http.Handler, err = s.routes()
 	return s, err
+}
+
+// endpoint returns the options of the hub's endpoint.
+func (c *Config) endpoint(log *slog.Logger) (endpoint.Options, error) {
+	offered, err := c.transports()
+	if err != nil {
+		return endpoint.Options{}, err
+	}
+	policy, err := c.policy()
+	if err != nil {
+		return endpoint.Options{}, err
+	}
+	return c.authenticated(endpoint.Options{
+		Transports: offered,
+		Policy:     policy,
+		Options:    transports.Options{Logger: log, PollTimeout: pollTimeout},
+	})
 }
 
 func (s *Server) loadCertificate() error {
