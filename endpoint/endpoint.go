@@ -46,6 +46,8 @@ type Options struct {
 	// requests arrive with: for tickets, behind a proxy that changes host or path. Default:
 	// the request's, with the scheme of X-Forwarded-Proto.
 	PublicURL *url.URL
+	// Diagnose serves [DiagnosePage] at {path}/diagnose. Default false.
+	Diagnose bool
 }
 
 // Endpoint serves a hub, or raw connections, at one path and at {path}/negotiate and
@@ -58,6 +60,7 @@ type Endpoint struct {
 	tickets    *tickets     // nil: none are handed out
 	transports http.Handler
 	hub        *hub.Hub // nil for raw connections
+	diagnose   bool     // the page is there
 }
 
 // holdTimeout is the hub's default: its clients post a handshake as soon as they see
@@ -70,7 +73,7 @@ func New(h *hub.Hub, o Options) *Endpoint {
 		o.HoldTimeout = holdTimeout
 	}
 	e := newEndpoint(&hubApplication{hub: h, closeOnExpiry: o.CloseOnAuthenticationExpiration}, o)
-	e.hub = h
+	e.hub, e.diagnose = h, o.Diagnose
 	return e
 }
 
@@ -125,6 +128,8 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.refresh.ServeHTTP(w, r)
 	case e.hub != nil && last == "carillon.js":
 		serveScript(w, r)
+	case e.diagnose && strings.EqualFold(last, "diagnose"):
+		serveDiagnosePage(w, r)
 	default:
 		e.transports.ServeHTTP(w, r)
 	}

@@ -3,55 +3,22 @@ package doctor
 import (
 	"net/http"
 	"strings"
+
+	"github.com/carillon-go/carillon/internal/cures"
 )
-
-// marks are what boxes write into headers that say who they are, without case.
-var marks = []struct{ mark, kind string }{
-	{"nginx", "nginx"}, {"openresty", "nginx"},
-	{"apache", "apache"},
-	{"haproxy", "haproxy"},
-	{"varnish", "varnish"},
-	{"squid", "squid"},
-	{"tinyproxy", "tinyproxy"},
-	{"cloudflare", "cloudflare"},
-	{"envoy", "envoy"},
-	{"caddy", "caddy"},
-	{"awselb", "awselb"},
-	{"cloudfront", "cloudfront"},
-	{"google frontend", "google"},
-	{"microsoft-iis", "iis"},
-	{"zscaler", "zscaler"},
-	{"bluecoat", "bluecoat"},
-	{"kestrel", "kestrel"},
-}
-
-// telling are the headers in which boxes give themselves away; own is the kind of who
-// sends it at all.
-var telling = []struct{ header, own string }{
-	{"Via", "unknown"},
-	{"Server", ""},
-	{"X-Squid-Error", "squid"},
-	{"X-Cache", "unknown"},
-	{"X-Varnish", "varnish"},
-	{"Cf-Ray", "cloudflare"},
-	{"X-Amz-Cf-Id", "cloudfront"},
-	{"Proxy-Agent", "unknown"},
-	{"Proxy-Authenticate", "unknown"},
-	{"X-Envoy-Upstream-Service-Time", "envoy"},
-}
 
 // identify tells who had a hand in an answer.
 func identify(h http.Header) (boxes []Box) {
-	for _, t := range telling {
-		for _, value := range h.Values(t.header) {
+	for _, t := range cures.Telling {
+		for _, value := range h.Values(t.Header) {
 			kind := kindOf(value)
 			if kind == "" {
-				kind = t.own
+				kind = t.Own
 			}
 			if kind == "" { // a server that is no box
 				kind = "server"
 			}
-			boxes = append(boxes, Box{Kind: kind, Evidence: t.header + ": " + value})
+			boxes = append(boxes, Box{Kind: kind, Evidence: t.Header + ": " + value})
 		}
 	}
 	return boxes
@@ -59,9 +26,9 @@ func identify(h http.Header) (boxes []Box) {
 
 func kindOf(text string) string {
 	text = strings.ToLower(text)
-	for _, m := range marks {
-		if strings.Contains(text, m.mark) {
-			return m.kind
+	for _, m := range cures.Marks {
+		if strings.Contains(text, m.Mark) {
+			return m.Kind
 		}
 	}
 	return ""

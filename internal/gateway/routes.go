@@ -31,6 +31,7 @@ func (s *Server) routes() (http.Handler, error) {
 	e.Use(mount(s.config.hubPaths(), s.entry))
 
 	e.Match([]string{http.MethodGet, http.MethodHead}, s.config.Path+"/carillon.js", echo.WrapHandler(endpoint.Script()))
+	e.Match([]string{http.MethodGet, http.MethodHead}, s.config.Path+"/diagnose", echo.WrapHandler(endpoint.DiagnosePage()))
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", s.readyz)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/", echo.WrapHandler(page))
