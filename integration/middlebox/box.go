@@ -47,7 +47,7 @@ const patience = 20 * time.Second
 // test is skipped, or fails under CI.
 func (k Kind) Start(t *testing.T, upstream string) Box {
 	t.Helper()
-	b := &builder{port: freePort(t), upstream: upstream, dir: scratch(t)}
+	b := &builder{port: freePort(t), upstream: upstream, server: "http://" + upstream, dir: scratch(t)}
 	if k.Program != "" {
 		b.program = find(t, k.Program)
 	}
@@ -56,7 +56,7 @@ func (k Kind) Start(t *testing.T, upstream string) Box {
 	box := Box{Name: k.Name, URL: "http://" + address}
 	switch {
 	case k.Forward:
-		box.URL, box.Proxy = "http://"+upstream, "http://"+address
+		box.URL, box.Proxy = b.server, "http://"+address
 	case k.TLS:
 		box.URL = "https://" + address
 	}
@@ -69,6 +69,7 @@ type builder struct {
 	program  string
 	port     int
 	upstream string
+	server   string // URL of the server as clients of a forward proxy name it
 	dir      string
 	command  *exec.Cmd
 	output   lockedBuffer
@@ -200,7 +201,7 @@ func (l *lockedBuffer) String() string {
 // Kinds are all boxes, in the order of their documentation.
 func Kinds() []Kind {
 	var all []Kind
-	for _, group := range [][]Kind{nginx(), haproxy(), apache(), varnish(), forward(), own()} {
+	for _, group := range [][]Kind{nginx(), haproxy(), apache(), varnish(), forward(), inspecting(), own()} {
 		all = append(all, group...)
 	}
 	return all

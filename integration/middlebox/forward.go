@@ -7,6 +7,22 @@ import (
 
 func portText(port int) string { return strconv.Itoa(port) }
 
+// squidConfig lets clients CONNECT to port 443 only, as it comes.
+const squidConfig = `acl SSL_ports port 443
+acl CONNECT method CONNECT
+http_access deny CONNECT !SSL_ports
+http_access allow localhost
+http_access deny all
+pid_filename $DIR/s.pid
+access_log stdio:$DIR/s.acc
+cache_log $DIR/s.log
+coredump_dir $DIR
+cache deny all
+visible_hostname box
+pinger_enable off
+shutdown_lifetime 1 seconds
+`
+
 // forward are the proxies that clients name: Squid as it comes, tinyproxy with
 // CONNECT to 443 only (T1) and to any port (T2).
 func forward() []Kind {
@@ -25,21 +41,7 @@ LogFile "$DIR/t.log"
 	}
 	return []Kind{
 		{Name: "Squid", Forward: true, Program: "squid", start: func(t *testing.T, b *builder) {
-			b.run(t, "-N", "-f", b.write(t, "s.conf", `http_port 127.0.0.1:$PORT
-acl SSL_ports port 443
-acl CONNECT method CONNECT
-http_access deny CONNECT !SSL_ports
-http_access allow localhost
-http_access deny all
-pid_filename $DIR/s.pid
-access_log stdio:$DIR/s.acc
-cache_log $DIR/s.log
-coredump_dir $DIR
-cache deny all
-visible_hostname box
-pinger_enable off
-shutdown_lifetime 1 seconds
-`))
+			b.run(t, "-N", "-f", b.write(t, "s.conf", "http_port 127.0.0.1:$PORT\n"+squidConfig))
 		}},
 		tiny("T1", "ConnectPort 443\nConnectPort 563\n"),
 		tiny("T2", ""),

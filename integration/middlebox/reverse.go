@@ -1,7 +1,6 @@
 package middlebox
 
 import (
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,7 +29,7 @@ func nginx() []Kind {
 		return Kind{Name: name, TLS: tls, Program: "nginx", start: func(t *testing.T, b *builder) {
 			listen := ""
 			if tls {
-				certificate(t, b.dir)
+				writePair(t, b.dir, signer(t).serverCertificate(t))
 				listen = " ssl http2; ssl_certificate $DIR/cert.pem; ssl_certificate_key $DIR/key.pem"
 			}
 			config := strings.NewReplacer("@LISTEN@", listen, "@BODY@", body).Replace(nginxConfig)
@@ -47,16 +46,6 @@ func nginx() []Kind {
 		kind("N8", false, nginxGzip+` proxy_hide_header Content-Encoding;`),
 		kind("N9", false, nginxGzip),
 		kind("N10", false, "proxy_ignore_headers X-Accel-Buffering;"),
-	}
-}
-
-// certificate makes a self-signed certificate for the TLS listeners.
-func certificate(t *testing.T, dir string) {
-	t.Helper()
-	out, err := exec.Command("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-		"-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", filepath.Join(dir, "key.pem"), "-out", filepath.Join(dir, "cert.pem")).CombinedOutput()
-	if err != nil {
-		t.Fatalf("openssl: %v\n%s", err, out)
 	}
 }
 
