@@ -29,11 +29,12 @@ import (
 // counted in running.
 func Carry(running *sync.WaitGroup) transports.Carry {
 	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
+		header := answer(w, r, c.Options()) // before Claim: a panic in it leaves no connection claimed
 		if _, err := c.Claim(transports.WebSockets, r); err != nil {
 			transports.Refuse(w, err)
 			return
 		}
-		conn, early, err := upgrade(w, r, c.Options())
+		conn, early, err := upgrade(w, r, header)
 		if err != nil {
 			c.Lost(err)
 			return
@@ -52,15 +53,21 @@ var upgrader = websocket.Upgrader{
 	Error:           func(w http.ResponseWriter, _ *http.Request, status int, _ error) { transports.Empty(w, status) },
 }
 
-// upgrade answers the handshake. early is what the client sent behind it without
-// waiting for the answer.
-func upgrade(w http.ResponseWriter, r *http.Request, o *transports.Options) (conn net.Conn, early []byte, err error) {
-	header := w.Header().Clone() // what middleware put there: cookies, CORS
+// answer returns the headers of the answer: what middleware put there, such as cookies
+// and CORS, and the subprotocol.
+func answer(w http.ResponseWriter, r *http.Request, o *transports.Options) http.Header {
+	header := w.Header().Clone()
 	if offered := websocket.Subprotocols(r); o.SubprotocolSelector != nil && len(offered) > 0 {
 		if chosen := o.SubprotocolSelector(offered); chosen != "" {
 			header.Set("Sec-WebSocket-Protocol", chosen)
 		}
 	}
+	return header
+}
+
+// upgrade answers the handshake. early is what the client sent behind it without
+// waiting for the answer.
+func upgrade(w http.ResponseWriter, r *http.Request, header http.Header) (conn net.Conn, early []byte, err error) {
 	h := &hijacker{ResponseWriter: w}
 	upgraded, err := upgrader.Upgrade(h, r, header)
 	if err != nil {
