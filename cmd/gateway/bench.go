@@ -29,6 +29,7 @@ type benchCommand struct {
 	Method        string            `env:"-" help:"Method of the hub that echoes a text, default Echo, or that broadcasts, default Broadcast."`
 	Fire          string            `env:"-" placeholder:"URL" help:"broadcast: ask for one by a POST to this URL instead of a call of the method."`
 	Payload       int               `env:"-" default:"32" help:"echo: length of the text, in bytes."`
+	GC            string            `env:"-" name:"gc" placeholder:"URL" help:"idle: URL that makes the server collect its garbage, posted to before its memory is read."`
 	SkipNegotiate bool              `env:"-" help:"Connect WebSockets without negotiation."`
 	PID           int               `env:"-" name:"pid" help:"Process id of a server on this machine: its CPU time and memory are reported."`
 	Token         string            `env:"CARILLON_TOKEN" help:"Bearer token. Better by the variable than on the command line."`
@@ -66,7 +67,7 @@ func (c *benchCommand) options() loadgen.Options {
 	o := loadgen.Options{
 		URL: c.URL, Mode: loadgen.Mode(c.Mode), Transport: loadgen.Transport(c.Transport), Protocol: c.Protocol,
 		Connections: c.Connections, Ramp: c.Ramp, Warmup: c.Warmup, Duration: c.Duration,
-		InFlight: c.InFlight, Rate: c.Rate, Method: c.Method, Fire: c.Fire, Payload: c.Payload,
+		InFlight: c.InFlight, Rate: c.Rate, Method: c.Method, Fire: c.Fire, Payload: c.Payload, GC: c.GC,
 		SkipNegotiate: c.SkipNegotiate, PID: c.PID, Header: http.Header{}, InsecureTLS: c.Insecure,
 	}
 	for name, value := range c.Header {
@@ -111,6 +112,9 @@ func printReport(w io.Writer, r *loadgen.Report) {
 	}
 	printProcess(row, "server", r.Server)
 	printProcess(row, "client", r.Client)
+	if r.ClientSaturated {
+		row("note", "the client used most of this machine: put it on another one, or on several")
+	}
 	if r.Opening != nil || r.Latency != nil {
 		fmt.Fprintln(t, "\nlatency, ms\tp50\tp99\tp99.9\tmax")
 	}

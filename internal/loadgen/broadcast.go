@@ -78,7 +78,7 @@ func (g *generator) trigger(ctx context.Context, fire func() error) error {
 // of its own, or a POST.
 func (g *generator) newTrigger(ctx context.Context) (fire func() error, end func(), err error) {
 	if g.options.Fire != "" {
-		return g.newFire(ctx)
+		return g.newPost(ctx, g.options.Fire)
 	}
 	l := g.newLinkBy(WebSockets, g.meter.shard(0)) // whatever the others use
 	l.quiet = true
@@ -93,8 +93,9 @@ func (g *generator) newTrigger(ctx context.Context) (fire func() error, end func
 	return func() error { return l.send(call) }, func() {}, err
 }
 
-func (g *generator) newFire(ctx context.Context) (fire func() error, end func(), err error) {
-	u, err := url.Parse(g.options.Fire)
+// newPost returns what posts to a URL, again and again.
+func (g *generator) newPost(ctx context.Context, to string) (fire func() error, end func(), err error) {
+	u, err := url.Parse(to)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -107,7 +108,7 @@ func (g *generator) newFire(ctx context.Context) (fire func() error, end func(),
 	return func() error {
 		status, _, err := c.exchange(request)
 		if err == nil && status/100 != 2 {
-			err = fmt.Errorf("%s: status %d", g.options.Fire, status)
+			err = fmt.Errorf("%s: status %d", to, status)
 		}
 		return err
 	}, func() { _ = c.Close() }, nil

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ func benchHub(t *testing.T) (url string) {
 	e := endpoint.New(h, endpoint.Options{})
 	mux := http.NewServeMux()
 	mux.Handle("/bench/", e)
+	mux.HandleFunc("POST /gc", func(http.ResponseWriter, *http.Request) { runtime.GC() })
 	mux.HandleFunc("POST /fire", func(w http.ResponseWriter, r *http.Request) {
 		if err := h.Clients().All().Send(r.Context(), "ShowTime", time.Now().UTC()); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -75,6 +77,9 @@ func TestEveryModeByEveryTransport(t *testing.T) {
 			t.Run(string(o.Transport)+" "+o.Protocol+" "+string(mode), func(t *testing.T) {
 				o := short(o)
 				o.URL, o.Mode, o.PID = url, mode, os.Getpid()
+				if mode == Idle {
+					o.GC = strings.Replace(url, "/bench/", "/gc", 1)
+				}
 				if mode == Broadcast {
 					o.InFlight = 2
 				}
@@ -85,7 +90,7 @@ func TestEveryModeByEveryTransport(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if !r.Healthy() || r.Seconds <= 0 || r.Server == nil || r.Server.ResidentBytes == 0 {
+				if !r.Healthy() || r.Seconds <= 0 || r.Server == nil || r.Server.ResidentBytes == 0 || r.Client == nil {
 					t.Errorf("%+v", r)
 				}
 				if mode != Idle && (r.Operations == 0 || r.Latency == nil || r.Latency.Max < r.Latency.P50) {

@@ -59,6 +59,9 @@ type Options struct {
 	Method string
 	// Fire is a URL that broadcasts when it is posted to, instead of Method.
 	Fire string
+	// GC is a URL that makes the server collect its garbage when it is posted to. [Idle]
+	// does that before it reads the memory. Default: none.
+	GC string
 	// SkipNegotiate connects WebSockets without negotiation.
 	SkipNegotiate bool
 	// PID of the server, if it runs on this machine: its CPU time and memory are read

@@ -32,6 +32,9 @@ type Report struct {
 
 	Server *Process `json:"server,omitempty"`
 	Client *Process `json:"client,omitempty"`
+	// ClientSaturated: the client used most of its machine, so that it is part of what was
+	// measured.
+	ClientSaturated bool `json:"clientSaturated"`
 }
 
 // Latency are times in microseconds.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -168,9 +169,27 @@ func (g *generator) runLinks(ctx context.Context) (*Report, error) {
 	stop()
 	g.await(ctx, r)
 	if r.Server != nil && g.options.Mode == Idle {
-		r.Server.BytesPerConnection = float64(r.Server.ResidentBytes-before.resident) / float64(r.Opened)
+		return r, g.weigh(ctx, r, before)
 	}
 	return r, nil
+}
+
+// weigh reads what the connections cost the server in memory.
+func (g *generator) weigh(ctx context.Context, r *Report, before usage) error {
+	if g.options.GC != "" {
+		collect, end, err := g.newPost(ctx, g.options.GC)
+		if err == nil {
+			err = collect()
+			end()
+		}
+		if err != nil {
+			return fmt.Errorf("loadgen: garbage collection: %w", err)
+		}
+	}
+	after, err := g.usageOfServer()
+	r.Server.ResidentBytes = after.resident
+	r.Server.BytesPerConnection = float64(after.resident-before.resident) / float64(r.Opened)
+	return err
 }
 
 func (g *generator) noConnection(ctx context.Context) error {
@@ -205,6 +224,9 @@ func (g *generator) runWorkers(ctx context.Context, work func(context.Context, *
 	return r, nil
 }
 
+// saturated is the share of the machine from which on the client measures itself.
+const saturated = 0.8
+
 // measure lets the warm-up pass and then counts.
 func (g *generator) measure(ctx context.Context, r *Report) error {
 	g.watch(ctx, "warming up", func() { wait(ctx, g.options.Warmup) })
@@ -222,6 +244,7 @@ func (g *generator) measure(ctx context.Context, r *Report) error {
 	if clientErr == nil { // only where there is /proc
 		after, _ := readUsage(os.Getpid())
 		r.Client = after.since(client, r.Seconds, r.Operations)
+		r.ClientSaturated = r.Client.Cores > saturated*float64(runtime.NumCPU())
 	}
 	if g.options.PID == 0 {
 		return nil
@@ -312,7 +335,11 @@ func (g *generator) connectForever(ctx context.Context, s *shard) error {
 		l := g.newLinkBy(g.options.Transport, s)
 		began := g.now()
 		if err := l.open(ctx, side); err != nil {
-			if inARow++; inARow == errorsInARow || ctx.Err() != nil {
+			if ctx.Err() != nil {
+				_ = l.leave() // in the middle of opening
+				return err
+			}
+			if inARow++; inARow == errorsInARow {
 				return err
 			}
 			g.meter.fail(&g.meter.failed, err)
