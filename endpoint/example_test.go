@@ -1,0 +1,52 @@
+package endpoint_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
+)
+
+// A hub for users with tokens: policy decides who of them may enter, tickets keep the
+// tokens out of URLs.
+func ExampleEndpoint_Authenticator() {
+	keys, err := auth.Secret([]byte("a secret of at least 32 random bytes"))
+	if err != nil {
+		panic(err)
+	}
+	bearer, err := auth.NewBearer(auth.BearerOptions{Keys: keys, Issuer: "https://login.example.com/", Audience: "chat"})
+	if err != nil {
+		panic(err)
+	}
+	policy := func(u *auth.User, _ *http.Request) error {
+		if u.Claims["role"] != "member" {
+			return auth.ErrForbidden
+		}
+		return nil
+	}
+	chat := endpoint.New(hub.New(hub.Options{}), endpoint.Options{
+		CloseOnAuthenticationExpiration: true,
+		EnableAuthenticationRefresh:     true,
+		TicketLifetime:                  30 * time.Second,
+	})
+	guarded := auth.Middleware(chat.Authenticator(bearer), auth.Require(policy, chat))
+	mux := http.NewServeMux()
+	mux.Handle("/chat", guarded)
+	mux.Handle("/chat/", guarded) // negotiate and refresh
+
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	response, err := http.Post(server.URL+"/chat/negotiate?negotiateVersion=1", "", nil)
+	if err != nil {
+		panic(err)
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	fmt.Println(response.Status, len(body))
+	// Output: 401 Unauthorized 0
+}
