@@ -122,10 +122,16 @@ func Token(r *http.Request) (text string, inURL bool) {
 }
 
 // cannotHaveHeaders tells the requests that browsers make without letting a page
-// set headers: WebSocket and EventSource.
+// set headers: WebSocket and EventSource. What a proxy lost of them on the way does not
+// count: Upgrade of the one, Accept of the other, which alone says no-cache without
+// X-Requested-With.
 func cannotHaveHeaders(r *http.Request) bool {
-	return r.Method == http.MethodGet && strings.Contains(strings.ToLower(r.Header.Get("Accept")), "text/event-stream") ||
-		r.Header.Get("Sec-WebSocket-Key") != ""
+	if r.Header.Get("Sec-WebSocket-Key") != "" {
+		return true
+	}
+	accept := strings.ToLower(strings.Join(r.Header.Values("Accept"), ","))
+	lost := accept == "" && r.Header.Get("X-Requested-With") == "" && strings.EqualFold(r.Header.Get("Cache-Control"), "no-cache")
+	return r.Method == http.MethodGet && (lost || strings.Contains(accept, "text/event-stream"))
 }
 
 // reason is what may be told of a refusal: the kind, nothing of the content.

@@ -151,10 +151,11 @@ func TestTokenInQuery(t *testing.T) {
 		r  *http.Request
 		ok bool
 	}{
-		"event stream": {request(http.MethodGet, "Accept", "text/event-stream"), true},
-		"websocket":    {request(http.MethodGet, "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), true},
-		"poll":         {request(http.MethodGet, "", ""), false},
-		"post":         {request(http.MethodPost, "", ""), false},
+		"event stream":                      {request(http.MethodGet, "Accept", "text/event-stream"), true},
+		"event stream that lost its Accept": {request(http.MethodGet, "Cache-Control", "no-cache"), true},
+		"websocket":                         {request(http.MethodGet, "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), true},
+		"poll":                              {request(http.MethodGet, "", ""), false},
+		"post":                              {request(http.MethodPost, "", ""), false},
 	} {
 		u, err := b.Authenticate(c.r)
 		if err != nil || (u != nil) != c.ok {
