@@ -138,7 +138,8 @@ func (t *tickets) redirect(r *http.Request) (url, accessToken string, ok bool) {
 }
 
 // target is the endpoint's URL as the client knows it, with what its query says beyond
-// the parameters of negotiation: those the client adds again.
+// the parameters of negotiation, which the client adds again, and the token, which it
+// is to forget.
 func (t *tickets) target(r *http.Request) string {
 	to := url.URL{Scheme: scheme(r), Host: r.Host, Path: r.URL.Path}
 	if asked, err := url.ParseRequestURI(r.RequestURI); err == nil {
@@ -152,7 +153,7 @@ func (t *tickets) target(r *http.Request) string {
 	query := r.URL.Query()
 	for name := range query {
 		switch strings.ToLower(name) {
-		case "negotiateversion", "usestatefulreconnect", "statefultransports":
+		case "negotiateversion", "usestatefulreconnect", "statefultransports", "access_token":
 			delete(query, name)
 		}
 	}

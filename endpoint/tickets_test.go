@@ -167,7 +167,7 @@ func TestTicketsLeadToThePublicURL(t *testing.T) {
 		{nil, "http://a.example/hub", "", "http://a.example/hub/negotiate?negotiateVersion=1"},
 		{nil, "https://a.example/hub?room=1", "https", "http://a.example/hub/negotiate?negotiateVersion=1&room=1&useStatefulReconnect=true"},
 		{nil, "http://a.example", "", "http://a.example/negotiate/"},
-		{public, "https://example.com/rt/hub?room=1", "", "http://10.0.0.1/hub/negotiate?room=1"},
+		{public, "https://example.com/rt/hub?room=1", "", "http://10.0.0.1/hub/negotiate?room=1&access_token=alice"},
 	} {
 		e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{TicketLifetime: time.Second, PublicURL: c.public})
 		r := httptest.NewRequest(http.MethodPost, c.request, nil)

@@ -11,7 +11,8 @@ func (h *Hub) Disconnect(ctx context.Context, connectionIDs ...string) error {
 }
 
 // DisconnectUser ends every connection of users, as Disconnect does. It keeps nobody
-// out: who is to stay away needs a token that is refused, too.
+// out, nor whom it meets before the handshake: who is to stay away needs a token that
+// is refused, too.
 func (h *Hub) DisconnectUser(ctx context.Context, userIDs ...string) error {
 	return h.lifetime.Disconnect(ctx, Audience{Kind: OfUsers, Names: userIDs})
 }
