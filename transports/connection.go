@@ -24,6 +24,9 @@ type Connection struct {
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 
+	// place among the registry's loose connections, from 1; 0: not there. Its lock guards it.
+	place int
+
 	// posts is how many POSTs have come.
 	posts    atomic.Uint32
 	observer Observer // nil: none. Guarded by mu, as the next

@@ -22,8 +22,8 @@ type Registry struct {
 	connections map[string]*Connection
 	// loose are the connections that no request holds at this moment: the sweep ends
 	// those that stay so. Everything else it need not look at.
-	loose    map[*Connection]struct{}
-	sweeper  *time.Timer // nil while there is nothing to sweep
+	loose    []*Connection // each at its place
+	sweeper  *time.Timer   // nil while there is nothing to sweep
 	stopped  bool
 	finished bool          // Shutdown only waits for what runs
 	empty    chan struct{} // closed when stopped and the last connection is gone
@@ -38,7 +38,6 @@ func NewRegistry(app Application, options Options) *Registry {
 		options:     options.WithDefaults(),
 		app:         app,
 		connections: map[string]*Connection{},
-		loose:       map[*Connection]struct{}{},
 	}
 }
 
@@ -107,17 +106,32 @@ func (c *Connection) Token() string { return c.token }
 
 // loosen puts c under the sweep. The registry's lock is held.
 func (r *Registry) loosen(c *Connection) {
-	r.loose[c] = struct{}{}
+	if c.place == 0 {
+		r.loose = append(r.loose, c)
+		c.place = len(r.loose)
+	}
 	if r.sweeper == nil {
 		r.sweeper = time.AfterFunc(sweepInterval, r.sweep)
 	}
+}
+
+// fasten takes c from under the sweep. The registry's lock is held.
+func (r *Registry) fasten(c *Connection) {
+	if c.place == 0 {
+		return
+	}
+	last := len(r.loose) - 1
+	moved := r.loose[last]
+	r.loose[c.place-1], moved.place = moved, c.place
+	r.loose[last] = nil
+	r.loose, c.place = r.loose[:last], 0
 }
 
 func (r *Registry) setLoose(c *Connection, loose bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !loose {
-		delete(r.loose, c)
+		r.fasten(c)
 	} else if r.connections[c.token] == c {
 		r.loosen(c)
 	}
@@ -127,7 +141,7 @@ func (r *Registry) sweep() {
 	var late []*Connection
 	now := time.Now()
 	r.mu.Lock()
-	for c := range r.loose {
+	for _, c := range r.loose {
 		if c.overdue(now) {
 			late = append(late, c)
 		}
@@ -167,7 +181,7 @@ func (r *Registry) remove(c *Connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.connections, c.token)
-	delete(r.loose, c)
+	r.fasten(c)
 	if len(r.loose) == 0 && r.sweeper != nil && r.sweeper.Stop() {
 		r.sweeper = nil
 	}
