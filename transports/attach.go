@@ -23,7 +23,6 @@ var (
 // newer poll takes its place when it is attached.
 func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	number := resumption(r)
-	packed := pack(r)
 	c.mu.Lock()
 	older := c.carrier
 	switch {
@@ -33,7 +32,7 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 		err = ErrEnded
 	case c.kind == "":
 		first = true
-		c.kind, c.request, c.state = kind, packed, open
+		c.kind, c.request, c.state = kind, pack(r), open
 		if c.registry.options.AllowUserChange {
 			c.user = auth.UserFrom(r.Context())
 		}

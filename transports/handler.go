@@ -59,7 +59,7 @@ func NotAllowed(w http.ResponseWriter, r *http.Request) {
 
 // Text answers with a text as the original does: no charset, no length.
 func Text(w http.ResponseWriter, status int, body string) {
-	text(w, status, []string{"text/plain"}, body)
+	text(w, status, plainText, body)
 }
 
 func text(w http.ResponseWriter, status int, contentType []string, body string) {
@@ -69,20 +69,28 @@ func text(w http.ResponseWriter, status int, contentType []string, body string) 
 	_, _ = io.WriteString(w, body)
 }
 
+// Values of headers that every answer has; nobody changes them.
+var (
+	plainText   = []string{"text/plain"}
+	noLength    = []string{"0"}
+	noCache     = []string{"no-cache, no-store"}
+	pragma      = []string{"no-cache"}
+	longExpired = []string{"Thu, 01 Jan 1970 00:00:00 GMT"}
+)
+
 // Empty answers without a body.
 func Empty(w http.ResponseWriter, status int) {
-	w.Header().Set("Content-Type", "text/plain")
+	header := w.Header()
+	header["Content-Type"] = plainText
 	if status != http.StatusNoContent {
-		w.Header().Set("Content-Length", "0")
+		header["Content-Length"] = noLength
 	}
 	w.WriteHeader(status)
 }
 
 // NoCache sets the headers that every answer to a poll has.
 func NoCache(h http.Header) {
-	h.Set("Cache-Control", "no-cache, no-store")
-	h.Set("Pragma", "no-cache")
-	h.Set("Expires", "Thu, 01 Jan 1970 00:00:00 GMT")
+	h["Cache-Control"], h["Pragma"], h["Expires"] = noCache, pragma, longExpired
 }
 
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) {

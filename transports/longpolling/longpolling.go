@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
@@ -89,34 +90,53 @@ func (p *poll) answer(w http.ResponseWriter, r *http.Request, c *transports.Conn
 		c.Detach(p, nil)
 		return
 	}
-	frames, outcome := gather(c, p)
-	if len(frames) == 0 {
+	b := batches.Get().(*batch)
+	defer b.giveBack()
+	outcome := b.gather(c, p)
+	if len(b.frames) == 0 {
 		p.nothing(w, c, outcome)
 		return
 	}
 	control := http.NewResponseController(w)
 	c.Limit(control)
-	if err := data(w, frames); err != nil {
-		c.PutBack(frames)
+	if err := b.send(w); err != nil {
+		c.PutBack(b.frames)
 	} else {
 		transports.Unlimit(control)
 	}
 	c.Detach(p, nil)
 }
 
+// batch is what an answer needs, kept from one to the next.
+type batch struct {
+	frames []*frame.Frame
+	body   []byte
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// maxIdleBody is the largest body that is kept.
+const maxIdleBody = 64 << 10
+
+func (b *batch) giveBack() {
+	clear(b.frames)
+	b.frames = b.frames[:0]
+	if cap(b.body) <= maxIdleBody {
+		batches.Put(b)
+	}
+}
+
 // gather takes what is queued, up to what may be queued at once: what comes
 // meanwhile must not make a body without end.
-func gather(c *transports.Connection, p *poll) ([]*frame.Frame, transports.Outcome) {
-	var frames []*frame.Frame
+func (b *batch) gather(c *transports.Connection, p *poll) (outcome transports.Outcome) {
 	for size := 0; ; {
-		had := len(frames)
-		var outcome transports.Outcome
-		frames, outcome = c.Next(p, frames)
-		for _, f := range frames[had:] {
+		had := len(b.frames)
+		b.frames, outcome = c.Next(p, b.frames)
+		for _, f := range b.frames[had:] {
 			size += f.Len()
 		}
 		if outcome != transports.Frames || size >= c.Options().MaxQueueBytes {
-			return frames, outcome
+			return outcome
 		}
 	}
 }
@@ -129,19 +149,22 @@ func (p *poll) nothing(w http.ResponseWriter, c *transports.Connection, outcome 
 	transports.Empty(w, http.StatusNoContent)
 }
 
-// data answers with what is queued, as it is: polls have no framing of their own.
-func data(w http.ResponseWriter, frames []*frame.Frame) error {
-	size := 0
-	for _, f := range frames {
-		size += f.Len()
+// send answers with what is queued, as it is: polls have no framing of their own.
+func (b *batch) send(w http.ResponseWriter) error {
+	b.body = b.body[:0]
+	for _, f := range b.frames {
+		b.body = append(b.body, f.Payload()...)
 	}
-	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("Content-Length", strconv.Itoa(size))
+	return data(w, b.body)
+}
+
+var octetStream = []string{"application/octet-stream"}
+
+func data(w http.ResponseWriter, body []byte) error {
+	header := w.Header()
+	header["Content-Type"] = octetStream
+	header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(http.StatusOK)
-	body := make([]byte, 0, size)
-	for _, f := range frames {
-		body = append(body, f.Payload()...)
-	}
 	if _, err := w.Write(body); err != nil {
 		return err
 	}
