@@ -215,7 +215,10 @@ func (g *generator) runWorkers(ctx context.Context, work func(context.Context, *
 		})
 	}
 	r := &Report{}
-	if err := g.measure(running, r); err != nil {
+	err := g.measure(running, r)
+	stop()
+	g.tasks.Wait() // while there are connections left to take leave by
+	if err != nil {
 		return nil, err
 	}
 	if atomic.LoadInt64(&alive) == 0 {
