@@ -205,3 +205,22 @@ func TestInvalidTokenSettings(t *testing.T) {
 		t.Error("a gateway without its key started")
 	}
 }
+
+// A connection ends with its token, and may come back with another one.
+func TestConnectionsEndWithTheirToken(t *testing.T) {
+	r := guarded(t, func(c *Config) { c.Interval = -1 })
+	brief := tokenOf(t, "alice", func(c jwt.MapClaims) { c["exp"] = time.Now().Add(2 * time.Second).Unix() })
+	conn, status := r.dial("id=" + r.enter(brief) + "&access_token=" + brief)
+	if conn == nil {
+		t.Fatal(status)
+	}
+	if err := conn.WriteMessage(websocket.TextMessage, []byte(shake)); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	for _, want := range []string{"{}\x1e", "{\"type\":7,\"allowReconnect\":true}\x1e"} {
+		if _, got, err := conn.ReadMessage(); err != nil || string(got) != want {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+}
