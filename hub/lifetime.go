@@ -100,12 +100,8 @@ func (l *local) Send(ctx context.Context, to Audience, method string, args []any
 	case OfUsers:
 		return sendToSets(&l.users, to, &m)
 	default:
-		for i := range l.connections.shards {
-			if err := fanOut(l.connections.shards[i].snapshot(), to.Except, &m); err != nil {
-				return err
-			}
-		}
-		return nil
+		lists, total := l.connections.snapshot()
+		return fanOutLists(lists[:], total, to.Except, &m)
 	}
 }
 
@@ -137,22 +133,6 @@ func sendToSets(d *directory, to Audience, m *message) error {
 		if err := fanOut(d.snapshot(name), to.Except, m); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// fanOut sends a message to sessions, without waiting for any. The error is that of
-// an encoding, and nobody has got the message in it then.
-func fanOut(to []*Session, except []string, m *message) error {
-	for _, s := range to {
-		if len(except) > 0 && slices.Contains(except, s.id) {
-			continue
-		}
-		f, err := m.frame(s.wire)
-		if err != nil {
-			return err
-		}
-		s.send(f)
 	}
 	return nil
 }

@@ -86,6 +86,15 @@ func (h *connectionShard) snapshot() []*Session {
 	return h.all.snapshot()
 }
 
+// snapshot returns all sessions, and how many there are.
+func (c *connections) snapshot() (lists [shardCount][]*Session, total int) {
+	for i := range c.shards {
+		lists[i] = c.shards[i].snapshot()
+		total += len(lists[i])
+	}
+	return lists, total
+}
+
 // directory is sets by name: groups, users. An empty set is no more.
 type directory struct{ shards [shardCount]directoryShard }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/protocol"
@@ -93,16 +94,24 @@ func (w *wire) closing(text string, allowReconnect bool) *frame.Frame {
 type message struct {
 	method string
 	args   []any
-	frames [maxWires]*frame.Frame
+	mu     sync.Mutex // held while encoding
+	frames [maxWires]atomic.Pointer[frame.Frame]
 }
 
 func (m *message) frame(w *wire) (*frame.Frame, error) {
-	if f := m.frames[w.index]; f != nil {
+	if f := m.frames[w.index].Load(); f != nil {
+		return f, nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f := m.frames[w.index].Load(); f != nil {
 		return f, nil
 	}
 	f, err := w.encode(func(dst []byte) ([]byte, error) {
 		return w.AppendInvocation(dst, "", m.method, nil, m.args...)
 	})
-	m.frames[w.index] = f
+	if err == nil {
+		m.frames[w.index].Store(f)
+	}
 	return f, err
 }
