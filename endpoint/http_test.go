@@ -272,7 +272,7 @@ func TestPanics(t *testing.T) {
 		// Its end is told by a goroutine, until when the token is known.
 		ended := func(after string) {
 			for on == after && e.Connections() > 0 {
-				time.Sleep(time.Millisecond)
+				time.Sleep(time.Millisecond) // the registry tells nobody of an end
 			}
 		}
 		get := status(http.MethodGet, "")
