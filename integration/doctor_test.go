@@ -42,6 +42,8 @@ func TestDoctorBehindBoxes(t *testing.T) {
 			findings: []string{"answered-by-page WebSockets"}},
 		{box: "B-idle", idle: 12 * time.Second, verdict: doctor.Fallback,
 			findings: []string{"idle-cut WebSockets", "idle-cut ServerSentEvents", "idle-cut LongPolling"}, advice: "KeepAliveInterval: 4 * time.Second"},
+		{box: "Squid-TLS", verdict: doctor.Nothing,
+			findings: []string{"tls-untrusted "}, advice: "ssl_bump splice carillon"},
 		{box: "T1", verdict: doctor.Fallback, best: doctor.ServerSentEvents, kind: "tinyproxy",
 			findings: []string{"connect-refused WebSockets"}, advice: "ConnectPort "},
 	} {

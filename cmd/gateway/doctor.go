@@ -115,9 +115,12 @@ func printExamination(w io.Writer, r *doctor.Report) {
 }
 
 func printAdvice(w io.Writer, a doctor.Advice) {
-	if a.Box == "" {
+	switch {
+	case a.Box == "":
 		fmt.Fprintf(w, "\n%s\n", a.Text)
-	} else {
+	case a.Guess:
+		fmt.Fprintf(w, "\nif it is %s: %s\n", a.Box, a.Text)
+	default:
 		fmt.Fprintf(w, "\n%s: %s\n", a.Box, a.Text)
 	}
 	for _, line := range a.Lines {

@@ -105,7 +105,8 @@
         if (value) {
           const low = value.toLowerCase();
           const mark = cures.marks.find(m => low.includes(m.mark));
-          this.box(mark ? mark.kind : own || "server", `${header}: ${value}`);
+          // Where the header alone says it, its value is another one each time.
+          this.box(mark ? mark.kind : own || "server", mark || !own ? `${header}: ${value}` : header);
         }
       }
       if (response.status >= 400 && page.includes("The server didn't respond in time.")) {
@@ -190,27 +191,30 @@
       const suspects = [...new Set(this.report.boxes.map(b => b.kind))].filter(kind => cures.boxes[kind]);
       for (const { code } of this.report.findings) {
         const known = suspects.filter(kind => cures.boxes[kind][code]);
-        known.forEach(kind => this.addAdvice(kind, cures.boxes[kind][code]));
+        known.forEach(kind => this.addAdvice(kind, false, cures.boxes[kind][code]));
         if (known.length === 0 && cures.general[code]) {
-          this.addAdvice("", cures.general[code]);
+          this.addAdvice("", false, cures.general[code]);
+        }
+        if (suspects.length === 0) {
+          Object.keys(cures.boxes).filter(kind => cures.boxes[kind][code]).forEach(kind => this.addAdvice(kind, true, cures.boxes[kind][code]));
         }
       }
       const cuts = this.report.transports.map(t => t.cutAfterSeconds).filter(Boolean);
       if (cuts.length > 0) {
         const every = Math.max(1, Math.floor(Math.min(...cuts) / 2));
-        this.addAdvice("", {
+        this.addAdvice("", false, {
           text: `where the box cannot be changed, the server pings oftener and ends idle polls earlier than silence is cut, every ${every} s`, lines: [],
         });
       }
     }
 
-    addAdvice(box, { text, lines }) {
+    addAdvice(box, guess, { text, lines }) {
       if (this.report.advice.some(a => a.box === box && a.text === text)) {
         return;
       }
       const values = { $HOST: hub.hostname, $PORT: hub.port || (hub.protocol === "https:" ? "443" : "80"), $PATH: hub.pathname, $UP: "SERVER" };
       const filled = lines.map(line => line.replace(/\$(HOST|PORT|PATH|UP)\b/g, name => values[name]));
-      this.report.advice.push({ box, text, lines: filled });
+      this.report.advice.push({ box, guess, text, lines: filled });
     }
   }
 
@@ -485,7 +489,7 @@
     facts.push(...r.boxes.map(b => `on the way: ${b.kind} (${b.evidence})`), ...r.findings.map(f => `found: ${f.text}`));
     by("facts").replaceChildren(...facts.map(f => element("li", f)));
     by("advice").replaceChildren(...r.advice.flatMap(a => {
-      const text = element("p", a.box ? `${a.box}: ${a.text}` : a.text);
+      const text = element("p", a.box ? `${a.guess ? "if it is " : ""}${a.box}: ${a.text}` : a.text);
       return a.lines.length > 0 ? [text, element("pre", a.lines.join("\n"))] : [text];
     }));
     by("json").textContent = JSON.stringify(r, null, 2);

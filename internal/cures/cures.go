@@ -6,6 +6,7 @@ package cures
 import (
 	_ "embed" // the tables
 	"encoding/json"
+	"slices"
 )
 
 // JSON is everything, for the page.
@@ -49,3 +50,13 @@ var (
 	Boxes   = all.Boxes
 	General = all.General
 )
+
+// Kinds are those of the boxes that something can be written into.
+func Kinds() (kinds []string) {
+	for _, m := range Marks {
+		if Boxes[m.Kind] != nil && !slices.Contains(kinds, m.Kind) {
+			kinds = append(kinds, m.Kind)
+		}
+	}
+	return kinds
+}

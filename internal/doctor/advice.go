@@ -12,27 +12,36 @@ import (
 
 // advise finds for each finding the boxes that may be the cause and what to write there.
 func (r *Report) advise() {
+	suspects := r.suspects()
 	for _, f := range r.Findings {
-		found := false
-		for _, kind := range r.suspects() {
-			if c, known := cures.Boxes[kind][f.Code]; known {
-				r.addAdvice(kind, c)
-				found = true
-			}
+		found := r.adviseFor(suspects, f.Code, false)
+		if c, known := cures.General[f.Code]; known && !found {
+			r.addAdvice(Advice{}, c)
+		}
+		if len(suspects) == 0 {
+			r.adviseFor(cures.Kinds(), f.Code, true)
 		}
 		if f.Code == codeIdle {
 			r.adviseIdle()
-		} else if c, known := cures.General[f.Code]; known && !found {
-			r.addAdvice("", c)
 		}
 	}
 }
 
-// suspects are the kinds of the boxes between here and the server. A forward proxy that
-// the environment names is one even where it does not say what it is.
+// adviseFor tells what to write into boxes of some kinds, if that is known of any.
+func (r *Report) adviseFor(kinds []string, code string, guess bool) (found bool) {
+	for _, kind := range kinds {
+		if c, known := cures.Boxes[kind][code]; known {
+			r.addAdvice(Advice{Box: kind, Guess: guess}, c)
+			found = true
+		}
+	}
+	return found
+}
+
+// suspects are the kinds of the boxes that are known to stand in between.
 func (r *Report) suspects() (kinds []string) {
 	for _, b := range r.Boxes {
-		if !isServer(b.Kind) && !slices.Contains(kinds, b.Kind) {
+		if cures.Boxes[b.Kind] != nil && !slices.Contains(kinds, b.Kind) {
 			kinds = append(kinds, b.Kind)
 		}
 	}
@@ -43,7 +52,7 @@ func (r *Report) suspects() (kinds []string) {
 func (r *Report) adviseIdle() {
 	cut := r.shortest()
 	pings := max(time.Second, (cut / 2).Truncate(time.Second))
-	r.addAdvice("", cures.Cure{
+	r.addAdvice(Advice{}, cures.Cure{
 		Text: fmt.Sprintf("where the box cannot be changed, the server pings oftener and ends idle polls earlier than silence is cut, every %v", pings),
 		Lines: []string{
 			fmt.Sprintf("hub.Options{KeepAliveInterval: %s}, transports.Options{PollTimeout: %s} // Carillon", goDuration(pings), goDuration(pings)),
@@ -55,13 +64,13 @@ func (r *Report) adviseIdle() {
 func goDuration(d time.Duration) string { return fmt.Sprintf("%d * time.Second", int(d.Seconds())) }
 
 // addAdvice adds advice once.
-func (r *Report) addAdvice(box string, c cures.Cure) {
-	for _, a := range r.Advice {
-		if a.Box == box && a.Text == c.Text {
+func (r *Report) addAdvice(a Advice, c cures.Cure) {
+	a.Text, a.Lines = c.Text, []string{}
+	for _, there := range r.Advice {
+		if there.Box == a.Box && there.Text == a.Text {
 			return
 		}
 	}
-	a := Advice{Box: box, Text: c.Text, Lines: []string{}}
 	for _, line := range c.Lines {
 		a.Lines = append(a.Lines, r.fillIn(line))
 	}

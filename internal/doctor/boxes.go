@@ -11,14 +11,15 @@ import (
 func identify(h http.Header) (boxes []Box) {
 	for _, t := range cures.Telling {
 		for _, value := range h.Values(t.Header) {
-			kind := kindOf(value)
-			if kind == "" {
-				kind = t.Own
-			}
-			if kind == "" { // a server that is no box
+			kind, evidence := kindOf(value), t.Header+": "+value
+			switch {
+			case kind != "":
+			case t.Own == "": // a server that is no box
 				kind = "server"
+			default: // the header says it, its value is another one each time
+				kind, evidence = t.Own, t.Header
 			}
-			boxes = append(boxes, Box{Kind: kind, Evidence: t.Header + ": " + value})
+			boxes = append(boxes, Box{Kind: kind, Evidence: evidence})
 		}
 	}
 	return boxes
@@ -49,6 +50,3 @@ func identifyPage(page string) (boxes []Box) {
 	}
 	return nil
 }
-
-// isServer tells whether a kind is an application server rather than a box in between.
-func isServer(kind string) bool { return kind == "kestrel" || kind == "server" }

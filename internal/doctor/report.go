@@ -116,6 +116,7 @@ type Finding struct {
 // Advice is what to write where.
 type Advice struct {
 	Box   string   `json:"box"`
+	Guess bool     `json:"guess"` // nobody said who stands there: it is for whoever has this box
 	Text  string   `json:"text"`
 	Lines []string `json:"lines"`
 }
