@@ -11,8 +11,9 @@ import (
 // Frame is one encoded message. It never changes; all methods are safe for
 // concurrent use, and nobody writes to the bytes they return.
 type Frame struct {
-	payload []byte
-	binary  bool
+	payload  []byte
+	binary   bool
+	delivery *Delivery // nil: the zero value
 	// Framings are made when a carrier first asks. Two that ask at once may both
 	// make one: the bytes are equal, and either will do.
 	webSocket   atomic.Pointer[[]byte]

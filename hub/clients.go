@@ -6,9 +6,10 @@ import "context"
 type Sender interface {
 	// Send invokes a method on every client of the audience. It returns without
 	// waiting for clients, but when the audience is the very connection that ctx was
-	// made for: then it waits for room in its queue, until ctx is done. A client that
-	// does not exist is none. An argument that cannot be encoded is an error. The
-	// arguments must not be changed any more.
+	// made for: then it waits for room in its queue, until ctx is done, unless the
+	// message may be dropped (see SlowPolicy). A client that does not exist is none. An
+	// argument that cannot be encoded is an error. The arguments must not be changed any
+	// more.
 	Send(ctx context.Context, method string, args ...any) error
 }
 
@@ -16,6 +17,8 @@ type Sender interface {
 type Clients[C any] struct {
 	hub   *Hub
 	proxy func(Sender) C
+	// slow is what becomes of messages for those who read too slowly; nil: as the hub has it.
+	slow *slowConsumers
 }
 
 // All is every client.
@@ -70,7 +73,7 @@ func (c Clients[C]) OthersInGroup(ctx context.Context, group string) C {
 	return c.GroupExcept(group, callerID(ctx)...)
 }
 
-func (c Clients[C]) to(a Audience) C { return c.proxy(&audienceSender{c.hub.lifetime, a}) }
+func (c Clients[C]) to(a Audience) C { return c.proxy(&audienceSender{c.hub, a, c.slow}) }
 
 func callerID(ctx context.Context) []string {
 	if c := CallerFrom(ctx); c != nil {
@@ -80,12 +83,19 @@ func callerID(ctx context.Context) []string {
 }
 
 type audienceSender struct {
-	lifetime Lifetime
-	to       Audience
+	hub  *Hub
+	to   Audience
+	slow *slowConsumers // nil: as the hub has it
 }
 
 func (s *audienceSender) Send(ctx context.Context, method string, args ...any) error {
-	return s.lifetime.Send(ctx, s.to, method, args)
+	slow := s.slow
+	if slow == nil {
+		slow = &slowConsumers{policy: s.hub.options.SlowConsumers}
+	}
+	to := s.to
+	to.Delivery = slow.delivery(method)
+	return s.hub.lifetime.Send(ctx, to, method, args)
 }
 
 // Groups are sets of connections with names, which live as long as something is in
@@ -104,7 +114,7 @@ type Context[C any] struct{ clients Clients[C] }
 
 // NewContext makes a context; proxy gives an audience its typed form.
 func NewContext[C any](h *Hub, proxy func(Sender) C) Context[C] {
-	return Context[C]{Clients[C]{h, proxy}}
+	return Context[C]{Clients[C]{hub: h, proxy: proxy}}
 }
 
 // Clients returns the audiences.

@@ -89,7 +89,7 @@ func (h *Hub) registering() {
 
 // Clients returns the audiences, untyped; NewContext gives typed ones.
 func (h *Hub) Clients() Clients[Sender] {
-	return Clients[Sender]{h, func(s Sender) Sender { return s }}
+	return Clients[Sender]{hub: h, proxy: func(s Sender) Sender { return s }}
 }
 
 // Groups returns the groups.

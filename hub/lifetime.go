@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -48,6 +49,8 @@ type Audience struct {
 	Names []string
 	// Except are ids of connections that the message does not go to.
 	Except []string
+	// Delivery says what becomes of the message for those who read too slowly.
+	Delivery frame.Delivery
 }
 
 // local is the Lifetime of a hub that stands alone.
@@ -91,7 +94,7 @@ func (l *local) Remove(_ context.Context, connectionID, group string) error {
 }
 
 func (l *local) Send(ctx context.Context, to Audience, method string, args []any) error {
-	m := message{method: method, args: args}
+	m := message{method: method, args: args, delivery: to.Delivery}
 	switch to.Kind {
 	case Connections:
 		return l.sendToConnections(ctx, to, &m)
@@ -111,7 +114,7 @@ func (l *local) sendToConnections(ctx context.Context, to Audience, m *message) 
 		if s == nil {
 			return nil
 		}
-		if c := CallerFrom(ctx); c != nil && c.session == s {
+		if c := CallerFrom(ctx); c != nil && c.session == s && to.Delivery == (frame.Delivery{}) {
 			return s.sendOwn(ctx, m)
 		}
 	}

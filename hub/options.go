@@ -38,6 +38,9 @@ type Options struct {
 	// statefully, until it acknowledges; what waits for its caller waits then. A message
 	// is sent as long as less than that is kept. Default 100000.
 	StatefulBufferSize int
+	// SlowConsumers is what becomes of a message to a client that reads too slowly; see
+	// Clients.SlowConsumers for one message. Default Disconnect.
+	SlowConsumers SlowPolicy
 	// JSON options of the hub's JSON protocol.
 	JSON protocol.JSONOptions
 	// Protocols that clients may choose, by name. Default "json" and "messagepack".

@@ -33,7 +33,7 @@ func Invoke[R any](ctx context.Context, s Sender, method string, args ...any) (R
 	if !ok || a.to.Kind != Connections || len(a.to.Names) != 1 {
 		return result, errors.New("hub: only a single client can be asked for a result")
 	}
-	err := a.lifetime.Ask(ctx, a.to.Names[0], method, args, func(p protocol.HubProtocol, raw []byte) error {
+	err := a.hub.lifetime.Ask(ctx, a.to.Names[0], method, args, func(p protocol.HubProtocol, raw []byte) error {
 		return p.Decode(raw, &result)
 	})
 	if err != nil {

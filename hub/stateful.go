@@ -39,22 +39,29 @@ const maxFanOut = 1 << 20
 
 // keep keeps a frame and queues it, unless the client is away.
 func (r *stateful) keep(c Connection, f *frame.Frame) error {
+	if !r.away {
+		if err := c.Send(f); err != nil {
+			return err
+		}
+	}
 	r.kept = append(r.kept, f)
 	r.bytes += f.Len()
-	if r.away {
-		return nil
-	}
-	return c.Send(f)
+	return nil
 }
 
-// send keeps and queues a frame without waiting.
+// send keeps and queues a frame without waiting. One that may be dropped is left out
+// before it is counted, if there is no room.
 func (r *stateful) send(c Connection, f *frame.Frame) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.bytes > maxFanOut {
-		return ErrSlowConsumer
+	err := ErrSlowConsumer
+	if r.bytes <= maxFanOut {
+		err = r.keep(c, f)
 	}
-	return r.keep(c, f)
+	if p := f.Delivery().Policy; p == DropNewest || p == DropOldest {
+		return nil
+	}
+	return err
 }
 
 // sendWait keeps and queues a frame once less than limit bytes are kept, as the

@@ -94,8 +94,10 @@ func (w *wire) closing(text string, allowReconnect bool) *frame.Frame {
 type message struct {
 	method string
 	args   []any
-	mu     sync.Mutex // held while encoding
-	frames [maxWires]atomic.Pointer[frame.Frame]
+	// delivery is what becomes of it for those who read too slowly.
+	delivery frame.Delivery
+	mu       sync.Mutex // held while encoding
+	frames   [maxWires]atomic.Pointer[frame.Frame]
 }
 
 func (m *message) frame(w *wire) (*frame.Frame, error) {
@@ -111,6 +113,9 @@ func (m *message) frame(w *wire) (*frame.Frame, error) {
 		return w.AppendInvocation(dst, "", m.method, nil, m.args...)
 	})
 	if err == nil {
+		if m.delivery != (frame.Delivery{}) {
+			f = f.With(m.delivery)
+		}
 		m.frames[w.index].Store(f)
 	}
 	return f, err

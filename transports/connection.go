@@ -153,15 +153,19 @@ func (c *Connection) Context() context.Context { return c.ctx }
 func (c *Connection) Options() *Options { return &c.registry.options }
 
 // Send queues f. It never blocks: ErrQueueFull when the client reads too slowly,
-// ErrEnded when the connection takes nothing any more.
+// ErrEnded when the connection takes nothing any more. What waits in the queue may make
+// room, or f be left out, as f's delivery says; but on a connection that outlives its
+// requests every frame counts.
 func (c *Connection) Send(f *frame.Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state != open {
 		return ErrEnded
 	}
-	if c.queue.bytes > 0 && c.queue.bytes+f.Len() > c.registry.options.MaxQueueBytes {
-		return ErrQueueFull
+	if c.queue.bytes > 0 {
+		if done, err := c.queue.settle(f, c.registry.options.MaxQueueBytes, c.resumable); done {
+			return err
+		}
 	}
 	c.push(f)
 	return nil

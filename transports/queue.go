@@ -1,6 +1,10 @@
 package transports
 
-import "github.com/carillon-go/carillon/frame"
+import (
+	"slices"
+
+	"github.com/carillon-go/carillon/frame"
+)
 
 // queue is what waits to be sent. Its first frames need no memory of their own, so
 // that a connection that keeps up allocates nothing. Guarded by the connection's lock.
@@ -18,6 +22,68 @@ func (q *queue) push(f *frame.Frame) {
 	q.frames = append(q.frames, f)
 	q.bytes += f.Len()
 }
+
+// settle does for a frame what a queue that holds something has to do first: it tells
+// that it is done with the frame, or else there is room for it below limit. strict says
+// that no frame may be dropped.
+func (q *queue) settle(f *frame.Frame, limit int, strict bool) (done bool, err error) {
+	policy := f.Delivery().Policy
+	if strict {
+		policy = frame.Disconnect
+	}
+	over := q.bytes + f.Len() - limit // how many bytes there are too many
+	if policy == frame.Conflate && q.replace(f, over) {
+		return true, nil
+	}
+	if over <= 0 {
+		return false, nil
+	}
+	switch policy {
+	case frame.DropNewest:
+		return true, nil
+	case frame.DropOldest:
+		return !q.evict(over), nil
+	default:
+		return true, ErrQueueFull
+	}
+}
+
+// replace puts f in the place of the frame with the same key, unless there is none or
+// the bytes over the limit are more than it had.
+func (q *queue) replace(f *frame.Frame, over int) bool {
+	for i, old := range slices.Backward(q.frames) {
+		if old.Delivery() != f.Delivery() {
+			continue
+		}
+		if over > old.Len() {
+			return false
+		}
+		q.frames[i] = f
+		q.bytes += f.Len() - old.Len()
+		return true
+	}
+	return false
+}
+
+// evict drops the oldest frames that may be dropped for newer ones, as many as have
+// that many bytes. It does nothing and tells so if all of them are not enough.
+func (q *queue) evict(bytes int) bool {
+	n, freed := 0, 0
+	for ; n < len(q.frames) && freed < bytes; n++ {
+		if evictable(q.frames[n]) {
+			freed += q.frames[n].Len()
+		}
+	}
+	if freed < bytes {
+		return false
+	}
+	rest := slices.DeleteFunc(q.frames[:n:n], evictable)
+	q.frames = slices.Delete(q.frames, len(rest), n)
+	q.bytes -= freed
+	return true
+}
+
+func evictable(f *frame.Frame) bool { return f.Delivery().Policy == frame.DropOldest }
 
 // take moves frames of about limit bytes, one at least, to dst.
 func (q *queue) take(dst []*frame.Frame, limit, room int) []*frame.Frame {

@@ -27,10 +27,11 @@ func (c Clock) Run(ctx context.Context) error {
 	if interval <= 0 {
 		interval = DefaultInterval
 	}
+	clients := c.Clocks.Clients().Conflate("tick").All() // who lags is shown the newest time only
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		if err := c.Clocks.Clients().All().ShowTime(ctx, time.Now()); err != nil {
+		if err := clients.ShowTime(ctx, time.Now()); err != nil {
 			return err
 		}
 		select {

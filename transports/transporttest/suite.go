@@ -33,6 +33,7 @@ func Run(t *testing.T, kind transports.Type, carry func(*transports.Registry) tr
 		"client leaves":       testLeave,
 		"client drops":        testDrop,
 		"send never blocks":   testQueueFull,
+		"slow policies":       testSlowPolicies,
 		"send waits for room": testSendWait,
 		"reader is held back": testBackPressure,
 		"stops reading":       testSendTimeout,
