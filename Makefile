@@ -15,7 +15,7 @@ BENCH        ?= .
 # The race detector needs a C compiler; without one, go env says so.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
-.PHONY: all build test vet lint fmt go-test clients fuzz bench clean
+.PHONY: all build test vet lint fmt go-test allocations clients fuzz bench clean
 
 all: build
 
@@ -33,8 +33,14 @@ lint: $(TOOL)
 fmt: $(TOOL)
 	$(TOOL) fmt ./...
 
-go-test:
+go-test: allocations
 	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) ./...
+
+# The race detector allocates by itself, so these run without it; and each benchmark
+# once, to see that it works. bench/ is a module of its own.
+allocations:
+	$(GO) test -run 'Allocations$$' -bench . -benchtime 1x -timeout $(TEST_TIMEOUT) ./hub ./endpoint ./protocol
+	cd bench && $(GO) vet ./... && $(GO) build -o /dev/null ./server
 
 # The official clients, as the integration tests drive them.
 clients: $(CLIENTS)/node_modules/.package-lock.json

@@ -101,8 +101,8 @@ func BenchmarkBroadcast(b *testing.B) {
 		request string
 		size    int
 	}{
-		"WebSockets":       {upgradeRequest, len(payload) + 2},
-		"ServerSentEvents": {streamRequest, len(payload) + len("4c\r\ndata: \r\n\r\n\r\n")},
+		"WebSockets":       {upgradeRequest, len(frame.New([]byte(payload), false).WebSocket())},
+		"ServerSentEvents": {streamRequest, len(frame.New([]byte(payload), false).EventStreamChunk())},
 	} {
 		b.Run(name, func(b *testing.B) {
 			app := &crowd{}

@@ -31,7 +31,7 @@ func (s *sink) SendWait(context.Context, *frame.Frame) error {
 	return nil
 }
 
-func enter(b *testing.B, h *hub.Hub, s *sink, protocol string) *hub.Session {
+func enter(b testing.TB, h *hub.Hub, s *sink, protocol string) *hub.Session {
 	b.Helper()
 	session := h.Connect(s, hub.ConnectInfo{Transport: "WebSockets", Binary: true})
 	if err := session.Receive([]byte(`{"protocol":"` + protocol + `","version":1}` + "\x1e")); err != nil {
