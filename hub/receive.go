@@ -131,9 +131,17 @@ func (s *Session) records(data []byte) (rest []byte) {
 // fault ends the session for a violation of the protocol, once what came before is
 // answered.
 func (s *Session) fault(err error) {
-	s.deaf.Store(true)
+	s.hearNoMore()
 	s.debug().Debug("ErrorProcessingRequest", slog.Any("error", err))
 	s.inTurn(0, func() { s.close(err, s.closeText(err), true) })
+}
+
+// hearNoMore drops what still comes in, acknowledgements too.
+func (s *Session) hearNoMore() {
+	s.deaf.Store(true)
+	if s.stateful != nil {
+		s.stateful.giveUp()
+	}
 }
 
 // completed takes a completion: the answer to a question, or the end of an upload.
@@ -169,7 +177,7 @@ func (s *Session) handle(m *protocol.Message, size int) {
 	case protocol.Ping:
 		s.keepAlive.pinged()
 	case protocol.Close:
-		s.deaf.Store(true)
+		s.hearNoMore()
 		cause := clientError(m)
 		s.inTurn(0, func() { s.close(cause, "", false) })
 	case protocol.Ack:

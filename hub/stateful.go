@@ -22,6 +22,7 @@ type stateful struct {
 	first int64         // the number of the first that is kept, or of the next one
 	away  bool          // there is no WebSocket
 	probe bool          // one message may exceed the limit
+	deaf  bool          // no acknowledgement is going to be read
 	room  chan struct{} // closed when there may be room; nil: nobody waits
 
 	// What comes in. The session's reader counts; the sweep acknowledges.
@@ -86,7 +87,7 @@ func (r *stateful) sendWait(ctx context.Context, c Connection, f *frame.Frame, l
 func (r *stateful) tryKeep(c Connection, f *frame.Frame, limit int) (room <-chan struct{}, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if limit <= 0 || r.bytes < limit || r.probe && r.bytes < maxFanOut {
+	if limit <= 0 || r.deaf || r.bytes < limit || r.probe && r.bytes < maxFanOut {
 		r.probe = false
 		return nil, r.keep(c, f)
 	}
@@ -119,6 +120,14 @@ func (r *stateful) letIn() {
 		close(r.room)
 		r.room = nil
 	}
+}
+
+// giveUp lets go what waits for an acknowledgement: none is read any more.
+func (r *stateful) giveUp() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.deaf = true
+	r.letIn()
 }
 
 // interrupted notes that there is no WebSocket.

@@ -18,34 +18,23 @@ var (
 )
 
 // Claim reserves the connection for a request of a transport. first tells that it
-// is the one that opens it. It fails with ErrActive, ErrOtherTransport or ErrEnded.
-// A newer WebSocket or event stream of a stateful connection cuts the older one; a
-// newer poll takes its place when it is attached.
+// is the one that opens it, or the poll that resumes it. It fails with ErrActive,
+// ErrOtherTransport or ErrEnded. A newer WebSocket or event stream of a stateful
+// connection cuts the older one; a newer poll takes its place when it is attached.
 func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	number := resumption(r)
 	c.mu.Lock()
 	older := c.carrier
-	switch {
-	case c.kind != "" && c.kind != kind:
-		err = ErrOtherTransport
-	case c.state >= disposing || c.kind == "" && c.state == closing:
-		err = ErrEnded
-	case c.kind == "":
-		first = true
-		c.kind, c.request, c.state = kind, pack(r), open
-		if c.registry.options.AllowUserChange {
-			c.user = auth.UserFrom(r.Context())
-		}
-		c.resumable = slices.Contains(c.stateful, kind)
-	case kind == LongPolling && (!c.resumable || number == c.resumption.number):
-		older = nil
-	default:
-		err = c.takeOver(number)
-		first = kind == LongPolling
-	}
+	resumes, err := c.admit(kind, number)
 	if err != nil {
 		c.mu.Unlock()
 		return false, err
+	}
+	if first = c.kind == ""; first {
+		c.begin(kind, r)
+	}
+	if kind == LongPolling && !resumes {
+		older = nil
 	}
 	if older != nil {
 		c.carrier, c.writing = nil, false
@@ -60,7 +49,34 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 		older.Cut(ErrCut)
 		c.interrupt(older)
 	}
+	if resumes && kind != WebSockets {
+		return kind == LongPolling, c.restart(number)
+	}
 	return first, nil
+}
+
+// admit tells whether a request may have the connection, and whether it takes it over
+// from those of a carrier that broke, or is going to. The lock is held.
+func (c *Connection) admit(kind Type, number int) (resumes bool, err error) {
+	switch {
+	case c.kind != "" && c.kind != kind:
+		return false, ErrOtherTransport
+	case c.state >= disposing || c.kind == "" && c.state == closing:
+		return false, ErrEnded
+	case c.kind == "", kind == LongPolling && (!c.resumable || number == c.resumption.number):
+		return false, nil
+	default:
+		return true, c.takeOver(number)
+	}
+}
+
+// begin makes r the request that opens the connection. The lock is held.
+func (c *Connection) begin(kind Type, r *http.Request) {
+	c.kind, c.request, c.state = kind, pack(r), open
+	if c.registry.options.AllowUserChange {
+		c.user = auth.UserFrom(r.Context())
+	}
+	c.resumable = slices.Contains(c.stateful, kind)
 }
 
 // Open gives the connection to the application: the first time by Connect, with
@@ -73,10 +89,10 @@ func (c *Connection) Open(k Carrier) error {
 	c.source = k
 	switch {
 	case c.ctx.Err() != nil:
-	case c.receiver != nil:
-		c.resume()
-	default:
+	case c.receiver == nil:
 		c.connect()
+	case c.kind == WebSockets: // else Claim has done it
+		c.resume()
 	}
 	if k == nil {
 		return nil

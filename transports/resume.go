@@ -38,6 +38,22 @@ func (c *Connection) takeOver(number int) error {
 	return nil
 }
 
+// restart goes on with the requests of a resumption, before the client hears that it
+// may: what it then posts must not meet half a record.
+func (c *Connection) restart(number int) error {
+	c.receiving.Lock()
+	defer c.receiving.Unlock()
+	if c.receiver == nil {
+		return ErrEnded
+	}
+	if !c.isCurrent(number) {
+		return ErrActive
+	}
+	c.source = nil // whose end is none of the connection's any more
+	c.resume()
+	return nil
+}
+
 // isCurrent tells whether a request belongs to what carries now.
 func (c *Connection) isCurrent(number int) bool {
 	c.mu.Lock()

@@ -39,7 +39,7 @@ func serveHijacked(conn net.Conn, header http.Header, c *transports.Connection, 
 	s := socket.New(c, conn, nil, framing, running)
 	if err := s.Write(preface(header), false); err != nil {
 		_ = conn.Close()
-		c.Finish(transports.WriteCause(err))
+		c.Lost(transports.WriteCause(err))
 		return
 	}
 	s.Await(max(0, c.Options().HoldTimeout))
