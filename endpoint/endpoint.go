@@ -147,6 +147,17 @@ func (e *Endpoint) Connections() int { return e.registry.Len() }
 // Retry-After. Those that are there go on.
 func (e *Endpoint) Drain() { e.registry.Stop() }
 
+// DrainOver drains, and asks the hub's clients to leave and come back, spread over window
+// so that they do not do it in one instant; few are through sooner: see hub.Hub.Drain. It
+// does not wait until they are gone. Raw connections go on until Shutdown.
+func (e *Endpoint) DrainOver(ctx context.Context, window time.Duration) error {
+	e.Drain()
+	if e.hub == nil {
+		return nil
+	}
+	return e.hub.Drain(ctx, window)
+}
+
 // Shutdown ends the endpoint: negotiation answers 503 with Retry-After, the hub's
 // clients are told that they may reconnect, what is queued goes out. Connections
 // that are still there when ctx ends are cut. When it returns nothing is left

@@ -29,7 +29,7 @@ func (s *Session) conclude(was phase, cause error) {
 	still := s.settle()
 	s.linger(still)
 	s.cancel(cause)
-	s.abandonUploads()
+	s.abandonUploads(errEnded)
 	<-still
 	if was >= connecting {
 		s.farewell(cause)

@@ -1,15 +1,67 @@
 package hub
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// Drain begins the end of a hub with many clients: it ends their sessions as Shutdown
+// does, but spread over window, so that they do not all come back in one instant. The
+// pace is at least minPace, so that few clients are through sooner. It returns when the
+// last of them has been asked to leave, or with ctx's error; it does not wait for what
+// they still run, that is for Shutdown. Connections that come later are closed.
+func (h *Hub) Drain(ctx context.Context, window time.Duration) error {
+	gone := h.sessions.close()
+	waiting := h.sessions.snapshot(nil)
+	size := sliceSize(len(waiting), window)
+	ticker := time.NewTicker(sliceInterval)
+	defer ticker.Stop()
+	for {
+		n := min(size, len(waiting))
+		for _, s := range waiting[:n] {
+			s.drain()
+		}
+		if waiting = waiting[n:]; len(waiting) == 0 {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-gone:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Drain ends sessions in slices, one at each sliceInterval. No server has trouble with
+// minPace clients that come back in a second.
+const (
+	sliceInterval = 100 * time.Millisecond
+	minPace       = 100
+)
+
+// sliceSize is how many sessions each slice has if all are to be through within window.
+func sliceSize(sessions int, window time.Duration) int {
+	slices := max(1, int(window/sliceInterval))
+	return max((sessions+slices-1)/slices, int(minPace*sliceInterval/time.Second))
+}
 
 // Shutdown ends every session: new invocations are not looked at any more, streams
 // are cancelled, and once the running invocations are through, or ctx is done, the
-// client gets a close message that invites it to reconnect. Shutdown returns when all
+// client gets a close message that invites it to reconnect. An upload that its client
+// has not ended when half of the time to ctx's deadline is over ends with ErrShutdown,
+// so that its method has the other half to conclude. Shutdown returns when all
 // connections are gone, or with ctx's error. Connections that come later are closed.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	gone := h.sessions.close()
 	for _, s := range h.sessions.snapshot(nil) {
 		s.drain()
+	}
+	if !h.awaitUploads(ctx, gone) {
+		for _, s := range h.sessions.snapshot(nil) {
+			s.abandonUploads(ErrShutdown)
+		}
 	}
 	select {
 	case <-gone:
@@ -21,6 +73,22 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		s.close(ErrShutdown, "", true)
 	}
 	return context.Cause(ctx)
+}
+
+// awaitUploads waits for half of the time to ctx's deadline, and tells whether all
+// sessions were gone before.
+func (h *Hub) awaitUploads(ctx context.Context, gone <-chan struct{}) bool {
+	if deadline, ok := ctx.Deadline(); ok {
+		half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+		ctx = half
+	}
+	select {
+	case <-gone:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // drain ends the session as a shutdown does.
@@ -38,9 +106,11 @@ func (s *Session) drain() {
 	s.advance()
 }
 
-// drained ends a session that drains and has nothing left to do. The lock is held.
+// drained ends a session that drains and has nothing left to do. The lock is held, and
+// one that is closing cannot get to its end before it is free; one that got there has
+// nothing that may be counted any more.
 func (s *Session) drained() {
-	if s.draining.Load() && s.line.beside == 0 && s.line.idle() {
+	if s.phase.Load() != closing && s.draining.Load() && s.line.beside == 0 && s.line.idle() {
 		s.line.beside++ // once
 		s.running.Add(1)
 		go func() {

@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,4 +61,103 @@ func TestShutdownWithoutConnections(t *testing.T) {
 	if err := hub.New(hub.Options{}).Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// Clients leave in slices, evenly over the window, but no slower than 100 a second.
+func TestDrainIsSpread(t *testing.T) {
+	for _, c := range []struct {
+		clients int
+		window  time.Duration
+		left    []int // how many are there after each slice
+	}{
+		{clients: 250, window: 500 * time.Millisecond, left: []int{200, 150, 100, 50, 0}},
+		{clients: 25, window: time.Hour, left: []int{15, 5, 0}},
+		{clients: 25, window: 0, left: []int{0}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newLab(hub.Options{})
+			clients := make([]*client, c.clients)
+			for i := range clients {
+				clients[i] = connect(t, h, clientOptions{id: fmt.Sprint(i)})
+			}
+			done := make(chan error, 1)
+			go func() { done <- h.Drain(t.Context(), c.window) }()
+			for i, want := range c.left {
+				synctest.Wait()
+				if got := open(clients); got != want {
+					t.Errorf("%d clients, %v: after slice %d there are %d, want %d", c.clients, c.window, i, got, want)
+				}
+				if want > 0 {
+					time.Sleep(100 * time.Millisecond) // of the bubble
+				}
+			}
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			for _, c := range clients {
+				c.want(goodbye)
+				c.wantEnd()
+			}
+			dial(t, h, clientOptions{id: "late"}).wantEnd()
+		})
+	}
+}
+
+// open is how many connections are there.
+func open(clients []*client) (n int) {
+	for _, c := range clients {
+		c.conn.mu.Lock()
+		if !c.conn.over() {
+			n++
+		}
+		c.conn.mu.Unlock()
+	}
+	return n
+}
+
+func TestDrainWithADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{})
+		for i := range 100 {
+			connect(t, h, clientOptions{id: fmt.Sprint(i)})
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		if err := h.Drain(ctx, time.Minute); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}
+
+// What runs goes on while its client is asked to leave: an upload may come to its end.
+func TestDrainWaitsForUploads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{})
+		c := connect(t, h, clientOptions{})
+		c.send(callWith("1", "Upload", "", `"s"`), item("s", "1"))
+		synctest.Wait()
+		if err := h.Drain(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+		c.send(item("s", "2"), end("s"))
+		c.want(result("1", `"1,2"`), goodbye)
+		c.wantEnd()
+	})
+}
+
+// An upload without an end leaves its method the time to conclude.
+func TestShutdownEndsUploads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{})
+		c := connect(t, h, clientOptions{})
+		c.send(callWith("1", "Upload", "", `"s"`), item("s", "1"))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := h.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		c.want(result("1", `"1,hub: shutting down"`), goodbye)
+		c.wantEnd()
+	})
 }

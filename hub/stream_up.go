@@ -23,14 +23,14 @@ func (s *Session) openUploads(c *call) {
 	}
 }
 
-// abandonUploads ends all of them with the connection.
-func (s *Session) abandonUploads() {
+// abandonUploads ends all of them with an error.
+func (s *Session) abandonUploads(err error) {
 	s.mu.Lock()
 	open := s.uploading
 	s.uploads, s.uploading = nil, nil
 	s.mu.Unlock()
 	for u := range open {
-		u.end(errEnded)
+		u.end(err)
 	}
 }
 

@@ -41,7 +41,8 @@ type Config struct {
 	PublicURL string        `name:"public-url" placeholder:"URL" help:"URL by which clients know the hub, if a proxy changes host or path: for --tickets."`
 
 	Interval        time.Duration `default:"1s" help:"Time between two ticks of the clock; negative: no ticks."`
-	ShutdownTimeout time.Duration `default:"10s" help:"How long connections may drain at the end before they are cut."`
+	Drain           time.Duration `default:"10s" help:"Over how long closing the connections is spread at the end, so that clients do not all come back in one instant; fewer than 100 a second take less."`
+	ShutdownTimeout time.Duration `default:"10s" help:"How long what still runs then may take before it is cut."`
 
 	LogLevel  slog.Level `default:"INFO" help:"Least level to log: DEBUG, INFO, WARN, ERROR."`
 	LogFormat string     `default:"text" enum:"text,json" help:"Format of the log, on standard error: text or json."`

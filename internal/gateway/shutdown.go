@@ -10,19 +10,20 @@ import (
 // does not must not keep the clients from being told.
 const workerShare = 4
 
-// shutdown ends everything in order, each step waited for: no new connections,
-// no more application messages, every client told and its queue drained, and only
-// then the HTTP server, which carries all that.
+// shutdown ends everything in order, each step waited for: no new connections, the
+// clients told one after another, who stay in the clock's time until then; no more
+// application messages, what still runs through and every queue drained, and only then
+// the HTTP server, which carries all that.
 func (s *Server) shutdown() error {
 	s.ready.Store(false)
-	s.log.Info("shutting down", "timeout", s.config.ShutdownTimeout)
+	s.log.Info("shutting down", "drain", s.config.Drain, "timeout", s.config.ShutdownTimeout)
 	began := time.Now()
+	defer s.endKeys()
+	err := s.hub.DrainOver(context.Background(), s.config.Drain)
+
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
 	defer cancel()
-
-	s.hub.Drain()
-	defer s.endKeys()
-	err := errors.Join(s.stopWorkers(ctx), s.hub.Shutdown(ctx), s.stopHTTP(ctx))
+	err = errors.Join(err, s.stopWorkers(ctx), s.hub.Shutdown(ctx), s.stopHTTP(ctx))
 	s.log.Info("stopped", "duration", time.Since(began), "orderly", err == nil)
 	return err
 }
