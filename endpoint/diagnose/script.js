@@ -40,8 +40,9 @@
       this.tell("negotiating");
       const r = this.report;
       const began = performance.now();
+      let first;
       try {
-        const first = await this.negotiate();
+        first = await this.negotiate();
         r.negotiate.millis = rounded(performance.now() - began);
         r.negotiate.offered = (first.availableTransports || []).map(t => t.transport);
       } catch (error) {
@@ -52,7 +53,8 @@
       const open = [];
       for (const name of names) {
         this.tell(`trying ${name}`);
-        const session = await this.try(name);
+        const session = await this.try(name, first);
+        first = undefined;
         if (session.result.works) {
           open.push(session);
         } else {
@@ -61,7 +63,6 @@
       }
       await this.sitIdle(open);
       open.forEach(s => s.close());
-      await this.negotiate().catch(() => {}); // a server that learns says now what it has seen
       this.judge();
       return r;
     }
@@ -120,12 +121,16 @@
       }
     }
 
-    async try(name) {
+    /**
+     * Tries a transport on a negotiation of its own. The first one is not wasted: to a server that learns, a negotiation of
+     * which nothing comes means that WebSockets do not arrive.
+     */
+    async try(name, negotiated) {
       const result = { transport: name, offered: this.report.negotiate.offered.includes(name), works: false, buffered: false };
       this.report.transports.push(result);
       const session = new Session(this, result);
       try {
-        await session.open(await this.negotiate());
+        await session.open(negotiated || await this.negotiate());
         await session.measure();
       } catch (error) {
         result.error = error.message;
@@ -401,6 +406,7 @@
     async heldBack() {
       const t = this.result;
       t.buffered = true;
+      delete t.connectMillis;
       t.error = "what the server sends is held back on the way";
       const step = 2048;
       for (let sent = step; sent <= 65536; sent += step) {

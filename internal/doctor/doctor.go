@@ -101,10 +101,11 @@ func (x *examiner) examine(ctx context.Context) {
 	var open []*session
 	for _, kind := range Transports {
 		x.options.Progress("trying " + kind)
-		t := x.report.add(kind, first)
-		if s := x.try(ctx, t); s != nil {
+		t := x.report.add(kind)
+		if s := x.try(ctx, t, first); s != nil {
 			open = append(open, s)
 		}
+		first = nil
 	}
 	x.sitIdle(ctx, open)
 	for _, s := range open {
@@ -112,12 +113,16 @@ func (x *examiner) examine(ctx context.Context) {
 	}
 }
 
-// try opens a transport and measures what comes how late.
-func (x *examiner) try(ctx context.Context, t *Transport) *session {
-	n, err := x.ask(ctx)
-	if err != nil {
-		t.Error = err.Error()
-		return nil
+// try opens a transport and measures what comes how late. Each has a negotiation of its
+// own. The first one is not wasted: to a server that learns, a negotiation of which
+// nothing comes may mean that WebSockets do not arrive.
+func (x *examiner) try(ctx context.Context, t *Transport, n *negotiated) *session {
+	if n == nil {
+		var err error
+		if n, err = x.ask(ctx); err != nil {
+			t.Error = err.Error()
+			return nil
+		}
 	}
 	s := x.newSession(ctx, t, n)
 	if err := s.open(); err != nil {

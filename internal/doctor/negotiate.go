@@ -30,15 +30,6 @@ type negotiated struct {
 	token string   // bearer, for there
 }
 
-func (n *negotiated) offers(transport string) bool {
-	for _, a := range n.Available {
-		if a.Transport == transport {
-			return true
-		}
-	}
-	return false
-}
-
 // negotiate negotiates for the report.
 func (x *examiner) negotiate(ctx context.Context) *negotiated {
 	x.report.Negotiate.Offered = []string{}

@@ -122,8 +122,8 @@ type Advice struct {
 }
 
 // add makes room for a transport.
-func (r *Report) add(name string, n *negotiated) *Transport {
-	t := &Transport{Name: name, Offered: n.offers(name)}
+func (r *Report) add(name string) *Transport {
+	t := &Transport{Name: name, Offered: slices.Contains(r.Negotiate.Offered, name)}
 	r.Transports = append(r.Transports, t)
 	return t
 }

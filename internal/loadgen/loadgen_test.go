@@ -2,6 +2,8 @@ package loadgen
 
 import (
 	"context"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -55,8 +57,23 @@ func short(o Options) Options {
 	if o.Connections == 0 {
 		o.Connections = 4
 	}
-	o.Duration = 200 * time.Millisecond
+	o.Duration = 100 * time.Millisecond
 	return o
+}
+
+// runShort runs for a moment, and for longer ones where nothing came of it on a busy
+// machine.
+func runShort(t *testing.T, o Options) *Report {
+	t.Helper()
+	for o = short(o); ; o.Duration *= 4 {
+		r, err := Run(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Operations > 0 || !r.Healthy() || o.Mode == Idle || o.Duration > 30*time.Second {
+			return r
+		}
+	}
 }
 
 func combinations() (all []Options) {
@@ -75,7 +92,6 @@ func TestEveryModeByEveryTransport(t *testing.T) {
 	for _, o := range combinations() {
 		for _, mode := range []Mode{Idle, Broadcast, Echo, Connect, Negotiate} {
 			t.Run(string(o.Transport)+" "+o.Protocol+" "+string(mode), func(t *testing.T) {
-				o := short(o)
 				o.URL, o.Mode, o.PID = url, mode, os.Getpid()
 				if mode == Idle {
 					o.GC = strings.Replace(url, "/bench/", "/gc", 1)
@@ -86,10 +102,7 @@ func TestEveryModeByEveryTransport(t *testing.T) {
 				if mode == Echo {
 					o.InFlight, o.Payload = 3, 5000 // more than one read
 				}
-				r, err := Run(t.Context(), o)
-				if err != nil {
-					t.Fatal(err)
-				}
+				r := runShort(t, o)
 				if !r.Healthy() || r.Seconds <= 0 || r.Server == nil || r.Server.ResidentBytes == 0 || r.Client == nil {
 					t.Errorf("%+v", r)
 				}
@@ -109,15 +122,11 @@ func TestEveryModeByEveryTransport(t *testing.T) {
 func TestBroadcastsAtARate(t *testing.T) {
 	url := benchHub(t)
 	for _, o := range combinations() {
-		o := short(o)
 		o.URL, o.Mode, o.Rate, o.Method = url, Broadcast, 50, "Stamp"
 		if o.Transport == LongPolling {
 			o.Method, o.Fire = "", strings.Replace(url, "/bench/", "/fire", 1)
 		}
-		r, err := Run(t.Context(), o)
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := runShort(t, o)
 		if !r.Healthy() || r.Fired == 0 || r.Latency == nil || r.Latency.Count != r.Operations {
 			t.Errorf("%s %s: %+v %+v", o.Transport, o.Protocol, r, r.Latency)
 		}
@@ -125,9 +134,8 @@ func TestBroadcastsAtARate(t *testing.T) {
 }
 
 func TestWithoutNegotiation(t *testing.T) {
-	o := short(Options{URL: benchHub(t), Mode: Echo, SkipNegotiate: true})
-	if r, err := Run(t.Context(), o); err != nil || !r.Healthy() || r.Operations == 0 {
-		t.Errorf("%+v, %v", r, err)
+	if r := runShort(t, Options{URL: benchHub(t), Mode: Echo, SkipNegotiate: true}); !r.Healthy() || r.Operations == 0 {
+		t.Errorf("%+v", r)
 	}
 }
 
@@ -150,7 +158,7 @@ func TestWhatGoesWrongIsTold(t *testing.T) {
 		}
 	}
 	r, err := Run(t.Context(), short(Options{URL: url, Mode: Echo, Method: "Nobody"}))
-	if err != nil || r.Healthy() || r.Errors != 4 || r.FirstError == "" {
+	if err != nil || r.Healthy() || r.Errors == 0 || r.FirstError == "" {
 		t.Errorf("a method that is not there: %+v, %v", r, err)
 	}
 }
@@ -175,17 +183,45 @@ func TestLostConnections(t *testing.T) {
 	s := httptest.NewServer(e)
 	defer s.Close()
 	shut := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var once bool
-	r, err := Run(t.Context(), Options{URL: s.URL, Mode: Idle, Connections: 3, Duration: 3 * time.Second, Progress: func(p Progress) {
-		if p.Phase == "measuring" && !once {
+	r, err := Run(ctx, Options{URL: s.URL, Mode: Idle, Connections: 3, Duration: time.Hour, Progress: func(p Progress) {
+		switch {
+		case p.Phase == "measuring" && !once:
 			once = true
 			shut <- e.Shutdown(context.Background())
+		case once && p.Open == 0:
+			cancel()
 		}
 	}})
 	if err != nil || r.Lost != 3 || !strings.Contains(r.FirstError, "lost a connection") {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if err := <-shut; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{})
+	s := httptest.NewUnstartedServer(e)
+	s.EnableHTTP2 = true // which a load generator does not speak
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	for _, o := range combinations() {
+		o.URL, o.Mode, o.InsecureTLS = s.URL, Connect, true
+		if r := runShort(t, o); !r.Healthy() || r.Operations == 0 {
+			t.Errorf("%s %s: %+v", o.Transport, o.Protocol, r)
+		}
+	}
+	if _, err := Run(t.Context(), short(Options{URL: s.URL, Mode: Idle})); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("an unknown certificate: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := e.Shutdown(ctx); err != nil {
 		t.Error(err)
 	}
 }

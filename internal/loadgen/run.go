@@ -319,11 +319,11 @@ func (g *generator) keep(ctx context.Context, l *link) {
 	g.mu.Unlock()
 	g.tasks.Go(func() {
 		err := l.run()
-		if !l.quiet {
-			g.meter.open.Add(-1)
-		}
 		if !l.leaving.Load() && !l.closed.Load() && ctx.Err() == nil {
 			g.meter.fail(&g.meter.lost, fmt.Errorf("lost a connection: %w", err))
+		}
+		if !l.quiet {
+			g.meter.open.Add(-1)
 		}
 		l.close()
 	})
