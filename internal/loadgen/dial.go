@@ -19,10 +19,27 @@ type target struct {
 	address string
 	tls     *tls.Config // nil for http
 	head    string      // headers of every request, Host first
+	options Options
+}
+
+// sentOn is where a server sends a client instead, with a token for there.
+func (t *target) sentOn(to, token string) (*target, error) {
+	u, err := t.url.Parse(to)
+	if err != nil {
+		return nil, err
+	}
+	o := t.options
+	if token != "" {
+		if o.Header = o.Header.Clone(); o.Header == nil {
+			o.Header = http.Header{}
+		}
+		o.Header.Set("Authorization", "Bearer "+token)
+	}
+	return newTarget(u, o), nil
 }
 
 func newTarget(u *url.URL, o Options) *target {
-	t := &target{url: u, address: u.Host}
+	t := &target{url: u, address: u.Host, options: o}
 	port := "80"
 	if u.Scheme == "https" {
 		port = "443"

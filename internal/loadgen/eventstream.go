@@ -15,18 +15,18 @@ import (
 type eventStream struct {
 	g *generator
 	*httpConn
+	target *target
 	lines  *bufio.Reader
 	inLine bool // a data line goes on
 	post   post
 }
 
-func (e *eventStream) connect(ctx context.Context, query string) error {
-	t := e.g.target
+func (e *eventStream) connect(ctx context.Context, t *target, query string) error {
 	c, err := t.dialHTTP(ctx)
 	if err != nil {
 		return err
 	}
-	e.httpConn, e.post = c, newPost(t, query)
+	e.httpConn, e.target, e.post = c, t, newPost(t, query)
 	_ = c.SetDeadline(time.Now().Add(patience))
 	var h head
 	if _, err = c.Write(t.request("GET", t.path("", query), "Accept: text/event-stream\r\n", nil)); err == nil {
@@ -52,7 +52,7 @@ func (e *eventStream) setDeadline(t time.Time) { _ = e.SetDeadline(t) }
 func (e *eventStream) leave() error { return nil }
 
 func (e *eventStream) send(records []byte) error {
-	c, err := e.g.posts.get(context.Background(), e.g.target)
+	c, err := e.g.posts.get(context.Background(), e.target)
 	if err != nil {
 		return err
 	}

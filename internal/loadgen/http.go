@@ -20,6 +20,7 @@ const readBuffer = 1 << 10
 // bytes made before; answers are read without an allocation.
 type httpConn struct {
 	net.Conn
+	address string
 	r       *bufio.Reader
 	stop    func() bool // no longer closes it with its context
 	request []byte      // scratch of who makes one
@@ -33,7 +34,7 @@ func (t *target) dialHTTP(ctx context.Context) (*httpConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &httpConn{Conn: c, r: bufio.NewReaderSize(c, readBuffer)}
+	h := &httpConn{Conn: c, address: t.address, r: bufio.NewReaderSize(c, readBuffer)}
 	h.stop = context.AfterFunc(ctx, func() { _ = c.Close() })
 	return h, nil
 }

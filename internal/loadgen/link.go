@@ -16,7 +16,7 @@ import (
 // carrier moves records over one transport.
 type carrier interface {
 	// connect opens the connection that query names.
-	connect(ctx context.Context, query string) error
+	connect(ctx context.Context, t *target, query string) error
 	// send sends records that frame has framed. It may be called while step waits.
 	send(framed []byte) error
 	// step reads some of what comes and hands it on. more: there is more to be had
@@ -73,14 +73,14 @@ func (g *generator) newCarrier(t Transport) carrier {
 
 // open negotiates through side, connects and shakes hands.
 func (l *link) open(ctx context.Context, side *sideConn) error {
-	query := ""
+	t, query := l.g.target, ""
 	if !l.g.options.SkipNegotiate {
 		var err error
-		if query, err = side.negotiate(ctx); err != nil {
+		if t, query, err = side.negotiate(ctx); err != nil {
 			return err
 		}
 	}
-	if err := l.connect(ctx, query); err != nil {
+	if err := l.connect(ctx, t, query); err != nil {
 		return fmt.Errorf("%s: %w", l.g.options.Transport, err)
 	}
 	if err := l.shakeHands(); err != nil {
@@ -216,47 +216,19 @@ func (l *link) received(record []byte) error {
 	return nil
 }
 
-// sideConn is the HTTP connection of somebody who opens links, one after the other.
-type sideConn struct {
-	g    *generator
-	conn *httpConn
-}
-
-func (s *sideConn) negotiate(ctx context.Context) (query string, err error) {
-	if s.conn == nil || s.conn.last {
-		s.close()
-		if s.conn, err = s.g.target.dialHTTP(ctx); err != nil {
-			s.conn = nil
-			return "", err
-		}
-	}
-	query, err = s.conn.negotiate(s.g.negotiateRequest)
-	if err != nil {
-		s.close()
-	}
-	return query, err
-}
-
-func (s *sideConn) close() {
-	if s.conn != nil {
-		_ = s.conn.Close()
-		s.conn = nil
-	}
-}
-
 // postPool are HTTP connections for the requests of event streams.
 type postPool struct {
 	mu   sync.Mutex
-	idle []*httpConn
+	idle map[string][]*httpConn // by address
 	all  map[*httpConn]struct{}
 	over bool
 }
 
 func (p *postPool) get(ctx context.Context, t *target) (*httpConn, error) {
 	p.mu.Lock()
-	if n := len(p.idle); n > 0 {
-		c := p.idle[n-1]
-		p.idle = p.idle[:n-1]
+	if idle := p.idle[t.address]; len(idle) > 0 {
+		c := idle[len(idle)-1]
+		p.idle[t.address] = idle[:len(idle)-1]
 		p.mu.Unlock()
 		return c, nil
 	}
@@ -272,7 +244,7 @@ func (p *postPool) get(ctx context.Context, t *target) (*httpConn, error) {
 		return nil, net.ErrClosed
 	}
 	if p.all == nil {
-		p.all = make(map[*httpConn]struct{})
+		p.all, p.idle = make(map[*httpConn]struct{}), make(map[string][]*httpConn)
 	}
 	p.all[c] = struct{}{}
 	return c, nil
@@ -283,7 +255,7 @@ func (p *postPool) put(c *httpConn, usable bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if usable && !c.last && !p.over {
-		p.idle = append(p.idle, c)
+		p.idle[c.address] = append(p.idle[c.address], c)
 		return
 	}
 	delete(p.all, c)

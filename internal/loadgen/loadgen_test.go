@@ -225,3 +225,25 @@ func TestTLS(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Servers send clients on, with a token for there: services do, and endpoints with tickets.
+func TestSentOn(t *testing.T) {
+	url := benchHub(t)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"url":"`+url+`?asked=1","accessToken":"sesame"}`)
+	}))
+	defer front.Close()
+	for _, o := range combinations() {
+		o.URL, o.Mode = front.URL, Echo
+		if r := runShort(t, o); !r.Healthy() || r.Operations == 0 {
+			t.Errorf("%s %s: %+v", o.Transport, o.Protocol, r)
+		}
+	}
+	round := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, `{"url":"`+r.URL.Path+`"}`)
+	}))
+	defer round.Close()
+	if _, err := Run(t.Context(), short(Options{URL: round.URL, Mode: Idle})); err == nil || !strings.Contains(err.Error(), "again and again") {
+		t.Errorf("round and round: %v", err)
+	}
+}

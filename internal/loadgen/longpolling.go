@@ -11,14 +11,14 @@ import (
 type longPolling struct {
 	g *generator
 	*httpConn
-	poll  []byte
-	query string
-	post  post
+	target *target
+	poll   []byte
+	query  string
+	post   post
 }
 
-func (p *longPolling) connect(ctx context.Context, query string) error {
-	t := p.g.target
-	p.query, p.post = query, newPost(t, query)
+func (p *longPolling) connect(ctx context.Context, t *target, query string) error {
+	p.target, p.query, p.post = t, query, newPost(t, query)
 	p.poll = t.request("GET", t.path("", query), "", nil)
 	var err error
 	if p.httpConn, err = t.dialHTTP(ctx); err != nil {
@@ -57,11 +57,14 @@ func (p *longPolling) step(feed func([]byte) error) (more bool, err error) {
 
 // leave ends the connection on the server, which would wait for the next poll.
 func (p *longPolling) leave() error {
-	c, err := p.g.posts.get(context.Background(), p.g.target)
+	if p.target == nil { // it never got so far
+		return nil
+	}
+	c, err := p.g.posts.get(context.Background(), p.target)
 	if err != nil {
 		return err
 	}
-	_, _, err = c.exchangeWithin(time.Second, p.g.target.request("DELETE", p.g.target.path("", p.query), "", nil))
+	_, _, err = c.exchangeWithin(time.Second, p.target.request("DELETE", p.target.path("", p.query), "", nil))
 	p.g.posts.put(c, err == nil)
 	return err
 }

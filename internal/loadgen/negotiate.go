@@ -12,6 +12,7 @@ import (
 type negotiated struct {
 	Error           string `json:"error"`
 	URL             string `json:"url"`
+	AccessToken     string `json:"accessToken"`
 	ConnectionID    string `json:"connectionId"`
 	ConnectionToken string `json:"connectionToken"`
 }
@@ -20,28 +21,79 @@ func (t *target) negotiateRequest() []byte {
 	return t.request("POST", t.path("/negotiate", "negotiateVersion=1"), "", []byte{})
 }
 
-// negotiate asks for a connection and returns the query that names it.
-func (c *httpConn) negotiate(request []byte) (query string, err error) {
+// negotiate asks for a connection.
+func (c *httpConn) negotiate(request []byte) (answer negotiated, err error) {
 	status, body, err := c.exchangeWithin(patience, request)
 	if err != nil {
-		return "", fmt.Errorf("negotiate: %w", err)
+		return answer, fmt.Errorf("negotiate: %w", err)
 	}
 	if status != 200 {
-		return "", fmt.Errorf("negotiate: status %d", status)
+		return answer, fmt.Errorf("negotiate: status %d", status)
 	}
-	var answer negotiated
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return "", errors.New("negotiate: the answer is not JSON: is this the URL of a hub?")
+		return answer, errors.New("negotiate: the answer is not JSON: is this the URL of a hub?")
 	}
-	switch {
-	case answer.Error != "":
-		return "", errors.New("negotiate: " + answer.Error)
-	case answer.URL != "":
-		return "", errors.New("negotiate: the server sends clients elsewhere; put the load there")
-	case answer.ConnectionToken == "":
+	if answer.Error != "" {
+		return answer, errors.New("negotiate: " + answer.Error)
+	}
+	if answer.ConnectionToken == "" {
 		answer.ConnectionToken = answer.ConnectionID // a server before version 1
 	}
-	return "id=" + url.QueryEscape(answer.ConnectionToken), nil
+	return answer, nil
+}
+
+// sideConn are the HTTP connections of somebody who opens links, one after the other:
+// one, and where servers send clients on, one to each of these.
+type sideConn struct {
+	g     *generator
+	conns map[string]*httpConn // by address
+}
+
+// redirects is how often a server may send on.
+const redirects = 10
+
+// negotiate returns where to connect, and the query that names the connection.
+func (s *sideConn) negotiate(ctx context.Context) (t *target, query string, err error) {
+	t, request := s.g.target, s.g.negotiateRequest
+	for range redirects {
+		answer, err := s.ask(ctx, t, request)
+		if err != nil {
+			return nil, "", err
+		}
+		if answer.URL == "" {
+			return t, "id=" + url.QueryEscape(answer.ConnectionToken), nil
+		}
+		if t, err = t.sentOn(answer.URL, answer.AccessToken); err != nil {
+			return nil, "", fmt.Errorf("negotiate: sent on: %w", err)
+		}
+		request = t.negotiateRequest()
+	}
+	return nil, "", errors.New("negotiate: sent on again and again")
+}
+
+func (s *sideConn) ask(ctx context.Context, t *target, request []byte) (answer negotiated, err error) {
+	c := s.conns[t.address]
+	if c == nil {
+		if c, err = t.dialHTTP(ctx); err != nil {
+			return answer, err
+		}
+		if s.conns == nil {
+			s.conns = make(map[string]*httpConn)
+		}
+		s.conns[t.address] = c
+	}
+	answer, err = c.negotiate(request)
+	if err != nil || c.last {
+		_ = c.Close()
+		delete(s.conns, t.address)
+	}
+	return answer, err
+}
+
+func (s *sideConn) close() {
+	for _, c := range s.conns {
+		_ = c.Close()
+	}
 }
 
 // errorsInARow end a worker: a server that refuses is not asked for ever.

@@ -28,8 +28,7 @@ type webSocket struct {
 
 const upgradeHeaders = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: Y2FyaWxsb24gbG9hZGdlbg==\r\n"
 
-func (w *webSocket) connect(ctx context.Context, query string) error {
-	t := w.g.target
+func (w *webSocket) connect(ctx context.Context, t *target, query string) error {
 	c, err := t.dialHTTP(ctx)
 	if err != nil {
 		return err
