@@ -227,11 +227,23 @@ func (n *network) once(ctx context.Context, cred credentials, r request) (*http.
 	if host := header.Get("Host"); host != "" {
 		q.Host = host
 	}
+	q.Close = r.method == http.MethodPost && !r.again && n.isForwarded(q)
 	response, err := n.client.Do(q)
 	if err != nil {
 		return nil, fmt.Errorf("client: %s: %w", r.op, withoutURL(err))
 	}
 	return response, nil
+}
+
+// isForwarded tells whether a proxy reads q itself instead of passing a tunnel on. Some (tinyproxy) close
+// what they were going to keep, without a word; a message that meets that end cannot be sent
+// again, since it may have arrived. So it gets a connection of its own.
+func (n *network) isForwarded(q *http.Request) bool {
+	if n.dialer.Proxy == nil || q.URL.Scheme != "http" {
+		return false
+	}
+	proxy, err := n.dialer.Proxy(q)
+	return err == nil && proxy != nil
 }
 
 // unrepeatable is an empty body that net/http does not know to be empty. It finds out before it
