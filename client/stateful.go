@@ -176,6 +176,8 @@ func (b *outbox) resume(c carrier, p protocol.HubProtocol) {
 	defer b.mu.Unlock()
 	sequence := p.AppendSequence(nil, b.kept.first)
 	b.carrier, b.away, b.kept.probe = c, false, true
+	// The last one may have broken while it brought once more what was acknowledged meanwhile.
+	b.kept.next = max(b.kept.next, b.kept.seen+1)
 	b.records = append(append(make([][]byte, 0, len(b.kept.records)+2), sequence), b.kept.records...)
 	b.bytes = len(sequence) + b.kept.bytes
 	if b.last != nil {
@@ -209,9 +211,7 @@ func (b *outbox) acknowledged(number int64) {
 
 var errSequence = errors.New("client: the server goes on behind messages that never came")
 
-// sequence notes the number of what the server sends next. That may be more than was expected of
-// the last carrier, which broke while it brought once more what had been handled, and was acknowledged
-// meanwhile.
+// sequence notes the number of what the server sends next.
 func (b *outbox) sequence(number int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -219,7 +219,7 @@ func (b *outbox) sequence(number int64) error {
 	switch {
 	case k == nil:
 		return nil
-	case number > max(k.next, k.seen+1):
+	case number > k.next:
 		return errSequence
 	}
 	k.next = number

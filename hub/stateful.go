@@ -147,6 +147,8 @@ func (r *stateful) resumed(c Connection, w *wire) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.away, r.probe = false, true
+	// The last one may have broken while it brought once more what was acknowledged meanwhile.
+	r.next = max(r.next, r.seen+1)
 	r.letIn()
 	if c.Send(w.frame(w.AppendSequence(nil, r.first))) != nil {
 		return
@@ -165,13 +167,11 @@ var errSequence = &protocol.Fault{
 	Message:   "Sequence ID greater than amount of messages we've received.",
 }
 
-// sequence notes the number of what the client sends next. That may be more than has
-// come over this WebSocket and the last one, which broke while it brought once more
-// what had been handled, and was acknowledged meanwhile.
+// sequence notes the number of what the client sends next.
 func (r *stateful) sequence(number int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if number > max(r.next, r.seen+1) {
+	if number > r.next {
 		return errSequence
 	}
 	r.next = number
