@@ -1,0 +1,123 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/carillon-go/carillon/client"
+)
+
+// Names of channels; roomName has more.
+const (
+	everyone = "everyone"
+	user     = "user"
+)
+
+// ears are what a client has heard, and what is wrong with it. On each channel messages
+// are numbered, and none may be missing between the first and the last.
+type ears struct {
+	mu       sync.Mutex
+	channels map[string]*heard
+	tick     int
+	wrong    []string
+	news     chan struct{} // something was heard
+}
+
+// heard is what came on one channel. Zero: nothing yet.
+type heard struct{ first, last int }
+
+func newEars(c *client.HubConnection) *ears {
+	e := &ears{channels: make(map[string]*heard), news: make(chan struct{}, 1)}
+	c.On("Shouted", client.Action1(func(_ context.Context, n int) error { e.hear(everyone, n); return nil }))
+	c.On("Told", client.Action1(func(_ context.Context, n int) error { e.hear(user, n); return nil }))
+	c.On("Said", client.Action2(func(_ context.Context, room, n int) error { e.hear(roomName(room), n); return nil }))
+	c.On("Ticked", client.Action1(func(_ context.Context, n int) error { e.hearTick(n); return nil }))
+	c.On("Double", client.Func1(func(_ context.Context, n int) (int, error) { return 2 * n, nil }))
+	return e
+}
+
+func (e *ears) hear(name string, n int) {
+	e.mu.Lock()
+	h := e.channel(name)
+	if h.first == 0 {
+		h.first = n
+	} else if n != h.last+1 {
+		e.complain("%s: %d behind %d", name, n, h.last)
+	}
+	h.last = n
+	e.mu.Unlock()
+	select {
+	case e.news <- struct{}{}:
+	default:
+	}
+}
+
+// hearTick: of ticks older ones may be left out.
+func (e *ears) hearTick(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n <= e.tick {
+		e.complain("tick %d behind %d", n, e.tick)
+	}
+	e.tick = n
+}
+
+// channel needs the lock, as complain does.
+func (e *ears) channel(name string) *heard {
+	if e.channels[name] == nil {
+		e.channels[name] = &heard{}
+	}
+	return e.channels[name]
+}
+
+func (e *ears) complain(format string, args ...any) {
+	e.wrong = append(e.wrong, fmt.Sprintf(format, args...))
+}
+
+// expect checks that of a channel everything between number after and number last came, the latter
+// included, waits for what is missing, and forgets the channel. exact: nothing else may have come.
+func (e *ears) expect(ctx context.Context, name string, after, last int, exact bool) {
+	for after < last && !e.reached(name, last) {
+		select {
+		case <-e.news:
+		case <-ctx.Done():
+			e.note("%s: %d does not come", name, last)
+			return
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h := *e.channel(name)
+	delete(e.channels, name)
+	switch {
+	case exact && after == last && h != (heard{}), exact && after < last && h != (heard{after + 1, last}):
+		e.complain("%s: %+v came, not all of %d to %d", name, h, after+1, last)
+	case after < last && h.first > after+1:
+		e.complain("%s: %+v came, but not %d", name, h, after+1)
+	}
+}
+
+func (e *ears) reached(name string, last int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.channel(name).last >= last
+}
+
+func (e *ears) note(format string, args ...any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.complain(format, args...)
+}
+
+// complaints are what was wrong. orderly: all channels have been looked at.
+func (e *ears) complaints(orderly bool) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name, h := range e.channels {
+		if orderly && name != everyone && *h != (heard{}) {
+			e.complain("%s: %+v came to one that is not there", name, *h)
+		}
+	}
+	return e.wrong
+}

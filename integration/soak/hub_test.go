@@ -1,0 +1,122 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/carillon-go/carillon/hub"
+)
+
+// channel numbers what is sent to an audience: who holds its lock knows what was sent,
+// and what a client that joins or leaves now has to hear.
+type channel struct {
+	mu   sync.Mutex
+	sent int
+}
+
+// next numbers and sends a message.
+func (c *channel) next(ctx context.Context, to hub.Sender, method string, args ...any) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent++
+	return to.Send(ctx, method, append(args, c.sent)...)
+}
+
+// with does something between two messages, and tells the number of the first.
+func (c *channel) with(do func() error) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sent, do()
+}
+
+const roomCount = 6
+
+// soakHub is the application.
+type soakHub struct {
+	*hub.Hub
+	everyone, ticks channel
+	rooms           [roomCount]channel
+	nests           atomic.Int64
+	came, left      atomic.Int64 // clients
+}
+
+func newSoakHub() *soakHub {
+	h := &soakHub{Hub: hub.New(hub.Options{DetailedErrors: true})}
+	h.OnConnected(func(context.Context) error { h.came.Add(1); return nil })
+	h.OnDisconnected(func(context.Context, error) { h.left.Add(1) })
+	h.Handle("Echo", hub.Func1(func(_ context.Context, text string) (string, error) { return text, nil }))
+	h.Handle("Count", hub.Stream1(count))
+	h.Handle("Sum", hub.Func1(sum))
+	h.Handle("AskBack", hub.Func1(func(ctx context.Context, n int) (int, error) {
+		return hub.Invoke[int](ctx, h.Clients().Caller(ctx), "Double", n)
+	}))
+	h.Handle("Die", hub.Action0(func(ctx context.Context) error { hub.CallerFrom(ctx).Abort(); return nil }))
+	h.Handle("Panic", hub.Action0(func(context.Context) error { panic("as asked") }))
+	h.handleAudiences()
+	return h
+}
+
+func (h *soakHub) handleAudiences() {
+	to := h.Clients()
+	h.Handle("Mark", hub.Func0(func(context.Context) (int, error) {
+		return h.everyone.with(func() error { return nil })
+	}))
+	h.Handle("Shout", hub.Action0(func(ctx context.Context) error { return h.everyone.next(ctx, to.All(), "Shouted") }))
+	h.Handle("Tick", hub.Action0(func(ctx context.Context) error {
+		return h.ticks.next(ctx, to.Conflate("tick").All(), "Ticked")
+	}))
+	h.Handle("Say", hub.Action1(func(ctx context.Context, room int) error {
+		return h.rooms[room].next(ctx, to.Group(roomName(room)), "Said", room)
+	}))
+	h.Handle("Join", hub.Func1(func(ctx context.Context, room int) (int, error) {
+		return h.rooms[room].with(func() error {
+			return h.Groups().Add(ctx, hub.CallerFrom(ctx).ConnectionID(), roomName(room))
+		})
+	}))
+	h.Handle("Leave", hub.Func1(func(ctx context.Context, room int) (int, error) {
+		return h.rooms[room].with(func() error {
+			return h.Groups().Remove(ctx, hub.CallerFrom(ctx).ConnectionID(), roomName(room))
+		})
+	}))
+	h.Handle("Tell", hub.Action2(func(ctx context.Context, from, count int) error {
+		for i := range count {
+			if err := to.User(hub.CallerFrom(ctx).UserID()).Send(ctx, "Told", from+i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	// A group of its own, that only the end of the connection ends.
+	h.Handle("Nest", hub.Action0(func(ctx context.Context) error {
+		return h.Groups().Add(ctx, hub.CallerFrom(ctx).ConnectionID(), long(fmt.Sprint("nest ", h.nests.Add(1))))
+	}))
+}
+
+func roomName(room int) string { return fmt.Sprint("room ", room) }
+
+// long is a name that nobody overlooks in the heap if it is left there.
+func long(name string) string { return name + strings.Repeat(".", 4096) }
+
+func count(_ context.Context, n int) (iter.Seq2[int, error], error) {
+	return func(yield func(int, error) bool) {
+		for i := range n {
+			if !yield(i, nil) {
+				return
+			}
+		}
+	}, nil
+}
+
+func sum(_ context.Context, numbers hub.Upload[int]) (total int, err error) {
+	for n, err := range numbers.All() {
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	return total, nil
+}

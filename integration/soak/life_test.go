@@ -1,0 +1,256 @@
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carillon-go/carillon/client"
+	"github.com/carillon-go/carillon/protocol"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// patience bounds what a life waits for; nothing is asserted about it.
+const patience = time.Minute
+
+// life is one client from its start to its end.
+type life struct {
+	random *rand.Rand
+	conn   *client.HubConnection
+	ears   *ears
+	net    *cutter
+	joined map[int]int // rooms, and the number after which everything has to be heard
+	told   int
+	what   string // for complaints
+}
+
+// userHeader says who a client is. Each life is a user of its own.
+const userHeader = "X-User"
+
+func newLife(url, who string, random *rand.Rand) *life {
+	l := &life{random: random, net: newCutter(), joined: make(map[int]int)}
+	transport := transports.All()[random.IntN(3)]
+	hubProtocol := protocol.HubProtocol(protocol.NewJSON(protocol.JSONOptions{}))
+	if transport != transports.ServerSentEvents && random.IntN(2) == 0 {
+		hubProtocol = protocol.NewMessagePack()
+	}
+	l.what = fmt.Sprintf("%s (%s, %s)", strings.TrimRight(who, "."), transport, hubProtocol.Name())
+	l.conn = client.New(url, client.Options{
+		Transports: []client.Transport{transport}, Protocol: hubProtocol, Memory: client.NewMemory(),
+		Header:     http.Header{userHeader: {who}},
+		HTTPClient: &http.Client{Transport: l.net.transport},
+	})
+	l.ears = newEars(l.conn)
+	return l
+}
+
+// live connects, does some things, ends somehow, and tells what was wrong.
+func (l *life) live(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	defer l.net.close()
+	if err := l.conn.Start(ctx); err != nil {
+		l.ears.note("start: %v", err)
+		return l.tell(false)
+	}
+	begin, err := client.Invoke[int](ctx, l.conn, "Mark")
+	l.check(err)
+	for range l.random.IntN(30) {
+		l.check(l.act(ctx, l.random.IntN(12)))
+	}
+	orderly := false
+	switch l.random.IntN(5) {
+	case 0:
+		l.cutDuring(ctx, l.net.cut)
+	case 1:
+		l.cutDuring(ctx, func() { l.tolerate(l.conn.Send(ctx, "Die")) })
+	case 2:
+		l.cutDuring(ctx, func() { l.tolerate(l.conn.Stop(ctx)) })
+	default:
+		l.finish(ctx, begin)
+		orderly = true
+	}
+	if err := l.conn.Stop(ctx); err != nil && orderly {
+		l.ears.note("stop: %v", err)
+	}
+	return l.tell(orderly)
+}
+
+func (l *life) tell(orderly bool) []string {
+	complaints := l.ears.complaints(orderly)
+	for i := range complaints {
+		complaints[i] = l.what + ": " + complaints[i]
+	}
+	return complaints
+}
+
+func (l *life) check(err error) {
+	if err != nil {
+		l.ears.note("%v", err)
+	}
+}
+
+// tolerate accepts every error but that of an operation that hung.
+func (l *life) tolerate(err error) {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errWrong) {
+		l.ears.note("while the connection ended: %v", err)
+	}
+}
+
+// cutDuring ends the connection while something runs, which has to notice.
+func (l *life) cutDuring(ctx context.Context, end func()) {
+	var running sync.WaitGroup
+	for range 2 {
+		what := l.random.IntN(harmless)
+		random := newRandom(l.random.Uint64(), 0) // nobody else's
+		running.Go(func() { l.tolerate(l.do(ctx, what, random)) })
+	}
+	end()
+	running.Wait()
+}
+
+// finish leaves all rooms and checks that everything came.
+func (l *life) finish(ctx context.Context, begin int) {
+	for room := range l.joined {
+		l.check(l.leaveRoom(ctx, room))
+	}
+	end, err := client.Invoke[int](ctx, l.conn, "Mark")
+	l.check(err)
+	if err != nil {
+		return
+	}
+	l.ears.expect(ctx, everyone, begin, end, false)
+	l.ears.expect(ctx, user, 0, l.told, true)
+}
+
+// act does one of the things that a life may do.
+func (l *life) act(ctx context.Context, what int) error {
+	if what < harmless {
+		return l.do(ctx, what, l.random)
+	}
+	room := l.random.IntN(roomCount)
+	switch _, in := l.joined[room]; {
+	case what == harmless:
+		n := l.random.IntN(20)
+		err := l.conn.Invoke(ctx, "Tell", l.told+1, n)
+		l.told += n
+		return err
+	case in:
+		return l.leaveRoom(ctx, room)
+	default:
+		after, err := client.Invoke[int](ctx, l.conn, "Join", room)
+		l.joined[room] = after
+		return err
+	}
+}
+
+func (l *life) leaveRoom(ctx context.Context, room int) error {
+	last, err := client.Invoke[int](ctx, l.conn, "Leave", room)
+	if err == nil {
+		l.ears.expect(ctx, roomName(room), l.joined[room], last, true)
+	}
+	delete(l.joined, room)
+	return err
+}
+
+var errWrong = errors.New("a wrong result")
+
+// harmless is how many things there are that change nothing in the model, so that they may be cut.
+const harmless = 9
+
+func (l *life) do(ctx context.Context, what int, random *rand.Rand) error {
+	switch what {
+	case 0:
+		return l.conn.Invoke(ctx, "Shout")
+	case 1:
+		return l.conn.Invoke(ctx, "Tick")
+	case 2, 3:
+		return l.conn.Invoke(ctx, "Say", random.IntN(roomCount))
+	case 4:
+		return l.conn.Invoke(ctx, "Nest")
+	case 5:
+		text := strings.Repeat("é", random.IntN(5000))
+		return right(text)(client.Invoke[string](ctx, l.conn, "Echo", text))
+	case 6:
+		n := random.IntN(1000)
+		return right(2 * n)(client.Invoke[int](ctx, l.conn, "AskBack", n))
+	case 7:
+		return l.count(ctx, random.IntN(50))
+	default:
+		numbers := random.Perm(30)
+		total := 30 * 29 / 2
+		return right(total)(client.Invoke[int](ctx, l.conn, "Sum", client.UploadSeq(slices.Values(numbers))))
+	}
+}
+
+func (l *life) count(ctx context.Context, n int) error {
+	want := 0
+	for got, err := range client.Stream[int](ctx, l.conn, "Count", n) {
+		if err != nil {
+			return err
+		}
+		if got != want {
+			return fmt.Errorf("%w: item %d is %d", errWrong, want, got)
+		}
+		want++
+	}
+	return right(n)(want, nil)
+}
+
+// right returns a check of a result.
+func right[T comparable](want T) func(T, error) error {
+	return func(got T, err error) error {
+		if err == nil && got != want {
+			return fmt.Errorf("%w: %v, not %v", errWrong, got, want)
+		}
+		return err
+	}
+}
+
+// cutter is a client's network, which can be cut.
+type cutter struct {
+	transport *http.Transport
+	mu        sync.Mutex
+	conns     []net.Conn
+	dead      bool
+}
+
+func newCutter() *cutter {
+	c := &cutter{}
+	c.transport = &http.Transport{DialContext: c.dial}
+	return c
+}
+
+func (c *cutter) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead {
+		_ = conn.Close()
+		return nil, net.ErrClosed
+	}
+	c.conns = append(c.conns, conn)
+	return conn, nil
+}
+
+// cut cuts everything, for ever.
+func (c *cutter) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dead = true
+	for _, conn := range c.conns {
+		_ = conn.Close()
+	}
+}
+
+func (c *cutter) close() { c.transport.CloseIdleConnections() }
