@@ -23,4 +23,12 @@
 // What waits for handlers and for the loops that range over streams is bounded (Options.MaxBuffered).
 // When a megabyte waits, nothing more is read from the connection, unless somebody is waiting for an
 // answer that only reading can bring; then reading goes on up to the bound.
+//
+// # Broken sockets
+//
+// A connection that is lost takes its calls and streams with it; Options.Reconnect makes a new one.
+// With Options.StatefulReconnect, and a server that allows it, the connection survives its sockets: both
+// sides number their messages, keep them until they are acknowledged, and send again what the break
+// swallowed. ASP.NET Core does that on WebSockets, Carillon's server on all transports. Servers
+// forget a client that does not come back within some seconds; then Options.Reconnect has its turn.
 package client

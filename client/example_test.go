@@ -14,6 +14,7 @@ import (
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/protocol"
+	"github.com/carillon-go/carillon/transports"
 )
 
 // chat is the hub that the examples talk to.
@@ -230,6 +231,27 @@ func ExampleHubConnection_Run() {
 	// Output:
 	// Bob: here I am
 	// <nil>
+}
+
+// A connection that survives its sockets, if the server allows it, and is made anew if it cannot be saved.
+func ExampleOptions_statefulReconnect() {
+	h := hub.New(hub.Options{})
+	h.Handle("Add", hub.Func2(func(_ context.Context, a, b int) (int, error) { return a + b, nil }))
+	e := endpoint.New(h, endpoint.Options{Options: transports.Options{AllowStatefulReconnect: true}})
+	s := httptest.NewServer(e)
+	defer s.Close()
+	ctx := context.Background()
+	defer func() { _ = e.Shutdown(ctx) }()
+
+	conn := client.New(s.URL, client.Options{StatefulReconnect: true, Reconnect: client.DefaultReconnect()})
+	if err := conn.Start(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = conn.Stop(ctx) }()
+
+	fmt.Println(client.Invoke[int](ctx, conn, "Add", 20, 22)) // answered once, whatever happens to the socket
+	// Output: 42 <nil>
 }
 
 // MessagePack, one transport, and a token for each request.
