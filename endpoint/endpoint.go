@@ -61,6 +61,7 @@ type Endpoint struct {
 	transports http.Handler
 	hub        *hub.Hub // nil for raw connections
 	diagnose   bool     // the page is there
+	origins    *origins
 }
 
 // holdTimeout is the hub's default: its clients post a handshake as soon as they see
@@ -105,6 +106,7 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 	e := &Endpoint{
 		tickets:    handedOut,
 		registry:   registry,
+		origins:    newOrigins(o.AllowedOrigins, registry),
 		transports: transports.NewHandler(registry, carriers),
 		negotiate: negotiate.NewHandler(registry, o.AllowStatefulReconnect, negotiate.Options{
 			Transports:     o.Transports,
@@ -121,6 +123,10 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 }
 
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !e.origins.admit(r) {
+		transports.Empty(w, http.StatusForbidden)
+		return
+	}
 	switch last := lastSegment(r); {
 	case strings.EqualFold(last, "negotiate"):
 		e.negotiate.ServeHTTP(w, r)
@@ -142,6 +148,9 @@ func lastSegment(r *http.Request) string {
 
 // Connections is how many there are, negotiated ones included.
 func (e *Endpoint) Connections() int { return e.registry.Len() }
+
+// Refusals counts what limits refused.
+func (e *Endpoint) Refusals() transports.Refusals { return e.registry.Refusals() }
 
 // Drain refuses new connections: from now on negotiation answers 503 with
 // Retry-After. Those that are there go on.

@@ -271,8 +271,8 @@ func TestPanics(t *testing.T) {
 		}
 		// Its end is told by a goroutine, until when the token is known.
 		ended := func(after string) {
-			for on == after && e.Connections() > 0 {
-				time.Sleep(time.Millisecond) // the registry tells nobody of an end
+			if on == after {
+				awaitConnections(e, 0)
 			}
 		}
 		get := status(http.MethodGet, "")
@@ -290,5 +290,11 @@ func TestPanics(t *testing.T) {
 		}
 		cancel()
 		server.Close()
+	}
+}
+
+func awaitConnections(e *endpoint.Endpoint, n int) {
+	for e.Connections() != n {
+		time.Sleep(time.Millisecond) //nolint:forbidigo // the endpoint has no event for it
 	}
 }

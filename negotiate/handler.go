@@ -72,13 +72,11 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 	if h.stateful {
 		stateful = wantsStateful(r)
 	}
-	c, err := h.registry.Create(version > 0, stateful...)
+	c, err := h.registry.Create(r, version > 0, stateful...)
 	if err != nil {
-		transports.Unavailable(w)
+		transports.RefuseNew(w, err)
 		return
 	}
-	user := auth.UserFrom(r.Context())
-	c.Own(user)
 	offer := Offer{Transports: append([]transports.Type{}, h.options.Transports...)}
 	if h.options.Policy != nil {
 		h.options.Policy.Offer(r, &offer)
@@ -100,7 +98,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 		response.ConnectionToken = c.Token()
 	}
 	if h.options.TokenLifetime {
-		response.TokenLifetimeSeconds = user.Lifetime()
+		response.TokenLifetimeSeconds = auth.UserFrom(r.Context()).Lifetime()
 	}
 	if len(stateful) > 1 {
 		response.StatefulTransports = stateful

@@ -140,6 +140,7 @@ func (c *Connection) resume() {
 	c.interrupted = false
 	c.mu.Lock()
 	c.queue.drop()
+	c.account()
 	c.mu.Unlock()
 	r.Resumed()
 }
@@ -158,6 +159,7 @@ func (c *Connection) Attach(k Carrier) (older Carrier, err error) {
 		c.wake()
 	case len(c.queue.frames) > 0:
 		c.flush()
+		c.account()
 	}
 	return older, nil
 }
@@ -184,7 +186,9 @@ func (c *Connection) Next(k Carrier, dst []*frame.Frame) ([]*frame.Frame, Outcom
 	case c.carrier != k:
 		return dst, Replaced
 	case len(c.queue.frames) > 0:
-		return c.queue.take(dst, batchBytes, c.registry.options.WaitBytes), Frames
+		dst = c.queue.take(dst, batchBytes, c.registry.options.WaitBytes)
+		c.account()
+		return dst, Frames
 	case c.state == closing:
 		return dst, Finished
 	}
@@ -199,6 +203,7 @@ func (c *Connection) PutBack(frames []*frame.Frame) {
 	defer c.mu.Unlock()
 	if c.state < disposing && !c.resumable {
 		c.queue.putBack(frames)
+		c.account()
 	}
 }
 

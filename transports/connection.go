@@ -19,6 +19,7 @@ import (
 // methods are safe for concurrent use.
 type Connection struct {
 	id, token string
+	client    client
 	registry  *Registry
 	stateful  []Type // the transports on which it may outlive its requests
 	ctx       context.Context
@@ -48,11 +49,13 @@ type Connection struct {
 	// user is whose requests are taken; refresher is told of fresher credentials.
 	user      *auth.User
 	ticket    string // by which the user negotiated
+	origin    string // of the page that negotiated; see From
 	refresher Refresher
 	carrier   Carrier
 	writing   bool // the carrier was woken and has not found the queue empty since
 	corked    bool // what is sent waits for Uncork
 	queue     queue
+	counted   int // of the queue's bytes, in the registry's sum
 	inbox     inbox
 	told      bool // the application knows of the end
 	leaving   bool // it is over with the answer to the poll that waits
@@ -163,7 +166,8 @@ func (c *Connection) Send(f *frame.Frame) error {
 		return ErrEnded
 	}
 	if c.queue.bytes > 0 {
-		if done, err := c.queue.settle(f, c.registry.options.MaxQueueBytes, c.resumable); done {
+		if done, err := c.queue.settle(f, c.room(), c.resumable); done {
+			c.account()
 			return err
 		}
 	}
@@ -176,6 +180,7 @@ func (c *Connection) push(f *frame.Frame) {
 	if !c.corked || c.queue.bytes >= c.registry.options.WaitBytes {
 		c.flush()
 	}
+	c.account()
 }
 
 // flush sends what is queued, at once if the carrier can.
@@ -211,6 +216,7 @@ func (c *Connection) Uncork() {
 	defer c.mu.Unlock()
 	if c.corked = false; len(c.queue.frames) > 0 {
 		c.flush()
+		c.account()
 	}
 }
 
@@ -320,6 +326,7 @@ func (c *Connection) endIf(cause error, cut bool, condition func() bool) {
 	c.carrier = nil
 	c.left = time.Time{}
 	c.queue.drop()
+	c.account()
 	c.inbox.drop()
 	unclaimed := c.kind == "" && errors.Is(cause, ErrTimeout)
 	c.mu.Unlock()

@@ -82,6 +82,13 @@ type Options struct {
 	// transport. By default the requests of a connection are refused (403) when they are
 	// not by the user who negotiated it.
 	AllowUserChange bool
+	// AllowedOrigins are the pages that may use the endpoint besides those of its own
+	// host, as "https://app.example"; "*" allows all. A WebSocket of any other page, and
+	// what else it sends with credentials, is answered 403. Headers that let a page read
+	// answers (CORS) are a middleware's. Default: none.
+	AllowedOrigins []string
+	// Limits of what clients may take.
+	Limits Limits
 	// Logger for the connections' events, at debug level in a normal life; tokens
 	// are never logged. Default: none.
 	Logger *slog.Logger
@@ -96,6 +103,9 @@ func (o Options) WithDefaults() Options {
 	orDefault(&o.MaxQueueBytes, 1<<20)
 	orDefault(&o.WaitBytes, 1<<16)
 	orDefault(&o.MaxReceiveBytes, 1<<16)
+	orDefault(&o.Limits.Connections, 100_000)
+	orDefault(&o.Limits.ConnectionsPerUser, 1000)
+	orDefault(&o.Limits.QueueBytes, 256<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

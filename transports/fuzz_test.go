@@ -27,7 +27,7 @@ func FuzzToken(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, query string) {
 		registry := transports.NewRegistry(nobody{}, transports.Options{})
-		c, err := registry.Create(true)
+		c, err := registry.Create(&http.Request{}, true)
 		if err != nil {
 			t.Fatal(err)
 		}

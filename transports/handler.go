@@ -8,8 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/carillon-go/carillon/auth"
 )
 
 // Carry serves a request that opens or continues a connection over one transport.
@@ -135,7 +133,7 @@ func choose(r *http.Request) Type {
 		}
 	}
 	switch {
-	case isHandshake(r):
+	case IsHandshake(r):
 		return WebSockets
 	case lostAccept(r):
 		return ServerSentEvents
@@ -152,7 +150,8 @@ func lostAccept(r *http.Request) bool {
 		hasToken(r.Header, "Cache-Control", "no-cache") && !wantsWebSocket(r)
 }
 
-func isHandshake(r *http.Request) bool { return wantsWebSocket(r) && isUpgrade(r) }
+// IsHandshake tells whether a request is a valid WebSocket handshake.
+func IsHandshake(r *http.Request) bool { return wantsWebSocket(r) && isUpgrade(r) }
 
 // isStripped tells whether r was a WebSocket handshake until a proxy took the
 // hop-by-hop headers out of it, both or one.
@@ -205,12 +204,11 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Conn
 			notSupported(w, kind)
 			return nil, false
 		}
-		c, err := h.registry.Create(false)
+		c, err := h.registry.Create(r, false)
 		if err != nil {
-			Unavailable(w)
+			RefuseNew(w, err)
 			return nil, false
 		}
-		c.Own(auth.UserFrom(r.Context()))
 		return c, true
 	}
 	if id == "" {

@@ -5,8 +5,12 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/carillon-go/carillon/auth"
 )
 
 // Registry holds the connections of one endpoint and finds them by their tokens.
@@ -18,8 +22,13 @@ type Registry struct {
 	// began them: each is begun by one that is counted, or under mu before finished.
 	running sync.WaitGroup
 
+	queued  atomic.Int64 // bytes that wait in all connections
+	refused refusals
+	logged  atomic.Int64 // the second of the last line about a limit
+
 	mu          sync.Mutex
 	connections map[string]*Connection
+	census      census
 	// loose are the connections that no request holds at this moment: the sweep ends
 	// those that stay so. Everything else it need not look at.
 	loose    []*Connection // each at its place
@@ -38,6 +47,7 @@ func NewRegistry(app Application, options Options) *Registry {
 		options:     options.WithDefaults(),
 		app:         app,
 		connections: map[string]*Connection{},
+		census:      newCensus(),
 	}
 }
 
@@ -55,8 +65,17 @@ var ErrStopped = errors.New("transports: the server shuts down")
 // the client has no token (version 0 of negotiation, or none at all) the id serves
 // as one. stateful are the transports on which it may outlive its requests, if that
 // is allowed.
-func (r *Registry) Create(hasToken bool, stateful ...Type) (*Connection, error) {
-	c := &Connection{registry: r, left: time.Now()}
+//
+// It belongs to the user and the page of the request. It fails with ErrStopped, or with
+// ErrFull or ErrTooMany if a limit is reached.
+func (r *Registry) Create(request *http.Request, hasToken bool, stateful ...Type) (*Connection, error) {
+	now, user := time.Now(), auth.UserFrom(request.Context())
+	c := &Connection{registry: r, left: now, client: client{address: addressOf(request)}}
+	if user != nil {
+		c.client.user = user.ID
+	}
+	c.Own(user)
+	c.From(request)
 	c.id, c.token = newIDs()
 	if r.options.AllowStatefulReconnect {
 		c.stateful = stateful
@@ -69,6 +88,9 @@ func (r *Registry) Create(hasToken bool, stateful ...Type) (*Connection, error) 
 	defer r.mu.Unlock()
 	if r.stopped {
 		return nil, ErrStopped
+	}
+	if err := r.admit(c.client, now); err != nil {
+		return nil, err
 	}
 	r.running.Add(1)
 	r.connections[c.token] = c
@@ -181,6 +203,7 @@ func (r *Registry) remove(c *Connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.connections, c.token)
+	r.census.leave(c.client)
 	r.fasten(c)
 	if len(r.loose) == 0 && r.sweeper != nil && r.sweeper.Stop() {
 		r.sweeper = nil

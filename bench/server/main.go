@@ -24,6 +24,7 @@ import (
 
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/transports"
 )
 
 func main() {
@@ -40,7 +41,7 @@ func main() {
 
 func run(ctx context.Context, addr, control string, interval time.Duration) error {
 	h := newHub()
-	e := endpoint.New(h, endpoint.Options{})
+	e := endpoint.New(h, endpoint.Options{Options: transports.Options{Limits: noLimits}})
 	mux := http.NewServeMux()
 	mux.Handle("/bench", e)
 	mux.Handle("/bench/", e)
@@ -90,6 +91,9 @@ func tick(ctx context.Context, h *hub.Hub, interval time.Duration, failed <-chan
 		}
 	}
 }
+
+// noLimits: the load is wanted.
+var noLimits = transports.Limits{Connections: -1, ConnectionsPerUser: -1, ConnectionsPerAddress: -1, NegotiationsPerAddress: -1, QueueBytes: -1}
 
 func newHub() *hub.Hub {
 	// Load generators send no pings, so a client that did once may fall silent.

@@ -92,6 +92,8 @@ func (s *site) addLabs(t timeouts, tokens *tokens) {
 		var at endpoint.Options
 		at.HoldTimeout = -1 // the original has none
 		at.AllowUserChange = true
+		at.AllowedOrigins = []string{"*"}
+		at.Limits = noLimits
 		at.DisconnectTimeout = t.seconds("disconnect")
 		if v.endpoint != nil {
 			v.endpoint(&at)

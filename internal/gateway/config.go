@@ -27,7 +27,7 @@ type Config struct {
 	Transports []string `default:"WebSockets,ServerSentEvents,LongPolling" help:"Transports to offer, in this order."`
 	Rule       []string `sep:";" placeholder:"NETWORK=TRANSPORTS" help:"What clients of a network are offered instead, such as 10.0.0.0/8=LongPolling,ServerSentEvents; may be repeated, or hold several with semicolons between; the first that fits counts. Stands above what was learned."`
 	NoLearning bool     `help:"Offer every network the same transports, whatever was seen to fail there."`
-	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose pages browsers let read the answers (CORS), such as https://example.com; may be repeated. * stands for any, without credentials. Default: the own origin only. WebSockets are not subject to CORS and are accepted from any origin."`
+	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose pages browsers let read the answers (CORS), such as https://example.com; may be repeated. * stands for any, without credentials. Default: the own origin only. Others get 403 for WebSockets and for what they send with credentials."`
 
 	JWTKey       string `name:"jwt-key" type:"path" placeholder:"FILE" help:"Key that bearer tokens (JWT) are verified with: a public key or certificate in PEM, or a secret of at least 32 bytes. With it, or --jwks-url, clients of the hub need a token. Default: everybody may connect."`
 	JWKSURL      string `name:"jwks-url" placeholder:"URL" help:"Where an identity provider publishes its keys (JWKS), instead of --jwt-key. New keys are found without a restart."`
@@ -39,6 +39,10 @@ type Config struct {
 
 	Tickets   time.Duration `placeholder:"DURATION" help:"Keep tokens out of URLs: who negotiates with one gets a ticket in its place, for so long and for one connection, such as 30s; tokens in a URL are refused then. Default: no tickets."`
 	PublicURL string        `name:"public-url" placeholder:"URL" help:"URL by which clients know the hub, if a proxy changes host or path: for --tickets."`
+
+	MaxConnections int `name:"max-connections" default:"100000" placeholder:"N" help:"Connections in all; beyond them negotiation answers 503. Negative: no limit."`
+	MaxPerAddress  int `name:"max-per-address" default:"0" placeholder:"N" help:"Connections of one client address; beyond them 429. 0: 1000, but none for private addresses, which are proxies' as a rule. Negative: no limit."`
+	MaxPerUser     int `name:"max-per-user" default:"1000" placeholder:"N" help:"Connections of one user; beyond them 429. Negative: no limit."`
 
 	Interval        time.Duration `default:"1s" help:"Time between two ticks of the clock; negative: no ticks."`
 	Drain           time.Duration `default:"10s" help:"Over how long closing the connections is spread at the end, so that clients do not all come back in one instant; fewer than 100 a second take less."`

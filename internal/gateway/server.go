@@ -90,7 +90,10 @@ func (c *Config) endpoint(log *slog.Logger) (endpoint.Options, error) {
 	return c.authenticated(endpoint.Options{
 		Transports: offered,
 		Policy:     policy,
-		Options:    transports.Options{Logger: log, PollTimeout: pollTimeout},
+		Options: transports.Options{
+			Logger: log, PollTimeout: pollTimeout, AllowedOrigins: c.CORSOrigin,
+			Limits: transports.Limits{Connections: c.MaxConnections, ConnectionsPerAddress: c.MaxPerAddress, ConnectionsPerUser: c.MaxPerUser},
+		},
 	})
 }
 

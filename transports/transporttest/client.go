@@ -30,7 +30,7 @@ type client interface {
 // negotiate makes a connection and returns the URL with its token.
 func (s *server) negotiate() string {
 	s.t.Helper()
-	c, err := s.registry.Create(true)
+	c, err := s.registry.Create(&http.Request{}, true)
 	if err != nil {
 		s.t.Fatal(err)
 	}

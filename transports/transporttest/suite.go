@@ -301,7 +301,7 @@ func testShutdown(t *testing.T, start starter) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if _, err := s.registry.Create(true); err == nil {
+	if _, err := s.registry.Create(&http.Request{}, true); err == nil {
 		t.Error("a connection is made after the shutdown")
 	}
 }

@@ -3,6 +3,7 @@ package websockets_test
 import (
 	"bytes"
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -80,7 +81,7 @@ func startReturning(t *testing.T, o transports.Options) (*returning, *transports
 		}
 		server.Close()
 	})
-	c, err := registry.Create(true, transports.WebSockets)
+	c, err := registry.Create(&http.Request{}, true, transports.WebSockets)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 var writeBuffers sync.Pool
 
 var upgrader = websocket.Upgrader{
-	CheckOrigin:     func(*http.Request) bool { return true }, // any origin, as the original; who needs a check puts it in front
+	CheckOrigin:     func(*http.Request) bool { return true }, // the endpoint has checked
 	WriteBufferPool: &writeBuffers,
 	Error:           func(w http.ResponseWriter, _ *http.Request, status int, _ error) { transports.Empty(w, status) },
 }

@@ -1,0 +1,167 @@
+package endpoint_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// negotiation asks e for a connection, as a client at an address and as a user.
+func negotiation(e http.Handler, address, user string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/hub/negotiate?negotiateVersion=1", nil)
+	r.RemoteAddr = address
+	if user != "" {
+		r = r.WithContext(auth.WithUser(r.Context(), &auth.User{ID: user}))
+	}
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, r)
+	return w
+}
+
+func TestLimits(t *testing.T) {
+	type step struct {
+		address, user string
+		want          int
+	}
+	for name, c := range map[string]struct {
+		limits transports.Limits
+		steps  []step
+		want   transports.Refusals
+	}{
+		"in all": {
+			transports.Limits{Connections: 2},
+			[]step{{"192.0.2.1:1", "", 200}, {"192.0.2.2:1", "", 200}, {"192.0.2.3:1", "", 503}},
+			transports.Refusals{Connections: 1},
+		},
+		"of a user": {
+			transports.Limits{ConnectionsPerUser: 1},
+			[]step{{"192.0.2.1:1", "a", 200}, {"192.0.2.2:1", "a", 429}, {"192.0.2.1:1", "b", 200}, {"192.0.2.1:1", "", 200}, {"192.0.2.1:1", "", 200}},
+			transports.Refusals{User: 1},
+		},
+		"of an address": {
+			transports.Limits{ConnectionsPerAddress: 1},
+			[]step{
+				{"192.0.2.1:1", "", 200}, {"192.0.2.1:2", "", 429}, {"[::ffff:192.0.2.1]:3", "", 429},
+				{"[2001:db8::1]:1", "", 200}, {"[2001:db8::2]:1", "", 429}, {"[2001:db8:0:1::2]:1", "", 200},
+				{"nonsense", "", 200}, {"nonsense", "", 200},
+			},
+			transports.Refusals{Address: 3},
+		},
+		"too often": {
+			transports.Limits{NegotiationsPerAddress: 1},
+			append(slicesRepeat(step{"192.0.2.1:1", "", 200}, 11), step{"192.0.2.1:1", "", 429}, step{"192.0.2.2:1", "", 200}),
+			transports.Refusals{Negotiations: 1},
+		},
+		"none": {
+			transports.Limits{Connections: -1, ConnectionsPerUser: -1, ConnectionsPerAddress: -1, NegotiationsPerAddress: -1},
+			slicesRepeat(step{"192.0.2.1:1", "a", 200}, 2000),
+			transports.Refusals{},
+		},
+		"a proxy's, by default": {transports.Limits{}, slicesRepeat(step{"10.0.0.1:1", "", 200}, 2000), transports.Refusals{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := endpoint.NewRaw(echo{}, endpoint.Options{Options: transports.Options{Limits: c.limits}})
+			for i, s := range c.steps {
+				w := negotiation(e, s.address, s.user)
+				if w.Code != s.want || (w.Code != 200) != (w.Header().Get("Retry-After") != "") || w.Code != 200 && w.Body.Len() > 0 {
+					t.Fatalf("step %d, %+v: %d %v %q", i, s, w.Code, w.Header(), w.Body)
+				}
+			}
+			if got := e.Refusals(); got != c.want {
+				t.Errorf("counted %+v", got)
+			}
+			end(t, e)
+			if w := negotiation(e, "192.0.2.9:1", ""); w.Code != http.StatusServiceUnavailable {
+				t.Errorf("after the end: %d", w.Code)
+			}
+		})
+	}
+}
+
+func slicesRepeat[T any](v T, n int) (all []T) {
+	for range n {
+		all = append(all, v)
+	}
+	return all
+}
+
+func end(t *testing.T, e *endpoint.Endpoint) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = e.Shutdown(ctx)
+	if e.Connections() != 0 {
+		t.Error("connections are left")
+	}
+}
+
+// What has ended is not counted any more.
+func TestLimitsCountWhatIsThere(t *testing.T) {
+	e := endpoint.NewRaw(echo{}, endpoint.Options{Options: transports.Options{Limits: transports.Limits{Connections: 1, ConnectionsPerUser: 1, ConnectionsPerAddress: 1}}})
+	server := httptest.NewServer(e)
+	defer server.Close()
+	defer end(t, e)
+	for range 3 {
+		url := open(t, server.URL+"/echo")
+		response, err := http.Get(url) // the first poll opens it
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodDelete, url, nil)
+		if response, err = http.DefaultClient.Do(r); err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		awaitConnections(e, 0)
+	}
+}
+
+// In all together no more may wait than the limit; whoever has nothing waiting sends on.
+func TestQueueLimit(t *testing.T) {
+	connections := make(keeping, 2)
+	e := endpoint.NewRaw(connections, endpoint.Options{Options: transports.Options{Limits: transports.Limits{QueueBytes: 1000}}})
+	server := httptest.NewServer(e)
+	defer server.Close()
+	defer end(t, e)
+	var both []*transports.Connection
+	for range 2 {
+		response, err := http.Get(open(t, server.URL+"/echo")) // nobody polls on
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		both = append(both, <-connections)
+	}
+	f := frame.New([]byte(strings.Repeat("x", 600)), false)
+	for i, want := range []error{nil, nil, transports.ErrQueueFull} {
+		if err := both[0].Send(f); err != want {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	if err := both[1].Send(f); err != nil {
+		t.Error(err)
+	}
+	both[0].Abort(nil)
+	if err := both[1].Send(f); err != nil {
+		t.Error(err)
+	}
+	if got := e.Refusals().Queue; got != 1 {
+		t.Errorf("counted %d", got)
+	}
+}
+
+// keeping hands out the connections that come.
+type keeping chan *transports.Connection
+
+func (k keeping) Connect(c *transports.Connection) (transports.Receiver, error) {
+	k <- c
+	return &echoing{c}, nil
+}

@@ -1,0 +1,113 @@
+package endpoint_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/transports"
+)
+
+var handshakeHeaders = []string{
+	"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+func TestOrigins(t *testing.T) {
+	allowing := func(origins ...string) *endpoint.Endpoint {
+		return endpoint.NewRaw(echo{}, endpoint.Options{Options: transports.Options{AllowedOrigins: origins}})
+	}
+	status := func(e http.Handler, method, target string, headers ...string) int {
+		r := httptest.NewRequest(method, target, nil)
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, r)
+		return w.Code
+	}
+	const url = "http://app.example/hub/negotiate"
+	e := allowing("https://Friend.example", "http://other.example:80")
+	for _, c := range []struct {
+		want    int
+		headers []string
+	}{
+		{200, nil},
+		{200, []string{"Origin", "http://app.example", "Cookie", "a=b"}},
+		{200, []string{"Origin", "http://APP.example:80", "Cookie", "a=b"}},
+		{200, []string{"Origin", "https://app.example", "Cookie", "a=b"}}, // a proxy has ended TLS
+		{403, []string{"Origin", "http://app.example:8080", "Cookie", "a=b"}},
+		{403, []string{"Origin", "https://app.example:80", "Cookie", "a=b"}},
+		{403, []string{"Origin", "http://evil.example", "Cookie", "a=b"}},
+		{403, []string{"Origin", "http://app.example.evil.example", "Cookie", "a=b"}},
+		{403, []string{"Origin", "null", "Cookie", "a=b"}},
+		{403, []string{"Origin", "://app.example", "Cookie", "a=b"}},
+		{403, []string{"Origin", "http://evil.example", "Authorization", "Bearer x"}},
+		{403, []string{"Origin", "http://evil.example", "Cookie", "a=b", "Sec-Fetch-Site", "cross-site"}},
+		{200, []string{"Origin", "http://changed.example", "Cookie", "a=b", "Sec-Fetch-Site", "same-origin"}},
+		{200, []string{"Origin", "http://changed.example", "Cookie", "a=b", "X-Forwarded-Host", "changed.example"}},
+		{200, []string{"Origin", "http://evil.example"}}, // nothing of a user's in it
+		{200, []string{"Origin", "https://friend.example:443", "Cookie", "a=b"}},
+		{200, []string{"Origin", "http://other.example", "Cookie", "a=b"}},
+	} {
+		if got := status(e, http.MethodPost, url, c.headers...); got != c.want {
+			t.Errorf("%q: %d, want %d", c.headers, got, c.want)
+		}
+	}
+	if got := status(allowing("*"), http.MethodPost, url, "Origin", "http://evil.example", "Cookie", "a=b"); got != 200 {
+		t.Errorf("any: %d", got)
+	}
+	end(t, e)
+}
+
+// A WebSocket brings cookies along and may be read: it needs its own page's origin, or
+// the token of a negotiation by the same page.
+func TestOriginsOfWebSockets(t *testing.T) {
+	e := endpoint.NewRaw(echo{}, endpoint.Options{})
+	server := httptest.NewServer(e)
+	defer server.Close()
+	defer end(t, e)
+	do := func(method, url string, headers ...string) *http.Response {
+		r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		response, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = response.Body.Close() })
+		return response
+	}
+	page := []string{"Origin", "http://page.example"}
+	response := do(http.MethodPost, server.URL+"/echo/negotiate?negotiateVersion=1", page...)
+	var offer negotiate.Response
+	if err := json.NewDecoder(response.Body).Decode(&offer); err != nil {
+		t.Fatal(err)
+	}
+	byPage := server.URL + "/echo?id=" + offer.ConnectionToken
+	evil := append([]string{"Origin", "http://evil.example"}, handshakeHeaders...)
+	for _, c := range []struct {
+		url     string
+		headers []string
+		want    int
+	}{
+		{server.URL + "/echo", evil, 403},
+		{server.URL + "/echo?id=none", evil, 403},
+		{open(t, server.URL+"/echo"), evil, 403},
+		{byPage, evil, 403},
+		{server.URL + "/echo", append(page, handshakeHeaders...), 403},
+		{byPage, append(page, handshakeHeaders...), 101},
+		{server.URL + "/echo", append([]string{"Origin", server.URL}, handshakeHeaders...), 101},
+		{server.URL + "/echo", handshakeHeaders, 101},
+	} {
+		if got := do(http.MethodGet, c.url, c.headers...).StatusCode; got != c.want {
+			t.Errorf("%q: %d, want %d", c.headers[:2], got, c.want)
+		}
+	}
+}

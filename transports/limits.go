@@ -1,0 +1,198 @@
+package transports
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// Limits are how much clients may take of an endpoint. For each zero means the default
+// and a negative number that there is no limit. Who is over one is refused, or loses its
+// connection; nobody else notices.
+type Limits struct {
+	// Connections in all, negotiated ones included. Default 100,000. Beyond: 503.
+	Connections int
+	// ConnectionsPerUser of one user ID. Default 1,000. Beyond: 429.
+	ConnectionsPerUser int
+	// ConnectionsPerAddress of one client address (of IPv6 one /64). Default 1,000, but
+	// not for private and loopback addresses: a proxy's, as long as nobody says who is
+	// behind it. Beyond: 429.
+	ConnectionsPerAddress int
+	// NegotiationsPerAddress in a second, ten times as many in a burst. Default 100, but
+	// not for private addresses. Beyond: 429.
+	NegotiationsPerAddress int
+	// QueueBytes that wait for slow readers in all connections together. Default 256 MiB.
+	// Beyond it who has something waiting has no room for more.
+	QueueBytes int
+}
+
+const (
+	normalPerAddress     = 1000
+	normalNegotiations   = 100
+	negotiationsBurst    = 10 // seconds
+	maxAddressesInMemory = 65_536
+)
+
+// Why Create makes no connection.
+var (
+	ErrFull    = errors.New("transports: there are as many connections as may be")
+	ErrTooMany = errors.New("transports: the client has, or asks for, more connections than it may")
+)
+
+// Refusals counts what limits refused since the start.
+type Refusals struct{ Connections, User, Address, Negotiations, Queue uint64 }
+
+// refusals are counted without a lock.
+type refusals struct{ connections, user, address, negotiations, queue atomic.Uint64 }
+
+// Refusals returns the counts.
+func (r *Registry) Refusals() Refusals {
+	c := &r.refused
+	return Refusals{c.connections.Load(), c.user.Load(), c.address.Load(), c.negotiations.Load(), c.queue.Load()}
+}
+
+// client is whom a connection is counted for. The registry's lock guards the counts.
+type client struct {
+	address netip.Addr // the zero one is not counted
+	user    string
+}
+
+// census counts connections by who has them. The registry's lock guards it.
+type census struct {
+	users     map[string]int
+	addresses map[netip.Addr]int
+	// next is when an address that negotiates too often has earned its next one.
+	next map[netip.Addr]time.Time
+}
+
+func newCensus() census {
+	return census{users: map[string]int{}, addresses: map[netip.Addr]int{}, next: map[netip.Addr]time.Time{}}
+}
+
+// admit counts a client, unless a limit refuses it.
+func (r *Registry) admit(who client, now time.Time) error {
+	l, c := &r.options.Limits, &r.census
+	switch {
+	case l.Connections > 0 && len(r.connections) >= l.Connections:
+		return r.refuse(&r.refused.connections, "connections", ErrFull)
+	case who.user != "" && l.ConnectionsPerUser > 0 && c.users[who.user] >= l.ConnectionsPerUser:
+		return r.refuse(&r.refused.user, "connections of a user", ErrTooMany)
+	}
+	if perAddress, ok := ofAddress(l.ConnectionsPerAddress, normalPerAddress, who.address); ok && c.addresses[who.address] >= perAddress {
+		return r.refuse(&r.refused.address, "connections of an address", ErrTooMany)
+	}
+	if rate, ok := ofAddress(l.NegotiationsPerAddress, normalNegotiations, who.address); ok && !c.earned(who.address, rate, now) {
+		return r.refuse(&r.refused.negotiations, "negotiations of an address", ErrTooMany)
+	}
+	if who.user != "" {
+		c.users[who.user]++
+	}
+	if who.address.IsValid() {
+		c.addresses[who.address]++
+	}
+	return nil
+}
+
+// ofAddress is the limit that holds for an address, if one does.
+func ofAddress(limit, normal int, a netip.Addr) (n int, ok bool) {
+	if limit == 0 {
+		return normal, a.IsValid() && !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast()
+	}
+	return limit, limit > 0 && a.IsValid()
+}
+
+// earned tells whether an address may negotiate once more.
+func (c *census) earned(a netip.Addr, perSecond int, now time.Time) bool {
+	next := c.next[a]
+	if next.Before(now) {
+		next = now
+	}
+	if next.Sub(now) > negotiationsBurst*time.Second {
+		return false
+	}
+	if len(c.next) >= maxAddressesInMemory {
+		c.forgetEarned(now)
+	}
+	c.next[a] = next.Add(time.Second / time.Duration(perSecond))
+	return true
+}
+
+// forgetEarned makes room: an address that has earned everything back is as a new one, and
+// if that is not enough all are.
+func (c *census) forgetEarned(now time.Time) {
+	for a, next := range c.next {
+		if next.Before(now) {
+			delete(c.next, a)
+		}
+	}
+	if len(c.next) >= maxAddressesInMemory {
+		clear(c.next)
+	}
+}
+
+// leave takes a client out of the counts.
+func (c *census) leave(who client) {
+	if c.users[who.user]--; c.users[who.user] <= 0 {
+		delete(c.users, who.user)
+	}
+	if c.addresses[who.address]--; c.addresses[who.address] <= 0 {
+		delete(c.addresses, who.address)
+	}
+}
+
+// refuse counts, and logs the first of a second.
+func (r *Registry) refuse(count *atomic.Uint64, limit string, err error) error {
+	n := count.Add(1)
+	if now := time.Now().Unix(); r.logged.Swap(now) != now {
+		r.options.Logger.Warn("a limit refuses clients", "limit", limit, "refused", n)
+	}
+	return err
+}
+
+// addressOf is the client's address; of IPv6 the network of one site.
+func addressOf(r *http.Request) netip.Addr {
+	var a netip.Addr
+	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		a = ap.Addr()
+	} else if a, err = netip.ParseAddr(r.RemoteAddr); err != nil {
+		return netip.Addr{}
+	}
+	if a = a.Unmap().WithZone(""); a.Is4() {
+		return a
+	}
+	network, _ := a.Prefix(64) // IPv6 has as many bits
+	return network.Addr()
+}
+
+// RefuseNew answers a request for which Create made no connection.
+func RefuseNew(w http.ResponseWriter, err error) {
+	w.Header()["Retry-After"] = soon
+	if errors.Is(err, ErrTooMany) {
+		Empty(w, http.StatusTooManyRequests)
+		return
+	}
+	Empty(w, http.StatusServiceUnavailable)
+}
+
+var soon = []string{"1"}
+
+// account tells the registry how much of the connection waits. The connection's lock is
+// held. What is sent at once changes nothing.
+func (c *Connection) account() {
+	if d := c.queue.bytes - c.counted; d != 0 {
+		c.counted = c.queue.bytes
+		c.registry.queued.Add(int64(d))
+	}
+}
+
+// room is how many bytes may wait for the connection.
+func (c *Connection) room() int {
+	o := &c.registry.options
+	if o.Limits.QueueBytes > 0 && c.registry.queued.Load() > int64(o.Limits.QueueBytes) {
+		_ = c.registry.refuse(&c.registry.refused.queue, "queued bytes", nil)
+		return 0
+	}
+	return o.MaxQueueBytes
+}
