@@ -49,7 +49,7 @@ func BenchmarkEcho(b *testing.B) {
 		for _, depth := range []int{1, 32} {
 			b.Run(name+"/"+strconv.Itoa(depth), func(b *testing.B) {
 				s := &sink{id: "id", got: make(chan struct{}, depth)}
-				session := enter(b, newLab(hub.Options{}), s, name)
+				session := enter(b, newLab(hub.Options{MaxInvocationsPerSecond: -1}), s, name)
 				var batch []byte
 				for range depth {
 					batch = append(batch, record...)
@@ -68,7 +68,7 @@ func BenchmarkEcho(b *testing.B) {
 
 func BenchmarkBroadcast(b *testing.B) {
 	const members = 10_000
-	h := newLab(hub.Options{})
+	h := newLab(hub.Options{MaxInvocationsPerSecond: -1})
 	for i := range members {
 		id := strconv.Itoa(i)
 		enter(b, h, &sink{id: id}, "json")
@@ -90,7 +90,7 @@ func BenchmarkBroadcast(b *testing.B) {
 // A broadcast allocates for itself, not for those who get it.
 func TestBroadcastAllocations(t *testing.T) {
 	allocations := func(members int) float64 {
-		h := newLab(hub.Options{})
+		h := newLab(hub.Options{MaxInvocationsPerSecond: -1})
 		for i := range members {
 			s := h.Connect(&sink{id: strconv.Itoa(i)}, hub.ConnectInfo{Transport: "WebSockets", Binary: true})
 			_ = s.Receive([]byte(`{"protocol":"json","version":1}` + "\x1e"))
@@ -106,7 +106,7 @@ func TestBroadcastAllocations(t *testing.T) {
 }
 
 func BenchmarkConnect(b *testing.B) {
-	h := newLab(hub.Options{})
+	h := newLab(hub.Options{MaxInvocationsPerSecond: -1})
 	hello := []byte(`{"protocol":"json","version":1}` + "\x1e")
 	s := &sink{id: "id"}
 	b.ReportAllocs()

@@ -52,10 +52,13 @@ func (c *call) Value(key any) any {
 // invoked takes an invocation: its arguments are decoded here, so that those that do
 // not fit are answered without waiting for anything.
 func (s *Session) invoked(m *protocol.Message, size int) {
-	if s.draining.Load() {
+	if s.draining.Load() || s.tooFast() {
 		return
 	}
 	c := s.newCall(m, size)
+	if c.early == nil && (c.streamed || len(c.method.uploads) > 0) && s.tooManyStreams() {
+		c.early = errTooManyStreams
+	}
 	if fault := asFault(c.early); fault != nil {
 		s.fault(fault)
 		return

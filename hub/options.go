@@ -31,6 +31,13 @@ type Options struct {
 	// MaxParallelInvocations of one client. Streams and invocations with uploads are
 	// not counted. Negative: no limit. Default 1.
 	MaxParallelInvocations int
+	// MaxInvocationsPerSecond of one client, ten times as many in a burst. Beyond, its
+	// connection is closed, with a close message that does not invite to reconnect.
+	// Default 1,000.
+	MaxInvocationsPerSecond int
+	// MaxStreams of one client that are under way at a time, down and up together. An
+	// invocation that would begin another one fails. Default 100.
+	MaxStreams int
 	// DetailedErrors tells clients the type and text of every error, not only of
 	// those made by NewError. Default false.
 	DetailedErrors bool
@@ -65,6 +72,8 @@ func (o Options) withDefaults() Options {
 	if o.MaxParallelInvocations < 0 {
 		o.MaxParallelInvocations = math.MaxInt
 	}
+	o.MaxInvocationsPerSecond = orDefault(o.MaxInvocationsPerSecond, 1000)
+	o.MaxStreams = orDefault(o.MaxStreams, 100)
 	o.StatefulBufferSize = orDefault(o.StatefulBufferSize, 100_000)
 	if len(o.Protocols) == 0 {
 		o.Protocols = []string{"json", "messagepack"}

@@ -44,6 +44,7 @@ type Session struct {
 
 	stateful  *stateful // nil: what is sent is not kept; set by the handshake
 	input     input
+	pace      pace
 	keepAlive keepAlive
 	groups    memberships
 	running   sync.WaitGroup // every goroutine of the session, and that it is not concluded

@@ -41,7 +41,7 @@ type statefulHub struct {
 }
 
 func newStatefulHub() *statefulHub {
-	h := &statefulHub{Hub: hub.New(hub.Options{StatefulBufferSize: statefulBuffer, DetailedErrors: true}), next: map[string]int{}}
+	h := &statefulHub{Hub: hub.New(hub.Options{StatefulBufferSize: statefulBuffer, DetailedErrors: true, MaxInvocationsPerSecond: -1}), next: map[string]int{}}
 	h.Handle("Up", hub.Action2(h.up))
 	h.Handle("Last", hub.Func0(func(ctx context.Context) (int, error) {
 		h.mu.Lock()

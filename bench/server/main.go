@@ -97,7 +97,7 @@ var noLimits = transports.Limits{Connections: -1, ConnectionsPerUser: -1, Connec
 
 func newHub() *hub.Hub {
 	// Load generators send no pings, so a client that did once may fall silent.
-	h := hub.New(hub.Options{Name: "bench", ClientTimeout: 10 * time.Minute})
+	h := hub.New(hub.Options{Name: "bench", ClientTimeout: 10 * time.Minute, MaxInvocationsPerSecond: -1})
 	h.Handle("Echo", hub.Func1(func(_ context.Context, text string) (string, error) { return text, nil }))
 	h.Handle("Broadcast", hub.Action0(func(ctx context.Context) error { return broadcast(ctx, h) }))
 	return h

@@ -45,7 +45,7 @@ type soakHub struct {
 }
 
 func newSoakHub() *soakHub {
-	h := &soakHub{Hub: hub.New(hub.Options{DetailedErrors: true})}
+	h := &soakHub{Hub: hub.New(hub.Options{DetailedErrors: true, MaxInvocationsPerSecond: -1})}
 	h.OnConnected(func(context.Context) error { h.came.Add(1); return nil })
 	h.OnDisconnected(func(context.Context, error) { h.left.Add(1) })
 	h.Handle("Echo", hub.Func1(func(_ context.Context, text string) (string, error) { return text, nil }))

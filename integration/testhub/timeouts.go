@@ -43,12 +43,14 @@ func (t timeouts) seconds(name string) time.Duration {
 
 func (t timeouts) hub() hub.Options {
 	o := hub.Options{
-		KeepAliveInterval:      t.seconds("keepalive"),
-		ClientTimeout:          t.seconds("client"),
-		HandshakeTimeout:       t.seconds("handshake"),
-		MaxParallelInvocations: int(t["parallel"]),
-		DetailedErrors:         true,
-		JSON:                   protocol.JSONOptions{AsDeclared: true},
+		MaxInvocationsPerSecond: -1, // the original has no such limits
+		MaxStreams:              -1,
+		KeepAliveInterval:       t.seconds("keepalive"),
+		ClientTimeout:           t.seconds("client"),
+		HandshakeTimeout:        t.seconds("handshake"),
+		MaxParallelInvocations:  int(t["parallel"]),
+		DetailedErrors:          true,
+		JSON:                    protocol.JSONOptions{AsDeclared: true},
 	}
 	if most, ok := t["maxmessage"]; ok {
 		o.MaxMessageSize = int(most)
