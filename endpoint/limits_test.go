@@ -2,6 +2,7 @@ package endpoint_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -142,7 +143,7 @@ func TestQueueLimit(t *testing.T) {
 	}
 	f := frame.New([]byte(strings.Repeat("x", 600)), false)
 	for i, want := range []error{nil, nil, transports.ErrQueueFull} {
-		if err := both[0].Send(f); err != want {
+		if err := both[0].Send(f); !errors.Is(err, want) {
 			t.Errorf("%d: %v", i, err)
 		}
 	}

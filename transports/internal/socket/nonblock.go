@@ -3,6 +3,7 @@
 package socket
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -47,11 +48,11 @@ func (r *raw) tryRead(fd uintptr) bool {
 		r.buffer = buffers.Get().(*[bufferSize]byte)
 	}
 	n, err := syscall.Read(int(fd), r.buffer[r.have:])
-	for err == syscall.EINTR {
+	for errors.Is(err, syscall.EINTR) {
 		n, err = syscall.Read(int(fd), r.buffer[r.have:])
 	}
 	switch {
-	case err == syscall.EAGAIN:
+	case errors.Is(err, syscall.EAGAIN):
 		if r.have == 0 {
 			r.giveBack()
 		}
@@ -87,7 +88,7 @@ var writings = sync.Pool{New: func() any {
 
 func (w *writing) tryWrite(fd uintptr) bool {
 	n, err := syscall.Write(int(fd), w.bytes)
-	for err == syscall.EINTR {
+	for errors.Is(err, syscall.EINTR) {
 		n, err = syscall.Write(int(fd), w.bytes)
 	}
 	w.n = max(n, 0) // what failed is tried again, and then fails for whoever can wait
