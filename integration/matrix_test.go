@@ -13,7 +13,10 @@ import (
 	"github.com/carillon-go/carillon/integration/middlebox"
 )
 
-var matrixOut = flag.String("matrix-out", "", "file that the measured matrix is written to, as a table in Markdown")
+var (
+	matrixOut    = flag.String("matrix-out", "", "file that the measured matrix is written to, as a table in Markdown")
+	matrixAtOnce = flag.Int("matrix-at-once", 4, "boxes that are measured at the same time; 1 for figures that are to be shown")
+)
 
 // A barrier is a box in front of the gateway and what is expected of clients behind it.
 type barrier struct {
@@ -104,17 +107,20 @@ const (
 func TestMatrix(t *testing.T) {
 	clients := visitors(t)
 	var results []result
-	for _, b := range barriers {
-		t.Run(b.name(), func(t *testing.T) {
-			g := startLearner(t, tickInterval)
-			url, proxy := behind(t, b, g.address)
+	for group := range slices.Chunk(barriers, *matrixAtOnce) {
+		t.Run(namesOf(group), func(t *testing.T) {
+			places := placesBehind(t, group, tickInterval)
+			found := make([][]result, len(clients))
 			var all sync.WaitGroup
-			found := make([]result, len(clients))
 			for i, v := range clients {
-				all.Go(func() { found[i] = explore(t, g, v, b, url, proxy) })
+				all.Go(func() { found[i] = explore(t, v, places) })
 			}
 			all.Wait()
-			results = append(results, found...)
+			for i := range places {
+				for _, ofClient := range found {
+					results = append(results, ofClient[i])
+				}
+			}
 		})
 	}
 	table := tableOf(results)
@@ -126,19 +132,48 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// behind puts b in front of the gateway: where a client connects, and the proxy that it names.
-func behind(t *testing.T, b barrier, address string) (url, proxy string) {
-	t.Helper()
-	if b.box == "" {
-		return "http://" + address, ""
+func namesOf(group []barrier) string {
+	names := make([]string, len(group))
+	for i, b := range group {
+		names[i] = b.name()
 	}
-	kind, err := middlebox.ByName(b.box)
+	return strings.Join(names, "+")
+}
+
+// A place is where clients are behind a barrier, with a gateway of its own on the other side.
+type place struct {
+	barrier barrier
+	gateway *learner
+	url     string
+	proxy   string // that a client names
+}
+
+func placesBehind(t *testing.T, group []barrier, interval time.Duration) []place {
+	t.Helper()
+	places := make([]place, len(group))
+	for i, b := range group {
+		places[i] = place{barrier: b, gateway: startLearner(t, interval)}
+		places[i].enter(t)
+	}
+	return places
+}
+
+func (p *place) enter(t *testing.T) {
+	t.Helper()
+	p.url = "http://" + p.gateway.address
+	if p.barrier.box == "" {
+		return
+	}
+	kind, err := middlebox.ByName(p.barrier.box)
 	if err != nil {
 		t.Fatal(err)
 	}
-	box := kind.Start(t, address)
-	return box.URL, box.Proxy
+	box := kind.Start(t, p.gateway.address)
+	p.url, p.proxy = box.URL, box.Proxy
 }
+
+// open tells whether a client can be brought there: the official one has no setting for a proxy in Node.
+func (p *place) open(client string) bool { return client != "Node" || p.proxy == "" }
 
 // A result is what one client found behind one box.
 type result struct {
@@ -149,30 +184,46 @@ type result struct {
 
 const starts = 2
 
-// explore has one client start, and start again.
-func explore(t *testing.T, g *learner, v visitor, b barrier, url, proxy string) result {
-	r := result{barrier: b, client: v.name()}
-	if v.name() == "Node" && proxy != "" {
-		return r // the official client has no setting for a proxy there
-	}
-	for i := range starts {
-		query := fmt.Sprintf("?who=%s%d", v.name(), i+1)
-		limit := watchdog
-		if i == 0 && b.patience > 0 && v.name() != "Go" {
-			limit = b.patience
+// explore has one client start in all places at once, and start again.
+func explore(t *testing.T, v visitor, places []place) []result {
+	results := make([]result, len(places))
+	for n := range starts {
+		var cells []cell
+		var visited []int
+		for i, p := range places {
+			results[i].barrier, results[i].client = p.barrier, v.name()
+			if p.open(v.name()) {
+				cells, visited = append(cells, p.cell(v.name(), n)), append(visited, i)
+			}
 		}
-		s := v.visit(t, cell{Name: b.name(), Proxy: proxy, Visit: visit{
-			URL: url + clockPath, Query: query, Script: b.script, Ticks: awaitedTicks, Limit: limit.Milliseconds(),
-		}})[0]
-		s.Negotiations = g.negotiations.of(query)
-		r.starts = append(r.starts, s)
+		for i, s := range v.visit(t, cells...) {
+			at := visited[i]
+			s.Negotiations = places[at].gateway.negotiations.of(cells[i].Visit.Query)
+			results[at].starts = append(results[at].starts, s)
+		}
 	}
-	r.judge(t)
-	return r
+	for _, r := range results {
+		r.judge(t)
+	}
+	return results
+}
+
+// cell is the n-th start of a client there.
+func (p *place) cell(client string, n int) cell {
+	limit := watchdog
+	if n == 0 && p.barrier.patience > 0 && client != "Go" {
+		limit = p.barrier.patience
+	}
+	return cell{Name: p.barrier.name(), Proxy: p.proxy, Visit: visit{
+		URL: p.url + clockPath, Query: fmt.Sprintf("?who=%s%d", client, n+1), Script: p.barrier.script, Ticks: awaitedTicks, Limit: limit.Milliseconds(),
+	}}
 }
 
 // judge tells what is wrong, or what is right although it is known to be wrong.
 func (r result) judge(t *testing.T) {
+	if len(r.starts) == 0 {
+		return
+	}
 	cell := r.barrier.name() + " " + r.client
 	wrong := r.faults()
 	reason, known := notYet[cell]
