@@ -247,7 +247,7 @@ func TestRulesAboveEvidence(t *testing.T) {
 	}
 }
 
-// A million networks cost what the bound costs.
+// However many networks there are, they cost what the bound costs.
 func TestEvidenceIsBounded(t *testing.T) {
 	const most = 1 << 12
 	e := negotiate.NewEvidence(negotiate.EvidenceOptions{MaxNetworks: most})
@@ -259,14 +259,14 @@ func TestEvidenceIsBounded(t *testing.T) {
 	}
 	visit(0, most)
 	before := heap()
-	visit(most, 1_000_000)
+	visit(most, 100_000)
 	if n := e.Networks(); n != most {
 		t.Errorf("%d networks are remembered, not %d", n, most)
 	}
 	if grown := heap() - before; grown > 1<<20 {
 		t.Errorf("%d bytes more than with %d networks", grown, most)
 	}
-	expectOrder(t, e, &http.Request{RemoteAddr: "10.15.66.63:1"}, "SLW") // the last
+	expectOrder(t, e, &http.Request{RemoteAddr: "10.1.134.159:1"}, "SLW") // the last
 	expectOrder(t, e, &http.Request{RemoteAddr: "10.0.0.0:1"}, "WSL")    // the first
 }
 
