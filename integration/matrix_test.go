@@ -196,6 +196,9 @@ func explore(t *testing.T, v visitor, places []place) []result {
 				cells, visited = append(cells, p.cell(v.name(), n)), append(visited, i)
 			}
 		}
+		if len(cells) == 0 {
+			break
+		}
 		for i, s := range v.visit(t, cells...) {
 			at := visited[i]
 			s.Negotiations = places[at].gateway.negotiations.of(cells[i].Visit.Query)
