@@ -48,6 +48,8 @@ type Options struct {
 	PublicURL *url.URL
 	// Diagnose serves [DiagnosePage] at {path}/diagnose. Default false.
 	Diagnose bool
+	// Events serves plain event streams at {path}/events. Default: off.
+	Events Events
 }
 
 // Endpoint serves a hub, or raw connections, at one path and at {path}/negotiate and
@@ -58,9 +60,10 @@ type Endpoint struct {
 	negotiate  http.Handler
 	refresh    http.Handler // nil: there is no such path
 	tickets    *tickets     // nil: none are handed out
-	transports http.Handler
-	hub        *hub.Hub // nil for raw connections
-	diagnose   bool     // the page is there
+	transports *transports.Handler
+	hub        *hub.Hub     // nil for raw connections
+	diagnose   bool         // the page is there
+	events     http.Handler // nil: there is no such path
 	origins    *origins
 }
 
@@ -73,8 +76,11 @@ func New(h *hub.Hub, o Options) *Endpoint {
 	if o.HoldTimeout == 0 {
 		o.HoldTimeout = holdTimeout
 	}
-	e := newEndpoint(&hubApplication{hub: h, closeOnExpiry: o.CloseOnAuthenticationExpiration}, o)
+	e := newEndpoint(&hubApplication{hub: h, events: o.Events, closeOnExpiry: o.CloseOnAuthenticationExpiration}, o)
 	e.hub, e.diagnose = h, o.Diagnose
+	if o.Events.Enabled {
+		e.events = http.HandlerFunc(e.transports.ServeListener)
+	}
 	return e
 }
 
@@ -136,6 +142,8 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		serveScript(w, r)
 	case e.diagnose && strings.EqualFold(last, "diagnose"):
 		serveDiagnosePage(w, r)
+	case e.events != nil && strings.EqualFold(last, "events"):
+		e.events.ServeHTTP(w, r)
 	default:
 		e.transports.ServeHTTP(w, r)
 	}
@@ -185,11 +193,16 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 // hubApplication gives connections to a hub.
 type hubApplication struct {
 	hub           *hub.Hub
+	events        Events
 	closeOnExpiry bool
 }
 
 func (a *hubApplication) Connect(c *transports.Connection) (transports.Receiver, error) {
 	kind := c.Transport()
+	var groups []string
+	if c.Listens() {
+		groups = a.events.groups(c.Request())
+	}
 	return a.hub.Connect(c, hub.ConnectInfo{
 		Request:           c.Request,
 		Context:           c.RequestContext(),
@@ -199,6 +212,8 @@ func (a *hubApplication) Connect(c *transports.Connection) (transports.Receiver,
 		Binary:            kind.Binary(),
 		NoPings:           kind == transports.LongPolling,
 		KeepAliveInterval: c.SilenceLimit() / 2,
+		Listens:           c.Listens(),
+		Groups:            groups,
 		StatefulReconnect: c.Stateful(),
 	}), nil
 }

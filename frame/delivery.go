@@ -29,7 +29,7 @@ const (
 
 // With returns a frame of the same payload that is delivered as d says.
 func (f *Frame) With(d Delivery) *Frame {
-	return &Frame{payload: f.payload, binary: f.binary, delivery: &d}
+	return &Frame{payload: f.payload, binary: f.binary, events: f.events, delivery: &d}
 }
 
 // Delivery tells what becomes of the frame when its receiver reads too slowly.

@@ -13,6 +13,7 @@ import (
 type Frame struct {
 	payload  []byte
 	binary   bool
+	events   bool      // the payload is text of an event stream already
 	delivery *Delivery // nil: the zero value
 	// Framings are made when a carrier first asks. Two that ask at once may both
 	// make one: the bytes are equal, and either will do.
@@ -26,6 +27,10 @@ type Frame struct {
 func New(payload []byte, binary bool) *Frame {
 	return &Frame{payload: payload, binary: binary}
 }
+
+// NewEvent returns a frame of text that an event stream has as it is, but for the blank
+// line at its end, which the framing adds.
+func NewEvent(text []byte) *Frame { return &Frame{payload: text, events: true} }
 
 // Payload is the message as a carrier without a framing of its own sends it.
 func (f *Frame) Payload() []byte { return f.payload }
@@ -87,6 +92,9 @@ func (f *Frame) AppendWebSocket(dst []byte) []byte {
 // with or without a carriage return before it, begins a new data line, as the
 // original writes it; a lone carriage return stays.
 func (f *Frame) AppendEventStream(dst []byte) []byte {
+	if f.events {
+		return append(append(dst, f.payload...), "\r\n\r\n"...)
+	}
 	dst = append(dst, "data: "...)
 	rest := f.payload
 	for {

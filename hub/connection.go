@@ -57,6 +57,10 @@ type ConnectInfo struct {
 	// KeepAliveInterval is shorter than the hub's where the network cuts what is silent
 	// for a while. Zero: the hub's.
 	KeepAliveInterval time.Duration
+	// Listens is for clients that only listen and shake no hands: they get events, see
+	// protocol.Events, from the beginning, as members of Groups too.
+	Listens bool
+	Groups  []string
 	// StatefulReconnect was asked for, is allowed, and the carrier can do it.
 	StatefulReconnect bool
 }

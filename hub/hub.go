@@ -13,6 +13,7 @@ import (
 type Hub struct {
 	options        Options
 	wires          []*wire
+	events         *wire                 // of those who only listen
 	methods        map[string]*published // by the name as declared and by its folded form
 	onConnected    func(ctx context.Context) error
 	onDisconnected func(ctx context.Context, cause error)
@@ -32,6 +33,7 @@ func New(o Options) *Hub {
 	h := &Hub{
 		options:  o,
 		wires:    newWires(o),
+		events:   newEventWire(o),
 		methods:  make(map[string]*published),
 		lifetime: newLocal(),
 	}
@@ -103,6 +105,9 @@ func (h *Hub) Connect(c Connection, info ConnectInfo) *Session {
 	s.debug().Debug("ConnectedStarting")
 	if !h.sessions.add(s) {
 		s.close(ErrShutdown, "", true)
+	}
+	if info.Listens {
+		s.listen()
 	}
 	return s
 }

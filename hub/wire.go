@@ -11,13 +11,14 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// maxWires is how many hub protocols there are.
-const maxWires = 2
+// maxWires is how many hub protocols there are, that of mere listeners included.
+const maxWires = 3
 
 // wire is a hub protocol together with the frames that every connection shares.
 type wire struct {
 	protocol.HubProtocol
-	index          int // in message.frames
+	index          int  // in message.frames
+	events         bool // frames are text of an event stream
 	hello          *frame.Frame
 	ping           *frame.Frame
 	close          *frame.Frame
@@ -39,6 +40,17 @@ func newWires(o Options) []*wire {
 	return wires
 }
 
+// newEventWire is the protocol of those who only listen. Nobody can ask for it.
+func newEventWire(o Options) *wire {
+	p := protocol.Events{JSON: protocol.NewJSON(o.JSON)}
+	w := &wire{HubProtocol: p, index: maxWires - 1, events: true}
+	w.hello = w.frame([]byte(protocol.Retry))
+	w.ping = w.frame(p.AppendPing(nil))
+	w.close = w.frame(p.AppendClose(nil, "", false))
+	w.closeReconnect = w.close
+	return w
+}
+
 func protocolNamed(all []protocol.HubProtocol, name string) protocol.HubProtocol {
 	for _, p := range all {
 		if strings.EqualFold(p.Name(), name) {
@@ -48,7 +60,12 @@ func protocolNamed(all []protocol.HubProtocol, name string) protocol.HubProtocol
 	panic(fmt.Sprintf("hub: Options.Protocols: there is no protocol %q", name))
 }
 
-func (w *wire) frame(payload []byte) *frame.Frame { return frame.New(payload, w.Binary()) }
+func (w *wire) frame(payload []byte) *frame.Frame {
+	if w.events {
+		return frame.NewEvent(payload)
+	}
+	return frame.New(payload, w.Binary())
+}
 
 // buffers are what messages are encoded in before they get memory of their own size.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}

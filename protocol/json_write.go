@@ -19,21 +19,28 @@ func (p *JSON) appendInvocation(dst []byte, head, id, target string, streamIDs [
 	}
 	out = append(out, `,"target":`...)
 	out = appendJSONString(out, target)
-	out = append(out, `,"arguments":[`...)
-	for i, arg := range args {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		if out, err = p.append(out, arg); err != nil {
-			return dst, err
-		}
+	out = append(out, `,"arguments":`...)
+	if out, err = p.appendArguments(out, args); err != nil {
+		return dst, err
 	}
-	out = append(out, ']')
 	if len(streamIDs) > 0 {
 		out = append(out, `,"streamIds":`...)
 		out = appendStrings(out, streamIDs)
 	}
 	return end(out), nil
+}
+
+func (p *JSON) appendArguments(out []byte, args []any) (_ []byte, err error) {
+	out = append(out, '[')
+	for i, arg := range args {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if out, err = p.append(out, arg); err != nil {
+			return out, err
+		}
+	}
+	return append(out, ']'), nil
 }
 
 // AppendStreamItem appends an item of the stream id.

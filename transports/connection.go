@@ -28,6 +28,7 @@ type Connection struct {
 	// place among the registry's loose connections, from 1; 0: not there. Its lock guards it.
 	place int
 
+	listens bool // set before its first request is served
 	// posts is how many POSTs have come.
 	posts    atomic.Uint32
 	observer Observer // nil: none. Guarded by mu, as the next

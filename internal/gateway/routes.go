@@ -55,7 +55,7 @@ func (s *Server) isTraffic(r *http.Request) bool {
 
 // hubPaths are those that the hub's endpoint answers.
 func (c *Config) hubPaths() []string {
-	paths := []string{c.Path, c.Path + "/negotiate"}
+	paths := []string{c.Path, c.Path + "/negotiate", c.Path + "/events"}
 	if c.JWTRefresh {
 		paths = append(paths, c.Path+"/refresh")
 	}

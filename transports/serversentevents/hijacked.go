@@ -42,7 +42,7 @@ func serveHijacked(conn net.Conn, header http.Header, c *transports.Connection, 
 		c.Lost(transports.WriteCause(err))
 		return
 	}
-	s.Await(max(0, c.Options().HoldTimeout))
+	s.Await(holdTimeout(c))
 	s.Serve(&deaf{s, c, time.Now()})
 }
 

@@ -8,10 +8,18 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
+// holdTimeout is how long a handshake is waited for, 0 if none is.
+func holdTimeout(c *transports.Connection) time.Duration {
+	if c.Listens() {
+		return 0
+	}
+	return max(0, c.Options().HoldTimeout)
+}
+
 // watch returns what tells that the hold time-out is over, nil if there is none.
 func (s *stream) watch() (over <-chan time.Time, stop func() bool) {
-	limit := s.c.Options().HoldTimeout
-	if limit <= 0 {
+	limit := holdTimeout(s.c)
+	if limit == 0 {
 		return nil, func() bool { return false }
 	}
 	timer := time.NewTimer(limit)
