@@ -120,14 +120,14 @@ func (c *census) earned(a netip.Addr, perSecond int, now time.Time) bool {
 }
 
 // forgetEarned makes room: an address that has earned everything back is as a new one, and
-// if that is not enough all are.
+// if that does not free half all are: the next look at the whole table is far away.
 func (c *census) forgetEarned(now time.Time) {
 	for a, next := range c.next {
 		if next.Before(now) {
 			delete(c.next, a)
 		}
 	}
-	if len(c.next) >= maxAddressesInMemory {
+	if len(c.next) >= maxAddressesInMemory/2 {
 		clear(c.next)
 	}
 }
