@@ -8,6 +8,7 @@ require (
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/gorilla/websocket v1.5.3
 	github.com/labstack/echo/v4 v4.16.0
+	github.com/pires/go-proxyproto v0.8.1
 	github.com/r3labs/sse/v2 v2.10.0
 	github.com/tinylib/msgp v1.6.5
 	go.uber.org/goleak v1.3.0

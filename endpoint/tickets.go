@@ -145,6 +145,7 @@ func (t *tickets) target(r *http.Request) string {
 	if asked, err := url.ParseRequestURI(r.RequestURI); err == nil {
 		to.Path = asked.Path // with what a mux took off
 	}
+	to.Path = prefix(r) + to.Path
 	to.Path = strings.TrimSuffix(to.Path, "/")
 	to.Path = to.Path[:strings.LastIndexByte(to.Path, '/')]
 	if t.url != nil {
@@ -163,8 +164,17 @@ func (t *tickets) target(r *http.Request) string {
 
 // scheme heeds what a proxy in front says: a client that says it misleads itself.
 func scheme(r *http.Request) string {
-	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+	if r.TLS != nil || r.URL.Scheme == "https" || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
 		return "https"
 	}
 	return "http"
+}
+
+// prefix is the path that a proxy in front took off, as that proxy says; see scheme.
+func prefix(r *http.Request) string {
+	path := r.Header.Get("X-Forwarded-Prefix")
+	if !strings.HasPrefix(path, "/") {
+		return ""
+	}
+	return strings.TrimRight(path, "/")
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/forwarded"
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/negotiate"
 )
@@ -194,4 +196,24 @@ func TestNoTicketsForAnonymous(t *testing.T) {
 		t.Error(w.Body)
 	}
 	_ = e.Shutdown(t.Context())
+}
+
+// A path that a proxy took off is put before the endpoint's again.
+func TestTicketsBehindPrefix(t *testing.T) {
+	for prefix, want := range map[string]string{"/app": "https://a.example/app/hub", "/app/": "https://a.example/app/hub", "app": "https://a.example/hub"} {
+		e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{TicketLifetime: time.Second})
+		r := httptest.NewRequest(http.MethodPost, "http://10.0.0.1/hub/negotiate?negotiateVersion=1", nil)
+		r.RemoteAddr = "10.0.0.9:1"
+		for name, value := range map[string]string{"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Host": "a.example", "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": prefix} {
+			r.Header.Set(name, value)
+		}
+		r.Header.Set("Authorization", "Bearer alice")
+		w := httptest.NewRecorder()
+		behind := forwarded.Trust([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
+		behind(auth.Middleware(e.Authenticator(auth.Func(byName)), e)).ServeHTTP(w, r)
+		var offer negotiate.Response
+		if err := json.Unmarshal(w.Body.Bytes(), &offer); err != nil || offer.URL != want {
+			t.Errorf("%s: %q, %v", prefix, offer.URL, err)
+		}
+	}
 }

@@ -29,6 +29,9 @@ type Config struct {
 	NoLearning bool     `help:"Offer every network the same transports, whatever was seen to fail there."`
 	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose pages browsers let read the answers (CORS), such as https://example.com; may be repeated. * stands for any, without credentials. Default: the own origin only. Others get 403 for WebSockets and for what they send with credentials."`
 
+	TrustedProxies []string `name:"trusted-proxies" placeholder:"NETWORK" help:"Networks of proxies whose Forwarded or X-Forwarded-For, -Proto, -Host and -Prefix headers are believed, such as 10.0.0.0/8,fd00::/8. Default: none."`
+	ProxyProtocol  bool     `name:"proxy-protocol" help:"Connections from --trusted-proxies begin with a header of the PROXY protocol, version 1 or 2."`
+
 	JWTKey       string `name:"jwt-key" type:"path" placeholder:"FILE" help:"Key that bearer tokens (JWT) are verified with: a public key or certificate in PEM, or a secret of at least 32 bytes. With it, or --jwks-url, clients of the hub need a token. Default: everybody may connect."`
 	JWKSURL      string `name:"jwks-url" placeholder:"URL" help:"Where an identity provider publishes its keys (JWKS), instead of --jwt-key. New keys are found without a restart."`
 	JWTIssuer    string `name:"jwt-issuer" placeholder:"ISSUER" help:"What a token's iss has to be. Default: not looked at."`
@@ -68,6 +71,9 @@ func (c *Config) Validate() error {
 		errs = append(errs, err)
 	}
 	if _, err := c.rules(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.trustedProxies(); err != nil {
 		errs = append(errs, err)
 	}
 	errs = append(errs, c.validateAuth())

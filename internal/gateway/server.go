@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,7 @@ type Server struct {
 	hub     *endpoint.Endpoint
 	entry   http.Handler       // the hub, behind who may enter
 	endKeys context.CancelFunc // ends what keeps the keys of tokens fresh
+	proxies []netip.Prefix
 	workers *worker.Host
 	http    *http.Server
 	ready   atomic.Bool
@@ -62,6 +64,9 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 		hub:     endpoint.New(clockHub, options),
 		workers: worker.NewHost(worker.Options{Logger: log}),
 	}
+	if s.proxies, err = c.trustedProxies(); err != nil {
+		return nil, err
+	}
 	s.http = &http.Server{
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
@@ -73,7 +78,8 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	if err := s.guard(); err != nil {
 		return nil, err
 	}
-	s.http.Handler, err = s.routes()
+	routes, err := s.routes()
+	s.http.Handler = s.behindProxies(routes)
 	return s, err
 }
 
@@ -126,7 +132,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return errors.Join(err, l.Close())
 	}
 	served := make(chan error, 1)
-	go func() { served <- s.serveHTTP(l) }()
+	go func() { served <- s.serveHTTP(s.behindProxyProtocol(l)) }()
 	s.ready.Store(true)
 	s.log.Info("listening", "addr", l.Addr().String(), "hub", s.config.Path, "tls", s.config.usesTLS())
 
