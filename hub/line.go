@@ -235,7 +235,7 @@ func (l *line) wait() <-chan struct{} {
 func (s *Session) behind() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.line.bytes > maxWaiting
+	return int64(s.line.bytes)+s.held.Load() > maxWaiting
 }
 
 // drop forgets what waits.

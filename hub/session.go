@@ -48,6 +48,7 @@ type Session struct {
 	keepAlive keepAlive
 	groups    memberships
 	running   sync.WaitGroup // every goroutine of the session, and that it is not concluded
+	held      atomic.Int64   // bytes that wait in uploads
 	draining  atomic.Bool    // no new invocations are taken
 
 	mu      sync.Mutex // guards the following

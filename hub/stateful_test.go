@@ -157,3 +157,38 @@ func TestStatefulLostAcknowledgements(t *testing.T) {
 		c.want(ack(2))
 	})
 }
+
+// Acknowledgements are read behind more of an upload than its method has room for.
+func TestStatefulUploadBehindAFullBuffer(t *testing.T) {
+	h := newLab(hub.Options{StatefulBufferSize: 100, KeepAliveInterval: -1})
+	h.Handle("Mirror", hub.Action1(func(ctx context.Context, u hub.Upload[string]) error {
+		for text, err := range u.All() {
+			if err != nil {
+				return err
+			}
+			if err := h.Clients().Caller(ctx).Send(ctx, "Item", text); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	c := connectStateful(t, h)
+	c.send(callWith("1", "Mirror", "", `"u"`))
+	text := pad(100)
+	const n = 50
+	for range n {
+		c.send(item("u", `"`+text+`"`))
+	}
+	c.send(end("u"))
+	for got := 0; got < n; {
+		if r := c.next(); strings.Contains(r, `"Item"`) {
+			got++
+			c.send(ack(got))
+		}
+	}
+	for {
+		if r := c.next(); strings.HasPrefix(r, `{"type":3`) {
+			break
+		}
+	}
+}

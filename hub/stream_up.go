@@ -9,7 +9,7 @@ import (
 func (s *Session) openUploads(c *call) {
 	_, targets := c.method.split(c.params)
 	for i, t := range targets {
-		u := t.open(s.hub.options.StreamBufferCapacity)
+		u := t.open(uploadBounds{s.hub.options.StreamBufferCapacity, &s.held, s.stateful != nil})
 		c.uploads = append(c.uploads, u)
 		if s.uploads == nil {
 			s.uploads = make(map[string]upload)
@@ -50,6 +50,7 @@ func (c *call) endUploads(err error) {
 	s.mu.Unlock()
 	for _, u := range c.uploads {
 		u.end(err)
+		u.drop()
 	}
 }
 
@@ -94,8 +95,7 @@ func (s *Session) uploaded(m *protocol.Message) {
 // push decodes and queues an item; a panic of a type that decodes itself is an error.
 func (s *Session) push(u upload, raw []byte) (err error) {
 	defer s.recovered(&err)
-	s.uncork()
-	return u.push(s.wire, raw)
+	return u.push(s.wire, raw, s.uncork)
 }
 
 // uploadEnded ends an uploaded stream at the client's wish.

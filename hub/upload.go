@@ -3,6 +3,7 @@ package hub
 import (
 	"iter"
 	"sync"
+	"sync/atomic"
 
 	"github.com/carillon-go/carillon/protocol"
 )
@@ -27,58 +28,128 @@ func (u Upload[T]) All() iter.Seq2[T, error] {
 }
 
 // uploadTarget is a parameter of type Upload, whatever its items.
-type uploadTarget interface{ open(capacity int) upload }
+type uploadTarget interface{ open(b uploadBounds) upload }
+
+// uploadBounds are how much of an upload may wait for its method before nothing more is
+// read from the client.
+type uploadBounds struct {
+	items int
+	// held is how many bytes wait in all uploads of the session.
+	held *atomic.Int64
+	// stateful: more is read all the same, for acknowledgements may be behind it which
+	// methods wait for, until maxWaitingStateful bytes are held.
+	stateful bool
+}
 
 // upload is the receiving end of an uploaded stream.
 type upload interface {
-	// push decodes an item and waits for room, or for the end of the stream.
-	push(p protocol.HubProtocol, raw []byte) error
+	// push decodes an item and waits for room, or for the end of the stream. patient is
+	// called before it waits.
+	push(p protocol.HubProtocol, raw []byte, patient func()) error
 	// end ends the stream, with an error or nil. Only the first end counts.
 	end(err error)
+	// drop forgets what nobody will take.
+	drop()
 }
 
-func (u *Upload[T]) open(capacity int) upload {
-	u.q = &uploadQueue[T]{items: make(chan T, capacity), ended: make(chan struct{})}
+func (u *Upload[T]) open(b uploadBounds) upload {
+	u.q = &uploadQueue[T]{bounds: b, news: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	return u.q
 }
 
+// uploadQueue has one that pushes and one that takes.
 type uploadQueue[T any] struct {
-	items chan T
-	ended chan struct{}
-	once  sync.Once
-	err   error // written before ended is closed
+	bounds uploadBounds
+	news   chan struct{} // there is an item, or the end
+	room   chan struct{} // an item was taken, or the end
+
+	mu    sync.Mutex
+	items []uploadItem[T]
+	ended bool
+	err   error
 }
 
-func (q *uploadQueue[T]) push(p protocol.HubProtocol, raw []byte) error {
-	var item T
-	if err := p.Decode(raw, &item); err != nil {
+type uploadItem[T any] struct {
+	value T
+	size  int
+}
+
+func (q *uploadQueue[T]) push(p protocol.HubProtocol, raw []byte, patient func()) error {
+	var value T
+	if err := p.Decode(raw, &value); err != nil {
 		return err
 	}
-	select {
-	case q.items <- item:
-	case <-q.ended:
+	q.mu.Lock()
+	if q.ended {
+		q.mu.Unlock()
+		return nil
+	}
+	q.items = append(q.items, uploadItem[T]{value, len(raw)})
+	q.bounds.held.Add(int64(len(raw)))
+	q.mu.Unlock()
+	signal(q.news)
+	if !q.full() {
+		return nil
+	}
+	patient()
+	for q.full() {
+		<-q.room
 	}
 	return nil
 }
 
+func (q *uploadQueue[T]) full() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.ended && len(q.items) > q.bounds.items &&
+		(!q.bounds.stateful || q.bounds.held.Load() > maxWaitingStateful)
+}
+
 func (q *uploadQueue[T]) end(err error) {
-	q.once.Do(func() {
-		q.err = err
-		close(q.ended)
-	})
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended {
+		return
+	}
+	q.ended, q.err = true, err
+	signal(q.news)
+	signal(q.room)
+}
+
+func (q *uploadQueue[T]) drop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, item := range q.items {
+		q.bounds.held.Add(-int64(item.size))
+	}
+	q.items = nil
 }
 
 // take waits for the next item; ok is false behind the last one.
 func (q *uploadQueue[T]) take() (item T, ok bool, err error) {
-	select {
-	case item = <-q.items:
-		return item, true, nil
-	case <-q.ended:
+	for {
+		q.mu.Lock()
+		switch {
+		case len(q.items) > 0:
+			first := q.items[0]
+			q.items[0] = uploadItem[T]{}
+			q.items = q.items[1:]
+			q.bounds.held.Add(-int64(first.size))
+			q.mu.Unlock()
+			signal(q.room)
+			return first.value, true, nil
+		case q.ended:
+			defer q.mu.Unlock()
+			return item, q.err != nil, q.err
+		}
+		q.mu.Unlock()
+		<-q.news
 	}
-	select { // what came before the end
-	case item = <-q.items:
-		return item, true, nil
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
 	default:
-		return item, q.err != nil, q.err
 	}
 }
