@@ -79,6 +79,7 @@ func New(h *hub.Hub, o Options) *Endpoint {
 	e := newEndpoint(&hubApplication{hub: h, events: o.Events, closeOnExpiry: o.CloseOnAuthenticationExpiration}, o)
 	e.hub, e.diagnose = h, o.Diagnose
 	if o.Events.Enabled {
+		o.Events.keep(h)
 		e.events = http.HandlerFunc(e.transports.ServeListener)
 	}
 	return e
@@ -200,8 +201,9 @@ type hubApplication struct {
 func (a *hubApplication) Connect(c *transports.Connection) (transports.Receiver, error) {
 	kind := c.Transport()
 	var groups []string
-	if c.Listens() {
-		groups = a.events.groups(c.Request())
+	var lastEvent string
+	if r := c.Request(); c.Listens() && r != nil {
+		groups, lastEvent = a.events.groups(r), r.Header.Get("Last-Event-ID")
 	}
 	return a.hub.Connect(c, hub.ConnectInfo{
 		Request:           c.Request,
@@ -214,6 +216,7 @@ func (a *hubApplication) Connect(c *transports.Connection) (transports.Receiver,
 		KeepAliveInterval: c.SilenceLimit() / 2,
 		Listens:           c.Listens(),
 		Groups:            groups,
+		LastEventID:       lastEvent,
 		StatefulReconnect: c.Stateful(),
 	}), nil
 }

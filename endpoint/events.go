@@ -1,18 +1,28 @@
 package endpoint
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/carillon-go/carillon/hub"
+)
 
 // Events says who may listen to a hub at GET {path}/events with nothing but an event
 // stream: EventSource, curl -N. Each invocation of the client is an event with the
 // method's name, whose data are the arguments as a JSON array. The client is a member of
 // the hub like any other, but one that says nothing and is asked for nothing. What is sent
-// while it is away is lost to it.
+// while it is away is lost to it, but for what History keeps.
 type Events struct {
 	// Enabled serves the path. Default false.
 	Enabled bool
 	// Groups that the client of a request becomes a member of, by its query or its user.
 	// Default: none.
 	Groups func(r *http.Request) []string
+	// History is how many events are kept for clients that come back with Last-Event-ID;
+	// if more are missed, an event carillon-gap comes before those that are kept. Broadcasts
+	// leave one after the other then. Default 0: none, and events have no ids.
+	History int
+	// HistoryBytes that they may have together. Default 262144.
+	HistoryBytes int
 }
 
 func (e Events) groups(r *http.Request) []string {
@@ -20,4 +30,14 @@ func (e Events) groups(r *http.Request) []string {
 		return nil
 	}
 	return e.Groups(r)
+}
+
+// keep has the hub keep what e says.
+func (e Events) keep(h *hub.Hub) {
+	if e.HistoryBytes == 0 {
+		e.HistoryBytes = 262144
+	}
+	if e.History > 0 {
+		h.KeepEvents(e.History, e.HistoryBytes)
+	}
 }

@@ -61,6 +61,9 @@ type ConnectInfo struct {
 	// protocol.Events, from the beginning, as members of Groups too.
 	Listens bool
 	Groups  []string
+	// LastEventID is what a listener got last: what came since is sent to it again, as far
+	// as it is kept; see Hub.KeepEvents. Empty: nothing is.
+	LastEventID string
 	// StatefulReconnect was asked for, is allowed, and the carrier can do it.
 	StatefulReconnect bool
 }

@@ -99,7 +99,7 @@ func (s *Session) welcome(next phase) bool {
 	}
 	s.hub.lifetime.Connected(s)
 	// A failure is the end of the connection, of which we are going to hear.
-	_ = s.conn.Send(s.wire.hello)
+	_ = s.conn.Send(s.hello())
 	s.phase.Store(next)
 	return true
 }

@@ -20,6 +20,7 @@ type Hub struct {
 	observed       bool // a filter looks at invocations
 
 	lifetime  Lifetime
+	history   *history // nil: events have no ids
 	sessions  sweep
 	started   atomic.Bool
 	asks      atomic.Int64 // questions asked of clients

@@ -58,6 +58,7 @@ type local struct {
 	connections connections
 	groups      directory
 	users       directory
+	history     *history // nil: none is kept
 }
 
 func newLocal() *local { return &local{} }
@@ -95,6 +96,13 @@ func (l *local) Remove(_ context.Context, connectionID, group string) error {
 
 func (l *local) Send(ctx context.Context, to Audience, method string, args []any) error {
 	m := message{method: method, args: args, delivery: to.Delivery}
+	if l.history != nil && to.Kind != Connections {
+		sent, err := l.history.keep(to, &m)
+		if err != nil {
+			return err
+		}
+		defer sent()
+	}
 	switch to.Kind {
 	case Connections:
 		return l.sendToConnections(ctx, to, &m)

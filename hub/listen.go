@@ -1,9 +1,23 @@
 package hub
 
+import "github.com/carillon-go/carillon/frame"
+
 // listen begins the session of a client that only listens.
 func (s *Session) listen() {
+	if h := s.hub.history; h != nil {
+		h.mu.Lock() // what is not in the greeting comes behind it
+		defer h.mu.Unlock()
+	}
 	s.connect(s.hub.events)
 	for _, group := range s.info.Groups {
 		_ = s.hub.lifetime.Add(s.ctx, s.id, group) // one that has ended needs none
 	}
+}
+
+// hello is what a client gets first.
+func (s *Session) hello() *frame.Frame {
+	if h := s.hub.history; h != nil && s.info.Listens {
+		return frame.NewEvent(h.greeting(s))
+	}
+	return s.wire.hello
 }

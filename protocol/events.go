@@ -20,6 +20,9 @@ var (
 // EventSource comes back when the stream has ended.
 const Retry = "retry: 2000"
 
+// Gap is the event that tells a listener that it missed more than is kept for it.
+const Gap = "event: carillon-gap\r\ndata: []"
+
 // comment is text that EventSource does not show.
 const comment = ":"
 

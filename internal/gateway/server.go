@@ -96,7 +96,7 @@ func (c *Config) endpoint(log *slog.Logger) (endpoint.Options, error) {
 	return c.authenticated(endpoint.Options{
 		Transports: offered,
 		Policy:     policy,
-		Events:     endpoint.Events{Enabled: true},
+		Events:     endpoint.Events{Enabled: true, History: 1000},
 		Options: transports.Options{
 			Logger: log, PollTimeout: pollTimeout, AllowedOrigins: c.CORSOrigin,
 			Limits: transports.Limits{Connections: c.MaxConnections, ConnectionsPerAddress: c.MaxPerAddress, ConnectionsPerUser: c.MaxPerUser},

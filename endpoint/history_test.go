@@ -1,0 +1,183 @@
+package endpoint_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	sse "github.com/r3labs/sse/v2"
+
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
+)
+
+// remembering is a hub that keeps three events, and its endpoint.
+func remembering(t *testing.T) (*httptest.Server, *endpoint.Endpoint, *hub.Hub, <-chan struct{}) {
+	t.Helper()
+	return listenable(t, endpoint.Options{Events: endpoint.Events{Enabled: true, Groups: byQuery, History: 3}}, (*httptest.Server).Start)
+}
+
+var epochs = regexp.MustCompile(`id: [A-Z0-9]{8}-`)
+
+// until reads a stream up to the end of what is wanted, with epochs written as E, and
+// tells the epoch.
+func until(t *testing.T, body io.Reader, end string) (text, epoch string) {
+	t.Helper()
+	var read bytes.Buffer
+	for !strings.HasSuffix(read.String(), end+"\r\n\r\n") {
+		if _, err := io.CopyN(&read, body, 1); err != nil {
+			t.Fatalf("%q: %v", read.String(), err)
+		}
+	}
+	found := epochs.FindString(read.String())
+	return epochs.ReplaceAllString(read.String(), "id: E-"), strings.TrimSuffix(strings.TrimPrefix(found, "id: "), "-")
+}
+
+func again(t *testing.T, server *httptest.Server, lastID string) io.Reader {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/chat/events?group=a", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Last-Event-ID", lastID)
+	response, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = response.Body.Close() })
+	return response.Body
+}
+
+func tell(t *testing.T, sender hub.Sender, numbers ...int) {
+	t.Helper()
+	for _, n := range numbers {
+		if err := sender.Send(t.Context(), "Tell", n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func told(number int) string {
+	return fmt.Sprintf("id: E-%d\r\nevent: Tell\r\ndata: [%[1]d]\r\n\r\n", number)
+}
+
+// Who comes back gets what was for it, and is told if that is not all.
+func TestHistory(t *testing.T) {
+	const begin, gap, blank = ":\r\nretry: 2000\r\n", "event: carillon-gap\r\ndata: []\r\n", "\r\n"
+	server, _, h, _ := remembering(t)
+	tell(t, h.Clients().All(), 1)
+	text, epoch := until(t, listen(t, server, "").Body, "-1")
+	if text != begin+blank+"id: E-1\r\n\r\n" {
+		t.Errorf("the first time: %q", text)
+	}
+	tell(t, h.Clients().Group("a"), 2)
+	tell(t, h.Clients().Group("b"), 3)
+	tell(t, h.Clients().All(), 4)
+	rest := blank + told(2) + told(4) + "id: E-4\r\n\r\n"
+	for id, want := range map[string]string{
+		epoch + "-1":  begin + rest,
+		epoch + "-4":  begin + blank + "id: E-4\r\n\r\n",
+		epoch + "-0":  begin + gap + rest,
+		epoch + "-5":  begin + gap + rest,
+		epoch + "--1": begin + gap + rest,
+		"OTHER123-2":  begin + gap + rest,
+		"garbage":     begin + gap + rest,
+	} {
+		if got, _ := until(t, again(t, server, id), "\r\n\r\nid: "+epoch+"-4"); got != want {
+			t.Errorf("after %s: got %q, want %q", id, got, want)
+		}
+	}
+	stream := again(t, server, epoch+"-4")
+	until(t, stream, "-4")
+	tell(t, h.Clients().All(), 5)
+	if got, _ := until(t, stream, "[5]"); got != told(5) {
+		t.Errorf("what comes: %q", got)
+	}
+}
+
+// A restart is a gap.
+func TestHistoryIsOfOneProcess(t *testing.T) {
+	server, _, h, _ := remembering(t)
+	tell(t, h.Clients().All(), 1, 2)
+	_, epoch := until(t, listen(t, server, "").Body, "-2")
+	other, _, h, _ := remembering(t)
+	tell(t, h.Clients().All(), 1, 2)
+	if got, _ := until(t, again(t, other, epoch+"-2"), "-2"); !strings.Contains(got, "carillon-gap") {
+		t.Errorf("%q", got)
+	}
+}
+
+// Nothing is lost or doubled between what was missed and what comes, while others send.
+func TestHistoryWhileOthersSend(t *testing.T) {
+	h := hub.New(hub.Options{})
+	e := endpoint.New(h, endpoint.Options{Events: endpoint.Events{Enabled: true, History: 10_000}})
+	server := httptest.NewServer(e)
+	defer server.Close()
+	_, epoch := until(t, listen(t, server, "").Body, "-0")
+	sent := make(chan error, 2)
+	for range cap(sent) {
+		go func() {
+			for range 500 {
+				if err := h.Clients().All().Send(context.Background(), "Tell"); err != nil {
+					sent <- err
+					return
+				}
+			}
+			sent <- nil
+		}()
+	}
+	stream := again(t, server, epoch+"-0")
+	for range cap(sent) {
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+	}
+	text, _ := until(t, stream, "id: "+epoch+"-1000\r\nevent: Tell\r\ndata: []")
+	last := 0
+	for event := range strings.SplitSeq(text, "\r\n\r\n") {
+		if number, data, ok := strings.Cut(strings.TrimPrefix(event, "id: E-"), "\r\n"); ok && strings.HasPrefix(data, "event: Tell") {
+			if last++; number != fmt.Sprint(last) {
+				t.Fatalf("%s comes as number %d", number, last)
+			}
+		}
+	}
+	if last != 1000 {
+		t.Error(last)
+	}
+	if err := e.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Another client's reader of the format comes back with the id of the last event.
+func TestHistoryByAnotherClient(t *testing.T) {
+	server, _, h, came := remembering(t)
+	client := sse.NewClient(server.URL + "/chat/events")
+	read := func(wanted string, send ...int) {
+		ctx, cancel := context.WithCancel(t.Context())
+		got, ended := make(chan string, 8), make(chan error, 1)
+		go func() {
+			ended <- client.SubscribeRawWithContext(ctx, func(e *sse.Event) {
+				if len(e.Data) > 0 {
+					got <- string(e.Data)
+				}
+			})
+		}()
+		<-came
+		tell(t, h.Clients().All(), send...)
+		if data := <-got; data != wanted {
+			t.Errorf("got %s, want %s", data, wanted)
+		}
+		cancel()
+		<-ended
+	}
+	read("[1]", 1)
+	tell(t, h.Clients().All(), 2)
+	read("[2]")
+}

@@ -1,0 +1,107 @@
+package hub
+
+import (
+	"crypto/rand"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// KeepEvents keeps what is sent to others than single connections, the newest so many
+// events and bytes, for listeners that come back. It is called before the first connection.
+// From then on events have ids, which strictly increase, and broadcasts leave one after the
+// other; the ids of another process are strange to this one.
+func (h *Hub) KeepEvents(maxEvents, maxBytes int) {
+	h.registering()
+	h.history = &history{wire: h.events, maxEvents: maxEvents, maxBytes: maxBytes, epoch: rand.Text()[:8]}
+	h.lifetime.(*local).history = h.history
+}
+
+type history struct {
+	wire                *wire
+	maxEvents, maxBytes int
+	epoch               string // begins every id
+
+	mu    sync.Mutex // held while an event is sent, and while a listener joins
+	last  int64      // number of the newest event
+	kept  []pastEvent
+	bytes int
+}
+
+type pastEvent struct {
+	number int64
+	to     Audience
+	text   []byte
+}
+
+// keep gives a message the next id. Who sends it calls sent when that is done.
+func (h *history) keep(to Audience, m *message) (sent func(), err error) {
+	f, err := m.frame(h.wire)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	h.last++
+	text := append(append(h.appendID(nil), "\r\n"...), f.Payload()...)
+	m.frames[h.wire.index].Store(frame.NewEvent(text).With(m.delivery))
+	to.Names = slices.Clone(to.Names)
+	h.kept = append(h.kept, pastEvent{h.last, to, text})
+	h.bytes += len(text)
+	for len(h.kept) > h.maxEvents || h.bytes > h.maxBytes {
+		h.bytes -= len(h.kept[0].text)
+		h.kept[0] = pastEvent{}
+		h.kept = h.kept[1:]
+	}
+	return h.mu.Unlock, nil
+}
+
+func (h *history) appendID(dst []byte) []byte {
+	dst = append(append(dst, "id: "...), h.epoch...)
+	return strconv.AppendInt(append(dst, '-'), h.last, 10)
+}
+
+// greeting tells a listener when to come back, what it missed, and where it is, so that it
+// misses nothing if it is cut before the next event. It is one frame, which an empty queue
+// always takes. The lock is held.
+func (h *history) greeting(s *Session) []byte {
+	const blank = "\r\n\r\n"
+	text := []byte(protocol.Retry)
+	if last := s.info.LastEventID; last != "" {
+		since, whole := h.number(last)
+		if !whole {
+			text = append(append(text, "\r\n"...), protocol.Gap...)
+		}
+		for _, past := range h.kept {
+			if past.number > since && s.isMeant(past.to) {
+				text = append(append(text, blank...), past.text...)
+			}
+		}
+	}
+	return h.appendID(append(text, blank...))
+}
+
+// number is that of an id, if everything since is kept.
+func (h *history) number(id string) (since int64, whole bool) {
+	epoch, digits, _ := strings.Cut(id, "-")
+	since, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || epoch != h.epoch || since > h.last || since < h.last-int64(len(h.kept)) {
+		return 0, false
+	}
+	return since, true
+}
+
+// isMeant tells whether what went to an audience was for a listener that was away.
+func (s *Session) isMeant(to Audience) bool {
+	switch to.Kind {
+	case InGroups:
+		return slices.ContainsFunc(to.Names, func(name string) bool { return slices.Contains(s.info.Groups, name) })
+	case OfUsers:
+		id := s.userID()
+		return id != "" && slices.Contains(to.Names, id)
+	}
+	return true
+}
