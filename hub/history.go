@@ -38,6 +38,14 @@ type pastEvent struct {
 	text   []byte
 }
 
+func (p pastEvent) size() int {
+	size := len(p.text)
+	for _, name := range p.to.Names {
+		size += len(name)
+	}
+	return size
+}
+
 // keep gives a message the next id. Who sends it calls sent when that is done.
 func (h *history) keep(to Audience, m *message) (sent func(), err error) {
 	f, err := m.frame(h.wire)
@@ -48,11 +56,11 @@ func (h *history) keep(to Audience, m *message) (sent func(), err error) {
 	h.last++
 	text := append(append(h.appendID(nil), "\r\n"...), f.Payload()...)
 	m.frames[h.wire.index].Store(frame.NewEvent(text).With(m.delivery))
-	to.Names = slices.Clone(to.Names)
-	h.kept = append(h.kept, pastEvent{h.last, to, text})
-	h.bytes += len(text)
+	past := pastEvent{h.last, Audience{Kind: to.Kind, Names: slices.Clone(to.Names)}, text}
+	h.kept = append(h.kept, past)
+	h.bytes += past.size()
 	for len(h.kept) > h.maxEvents || h.bytes > h.maxBytes {
-		h.bytes -= len(h.kept[0].text)
+		h.bytes -= h.kept[0].size()
 		h.kept[0] = pastEvent{}
 		h.kept = h.kept[1:]
 	}
