@@ -128,23 +128,27 @@ func (q *uploadQueue[T]) drop() {
 // take waits for the next item; ok is false behind the last one.
 func (q *uploadQueue[T]) take() (item T, ok bool, err error) {
 	for {
-		q.mu.Lock()
-		switch {
-		case len(q.items) > 0:
-			first := q.items[0]
-			q.items[0] = uploadItem[T]{}
-			q.items = q.items[1:]
-			q.bounds.held.Add(-int64(first.size))
-			q.mu.Unlock()
-			signal(q.room)
-			return first.value, true, nil
-		case q.ended:
-			defer q.mu.Unlock()
-			return item, q.err != nil, q.err
+		item, ok, over, err := q.tryTake()
+		if ok || over {
+			return item, ok, err
 		}
-		q.mu.Unlock()
 		<-q.news
 	}
+}
+
+// tryTake takes an item if one is there. What came before the end comes before it.
+func (q *uploadQueue[T]) tryTake() (item T, ok, over bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.items) == 0 {
+		return item, q.ended && q.err != nil, q.ended, q.err
+	}
+	first := q.items[0]
+	q.items[0] = uploadItem[T]{}
+	q.items = q.items[1:]
+	q.bounds.held.Add(-int64(first.size))
+	signal(q.room)
+	return first.value, true, false, nil
 }
 
 func signal(c chan struct{}) {

@@ -267,7 +267,7 @@ func TestEvidenceIsBounded(t *testing.T) {
 		t.Errorf("%d bytes more than with %d networks", grown, most)
 	}
 	expectOrder(t, e, &http.Request{RemoteAddr: "10.1.134.159:1"}, "SLW") // the last
-	expectOrder(t, e, &http.Request{RemoteAddr: "10.0.0.0:1"}, "WSL")    // the first
+	expectOrder(t, e, &http.Request{RemoteAddr: "10.0.0.0:1"}, "WSL")     // the first
 }
 
 func heap() int64 {
