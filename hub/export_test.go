@@ -7,7 +7,7 @@ func Left(h *Hub) string {
 	l := h.lifetime.(*local)
 	sessions, groups, users := 0, 0, 0
 	for i := range shardCount {
-		sessions += len(l.connections.shards[i].byID) + len(l.connections.shards[i].all.members)
+		sessions += len(l.connections.shards[i].byID)
 		groups += len(l.groups.shards[i].sets)
 		users += len(l.users.shards[i].sets)
 	}

@@ -15,18 +15,11 @@ const crowd = 512
 // an encoding, and nobody has got the message in it then. It returns when the message is
 // sent or queued for all of them, so that the next one comes behind it.
 func fanOut(to []*Session, except []string, m *message) error {
-	if len(to) < crowd {
+	helpers := min(runtime.GOMAXPROCS(0), len(to)*4/crowd) - 1
+	if len(to) < crowd || helpers == 0 {
 		return deliver(to, except, m)
 	}
-	return fanOutLists(slices.Collect(slices.Chunk(to, crowd/4)), len(to), except, m)
-}
-
-// fanOutLists is fanOut to all of lists, which have total members.
-func fanOutLists(lists [][]*Session, total int, except []string, m *message) error {
-	helpers := min(runtime.GOMAXPROCS(0), total*4/crowd) - 1
-	if total < crowd {
-		helpers = 0
-	}
+	lists := slices.Collect(slices.Chunk(to, crowd/4))
 	var (
 		next    atomic.Int32
 		failure atomic.Pointer[error]

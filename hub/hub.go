@@ -23,7 +23,8 @@ type Hub struct {
 	history   *history // nil: events have no ids
 	sessions  sweep
 	started   atomic.Bool
-	asks      atomic.Int64 // questions asked of clients
+	came      atomic.Uint64 // sessions, ever
+	asks      atomic.Int64  // questions asked of clients
 	questions questions
 }
 

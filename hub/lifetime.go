@@ -111,8 +111,7 @@ func (l *local) Send(ctx context.Context, to Audience, method string, args []any
 	case OfUsers:
 		return sendToSets(&l.users, to, &m)
 	default:
-		lists, total := l.connections.snapshot()
-		return fanOutLists(lists[:], total, to.Except, &m)
+		return fanOut(l.connections.snapshot(), to.Except, &m)
 	}
 }
 

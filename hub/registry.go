@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"cmp"
 	"hash/maphash"
+	"slices"
 	"sync"
 )
 
@@ -44,15 +46,20 @@ func (s *set) snapshot() []*Session {
 }
 
 // connections are the sessions by their ids.
-type connections struct{ shards [shardCount]connectionShard }
+type connections struct {
+	shards [shardCount]connectionShard
+
+	mu   sync.Mutex
+	list []*Session // all of them, never written again; nil after a change
+}
 
 type connectionShard struct {
 	mu   sync.Mutex
 	byID map[string]*Session
-	all  set
 }
 
 func (c *connections) add(s *Session) {
+	defer c.changed()
 	h := &c.shards[shardOf(s.id)]
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -60,17 +67,23 @@ func (c *connections) add(s *Session) {
 		h.byID = make(map[string]*Session)
 	}
 	h.byID[s.id] = s
-	h.all.add(s)
 }
 
 func (c *connections) remove(s *Session) {
+	defer c.changed()
 	h := &c.shards[shardOf(s.id)]
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.byID[s.id] == s {
 		delete(h.byID, s.id)
 	}
-	h.all.remove(s)
+}
+
+// changed forgets the list, last: what it is made of has changed before.
+func (c *connections) changed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = nil
 }
 
 func (c *connections) find(id string) *Session {
@@ -80,19 +93,27 @@ func (c *connections) find(id string) *Session {
 	return h.byID[id]
 }
 
-func (h *connectionShard) snapshot() []*Session {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.all.snapshot()
-}
-
-// snapshot returns all sessions, and how many there are.
-func (c *connections) snapshot() (lists [shardCount][]*Session, total int) {
-	for i := range c.shards {
-		lists[i] = c.shards[i].snapshot()
-		total += len(lists[i])
+// snapshot returns all sessions in a slice that is valid for ever, in the order in which
+// they came: what belongs to neighbours, the kernel's sockets above all, lies side by side
+// in memory, and a third of a broadcast to many is waiting for memory.
+func (c *connections) snapshot() []*Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.list != nil {
+		return c.list
 	}
-	return lists, total
+	var all []*Session
+	for i := range c.shards {
+		h := &c.shards[i]
+		h.mu.Lock()
+		for _, s := range h.byID {
+			all = append(all, s)
+		}
+		h.mu.Unlock()
+	}
+	slices.SortFunc(all, func(a, b *Session) int { return cmp.Compare(a.number, b.number) })
+	c.list = all
+	return all
 }
 
 // directory is sets by name: groups, users. An empty set is no more.

@@ -30,6 +30,7 @@ type Session struct {
 	hub    *Hub
 	conn   Connection
 	id     string
+	number uint64 // in the order in which the hub's sessions came
 	info   ConnectInfo
 	caller Caller
 	ctx    context.Context // of what runs for the client; carries the caller
@@ -65,7 +66,7 @@ type Session struct {
 }
 
 func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
-	s := &Session{hub: h, conn: c, id: c.ID(), info: info, begun: time.Now()}
+	s := &Session{hub: h, number: h.came.Add(1), conn: c, id: c.ID(), info: info, begun: time.Now()}
 	s.caller.session = s
 	s.user.Store(info.User)
 	parent := context.Background()
