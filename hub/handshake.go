@@ -98,6 +98,9 @@ func (s *Session) welcome(next phase) bool {
 		return false
 	}
 	s.hub.lifetime.Connected(s)
+	for _, group := range s.info.Groups { // before OnConnected, which may send to them
+		_ = s.hub.lifetime.Add(s.ctx, s.id, group) // a local one is there
+	}
 	// A failure is the end of the connection, of which we are going to hear.
 	_ = s.conn.Send(s.hello())
 	s.phase.Store(next)

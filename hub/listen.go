@@ -9,9 +9,6 @@ func (s *Session) listen() {
 		defer h.mu.Unlock()
 	}
 	s.connect(s.hub.events)
-	for _, group := range s.info.Groups {
-		_ = s.hub.lifetime.Add(s.ctx, s.id, group) // one that has ended needs none
-	}
 }
 
 // hello is what a client gets first.
