@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/carillon-go/carillon/transports"
 )
 
 // networkKey names what shares its way to us: an address, or the /64 that a site has
@@ -14,18 +16,11 @@ type networkKey struct {
 }
 
 func networkOf(r *http.Request) (networkKey, bool) {
-	address, ok := clientAddress(r)
-	if !ok {
+	network := transports.Network(r)
+	if !network.IsValid() {
 		return networkKey{}, false
 	}
-	if address.Is6() {
-		prefix, err := address.WithZone("").Prefix(64)
-		if err != nil {
-			return networkKey{}, false
-		}
-		address = prefix.Addr()
-	}
-	return networkKey{address, familyOf(r.Header)}, true
+	return networkKey{network, familyOf(r.Header)}, true
 }
 
 // family is the kind of client. There are few, so that one address cannot have many

@@ -1,7 +1,6 @@
 package negotiate
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -79,10 +78,7 @@ type Rules []Rule
 
 // Offer implements Policy.
 func (rules Rules) Offer(r *http.Request, o *Offer) {
-	address, ok := clientAddress(r)
-	if !ok {
-		return
-	}
+	address := transports.Address(r)
 	for _, rule := range rules {
 		if rule.Network.Contains(address) {
 			o.Only(rule.Transports, "rule for "+rule.Network.String())
@@ -90,13 +86,4 @@ func (rules Rules) Offer(r *http.Request, o *Offer) {
 			return
 		}
 	}
-}
-
-func clientAddress(r *http.Request) (netip.Addr, bool) {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	address, err := netip.ParseAddr(host)
-	return address.Unmap(), err == nil
 }

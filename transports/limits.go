@@ -151,21 +151,6 @@ func (r *Registry) refuse(count *atomic.Uint64, limit string, err error) error {
 	return err
 }
 
-// addressOf is the client's address; of IPv6 the network of one site.
-func addressOf(r *http.Request) netip.Addr {
-	var a netip.Addr
-	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		a = ap.Addr()
-	} else if a, err = netip.ParseAddr(r.RemoteAddr); err != nil {
-		return netip.Addr{}
-	}
-	if a = a.Unmap().WithZone(""); a.Is4() {
-		return a
-	}
-	network, _ := a.Prefix(64) // IPv6 has as many bits
-	return network.Addr()
-}
-
 // RefuseNew answers a request for which Create made no connection.
 func RefuseNew(w http.ResponseWriter, err error) {
 	w.Header()["Retry-After"] = soon

@@ -70,7 +70,7 @@ var ErrStopped = errors.New("transports: the server shuts down")
 // ErrFull or ErrTooMany if a limit is reached.
 func (r *Registry) Create(request *http.Request, hasToken bool, stateful ...Type) (*Connection, error) {
 	now, user := time.Now(), auth.UserFrom(request.Context())
-	c := &Connection{registry: r, left: now, client: client{address: addressOf(request)}}
+	c := &Connection{registry: r, left: now, client: client{address: Network(request)}}
 	if user != nil {
 		c.client.user = user.ID
 	}
