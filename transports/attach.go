@@ -63,7 +63,7 @@ func (c *Connection) admit(kind Type, number int) (resumes bool, err error) {
 		return false, ErrOtherTransport
 	case c.state >= disposing || c.kind == "" && c.state == closing:
 		return false, ErrEnded
-	case c.kind == "", kind == LongPolling && (!c.resumable || number == c.resumption.number):
+	case c.kind == "", kind == LongPolling && (!c.resumable || number == c.resumption):
 		return false, nil
 	default:
 		return true, c.takeOver(number)

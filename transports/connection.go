@@ -50,7 +50,7 @@ type Connection struct {
 	// user is whose requests are taken; refresher is told of fresher credentials.
 	user      *auth.User
 	ticket    string // by which the user negotiated
-	origin    string // of the page that negotiated; see From
+	origin    string // of the page that negotiated; see from
 	refresher Refresher
 	carrier   Carrier
 	writing   bool // the carrier was woken and has not found the queue empty since
@@ -64,7 +64,7 @@ type Connection struct {
 	shutting bool
 	// resumable connections outlive their requests.
 	resumable  bool
-	resumption resumed
+	resumption int // how often the client came back; see resumption
 	body       body
 	// left is when the last request of the connection ended; zero while one is there.
 	left time.Time

@@ -230,9 +230,12 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Conn
 const noConnection = "No Connection with that ID"
 
 // Unavailable answers a request that comes while the server shuts down.
-func Unavailable(w http.ResponseWriter) {
+func Unavailable(w http.ResponseWriter) { comeBack(w, http.StatusServiceUnavailable) }
+
+// comeBack answers a request that may be made again soon.
+func comeBack(w http.ResponseWriter, status int) {
 	w.Header().Set("Retry-After", "1")
-	Empty(w, http.StatusServiceUnavailable)
+	Empty(w, status)
 }
 
 // Refuse answers a request whose connection Claim or Attach refused.

@@ -28,6 +28,11 @@ type Limits struct {
 	QueueBytes int
 }
 
+// Unlimited are no limits at all.
+func Unlimited() Limits {
+	return Limits{Connections: -1, ConnectionsPerUser: -1, ConnectionsPerAddress: -1, NegotiationsPerAddress: -1, QueueBytes: -1}
+}
+
 const (
 	normalPerAddress     = 1000
 	normalNegotiations   = 100
@@ -134,12 +139,16 @@ func (c *census) forgetEarned(now time.Time) {
 
 // leave takes a client out of the counts.
 func (c *census) leave(who client) {
-	if c.users[who.user]--; c.users[who.user] <= 0 {
-		delete(c.users, who.user)
+	countDown(c.users, who.user)
+	countDown(c.addresses, who.address)
+}
+
+func countDown[K comparable](counts map[K]int, key K) {
+	if counts[key] > 1 {
+		counts[key]--
+		return
 	}
-	if c.addresses[who.address]--; c.addresses[who.address] <= 0 {
-		delete(c.addresses, who.address)
-	}
+	delete(counts, key)
 }
 
 // refuse counts, and logs the first of a second.
@@ -153,15 +162,12 @@ func (r *Registry) refuse(count *atomic.Uint64, limit string, err error) error {
 
 // RefuseNew answers a request for which Create made no connection.
 func RefuseNew(w http.ResponseWriter, err error) {
-	w.Header()["Retry-After"] = soon
 	if errors.Is(err, ErrTooMany) {
-		Empty(w, http.StatusTooManyRequests)
+		comeBack(w, http.StatusTooManyRequests)
 		return
 	}
-	Empty(w, http.StatusServiceUnavailable)
+	Unavailable(w)
 }
-
-var soon = []string{"1"}
 
 // account tells the registry how much of the connection waits. The connection's lock is
 // held. What is sent at once changes nothing.

@@ -20,9 +20,9 @@ func SameOrigin(r *http.Request, origin string) bool {
 	return same(r.Host) || same(r.Header.Get("X-Forwarded-Host"))
 }
 
-// From notes the page that negotiated the connection, if a proxy has changed the host so
+// from notes the page that negotiated the connection, if a proxy has changed the host so
 // much that it looks like another site's.
-func (c *Connection) From(r *http.Request) {
+func (c *Connection) from(r *http.Request) {
 	origin := r.Header.Get("Origin")
 	if origin == "" || SameOrigin(r, origin) {
 		return
@@ -32,7 +32,7 @@ func (c *Connection) From(r *http.Request) {
 	c.origin = strings.Clone(origin)
 }
 
-// Origin is what From noted.
+// Origin is what from noted: the page, "" if it looks like one of this host.
 func (c *Connection) Origin() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -74,8 +74,8 @@ func (r *Registry) Create(request *http.Request, hasToken bool, stateful ...Type
 	if user != nil {
 		c.client.user = user.ID
 	}
-	c.Own(user)
-	c.From(request)
+	c.own(user)
+	c.from(request)
 	c.id, c.token = newIDs()
 	if r.options.AllowStatefulReconnect {
 		c.stateful = stateful

@@ -5,15 +5,10 @@ import (
 	"strconv"
 )
 
-// resumed is how often the client of a stateful connection has come back over event
-// streams or long polling. There a carrier is many requests, so each says by its number
-// which it belongs to: what is left of an older one counts no more. Guarded by the
-// connection's lock.
-type resumed struct {
-	number int
-}
-
-// resumption is the number that a request has. The official clients' have none.
+// resumption is how often the client of a stateful connection has come back over event
+// streams or long polling, as a request says it. There a carrier is many requests, so each
+// says by this number which it belongs to: what is left of an older one counts no more. The
+// official clients' have none.
 func resumption(r *http.Request) int {
 	value, _ := Parameter(r, "carillonResume")
 	n, err := strconv.Atoi(value)
@@ -28,12 +23,12 @@ func resumption(r *http.Request) int {
 // held.
 func (c *Connection) takeOver(number int) error {
 	switch {
-	case !c.resumable, c.kind != WebSockets && number <= c.resumption.number:
+	case !c.resumable, c.kind != WebSockets && number <= c.resumption:
 		return ErrActive
 	case c.state == closing:
 		return ErrEnded
 	}
-	c.resumption.number = number
+	c.resumption = number
 	c.body.cut()
 	return nil
 }
@@ -58,5 +53,5 @@ func (c *Connection) restart(number int) error {
 func (c *Connection) isCurrent(number int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.resumable || number == c.resumption.number
+	return !c.resumable || number == c.resumption
 }

@@ -13,9 +13,8 @@ type Refresher interface {
 	Refresh(u *auth.User)
 }
 
-// Own makes u the user whose requests alone the connection takes; nil: anonymous ones.
-// It is for negotiation, before the client knows its token.
-func (c *Connection) Own(u *auth.User) {
+// own makes u the user whose requests alone the connection takes; nil: anonymous ones.
+func (c *Connection) own(u *auth.User) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.user, c.ticket = u, u.Ticket()

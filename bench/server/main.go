@@ -41,7 +41,7 @@ func main() {
 
 func run(ctx context.Context, addr, control string, interval time.Duration) error {
 	h := newHub()
-	e := endpoint.New(h, endpoint.Options{Options: transports.Options{Limits: noLimits}})
+	e := endpoint.New(h, endpoint.Options{Options: transports.Options{Limits: transports.Unlimited()}})
 	mux := http.NewServeMux()
 	mux.Handle("/bench", e)
 	mux.Handle("/bench/", e)
@@ -91,9 +91,6 @@ func tick(ctx context.Context, h *hub.Hub, interval time.Duration, failed <-chan
 		}
 	}
 }
-
-// noLimits: the load is wanted.
-var noLimits = transports.Limits{Connections: -1, ConnectionsPerUser: -1, ConnectionsPerAddress: -1, NegotiationsPerAddress: -1, QueueBytes: -1}
 
 func newHub() *hub.Hub {
 	// Load generators send no pings, so a client that did once may fall silent.

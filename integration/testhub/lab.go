@@ -93,7 +93,7 @@ func (s *site) addLabs(t timeouts, tokens *tokens) {
 		at.HoldTimeout = -1 // the original has none
 		at.AllowUserChange = true
 		at.AllowedOrigins = []string{"*"}
-		at.Limits = noLimits
+		at.Limits = transports.Unlimited()
 		at.DisconnectTimeout = t.seconds("disconnect")
 		if v.endpoint != nil {
 			v.endpoint(&at)

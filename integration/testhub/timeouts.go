@@ -61,13 +61,11 @@ func (t timeouts) hub() hub.Options {
 	return o
 }
 
-var noLimits = transports.Limits{Connections: -1, ConnectionsPerUser: -1, ConnectionsPerAddress: -1, NegotiationsPerAddress: -1, QueueBytes: -1}
-
 func (t timeouts) transports() transports.Options {
 	return transports.Options{
 		HoldTimeout:       -1, // the original has none of these
 		AllowedOrigins:    []string{"*"},
-		Limits:            noLimits,
+		Limits:            transports.Unlimited(),
 		AllowUserChange:   true,
 		PollTimeout:       t.seconds("poll"),
 		DisconnectTimeout: t.seconds("disconnect"),
