@@ -25,18 +25,15 @@ func hijack(w http.ResponseWriter, r *http.Request) (net.Conn, bool) {
 	return conn, err == nil
 }
 
-var framing = &socket.Framing{
+// chunked frames events as chunks of the body.
+var chunked = &socket.Framing{
 	Append: (*frame.Frame).AppendEventStreamChunk,
 	Whole:  (*frame.Frame).EventStreamChunk,
-	Last: func(s *socket.Socket, _ *transports.Options) {
-		_ = s.Write([]byte("0\r\n\r\n"), true)
-		s.Cut(nil) // another request will not be answered here
-	},
 }
 
 // serveHijacked carries c over conn. It returns when the stream is begun.
 func serveHijacked(conn net.Conn, header http.Header, c *transports.Connection, running *sync.WaitGroup) {
-	s := socket.New(c, conn, nil, framing, running)
+	s := socket.New(c, conn, nil, chunked, running)
 	if err := s.Write(preface(header), false); err != nil {
 		_ = conn.Close()
 		c.Lost(transports.WriteCause(err))
@@ -67,7 +64,13 @@ type deaf struct {
 	begun time.Time
 }
 
-// Take implements socket.Reader.
+// Last implements socket.Protocol: it ends the body.
+func (d *deaf) Last() {
+	_ = d.s.Write([]byte("0\r\n\r\n"), true)
+	d.s.Cut(nil) // another request will not be answered here
+}
+
+// Take implements socket.Protocol.
 func (d *deaf) Take(_ []byte, _ bool, err error) (rest []byte, cause error) {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):

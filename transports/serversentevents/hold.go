@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/transports/internal/socket"
 )
 
 // holdTimeout is how long a handshake is waited for, 0 if none is.
@@ -57,12 +58,9 @@ func (s *stream) reset() {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	raw := conn
+	socket.ResetOnClose(conn)
 	if secure, ok := conn.(*tls.Conn); ok {
-		raw = secure.NetConn()
+		conn = secure.NetConn() // without a word of TLS before
 	}
-	if tcp, ok := raw.(interface{ SetLinger(sec int) error }); ok {
-		_ = tcp.SetLinger(0)
-	}
-	_ = raw.Close()
+	_ = conn.Close()
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/transports/internal/socket"
 )
 
 // Carry carries c over the response of r. Under HTTP/1.1 it returns when the stream is
@@ -163,62 +164,24 @@ func (s *stream) write(b []byte) error {
 	return s.control.Flush()
 }
 
-// batch is what a write needs, kept from one to the next.
-type batch struct {
-	frames []*frame.Frame
-	bytes  []byte
+// plain frames events as they are: the HTTP server makes chunks of them, or frames of
+// HTTP/2.
+var plain = &socket.Framing{
+	Append: (*frame.Frame).AppendEventStream,
+	Whole:  (*frame.Frame).EventStream,
 }
-
-var batches = sync.Pool{New: func() any { return new(batch) }}
 
 // drain writes until the queue is empty. Each frame is an event of its own.
 func (s *stream) drain() (done bool, cause error) {
-	b := batches.Get().(*batch)
-	defer batches.Put(b)
-	for {
-		var outcome transports.Outcome
-		b.frames, outcome = s.c.Next(s, b.frames[:0])
-		switch outcome {
-		case transports.Frames:
-			err := s.send(b)
-			clear(b.frames)
-			if err != nil {
-				return true, transports.WriteCause(err)
-			}
-		case transports.Idle:
-			return false, nil
-		case transports.Finished:
-			return true, transports.ErrApplication
-		default:
-			return true, transports.ErrCut
-		}
+	outcome, err := socket.Drain(s.c, s, plain, s.write)
+	switch {
+	case err != nil:
+		return true, transports.WriteCause(err)
+	case outcome == transports.Idle:
+		return false, nil
+	case outcome == transports.Finished:
+		return true, transports.ErrApplication
+	default:
+		return true, transports.ErrCut
 	}
-}
-
-// copyLimit is up to where events are gathered into one buffer; a longer one is
-// written from the bytes that all its receivers share.
-const copyLimit = 16 << 10
-
-// send writes all frames of a batch, in one write unless they are long.
-func (s *stream) send(b *batch) error {
-	b.bytes = b.bytes[:0]
-	for _, f := range b.frames {
-		if f.Len() <= copyLimit {
-			b.bytes = f.AppendEventStream(b.bytes)
-			continue
-		}
-		if len(b.bytes) > 0 {
-			if err := s.write(b.bytes); err != nil {
-				return err
-			}
-			b.bytes = b.bytes[:0]
-		}
-		if err := s.write(f.EventStream()); err != nil {
-			return err
-		}
-	}
-	if len(b.bytes) == 0 {
-		return nil
-	}
-	return s.write(b.bytes)
 }

@@ -107,10 +107,9 @@ type webSocket struct {
 var framing = &socket.Framing{
 	Append: (*frame.Frame).AppendWebSocket,
 	Whole:  (*frame.Frame).WebSocket,
-	Last:   finish,
 }
 
-// Take implements socket.Reader.
+// Take implements socket.Protocol.
 func (s *webSocket) Take(b []byte, full bool, err error) (rest []byte, cause error) {
 	rest, ended := s.decoder.decode(b, full, s)
 	if s.corked {
@@ -142,9 +141,7 @@ func (s *webSocket) bye(err error) error {
 	return transports.ErrClientGone
 }
 
-func (s *webSocket) sendClose(code int) { sendClose(s.Socket, code) }
-
-func sendClose(s *socket.Socket, code int) {
+func (s *webSocket) sendClose(code int) {
 	var b [4]byte
 	_ = s.Write(appendControl(b[:0], opClose, []byte{byte(code >> 8), byte(code)}), true)
 }
@@ -178,9 +175,9 @@ func (s *webSocket) control(opcode byte, payload []byte) {
 	_ = s.Write(appendControl(b[:0], opPong, payload), false)
 }
 
-// finish sends our close frame. The reader ends when the client has answered it, or
-// after the close time-out.
-func finish(s *socket.Socket, o *transports.Options) {
-	s.Await(o.CloseTimeout)
-	sendClose(s, closeNormal)
+// Last implements socket.Protocol: it sends our close frame. The end comes when the
+// client has answered it, or after the close time-out.
+func (s *webSocket) Last() {
+	s.Await(s.c.Options().CloseTimeout)
+	s.sendClose(closeNormal)
 }

@@ -18,16 +18,6 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Framing is how a carrier frames what it sends.
-type Framing struct {
-	// Append appends a frame, for one write of several.
-	Append func(f *frame.Frame, dst []byte) []byte
-	// Whole returns a long frame with bytes that all its receivers share.
-	Whole func(f *frame.Frame) []byte
-	// Last ends what is sent, when the application has closed the connection in order.
-	Last func(s *Socket, o *transports.Options)
-}
-
 // Socket is a carrier over a network connection. All methods are safe for concurrent
 // use.
 type Socket struct {
@@ -36,7 +26,7 @@ type Socket struct {
 	raw     raw
 	framing *Framing
 	running *sync.WaitGroup
-	reader  Reader
+	spoken  Protocol
 	reads   int       // how often was read, up to a few
 	waiting time.Time // since when the present goroutine reads
 	early   []byte    // what the HTTP server had read already
@@ -48,7 +38,7 @@ type Socket struct {
 	deadline time.Time  // of writes that wait
 }
 
-// New returns a socket for c. early is what was read of conn already. Its writers are
+// New returns a socket for c. early is what was read of conn already. Its goroutines are
 // counted in running.
 func New(c *transports.Connection, conn net.Conn, early []byte, framing *Framing, running *sync.WaitGroup) *Socket {
 	s := &Socket{c: c, conn: conn, framing: framing, running: running, early: early}
@@ -56,17 +46,19 @@ func New(c *transports.Connection, conn net.Conn, early []byte, framing *Framing
 	return s
 }
 
-// Reader takes what the client sends.
-type Reader interface {
+// Protocol is what is spoken over a socket.
+type Protocol interface {
 	// Take takes what is here, begin and all, and returns the end that it cannot use yet.
 	// full tells that no more has room behind that. An error, err or another, is the cause
 	// of the end.
 	Take(b []byte, full bool, err error) (rest []byte, cause error)
+	// Last ends what is sent, when the application has closed the connection in order.
+	Last()
 }
 
-// Serve carries the connection until the reader has had enough. It returns at once.
-func (s *Socket) Serve(r Reader) {
-	s.reader = r
+// Serve carries the connection until p tells the cause of its end. It returns at once.
+func (s *Socket) Serve(p Protocol) {
+	s.spoken = p
 	s.running.Go(func() {
 		if s.c.Open(s) != nil {
 			_ = s.conn.Close()
@@ -98,7 +90,7 @@ func (s *Socket) loop() {
 // That costs little, but more than a small message: it is done after the first reads and
 // then about once a second.
 func (s *Socket) take(b []byte, full bool, err error) (over bool) {
-	rest, cause := s.reader.Take(b, full, err)
+	rest, cause := s.spoken.Take(b, full, err)
 	if cause != nil {
 		s.raw.giveBack()
 		s.c.Detach(s, cause)
@@ -184,7 +176,7 @@ func (s *Socket) TryWrite(frames []*frame.Frame) (taken int, all bool) {
 	b := batches.Get().(*batch)
 	defer b.giveBack()
 	for taken < len(frames) {
-		bytes, n := s.gather(b, frames[taken:])
+		bytes, n := b.gather(s.framing, frames[taken:])
 		written := s.raw.write(bytes)
 		if written == 0 {
 			return taken, false
@@ -198,45 +190,6 @@ func (s *Socket) TryWrite(frames []*frame.Frame) (taken int, all bool) {
 	return taken, true
 }
 
-// batch is what a write needs, kept from one to the next.
-type batch struct {
-	frames []*frame.Frame
-	bytes  []byte
-}
-
-var batches = sync.Pool{New: func() any { return new(batch) }}
-
-// maxIdleBatch is the largest buffer that is kept for the next write.
-const maxIdleBatch = 128 << 10
-
-func (b *batch) giveBack() {
-	clear(b.frames)
-	if b.frames = b.frames[:0]; cap(b.bytes) <= maxIdleBatch {
-		batches.Put(b)
-	}
-}
-
-const (
-	// copyLimit is up to where frames are gathered into one buffer; a longer one is
-	// written from the bytes that all its receivers share.
-	copyLimit = 16 << 10
-	// gatherLimit is about how much one write sends.
-	gatherLimit = 64 << 10
-)
-
-// gather frames the first frames for one write.
-func (s *Socket) gather(b *batch, frames []*frame.Frame) (bytes []byte, n int) {
-	if frames[0].Len() > copyLimit {
-		return s.framing.Whole(frames[0]), 1
-	}
-	b.bytes = b.bytes[:0]
-	for n < len(frames) && frames[n].Len() <= copyLimit && len(b.bytes) < gatherLimit {
-		b.bytes = s.framing.Append(frames[n], b.bytes)
-		n++
-	}
-	return b.bytes, n
-}
-
 // Wake implements transports.Carrier: a writer runs while there is something to send.
 func (s *Socket) Wake() {
 	s.running.Add(1)
@@ -246,32 +199,19 @@ func (s *Socket) Wake() {
 // Cut implements transports.Carrier.
 func (s *Socket) Cut(error) { _ = s.conn.Close() }
 
-// drain writes until the queue is empty.
+// drain writes until the queue is empty, the rest of what was begun first.
 func (s *Socket) drain() {
 	defer s.running.Done()
-	b := batches.Get().(*batch)
-	defer b.giveBack()
-	for {
-		if err := s.finishRest(); err != nil {
-			s.fail(err)
-			return
-		}
-		var outcome transports.Outcome
-		b.frames, outcome = s.c.Next(s, b.frames[:0])
-		switch outcome {
-		case transports.Frames:
-			err := s.send(b)
-			clear(b.frames)
-			if err != nil {
-				s.fail(err)
-				return
-			}
-		case transports.Finished:
-			s.framing.Last(s, s.c.Options())
-			return
-		default:
-			return
-		}
+	if err := s.send(nil); err != nil {
+		s.fail(err)
+		return
+	}
+	outcome, err := Drain(s.c, s, s.framing, s.send)
+	switch {
+	case err != nil:
+		s.fail(err)
+	case outcome == transports.Finished:
+		s.spoken.Last()
 	}
 }
 
@@ -280,24 +220,8 @@ func (s *Socket) fail(err error) {
 	_ = s.conn.Close()
 }
 
-func (s *Socket) finishRest() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.write(nil)
-}
-
-func (s *Socket) send(b *batch) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for frames := b.frames; len(frames) > 0 && !s.ended; {
-		bytes, n := s.gather(b, frames)
-		if err := s.write(bytes); err != nil {
-			return err
-		}
-		frames = frames[n:]
-	}
-	return nil
-}
+// send writes frames, unless nothing may be written any more.
+func (s *Socket) send(b []byte) error { return s.Write(b, false) }
 
 // write waits until the socket has taken the rest of what was begun, and b. It needs
 // the lock. The deadline is moved only when less than the send time-out is left of it,
@@ -343,8 +267,11 @@ func (s *Socket) Await(patience time.Duration) {
 }
 
 // Reset makes closing the connection a TCP reset.
-func (s *Socket) Reset() {
-	conn := s.conn
+func (s *Socket) Reset() { ResetOnClose(s.conn) }
+
+// ResetOnClose makes closing conn a TCP reset. A TLS connection that is closed still says
+// so first.
+func ResetOnClose(conn net.Conn) {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
 	}

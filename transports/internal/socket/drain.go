@@ -1,0 +1,77 @@
+package socket
+
+import (
+	"sync"
+
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// Framing is how a carrier frames what it sends.
+type Framing struct {
+	// Append appends a frame, for one write of several.
+	Append func(f *frame.Frame, dst []byte) []byte
+	// Whole returns a long frame with bytes that all its receivers share.
+	Whole func(f *frame.Frame) []byte
+}
+
+const (
+	// copyLimit is up to where frames are gathered into one buffer; a longer one is
+	// written from the bytes that all its receivers share.
+	copyLimit = 16 << 10
+	// gatherLimit is about how much one write sends.
+	gatherLimit = 64 << 10
+)
+
+// batch is what a write needs, kept from one to the next.
+type batch struct {
+	frames []*frame.Frame
+	bytes  []byte
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// maxIdleBatch is the largest buffer that is kept for the next write.
+const maxIdleBatch = 128 << 10
+
+func (b *batch) giveBack() {
+	clear(b.frames)
+	if b.frames = b.frames[:0]; cap(b.bytes) <= maxIdleBatch {
+		batches.Put(b)
+	}
+}
+
+// gather frames the first frames for one write.
+func (b *batch) gather(framing *Framing, frames []*frame.Frame) (bytes []byte, n int) {
+	if frames[0].Len() > copyLimit {
+		return framing.Whole(frames[0]), 1
+	}
+	b.bytes = b.bytes[:0]
+	for n < len(frames) && frames[n].Len() <= copyLimit && len(b.bytes) < gatherLimit {
+		b.bytes = framing.Append(frames[n], b.bytes)
+		n++
+	}
+	return b.bytes, n
+}
+
+// Drain writes what is queued for k until there is no more, and returns what else Next
+// found, or why write failed.
+func Drain(c *transports.Connection, k transports.Carrier, framing *Framing, write func([]byte) error) (transports.Outcome, error) {
+	b := batches.Get().(*batch)
+	defer b.giveBack()
+	for {
+		var outcome transports.Outcome
+		b.frames, outcome = c.Next(k, b.frames[:0])
+		if outcome != transports.Frames {
+			return outcome, nil
+		}
+		for frames := b.frames; len(frames) > 0; {
+			bytes, n := b.gather(framing, frames)
+			if err := write(bytes); err != nil {
+				return outcome, err
+			}
+			frames = frames[n:]
+		}
+		clear(b.frames)
+	}
+}
