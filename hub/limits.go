@@ -31,8 +31,7 @@ func (s *Session) tooFast() bool {
 	if limit < 0 || s.pace.earned(time.Since(s.begun), limit) {
 		return false
 	}
-	s.deaf.Store(true)
-	s.inTurn(0, func() { s.close(errTooFast, s.closeText(errTooFast), false) })
+	s.offended(errTooFast, false)
 	return true
 }
 

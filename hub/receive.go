@@ -130,10 +130,13 @@ func (s *Session) records(data []byte) (rest []byte) {
 
 // fault ends the session for a violation of the protocol, once what came before is
 // answered.
-func (s *Session) fault(err error) {
+func (s *Session) fault(err error) { s.offended(err, true) }
+
+// offended ends the session for what the client sent, once what came before is answered.
+func (s *Session) offended(err error, allowReconnect bool) {
 	s.hearNoMore()
 	s.debug().Debug("ErrorProcessingRequest", slog.Any("error", err))
-	s.inTurn(0, func() { s.close(err, s.closeText(err), true) })
+	s.inTurn(0, func() { s.close(err, s.closeText(err), allowReconnect) })
 }
 
 // hearNoMore drops what still comes in, acknowledgements too.
