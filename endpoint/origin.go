@@ -3,7 +3,6 @@ package endpoint
 import (
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/carillon-go/carillon/transports"
 )
@@ -20,7 +19,7 @@ func newOrigins(allowed []string, registry *transports.Registry) *origins {
 	o := &origins{registry: registry}
 	for _, origin := range allowed {
 		o.any = o.any || origin == "*"
-		o.allowed = append(o.allowed, withoutDefaultPort(origin))
+		o.allowed = append(o.allowed, transports.NormalOrigin(origin))
 	}
 	return o
 }
@@ -46,17 +45,5 @@ func (o *origins) isOurs(r *http.Request, origin string) bool {
 	case "same-origin", "none":
 		return true
 	}
-	return transports.SameOrigin(r, origin) || slices.ContainsFunc(o.allowed, func(allowed string) bool {
-		return strings.EqualFold(allowed, withoutDefaultPort(origin))
-	})
-}
-
-func withoutDefaultPort(origin string) string {
-	switch {
-	case strings.HasPrefix(origin, "http://"):
-		return strings.TrimSuffix(origin, ":80")
-	case strings.HasPrefix(origin, "https://"):
-		return strings.TrimSuffix(origin, ":443")
-	}
-	return origin
+	return transports.SameOrigin(r, origin) || slices.Contains(o.allowed, transports.NormalOrigin(origin))
 }

@@ -44,6 +44,7 @@ func TestOrigins(t *testing.T) {
 		{403, []string{"Origin", "http://app.example.evil.example", "Cookie", "a=b"}},
 		{403, []string{"Origin", "null", "Cookie", "a=b"}},
 		{403, []string{"Origin", "://app.example", "Cookie", "a=b"}},
+		{403, []string{"Origin", "http://", "Cookie", "a=b"}},
 		{403, []string{"Origin", "http://evil.example", "Authorization", "Bearer x"}},
 		{403, []string{"Origin", "http://evil.example", "Cookie", "a=b", "Sec-Fetch-Site", "cross-site"}},
 		{200, []string{"Origin", "http://changed.example", "Cookie", "a=b", "Sec-Fetch-Site", "same-origin"}},

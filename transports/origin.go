@@ -5,19 +5,30 @@ import (
 	"strings"
 )
 
+// NormalOrigin is an origin in lower case and without the port that its scheme has anyway.
+func NormalOrigin(origin string) string {
+	origin = strings.ToLower(origin)
+	switch {
+	case strings.HasPrefix(origin, "http://"):
+		return strings.TrimSuffix(origin, ":80")
+	case strings.HasPrefix(origin, "https://"):
+		return strings.TrimSuffix(origin, ":443")
+	}
+	return origin
+}
+
 // SameOrigin tells whether an origin is the host that a request was sent to. A proxy in
 // between may have ended TLS, so the scheme tells only which port is meant if none is
 // named. What a proxy says of the host counts: no page can make a browser say it.
 func SameOrigin(r *http.Request, origin string) bool {
-	scheme, host, ok := strings.Cut(origin, "://")
-	port := map[string]string{"http": ":80", "https": ":443"}[strings.ToLower(scheme)]
-	if !ok || port == "" {
+	scheme, _, ok := strings.Cut(strings.ToLower(origin), "://")
+	if !ok || scheme != "http" && scheme != "https" {
 		return false
 	}
-	same := func(other string) bool {
-		return strings.EqualFold(strings.TrimSuffix(host, port), strings.TrimSuffix(other, port))
+	is := func(host string) bool {
+		return host != "" && NormalOrigin(scheme+"://"+host) == NormalOrigin(origin)
 	}
-	return same(r.Host) || same(r.Header.Get("X-Forwarded-Host"))
+	return is(r.Host) || is(r.Header.Get("X-Forwarded-Host"))
 }
 
 // from notes the page that negotiated the connection, if a proxy has changed the host so
