@@ -1,17 +1,14 @@
 package endpoint
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/carillon-go/carillon/internal/cures"
-	"github.com/carillon-go/carillon/transports"
 )
 
 //go:embed diagnose
@@ -45,17 +42,11 @@ func hashOf(text string) string {
 }
 
 func serveDiagnosePage(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		transports.Empty(w, http.StatusMethodNotAllowed)
-		return
-	}
 	page, policy := diagnosePage()
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-cache")
-	h.Set("Content-Security-Policy", policy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(page))
+	serveFile(w, r, page, map[string]string{
+		"Content-Type":            "text/html; charset=utf-8",
+		"Cache-Control":           "no-cache",
+		"Content-Security-Policy": policy,
+		"Referrer-Policy":         "no-referrer",
+	})
 }

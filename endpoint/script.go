@@ -25,16 +25,25 @@ var scriptTag = func() string {
 func Script() http.Handler { return http.HandlerFunc(serveScript) }
 
 func serveScript(w http.ResponseWriter, r *http.Request) {
+	serveFile(w, r, script, map[string]string{
+		"Content-Type":                 "text/javascript; charset=utf-8",
+		"Cache-Control":                "public, max-age=3600",
+		"ETag":                         scriptTag,
+		"Cross-Origin-Resource-Policy": "cross-origin", // as pages of other origins may connect
+	})
+}
+
+// serveFile serves a file that stands in the program.
+func serveFile(w http.ResponseWriter, r *http.Request, content []byte, header map[string]string) {
+	h := w.Header()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
+		h.Set("Allow", "GET, HEAD")
 		transports.Empty(w, http.StatusMethodNotAllowed)
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/javascript; charset=utf-8")
-	h.Set("Cache-Control", "public, max-age=3600")
-	h.Set("ETag", scriptTag)
+	for name, value := range header {
+		h.Set(name, value)
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // as pages of other origins may connect
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(script))
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
