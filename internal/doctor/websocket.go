@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -28,9 +27,8 @@ func (w *webSocket) connect() error {
 		HandshakeTimeout: answerPatience,
 		Jar:              x.client.Jar,
 	}
-	at := *n.hub
+	at := n.address()
 	at.Scheme = strings.Replace(at.Scheme, "http", "ws", 1)
-	at.RawQuery = withQuery(at.RawQuery, "id="+url.QueryEscape(n.ConnectionToken))
 	header := http.Header{}
 	x.addHeader(header, n.token)
 	conn, response, err := dialer.DialContext(w.ctx, at.String(), header) //nolint:bodyclose // of a handshake there is none to close
