@@ -29,23 +29,26 @@ type life struct {
 	joined map[int]int // rooms, and the number after which everything has to be heard
 	told   int
 	what   string // for complaints
+	// stateful lives go on when their network is cut and comes back.
+	stateful bool
 }
 
 // userHeader says who a client is. Each life is a user of its own.
 const userHeader = "X-User"
 
 func newLife(url, who string, random *rand.Rand) *life {
-	l := &life{random: random, net: newCutter(), joined: make(map[int]int)}
+	l := &life{random: random, net: newCutter(), joined: make(map[int]int), stateful: random.IntN(2) == 0}
 	transport := transports.All()[random.IntN(3)]
 	hubProtocol := protocol.HubProtocol(protocol.NewJSON(protocol.JSONOptions{}))
 	if transport != transports.ServerSentEvents && random.IntN(2) == 0 {
 		hubProtocol = protocol.NewMessagePack()
 	}
-	l.what = fmt.Sprintf("%s (%s, %s)", strings.TrimRight(who, "."), transport, hubProtocol.Name())
+	l.what = fmt.Sprintf("%s (%s, %s, stateful: %t)", strings.TrimRight(who, "."), transport, hubProtocol.Name(), l.stateful)
 	l.conn = client.New(url, client.Options{
 		Transports: []client.Transport{transport}, Protocol: hubProtocol, Memory: client.NewMemory(),
-		Header:     http.Header{userHeader: {who}},
-		HTTPClient: &http.Client{Transport: l.net.transport},
+		StatefulReconnect: l.stateful,
+		Header:            http.Header{userHeader: {who}},
+		HTTPClient:        &http.Client{Transport: l.net.transport},
 	})
 	l.ears = newEars(l.conn)
 	return l
@@ -63,12 +66,17 @@ func (l *life) live(ctx context.Context) []string {
 	begin, err := client.Invoke[int](ctx, l.conn, "Mark")
 	l.check(err)
 	for range l.random.IntN(30) {
-		l.check(l.act(ctx, l.random.IntN(12)))
+		l.check(l.act(ctx, l.random.IntN(13)))
 	}
 	orderly := false
 	switch l.random.IntN(5) {
 	case 0:
-		l.cutDuring(ctx, l.net.cut)
+		l.cutDuring(ctx, func() {
+			l.net.end()
+			if l.stateful { // it would hope for 15 seconds
+				l.tolerate(l.conn.Stop(ctx))
+			}
+		})
 	case 1:
 		l.cutDuring(ctx, func() { l.tolerate(l.conn.Send(ctx, "Die")) })
 	case 2:
@@ -137,6 +145,11 @@ func (l *life) act(ctx context.Context, what int) error {
 	}
 	room := l.random.IntN(roomCount)
 	switch _, in := l.joined[room]; {
+	case what == harmless+1:
+		if l.stateful {
+			l.net.cut()
+		}
+		return nil
 	case what == harmless:
 		n := l.random.IntN(20)
 		err := l.conn.Invoke(ctx, "Tell", l.told+1, n)
@@ -243,14 +256,22 @@ func (c *cutter) dial(ctx context.Context, network, address string) (net.Conn, e
 	return conn, nil
 }
 
-// cut cuts everything, for ever.
+// cut cuts everything that there is.
 func (c *cutter) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dead = true
 	for _, conn := range c.conns {
 		_ = conn.Close()
 	}
+	c.conns = nil
+}
+
+// end cuts everything, for ever.
+func (c *cutter) end() {
+	c.mu.Lock()
+	c.dead = true
+	c.mu.Unlock()
+	c.cut()
 }
 
 func (c *cutter) close() { c.transport.CloseIdleConnections() }

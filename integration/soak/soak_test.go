@@ -38,7 +38,9 @@ func TestSoak(t *testing.T) {
 	}
 	t.Logf("-soak.seed=%d", seed)
 	h := newSoakHub()
-	e := endpoint.New(h.Hub, endpoint.Options{Options: transports.Options{DisconnectTimeout: 2 * time.Second}})
+	e := endpoint.New(h.Hub, endpoint.Options{Options: transports.Options{
+		DisconnectTimeout: 5 * time.Second, AllowStatefulReconnect: true,
+	}})
 	server := httptest.NewServer(auth.Middleware(auth.Func(byHeader), e))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
