@@ -20,7 +20,7 @@ type run struct {
 	stop    context.CancelCauseFunc
 	budget  *budget
 	jobs    *jobs
-	uploads sync.WaitGroup // they may outlive their session, blocked in the application's sequence
+	uploads uploads
 	done    chan struct{}
 }
 
@@ -52,7 +52,7 @@ func (r *run) loop(started func(error), persistent bool) error {
 	r.stop(ErrStopped)
 	r.jobs.close()
 	callbacks.Wait()
-	r.uploads.Wait()
+	r.uploads.end()
 	r.conn.network.closeIdle()
 	return err
 }

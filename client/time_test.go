@@ -99,7 +99,7 @@ func onTape(t *testing.T, o Options, transport Transport, test func(t *testing.T
 		<-ended
 		r.jobs.close()
 		callbacks.Wait()
-		r.uploads.Wait()
+		r.uploads.end()
 	})
 }
 

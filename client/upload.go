@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"iter"
+	"sync"
 )
 
 // Upload is an argument that is streamed to the hub while the method runs: see UploadSeq, UploadSeq2
@@ -82,10 +83,34 @@ func splitUploads(args []any) (plain []any, uploads []Upload) {
 	return plain, uploads
 }
 
+// uploads are those of a run. They may outlive their session, blocked in the application's sequence.
+type uploads struct {
+	mu      sync.Mutex
+	running sync.WaitGroup
+	over    bool
+}
+
+// start runs f unless the run is over: an invocation may have been taken just before its end.
+func (u *uploads) start(f func()) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.over {
+		u.running.Go(f)
+	}
+}
+
+// end waits for the last one, and lets no other start.
+func (u *uploads) end() {
+	u.mu.Lock()
+	u.over = true
+	u.mu.Unlock()
+	u.running.Wait()
+}
+
 // launch starts the uploads of an invocation that was sent.
 func (s *session) launch(ctx context.Context, ids []string, uploads []Upload) {
 	for i, u := range uploads {
-		s.run.uploads.Go(func() { s.upload(ctx, ids[i], u) })
+		s.run.uploads.start(func() { s.upload(ctx, ids[i], u) })
 	}
 }
 
