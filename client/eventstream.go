@@ -22,7 +22,7 @@ type eventStream struct {
 func openEventStream(opening context.Context, n *network, t target, o Options) (carrier, error) {
 	e := &eventStream{poster: newPoster(opening, n, t, o), limit: eventLimit(o)}
 	opened := context.AfterFunc(opening, e.Abort)
-	response, err := n.do(e.ctx, t.cred, request{op: "event stream", method: http.MethodGet, url: t.url().String(), accept: "text/event-stream"})
+	response, err := n.do(e.ctx, t.cred, request{op: "event stream", method: http.MethodGet, url: t.url().String(), eventStream: true})
 	switch {
 	case err != nil:
 	case response.StatusCode != http.StatusOK:

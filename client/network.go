@@ -146,7 +146,9 @@ type request struct {
 	url         string
 	body        []byte // nil: none
 	contentType string
-	accept      string
+	// eventStream has the request say so in the way of an EventSource, which a server recognizes even
+	// when a proxy has dropped Accept.
+	eventStream bool
 	// again lets net/http send the request again on another connection when the one that it kept was
 	// just being closed: the second one does no harm.
 	again bool
@@ -216,8 +218,10 @@ func (n *network) once(ctx context.Context, cred credentials, r request) (*http.
 	if r.again {
 		header["Idempotency-Key"] = nil // so net/http is told; it does not send it
 	}
-	if r.accept != "" {
-		header["Accept"] = []string{r.accept}
+	if r.eventStream {
+		header["Accept"] = []string{"text/event-stream"}
+		header["Cache-Control"] = []string{"no-cache"}
+		delete(header, "X-Requested-With")
 	}
 	q, err := http.NewRequestWithContext(ctx, r.method, r.url, body)
 	if err != nil {
@@ -227,7 +231,7 @@ func (n *network) once(ctx context.Context, cred credentials, r request) (*http.
 	if host := header.Get("Host"); host != "" {
 		q.Host = host
 	}
-	q.Close = r.method == http.MethodPost && !r.again && n.isForwarded(q)
+	q.Close = n.isForwarded(q)
 	response, err := n.client.Do(q)
 	if err != nil {
 		return nil, fmt.Errorf("client: %s: %w", r.op, withoutURL(err))
@@ -236,8 +240,8 @@ func (n *network) once(ctx context.Context, cred credentials, r request) (*http.
 }
 
 // isForwarded tells whether a proxy reads q itself instead of passing a tunnel on. Some (tinyproxy) close
-// what they were going to keep, without a word; a message that meets that end cannot be sent
-// again, since it may have arrived. So it gets a connection of its own.
+// what they were going to keep, without a word; a message or a poll that meets that end cannot be
+// sent again, since it may have arrived. So no connection is kept for another request.
 func (n *network) isForwarded(q *http.Request) bool {
 	if n.dialer.Proxy == nil || q.URL.Scheme != "http" {
 		return false

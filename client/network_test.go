@@ -50,12 +50,12 @@ func TestTLS(t *testing.T) {
 type forwardProxy struct {
 	target string
 	seen   atomic.Int32
-	shared atomic.Int32 // messages on connections that are to be kept
+	shared atomic.Int32 // requests on connections that are to be kept
 }
 
 func (p *forwardProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.seen.Add(1)
-	if r.Method == http.MethodPost && !strings.HasSuffix(r.URL.Path, "/negotiate") && !r.Close {
+	if r.Method != http.MethodConnect && !r.Close {
 		p.shared.Add(1)
 	}
 	if r.Method == http.MethodConnect {
@@ -87,7 +87,7 @@ func (p *forwardProxy) tunnel(w http.ResponseWriter) {
 	<-done
 }
 
-// TestProxy: every transport goes through the proxy of the HTTP client, and no message depends on a connection that
+// TestProxy: every transport goes through the proxy of the HTTP client, and no request depends on a connection that
 // the proxy may be about to close.
 func TestProxy(t *testing.T) {
 	each(t, func(t *testing.T, transport Transport) {
@@ -104,7 +104,7 @@ func TestProxy(t *testing.T) {
 			t.Errorf("%s with %d requests through the proxy", c.Transport(), p.seen.Load())
 		}
 		if n := p.shared.Load(); n > 0 {
-			t.Errorf("%d messages on connections that are kept", n)
+			t.Errorf("%d requests on connections that are kept", n)
 		}
 		if err := c.Stop(r.within()); err != nil {
 			t.Error(err)

@@ -439,8 +439,11 @@ func (w *wire) checkRequests(transport Transport) {
 	var get string
 	for i, request := range w.requests {
 		h := w.headers[i]
-		if h.Get("Authorization") != "Bearer secret" || h.Get("X-Own") != "mine" || h.Get("X-Requested-With") != "XMLHttpRequest" || !strings.HasPrefix(h.Get("User-Agent"), "Carillon") {
+		if h.Get("Authorization") != "Bearer secret" || h.Get("X-Own") != "mine" || !strings.HasPrefix(h.Get("User-Agent"), "Carillon") {
 			w.Errorf("headers of %s: %v", request, h)
+		}
+		if stream := h.Get("Accept") == "text/event-stream"; stream != (h.Get("X-Requested-With") == "") || stream != (h.Get("Cache-Control") == "no-cache") {
+			w.Errorf("%s does not say what it is: %v", request, h)
 		}
 		method, uri, _ := strings.Cut(request, " ")
 		switch {

@@ -169,9 +169,11 @@ func (w *watcher) watch(ctx context.Context, conn *client.HubConnection, v visit
 		if err := w.wait(ctx, time.After(milliseconds(v.Quiet)), nil); err != nil {
 			return err
 		}
-		if err := conn.Invoke(ctx, "SendTimeToClients", time.Now()); err != nil {
-			return err
+		answer := new(client.HubError)
+		if err := conn.Invoke(ctx, "Nothing"); !errors.As(err, &answer) {
+			return fmt.Errorf("the hub is no longer there: %w", err)
 		}
+		return nil
 	}
 	return w.wait(ctx, nil, w.enough)
 }

@@ -90,8 +90,7 @@ var barriers = []barrier{
 	{box: "B-hold", best: byPolling},
 	{box: "B-idle", best: byWebSocket},
 	{box: "B-html", best: byEventStream},
-	// A poll of Go's and its event stream look alike without Accept, and an answer that is no stream is refused at once.
-	{box: "B-accept", best: byEventStream, bestOf: map[string]string{"Go": byPolling}},
+	{box: "B-accept", best: byEventStream},
 }
 
 // notYet are cells that do not work, with the reason. One that begins to work fails the test, so that this shrinks.

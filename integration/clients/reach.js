@@ -3,7 +3,7 @@
 //   script(url)  loads {hub}/carillon.js
 //
 // A visit is {url, query, transport?, script?, ticks, quiet?, limit}: with `ticks` the clock hub shows the time by itself and so many
-// are awaited; with `quiet` (milliseconds) nothing comes for so long, and then one time that the client has shown itself.
+// are awaited; with `quiet` (milliseconds) nothing comes for so long, and then the hub has to answer a call of what it does not have.
 // All times are milliseconds.
 
 /** Resolves to {transport, connected, first, delays} or {transport, error, log}; never fails. */
@@ -49,7 +49,8 @@ async function watch(connection, visit, seen) {
     connection.start().then(() => {
       seen.connected = since();
       if (visit.quiet) {
-        setTimeout(() => connection.invoke("SendTimeToClients", new Date()).catch(reject), visit.quiet);
+        const answered = error => (/does not exist/.test(error.message) ? resolve() : reject(error));
+        setTimeout(() => connection.invoke("Nothing").catch(answered), visit.quiet);
       }
     }, reject);
   });

@@ -1,0 +1,151 @@
+package integration_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/carillon-go/carillon/transports"
+)
+
+var matrixQuiet = flag.Duration("matrix-quiet", 0, "how long the hub says nothing in TestMatrixQuiet, as 105s; 0: it is skipped")
+
+// noTicks is the interval of a clock that shows nothing.
+const noTicks = -1
+
+// TestMatrixQuiet has every client connect behind every box by every transport, all at the same time, and say nothing
+// and hear nothing for long. Nothing may be lost, but to a box that cuts sooner than anybody can know: there from the
+// second connection on.
+func TestMatrixQuiet(t *testing.T) {
+	if *matrixQuiet == 0 {
+		t.Skip("takes minutes: -matrix-quiet 105s")
+	}
+	clients := visitors(t)
+	var behind []barrier
+	for _, b := range barriers {
+		if b.patience == 0 { // the other visit of the same box
+			behind = append(behind, b)
+		}
+	}
+	places := placesBehind(t, behind, noTicks)
+	stays := stayIn(t, clients, places)
+	var table strings.Builder
+	table.WriteString("| box | client | WS | SSE | LP |\n| --- | --- | --- | --- | --- |\n")
+	var again []place
+	for _, s := range stays {
+		if s.place.barrier.box == cutsSoon {
+			again = append(again, s.place)
+		} else {
+			s.judge(t)
+		}
+		s.show(&table)
+	}
+	for _, s := range stayIn(t, clients, again[:1]) {
+		s.judge(t)
+		s.show(&table)
+	}
+	t.Log("\n" + table.String())
+	if *matrixOut != "" {
+		if err := os.WriteFile(*matrixOut, []byte(table.String()), 0o644); err != nil { //nolint:gosec // for everybody
+			t.Fatal(err)
+		}
+	}
+}
+
+// cutsSoon cuts after a silence that is shorter than a client's keep-alive.
+const cutsSoon = "B-idle"
+
+// A stay is how long a client stayed connected in a place, by each transport.
+type stay struct {
+	place  place
+	client string
+	starts []start // in the order of transports.All; none: the client cannot be brought there
+}
+
+// stayIn has all clients stay in all places at once.
+func stayIn(t *testing.T, clients []visitor, places []place) []stay {
+	t.Helper()
+	stays := make([]stay, 0, len(clients)*len(places))
+	found := make([][]stay, len(clients))
+	var all sync.WaitGroup
+	for i, v := range clients {
+		all.Go(func() { found[i] = staysOf(t, v, places) })
+	}
+	all.Wait()
+	for i := range places {
+		for _, ofClient := range found {
+			stays = append(stays, ofClient[i])
+		}
+	}
+	return stays
+}
+
+func staysOf(t *testing.T, v visitor, places []place) []stay {
+	t.Helper()
+	stays := make([]stay, len(places))
+	var cells []cell
+	for i, p := range places {
+		stays[i].place, stays[i].client = p, v.name()
+		for _, kind := range transports.All() {
+			if p.open(v.name()) {
+				cells = append(cells, p.quietCell(v.name(), kind))
+			}
+		}
+	}
+	seen := v.visit(t, cells...)
+	for i, p := range places {
+		if p.open(v.name()) {
+			n := len(transports.All())
+			stays[i].starts, seen = seen[:n], seen[n:]
+		}
+	}
+	return stays
+}
+
+func (p *place) quietCell(client string, kind transports.Type) cell {
+	c := p.cell(client, 1)
+	c.Visit.Transport = string(kind)
+	c.Visit.Quiet = matrixQuiet.Milliseconds()
+	c.Visit.Limit += c.Visit.Quiet
+	return c
+}
+
+// judge tells what was lost. What does not connect when it is named is no loss, but the best transport has to.
+func (s stay) judge(t *testing.T) {
+	for i, kind := range transports.All() {
+		if len(s.starts) == 0 {
+			return
+		}
+		visit := s.starts[i]
+		if visit.Error == "" || visit.Connected == 0 && string(kind) != s.place.barrier.bestFor(s.client) {
+			continue
+		}
+		t.Errorf("%s %s %s: %s", s.place.barrier.name(), s.client, kind, visit.describe())
+	}
+}
+
+func (s stay) show(table *strings.Builder) {
+	if len(s.starts) == 0 {
+		return
+	}
+	fmt.Fprintf(table, "| %s | %s |", s.place.barrier.name(), s.client)
+	for _, visit := range s.starts {
+		fmt.Fprintf(table, " %s |", visit.stayed())
+	}
+	table.WriteString("\n")
+}
+
+func (s start) stayed() string {
+	switch {
+	case s.Error == "":
+		return matrixQuiet.Round(time.Second).String()
+	case s.Connected == 0:
+		return "no"
+	default:
+		return s.Error
+	}
+}
