@@ -147,18 +147,59 @@ func TestTokenOpensTheHub(t *testing.T) {
 	}
 }
 
-// A page of another origin has to be able to read that it was refused.
+// A page of an allowed origin has to be able to read that it was refused, why, and where it is sent on to; others
+// read nothing.
 func TestRefusalsHaveCORS(t *testing.T) {
-	r := guarded(t, func(c *Config) { c.CORSOrigin = []string{"https://a.example"} })
-	answer := r.do(http.MethodPost, negotiation, "", "Origin", "https://a.example")
-	if answer.StatusCode != http.StatusUnauthorized || answer.Header.Get("Access-Control-Allow-Origin") != "https://a.example" {
-		t.Error(answer.Status, answer.Header)
+	const friend, stranger = "https://a.example", "https://b.example"
+	r := guarded(t, func(c *Config) { c.CORSOrigin, c.MaxPerUser, c.MaxConnections = []string{friend}, 2, 3 })
+	bearer := func(user string) []string { return []string{"Authorization", "Bearer " + tokenOf(t, user, nil)} }
+	id := r.enter(tokenOf(t, "alice", nil))
+	r.enter(tokenOf(t, "bob", nil))
+	r.enter(tokenOf(t, "bob", nil)) // as many as bob may have, and as many as there may be
+	for _, c := range []struct {
+		status       int
+		method, path string
+		header       []string
+	}{
+		{http.StatusUnauthorized, http.MethodPost, negotiation, nil},
+		{http.StatusForbidden, http.MethodPost, "/hubs/clock?id=" + id, bearer("bob")},
+		{http.StatusNotFound, http.MethodGet, "/hubs/clock?id=none", bearer("alice")},
+		{http.StatusNotFound, http.MethodGet, "/elsewhere", nil},
+		{http.StatusMethodNotAllowed, http.MethodPut, "/hubs/clock?id=" + id, bearer("alice")},
+		{http.StatusServiceUnavailable, http.MethodPost, negotiation, bearer("alice")},
+	} {
+		r.wantCORS(c.status, friend, friend, c.method, c.path, c.header...)
+		if c.header == nil { // with credentials everything of a stranger is 403, see endpoint's tests
+			r.wantCORS(c.status, stranger, "", c.method, c.path)
+		}
+		r.wantCORS(http.StatusForbidden, stranger, "", http.MethodPost, negotiation, bearer("alice")...)
 	}
-	answer = r.do(http.MethodOptions, "/hubs/clock/negotiate", "", "Origin", "https://a.example",
+	r.wantCORS(http.StatusNoContent, friend, friend, http.MethodOptions, negotiation,
 		"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization")
-	if answer.StatusCode != http.StatusNoContent || answer.Header.Get("Access-Control-Allow-Headers") != "authorization" {
-		t.Error(answer.Status, answer.Header)
+	r.wantCORS(http.StatusNoContent, stranger, "", http.MethodOptions, negotiation, "Access-Control-Request-Method", "POST")
+}
+
+func TestTooManyHasCORS(t *testing.T) {
+	const friend = "https://a.example"
+	r := guarded(t, func(c *Config) { c.CORSOrigin, c.MaxPerUser, c.Tickets = []string{friend}, 1, time.Minute })
+	alice := tokenOf(t, "alice", nil)
+	r.enter(r.ticket(alice))
+	// The ticket redirects.
+	r.wantCORS(http.StatusOK, friend, friend, http.MethodPost, negotiation, "Authorization", "Bearer "+alice)
+	answer := r.wantCORS(http.StatusTooManyRequests, friend, friend, http.MethodPost, negotiation, "Authorization", "Bearer "+r.ticket(alice))
+	if answer.Header.Get("Retry-After") == "" {
+		t.Error(answer.Header)
 	}
+}
+
+// wantCORS makes a request of a page; allowed is the origin that may read the answer.
+func (r *running) wantCORS(status int, origin, allowed, method, path string, header ...string) *http.Response {
+	r.t.Helper()
+	answer := r.do(method, path, "", append([]string{"Origin", origin}, header...)...)
+	if got := answer.Header.Get("Access-Control-Allow-Origin"); answer.StatusCode != status || got != allowed {
+		r.t.Errorf("%s %s of %s: %s, allowed %q, want %d and %q", method, strings.Split(path, "?")[0], origin, answer.Status, got, status, allowed)
+	}
+	return answer
 }
 
 // The identity provider takes another key; the gateway goes on without a restart.
