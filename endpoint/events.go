@@ -18,8 +18,8 @@ type Events struct {
 	// Default: none.
 	Groups func(r *http.Request) []string
 	// History is how many events are kept for clients that come back with Last-Event-ID;
-	// if more are missed, an event carillon-gap comes before those that are kept. Broadcasts
-	// leave one after the other then. Default 0: none, and events have no ids.
+	// if more are missed, an event carillon-gap comes before those that are kept. Default 0:
+	// none, and events have no ids.
 	History int
 	// HistoryBytes that they may have together. Default 262144.
 	HistoryBytes int

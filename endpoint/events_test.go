@@ -40,11 +40,14 @@ var kinds = map[string]func(*httptest.Server){
 	"HTTP/2":   func(s *httptest.Server) { s.EnableHTTP2 = true; s.StartTLS() },
 }
 
-func listen(t *testing.T, server *httptest.Server, query string) *http.Response {
+func listen(t *testing.T, server *httptest.Server, query string, header ...string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/chat/events"+query, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
 	}
 	response, err := server.Client().Do(r)
 	if err != nil {

@@ -1,6 +1,8 @@
 package endpoint_test
 
 import (
+	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -49,4 +51,39 @@ func ExampleEndpoint_Authenticator() {
 	body, _ := io.ReadAll(response.Body)
 	fmt.Println(response.Status, len(body))
 	// Output: 401 Unauthorized 0
+}
+
+// A hub that is heard without any SignalR client. In a page:
+//
+//	const news = new EventSource("/news/events?topic=weather");
+//	news.addEventListener("Forecast", e => show(...JSON.parse(e.data)));
+//
+// In a shell: curl -N "http://localhost:8080/news/events?topic=weather"
+func ExampleEvents() {
+	h := hub.New(hub.Options{})
+	h.OnConnected(func(ctx context.Context) error {
+		return h.Clients().Group("weather").Send(ctx, "Forecast", "Bergen", "rain")
+	})
+	topics := func(r *http.Request) []string { return r.URL.Query()["topic"] }
+	news := endpoint.New(h, endpoint.Options{Events: endpoint.Events{Enabled: true, Groups: topics}})
+	server := httptest.NewServer(news)
+	defer server.Close()
+
+	response, err := http.Get(server.URL + "/news/events?topic=weather")
+	if err != nil {
+		panic(err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() && lines.Text() != `data: ["Bergen","rain"]` {
+		fmt.Println(lines.Text())
+	}
+	fmt.Println(lines.Text())
+	_ = news.Shutdown(context.Background())
+	// Output:
+	// :
+	// retry: 2000
+	//
+	// event: Forecast
+	// data: ["Bergen","rain"]
 }

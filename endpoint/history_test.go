@@ -5,12 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/gorilla/websocket"
 	sse "github.com/r3labs/sse/v2"
 
 	"github.com/carillon-go/carillon/endpoint"
@@ -30,7 +30,7 @@ var epochs = regexp.MustCompile(`id: [A-Z0-9]{8}-`)
 func until(t *testing.T, body io.Reader, end string) (text, epoch string) {
 	t.Helper()
 	var read bytes.Buffer
-	for !strings.HasSuffix(read.String(), end+"\r\n\r\n") {
+	for !bytes.HasSuffix(read.Bytes(), []byte(end+"\r\n\r\n")) {
 		if _, err := io.CopyN(&read, body, 1); err != nil {
 			t.Fatalf("%q: %v", read.String(), err)
 		}
@@ -41,17 +41,7 @@ func until(t *testing.T, body io.Reader, end string) (text, epoch string) {
 
 func again(t *testing.T, server *httptest.Server, lastID string) io.Reader {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/chat/events?group=a", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Last-Event-ID", lastID)
-	response, err := server.Client().Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = response.Body.Close() })
-	return response.Body
+	return listen(t, server, "?group=a", "Last-Event-ID", lastID).Body
 }
 
 func tell(t *testing.T, sender hub.Sender, numbers ...int) {
@@ -153,6 +143,56 @@ func TestHistoryWhileOthersSend(t *testing.T) {
 	if err := e.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// A broadcast that is still on its way to others does not hold up the next one.
+func TestHistoryWhileABroadcastIsSlow(t *testing.T) {
+	server, _, h, came := remembering(t)
+	stream := listen(t, server, "").Body
+	<-came
+	dial(t, server, came)
+	slow := &slowToEncode{reached: make(chan struct{}), goOn: make(chan struct{})}
+	sent := make(chan error, 1)
+	go func() { sent <- h.Clients().All().Send(context.Background(), "Tell", slow) }()
+	<-slow.reached
+	tell(t, h.Clients().All(), 2)
+	if got, _ := until(t, stream, "[2]"); !strings.HasSuffix(got, told(1)+told(2)) {
+		t.Errorf("%q", got)
+	}
+	close(slow.goOn)
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+}
+
+// slowToEncode is 1, which takes its time the second time: for those who do not only listen.
+type slowToEncode struct {
+	times         int
+	reached, goOn chan struct{}
+}
+
+// MarshalJSON implements json.Marshaler.
+func (s *slowToEncode) MarshalJSON() ([]byte, error) {
+	if s.times++; s.times == 2 {
+		close(s.reached)
+		<-s.goOn
+	}
+	return []byte("1"), nil
+}
+
+// dial connects a client that shakes hands.
+func dial(t *testing.T, server *httptest.Server, came <-chan struct{}) {
+	t.Helper()
+	conn, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(server.URL, "http")+"/chat", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	t.Cleanup(func() { _ = conn.Close() })
+	if answer := say(t, conn, shake); answer != "{}" {
+		t.Fatal(answer)
+	}
+	<-came
 }
 
 // Another client's reader of the format comes back with the id of the last event.

@@ -1,6 +1,9 @@
 package hub
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Disconnect ends connections, wherever they are: each client gets a close message
 // that does not invite it to reconnect, as Caller.Abort sends it, and what its methods
@@ -20,10 +23,10 @@ func (h *Hub) DisconnectUser(ctx context.Context, userIDs ...string) error {
 func (l *local) Disconnect(_ context.Context, who Audience) error {
 	for _, name := range who.Names {
 		if who.Kind == OfUsers {
-			for _, s := range l.users.snapshot(name) {
+			for _, s := range slices.Concat(l.users.snapshot(name), l.listeners.users.snapshot(name)) {
 				s.abort()
 			}
-		} else if s := l.connections.find(name); s != nil {
+		} else if s := l.find(name); s != nil {
 			s.abort()
 		}
 	}

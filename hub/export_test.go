@@ -4,12 +4,13 @@ import "fmt"
 
 // Left tells what a hub without connections still remembers of some.
 func Left(h *Hub) string {
-	l := h.lifetime.(*local)
 	sessions, groups, users := 0, 0, 0
-	for i := range shardCount {
-		sessions += len(l.connections.shards[i].byID)
-		groups += len(l.groups.shards[i].sets)
-		users += len(l.users.shards[i].sets)
+	for _, m := range []*members{&h.local.members, &h.local.listeners} {
+		for i := range shardCount {
+			sessions += len(m.connections.shards[i].byID)
+			groups += len(m.groups.shards[i].sets)
+			users += len(m.users.shards[i].sets)
+		}
 	}
 	if sessions+groups+users+len(h.sessions.all) == 0 {
 		return ""

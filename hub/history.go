@@ -13,12 +13,11 @@ import (
 
 // KeepEvents keeps what is sent to others than single connections, the newest so many
 // events and bytes, for listeners that come back. It is called before the first connection.
-// From then on events have ids, which strictly increase, and broadcasts leave one after the
-// other; the ids of another process are strange to this one.
+// From then on events have ids, which strictly increase in every stream; the ids of another
+// process are strange to this one.
 func (h *Hub) KeepEvents(maxEvents, maxBytes int) {
 	h.registering()
-	h.history = &history{wire: h.events, maxEvents: maxEvents, maxBytes: maxBytes, epoch: rand.Text()[:8]}
-	h.lifetime.(*local).history = h.history
+	h.local.history = &history{wire: h.events, maxEvents: maxEvents, maxBytes: maxBytes, epoch: rand.Text()[:8]}
 }
 
 type history struct {
@@ -26,7 +25,7 @@ type history struct {
 	maxEvents, maxBytes int
 	epoch               string // begins every id
 
-	mu    sync.Mutex // held while an event is sent, and while a listener joins
+	mu    sync.Mutex // held while listeners are sent an event, and while one joins
 	last  int64      // number of the newest event
 	kept  []pastEvent
 	bytes int
@@ -46,7 +45,7 @@ func (p pastEvent) size() int {
 	return size
 }
 
-// keep gives a message the next id. Who sends it calls sent when that is done.
+// keep gives a message the next id. Who sends it calls sent when listeners have it.
 func (h *history) keep(to Audience, m *message) (sent func(), err error) {
 	f, err := m.frame(h.wire)
 	if err != nil {

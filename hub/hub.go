@@ -20,7 +20,7 @@ type Hub struct {
 	observed       bool // a filter looks at invocations
 
 	lifetime  Lifetime
-	history   *history // nil: events have no ids
+	local     *local // what this process has of it
 	sessions  sweep
 	started   atomic.Bool
 	came      atomic.Uint64 // sessions, ever
@@ -32,12 +32,14 @@ type Hub struct {
 // that does not exist.
 func New(o Options) *Hub {
 	o = o.withDefaults()
+	l := &local{}
 	h := &Hub{
 		options:  o,
 		wires:    newWires(o),
 		events:   newEventWire(o),
 		methods:  make(map[string]*published),
-		lifetime: newLocal(),
+		local:    l,
+		lifetime: l,
 	}
 	for _, f := range o.Filters {
 		h.observed = h.observed || f.Invoke != nil

@@ -53,71 +53,74 @@ type Audience struct {
 	Delivery frame.Delivery
 }
 
-// local is the Lifetime of a hub that stands alone.
+// local is the Lifetime of a hub that stands alone. Behind a backplane it would be what one
+// process has of the hub, and sends there what comes.
 type local struct {
-	connections connections
-	groups      directory
-	users       directory
-	history     *history // nil: none is kept
+	members            // those who shook hands
+	listeners members  // those who did not, in whose streams events are in order
+	history   *history // nil: none is kept for them
 }
 
-func newLocal() *local { return &local{} }
-
-func (l *local) Connected(s *Session) {
-	l.connections.add(s)
-	if id := s.userID(); id != "" {
-		l.users.add(id, s)
+// of is where a session belongs.
+func (l *local) of(s *Session) *members {
+	if s.info.Listens {
+		return &l.listeners
 	}
+	return &l.members
 }
 
-func (l *local) Disconnected(s *Session) {
-	l.connections.remove(s)
-	if id := s.userID(); id != "" {
-		l.users.remove(id, s)
+func (l *local) find(connectionID string) *Session {
+	if s := l.connections.find(connectionID); s != nil {
+		return s
 	}
-	for _, g := range s.groups.leave() {
-		l.groups.remove(g, s)
-	}
+	return l.listeners.connections.find(connectionID)
 }
+
+func (l *local) Connected(s *Session) { l.of(s).add(s) }
+
+func (l *local) Disconnected(s *Session) { l.of(s).remove(s) }
 
 func (l *local) Add(_ context.Context, connectionID, group string) error {
-	if s := l.connections.find(connectionID); s != nil {
-		s.groups.join(group, func() { l.groups.add(group, s) })
+	if s := l.find(connectionID); s != nil {
+		s.groups.join(group, func() { l.of(s).groups.add(group, s) })
 	}
 	return nil
 }
 
 func (l *local) Remove(_ context.Context, connectionID, group string) error {
-	if s := l.connections.find(connectionID); s != nil {
-		s.groups.part(group, func() { l.groups.remove(group, s) })
+	if s := l.find(connectionID); s != nil {
+		s.groups.part(group, func() { l.of(s).groups.remove(group, s) })
 	}
 	return nil
 }
 
 func (l *local) Send(ctx context.Context, to Audience, method string, args []any) error {
 	m := message{method: method, args: args, delivery: to.Delivery}
-	if l.history != nil && to.Kind != Connections {
-		sent, err := l.history.keep(to, &m)
+	if to.Kind == Connections {
+		return l.sendToConnections(ctx, to, &m)
+	}
+	if err := l.tell(to, &m); err != nil {
+		return err
+	}
+	return l.send(to, &m)
+}
+
+// tell sends to listeners. What is kept for them waits for its turn: they say which event
+// was their last one, and then get what has a higher number.
+func (l *local) tell(to Audience, m *message) error {
+	if l.history != nil {
+		sent, err := l.history.keep(to, m)
 		if err != nil {
 			return err
 		}
 		defer sent()
 	}
-	switch to.Kind {
-	case Connections:
-		return l.sendToConnections(ctx, to, &m)
-	case InGroups:
-		return sendToSets(&l.groups, to, &m)
-	case OfUsers:
-		return sendToSets(&l.users, to, &m)
-	default:
-		return fanOut(l.connections.snapshot(), to.Except, &m)
-	}
+	return l.listeners.send(to, m)
 }
 
 func (l *local) sendToConnections(ctx context.Context, to Audience, m *message) error {
 	if len(to.Names) == 1 {
-		s := l.connections.find(to.Names[0])
+		s := l.find(to.Names[0])
 		if s == nil {
 			return nil
 		}
@@ -126,7 +129,7 @@ func (l *local) sendToConnections(ctx context.Context, to Audience, m *message) 
 		}
 	}
 	for i, id := range to.Names {
-		if s := l.connections.find(id); s != nil && !slices.Contains(to.Names[:i], id) {
+		if s := l.find(id); s != nil && !slices.Contains(to.Names[:i], id) {
 			if err := fanOut([]*Session{s}, to.Except, m); err != nil {
 				return err
 			}
@@ -135,20 +138,8 @@ func (l *local) sendToConnections(ctx context.Context, to Audience, m *message) 
 	return nil
 }
 
-func sendToSets(d *directory, to Audience, m *message) error {
-	for i, name := range to.Names {
-		if slices.Contains(to.Names[:i], name) {
-			continue
-		}
-		if err := fanOut(d.snapshot(name), to.Except, m); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (l *local) Ask(ctx context.Context, connectionID, method string, args []any, decode decoder) error {
-	s := l.connections.find(connectionID)
+	s := l.find(connectionID)
 	if s == nil {
 		return noSuchConnection(connectionID)
 	}

@@ -4,7 +4,7 @@ import "github.com/carillon-go/carillon/frame"
 
 // listen begins the session of a client that only listens.
 func (s *Session) listen() {
-	if h := s.hub.history; h != nil {
+	if h := s.hub.local.history; h != nil {
 		h.mu.Lock() // what is not in the greeting comes behind it
 		defer h.mu.Unlock()
 	}
@@ -13,7 +13,7 @@ func (s *Session) listen() {
 
 // hello is what a client gets first.
 func (s *Session) hello() *frame.Frame {
-	if h := s.hub.history; h != nil && s.info.Listens {
+	if h := s.hub.local.history; h != nil && s.info.Listens {
 		return frame.NewEvent(h.greeting(s))
 	}
 	return s.wire.hello

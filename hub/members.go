@@ -1,0 +1,51 @@
+package hub
+
+import "slices"
+
+// members are sessions by all that an audience can name.
+type members struct {
+	connections connections
+	groups      directory
+	users       directory
+}
+
+func (m *members) add(s *Session) {
+	m.connections.add(s)
+	if id := s.userID(); id != "" {
+		m.users.add(id, s)
+	}
+}
+
+func (m *members) remove(s *Session) {
+	m.connections.remove(s)
+	if id := s.userID(); id != "" {
+		m.users.remove(id, s)
+	}
+	for _, g := range s.groups.leave() {
+		m.groups.remove(g, s)
+	}
+}
+
+// send sends to those whom an audience other than Connections names.
+func (m *members) send(to Audience, what *message) error {
+	switch to.Kind {
+	case InGroups:
+		return m.groups.send(to, what)
+	case OfUsers:
+		return m.users.send(to, what)
+	default:
+		return fanOut(m.connections.snapshot(), to.Except, what)
+	}
+}
+
+func (d *directory) send(to Audience, what *message) error {
+	for i, name := range to.Names {
+		if slices.Contains(to.Names[:i], name) {
+			continue
+		}
+		if err := fanOut(d.snapshot(name), to.Except, what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
