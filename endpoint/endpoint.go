@@ -96,7 +96,7 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 	carriers := map[transports.Type]transports.Carry{
 		transports.WebSockets:       websockets.Carry(registry.Running()),
 		transports.ServerSentEvents: serversentevents.Carry(registry.Running()),
-		transports.LongPolling:      longpolling.Serve,
+		transports.LongPolling:      longpolling.Carry(registry),
 	}
 	for kind := range carriers {
 		if !slices.Contains(o.Transports, kind) {

@@ -41,7 +41,9 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	}
 	c.left = time.Time{}
 	c.mu.Unlock()
-	c.registry.setLoose(c, false)
+	if kind != LongPolling { // whose requests come and go: the sweep looks at it always
+		c.registry.setLoose(c, false)
+	}
 	if first {
 		c.Tell(Event{Kind: Opened, Request: r})
 	}
@@ -164,6 +166,13 @@ func (c *Connection) Attach(k Carrier) (older Carrier, err error) {
 	return older, nil
 }
 
+// HasNews tells whether a poll would be answered at once.
+func (c *Connection) HasNews() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state >= closing || len(c.queue.frames) > 0
+}
+
 // Outcome is what Next found.
 type Outcome uint8
 
@@ -224,8 +233,11 @@ func (c *Connection) Detach(k Carrier, cause error) {
 	}
 	c.carrier, c.writing = nil, false
 	c.left = time.Now()
+	loose := c.kind == LongPolling // always
 	c.mu.Unlock()
-	c.registry.setLoose(c, true)
+	if !loose {
+		c.registry.setLoose(c, true)
+	}
 	if interrupted {
 		c.interrupt(k)
 	}

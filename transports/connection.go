@@ -101,6 +101,16 @@ type DirectCarrier interface {
 	TryWrite(frames []*frame.Frame) (taken int, all bool)
 }
 
+// OnceCarrier is a Carrier of one answer, such as a poll, which can send that without being
+// woken.
+type OnceCarrier interface {
+	Carrier
+	// TryAnswer answers with all frames, without waiting. It tells whether it did: then the
+	// carrier is the connection's no more, as after Detach. Else it is woken for them. It
+	// is called as Wake is.
+	TryAnswer(frames []*frame.Frame) bool
+}
+
 // ID is the public id.
 func (c *Connection) ID() string { return c.id }
 
@@ -186,14 +196,26 @@ func (c *Connection) push(f *frame.Frame) {
 
 // flush sends what is queued, at once if the carrier can.
 func (c *Connection) flush() {
-	if d, ok := c.carrier.(DirectCarrier); ok && !c.writing {
-		taken, all := d.TryWrite(c.queue.frames)
-		c.queue.discard(taken, c.registry.options.WaitBytes)
-		if all {
-			return
-		}
+	if c.writing || !c.send() {
+		c.wake()
 	}
-	c.wake()
+}
+
+// send tells whether the carrier took all that is queued.
+func (c *Connection) send() (all bool) {
+	taken := 0
+	switch k := c.carrier.(type) {
+	case DirectCarrier:
+		taken, all = k.TryWrite(c.queue.frames)
+	case OnceCarrier:
+		if c.leaving || !k.TryAnswer(c.queue.frames) {
+			return false
+		}
+		taken, all = len(c.queue.frames), true
+		c.carrier, c.left = nil, time.Now()
+	}
+	c.queue.discard(taken, c.registry.options.WaitBytes)
+	return all
 }
 
 func (c *Connection) wake() {

@@ -29,12 +29,13 @@ type Registry struct {
 	mu          sync.Mutex
 	connections map[string]*Connection
 	census      census
-	// loose are the connections that no request holds at this moment: the sweep ends
-	// those that stay so. Everything else it need not look at.
+	// loose are the connections that no request holds at this moment, and those of long
+	// polling: the sweep ends those that stay so. Everything else it need not look at.
 	loose    []*Connection // each at its place
 	sweeper  *time.Timer   // nil while there is nothing to sweep
 	stopped  bool
 	finished bool          // Shutdown only waits for what runs
+	last     []func()      // what Shutdown calls then
 	empty    chan struct{} // closed when stopped and the last connection is gone
 }
 
@@ -235,9 +236,21 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	r.finished = true
+	last := r.last
 	r.mu.Unlock()
+	for _, f := range last {
+		f()
+	}
 	r.running.Wait()
 	return err
+}
+
+// AtLast has Shutdown call f when all connections have ended, before it waits for what
+// runs. It is for carriers, before the first request.
+func (r *Registry) AtLast(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = append(r.last, f)
 }
 
 // shutdown closes the connection. Nobody comes for one that is not opened.

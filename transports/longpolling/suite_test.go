@@ -13,5 +13,5 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSuite(t *testing.T) {
-	transporttest.Run(t, transports.LongPolling, func(*transports.Registry) transports.Carry { return longpolling.Serve })
+	transporttest.Run(t, transports.LongPolling, longpolling.Carry)
 }

@@ -12,7 +12,7 @@ import (
 // direction. ok is false where that is not known. The kernel keeps count, so that writing
 // costs nothing more.
 func (s *Socket) Silence() (d time.Duration, ok bool) {
-	conn := s.conn
+	conn := s.conn.Conn
 	if secure, isTLS := conn.(*tls.Conn); isTLS {
 		conn = secure.NetConn()
 	}

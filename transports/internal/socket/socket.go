@@ -22,15 +22,12 @@ import (
 // use.
 type Socket struct {
 	c       *transports.Connection
-	conn    net.Conn
-	raw     raw
+	conn    Conn
 	framing *Framing
 	running *sync.WaitGroup
 	spoken  Protocol
 	reads   int       // how often was read, up to a few
 	waiting time.Time // since when the present goroutine reads
-	early   []byte    // what the HTTP server had read already
-	idle    []byte    // what to wait into where a buffer cannot be borrowed later
 
 	mu       sync.Mutex // held while writing
 	ended    bool       // nothing may be written any more
@@ -41,8 +38,8 @@ type Socket struct {
 // New returns a socket for c. early is what was read of conn already. Its goroutines are
 // counted in running.
 func New(c *transports.Connection, conn net.Conn, early []byte, framing *Framing, running *sync.WaitGroup) *Socket {
-	s := &Socket{c: c, conn: conn, framing: framing, running: running, early: early}
-	s.raw.init(conn)
+	s := &Socket{c: c, framing: framing, running: running}
+	s.conn.Init(conn, early)
 	return s
 }
 
@@ -79,7 +76,7 @@ func (s *Socket) wait() {
 func (s *Socket) loop() {
 	defer s.running.Done()
 	for {
-		b, full, err := s.read()
+		b, full, err := s.conn.Next()
 		if s.take(b, full, err) {
 			return
 		}
@@ -92,12 +89,12 @@ func (s *Socket) loop() {
 func (s *Socket) take(b []byte, full bool, err error) (over bool) {
 	rest, cause := s.spoken.Take(b, full, err)
 	if cause != nil {
-		s.raw.giveBack()
+		s.conn.Keep(nil)
 		s.c.Detach(s, cause)
 		_ = s.conn.Close()
 		return true
 	}
-	s.keep(rest)
+	s.conn.Keep(rest)
 	if s.reads > earlyReads && time.Since(s.waiting) < restAfter {
 		return false
 	}
@@ -111,59 +108,9 @@ const (
 	restAfter  = time.Second
 )
 
-// idleSize is what an idle connection holds to read into under TLS, where only the
-// library knows when there is something to read.
-const idleSize = 512
-
-// read waits for the client and returns all that is here: what Take left of the last
-// call, and what came since. It is valid until keep is called, which has to be before the
-// next read.
-func (s *Socket) read() (b []byte, full bool, err error) {
-	r := &s.raw
-	var n int
-	switch {
-	case len(s.early) > 0:
-		s.borrow()
-		n = copy(r.buffer[r.have:], s.early)
-		s.early = s.early[n:]
-	case r.conn != nil:
-		n, err = r.read()
-	case r.have > 0:
-		n, err = s.conn.Read(r.buffer[r.have:])
-	default:
-		if s.idle == nil {
-			s.idle = make([]byte, idleSize)
-		}
-		n, err = s.conn.Read(s.idle)
-		s.borrow()
-		copy(r.buffer[:], s.idle[:n])
-	}
-	r.have += n
-	if r.buffer == nil {
-		return nil, false, err
-	}
-	return r.buffer[:r.have], r.have == bufferSize, err
-}
-
-func (s *Socket) borrow() {
-	if s.raw.buffer == nil {
-		s.raw.buffer = buffers.Get().(*[bufferSize]byte)
-	}
-}
-
-// keep keeps rest, the end of what read returned, for the next read.
-func (s *Socket) keep(rest []byte) {
-	r := &s.raw
-	if r.have = len(rest); r.have > 0 {
-		copy(r.buffer[:], rest)
-		return
-	}
-	r.giveBack()
-}
-
 // TryWrite implements transports.DirectCarrier.
 func (s *Socket) TryWrite(frames []*frame.Frame) (taken int, all bool) {
-	if s.raw.conn == nil || !s.mu.TryLock() {
+	if s.conn.raw.conn == nil || !s.mu.TryLock() {
 		return 0, false
 	}
 	defer s.mu.Unlock()
@@ -177,7 +124,7 @@ func (s *Socket) TryWrite(frames []*frame.Frame) (taken int, all bool) {
 	defer b.giveBack()
 	for taken < len(frames) {
 		bytes, n := b.gather(s.framing, frames[taken:])
-		written := s.raw.write(bytes)
+		written := s.conn.TryWrite(bytes)
 		if written == 0 {
 			return taken, false
 		}
@@ -267,7 +214,7 @@ func (s *Socket) Await(patience time.Duration) {
 }
 
 // Reset makes closing the connection a TCP reset.
-func (s *Socket) Reset() { ResetOnClose(s.conn) }
+func (s *Socket) Reset() { ResetOnClose(s.conn.Conn) }
 
 // ResetOnClose makes closing conn a TCP reset. A TLS connection that is closed still says
 // so first.

@@ -1,0 +1,55 @@
+package longpolling
+
+import (
+	"sync"
+
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// batch is what an answer needs, kept from one to the next.
+type batch struct {
+	frames []*frame.Frame
+	bytes  []byte
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// maxIdleBatch is the largest buffer that is kept.
+const maxIdleBatch = 64 << 10
+
+func (b *batch) giveBack() {
+	clear(b.frames)
+	b.frames = b.frames[:0]
+	if cap(b.bytes) <= maxIdleBatch {
+		batches.Put(b)
+	}
+}
+
+// gather takes what is queued, up to what may be queued at once: what comes
+// meanwhile must not make a body without end.
+func (b *batch) gather(c *transports.Connection, k transports.Carrier) (outcome transports.Outcome) {
+	for size := 0; ; {
+		had := len(b.frames)
+		b.frames, outcome = c.Next(k, b.frames)
+		size += length(b.frames[had:])
+		if outcome != transports.Frames || size >= c.Options().MaxQueueBytes {
+			return outcome
+		}
+	}
+}
+
+// length is that of a body: frames as they are, for polls have no framing of their own.
+func length(frames []*frame.Frame) (n int) {
+	for _, f := range frames {
+		n += f.Len()
+	}
+	return n
+}
+
+func appendBody(b []byte, frames []*frame.Frame) []byte {
+	for _, f := range frames {
+		b = append(b, f.Payload()...)
+	}
+	return b
+}

@@ -1,0 +1,146 @@
+package longpolling
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/carillon-go/carillon/transports/internal/socket"
+)
+
+// lines are the network connections on which polls wait outside of their HTTP servers.
+type lines struct {
+	running *sync.WaitGroup
+
+	mu      sync.Mutex
+	servers map[*http.Server]*server
+	over    bool
+}
+
+// server is an HTTP server whose connections are here.
+type server struct {
+	*http.Server
+	lines   *lines
+	ctx     context.Context // of its requests
+	closing atomic.Bool     // no answer is followed by another request
+
+	open map[*line]struct{} // lines.mu guards it
+}
+
+func newLines(running *sync.WaitGroup) *lines {
+	return &lines{running: running, servers: map[*http.Server]*server{}}
+}
+
+// of returns the server of a request; nil: its connections have to stay there. One that
+// gives them contexts of their own has to read each request itself.
+func (l *lines) of(r *http.Request) *server {
+	h, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if h == nil || h.BaseContext != nil || h.ConnContext != nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.servers[h]
+	if s == nil {
+		s = &server{Server: h, lines: l, open: map[*line]struct{}{}}
+		s.ctx = context.WithValue(context.Background(), http.ServerContextKey, h)
+		s.closing.Store(l.over)
+		l.servers[h] = s
+		h.RegisterOnShutdown(s.shut)
+	}
+	return s
+}
+
+// shut closes connections on which no poll waits, and from now on each behind its answer.
+func (l *lines) shut() {
+	l.mu.Lock()
+	l.over = true
+	all := make([]*server, 0, len(l.servers))
+	for _, s := range l.servers {
+		all = append(all, s)
+	}
+	l.mu.Unlock()
+	for _, s := range all {
+		s.shut()
+	}
+}
+
+// shut does so for one server, when that shuts down.
+func (s *server) shut() {
+	s.closing.Store(true)
+	s.lines.mu.Lock()
+	defer s.lines.mu.Unlock()
+	for l := range s.open {
+		l.closeIdle()
+	}
+}
+
+// add makes a connection one of the server's lines, on which r came last.
+func (s *server) add(conn net.Conn, early []byte, r *http.Request) *line {
+	if p, ok := conn.(*prefixed); ok && len(p.prefix) == 0 {
+		conn = p.Conn
+	}
+	l := &line{server: s, host: r.Host, path: pathOf(r), busy: true}
+	l.conn.Init(conn, early)
+	s.lines.mu.Lock()
+	defer s.lines.mu.Unlock()
+	s.open[l] = struct{}{}
+	return l
+}
+
+func (s *server) forget(l *line) {
+	s.lines.mu.Lock()
+	defer s.lines.mu.Unlock()
+	delete(s.open, l)
+}
+
+// serve lets the HTTP server go on with a connection, of which prefix was read already.
+func (s *server) serve(conn *socket.Conn, prefix []byte) {
+	one := &single{conn: &prefixed{conn.Conn, prefix}}
+	_ = s.Serve(one)
+	if !one.accepted { // it shuts down
+		_ = conn.Close()
+	}
+}
+
+// single is a listener of one connection.
+type single struct {
+	conn     net.Conn
+	accepted bool
+}
+
+// Accept implements net.Listener.
+func (s *single) Accept() (net.Conn, error) {
+	if s.accepted {
+		return nil, io.EOF
+	}
+	s.accepted = true
+	return s.conn, nil
+}
+
+// Close implements net.Listener.
+func (s *single) Close() error { return nil }
+
+// Addr implements net.Listener.
+func (s *single) Addr() net.Addr { return s.conn.LocalAddr() }
+
+// prefixed is a connection of which something was read already.
+type prefixed struct {
+	net.Conn
+	prefix []byte
+}
+
+// Read implements net.Conn.
+func (p *prefixed) Read(b []byte) (int, error) {
+	if len(p.prefix) == 0 {
+		return p.Conn.Read(b)
+	}
+	n := copy(b, p.prefix)
+	if p.prefix = p.prefix[n:]; len(p.prefix) == 0 {
+		p.prefix = nil
+	}
+	return n, nil
+}

@@ -1,0 +1,115 @@
+package longpolling
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"log"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxHead is the longest head of a request that is read here.
+const maxHead = 4 << 10
+
+// next serves the request that b begins with: a poll here, all else within the HTTP
+// server.
+func (l *line) next(b []byte) (over bool) {
+	r := l.read(b)
+	if r == nil {
+		l.handOver(b)
+		return true
+	}
+	l.conn.Keep(nil)
+	l.mu.Lock()
+	l.busy = true
+	l.mu.Unlock()
+	return l.serve(r)
+}
+
+// handOver lets the HTTP server go on.
+func (l *line) handOver(b []byte) {
+	prefix := bytes.Clone(b)
+	l.conn.Keep(nil)
+	l.server.forget(l)
+	_ = l.conn.SetDeadline(time.Time{})
+	l.server.serve(&l.conn, prefix)
+}
+
+// read reads a request like the one before. nil: it is another, or there is more.
+func (l *line) read(b []byte) *http.Request {
+	if len(b) > maxHead || !bytes.HasPrefix(b, []byte("GET ")) || bytes.Index(b, []byte("\r\n\r\n")) != len(b)-4 {
+		return nil
+	}
+	h := heads.Get().(*head)
+	defer heads.Put(h)
+	h.bytes.Reset(b)
+	h.buffer.Reset(&h.bytes)
+	r, err := http.ReadRequest(h.buffer)
+	if err != nil || h.buffer.Buffered() > 0 || !plain(r) || r.Host != l.host || pathOf(r) != l.path {
+		return nil
+	}
+	return r
+}
+
+// head is what reading a request needs, kept from one to the next.
+type head struct {
+	bytes  bytes.Reader
+	buffer *bufio.Reader
+}
+
+var heads = sync.Pool{New: func() any { return &head{buffer: bufio.NewReaderSize(nil, maxHead)} }}
+
+func pathOf(r *http.Request) string {
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	return path
+}
+
+// serve does for a request what the HTTP server would do.
+func (l *line) serve(r *http.Request) (over bool) {
+	ctx, cancel := context.WithCancel(context.WithValue(l.server.ctx, http.LocalAddrContextKey, l.conn.LocalAddr()))
+	defer cancel()
+	r.RemoteAddr = l.conn.RemoteAddr().String()
+	w := &response{line: l, header: http.Header{}}
+	if ok := l.handle(w, r.WithContext(ctx)); !ok && !w.waiting && !w.taken {
+		l.end()
+		return true
+	}
+	return w.finish()
+}
+
+// handle calls the server's handler; false: it panicked.
+func (l *line) handle(w *response, r *http.Request) (ok bool) {
+	defer func() {
+		p := recover()
+		if err, _ := p.(error); p != nil && !errors.Is(err, http.ErrAbortHandler) {
+			l.server.logf("http: panic serving %v: %v\n%s", r.RemoteAddr, p, debug.Stack())
+		}
+	}()
+	handler := l.server.Handler
+	if handler == nil {
+		handler = http.DefaultServeMux
+	}
+	handler.ServeHTTP(w, r)
+	return true
+}
+
+func (s *server) logf(format string, args ...any) {
+	if s.ErrorLog != nil {
+		s.ErrorLog.Printf(format, args...)
+		return
+	}
+	log.Printf(format, args...)
+}
+
+// idleTimeout is how long the next request is waited for; 0: for ever.
+func (s *server) idleTimeout() time.Duration {
+	if s.IdleTimeout != 0 {
+		return s.IdleTimeout
+	}
+	return s.ReadTimeout
+}

@@ -1,0 +1,141 @@
+package longpolling
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// poll is a poll that waits outside of the HTTP server. Who claims it answers it.
+type poll struct {
+	line  *line
+	c     *transports.Connection
+	begun time.Time
+}
+
+// directLimit is how long a body may be that whoever sends it writes.
+const directLimit = 32 << 10
+
+// TryAnswer implements transports.OnceCarrier.
+func (p *poll) TryAnswer(frames []*frame.Frame) bool {
+	n := length(frames)
+	if n > directLimit {
+		return false
+	}
+	b := batches.Get().(*batch)
+	defer b.giveBack()
+	l := p.line
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.poll != p {
+		return false
+	}
+	b.bytes = appendBody(l.appendHead(b.bytes[:0], dataHead, n), frames)
+	written := l.conn.TryWrite(b.bytes)
+	switch written {
+	case 0:
+		return false
+	case len(b.bytes):
+		l.rest()
+	default:
+		l.poll, l.busy = nil, true
+		p.finish(slices.Clone(b.bytes[written:]), slices.Clone(frames))
+	}
+	return true
+}
+
+// finish writes the rest of an answer.
+func (p *poll) finish(rest []byte, frames []*frame.Frame) {
+	p.line.server.lines.running.Go(func() {
+		if err := p.send(rest); err != nil {
+			p.c.PutBack(frames)
+		}
+	})
+}
+
+// Wake implements transports.Carrier.
+func (p *poll) Wake() { p.line.server.lines.running.Go(p.deliver) }
+
+// deliver answers with all that is queued in one body.
+func (p *poll) deliver() {
+	l := p.line
+	if !l.claim(p) {
+		return
+	}
+	b := batches.Get().(*batch)
+	defer b.giveBack()
+	outcome := b.gather(p.c, p)
+	if len(b.frames) == 0 {
+		if outcome == transports.Finished {
+			p.c.Finish(transports.ErrApplication)
+		}
+		p.c.Detach(p, nil)
+		_ = p.send(l.appendHead(nil, noHead, -1))
+		return
+	}
+	b.bytes = appendBody(l.appendHead(b.bytes[:0], dataHead, length(b.frames)), b.frames)
+	if err := p.send(b.bytes); err != nil {
+		p.c.PutBack(b.frames)
+	}
+	p.c.Detach(p, nil)
+}
+
+// Cut implements transports.Carrier: a newer poll came, or the connection ended.
+func (p *poll) Cut(error) {
+	if p.line.claim(p) {
+		p.line.server.lines.running.Go(func() { _ = p.send(p.line.appendHead(nil, noHead, -1)) })
+	}
+}
+
+// expire answers with nothing when its time is over.
+func (p *poll) expire() {
+	if p.line.claim(p) {
+		p.c.Detach(p, nil)
+		_ = p.send(p.line.appendHead(nil, emptyHead, 0))
+	}
+}
+
+// gone: the client left.
+func (p *poll) gone() {
+	if p.line.claim(p) {
+		p.c.CutAfter(time.Since(p.begun))
+		p.c.Detach(p, nil)
+		p.line.release()
+	}
+}
+
+// send writes what a claimed poll is answered with.
+func (p *poll) send(b []byte) error {
+	l := p.line
+	defer l.release()
+	_ = l.conn.SetWriteDeadline(time.Now().Add(p.c.Options().SendTimeout))
+	if _, err := l.conn.Write(b); err != nil {
+		_ = l.conn.Close()
+		return err
+	}
+	return l.conn.SetWriteDeadline(time.Time{})
+}
+
+const (
+	dataHead  = "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
+	emptyHead = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+	noHead    = "HTTP/1.1 204 No Content\r\nContent-Type: text/plain\r\n"
+)
+
+// appendHead begins an answer whose body has n bytes; negative: it has none.
+func (l *line) appendHead(b []byte, begin string, n int) []byte {
+	b = append(append(b, begin...), l.header...)
+	if n >= 0 {
+		b = append(b, "Content-Length: "...)
+		b = append(strconv.AppendInt(b, int64(n), 10), "\r\n"...)
+	}
+	if l.server.closing.Load() {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	b = time.Now().UTC().AppendFormat(append(b, "Date: "...), http.TimeFormat)
+	return append(b, "\r\n\r\n"...)
+}

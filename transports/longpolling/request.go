@@ -1,0 +1,108 @@
+package longpolling
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/carillon-go/carillon/transports"
+)
+
+// request is a poll that waits within the HTTP server.
+type request struct {
+	wake chan struct{}
+	over chan struct{}
+}
+
+// Wake implements transports.Carrier.
+func (p *request) Wake() { signal(p.wake) }
+
+// Cut implements transports.Carrier: a newer poll came, or the connection ended.
+func (p *request) Cut(error) { signal(p.over) }
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
+	p := &request{wake: make(chan struct{}, 1), over: make(chan struct{}, 1)}
+	older, err := c.Attach(p)
+	if err != nil {
+		transports.Refuse(w, err)
+		return
+	}
+	if older != nil {
+		older.Cut(transports.ErrCut)
+	}
+	p.serve(w, r, c)
+}
+
+func (p *request) serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
+	begun, timeout := time.Now(), time.NewTimer(patience(c))
+	defer timeout.Stop()
+	select {
+	case <-p.over:
+		transports.Empty(w, http.StatusNoContent)
+	case <-timeout.C:
+		c.Detach(p, nil)
+		transports.Empty(w, http.StatusOK)
+	case <-r.Context().Done():
+		c.CutAfter(time.Since(begun))
+		c.Detach(p, nil)
+	case <-p.wake:
+		p.answer(w, r, c)
+	}
+}
+
+// answer sends all that is queued in one body.
+func (p *request) answer(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
+	if r.Context().Err() != nil { // the client is gone: the next poll gets it
+		c.Detach(p, nil)
+		return
+	}
+	b := batches.Get().(*batch)
+	defer b.giveBack()
+	outcome := b.gather(c, p)
+	if len(b.frames) == 0 {
+		p.nothing(w, c, outcome)
+		return
+	}
+	control := http.NewResponseController(w)
+	c.Limit(control)
+	b.bytes = appendBody(b.bytes[:0], b.frames)
+	if err := data(w, b.bytes); err != nil {
+		c.PutBack(b.frames)
+	} else {
+		transports.Unlimit(control)
+	}
+	c.Detach(p, nil)
+}
+
+func (p *request) nothing(w http.ResponseWriter, c *transports.Connection, outcome transports.Outcome) {
+	if outcome == transports.Finished {
+		c.Finish(transports.ErrApplication)
+	}
+	c.Detach(p, nil)
+	transports.Empty(w, http.StatusNoContent)
+}
+
+var octetStream = []string{"application/octet-stream"}
+
+func data(w http.ResponseWriter, body []byte) error {
+	header := w.Header()
+	header["Content-Type"] = octetStream
+	header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	w.WriteHeader(http.StatusOK)
+	if _, err := w.Write(body); err != nil {
+		return err
+	}
+	// Flushing tells whether the client is still there; it is sent without, too.
+	if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
