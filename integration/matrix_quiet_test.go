@@ -3,7 +3,6 @@ package integration_test
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -42,18 +41,13 @@ func TestMatrixQuiet(t *testing.T) {
 		} else {
 			s.judge(t)
 		}
-		s.show(&table)
+		s.row(&table)
 	}
 	for _, s := range stayIn(t, clients, again[:1]) {
 		s.judge(t)
-		s.show(&table)
+		s.row(&table)
 	}
-	t.Log("\n" + table.String())
-	if *matrixOut != "" {
-		if err := os.WriteFile(*matrixOut, []byte(table.String()), 0o644); err != nil { //nolint:gosec // for everybody
-			t.Fatal(err)
-		}
-	}
+	show(t, table.String())
 }
 
 // cutsSoon cuts after a silence that is shorter than a client's keep-alive.
@@ -107,7 +101,7 @@ func staysOf(t *testing.T, v visitor, places []place) []stay {
 }
 
 func (p *place) quietCell(client string, kind transports.Type) cell {
-	c := p.cell(client, 1)
+	c := p.cell(client, 1, byItself)
 	c.Visit.Transport = string(kind)
 	c.Visit.Quiet = matrixQuiet.Milliseconds()
 	c.Visit.Limit += c.Visit.Quiet
@@ -128,7 +122,7 @@ func (s stay) judge(t *testing.T) {
 	}
 }
 
-func (s stay) show(table *strings.Builder) {
+func (s stay) row(table *strings.Builder) {
 	if len(s.starts) == 0 {
 		return
 	}

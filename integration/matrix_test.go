@@ -106,28 +106,29 @@ const (
 func TestMatrix(t *testing.T) {
 	clients := visitors(t)
 	var results []result
+	inGroups(t, func(t *testing.T, group []barrier) {
+		places := placesBehind(t, group, tickInterval)
+		results = append(results, exploreAll(t, clients, places, []manner{byItself, byItself})...)
+	})
+	show(t, tableOf(results))
+}
+
+// inGroups has some barriers looked at at the same time, then the next.
+func inGroups(t *testing.T, look func(t *testing.T, group []barrier)) {
 	for group := range slices.Chunk(barriers, *matrixAtOnce) {
-		t.Run(namesOf(group), func(t *testing.T) {
-			places := placesBehind(t, group, tickInterval)
-			found := make([][]result, len(clients))
-			var all sync.WaitGroup
-			for i, v := range clients {
-				all.Go(func() { found[i] = explore(t, v, places) })
-			}
-			all.Wait()
-			for i := range places {
-				for _, ofClient := range found {
-					results = append(results, ofClient[i])
-				}
-			}
-		})
+		t.Run(namesOf(group), func(t *testing.T) { look(t, group) })
 	}
-	table := tableOf(results)
+}
+
+// show logs what was measured, and writes it to the file that was asked for.
+func show(t *testing.T, table string) {
+	t.Helper()
 	t.Log("\n" + table)
-	if *matrixOut != "" {
-		if err := os.WriteFile(*matrixOut, []byte(table), 0o644); err != nil { //nolint:gosec // for everybody
-			t.Fatal(err)
-		}
+	if *matrixOut == "" {
+		return
+	}
+	if err := os.WriteFile(*matrixOut, []byte(table), 0o644); err != nil { //nolint:gosec // for everybody
+		t.Fatal(err)
 	}
 }
 
@@ -181,18 +182,43 @@ type result struct {
 	starts  []start // none: it was not run
 }
 
-const starts = 2
+// A manner is how a client starts: with no transport named, or with the best.
+type manner bool
 
-// explore has one client start in all places at once, and start again.
-func explore(t *testing.T, v visitor, places []place) []result {
+const (
+	byItself manner = false
+	byName   manner = true
+)
+
+// exploreAll has all clients start in all places at once, and start again. What one client found in a place stands
+// beside what the others did.
+func exploreAll(t *testing.T, clients []visitor, places []place, manners []manner) []result {
+	t.Helper()
+	found := make([][]result, len(clients))
+	var all sync.WaitGroup
+	for i, v := range clients {
+		all.Go(func() { found[i] = explore(t, v, places, manners) })
+	}
+	all.Wait()
+	results := make([]result, 0, len(clients)*len(places))
+	for i := range places {
+		for _, ofClient := range found {
+			results = append(results, ofClient[i])
+		}
+	}
+	return results
+}
+
+func explore(t *testing.T, v visitor, places []place, manners []manner) []result {
+	t.Helper()
 	results := make([]result, len(places))
-	for n := range starts {
+	for n, how := range manners {
 		var cells []cell
 		var visited []int
 		for i, p := range places {
 			results[i].barrier, results[i].client = p.barrier, v.name()
 			if p.open(v.name()) {
-				cells, visited = append(cells, p.cell(v.name(), n)), append(visited, i)
+				cells, visited = append(cells, p.cell(v.name(), n, how)), append(visited, i)
 			}
 		}
 		if len(cells) == 0 {
@@ -211,14 +237,18 @@ func explore(t *testing.T, v visitor, places []place) []result {
 }
 
 // cell is the n-th start of a client there.
-func (p *place) cell(client string, n int) cell {
+func (p *place) cell(client string, n int, how manner) cell {
 	limit := watchdog
 	if n == 0 && p.barrier.patience > 0 && client != "Go" {
 		limit = p.barrier.patience
 	}
-	return cell{Name: p.barrier.name(), Proxy: p.proxy, Visit: visit{
+	c := cell{Name: p.barrier.name(), Proxy: p.proxy, Visit: visit{
 		URL: p.url + clockPath, Query: fmt.Sprintf("?who=%s%d", client, n+1), Script: p.barrier.script, Ticks: awaitedTicks, Limit: limit.Milliseconds(),
 	}}
+	if how == byName {
+		c.Visit.Transport = p.barrier.bestFor(client)
+	}
+	return c
 }
 
 // judge tells what is wrong, or what is right although it is known to be wrong.
@@ -241,17 +271,18 @@ func (r result) judge(t *testing.T) {
 
 func (r result) faults() []string {
 	var faults []string
-	first, second := r.starts[0], r.starts[1]
-	if first.Error != "" && !slices.Contains(r.barrier.mayFail, r.client) {
+	if first := r.starts[0]; first.Error != "" && !slices.Contains(r.barrier.mayFail, r.client) {
 		faults = append(faults, "first start: "+first.describe())
 	}
-	switch {
-	case second.Error != "":
-		faults = append(faults, "second start: "+second.describe())
-	case second.Transport != r.barrier.bestFor(r.client):
-		faults = append(faults, "the second start took "+second.Transport)
-	case second.Negotiations > 1:
-		faults = append(faults, fmt.Sprintf("the second start made %d attempts", second.Negotiations))
+	for i, later := range r.starts[1:] {
+		switch {
+		case later.Error != "":
+			faults = append(faults, fmt.Sprintf("start %d: %s", i+2, later.describe()))
+		case later.Transport != r.barrier.bestFor(r.client):
+			faults = append(faults, fmt.Sprintf("start %d took %s", i+2, later.Transport))
+		case later.Negotiations > 1:
+			faults = append(faults, fmt.Sprintf("start %d made %d attempts", i+2, later.Negotiations))
+		}
 	}
 	return faults
 }
