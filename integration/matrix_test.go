@@ -68,11 +68,11 @@ var barriers = []barrier{
 	{box: "N4", best: byEventStream},
 	{box: "N6", best: byWebSocket},
 	// nginx keeps what it writes to HTTP/1.1 with TLS until it is flushed; browsers and Go speak HTTP/2.
-	{box: "N7", best: byEventStream, bestOf: map[string]string{"Node": byPolling}, mayFail: []string{"Node"}},
+	{box: "N7", best: byEventStream, bestOf: map[string]string{"Node": byPolling}},
 	// Node's event source does not accept compression.
-	{box: "N8", best: byPolling, bestOf: map[string]string{"Node": byEventStream}, mayFail: []string{"Chromium"}},
+	{box: "N8", best: byPolling, bestOf: map[string]string{"Node": byEventStream}},
 	{box: "N9", best: byEventStream},
-	{box: "N10", best: byPolling, mayFail: official},
+	{box: "N10", best: byPolling},
 	{box: "HAProxy", best: byWebSocket},
 	{box: "A1", best: byEventStream},
 	{box: "A2", best: byWebSocket},

@@ -2,6 +2,7 @@ package negotiate
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -54,6 +55,9 @@ func (e *Evidence) Networks() int {
 // given up the first transport of the older one.
 const patience = 2500 * time.Millisecond
 
+// sequel is how soon a client negotiates anew whose handshake has failed.
+const sequel = 3 * time.Second
+
 // Offer implements Policy.
 func (e *Evidence) Offer(r *http.Request, o *Offer) {
 	key, ok := networkOf(r)
@@ -70,7 +74,10 @@ func (e *Evidence) Offer(r *http.Request, o *Offer) {
 	}
 	if !o.Fixed {
 		e.arrange(n, o, w.since)
+		w.probes = canProbe(r, key, o)
+		w.refuses = w.probes && w.since.Sub(n.unseen) < sequel
 	}
+	n.negotiated, n.unseen = w.since, time.Time{}
 	if o.SilenceLimit = n.silence.known(w.since, e.options.HalfLife); o.SilenceLimit > 0 {
 		o.because("connections are cut after " + o.SilenceLimit.Round(time.Second).String() + " of silence")
 	}
@@ -80,6 +87,15 @@ func (e *Evidence) Offer(r *http.Request, o *Offer) {
 	if !n.waiting.open() {
 		n.waiting = w
 	}
+}
+
+// canProbe tells whether a handshake that comes stripped can show whether event streams get
+// through. Only the JavaScript client is known to take a head for an answer: Go's
+// libraries for WebSockets wait for a body as well. A browser speaks HTTP/2 where there is
+// TLS, but not for WebSockets, and proxies that hold the one may let the other through.
+func canProbe(r *http.Request, key networkKey, o *Offer) bool {
+	return key.family.pingsAtOnce() && slices.Contains(o.Transports, transports.LongPolling) &&
+		!strings.HasPrefix(r.Header.Get("Origin"), "https:")
 }
 
 // arrange puts transports that have failed in this network last, where a client that
@@ -130,6 +146,22 @@ type witness struct {
 	since    time.Time
 	first    transports.Type // that was offered
 	claimed  bool            // a request came for the connection, or it was counted that none did
+	// probes says that it is to be looked whether event streams get through when a
+	// handshake does not; refuses, that the negotiation before has shown that they do not.
+	probes, refuses bool
+}
+
+// Probes implements transports.Guide.
+func (w *witness) Probes() bool {
+	w.evidence.mu.Lock()
+	defer w.evidence.mu.Unlock()
+	defer func() { w.probes = false }() // once
+	return w.probes
+}
+
+// Refuses implements transports.Guide.
+func (w *witness) Refuses(kind transports.Type) bool {
+	return w.refuses && kind == transports.ServerSentEvents
 }
 
 // open tells whether a request may still come.
@@ -162,6 +194,11 @@ func (w *witness) Observe(event transports.Event) {
 		}
 	case transports.Proved:
 		t.worked(now, e.options.HalfLife)
+	case transports.Unseen:
+		if !n.negotiated.After(w.since) { // else somebody has gone on, perhaps this one
+			t.failed("is held back on the way", now, e.options.HalfLife)
+			n.unseen = now
+		}
 	case transports.Cut:
 		n.silence.cut(event.Silence, now, e.options.HalfLife)
 	}

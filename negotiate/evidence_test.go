@@ -130,6 +130,17 @@ func TestEvidence(t *testing.T) {
 			ofEvidence(e, r).saw(transports.Stripped, ws0)
 			ofEvidence(e, r).saw(transports.Held, sse0)
 		}, "LWS"},
+		"the answer to a handshake is not seen": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			o := ofEvidence(e, r)
+			o.saw(transports.Stripped, ws0)
+			o.saw(transports.Unseen, sse0)
+		}, "LWS"},
+		"the answer to a handshake is seen": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			o := ofEvidence(e, r)
+			elapse(time.Millisecond)
+			ofEvidence(e, r)
+			o.saw(transports.Unseen, sse0)
+		}, "WSL"},
 		"mute": {nodeJS, func(e *negotiate.Evidence, r *http.Request) {
 			ofEvidence(e, r).saw(transports.Mute, sse0)
 		}, "WLS"},

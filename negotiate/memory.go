@@ -62,6 +62,9 @@ type network struct {
 	silence      silence
 	// waiting is the oldest negotiation for which nobody came yet.
 	waiting *witness
+	// negotiated is when somebody did last, unseen when it was found last that event
+	// streams do not begin at the client.
+	negotiated, unseen time.Time
 }
 
 func (n *network) unlink() { n.older.newer, n.newer.older = n.newer, n.older }

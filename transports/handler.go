@@ -94,12 +94,7 @@ func NoCache(h http.Header) {
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	kind := choose(r)
 	if kind == LongPolling && isStripped(r) {
-		// The original takes it for a poll and binds the connection to long polling. Here
-		// the id stays usable, and the client sees at once that this way is closed.
-		if c := h.registry.Find(Token(r)); c != nil {
-			c.Tell(Event{Kind: Stripped, Transport: WebSockets, Request: r})
-		}
-		Empty(w, http.StatusBadRequest)
+		h.stripped(w, r)
 		return
 	}
 	if kind == LongPolling {
@@ -110,7 +105,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	carry := h.carriers[kind]
-	if carry == nil {
+	if carry == nil || c.refuses(kind) {
 		notSupported(w, kind)
 		return
 	}

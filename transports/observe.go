@@ -42,6 +42,9 @@ const (
 	Proved
 	// Cut: the transport was cut by the client or the network.
 	Cut
+	// Unseen: a handshake that came stripped was answered as an event stream is, and the
+	// client has waited for more of an answer.
+	Unseen
 )
 
 // Observe makes o the connection's observer. It is for negotiation, before the client

@@ -40,11 +40,13 @@
       this.tell("negotiating");
       const r = this.report;
       const began = performance.now();
-      let first;
+      const negotiated = {};
       try {
-        first = await this.negotiate();
+        negotiated.WebSockets = await this.negotiate();
         r.negotiate.millis = rounded(performance.now() - began);
-        r.negotiate.offered = (first.availableTransports || []).map(t => t.transport);
+        r.negotiate.offered = (negotiated.WebSockets.availableTransports || []).map(t => t.transport);
+        // Before WebSockets are tried: a server that learns may not give event streams a chance after what it saw of them.
+        negotiated.ServerSentEvents = await this.negotiate();
       } catch (error) {
         r.negotiate.error = error.message;
         this.judge();
@@ -53,8 +55,7 @@
       const open = [];
       for (const name of names) {
         this.tell(`trying ${name}`);
-        const session = await this.try(name, first);
-        first = undefined;
+        const session = await this.try(name, negotiated[name]);
         if (session.result.works) {
           open.push(session);
         } else {

@@ -52,7 +52,7 @@ func preface(header http.Header) []byte {
 	}
 	header.Set("Transfer-Encoding", "chunked")
 	_ = header.Write(&b) // a builder takes everything
-	b.WriteString("\r\n3\r\n" + prelude + "\r\n")
+	b.WriteString("\r\n3\r\n" + transports.Prelude + "\r\n")
 	return []byte(b.String())
 }
 

@@ -25,23 +25,13 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 			transports.Refuse(w, err)
 			return
 		}
-		setHeader(w.Header())
+		transports.EventStream(w.Header())
 		if conn, ok := hijack(w, r); ok {
 			serveHijacked(conn, w.Header(), c, running)
 			return
 		}
 		serve(w, r, c)
 	}
-}
-
-func setHeader(header http.Header) {
-	header.Set("Content-Type", "text/event-stream")
-	// no-transform and X-Accel-Buffering are ours: proxies that gather a response
-	// before they pass it on then let each event through.
-	header.Set("Cache-Control", "no-cache,no-store,no-transform")
-	header.Set("Pragma", "no-cache")
-	header.Set("Content-Encoding", "identity")
-	header.Set("X-Accel-Buffering", "no")
 }
 
 func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
@@ -107,12 +97,9 @@ func (s *stream) end() {
 	s.ended = true
 }
 
-// prelude is a comment: it makes EventSource fire open.
-const prelude = ":\r\n"
-
 func (s *stream) serve(r *http.Request) error {
 	s.w.WriteHeader(http.StatusOK)
-	if err := s.write([]byte(prelude)); err != nil {
+	if err := s.write([]byte(transports.Prelude)); err != nil {
 		s.c.Lost(transports.WriteCause(err))
 		return transports.ErrCut
 	}
