@@ -44,7 +44,7 @@ type Options struct {
 	TicketLifetime time.Duration
 	// PublicURL of the endpoint, if clients know it by another one than the one that their
 	// requests arrive with: for tickets, behind a proxy that changes host or path. Default:
-	// the request's, with the scheme of X-Forwarded-Proto.
+	// the request's, or https if X-Forwarded-Proto says so.
 	PublicURL *url.URL
 	// Diagnose serves [DiagnosePage] at {path}/diagnose. Default false.
 	Diagnose bool

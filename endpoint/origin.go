@@ -41,9 +41,14 @@ func (o *origins) admit(r *http.Request) bool {
 }
 
 func (o *origins) isOurs(r *http.Request, origin string) bool {
+	if slices.Contains(o.allowed, transports.NormalOrigin(origin)) {
+		return true
+	}
 	switch r.Header.Get("Sec-Fetch-Site") {
+	case "": // an old browser, or a page without TLS
+		return transports.SameOrigin(r, origin)
 	case "same-origin", "none":
 		return true
 	}
-	return transports.SameOrigin(r, origin) || slices.Contains(o.allowed, transports.NormalOrigin(origin))
+	return false
 }

@@ -47,6 +47,8 @@ func TestOrigins(t *testing.T) {
 		{403, []string{"Origin", "http://", "Cookie", "a=b"}},
 		{403, []string{"Origin", "http://evil.example", "Authorization", "Bearer x"}},
 		{403, []string{"Origin", "http://evil.example", "Cookie", "a=b", "Sec-Fetch-Site", "cross-site"}},
+		{403, []string{"Origin", "http://app.example", "Cookie", "a=b", "Sec-Fetch-Site", "cross-site"}},
+		{403, []string{"Origin", "http://app.example", "Cookie", "a=b", "X-Forwarded-Proto", "https"}}, // by somebody on the way
 		{200, []string{"Origin", "http://changed.example", "Cookie", "a=b", "Sec-Fetch-Site", "same-origin"}},
 		{200, []string{"Origin", "http://changed.example", "Cookie", "a=b", "X-Forwarded-Host", "changed.example"}},
 		{200, []string{"Origin", "http://evil.example"}}, // nothing of a user's in it
@@ -56,6 +58,9 @@ func TestOrigins(t *testing.T) {
 		if got := status(e, http.MethodPost, url, c.headers...); got != c.want {
 			t.Errorf("%q: %d, want %d", c.headers, got, c.want)
 		}
+	}
+	if got := status(e, http.MethodPost, "https://app.example/hub/negotiate", "Origin", "http://app.example", "Cookie", "a=b"); got != 403 {
+		t.Errorf("a page without TLS: %d", got)
 	}
 	if got := status(allowing("*"), http.MethodPost, url, "Origin", "http://evil.example", "Cookie", "a=b"); got != 200 {
 		t.Errorf("any: %d", got)

@@ -141,7 +141,7 @@ func (t *tickets) redirect(r *http.Request) (url, accessToken string, ok bool) {
 // the parameters of negotiation, which the client adds again, and the token, which it
 // is to forget.
 func (t *tickets) target(r *http.Request) string {
-	to := url.URL{Scheme: scheme(r), Host: r.Host, Path: r.URL.Path}
+	to := url.URL{Scheme: transports.Scheme(r), Host: r.Host, Path: r.URL.Path}
 	if asked, err := url.ParseRequestURI(r.RequestURI); err == nil {
 		to.Path = asked.Path // with what a mux took off
 	}
@@ -162,15 +162,8 @@ func (t *tickets) target(r *http.Request) string {
 	return to.String()
 }
 
-// scheme heeds what a proxy in front says: a client that says it misleads itself.
-func scheme(r *http.Request) string {
-	if r.TLS != nil || r.URL.Scheme == "https" || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
-		return "https"
-	}
-	return "http"
-}
-
-// prefix is the path that a proxy in front took off, as that proxy says; see scheme.
+// prefix is the path that a proxy in front took off, as that proxy says. It need not be
+// trusted: who says so without one misleads itself only, and on this host.
 func prefix(r *http.Request) string {
 	path := r.Header.Get("X-Forwarded-Prefix")
 	if !strings.HasPrefix(path, "/") {

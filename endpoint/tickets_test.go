@@ -163,20 +163,25 @@ func TestTicketsLeadToThePublicURL(t *testing.T) {
 	for _, c := range []struct {
 		public  *url.URL
 		path    string
-		proto   string
+		header  []string // of a proxy of which nobody says that it is trusted
 		request string
 	}{
-		{nil, "http://a.example/hub", "", "http://a.example/hub/negotiate?negotiateVersion=1"},
-		{nil, "https://a.example/hub?room=1", "https", "http://a.example/hub/negotiate?negotiateVersion=1&room=1&useStatefulReconnect=true"},
-		{nil, "http://a.example", "", "http://a.example/negotiate/"},
-		{public, "https://example.com/rt/hub?room=1", "", "http://10.0.0.1/hub/negotiate?room=1&access_token=alice"},
+		{nil, "http://a.example/hub", nil, "http://a.example/hub/negotiate?negotiateVersion=1"},
+		{nil, "https://a.example/hub?room=1", []string{"X-Forwarded-Proto", "https"}, "http://a.example/hub/negotiate?negotiateVersion=1&room=1&useStatefulReconnect=true"},
+		{nil, "https://a.example/hub", []string{"X-Forwarded-Proto", "http"}, "https://a.example/hub/negotiate"},
+		{nil, "http://a.example/hub", []string{"X-Forwarded-Host", "evil.example"}, "http://a.example/hub/negotiate"},
+		{nil, "http://a.example/hub", []string{"Forwarded", "host=evil.example;proto=gopher"}, "http://a.example/hub/negotiate"},
+		{nil, "http://a.example//evil.example/hub", []string{"X-Forwarded-Prefix", "//evil.example"}, "http://a.example/hub/negotiate"},
+		{nil, "http://a.example", nil, "http://a.example/negotiate/"},
+		{public, "https://example.com/rt/hub?room=1", nil, "http://10.0.0.1/hub/negotiate?room=1&access_token=alice"},
+		{public, "https://example.com/rt/hub", []string{"X-Forwarded-Prefix", "/x"}, "http://10.0.0.1/hub/negotiate"},
 	} {
 		e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{TicketLifetime: time.Second, PublicURL: c.public})
 		r := httptest.NewRequest(http.MethodPost, c.request, nil)
 		r.RequestURI = r.URL.RequestURI()
 		r.Header.Set("Authorization", "Bearer alice")
-		if c.proto != "" {
-			r.Header.Set("X-Forwarded-Proto", c.proto)
+		for i := 0; i < len(c.header); i += 2 {
+			r.Header.Set(c.header[i], c.header[i+1])
 		}
 		w := httptest.NewRecorder()
 		auth.Middleware(e.Authenticator(auth.Func(byName)), e).ServeHTTP(w, r)
