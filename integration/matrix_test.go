@@ -26,10 +26,9 @@ type barrier struct {
 	bestOf map[string]string
 	// script has the official client use carillon.js.
 	script bool
-	// patience is how long the official client is given for its first start before its page is loaded anew.
+	// patience is how long the official client is given for its first start before its page is loaded anew; 0: until it is
+	// connected.
 	patience time.Duration
-	// mayFail are the clients whose first start may fail (see official).
-	mayFail []string
 }
 
 func (b barrier) name() string {
@@ -50,15 +49,14 @@ func (b barrier) bestFor(client string) string {
 	return b.best
 }
 
+// isGivenUp tells of a client's first start.
+func (b barrier) isGivenUp(client string) bool { return b.patience > 0 && client != "Go" }
+
 const (
 	byWebSocket   = "WebSockets"
 	byEventStream = "ServerSentEvents"
 	byPolling     = "LongPolling"
 )
-
-// A held stream is cut by the gateway. Some boxes pass its head on then, which the official client takes for the
-// opening: it does not try the next transport, and its start fails. Others it waits for as long as the browser does.
-var official = []string{"Chromium", "Node"}
 
 var barriers = []barrier{
 	{best: byWebSocket},
@@ -86,7 +84,7 @@ var barriers = []barrier{
 	{box: "T2", best: byWebSocket},
 	{box: "B-strip", best: byEventStream},
 	{box: "B-swallow", best: byEventStream, script: true},
-	{box: "B-swallow", best: byEventStream, patience: 4 * time.Second, mayFail: official},
+	{box: "B-swallow", best: byEventStream, patience: 4 * time.Second},
 	{box: "B-hold", best: byPolling},
 	{box: "B-idle", best: byWebSocket},
 	{box: "B-html", best: byEventStream},
@@ -239,7 +237,7 @@ func explore(t *testing.T, v visitor, places []place, manners []manner) []result
 // cell is the n-th start of a client there.
 func (p *place) cell(client string, n int, how manner) cell {
 	limit := watchdog
-	if n == 0 && p.barrier.patience > 0 && client != "Go" {
+	if n == 0 && p.barrier.isGivenUp(client) {
 		limit = p.barrier.patience
 	}
 	c := cell{Name: p.barrier.name(), Proxy: p.proxy, Visit: visit{
@@ -271,7 +269,7 @@ func (r result) judge(t *testing.T) {
 
 func (r result) faults() []string {
 	var faults []string
-	if first := r.starts[0]; first.Error != "" && !slices.Contains(r.barrier.mayFail, r.client) {
+	if first := r.starts[0]; first.Error != "" && !r.barrier.isGivenUp(r.client) {
 		faults = append(faults, "first start: "+first.describe())
 	}
 	for i, later := range r.starts[1:] {
