@@ -45,15 +45,20 @@ type peer struct {
 func newServer(t *testing.T, kind transports.Type, carry func(*transports.Registry) transports.Carry, o transports.Options) *server {
 	t.Helper()
 	s := &server{t: t, kind: kind, accepted: make(chan *peer, 10_000)}
-	s.registry = transports.NewRegistry(s, o)
-	s.http = httptest.NewServer(transports.NewHandler(s.registry, map[transports.Type]transports.Carry{kind: carry(s.registry)}))
-	t.Cleanup(func() {
+	s.serve(s, carry, o)
+	return s
+}
+
+// serve begins to serve an application until the test ends.
+func (s *server) serve(app transports.Application, carry func(*transports.Registry) transports.Carry, o transports.Options) {
+	s.registry = transports.NewRegistry(app, o)
+	s.http = httptest.NewServer(transports.NewHandler(s.registry, map[transports.Type]transports.Carry{s.kind: carry(s.registry)}))
+	s.t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel() // no client of this test fetches anything more
 		_ = s.registry.Shutdown(ctx)
 		s.http.Close()
 	})
-	return s
 }
 
 // Connect implements transports.Application.

@@ -45,6 +45,7 @@ func Run(t *testing.T, kind transports.Type, carry func(*transports.Registry) tr
 	} {
 		t.Run(name, func(t *testing.T) { test(t, start) })
 	}
+	runResume(t, kind, carry)
 }
 
 type starter func(t *testing.T, o transports.Options) *server
