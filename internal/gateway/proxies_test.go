@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/gorilla/websocket"
 )
 
 // A rule is for the network of the client that a trusted proxy tells.
@@ -29,13 +31,14 @@ func TestProxyProtocol(t *testing.T) {
 		c.TrustedProxies, c.ProxyProtocol = []string{"127.0.0.0/8"}, true
 		c.Rule = []string{"192.0.2.0/24=LongPolling"}
 	})
-	r.client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		if err == nil {
 			_, err = io.WriteString(conn, "PROXY TCP4 192.0.2.1 10.0.0.1 77 80\r\n")
 		}
 		return conn, err
 	}
+	r.client.Transport.(*http.Transport).DialContext = dial
 	offer := r.negotiate()
 	if got := offer.AvailableTransports; len(got) != 1 || got[0].Transport != "LongPolling" {
 		t.Error(got)
@@ -44,6 +47,19 @@ func TestProxyProtocol(t *testing.T) {
 	defer stream.Body.Close()
 	if _, err := io.ReadFull(stream.Body, make([]byte, 3)); err != nil || stream.StatusCode != http.StatusOK {
 		t.Error(stream.Status, err)
+	}
+	dialer := websocket.Dialer{NetDialContext: dial}
+	conn, response, err := dialer.Dial("ws"+strings.TrimPrefix(r.url, "http")+"/hubs/clock", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = response.Body.Close()
+	if err := conn.WriteMessage(websocket.TextMessage, []byte(shake)); err != nil {
+		t.Fatal(err)
+	}
+	if _, answer, err := conn.ReadMessage(); err != nil || string(answer) != "{}\x1e" {
+		t.Errorf("%q, %v", answer, err)
 	}
 }
 
