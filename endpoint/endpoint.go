@@ -202,7 +202,8 @@ func (a *hubApplication) Connect(c *transports.Connection) (transports.Receiver,
 	kind := c.Transport()
 	var groups []string
 	var lastEvent string
-	if r := c.Request(); c.Listens() && r != nil {
+	if c.Listens() {
+		r := c.Request()
 		groups, lastEvent = a.events.groups(r), r.Header.Get("Last-Event-ID")
 	}
 	return a.hub.Connect(c, hub.ConnectInfo{

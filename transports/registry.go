@@ -1,10 +1,12 @@
 package transports
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -52,10 +54,18 @@ func NewRegistry(app Application, options Options) *Registry {
 	}
 }
 
+// random is what ids are made of, read from the system for many of them at a time.
+var random = struct {
+	sync.Mutex
+	*bufio.Reader
+}{Reader: bufio.NewReaderSize(rand.Reader, 1024)}
+
 // newIDs makes twice 128 random bits in base64url: 22 characters.
 func newIDs() (id, token string) {
 	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails
+	random.Lock()
+	_, _ = io.ReadFull(random.Reader, b[:]) // never fails
+	random.Unlock()
 	return base64.RawURLEncoding.EncodeToString(b[:16]), base64.RawURLEncoding.EncodeToString(b[16:])
 }
 
