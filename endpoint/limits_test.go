@@ -3,6 +3,7 @@ package endpoint_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -68,7 +69,10 @@ func TestLimits(t *testing.T) {
 		"a proxy's, by default": {transports.Limits{}, slicesRepeat(step{"10.0.0.1:1", "", 200}, 2000), transports.Refusals{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := endpoint.NewRaw(echo{}, endpoint.Options{Options: transports.Options{Limits: c.limits}})
+			var log strings.Builder
+			e := endpoint.NewRaw(echo{}, endpoint.Options{Options: transports.Options{
+				Limits: c.limits, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			}})
 			for i, s := range c.steps {
 				w := negotiation(e, s.address, s.user)
 				if w.Code != s.want || (w.Code != 200) != (w.Header().Get("Retry-After") != "") || w.Code != 200 && w.Body.Len() > 0 {
@@ -77,6 +81,9 @@ func TestLimits(t *testing.T) {
 			}
 			if got := e.Refusals(); got != c.want {
 				t.Errorf("counted %+v", got)
+			}
+			if refused := c.want != (transports.Refusals{}); strings.Contains(log.String(), "a limit refuses clients") != refused {
+				t.Errorf("logged %q", &log)
 			}
 			end(t, e)
 			if w := negotiation(e, "192.0.2.9:1", ""); w.Code != http.StatusServiceUnavailable {
@@ -128,7 +135,10 @@ func TestLimitsCountWhatIsThere(t *testing.T) {
 // In all together no more may wait than the limit; whoever has nothing waiting sends on.
 func TestQueueLimit(t *testing.T) {
 	connections := make(keeping, 2)
-	e := endpoint.NewRaw(connections, endpoint.Options{Options: transports.Options{Limits: transports.Limits{QueueBytes: 1000}}})
+	var log strings.Builder
+	e := endpoint.NewRaw(connections, endpoint.Options{Options: transports.Options{
+		Limits: transports.Limits{QueueBytes: 1000}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	}})
 	server := httptest.NewServer(e)
 	defer server.Close()
 	defer end(t, e)
@@ -154,8 +164,8 @@ func TestQueueLimit(t *testing.T) {
 	if err := both[1].Send(f); err != nil {
 		t.Error(err)
 	}
-	if got := e.Refusals().Queue; got != 1 {
-		t.Errorf("counted %d", got)
+	if got := e.Refusals().Queue; got != 1 || !strings.Contains(log.String(), "queued bytes") {
+		t.Errorf("counted %d, logged %q", got, &log)
 	}
 }
 

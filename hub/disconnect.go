@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -11,6 +12,9 @@ import (
 // OnDisconnected is through and nothing runs for the session any more.
 func (s *Session) Disconnected(cause error) {
 	s.deaf.Store(true)
+	if errors.Is(cause, ErrSlowConsumer) {
+		s.exceeded(&s.hub.refused.slowConsumers, "queue of a slow consumer")
+	}
 	if was := s.leave(); was != closing {
 		s.conclude(was, cause)
 	}

@@ -21,6 +21,7 @@ func (s *Session) shake(data []byte) (rest []byte) {
 	record, rest, err := protocol.NextHandshake(s.input.partial, s.hub.options.MaxMessageSize)
 	switch {
 	case err != nil:
+		s.exceeded(&s.hub.refused.messages, "length of the handshake")
 		s.refuse(handshakeCanceled)
 	case record == nil:
 		return nil

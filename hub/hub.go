@@ -26,6 +26,7 @@ type Hub struct {
 	came      atomic.Uint64 // sessions, ever
 	asks      atomic.Int64  // questions asked of clients
 	questions questions
+	refused   refusals
 }
 
 // New makes a hub without methods. It panics if Options.Protocols names a protocol

@@ -42,6 +42,7 @@ func (s *Session) look(now time.Time) {
 	switch s.phase.Load() {
 	case shaking:
 		if o.HandshakeTimeout > 0 && age >= o.HandshakeTimeout {
+			s.exceeded(&s.hub.refused.handshakes, "time for the handshake")
 			s.refuse(handshakeCanceled)
 		}
 	case connecting, open:

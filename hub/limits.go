@@ -1,6 +1,44 @@
 package hub
 
-import "time"
+import (
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// Refusals counts since the start what clients did beyond a hub's limits.
+type Refusals struct {
+	// Handshakes that did not come in time, Messages that were too long, Invocations that
+	// came too often and SlowConsumers whose queue was full: each is the end of a connection.
+	Handshakes, Messages, Invocations, SlowConsumers uint64
+	// Streams that were refused because their client had too many under way.
+	Streams uint64
+}
+
+// refusals are counted without a lock.
+type refusals struct {
+	handshakes, messages, invocations, slowConsumers, streams atomic.Uint64
+
+	logged atomic.Int64 // the second of the last line
+}
+
+// Refusals returns the counts.
+func (h *Hub) Refusals() Refusals {
+	c := &h.refused
+	return Refusals{
+		Handshakes: c.handshakes.Load(), Messages: c.messages.Load(), Invocations: c.invocations.Load(),
+		SlowConsumers: c.slowConsumers.Load(), Streams: c.streams.Load(),
+	}
+}
+
+// exceeded counts what went beyond a limit, and logs the first of a second: clients must
+// not fill the log.
+func (s *Session) exceeded(count *atomic.Uint64, limit string) {
+	n := count.Add(1)
+	if now := time.Now().Unix(); s.hub.refused.logged.Swap(now) != now {
+		s.log(slog.LevelWarn).Warn("a client is over a limit", slog.String("limit", limit), slog.Uint64("refused", n))
+	}
+}
 
 // invocationsBurst is how many seconds' worth of invocations may come at once.
 const invocationsBurst = 10
@@ -31,6 +69,7 @@ func (s *Session) tooFast() bool {
 	if limit < 0 || s.pace.earned(time.Since(s.begun), limit) {
 		return false
 	}
+	s.exceeded(&s.hub.refused.invocations, "invocations")
 	s.offended(errTooFast, false)
 	return true
 }
@@ -42,6 +81,10 @@ func (s *Session) tooManyStreams() bool {
 		return false
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.streams)+len(s.uploading) >= limit
+	many := len(s.streams)+len(s.uploading) >= limit
+	s.mu.Unlock()
+	if many {
+		s.exceeded(&s.hub.refused.streams, "streams")
+	}
+	return many
 }

@@ -3,6 +3,8 @@ package hub_test
 import (
 	"context"
 	"iter"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,4 +55,99 @@ func TestTooManyStreams(t *testing.T) {
 	c.want(end("1"))
 	c.send(stream("4", "Endless", ""))
 	c.want(`{"type":2,"invocationId":"4","item":1}`)
+}
+
+// Whoever is over a limit is counted and is in the log; who is connected beside it goes on.
+func TestRefusalsAreCountedAndLogged(t *testing.T) {
+	long := strings.Repeat("x", 1000)
+	for name, c := range map[string]struct {
+		options hub.Options
+		offend  func(t *testing.T, h *hub.Hub)
+		want    hub.Refusals
+		log     string
+	}{
+		"no handshake": {
+			hub.Options{HandshakeTimeout: time.Second},
+			func(t *testing.T, h *hub.Hub) {
+				a := dial(t, h, clientOptions{id: "a"})
+				a.next()
+				a.wantEnd()
+			},
+			hub.Refusals{Handshakes: 1}, "time for the handshake",
+		},
+		"a long handshake": {
+			hub.Options{MaxMessageSize: 100},
+			func(t *testing.T, h *hub.Hub) {
+				a := dial(t, h, clientOptions{id: "a"})
+				a.send(long)
+				a.next()
+				a.wantEnd()
+			},
+			hub.Refusals{Messages: 1}, "length of the handshake",
+		},
+		"a long message": {
+			hub.Options{MaxMessageSize: 100},
+			func(t *testing.T, h *hub.Hub) {
+				a := connect(t, h, clientOptions{id: "a"})
+				a.send(long)
+				a.next()
+				a.wantEnd()
+			},
+			hub.Refusals{Messages: 1}, "length of a message",
+		},
+		"invocations": {
+			hub.Options{MaxInvocationsPerSecond: 1},
+			func(t *testing.T, h *hub.Hub) {
+				a := connect(t, h, clientOptions{id: "a"})
+				for range 11 {
+					a.send(call("", "Text", `"x"`))
+				}
+				a.send(call("", "Text", `"x"`))
+				a.next()
+				a.wantEnd()
+			},
+			hub.Refusals{Invocations: 1}, "invocations",
+		},
+		"streams": {
+			hub.Options{MaxStreams: 1},
+			func(t *testing.T, h *hub.Hub) {
+				a := connect(t, h, clientOptions{id: "a"})
+				a.send(stream("1", "Infinite", ""), stream("2", "Infinite", ""))
+				a.next()
+			},
+			hub.Refusals{Streams: 1}, "streams",
+		},
+		"a slow consumer": {
+			hub.Options{},
+			func(t *testing.T, h *hub.Hub) {
+				a := connect(t, h, clientOptions{id: "a", capacity: 1})
+				for range 3 {
+					_ = h.Clients().Client("a").Send(t.Context(), "M")
+				}
+				a.next()
+				a.wantEnd()
+			},
+			hub.Refusals{SlowConsumers: 1}, "queue of a slow consumer",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log strings.Builder
+				c.options.KeepAliveInterval = -1
+				c.options.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+				h := newLab(c.options)
+				beside := connect(t, h, clientOptions{id: "b"})
+				c.offend(t, h)
+				synctest.Wait()
+				if got := h.Refusals(); got != c.want {
+					t.Errorf("counted %+v", got)
+				}
+				if text := log.String(); !strings.Contains(text, c.log) || !strings.Contains(text, "connection_id=a") || strings.Count(text, "\n") != 1 {
+					t.Errorf("logged %q", text)
+				}
+				beside.send(call("1", "Text", `"x"`))
+				beside.want(result("1", `"x"`))
+			})
+		})
+	}
 }

@@ -117,6 +117,8 @@ func (s *Session) records(data []byte) (rest []byte) {
 		}
 		if err == nil {
 			err = s.wire.Parse(record, m)
+		} else {
+			s.exceeded(&s.hub.refused.messages, "length of a message")
 		}
 		if err != nil {
 			s.fault(err)

@@ -353,6 +353,9 @@ func (c *Connection) endIf(cause error, cut bool, condition func() bool) {
 	c.inbox.drop()
 	unclaimed := c.kind == "" && errors.Is(cause, ErrTimeout)
 	c.mu.Unlock()
+	if errors.Is(cause, ErrSendTimeout) {
+		_ = c.registry.refuse(&c.registry.refused.sendTimeouts, "time to read what is sent", nil)
+	}
 	if unclaimed {
 		c.Tell(Event{Kind: Unclaimed})
 	}

@@ -46,16 +46,18 @@ var (
 	ErrTooMany = errors.New("transports: the client has, or asks for, more connections than it may")
 )
 
-// Refusals counts what limits refused since the start.
-type Refusals struct{ Connections, User, Address, Negotiations, Queue uint64 }
+// Refusals counts since the start what the limits did: connections refused because of
+// their number in all, of a user, of an address, or of negotiations; frames for which all
+// queues together had no room; connections whose client did not read within SendTimeout.
+type Refusals struct{ Connections, User, Address, Negotiations, Queue, SendTimeouts uint64 }
 
 // refusals are counted without a lock.
-type refusals struct{ connections, user, address, negotiations, queue atomic.Uint64 }
+type refusals struct{ connections, user, address, negotiations, queue, sendTimeouts atomic.Uint64 }
 
 // Refusals returns the counts.
 func (r *Registry) Refusals() Refusals {
 	c := &r.refused
-	return Refusals{c.connections.Load(), c.user.Load(), c.address.Load(), c.negotiations.Load(), c.queue.Load()}
+	return Refusals{c.connections.Load(), c.user.Load(), c.address.Load(), c.negotiations.Load(), c.queue.Load(), c.sendTimeouts.Load()}
 }
 
 // client is whom a connection is counted for. The registry's lock guards the counts.

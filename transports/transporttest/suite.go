@@ -257,6 +257,9 @@ func testSendTimeout(t *testing.T, start starter) {
 			if !errors.Is(err, transports.ErrEnded) || !errors.Is(p.awaitGone(), transports.ErrSendTimeout) {
 				t.Errorf("%v, the cause: %v", err, context.Cause(p.Context()))
 			}
+			if got := s.registry.Refusals(); got != (transports.Refusals{SendTimeouts: 1}) {
+				t.Errorf("counted %+v", got)
+			}
 			return
 		}
 	}
