@@ -212,6 +212,7 @@ func (c *Connection) PutBack(frames []*frame.Frame) {
 	defer c.mu.Unlock()
 	if c.state < disposing && !c.resumable {
 		c.queue.putBack(frames)
+		c.flush() // the next poll may be there already
 		c.account()
 	}
 }

@@ -43,18 +43,10 @@ func (p *poll) TryAnswer(frames []*frame.Frame) bool {
 		l.rest()
 	default:
 		l.poll, l.busy = nil, true
-		p.finish(slices.Clone(b.bytes[written:]), slices.Clone(frames))
+		rest := slices.Clone(b.bytes[written:])
+		l.server.lines.running.Go(func() { _ = p.send(rest) })
 	}
 	return true
-}
-
-// finish writes the rest of an answer.
-func (p *poll) finish(rest []byte, frames []*frame.Frame) {
-	p.line.server.lines.running.Go(func() {
-		if err := p.send(rest); err != nil {
-			p.c.PutBack(frames)
-		}
-	})
 }
 
 // Wake implements transports.Carrier.

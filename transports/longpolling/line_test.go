@@ -1,0 +1,344 @@
+package longpolling_test
+
+import (
+	"context"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carillon-go/carillon/transports"
+)
+
+// A poll is answered in the same way within the HTTP server and outside.
+func TestSameAnswer(t *testing.T) {
+	s := newSite(t, transports.Options{}, nil)
+	c, p := s.open()
+	await(t, s.served)
+	send(t, c, "within")
+	p.poll() // finds what is queued
+	within := p.expect("within")
+	await(t, s.served)
+	for range 3 { // the first taken from the HTTP server, the others read here
+		p.park("X-Test: context\r\n")
+		send(t, c, "inside")
+		outside := p.expect("inside")
+		if _, err := http.ParseTime(outside.Header.Get("Date")); err != nil {
+			t.Error(err)
+		}
+		outside.Header["Date"] = within.Header["Date"]
+		if !maps.EqualFunc(outside.Header, within.Header, slices.Equal) {
+			t.Errorf("%v\nwithin the HTTP server: %v", outside.Header, within.Header)
+		}
+	}
+	if len(s.accepted) > 0 {
+		t.Error("polls were handed back to the HTTP server")
+	}
+}
+
+// Answers that are no poll's are the same, too.
+func TestSameRefusals(t *testing.T) {
+	s := newSite(t, transports.Options{}, nil)
+	c, p := s.open()
+	await(t, s.served)
+	unknown := strings.Replace(p.head, c.Token(), "nobody", 1)
+	for name, request := range map[string]string{
+		"unknown":         "GET" + unknown + "\r\n",
+		"middleware":      "GET" + p.head + "X-Test: refuse\r\n\r\n",
+		"other transport": "GET" + p.head + "Accept: text/event-stream\r\n\r\n",
+	} {
+		fresh := s.dial(c)
+		fresh.write(request)
+		want, wantBody := read(t, fresh)
+		await(t, s.served)
+		p.park()
+		send(t, c, "x")
+		p.expect("x")
+		p.write(request)
+		got, gotBody := read(t, p)
+		await(t, s.served)
+		want.Header.Del("Date")
+		got.Header.Del("Date")
+		want.Header.Set("X-Address", got.Header.Get("X-Address"))
+		if got.Status != want.Status || gotBody != wantBody || got.ContentLength != want.ContentLength ||
+			!slices.Equal(got.TransferEncoding, want.TransferEncoding) || !maps.EqualFunc(got.Header, want.Header, slices.Equal) {
+			t.Errorf("%s: %+v %q\nwithin the HTTP server: %+v %q", name, got, gotBody, want, wantBody)
+		}
+	}
+	if len(s.accepted) > 0 {
+		t.Error("polls were handed back to the HTTP server")
+	}
+}
+
+func read(t *testing.T, p *poller) (*http.Response, string) {
+	t.Helper()
+	response := p.read()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return response, string(body)
+}
+
+// What is no poll goes to the HTTP server, as a whole.
+func TestOtherRequest(t *testing.T) {
+	s := newSite(t, transports.Options{}, nil)
+	c, p := s.open()
+	await(t, s.served)
+	parts := map[string][]string{
+		"POST":    {"POST" + p.head + "Content-Length: 4\r\n\r\n", "text"},
+		"in two":  {"GET" + p.head, "\r\n"},
+		"garbage": {"\r\n\r\n"},
+	}
+	for _, name := range []string{"POST", "in two", "garbage"} {
+		p.park()
+		send(t, c, "x")
+		p.expect("x")
+		p.write(parts[name][0])
+		await(t, s.accepted)
+		p.write(strings.Join(parts[name][1:], ""))
+		switch name {
+		case "POST":
+			p.expect("")
+			if got := await(t, s.posted); got != "text" {
+				t.Errorf("posted %q", got)
+			}
+		case "in two":
+			await(t, s.served)
+			send(t, c, "y")
+			p.expect("y")
+			continue
+		case "garbage":
+			if response, _ := read(t, p); response.StatusCode != http.StatusBadRequest {
+				t.Error(response.Status)
+			}
+			p.expectEOF()
+			return
+		}
+		await(t, s.served)
+	}
+}
+
+// A request that comes before the poll is answered is served behind it.
+func TestPipelined(t *testing.T) {
+	s := newSite(t, transports.Options{}, nil)
+	c, p := s.open()
+	await(t, s.served)
+	p.write(strings.Repeat("GET"+p.head+"\r\n", 2)) // before the HTTP server gives its connection
+	await(t, s.served)
+	send(t, c, "1")
+	p.expect("1")
+	await(t, s.served)
+	p.write("POST" + p.head + "Content-Length: 4\r\n\r\ntext") // behind
+	send(t, c, "2")
+	p.expect("2")
+	p.expect("")
+	await(t, s.served)
+	p.park()
+	p.poll()
+	send(t, c, "3")
+	p.expect("3")
+	await(t, s.served)
+	send(t, c, "4")
+	p.expect("4")
+}
+
+// When its client leaves a poll that waits, nothing is lost.
+func TestClientLeaves(t *testing.T) {
+	s := newSite(t, transports.Options{}, nil)
+	c, p := s.open()
+	await(t, s.served)
+	for range 2 {
+		p.park()
+		_ = p.conn.Close()
+		await(t, s.cut)
+		send(t, c, "x")
+		p = s.dial(c)
+		p.poll()
+		p.expect("x")
+		await(t, s.served)
+	}
+}
+
+// A newer poll takes the place of the one that waits.
+func TestNewerPoll(t *testing.T) {
+	s := newSite(t, transports.Options{}, nil)
+	c, p := s.open()
+	await(t, s.served)
+	p.park()
+	other := s.dial(c)
+	other.park()
+	if response := p.read(); response.StatusCode != http.StatusNoContent {
+		t.Error(response.Status)
+	}
+	send(t, c, "x")
+	other.expect("x")
+	p.park()
+	send(t, c, "y")
+	p.expect("y")
+}
+
+// A poll that waits is answered when its time is over, and the connection goes on until it
+// has been idle for too long.
+func TestTimeouts(t *testing.T) {
+	s := newSite(t, transports.Options{PollTimeout: 50 * time.Millisecond}, func(server *httptest.Server) {
+		server.Config.IdleTimeout = 100 * time.Millisecond
+	})
+	_, p := s.open()
+	await(t, s.served)
+	for range 3 {
+		p.park()
+		p.expect("")
+	}
+	p.expectEOF()
+}
+
+// The HTTP server's end does not end a poll that waits, but its connection behind it.
+func TestServerShutdown(t *testing.T) {
+	s := newSite(t, transports.Options{}, nil)
+	idle, p := s.open()
+	await(t, s.served)
+	waiting, q := s.open()
+	await(t, s.served)
+	p.park()
+	send(t, idle, "x")
+	p.expect("x")
+	q.park()
+	if err := s.http.Config.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	p.expectEOF()
+	send(t, waiting, "y")
+	if response := q.expect("y"); !response.Close {
+		t.Error("the answer does not say that the connection ends")
+	}
+	q.expectEOF()
+}
+
+// The registry's end waits for nobody's next request.
+func TestRegistryShutdown(t *testing.T) {
+	s := newSite(t, transports.Options{}, nil)
+	idle, p := s.open()
+	await(t, s.served)
+	_, q := s.open()
+	await(t, s.served)
+	p.park()
+	send(t, idle, "x")
+	p.expect("x")
+	q.park()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = s.registry.Shutdown(ctx)
+	if response := q.read(); response.StatusCode != http.StatusNoContent {
+		t.Error(response.Status)
+	}
+	p.expectEOF()
+	q.expectEOF()
+}
+
+// These wait within the HTTP server: their handler does not return before the answer.
+func TestWithin(t *testing.T) {
+	plain := func(*httptest.Server) {}
+	for name, c := range map[string]struct {
+		setUp   func(*httptest.Server)
+		request string
+	}{
+		"HTTP/1.0": {plain, "GET /hub?id=TOKEN HTTP/1.0\r\n\r\n"},
+		"last":     {plain, "GET /hub?id=TOKEN HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"},
+		"body":     {plain, "GET /hub?id=TOKEN HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"},
+		"a context": {func(server *httptest.Server) {
+			server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context { return ctx }
+		}, "GET /hub?id=TOKEN HTTP/1.1\r\nHost: h\r\n\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, transports.Options{PollTimeout: 50 * time.Millisecond}, c.setUp)
+			connection, p := s.open()
+			await(t, s.served)
+			p.write(strings.Replace(c.request, "TOKEN", connection.Token(), 1))
+			p.expect("") // its time is over: what is sent could come before it waits
+			await(t, s.served)
+			if len(s.hijacked) > 0 {
+				t.Error("its connection was taken")
+			}
+		})
+	}
+}
+
+// A panic ends its connection and no other.
+func TestPanic(t *testing.T) {
+	s := newSite(t, transports.Options{}, nil)
+	c, p := s.open()
+	await(t, s.served)
+	p.park()
+	send(t, c, "x")
+	p.expect("x")
+	p.poll("X-Test: panic\r\n")
+	p.expectEOF()
+	p = s.dial(c)
+	await(t, s.served)
+	p.park()
+	send(t, c, "y")
+	p.expect("y")
+}
+
+// wrapped is a connection that is no socket itself, or one that takes not much at once.
+type wrapped struct {
+	net.Listener
+	wrap func(*net.TCPConn) net.Conn
+}
+
+func (l wrapped) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.wrap(conn.(*net.TCPConn)), nil
+}
+
+// What is no socket is written and read by others.
+func TestNoSocket(t *testing.T) {
+	s := newSite(t, transports.Options{}, func(server *httptest.Server) {
+		server.Listener = wrapped{server.Listener, func(c *net.TCPConn) net.Conn { return struct{ net.Conn }{c} }}
+	})
+	c, p := s.open()
+	await(t, s.served)
+	for range 3 {
+		p.park()
+		send(t, c, "x")
+		p.expect("x")
+	}
+	p.write("POST" + p.head + "Content-Length: 4\r\n\r\ntext")
+	p.expect("")
+	await(t, s.served)
+	p.park()
+	_ = p.conn.Close()
+	await(t, s.cut)
+}
+
+// When a client leaves before it has read a long answer, the next poll gets it.
+func TestHalfRead(t *testing.T) {
+	s := newSite(t, transports.Options{}, func(server *httptest.Server) {
+		server.Listener = wrapped{server.Listener, func(c *net.TCPConn) net.Conn {
+			_ = c.SetWriteBuffer(64 << 10)
+			return c
+		}}
+	})
+	c, p := s.open()
+	_ = p.conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	await(t, s.served)
+	body := strings.Repeat("x", 900_000)
+	p.park()
+	send(t, c, body)
+	if _, err := p.r.Peek(1); err != nil { // it comes
+		t.Fatal(err)
+	}
+	_ = p.conn.Close()
+	p = s.dial(c)
+	p.poll()
+	p.expect(body)
+}
