@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,7 +28,7 @@ type doctorCommand struct {
 
 // Help is shown below the flags.
 func (*doctorCommand) Help() string {
-	return "The proxy of HTTP_PROXY, HTTPS_PROXY and NO_PROXY is used. Exit status: 0 all is well, 1 clients connect but not as well as they might, 2 nothing works."
+	return "The proxy of HTTP_PROXY, HTTPS_PROXY and NO_PROXY is used. Exit status: 0 all is well, 1 clients connect but not as well as they might, 2 nothing works, or the URL or a flag is wrong."
 }
 
 const longestIdle = 2 * time.Minute
@@ -51,8 +52,9 @@ func (c *doctorCommand) Run(ctx context.Context, k *kong.Context) error {
 		o.Header.Set(name, value)
 	}
 	report, err := doctor.Examine(ctx, o)
-	if err != nil {
-		return err
+	if err != nil { // about the URL
+		fmt.Fprintln(k.Stderr, "gateway:", err)
+		return exitStatus(exitUsage)
 	}
 	if c.JSON {
 		encoder := json.NewEncoder(k.Stdout)
@@ -96,11 +98,9 @@ func printExamination(w io.Writer, r *doctor.Report) {
 		fmt.Fprintf(w, "proxy of the environment: %s\n", r.Proxy)
 	}
 	if r.TLS != nil {
-		fmt.Fprintf(w, "certificate: %s, issued by %s\n", r.TLS.Subject, r.TLS.Issuer)
+		fmt.Fprintf(w, "certificate: %s, issued by %s%s\n", r.TLS.Subject, r.TLS.Issuer, map[bool]string{false: ", not trusted here"}[r.TLS.Trusted])
 	}
-	for _, b := range r.Boxes {
-		fmt.Fprintf(w, "on the way: %s (%s)\n", b.Kind, b.Evidence)
-	}
+	printBoxes(w, r.Boxes)
 	for _, f := range r.Findings {
 		fmt.Fprintf(w, "found: %s\n", f.Text)
 	}
@@ -112,6 +112,22 @@ func printExamination(w io.Writer, r *doctor.Report) {
 		fmt.Fprintf(w, "; best by %s", r.Best)
 	}
 	fmt.Fprintln(w)
+}
+
+// printBoxes has a line for each kind.
+func printBoxes(w io.Writer, boxes []doctor.Box) {
+	for i, b := range boxes {
+		if slices.ContainsFunc(boxes[:i], func(other doctor.Box) bool { return other.Kind == b.Kind }) {
+			continue
+		}
+		var evidence []string
+		for _, other := range boxes[i:] {
+			if other.Kind == b.Kind {
+				evidence = append(evidence, other.Evidence)
+			}
+		}
+		fmt.Fprintf(w, "on the way: %s (%s)\n", b.Kind, strings.Join(evidence, "; "))
+	}
 }
 
 func printAdvice(w io.Writer, a doctor.Advice) {
@@ -142,6 +158,9 @@ func transportRow(t *doctor.Transport) string {
 		row += fmt.Sprintf("cut after %.0f s", t.CutAfter)
 	case t.IdleSeconds > 0:
 		row += fmt.Sprintf("%.0f s and still there", t.IdleSeconds)
+		if t.SilentSeconds < t.IdleSeconds/2 {
+			row += fmt.Sprintf(", silent for %.0f s at a time", t.SilentSeconds)
+		}
 	}
 	return row
 }

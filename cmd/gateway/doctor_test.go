@@ -43,6 +43,9 @@ func TestDoctorExitCodes(t *testing.T) {
 	if code, out, _ := doctorFor(t, "http://127.0.0.1:1/"); code != 2 || !strings.Contains(out, "nothing works") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
+	if code, out, stderr := doctorFor(t, "localhost:8080/hub"); code != exitUsage || out != "" || !strings.Contains(stderr, "http://") {
+		t.Errorf("without a scheme: exit status %d: %s%s", code, out, stderr)
+	}
 	if code, _, _ := doctorFor(t, "http://x", "--idle", "3m"); code != exitUsage {
 		t.Errorf("exit code %d", code)
 	}

@@ -24,6 +24,38 @@
     return u;
   };
 
+  /** Why a negotiation failed, with the code of what was found. */
+  class Failure extends Error {
+    constructor(code, text) {
+      super(`negotiate: ${text}`);
+      this.code = code;
+    }
+  }
+
+  const beginning = text => text.split(/\s+/).join(" ").slice(0, 60);
+
+  /** What an answer to a negotiation means. */
+  function parsed(response, text) {
+    const page = (response.headers.get("Content-Type") || "").startsWith("text/html");
+    if (!response.ok) {
+      throw new Failure(cures.statuses[response.status], `status ${response.status}${text && !page ? `: ${beginning(text)}` : ""}`);
+    }
+    let answer;
+    try {
+      answer = JSON.parse(text);
+    } catch {
+      // seen below
+    }
+    if (answer?.error) {
+      throw new Failure("unreachable", answer.error);
+    }
+    if (!answer?.url && !answer?.connectionId) {
+      throw page ? new Failure("answered-by-page", `a page was the answer: ${beginning(text)}`)
+        : new Failure("no-hub", `the answer is not a hub's: ${beginning(text)}`);
+    }
+    return answer;
+  }
+
   /** One examination. */
   class Examination {
     constructor(idleSeconds, token, tell) {
@@ -49,6 +81,7 @@
         negotiated.ServerSentEvents = await this.negotiate();
       } catch (error) {
         r.negotiate.error = error.message;
+        this.find(error.code || "unreachable", "", error.message);
         this.judge();
         return r;
       }
@@ -83,13 +116,7 @@
         this.note(response, text);
         this.report.negotiate.status = response.status;
         this.report.negotiate.reason = response.headers.get("Carillon-Transport-Reason") || this.report.negotiate.reason;
-        if (!response.ok) {
-          throw new Error(`negotiate: status ${response.status}`);
-        }
-        const answer = JSON.parse(text);
-        if (answer.error) {
-          throw new Error(`negotiate: ${answer.error}`);
-        }
+        const answer = parsed(response, text);
         if (!answer.url) {
           const id = answer.connectionToken || answer.connectionId;
           return { ...answer, token, address: withQuery(url, { id }) };
@@ -152,9 +179,6 @@
 
     judge() {
       const r = this.report;
-      if (r.negotiate.error) {
-        this.find("unreachable", "", r.negotiate.error);
-      }
       const quickest = Math.min(...r.transports.filter(t => t.works).map(t => t.delayMillis));
       r.transports.forEach(t => this.judgeTransport(t, quickest));
       const working = r.transports.filter(t => t.works);
@@ -425,6 +449,11 @@
       const began = performance.now();
       let moved = began;
       let pinged = began;
+      t.silentSeconds = 0;
+      const move = at => {
+        t.silentSeconds = Math.max(t.silentSeconds, rounded((at - moved) / 1000));
+        moved = at;
+      };
       while (performance.now() - began < limit) {
         await Promise.race([new Promise(resolve => { this.waiting = resolve; }), after(Math.min(1000, limit - (performance.now() - began)))]);
         if (this.over) {
@@ -433,13 +462,17 @@
           break;
         }
         if (this.records.length > 0) {
-          moved = this.records.pop().at;
+          move(this.records.pop().at);
           this.records.length = 0;
         }
         if (t.transport !== "LongPolling" && performance.now() - pinged >= 15000) {
           await this.send(`{"type":6}${separator}`).catch(error => this.ended(error.message));
-          pinged = moved = performance.now();
+          pinged = performance.now();
+          move(pinged);
         }
+      }
+      if (!this.over) {
+        move(performance.now());
       }
       t.idleSeconds = rounded((performance.now() - began) / 1000);
     }
@@ -480,7 +513,8 @@
     }
     tr.append(element("td", `${t.connectMillis} ms`, "good"), element("td", `${t.firstEventMillis} ms`),
       element("td", `${t.delayMillis} ms, at most ${t.delayMaxMillis}`));
-    const silence = t.cutAfterSeconds ? `cut after ${Math.round(t.cutAfterSeconds)} s` : t.idleSeconds ? `${t.idleSeconds} s and still there` : "";
+    const talks = t.silentSeconds < t.idleSeconds / 2 ? `, silent for ${Math.round(t.silentSeconds)} s at a time` : "";
+    const silence = t.cutAfterSeconds ? `cut after ${Math.round(t.cutAfterSeconds)} s` : t.idleSeconds ? `${t.idleSeconds} s and still there${talks}` : "";
     tr.append(element("td", silence, t.cutAfterSeconds ? "bad" : ""));
     return tr;
   }
@@ -493,7 +527,9 @@
     if (r.negotiate.reason) {
       facts.push(`because: ${r.negotiate.reason}`);
     }
-    facts.push(...r.boxes.map(b => `on the way: ${b.kind} (${b.evidence})`), ...r.findings.map(f => `found: ${f.text}`));
+    const kinds = [...new Set(r.boxes.map(b => b.kind))];
+    const evidence = kind => r.boxes.filter(b => b.kind === kind).map(b => b.evidence).join("; ");
+    facts.push(...kinds.map(kind => `on the way: ${kind} (${evidence(kind)})`), ...r.findings.map(f => `found: ${f.text}`));
     by("facts").replaceChildren(...facts.map(f => element("li", f)));
     by("advice").replaceChildren(...r.advice.flatMap(a => {
       const text = element("p", a.box ? `${a.guess ? "if it is " : ""}${a.box}: ${a.text}` : a.text);

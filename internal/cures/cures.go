@@ -29,10 +29,11 @@ type Mark struct{ Mark, Kind string }
 type Header struct{ Header, Own string }
 
 type tables struct {
-	Marks   []Mark
-	Telling []Header
-	Boxes   map[string]map[string]Cure
-	General map[string]Cure
+	Statuses map[int]string
+	Marks    []Mark
+	Telling  []Header
+	Boxes    map[string]map[string]Cure
+	General  map[string]Cure
 }
 
 var all = func() (t tables) {
@@ -42,13 +43,15 @@ var all = func() (t tables) {
 	return t
 }()
 
-// The tables: marks in the order in which they are looked for, cures by the kind of a
-// box and the code of a finding, and those for boxes that are not known.
+// The tables: the code of a finding by the status of a negotiation that fails, marks in the
+// order in which they are looked for, cures by the kind of a box and the code of a finding,
+// and those for boxes that are not known.
 var (
-	Marks   = all.Marks
-	Telling = all.Telling
-	Boxes   = all.Boxes
-	General = all.General
+	Statuses = all.Statuses
+	Marks    = all.Marks
+	Telling  = all.Telling
+	Boxes    = all.Boxes
+	General  = all.General
 )
 
 // Kinds are those of the boxes that something can be written into.

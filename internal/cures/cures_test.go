@@ -29,7 +29,12 @@ func TestTables(t *testing.T) {
 			}
 		}
 	}
-	if len(Telling) == 0 || len(General) == 0 {
+	for status, code := range Statuses {
+		if General[code].Text == "" {
+			t.Errorf("%d: nothing is known about %q", status, code)
+		}
+	}
+	if len(Telling) == 0 || len(Statuses) == 0 {
 		t.Error("the tables are empty")
 	}
 }

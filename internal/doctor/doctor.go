@@ -53,11 +53,8 @@ type examiner struct {
 // with the way is in the report.
 func Examine(ctx context.Context, o Options) (*Report, error) {
 	u, err := url.Parse(o.URL)
-	if err != nil {
-		return nil, fmt.Errorf("doctor: %w", err)
-	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("doctor: %q is no http or https URL", o.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("doctor: %q is no URL that begins with http:// or https://", o.URL)
 	}
 	x := newExaminer(u, o)
 	defer x.client.CloseIdleConnections()
@@ -74,17 +71,15 @@ func newExaminer(u *url.URL, o Options) *examiner {
 		o.Progress = func(string) {}
 	}
 	jar, _ := cookiejar.New(nil) // never fails
-	return &examiner{
-		options: o,
-		url:     u,
-		client: &http.Client{Jar: jar, Transport: &http.Transport{
-			Proxy:              o.Proxy,
-			TLSClientConfig:    tlsConfig(o),
-			ForceAttemptHTTP2:  true, // as browsers do
-			DisableCompression: true, // it is looked at, not undone in secret
-		}},
-		report: &Report{URL: u.Redacted(), Time: time.Now()},
-	}
+	x := &examiner{options: o, url: u, report: &Report{URL: u.Redacted(), Time: time.Now()}}
+	x.client = &http.Client{Jar: jar, Transport: &http.Transport{
+		Proxy:                  o.Proxy,
+		OnProxyConnectResponse: x.tunnelAnswered,
+		TLSClientConfig:        tlsConfig(o),
+		ForceAttemptHTTP2:      true, // as browsers do
+		DisableCompression:     true, // it is looked at, not undone in secret
+	}}
+	return x
 }
 
 func tlsConfig(o Options) *tls.Config {

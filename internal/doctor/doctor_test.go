@@ -85,21 +85,53 @@ func TestNotOffered(t *testing.T) {
 	}
 }
 
+// What a negotiation that fails means.
 func TestNothingWorks(t *testing.T) {
-	for _, c := range []struct {
-		o    Options
-		code string
-	}{
-		{Options{URL: "http://127.0.0.1:1/"}, "unreachable"},
-		{Options{URL: serve(t, http.NotFoundHandler())}, "unreachable"},
-		{Options{URL: serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }))}, "unreachable"},
+	answering := func(status int, media, body string) string {
+		return serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", media)
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(body))
+		}))
+	}
+	for url, want := range map[string]struct{ code, text string }{
+		"http://127.0.0.1:1/":                                 {"unreachable", "connection refused"},
+		answering(500, "text/plain", "broken"):                {"unreachable", "500"},
+		answering(401, "text/plain", ""):                      {"unauthorized", "401, Bearer"},
+		answering(403, "text/html", "<html>"):                 {"forbidden", "403"},
+		answering(404, "text/plain", "not here"):              {"no-hub", "404"},
+		answering(502, "text/html", "<center>nginx</center>"): {"server-away", "502"},
+		answering(200, "text/html; charset=utf-8", "<html>"):  {"answered-by-page", "<html>"},
+		answering(200, "application/json", `{"a":1}`):         {"no-hub", `{"a":1}`},
+		answering(200, "application/json", `{"error":"no"}`):  {"unreachable", "no"},
 	} {
-		if r := examine(t, c.o); r.Verdict != Nothing || !slices.Equal(codesOf(r), []string{c.code}) || len(r.Advice) == 0 {
-			t.Errorf("%s: %s, %v", c.o.URL, r.Verdict, r.Findings)
+		r := examine(t, Options{URL: url})
+		if r.Verdict != Nothing || !slices.Equal(codesOf(r), []string{want.code}) || !strings.Contains(r.Findings[0].Text, want.text) || len(r.Advice) == 0 {
+			t.Errorf("%s: %s, %v, want %s", url, r.Verdict, r.Findings, want)
 		}
 	}
-	if _, err := Examine(t.Context(), Options{URL: "ftp://x"}); err == nil {
-		t.Error("no error")
+	for _, url := range []string{"ftp://x", "127.0.0.1:80/hub", "hub"} {
+		if _, err := Examine(t.Context(), Options{URL: url}); err == nil {
+			t.Errorf("%s: no error", url)
+		}
+	}
+}
+
+// What a forward proxy says to CONNECT is told, and who it is.
+func TestNoTunnel(t *testing.T) {
+	for status, code := range map[int]string{403: "connect-refused", 407: "proxy-auth"} {
+		proxy, err := url.Parse(serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Server", "squid/5.7")
+			w.WriteHeader(status)
+		})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := examine(t, Options{URL: "https://hub.example/", Proxy: http.ProxyURL(proxy)})
+		if !slices.Equal(codesOf(r), []string{code}) || len(r.Boxes) != 1 || r.Boxes[0].Kind != "squid" || len(r.Advice) == 0 {
+			t.Errorf("%d: %v %v", status, r.Findings, r.Boxes)
+		}
 	}
 }
 
@@ -109,6 +141,9 @@ func TestUntrustedCertificate(t *testing.T) {
 	r := examine(t, Options{URL: s.URL})
 	if r.Verdict != Nothing || !slices.Equal(codesOf(r), []string{"tls-untrusted"}) || r.TLS.Trusted || !strings.Contains(r.TLS.Issuer, "Acme") {
 		t.Errorf("%s %v %+v", r.Verdict, r.Findings, r.TLS)
+	}
+	if r := examine(t, Options{URL: strings.Replace(s.URL, "127.0.0.1", "localhost", 1)}); !slices.Equal(codesOf(r), []string{"tls-invalid"}) {
+		t.Errorf("another name's: %v", r.Findings)
 	}
 	if r := examine(t, Options{URL: s.URL, InsecureTLS: true}); r.Verdict != Well || r.TLS == nil || r.TLS.Version == "" {
 		t.Errorf("%s %v %+v", r.Verdict, r.Findings, r.TLS)

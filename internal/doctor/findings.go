@@ -7,8 +7,10 @@ import (
 
 // The codes of findings. They are stable.
 const (
-	codeUnreachable = "unreachable"       // negotiation fails
-	codeUntrusted   = "tls-untrusted"     // nobody here trusts the certificate
+	codeUnreachable = "unreachable"       // negotiation fails, for none of the reasons in cures.Statuses either
+	codeNoHub       = "no-hub"            // something else than a hub answers
+	codeUntrusted   = "tls-untrusted"     // nobody here trusts who issued the certificate
+	codeCertificate = "tls-invalid"       // it is another name's or another time's
 	codeStripped    = "upgrade-stripped"  // a proxy takes Upgrade out of WebSocket handshakes
 	codeSwallowed   = "upgrade-swallowed" // handshakes get no answer
 	codeConnect     = "connect-refused"   // the forward proxy opens no tunnel
@@ -48,15 +50,6 @@ func (x *examiner) judge() {
 
 func (r *Report) find(code, transport, format string, values ...any) {
 	r.Findings = append(r.Findings, Finding{Code: code, Transport: transport, Text: fmt.Sprintf(format, values...)})
-}
-
-func (r *Report) judgeNegotiation() {
-	switch {
-	case r.TLS != nil && !r.TLS.Trusted && r.Negotiate.Error != "":
-		r.find(codeUntrusted, "", "the certificate for %s is not trusted; it was issued by %s: a proxy that inspects TLS puts its own in place of the server's", r.TLS.Subject, r.TLS.Issuer)
-	case r.Negotiate.Error != "":
-		r.find(codeUnreachable, "", "%s", r.Negotiate.Error)
-	}
 }
 
 // What a transport may be slower than the quickest one, in milliseconds: beyond the

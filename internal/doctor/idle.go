@@ -30,6 +30,10 @@ func (s *session) sitIdle(limit time.Duration) {
 	t := s.transport
 	began := time.Now()
 	moved := began // when something went one way or the other
+	move := func(at time.Time) {
+		t.SilentSeconds = max(t.SilentSeconds, at.Sub(moved).Seconds())
+		moved = at
+	}
 	end := time.NewTimer(limit)
 	defer end.Stop()
 	pings := time.NewTicker(pingInterval)
@@ -42,7 +46,7 @@ func (s *session) sitIdle(limit time.Duration) {
 				s.cut(a.err, a.at.Sub(moved))
 				return
 			}
-			moved = a.at
+			move(a.at)
 		case <-pings.C:
 			if t.Name == LongPolling {
 				continue
@@ -51,8 +55,9 @@ func (s *session) sitIdle(limit time.Duration) {
 				s.cut(err, time.Since(moved))
 				return
 			}
-			moved = time.Now()
+			move(time.Now())
 		case <-end.C:
+			move(time.Now())
 			return
 		case <-s.ctx.Done():
 			return

@@ -36,7 +36,7 @@ func (x *examiner) negotiate(ctx context.Context) *negotiated {
 	began := time.Now()
 	n, err := x.ask(ctx)
 	if err != nil {
-		x.report.Negotiate.Error = err.Error()
+		x.report.Negotiate.Error, x.report.Negotiate.code = err.Error(), codeOf(err)
 		x.noteUntrusted(err)
 		return nil
 	}
@@ -78,7 +78,7 @@ func (x *examiner) askAt(ctx context.Context, hub *url.URL, token string) (*nego
 	}
 	response, err := x.client.Do(r)
 	if err != nil {
-		return nil, fmt.Errorf("negotiate: %w", withoutURL(err))
+		return nil, fmt.Errorf("negotiate: %w", unanswered(err))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, longestAnswer))
@@ -92,17 +92,17 @@ func (x *examiner) askAt(ctx context.Context, hub *url.URL, token string) (*nego
 		first.Reason = reason
 	}
 	n := &negotiated{hub: hub, token: token}
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("negotiate: status %d", response.StatusCode)
-	}
-	if err := json.Unmarshal(body, n); err != nil {
-		return nil, errors.New("negotiate: the answer is not a hub's: " + beginning(body))
+	if response.StatusCode != http.StatusOK || json.Unmarshal(body, n) != nil {
+		return nil, fmt.Errorf("negotiate: %w", refusedWith(response, body))
 	}
 	if n.Error != "" {
 		return nil, errors.New("negotiate: " + n.Error)
 	}
 	if n.ConnectionToken == "" {
 		n.ConnectionToken = n.ConnectionID // a server before version 1
+	}
+	if n.ConnectionToken == "" && n.URL == "" {
+		return nil, fmt.Errorf("negotiate: %w", refusedWith(response, body))
 	}
 	return n, nil
 }

@@ -51,6 +51,8 @@ type Negotiation struct {
 	// Carillon-Transport-Reason.
 	Reason string `json:"reason,omitempty"`
 	Error  string `json:"error,omitempty"`
+
+	code string // of what is found, if there is an error
 }
 
 // TLS is who answers for the server's name.
@@ -79,6 +81,9 @@ type Transport struct {
 	BufferedBytes int     `json:"bufferedBytes,omitempty"`
 	Encoding      string  `json:"contentEncoding,omitempty"`
 	IdleSeconds   float64 `json:"idleSeconds,omitempty"` // how long it was watched
+	// SilentSeconds is the longest silence in that time which was not cut: a hub may have
+	// something to say.
+	SilentSeconds float64 `json:"silentSeconds,omitempty"`
 	// CutAfter is the silence in seconds after which the connection was cut; 0: it was not.
 	CutAfter float64 `json:"cutAfterSeconds,omitempty"`
 	Cut      string  `json:"cut,omitempty"`    // how
