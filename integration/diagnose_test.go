@@ -1,6 +1,10 @@
 package integration_test
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -15,7 +19,11 @@ func TestDiagnosePage(t *testing.T) {
 	for _, scenario := range r.scenarios {
 		t.Run(scenario.Name, func(t *testing.T) {
 			url := s.url()
-			if scenario.Name != "direct" {
+			switch scenario.Name {
+			case "direct":
+			case "401":
+				url = withoutNegotiation(t, url)
+			default:
 				kind, err := middlebox.ByName(scenario.Name)
 				if err != nil {
 					t.Fatal(err)
@@ -31,4 +39,19 @@ func TestDiagnosePage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withoutNegotiation is a proxy that lets nobody negotiate.
+func withoutNegotiation(t *testing.T, server string) string {
+	t.Helper()
+	target, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", httputil.NewSingleHostReverseProxy(target))
+	mux.HandleFunc("/hubs/clock/negotiate", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	proxy := httptest.NewServer(mux)
+	t.Cleanup(proxy.Close)
+	return proxy.URL
 }
