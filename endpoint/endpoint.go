@@ -140,9 +140,9 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case e.refresh != nil && strings.EqualFold(last, "refresh"):
 		e.refresh.ServeHTTP(w, r)
 	case e.hub != nil && last == "carillon.js":
-		serveScript(w, r)
+		scriptFile.ServeHTTP(w, r)
 	case e.diagnose && strings.EqualFold(last, "diagnose"):
-		serveDiagnosePage(w, r)
+		diagnosePage().ServeHTTP(w, r)
 	case e.events != nil && strings.EqualFold(last, "events"):
 		e.events.ServeHTTP(w, r)
 	default:

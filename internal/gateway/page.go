@@ -2,16 +2,15 @@ package gateway
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io/fs"
 	"mime"
 	"net/http"
 	"path"
-	"time"
+
+	"github.com/carillon-go/carillon/internal/static"
 )
 
 //go:embed page
@@ -28,7 +27,7 @@ func pageHandler(hubPath string) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: page: %w", err)
 	}
-	files := map[string]pageFile{"/": newPageFile("index.html", index)}
+	files := map[string]http.Handler{"/": newPageFile("index.html", index)}
 	err = fs.WalkDir(pageFiles, "page/assets", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -60,29 +59,11 @@ func renderIndex(hubPath string) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// pageFile is one file of the page. Embedded files have no date: browsers ask
-// each time, with the tag, and get 304 while the program is the same.
-type pageFile struct {
-	contentType, tag string
-	content          []byte
-}
-
-func newPageFile(name string, content []byte) pageFile {
-	sum := sha256.Sum256(content)
-	return pageFile{
-		contentType: mime.TypeByExtension(path.Ext(name)),
-		tag:         `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`,
-		content:     content,
-	}
-}
-
-func (f pageFile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", f.contentType)
-	h.Set("ETag", f.tag)
-	h.Set("Cache-Control", "no-cache")
-	h.Set("Content-Security-Policy", pagePolicy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.content))
+func newPageFile(name string, content []byte) http.Handler {
+	return static.New(content, map[string]string{
+		"Content-Type":            mime.TypeByExtension(path.Ext(name)),
+		"Cache-Control":           "no-cache",
+		"Content-Security-Policy": pagePolicy,
+		"Referrer-Policy":         "no-referrer",
+	})
 }
