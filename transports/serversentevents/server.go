@@ -20,6 +20,7 @@ import (
 // begun; what goes on is counted in running. Else it returns at the end of the stream,
 // whose writer is the request's goroutine.
 func Carry(running *sync.WaitGroup) transports.Carry {
+	watch := socket.NewWatch(running)
 	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 		if _, err := c.Claim(transports.ServerSentEvents, r); err != nil {
 			transports.Refuse(w, err)
@@ -27,7 +28,7 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 		}
 		transports.EventStream(w.Header())
 		if conn, ok := hijack(w, r); ok {
-			serveHijacked(conn, w.Header(), c, running)
+			serveHijacked(conn, w.Header(), c, watch)
 			return
 		}
 		serve(w, r, c)

@@ -28,6 +28,7 @@ import (
 // returns after the handshake: the goroutine that reads on has a small stack and is
 // counted in running.
 func Carry(running *sync.WaitGroup) transports.Carry {
+	watch := socket.NewWatch(running)
 	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 		header := answer(w, r, c.Options()) // before Claim: a panic in it leaves no connection claimed
 		if _, err := c.Claim(transports.WebSockets, r); err != nil {
@@ -39,7 +40,7 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 			c.Lost(err)
 			return
 		}
-		s := &webSocket{Socket: socket.New(c, conn, early, framing, running), c: c}
+		s := &webSocket{Socket: socket.New(c, conn, early, framing, watch), c: c}
 		s.Serve(s)
 	}
 }

@@ -51,6 +51,9 @@ func (c *Conn) Next() (b []byte, full bool, err error) {
 	return r.buffer[:r.have], r.have == bufferSize, err
 }
 
+// hasEarly tells whether Next has something without reading.
+func (c *Conn) hasEarly() bool { return len(c.early) > 0 }
+
 func (c *Conn) borrow() {
 	if c.raw.buffer == nil {
 		c.raw.buffer = buffers.Get().(*[bufferSize]byte)

@@ -4,13 +4,15 @@
 // What is sent goes out with one system call of the sender if the socket takes it, as
 // it nearly always does: a writer that had to be woken for it would cost more than the
 // call. Only the rest is left to a writer, which lives until it is out. An idle
-// connection has one goroutine, with a small stack, that waits for the client; it holds
-// no buffer.
+// connection holds no buffer, and where the system can tell when there is something to
+// read (see Watch), no goroutine.
 package socket
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -24,10 +26,16 @@ type Socket struct {
 	c       *transports.Connection
 	conn    Conn
 	framing *Framing
-	running *sync.WaitGroup
+	watch   *Watch
+	watched watched
 	spoken  Protocol
-	reads   int       // how often was read, up to a few
-	waiting time.Time // since when the present goroutine reads
+
+	// The reader's own.
+	heard   instant // when the client said something last
+	limited instant // when the deadline for more was set; 0: there is none
+
+	reading sync.Mutex // held while the reader comes to rest or is roused
+	until   instant    // when what Await awaits has to be here; 0: nothing is awaited
 
 	mu       sync.Mutex // held while writing
 	ended    bool       // nothing may be written any more
@@ -35,10 +43,9 @@ type Socket struct {
 	deadline time.Time  // of writes that wait
 }
 
-// New returns a socket for c. early is what was read of conn already. Its goroutines are
-// counted in running.
-func New(c *transports.Connection, conn net.Conn, early []byte, framing *Framing, running *sync.WaitGroup) *Socket {
-	s := &Socket{c: c, framing: framing, running: running}
+// New returns a socket for c. early is what was read of conn already.
+func New(c *transports.Connection, conn net.Conn, early []byte, framing *Framing, watch *Watch) *Socket {
+	s := &Socket{c: c, framing: framing, watch: watch}
 	s.conn.Init(conn, early)
 	return s
 }
@@ -56,57 +63,108 @@ type Protocol interface {
 // Serve carries the connection until p tells the cause of its end. It returns at once.
 func (s *Socket) Serve(p Protocol) {
 	s.spoken = p
-	s.running.Go(func() {
+	s.watch.running.Go(func() {
 		if s.c.Open(s) != nil {
 			_ = s.conn.Close()
 			return
 		}
-		s.wait()
+		s.heard = now() // it is about to say more
+		s.stay()
+		s.read()
 	})
 }
 
-// wait has a goroutine of its own read on. What was done for the client has grown the
-// stack of this one, and a stack that has once grown never becomes as small again.
-func (s *Socket) wait() {
-	s.waiting = time.Now()
-	s.running.Add(1)
-	go s.loop()
-}
+// instant is a time since the begin of the process.
+type instant time.Duration
 
-func (s *Socket) loop() {
-	defer s.running.Done()
+var begun = time.Now()
+
+func now() instant { return instant(time.Since(begun)) }
+
+// lively is how close together messages come for which the reader stays: to rest and to be
+// roused costs more than a small message.
+const lively = instant(time.Second)
+
+// read reads until the connection is over, or so little comes that the reader rests.
+func (s *Socket) read() {
 	for {
 		b, full, err := s.conn.Next()
-		if s.take(b, full, err) {
+		if err != nil && s.isLimit(err) {
+			if s.pause() {
+				return
+			}
+			continue
+		}
+		rest, cause := s.spoken.Take(b, full, err)
+		if cause != nil {
+			s.conn.Keep(nil)
+			s.c.Detach(s, cause)
+			_ = s.conn.Close()
+			return
+		}
+		s.conn.Keep(rest)
+		if !s.stay() && s.pause() {
 			return
 		}
 	}
 }
 
-// take tells that the loop is over: the connection is, or another goroutine goes on.
-// That costs little, but more than a small message: it is done after the first reads and
-// then about once a second.
-func (s *Socket) take(b []byte, full bool, err error) (over bool) {
-	rest, cause := s.spoken.Take(b, full, err)
-	if cause != nil {
-		s.conn.Keep(nil)
-		s.c.Detach(s, cause)
-		_ = s.conn.Close()
-		return true
-	}
-	s.conn.Keep(rest)
-	if s.reads > earlyReads && time.Since(s.waiting) < restAfter {
+// isLimit tells whether reading failed because the client had nothing more to say, and not
+// because what was awaited did not come.
+func (s *Socket) isLimit(err error) bool {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	return errors.Is(err, os.ErrDeadlineExceeded) && (s.until == 0 || now() < s.until)
+}
+
+// stay tells whether the client talks so much that the reader goes on at once; it limits
+// the wait.
+func (s *Socket) stay() bool {
+	at := now()
+	since := at - s.heard
+	s.heard = at
+	if since > lively {
 		return false
 	}
-	s.reads = min(s.reads+1, earlyReads+1)
-	s.wait()
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if s.until == 0 && (s.limited == 0 || at-s.limited > lively) {
+		s.limited = at
+		_ = s.conn.SetReadDeadline(time.Now().Add(2 * time.Duration(lively)))
+	}
 	return true
 }
 
-const (
-	earlyReads = 2
-	restAfter  = time.Second
-)
+// pause ends the reader until the client says something. Where nobody can watch for that, a
+// fresh goroutine goes on: what was done for the client has grown the stack of this one, and
+// a stack that has once grown never becomes as small again. It fails when the reader is
+// needed.
+func (s *Socket) pause() bool {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if s.until > 0 || s.conn.hasEarly() {
+		return false
+	}
+	if s.limited > 0 {
+		s.limited = 0
+		_ = s.conn.SetReadDeadline(time.Time{})
+	}
+	if !s.watch.add(s) {
+		s.resume()
+	}
+	return true
+}
+
+// rouse ends the rest of the reader, if it has one: it is to see what happens.
+func (s *Socket) rouse() {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if s.watch.remove(s) {
+		s.resume()
+	}
+}
+
+func (s *Socket) resume() { s.watch.running.Go(s.read) }
 
 // TryWrite implements transports.DirectCarrier.
 func (s *Socket) TryWrite(frames []*frame.Frame) (taken int, all bool) {
@@ -139,16 +197,19 @@ func (s *Socket) TryWrite(frames []*frame.Frame) (taken int, all bool) {
 
 // Wake implements transports.Carrier: a writer runs while there is something to send.
 func (s *Socket) Wake() {
-	s.running.Add(1)
+	s.watch.running.Add(1)
 	go s.drain()
 }
 
 // Cut implements transports.Carrier.
-func (s *Socket) Cut(error) { _ = s.conn.Close() }
+func (s *Socket) Cut(error) {
+	_ = s.conn.Close()
+	s.rouse()
+}
 
 // drain writes until the queue is empty, the rest of what was begun first.
 func (s *Socket) drain() {
-	defer s.running.Done()
+	defer s.watch.running.Done()
 	if err := s.send(nil); err != nil {
 		s.fail(err)
 		return
@@ -164,7 +225,7 @@ func (s *Socket) drain() {
 
 func (s *Socket) fail(err error) {
 	s.c.Detach(s, transports.WriteCause(err))
-	_ = s.conn.Close()
+	s.Cut(err)
 }
 
 // send writes frames, unless nothing may be written any more.
@@ -206,11 +267,15 @@ func (s *Socket) Write(b []byte, last bool) error {
 
 // Await makes reading fail when nothing comes for a while; zero: it waits for ever.
 func (s *Socket) Await(patience time.Duration) {
+	s.reading.Lock()
 	var deadline time.Time
-	if patience > 0 {
+	if s.until, s.limited = 0, 0; patience > 0 {
+		s.until = now() + instant(patience)
 		deadline = time.Now().Add(patience)
 	}
 	_ = s.conn.SetReadDeadline(deadline)
+	s.reading.Unlock()
+	s.rouse()
 }
 
 // Reset makes closing the connection a TCP reset.
