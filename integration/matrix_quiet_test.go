@@ -3,8 +3,8 @@ package integration_test
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -31,19 +31,16 @@ func TestMatrixQuiet(t *testing.T) {
 		}
 	}
 	places := placesBehind(t, behind, noTicks)
-	stays := stayIn(t, clients, places)
 	var table strings.Builder
 	table.WriteString("| box | client | WS | SSE | LP |\n| --- | --- | --- | --- | --- |\n")
-	var again []place
-	for _, s := range stays {
-		if s.place.barrier.box == cutsSoon {
-			again = append(again, s.place)
-		} else {
+	for _, s := range stayIn(t, clients, places) {
+		if s.place.barrier.box != cutsSoon {
 			s.judge(t)
 		}
 		s.row(&table)
 	}
-	for _, s := range stayIn(t, clients, again[:1]) {
+	soon := slices.IndexFunc(places, func(p place) bool { return p.barrier.box == cutsSoon })
+	for _, s := range stayIn(t, clients, places[soon:soon+1]) {
 		s.judge(t)
 		s.row(&table)
 	}
@@ -63,19 +60,7 @@ type stay struct {
 // stayIn has all clients stay in all places at once.
 func stayIn(t *testing.T, clients []visitor, places []place) []stay {
 	t.Helper()
-	stays := make([]stay, 0, len(clients)*len(places))
-	found := make([][]stay, len(clients))
-	var all sync.WaitGroup
-	for i, v := range clients {
-		all.Go(func() { found[i] = staysOf(t, v, places) })
-	}
-	all.Wait()
-	for i := range places {
-		for _, ofClient := range found {
-			stays = append(stays, ofClient[i])
-		}
-	}
-	return stays
+	return byPlace(clients, len(places), func(v visitor) []stay { return staysOf(t, v, places) })
 }
 
 func staysOf(t *testing.T, v visitor, places []place) []stay {

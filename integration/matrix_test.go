@@ -188,23 +188,28 @@ const (
 	byName   manner = true
 )
 
-// exploreAll has all clients start in all places at once, and start again. What one client found in a place stands
-// beside what the others did.
+// exploreAll has all clients start in all places at once, and start again.
 func exploreAll(t *testing.T, clients []visitor, places []place, manners []manner) []result {
 	t.Helper()
-	found := make([][]result, len(clients))
+	return byPlace(clients, len(places), func(v visitor) []result { return explore(t, v, places, manners) })
+}
+
+// byPlace has all clients look at the places at the same time. What one found in a place stands beside what the others
+// did.
+func byPlace[T any](clients []visitor, places int, look func(visitor) []T) []T {
+	found := make([][]T, len(clients))
 	var all sync.WaitGroup
 	for i, v := range clients {
-		all.Go(func() { found[i] = explore(t, v, places, manners) })
+		all.Go(func() { found[i] = look(v) })
 	}
 	all.Wait()
-	results := make([]result, 0, len(clients)*len(places))
+	var sorted []T
 	for i := range places {
 		for _, ofClient := range found {
-			results = append(results, ofClient[i])
+			sorted = append(sorted, ofClient[i])
 		}
 	}
-	return results
+	return sorted
 }
 
 func explore(t *testing.T, v visitor, places []place, manners []manner) []result {
