@@ -55,8 +55,9 @@ type Options struct {
 	CloseTimeout time.Duration
 	// HoldTimeout cuts an event stream after which its client posts nothing for so long:
 	// something on the way holds the stream back, and only an end that is no orderly one
-	// lets the client try the next transport. Not positive: never; an endpoint with a
-	// hub, whose clients begin with a handshake, takes 3 s for zero.
+	// lets the client try the next transport. A Guide's probe lasts as long, 2 s at most.
+	// Not positive: never; an endpoint with a hub, whose clients begin with a handshake,
+	// takes 3 s for zero.
 	HoldTimeout time.Duration
 	// SendTimeout is how long one write may take before the connection is cut.
 	// Default 10 s.
