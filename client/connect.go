@@ -27,7 +27,7 @@ type connector struct {
 // list. Unlike there, a transport on which the handshake is not answered is a failure too: proxies
 // that hold event streams back look like that.
 func (c *connector) connect(ctx context.Context) (*session, error) {
-	start := target{hub: c.hub, cred: credentials{token: c.options.AccessToken, renewable: c.options.AccessToken != nil}}
+	start := target{hub: c.hub, cred: c.credentials()}
 	if c.options.SkipNegotiation {
 		return c.connectDirectly(ctx, start)
 	}
@@ -60,6 +60,11 @@ func (c *connector) connect(ctx context.Context) (*session, error) {
 		failures = append([]error{ErrNoTransport}, failures...)
 	}
 	return nil, &connectError{failures: failures}
+}
+
+// credentials are the application's own.
+func (c *connector) credentials() credentials {
+	return credentials{token: c.options.AccessToken, renewable: c.options.AccessToken != nil}
 }
 
 func (c *connector) connectDirectly(ctx context.Context, t target) (*session, error) {

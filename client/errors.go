@@ -75,7 +75,7 @@ func (e *NegotiateError) Error() string {
 // HTTPError is an answer with a status that means failure.
 type HTTPError struct {
 	// Op says which request failed: "negotiate", "WebSocket handshake", "event stream", "poll",
-	// "send", "delete".
+	// "send", "delete", "refresh".
 	Op string
 	// StatusCode of the answer.
 	StatusCode int

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/carillon-go/carillon/negotiate"
 )
@@ -32,6 +33,8 @@ type target struct {
 	cred  credentials
 	id    string
 	token string
+	// expires is when the server takes the access token for ended; zero: it did not say.
+	expires time.Time
 	// stateful are the transports on which the connection survives its sockets.
 	stateful []Transport
 	// resumed counts the sockets that broke. A server that resumes event streams and polls tells
@@ -59,7 +62,7 @@ func (n *network) negotiate(ctx context.Context, t target, stateful bool) (targe
 			return t, nil, err
 		}
 		if o.URL == "" {
-			t.id, t.token, t.stateful = o.ConnectionID, o.ConnectionToken, o.stateful()
+			t.id, t.token, t.stateful, t.expires = o.ConnectionID, o.ConnectionToken, o.stateful(), o.expires()
 			if o.NegotiateVersion == 0 {
 				t.token = o.ConnectionID
 			}
@@ -81,6 +84,14 @@ func (o *offer) stateful() []Transport {
 		return []Transport{WebSockets}
 	}
 	return o.StatefulTransports
+}
+
+// expires is when the access token ends, as far as the server says so.
+func (o *offer) expires() time.Time {
+	if o.TokenLifetimeSeconds <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(o.TokenLifetimeSeconds) * time.Second)
 }
 
 func (n *network) negotiateOnce(ctx context.Context, t target, stateful bool) (*offer, error) {
@@ -125,12 +136,7 @@ func parseOffer(body []byte, stateful bool) (*offer, error) {
 }
 
 func negotiateURL(hub *url.URL, stateful bool) *url.URL {
-	v := *hub
-	v.Path = strings.TrimSuffix(v.Path, "/") + "/negotiate"
-	if v.RawPath != "" {
-		v.RawPath = strings.TrimSuffix(v.RawPath, "/") + "/negotiate"
-	}
-	u := &v
+	u := below(hub, "negotiate")
 	if !u.Query().Has("negotiateVersion") {
 		u = withQuery(u, "negotiateVersion=1")
 	}
@@ -138,6 +144,16 @@ func negotiateURL(hub *url.URL, stateful bool) *url.URL {
 		u = withQuery(u, "useStatefulReconnect=true&statefulTransports=all")
 	}
 	return u
+}
+
+// below is the URL of what a hub has beside its transports.
+func below(hub *url.URL, name string) *url.URL {
+	v := *hub
+	v.Path = strings.TrimSuffix(v.Path, "/") + "/" + name
+	if v.RawPath != "" {
+		v.RawPath = strings.TrimSuffix(v.RawPath, "/") + "/" + name
+	}
+	return &v
 }
 
 // withQuery adds a parameter behind the query as it is written.

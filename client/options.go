@@ -48,6 +48,11 @@ type Options struct {
 	// answered 401 to the last one. It must be safe for concurrent use; "" sends none. A redirect
 	// that comes with a token of its own replaces it. Default none.
 	AccessToken func(context.Context) (string, error)
+	// RefreshAccessToken gives the server another AccessToken before the last one ends, so that the
+	// connection outlives it: 5 minutes before, or after half of its life if that is short. The server has to
+	// take them, as ASP.NET Core 11 and endpoints with EnableAuthenticationRefresh do by
+	// option; others are not asked. Default false.
+	RefreshAccessToken bool
 
 	// Reconnect decides when to try again after a connection was lost, and in Run also when the
 	// first attempt fails. Default nil: never.

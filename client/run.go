@@ -92,7 +92,7 @@ func lossOf(err error) error {
 
 func (r *run) established(s *session) {
 	r.conn.session.Store(s)
-	r.conn.enter(r, StateChange{To: Connected, ConnectionID: s.id, Transport: s.transport})
+	r.conn.enter(r, StateChange{To: Connected, ConnectionID: s.target.id, Transport: s.transport})
 	s.activate()
 }
 

@@ -19,7 +19,7 @@ import (
 type session struct {
 	run       *run
 	transport Transport
-	id        string
+	target    target
 	protocol  protocol.HubProtocol
 	options   *Options
 
@@ -46,7 +46,7 @@ type session struct {
 
 func (r *run) newSession(c carrier, transport Transport, t target) *session {
 	s := &session{
-		run: r, transport: transport, id: t.id,
+		run: r, transport: transport, target: t,
 		protocol: r.conn.options.Protocol, options: &r.conn.options,
 		out: newOutbox(c), calls: newCalls(),
 		shaken: make(chan error, 1), active: make(chan struct{}), received: make(chan struct{}), written: make(chan struct{}),
@@ -100,6 +100,9 @@ func (s *session) answer(ctx context.Context) error {
 func (s *session) activate() {
 	if s.hasPings() {
 		s.work.Go(s.watch)
+	}
+	if s.options.RefreshAccessToken && !s.target.expires.IsZero() {
+		s.work.Go(s.refresh)
 	}
 	close(s.active)
 }

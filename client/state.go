@@ -59,7 +59,7 @@ func (c *HubConnection) State() State {
 // negotiation was skipped.
 func (c *HubConnection) ConnectionID() string {
 	if s := c.session.Load(); s != nil {
-		return s.id
+		return s.target.id
 	}
 	return ""
 }
