@@ -173,7 +173,7 @@ func (s *webSocket) control(opcode byte, payload []byte) {
 		return
 	}
 	var b [2 + maxControl]byte
-	_ = s.Write(appendControl(b[:0], opPong, payload), false)
+	s.Reply(appendControl(b[:0], opPong, payload))
 }
 
 // Last implements socket.Protocol: it sends our close frame. The end comes when the

@@ -228,6 +228,14 @@ func (s *Socket) fail(err error) {
 	s.Cut(err)
 }
 
+// Reply writes what goes past the queue. What cannot be written ends the connection: a part of it
+// may be on its way, and nothing can follow that.
+func (s *Socket) Reply(b []byte) {
+	if err := s.Write(b, false); err != nil {
+		s.fail(err)
+	}
+}
+
 // send writes frames, unless nothing may be written any more.
 func (s *Socket) send(b []byte) error { return s.Write(b, false) }
 

@@ -1,0 +1,54 @@
+package websockets_test
+
+import (
+	"bytes"
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/transports/websockets"
+)
+
+// ending is an application that tells why its connection ended.
+type ending chan error
+
+func (e ending) Connect(*transports.Connection) (transports.Receiver, error) { return e, nil }
+func (e ending) Receive([]byte) error                                        { return nil }
+func (e ending) Disconnected(cause error)                                    { e <- cause }
+
+// A client that pings and reads no answer is cut as everybody who does not read: half of a pong must not be
+// followed by anything.
+func TestUnreadPongs(t *testing.T) {
+	ended := make(ending, 1)
+	registry := transports.NewRegistry(ended, transports.Options{SendTimeout: 50 * time.Millisecond})
+	server := httptest.NewServer(transports.NewHandler(registry, map[transports.Type]transports.Carry{
+		transports.WebSockets: websockets.Carry(registry.Running()),
+	}))
+	defer server.Close()
+	conn, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(server.URL, "http"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	defer conn.Close()
+	ping := bytes.Repeat([]byte("x"), 125)
+	for err == nil {
+		err = conn.WriteControl(websocket.PingMessage, ping, time.Now().Add(20*time.Second))
+	}
+	select {
+	case cause := <-ended:
+		if !errors.Is(cause, transports.ErrSendTimeout) {
+			t.Errorf("it ended for %v", cause)
+		}
+	case <-time.After(20 * time.Second):
+		t.Errorf("it goes on; the client's end: %v", err)
+	}
+	if err := registry.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
