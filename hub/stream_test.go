@@ -159,6 +159,25 @@ func TestUnreadUploadHoldsUpTheConnection(t *testing.T) {
 	})
 }
 
+// A method that reads nothing of its upload hears of the end of a connection whose reader
+// waits for it to read.
+func TestUnreadUploadEndsWithTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{})
+		h.Handle("Wait", hub.Action1(func(ctx context.Context, _ hub.Upload[int]) error {
+			<-ctx.Done()
+			return nil
+		}))
+		c := connect(t, h, clientOptions{})
+		c.send(callWith("1", "Wait", "", `"s"`))
+		for range 11 {
+			c.send(item("s", "1"))
+		}
+		synctest.Wait()
+		c.close()
+	})
+}
+
 func TestUploadWhoseIDIsTakenEndsWithTheConnection(t *testing.T) {
 	c := detailed(t)
 	c.send(callWith("1", "Concat", "", `"s"`), callWith("2", "Concat", "", `"s"`), item("s", `"a"`), end("s"))

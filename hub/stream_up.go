@@ -9,7 +9,7 @@ import (
 func (s *Session) openUploads(c *call) {
 	_, targets := c.method.split(c.params)
 	for i, t := range targets {
-		u := t.open(uploadBounds{s.hub.options.StreamBufferCapacity, &s.held, s.stateful != nil})
+		u := t.open(uploadBounds{s.hub.options.StreamBufferCapacity, &s.held, s.stateful != nil, s.conn.Context().Done()})
 		c.uploads = append(c.uploads, u)
 		if s.uploads == nil {
 			s.uploads = make(map[string]upload)

@@ -39,12 +39,14 @@ type uploadBounds struct {
 	// stateful: more is read all the same, for acknowledgements may be behind it which
 	// methods wait for, until maxWaitingStateful bytes are held.
 	stateful bool
+	// gone is closed with the connection: its method may never read.
+	gone <-chan struct{}
 }
 
 // upload is the receiving end of an uploaded stream.
 type upload interface {
-	// push decodes an item and waits for room, or for the end of the stream. patient is
-	// called before it waits.
+	// push decodes an item and waits for room, or for the end of the stream or the
+	// connection. patient is called before it waits.
 	push(p protocol.HubProtocol, raw []byte, patient func()) error
 	// end ends the stream, with an error or nil. Only the first end counts.
 	end(err error)
@@ -93,7 +95,11 @@ func (q *uploadQueue[T]) push(p protocol.HubProtocol, raw []byte, patient func()
 	}
 	patient()
 	for q.full() {
-		<-q.room
+		select {
+		case <-q.room:
+		case <-q.bounds.gone:
+			return nil
+		}
 	}
 	return nil
 }
