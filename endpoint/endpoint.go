@@ -158,6 +158,9 @@ func lastSegment(r *http.Request) string {
 // Connections is how many there are, negotiated ones included.
 func (e *Endpoint) Connections() int { return e.registry.Len() }
 
+// QueuedBytes is how much waits to be sent, in all connections.
+func (e *Endpoint) QueuedBytes() int { return e.registry.Queued() }
+
 // Refusals counts what limits refused.
 func (e *Endpoint) Refusals() transports.Refusals { return e.registry.Refusals() }
 

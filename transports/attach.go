@@ -74,7 +74,8 @@ func (c *Connection) admit(kind Type, number int) (resumes bool, err error) {
 
 // begin makes r the request that opens the connection. The lock is held.
 func (c *Connection) begin(kind Type, r *http.Request) {
-	c.kind, c.request, c.state = kind, pack(r), open
+	c.kind, c.request, c.state, c.opened = kind, pack(r), open, time.Now()
+	c.registry.options.Meter.Opened(kind)
 	if c.registry.options.AllowUserChange {
 		c.user = auth.UserFrom(r.Context())
 	}

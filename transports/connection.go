@@ -66,6 +66,7 @@ type Connection struct {
 	resumable  bool
 	resumption int // how often the client came back; see resumption
 	body       body
+	opened     time.Time // when the transport was chosen
 	// left is when the last request of the connection ended; zero while one is there.
 	left time.Time
 }
@@ -384,10 +385,15 @@ func (c *Connection) release() {
 	if done {
 		c.state = gone
 	}
+	kind, opened := c.kind, c.opened
 	c.mu.Unlock()
-	if done {
-		c.registry.remove(c)
+	if !done {
+		return
 	}
+	if kind != "" {
+		c.registry.options.Meter.Ended(kind, time.Since(opened), context.Cause(c.ctx))
+	}
+	c.registry.remove(c)
 }
 
 // Receive hands what k read to the application. It fails when the connection has

@@ -90,6 +90,8 @@ type Options struct {
 	AllowedOrigins []string
 	// Limits of what clients may take.
 	Limits Limits
+	// Meter is told how many connections there are and for how long. Default: none.
+	Meter Meter
 	// Logger for the connections' events, at debug level in a normal life; tokens
 	// are never logged. Default: none.
 	Logger *slog.Logger
@@ -107,6 +109,9 @@ func (o Options) WithDefaults() Options {
 	orDefault(&o.Limits.Connections, 100_000)
 	orDefault(&o.Limits.ConnectionsPerUser, 1000)
 	orDefault(&o.Limits.QueueBytes, 256<<20)
+	if o.Meter == nil {
+		o.Meter = noMeter{}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -180,6 +180,9 @@ func (c *Connection) account() {
 	}
 }
 
+// Queued is how many bytes wait to be sent, in all connections.
+func (r *Registry) Queued() int { return int(r.queued.Load()) }
+
 // room is how many bytes may wait for the connection.
 func (c *Connection) room() int {
 	o := &c.registry.options

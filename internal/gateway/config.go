@@ -51,6 +51,8 @@ type Config struct {
 	Drain           time.Duration `default:"10s" help:"Over how long closing the connections is spread at the end, so that clients do not all come back in one instant; fewer than 100 a second take less."`
 	ShutdownTimeout time.Duration `default:"10s" help:"How long what still runs then may take before it is cut."`
 
+	MetricsAddr string `name:"metrics-addr" placeholder:"ADDR" help:"Address to serve /metrics on, in the text format of Prometheus; one that clients do not reach, such as 127.0.0.1:9090. Default: nowhere."`
+
 	LogLevel  slog.Level `default:"INFO" help:"Least level to log: DEBUG, INFO, WARN, ERROR."`
 	LogFormat string     `default:"text" enum:"text,json" help:"Format of the log, on standard error: text or json."`
 }

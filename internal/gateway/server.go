@@ -18,6 +18,7 @@ import (
 	"github.com/carillon-go/carillon/clock"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/metrics"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/worker"
 )
@@ -43,6 +44,7 @@ type Server struct {
 	endKeys context.CancelFunc // ends what keeps the keys of tokens fresh
 	proxies []netip.Prefix
 	workers *worker.Host
+	metrics *metrics.Metrics // nil: nobody looks
 	http    *http.Server
 	ready   atomic.Bool
 }
@@ -56,14 +58,8 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	clockHub := hub.New(hub.Options{Name: "ClockHub", Logger: log})
-	s := &Server{
-		config:  c,
-		log:     log,
-		clocks:  clock.Register(clockHub),
-		hub:     endpoint.New(clockHub, options),
-		workers: worker.NewHost(worker.Options{Logger: log}),
-	}
+	s := &Server{config: c, log: log, workers: worker.NewHost(worker.Options{Logger: log})}
+	s.makeHub(options)
 	if s.proxies, err = c.trustedProxies(); err != nil {
 		return nil, err
 	}
@@ -81,6 +77,20 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	routes, err := s.routes()
 	s.http.Handler = s.behindProxies(routes)
 	return s, err
+}
+
+// makeHub makes the hub and what it is seen through.
+func (s *Server) makeHub(o endpoint.Options) {
+	clocks := hub.New(hub.Options{Name: "ClockHub", Logger: s.log})
+	s.clocks = clock.Register(clocks)
+	if s.config.MetricsAddr == "" {
+		s.hub = endpoint.New(clocks, o)
+		return
+	}
+	s.metrics = metrics.New()
+	o.Meter = s.metrics
+	s.hub = endpoint.New(clocks, o)
+	s.metrics.Watch(s.hub, clocks)
 }
 
 // endpoint returns the options of the hub's endpoint.
@@ -128,6 +138,11 @@ func (s *Server) Run(ctx context.Context) error {
 // Serve serves on l, which it closes, until ctx is cancelled or l fails; then it
 // shuts everything down and waits for it. An orderly end is nil.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	stopMetrics, err := s.serveMetrics(ctx)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer stopMetrics()
 	if err := s.startWorkers(); err != nil {
 		return errors.Join(err, l.Close())
 	}

@@ -1,0 +1,35 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+)
+
+// serveMetrics serves what operators see at an address of its own, until the end of the
+// shutdown, which is worth seeing too. stop waits for that.
+func (s *Server) serveMetrics(ctx context.Context) (stop func(), err error) {
+	if s.metrics == nil {
+		return func() {}, nil
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.MetricsAddr)
+	if err != nil {
+		return nil, err // says "listen" and the address
+	}
+	s.log.Info("metrics", "listens", l.Addr().String())
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.metrics.Handler())
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: s.http.ErrorLog}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("metrics", "error", err)
+		}
+	}()
+	return func() {
+		_ = server.Close()
+		<-done
+	}, nil
+}

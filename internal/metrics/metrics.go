@@ -1,0 +1,109 @@
+// Package metrics shows a hub's endpoint to Prometheus: connections by the names of .NET's
+// meter, so that dashboards made for ASP.NET Core SignalR go on working, and what limits
+// refused.
+//
+// It uses Prometheus' own client: histograms, escaping and the metrics of the Go runtime
+// come with it, as every scraper expects them.
+package metrics
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// Metrics of one hub. It is the Meter of the hub's endpoint.
+type Metrics struct {
+	registry *prometheus.Registry
+	active   *prometheus.GaugeVec
+	duration *prometheus.HistogramVec
+}
+
+// New returns metrics of the process and of no endpoint yet.
+func New() *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		active: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "signalr_server_active_connections",
+			Help: "Number of connections that are currently active on the server.",
+		}, []string{"signalr_transport"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "signalr_server_connection_duration_seconds",
+			Help:    "The duration of connections on the server.",
+			Buckets: []float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 120, 300}, // .NET's
+		}, []string{"signalr_connection_status", "signalr_transport"}),
+	}
+	m.registry.MustRegister(m.active, m.duration,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// names of the transports in .NET's attributes.
+var names = map[transports.Type]string{
+	transports.WebSockets:       "web_sockets",
+	transports.ServerSentEvents: "server_sent_events",
+	transports.LongPolling:      "long_polling",
+}
+
+// Opened implements transports.Meter.
+func (m *Metrics) Opened(kind transports.Type) { m.active.WithLabelValues(names[kind]).Inc() }
+
+// Ended implements transports.Meter.
+func (m *Metrics) Ended(kind transports.Type, after time.Duration, cause error) {
+	m.active.WithLabelValues(names[kind]).Dec()
+	m.duration.WithLabelValues(status(cause), names[kind]).Observe(after.Seconds())
+}
+
+// status is .NET's word for an end; most are normal, cut sockets too.
+func status(cause error) string {
+	switch {
+	case errors.Is(cause, transports.ErrTimeout):
+		return "timeout"
+	case errors.Is(cause, transports.ErrShutdown), errors.Is(cause, hub.ErrShutdown):
+		return "app_shutdown"
+	default:
+		return "normal_closure"
+	}
+}
+
+// Watch adds what an endpoint and its hub count. It is called once.
+func (m *Metrics) Watch(e *endpoint.Endpoint, h *hub.Hub) {
+	m.gauge("carillon_connections", "Connections, those too that are only negotiated.", func() float64 { return float64(e.Connections()) })
+	m.gauge("carillon_queued_bytes", "Bytes that wait to be sent in all connections.", func() float64 { return float64(e.QueuedBytes()) })
+	for limit, count := range map[string]func() uint64{
+		"connections":             func() uint64 { return e.Refusals().Connections },
+		"connections_per_user":    func() uint64 { return e.Refusals().User },
+		"connections_per_address": func() uint64 { return e.Refusals().Address },
+		"negotiations":            func() uint64 { return e.Refusals().Negotiations },
+		"queued_bytes":            func() uint64 { return e.Refusals().Queue },
+		"send_timeout":            func() uint64 { return e.Refusals().SendTimeouts },
+		"handshake_timeout":       func() uint64 { return h.Refusals().Handshakes },
+		"message_size":            func() uint64 { return h.Refusals().Messages },
+		"invocations":             func() uint64 { return h.Refusals().Invocations },
+		"streams":                 func() uint64 { return h.Refusals().Streams },
+		"slow_consumer":           func() uint64 { return h.Refusals().SlowConsumers },
+	} {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name:        "carillon_refused_total",
+			Help:        "What clients did beyond a limit, and were refused or closed for.",
+			ConstLabels: prometheus.Labels{"limit": limit},
+		}, func() float64 { return float64(count()) }))
+	}
+}
+
+func (m *Metrics) gauge(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+}
+
+// Handler answers a scrape.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
