@@ -7,19 +7,21 @@ import (
 	"sync/atomic"
 )
 
-// crowd is from how many receivers on a fan-out is spread over the cores: each receiver
-// costs a system call.
-const crowd = 512
+// stretch is how many receivers are sent to in one go, each with a system call. A fan-out
+// to several stretches is spread over the cores, and behind each of them others get their
+// turn: a goroutine that runs for 10 ms is interrupted, and until then watched so closely
+// that it costs more than this.
+const stretch = 256
 
 // fanOut sends a message to sessions, without waiting for any. The error is that of
 // an encoding, and nobody has got the message in it then. It returns when the message is
 // sent or queued for all of them, so that the next one comes behind it.
 func fanOut(to []*Session, except []string, m *message) error {
-	helpers := min(runtime.GOMAXPROCS(0), len(to)*4/crowd) - 1
-	if len(to) < crowd || helpers == 0 {
+	helpers := min(runtime.GOMAXPROCS(0), len(to)/stretch) - 1
+	if helpers <= 0 {
 		return deliver(to, except, m)
 	}
-	lists := slices.Collect(slices.Chunk(to, crowd/4))
+	lists := slices.Collect(slices.Chunk(to, stretch))
 	var (
 		next    atomic.Int32
 		failure atomic.Pointer[error]
@@ -44,7 +46,10 @@ func fanOut(to []*Session, except []string, m *message) error {
 }
 
 func deliver(to []*Session, except []string, m *message) error {
-	for _, s := range to {
+	for i, s := range to {
+		if i%stretch == stretch-1 {
+			runtime.Gosched()
+		}
 		if len(except) > 0 && slices.Contains(except, s.id) {
 			continue
 		}

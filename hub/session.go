@@ -27,8 +27,13 @@ const (
 // goroutine of its own. The connection's reader drives it; methods run on goroutines
 // that live as long as there is something to do and are waited for at the end.
 type Session struct {
+	// What sending needs comes first, side by side.
+	conn     Connection
+	wire     *wire     // nil until the handshake
+	stateful *stateful // nil: what is sent is not kept; set by the handshake
+	phase    atomic.Int32
+
 	hub    *Hub
-	conn   Connection
 	id     string
 	number uint64 // in the order in which the hub's sessions came
 	info   ConnectInfo
@@ -38,12 +43,9 @@ type Session struct {
 	begun  time.Time
 	user   atomic.Pointer[auth.User] // with the freshest credentials
 
-	wire    *wire // nil until the handshake
-	phase   atomic.Int32
 	deaf    atomic.Bool // what comes in is dropped
 	greeted atomic.Bool // OnConnected succeeded
 
-	stateful  *stateful // nil: what is sent is not kept; set by the handshake
 	input     input
 	pace      pace
 	keepAlive keepAlive

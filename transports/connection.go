@@ -18,6 +18,17 @@ import (
 // token, an outbound queue bounded in bytes, and one reason for its end. All
 // methods are safe for concurrent use.
 type Connection struct {
+	// What sending needs comes first, side by side: a broadcast to many waits for memory
+	// above all. It is guarded by mu, as is what follows receiving's four.
+	mu        sync.Mutex
+	state     state
+	writing   bool // the carrier was woken and has not found the queue empty since
+	corked    bool // what is sent waits for Uncork
+	resumable bool // it outlives its requests
+	carrier   Carrier
+	queue     queue
+	counted   int // of the queue's bytes, in the registry's sum
+
 	id, token string
 	client    client
 	registry  *Registry
@@ -43,8 +54,6 @@ type Connection struct {
 	source      Carrier // the one whose data counts; an older one's does not
 	interrupted bool    // the receiver was told, and not yet that it goes on
 
-	mu      sync.Mutex
-	state   state
 	kind    Type // empty until the first request chose a transport
 	request *request
 	// user is whose requests are taken; refresher is told of fresher credentials.
@@ -52,18 +61,11 @@ type Connection struct {
 	ticket    string // by which the user negotiated
 	origin    string // of the page that negotiated; see from
 	refresher Refresher
-	carrier   Carrier
-	writing   bool // the carrier was woken and has not found the queue empty since
-	corked    bool // what is sent waits for Uncork
-	queue     queue
-	counted   int // of the queue's bytes, in the registry's sum
 	inbox     inbox
 	told      bool // the application knows of the end
 	leaving   bool // it is over with the answer to the poll that waits
 	// shutting: the server shuts down.
-	shutting bool
-	// resumable connections outlive their requests.
-	resumable  bool
+	shutting   bool
 	resumption int // how often the client came back; see resumption
 	body       body
 	opened     time.Time // when the transport was chosen

@@ -5,8 +5,8 @@ import "net"
 // Conn is a network connection that was taken from the HTTP server. It holds no buffer
 // while there is nothing to read. It may be written by others while one goroutine reads.
 type Conn struct {
+	raw raw // first: what TryWrite needs
 	net.Conn
-	raw   raw
 	early []byte // what the HTTP server had read already
 	idle  []byte // what to wait into where a buffer cannot be borrowed later
 }

@@ -77,7 +77,7 @@ func (r *raw) giveBack() {
 type writing struct {
 	bytes []byte
 	n     int
-	try   func(fd uintptr) bool
+	try   func(fd uintptr)
 }
 
 var writings = sync.Pool{New: func() any {
@@ -86,23 +86,24 @@ var writings = sync.Pool{New: func() any {
 	return w
 }}
 
-func (w *writing) tryWrite(fd uintptr) bool {
+func (w *writing) tryWrite(fd uintptr) {
 	n, err := syscall.Write(int(fd), w.bytes)
 	for errors.Is(err, syscall.EINTR) {
 		n, err = syscall.Write(int(fd), w.bytes)
 	}
 	w.n = max(n, 0) // what failed is tried again, and then fails for whoever can wait
-	return true
 }
 
-// write writes what the socket takes without waiting.
+// write writes what the socket takes without waiting. Control is for what does not wait:
+// unlike Write it leaves what the poller knows of the connection alone, which is far away
+// in memory.
 func (r *raw) write(b []byte) int {
 	if r.conn == nil {
 		return 0
 	}
 	w := writings.Get().(*writing)
 	w.bytes, w.n = b, 0
-	_ = r.conn.Write(w.try)
+	_ = r.conn.Control(w.try)
 	n := w.n
 	w.bytes = nil
 	writings.Put(w)

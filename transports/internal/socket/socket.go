@@ -23,9 +23,14 @@ import (
 // Socket is a carrier over a network connection. All methods are safe for concurrent
 // use.
 type Socket struct {
-	c       *transports.Connection
-	conn    Conn
+	// What TryWrite needs comes first, side by side; see transports.Connection.
+	mu      sync.Mutex // held while writing
+	ended   bool       // nothing may be written any more
+	rest    []byte     // of a frame that the socket did not take as a whole
 	framing *Framing
+	conn    Conn
+
+	c       *transports.Connection
 	watch   *Watch
 	watched watched
 	spoken  Protocol
@@ -37,10 +42,7 @@ type Socket struct {
 	reading sync.Mutex // held while the reader comes to rest or is roused
 	until   instant    // when what Await awaits has to be here; 0: nothing is awaited
 
-	mu       sync.Mutex // held while writing
-	ended    bool       // nothing may be written any more
-	rest     []byte     // of a frame that the socket did not take as a whole
-	deadline time.Time  // of writes that wait
+	deadline time.Time // of writes that wait; mu guards it
 }
 
 // New returns a socket for c. early is what was read of conn already.
