@@ -71,6 +71,7 @@ var barriers = []barrier{
 	{box: "N8", best: byPolling, bestOf: map[string]string{"Node": byEventStream}},
 	{box: "N9", best: byEventStream},
 	{box: "N10", best: byPolling},
+	{box: "N11", best: byPolling},
 	{box: "HAProxy", best: byWebSocket},
 	{box: "A1", best: byEventStream},
 	{box: "A2", best: byWebSocket},

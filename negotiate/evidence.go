@@ -74,7 +74,7 @@ func (e *Evidence) Offer(r *http.Request, o *Offer) {
 	}
 	if !o.Fixed {
 		e.arrange(n, o, w.since)
-		w.probes = canProbe(r, key, o)
+		w.probes = key.family.pingsAtOnce() && slices.Contains(o.Transports, transports.LongPolling)
 		w.refuses = w.probes && w.since.Sub(n.unseen) < sequel
 	}
 	n.negotiated, n.unseen = w.since, time.Time{}
@@ -87,15 +87,6 @@ func (e *Evidence) Offer(r *http.Request, o *Offer) {
 	if !n.waiting.open() {
 		n.waiting = w
 	}
-}
-
-// canProbe tells whether a handshake that comes stripped can show whether event streams get
-// through. Only the JavaScript client is known to take a head for an answer: Go's
-// libraries for WebSockets wait for a body as well. A browser speaks HTTP/2 where there is
-// TLS, but not for WebSockets, and proxies that hold the one may let the other through.
-func canProbe(r *http.Request, key networkKey, o *Offer) bool {
-	return key.family.pingsAtOnce() && slices.Contains(o.Transports, transports.LongPolling) &&
-		!strings.HasPrefix(r.Header.Get("Origin"), "https:")
 }
 
 // arrange puts transports that have failed in this network last, where a client that
@@ -151,8 +142,14 @@ type witness struct {
 	probes, refuses bool
 }
 
-// Probes implements transports.Guide.
-func (w *witness) Probes() bool {
+// Probes implements transports.Guide. Only the JavaScript client is known to take a head
+// for an answer: Go's libraries for WebSockets wait for a body as well. A browser speaks
+// HTTP/2 where there is TLS, but not for WebSockets. Then nginx holds back only the one, if
+// it speaks HTTP/1.1 with us.
+func (w *witness) Probes(r *http.Request) bool {
+	if strings.HasPrefix(r.Header.Get("Origin"), "https:") && r.ProtoAtLeast(1, 1) {
+		return false
+	}
 	w.evidence.mu.Lock()
 	defer w.evidence.mu.Unlock()
 	defer func() { w.probes = false }() // once

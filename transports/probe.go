@@ -9,9 +9,9 @@ import (
 // A Guide is an Observer that knows what to do about the network.
 type Guide interface {
 	Observer
-	// Probes tells whether a WebSocket handshake that came without its Upgrade is to be
-	// answered in the way of an event stream. It is asked when one came.
-	Probes() bool
+	// Probes tells whether r, a WebSocket handshake that came without its Upgrade, is to be
+	// answered in the way of an event stream.
+	Probes(r *http.Request) bool
 	// Refuses tells whether the transport cannot work here, so that the client is to try
 	// its next one at once.
 	Refuses(Type) bool
@@ -24,9 +24,9 @@ func (c *Connection) guide() Guide {
 	return g
 }
 
-func (c *Connection) probes() bool {
+func (c *Connection) probes(r *http.Request) bool {
 	g := c.guide()
-	return g != nil && c.registry.options.HoldTimeout > 0 && g.Probes()
+	return g != nil && c.registry.options.HoldTimeout > 0 && g.Probes(r)
 }
 
 func (c *Connection) refuses(kind Type) bool {
@@ -56,7 +56,7 @@ func (h *Handler) stripped(w http.ResponseWriter, r *http.Request) {
 	if c != nil {
 		c.Tell(Event{Kind: Stripped, Transport: WebSockets, Request: r})
 	}
-	if c != nil && h.carriers[ServerSentEvents] != nil && c.probes() {
+	if c != nil && h.carriers[ServerSentEvents] != nil && c.probes(r) {
 		c.probe(w, r)
 		return
 	}

@@ -46,6 +46,7 @@ func nginx() []Kind {
 		kind("N8", false, nginxGzip+` proxy_hide_header Content-Encoding;`),
 		kind("N9", false, nginxGzip),
 		kind("N10", false, "proxy_ignore_headers X-Accel-Buffering;"),
+		kind("N11", true, "proxy_ignore_headers X-Accel-Buffering;"),
 	}
 }
 
