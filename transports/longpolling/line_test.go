@@ -269,6 +269,20 @@ func TestWithin(t *testing.T) {
 	}
 }
 
+// A handler may take the connection, as event streams do.
+func TestHijack(t *testing.T) {
+	s := newSite(t, transports.Options{}, nil)
+	c, p := s.open()
+	await(t, s.served)
+	p.park()
+	send(t, c, "x")
+	p.expect("x")
+	p.poll("X-Test: hijack\r\n")
+	if got, err := io.ReadAll(p.r); string(got) != "taken" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // A panic ends its connection and no other.
 func TestPanic(t *testing.T) {
 	s := newSite(t, transports.Options{}, nil)
@@ -284,6 +298,33 @@ func TestPanic(t *testing.T) {
 	p.park()
 	send(t, c, "y")
 	p.expect("y")
+}
+
+// The server's own context is that of requests outside of it, too.
+func TestBaseContext(t *testing.T) {
+	type key struct{}
+	s := newSite(t, transports.Options{}, func(server *httptest.Server) {
+		server.Config.BaseContext = func(l net.Listener) context.Context {
+			return context.WithValue(context.Background(), key{}, l.Addr().String())
+		}
+		next := server.Config.Handler
+		server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Context().Value(key{}) != r.Host || r.Context().Value(http.ServerContextKey) != server.Config {
+				t.Error("the context is not the server's")
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	c, p := s.open()
+	await(t, s.served)
+	for range 2 {
+		p.park()
+		send(t, c, "x")
+		p.expect("x")
+	}
+	p.write("POST" + p.head + "Content-Length: 4\r\n\r\ntext")
+	p.expect("")
+	await(t, s.served)
 }
 
 // wrapped is a connection that is no socket itself, or one that takes not much at once.

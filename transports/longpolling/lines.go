@@ -34,11 +34,11 @@ func newLines(running *sync.WaitGroup) *lines {
 	return &lines{running: running, servers: map[*http.Server]*server{}}
 }
 
-// of returns the server of a request; nil: its connections have to stay there. One that
-// gives them contexts of their own has to read each request itself.
+// of returns the server of a request; nil: its connections have to stay there, as where
+// each has a context of its own.
 func (l *lines) of(r *http.Request) *server {
 	h, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if h == nil || h.BaseContext != nil || h.ConnContext != nil {
+	if h == nil || h.ConnContext != nil {
 		return nil
 	}
 	l.mu.Lock()
@@ -46,12 +46,22 @@ func (l *lines) of(r *http.Request) *server {
 	s := l.servers[h]
 	if s == nil {
 		s = &server{Server: h, lines: l, open: map[*line]struct{}{}}
-		s.ctx = context.WithValue(context.Background(), http.ServerContextKey, h)
+		s.ctx = s.baseContext(r)
 		s.closing.Store(l.over)
 		l.servers[h] = s
 		h.RegisterOnShutdown(s.shut)
 	}
 	return s
+}
+
+// baseContext is the one of all requests, without what middleware put into r's.
+func (s *server) baseContext(r *http.Request) context.Context {
+	ctx := context.Background()
+	if s.BaseContext != nil {
+		addr, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+		ctx = s.BaseContext(&single{addr: addr, accepted: true})
+	}
+	return context.WithValue(ctx, http.ServerContextKey, s.Server)
 }
 
 // shut closes connections on which no poll waits, and from now on each behind its answer.
@@ -99,7 +109,7 @@ func (s *server) forget(l *line) {
 
 // serve lets the HTTP server go on with a connection, of which prefix was read already.
 func (s *server) serve(conn *socket.Conn, prefix []byte) {
-	one := &single{conn: &prefixed{conn.Conn, prefix}}
+	one := &single{conn: &prefixed{conn.Conn, prefix}, addr: conn.LocalAddr()}
 	_ = s.Serve(one)
 	if !one.accepted { // it shuts down
 		_ = conn.Close()
@@ -109,6 +119,7 @@ func (s *server) serve(conn *socket.Conn, prefix []byte) {
 // single is a listener of one connection.
 type single struct {
 	conn     net.Conn
+	addr     net.Addr
 	accepted bool
 }
 
@@ -125,7 +136,7 @@ func (s *single) Accept() (net.Conn, error) {
 func (s *single) Close() error { return nil }
 
 // Addr implements net.Listener.
-func (s *single) Addr() net.Addr { return s.conn.LocalAddr() }
+func (s *single) Addr() net.Addr { return s.addr }
 
 // prefixed is a connection of which something was read already.
 type prefixed struct {

@@ -78,6 +78,16 @@ func (s *site) middleware(next http.Handler) http.Handler {
 			return
 		case "panic":
 			panic(http.ErrAbortHandler)
+		case "hijack":
+			conn, rw, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				s.t.Error(err)
+				return
+			}
+			_, _ = rw.WriteString("taken")
+			_ = rw.Flush()
+			_ = conn.Close()
+			return
 		case "context":
 			if r.Context().Value(http.LocalAddrContextKey).(net.Addr).String() != r.Host {
 				s.t.Error("the local address is not in the context")
