@@ -3,7 +3,6 @@ package carillon_test
 import (
 	"bufio"
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/testproc"
 )
 
 // The programs of the README run as they stand there, but for their ports.
@@ -32,21 +33,11 @@ func snippet(t *testing.T, language string, n int) string {
 	return string(blocks[n][1])
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func build(t *testing.T, source string) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "program")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, source).CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	binary, err := testproc.Build(t.TempDir(), source)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return binary
 }
@@ -130,7 +121,7 @@ func runScript(t *testing.T, source string) string {
 
 func TestJavaScriptClient(t *testing.T) {
 	node(t)
-	addr := freeAddress(t)
+	addr := testproc.FreeAddress()
 	serve(t, addr, build(t, "./cmd/gateway"), "--addr", addr)
 	script := strings.ReplaceAll(snippet(t, "js", 0), "localhost:8080", addr)
 	if line := runScript(t, script); !strings.HasPrefix(line, "tick ") {
@@ -140,7 +131,7 @@ func TestJavaScriptClient(t *testing.T) {
 
 func TestHub(t *testing.T) {
 	node(t)
-	addr := freeAddress(t)
+	addr := testproc.FreeAddress()
 	main := filepath.Join(t.TempDir(), "main.go")
 	if err := os.WriteFile(main, []byte(strings.ReplaceAll(snippet(t, "go", 0), "localhost:8081", addr)), 0o600); err != nil {
 		t.Fatal(err)

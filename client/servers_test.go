@@ -1,56 +1,22 @@
 package client
 
 import (
-	"bufio"
-	"io"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
+
+	"github.com/carillon-go/carillon/internal/testproc"
 )
 
-// startServer runs a program that serves spec'd test hubs at an address of its own and prints a line
-// when it does; the test's end stops it.
-func startServer(t *testing.T, name string, args ...string) (url string) {
+// startServer runs a program that serves spec'd test hubs until the test ends.
+func startServer(t *testing.T, command ...string) (url string) {
 	t.Helper()
-	address := freeAddress(t)
-	cmd := exec.CommandContext(t.Context(), name, append(args, "-addr", address)...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+	p, err := testproc.Start(testproc.FreeAddress(), command...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	lines := bufio.NewReader(out)
-	for {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			t.Fatalf("%s ended before it listened: %v", name, err)
-		}
-		if strings.Contains(line, "listening") {
-			break
-		}
-	}
-	go func() { _, _ = io.Copy(io.Discard, lines) }()
-	return "http://" + address
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(p.Kill)
+	return p.URL()
 }
 
 // original starts ASP.NET Core SignalR itself, which stands beside the repository where the project
@@ -64,16 +30,15 @@ func original(t *testing.T, args ...string) (url string) {
 	if _, err := os.Stat(program); err != nil {
 		t.Skipf("the reference server is not here: %v", err)
 	}
-	return startServer(t, program, append([]string{"testhub"}, args...)...)
+	return startServer(t, append([]string{program, "testhub"}, args...)...)
 }
 
 // carillon builds and starts our own test hub server.
 func carillon(t *testing.T, args ...string) (url string) {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "testhub")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../integration/testhub")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the test hub: %v\n%s", err, out)
+	program, err := testproc.Build(t.TempDir(), "../integration/testhub")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return startServer(t, program, args...)
+	return startServer(t, append([]string{program}, args...)...)
 }

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/testproc"
 )
 
 // A runner is a Node process that runs scenarios with the official client, one at a time, as they are ordered over its
@@ -20,7 +22,7 @@ import (
 type runner struct {
 	in        *json.Encoder
 	out       *json.Decoder
-	stderr    *output
+	stderr    *testproc.Output
 	scenarios []scenario
 }
 
@@ -62,7 +64,7 @@ func startRunner(t *testing.T, script string, env ...string) *runner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &runner{in: json.NewEncoder(in), out: json.NewDecoder(out), stderr: &output{}}
+	r := &runner{in: json.NewEncoder(in), out: json.NewDecoder(out), stderr: &testproc.Output{}}
 	cmd.Stderr = r.stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -131,7 +133,7 @@ func (r *runner) test(t *testing.T, name string, sc scenario, s *server, c combi
 		if sc.Ours != "" && !s.ours {
 			t.Skipf("the original differs: %s", sc.Ours)
 		}
-		end, err := r.run(order{sc.Name, s.url(), c.transport, c.protocol}, s)
+		end, err := r.run(order{sc.Name, s.URL(), c.transport, c.protocol}, s)
 		if err != nil {
 			t.Fatalf("the runner broke off: %v\n%s", err, r.stderr)
 		}

@@ -18,7 +18,7 @@ func TestDiagnosePage(t *testing.T) {
 	s := startServer(t, true, build(t, "../cmd/gateway"))
 	for _, scenario := range r.scenarios {
 		t.Run(scenario.Name, func(t *testing.T) {
-			url := s.url()
+			url := s.URL()
 			switch scenario.Name {
 			case "direct":
 			case "401":
@@ -28,7 +28,7 @@ func TestDiagnosePage(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				url = kind.Start(t, s.addr).URL
+				url = kind.Start(t, s.Addr).URL
 			}
 			end, err := r.run(order{Scenario: scenario.Name, URL: url}, s)
 			if err != nil {

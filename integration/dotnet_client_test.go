@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/testproc"
 )
 
 // The checks take three minutes, most of which is waiting for time-outs on purpose.
@@ -18,13 +20,13 @@ const dotNetPatience = 8 * time.Minute
 // machine those of stateful reconnect fail against the original, too.
 func TestDotNetClient(t *testing.T) {
 	dir := reference(t)
-	tlsAddr := freeAddress(t)
+	tlsAddr := testproc.FreeAddress()
 	testHub := build(t, "./testhub")
 	s := startServer(t, true, testHub, "--tls-addr", tlsAddr)
 	check := func(more ...string) (failed []string) {
 		ctx, cancel := context.WithTimeout(t.Context(), dotNetPatience)
 		defer cancel()
-		args := append([]string{"client", s.url(), "--tls", "https://" + tlsAddr, "--server-cmd", testHub + " -addr 127.0.0.1:{port}"}, more...)
+		args := append([]string{"client", s.URL(), "--tls", "https://" + tlsAddr, "--server-cmd", testHub + " -addr 127.0.0.1:{port}"}, more...)
 		out, err := exec.CommandContext(ctx, filepath.Join(dir, "aspnet"), args...).CombinedOutput()
 		t.Logf("%d runs passed", len(regexp.MustCompile(`(?m)^ok `).FindAll(out, -1)))
 		if err == nil {

@@ -13,6 +13,9 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
+// drainPatience is how long a drain, and whoever waits for it, is given.
+const drainPatience = 30 * time.Second
+
 // drained is a hub whose methods are under way while it drains.
 type drained struct {
 	began   chan struct{} // something of each method has come
@@ -61,7 +64,7 @@ func TestDrainFinishesWhatRuns(t *testing.T) {
 }
 
 func drain(t *testing.T, e *endpoint.Endpoint, d *drained, url string, transport transports.Type) {
-	ctx, cancel := context.WithTimeout(t.Context(), serverPatience)
+	ctx, cancel := context.WithTimeout(t.Context(), drainPatience)
 	defer cancel()
 	c := client.New(url, client.Options{Transports: []client.Transport{transport}, Memory: client.NewMemory()})
 	ended := make(chan error, 1)
@@ -106,7 +109,7 @@ func drain(t *testing.T, e *endpoint.Endpoint, d *drained, url string, transport
 		if err != nil {
 			t.Errorf("the client's end: %v", err)
 		}
-	case <-time.After(serverPatience):
+	case <-time.After(drainPatience):
 		t.Error("the client is not sent away")
 	}
 }

@@ -11,7 +11,7 @@ func TestEventSource(t *testing.T) {
 	r := startRunner(t, "events.js", "CHROMIUM="+findChromium(t))
 	s := startServer(t, true, build(t, "../cmd/gateway"))
 	for _, scenario := range r.scenarios {
-		end, err := r.run(order{Scenario: scenario.Name, URL: s.url()}, s)
+		end, err := r.run(order{Scenario: scenario.Name, URL: s.URL()}, s)
 		if err != nil {
 			t.Fatalf("the runner broke off: %v\n%s", err, r.stderr)
 		}

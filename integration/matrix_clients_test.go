@@ -16,6 +16,7 @@ import (
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/clock"
 	"github.com/carillon-go/carillon/integration/middlebox"
+	"github.com/carillon-go/carillon/internal/testproc"
 )
 
 // A visit is one start of a client and what it does when it is connected; clients/reach.js says what the fields mean.
@@ -152,7 +153,7 @@ type watcher struct {
 	wanted int
 	enough chan struct{}
 	lost   chan error
-	log    output
+	log    testproc.Output
 
 	mu   sync.Mutex
 	seen start

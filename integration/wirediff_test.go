@@ -35,7 +35,7 @@ func TestWireDiff(t *testing.T) {
 	a, b := startOriginal(t, dir), startTestHub(t)
 	compare := func(args ...string) func(*testing.T) {
 		return func(t *testing.T) {
-			args = append([]string{"-a", a.url(), "-b", b.url(), "-ignore-file", "differences.txt"}, args...)
+			args = append([]string{"-a", a.URL(), "-b", b.URL(), "-ignore-file", "differences.txt"}, args...)
 			out, err := exec.CommandContext(t.Context(), wirediff, args...).CombinedOutput()
 			if err != nil {
 				// On a machine that is busy with something else either server may miss a time-out.

@@ -1,77 +1,49 @@
 package main
 
 import (
-	"bufio"
+	"errors"
 	"net/http"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/carillon-go/carillon/internal/testproc"
 )
 
 // gatewayProcess is the program as it is deployed, signals included.
 type gatewayProcess struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	addr string
+	*testproc.Process
+	t *testing.T
 }
 
 func startProcess(t *testing.T) *gatewayProcess {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "gateway")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	p := &gatewayProcess{t: t, cmd: exec.Command(binary, "--addr", "127.0.0.1:0", "--interval=-1s", "--log-format", "text")}
-	log, err := p.cmd.StderrPipe()
+	binary, err := testproc.Build(t.TempDir(), ".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
+	p, err := testproc.Start(testproc.FreeAddress(), binary, "--interval=-1s", "--log-format", "text")
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		_ = p.cmd.Wait()
-	})
-	lines := bufio.NewScanner(log)
-	for p.addr == "" && lines.Scan() {
-		if _, rest, ok := strings.Cut(lines.Text(), "addr="); ok {
-			p.addr, _, _ = strings.Cut(rest, " ")
-		}
-	}
-	if p.addr == "" {
-		t.Fatal("the program does not listen")
-	}
-	go func() { // ends with the process
-		for lines.Scan() {
-			_ = lines.Text()
-		}
-	}()
-	return p
+	t.Cleanup(p.Kill)
+	return &gatewayProcess{p, t}
 }
 
 func (p *gatewayProcess) terminate() {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Terminate(); err != nil {
 		p.t.Fatal(err)
 	}
-}
-
-// status waits for the end of the process.
-func (p *gatewayProcess) status() syscall.WaitStatus {
-	_ = p.cmd.Wait()
-	return p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 }
 
 // dial opens a WebSocket whose client does not answer the server's close frame: the server waits for that.
 func (p *gatewayProcess) dial() *websocket.Conn {
 	p.t.Helper()
-	conn, response, err := websocket.DefaultDialer.Dial("ws://"+p.addr+"/hubs/clock", nil)
+	conn, response, err := websocket.DefaultDialer.Dial("ws://"+p.Addr+"/hubs/clock", nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -100,7 +72,7 @@ func (p *gatewayProcess) hear(conn *websocket.Conn, want string) {
 
 func (p *gatewayProcess) do(method, path string) *http.Response {
 	p.t.Helper()
-	r, err := http.NewRequestWithContext(p.t.Context(), method, "http://"+p.addr+path, nil)
+	r, err := http.NewRequestWithContext(p.t.Context(), method, "http://"+p.Addr+path, nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -135,8 +107,9 @@ func TestDrainOfTheProcess(t *testing.T) {
 		t.Error("negotiate:", answer.Status, answer.Header)
 	}
 	p.terminate()
-	if s := p.status(); !s.Signaled() || s.Signal() != syscall.SIGTERM {
-		t.Errorf("after the second signal: signaled %v, exit status %d", s.Signaled(), s.ExitStatus())
+	var exit *exec.ExitError
+	if err := p.Wait(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+		t.Errorf("after the second signal: %v", err)
 	}
 }
 
@@ -150,7 +123,7 @@ func TestEndOfTheProcess(t *testing.T) {
 	if _, _, err := conn.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseNormalClosure) {
 		t.Error(err)
 	}
-	if s := p.status(); !s.Exited() || s.ExitStatus() != exitOK {
-		t.Errorf("signaled %v, exit status %d", s.Signaled(), s.ExitStatus())
+	if err := p.Wait(); err != nil {
+		t.Error(err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 )
 
@@ -21,8 +22,8 @@ func TestMain(m *testing.M) {
 		os.Exit(2)
 	}
 	code := m.Run()
-	if shared.process != nil {
-		if err := shared.end(); err != nil {
+	if shared.Process != nil {
+		if err := shared.End(); err != nil {
 			fmt.Println("FAIL:", err)
 			code = max(code, 1)
 		}
@@ -66,8 +67,8 @@ func TestShutdown(t *testing.T) {
 			if err != nil {
 				unavailable(t, err)
 			}
-			replay(t, server.url(), file, c, server.terminate)
-			if err := server.end(); err != nil {
+			replay(t, server.URL(), file, c, sync.OnceValue(server.Terminate)) // a second signal may kill it
+			if err := server.End(); err != nil {
 				t.Error(err)
 			}
 		})

@@ -1,0 +1,134 @@
+// Package testproc runs servers in processes of their own, for tests.
+package testproc
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// patience is how long a server may take to start or to end.
+const patience = 30 * time.Second
+
+// Build compiles a program of the module into a directory, with the race detector if the
+// tests run under it.
+func Build(dir, pkg string) (binary string, err error) {
+	binary = filepath.Join(dir, "program")
+	args := []string{"build", "-o", binary}
+	if underRace() {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, pkg)...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
+	}
+	return binary, nil
+}
+
+func underRace() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// FreeAddress picks a loopback address whose port lies below those that the kernel gives to
+// outgoing connections, so that none of them takes it while a server restarts.
+func FreeAddress() string {
+	for {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(12_000)))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
+	}
+}
+
+// Process is a server under test. Its methods are for one goroutine.
+type Process struct {
+	Addr   string
+	Output Output
+
+	cmd    *exec.Cmd
+	asked  bool // to end
+	exited chan struct{}
+	err    error // how it ended; to be read when exited is closed
+}
+
+// Start runs a command, to which --addr and the address are added, and waits until it
+// prints "listening".
+func Start(addr string, command ...string) (*Process, error) {
+	p := &Process{Addr: addr, exited: make(chan struct{})}
+	listening := p.Output.await("listening")
+	p.cmd = exec.Command(command[0], slices.Concat(command[1:], []string{"--addr", addr})...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.Output, &p.Output
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { // ends with the process, which Wait waits for
+		p.err = p.cmd.Wait()
+		close(p.exited)
+	}()
+	select {
+	case <-listening:
+		return p, nil
+	case <-p.exited:
+		return nil, fmt.Errorf("the server ended at once: %w\n%s", p.err, &p.Output)
+	case <-time.After(patience):
+		return nil, errors.Join(fmt.Errorf("the server does not listen\n%s", &p.Output), p.End())
+	}
+}
+
+// URL of the server.
+func (p *Process) URL() string { return "http://" + p.Addr }
+
+// Running tells whether the process has not ended.
+func (p *Process) Running() bool {
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// Terminate asks the process to end.
+func (p *Process) Terminate() error {
+	p.asked = true
+	return p.cmd.Process.Signal(syscall.SIGTERM)
+}
+
+// Wait waits for the end of a process that was asked for it. The error is an
+// exec.ExitError unless it had to be killed.
+func (p *Process) Wait() error {
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		p.Kill()
+		return fmt.Errorf("the server does not end\n%s", &p.Output)
+	}
+	if p.err != nil {
+		return fmt.Errorf("the server ended with: %w\n%s", p.err, &p.Output)
+	}
+	return nil
+}
+
+// End asks the process to end, unless it was asked before or has ended by itself, and waits
+// for it.
+func (p *Process) End() error {
+	if !p.asked && p.Running() {
+		_ = p.Terminate() // it ends at this moment if that fails
+	}
+	return p.Wait()
+}
+
+// Kill ends the process at once.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // fails if it has ended
+	<-p.exited
+}
