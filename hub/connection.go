@@ -44,26 +44,27 @@ type ConnectInfo struct {
 	Context context.Context
 	// User who did; nil for an anonymous one.
 	User *auth.User
-	// CloseOnExpiry ends the session when the user's authentication ends, with a close
-	// message that invites the client to reconnect; looked at once a second.
-	CloseOnExpiry bool
 	// Transport by its name in the protocol: "WebSockets", "ServerSentEvents" or
 	// "LongPolling".
 	Transport string
+	// KeepAliveInterval is shorter than the hub's where the network cuts what is silent
+	// for a while. Zero: the hub's.
+	KeepAliveInterval time.Duration
+	// Groups that a client which Listens is in from the beginning.
+	Groups []string
+	// LastEventID is what a listener got last: what came since is sent to it again, as far
+	// as it is kept; see Hub.KeepEvents. Empty: nothing is.
+	LastEventID string
+	// Listens is for clients that only listen and shake no hands: they get events, see
+	// protocol.Events, from the beginning.
+	Listens bool
 	// Binary tells whether the carrier can do the transfer format Binary.
 	Binary bool
 	// NoPings is for carriers that keep themselves alive: long polling.
 	NoPings bool
-	// KeepAliveInterval is shorter than the hub's where the network cuts what is silent
-	// for a while. Zero: the hub's.
-	KeepAliveInterval time.Duration
-	// Listens is for clients that only listen and shake no hands: they get events, see
-	// protocol.Events, from the beginning, as members of Groups too.
-	Listens bool
-	Groups  []string
-	// LastEventID is what a listener got last: what came since is sent to it again, as far
-	// as it is kept; see Hub.KeepEvents. Empty: nothing is.
-	LastEventID string
+	// CloseOnExpiry ends the session when the user's authentication ends, with a close
+	// message that invites the client to reconnect; looked at once a second.
+	CloseOnExpiry bool
 	// StatefulReconnect was asked for, is allowed, and the carrier can do it.
 	StatefulReconnect bool
 }

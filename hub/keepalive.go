@@ -9,10 +9,11 @@ import (
 
 // keepAlive is what a session knows of time. The sweep looks at it once a second.
 type keepAlive struct {
-	nextPing time.Time    // the sweep's own
-	heard    atomic.Int64 // when the client was heard last, in nanoseconds of the session's age
-	watched  atomic.Bool  // the client pinged: it has to go on saying something
-	busy     atomic.Bool  // what it said is being taken: it cannot be expected to say more
+	// Both in nanoseconds of the session's age.
+	nextPing time.Duration // the sweep's own
+	heard    atomic.Int64  // when the client was heard last
+	watched  atomic.Bool   // the client pinged: it has to go on saying something
+	busy     atomic.Bool   // what it said is being taken: it cannot be expected to say more
 }
 
 func (k *keepAlive) pinged() { k.watched.Store(true) }
@@ -55,7 +56,7 @@ func (s *Session) look(now time.Time) {
 			s.stateful.acknowledge(s.conn, s.wire)
 		}
 		if o.KeepAliveInterval > 0 && !s.info.NoPings {
-			s.ping(now, s.pingInterval())
+			s.ping(age, s.pingInterval())
 		}
 	}
 }
@@ -75,16 +76,16 @@ func (s *Session) pingInterval() time.Duration {
 
 // ping sends one if it is due. The first is due an interval after the connection
 // began, the others an interval apart, so that looking late does not add up.
-func (s *Session) ping(now time.Time, interval time.Duration) {
+func (s *Session) ping(age, interval time.Duration) {
 	k := &s.keepAlive
-	if k.nextPing.IsZero() {
-		k.nextPing = s.begun.Add(interval)
+	if k.nextPing == 0 {
+		k.nextPing = interval
 	}
-	if now.Before(k.nextPing) {
+	if age < k.nextPing {
 		return
 	}
-	if k.nextPing = k.nextPing.Add(interval); !now.Before(k.nextPing) {
-		k.nextPing = now.Add(interval)
+	if k.nextPing += interval; age >= k.nextPing {
+		k.nextPing = age + interval
 	}
 	// Without room for it the client has enough to read.
 	_ = s.conn.Send(s.wire.ping)

@@ -25,7 +25,7 @@ type line struct {
 	bytes       int           // of the records that wait
 	executing   int           // invocations that run
 	beside      int           // what runs beside the line: streams, uploads, OnConnected
-	started     time.Time     // when the last invocation of the line began
+	started     time.Duration // the session's age when the last invocation of the line began
 	turning     bool          // a deed in between is being done
 	timer       *time.Timer   // looks again when the first deed may overtake; nil: not set
 	room        chan struct{} // closed when there is room again; nil: nobody waits
@@ -119,7 +119,7 @@ func (s *Session) draw() *call {
 		return nil
 	}
 	if c.deed != nil {
-		if early := overtakeAfter - time.Since(l.started); l.executing > 0 && early > 0 {
+		if early := overtakeAfter - (time.Since(s.begun) - l.started); l.executing > 0 && early > 0 {
 			s.lookAgain(early)
 			return nil
 		}
@@ -130,7 +130,7 @@ func (s *Session) draw() *call {
 			return nil
 		}
 		l.executing++
-		l.started = time.Now()
+		l.started = time.Since(s.begun)
 	}
 	l.shift()
 	return c

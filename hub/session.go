@@ -32,6 +32,9 @@ type Session struct {
 	wire     *wire     // nil until the handshake
 	stateful *stateful // nil: what is sent is not kept; set by the handshake
 	phase    atomic.Int32
+	deaf     atomic.Bool // what comes in is dropped
+	greeted  atomic.Bool // OnConnected succeeded
+	draining atomic.Bool // no new invocations are taken
 
 	hub    *Hub
 	id     string
@@ -43,16 +46,12 @@ type Session struct {
 	begun  time.Time
 	user   atomic.Pointer[auth.User] // with the freshest credentials
 
-	deaf    atomic.Bool // what comes in is dropped
-	greeted atomic.Bool // OnConnected succeeded
-
 	input     input
 	pace      pace
 	keepAlive keepAlive
 	groups    memberships
 	running   sync.WaitGroup // every goroutine of the session, and that it is not concluded
 	held      atomic.Int64   // bytes that wait in uploads
-	draining  atomic.Bool    // no new invocations are taken
 
 	mu      sync.Mutex // guards the following
 	line    line

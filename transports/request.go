@@ -13,8 +13,7 @@ import (
 // as large, and few applications look at it.
 type request struct {
 	ctx        context.Context
-	text       string // as under HTTP/1.1
-	proto      string
+	text       string // as under HTTP/1.1, but for the protocol's name
 	remoteAddr string
 	tls        *tls.ConnectionState
 }
@@ -25,14 +24,16 @@ func pack(r *http.Request) *request {
 	b.WriteString(r.Method)
 	b.WriteByte(' ')
 	b.WriteString(r.URL.RequestURI())
-	b.WriteString(" HTTP/1.1\r\nHost: ")
+	b.WriteByte(' ')
+	b.WriteString(r.Proto)
+	b.WriteString("\r\nHost: ")
 	b.WriteString(r.Host)
 	b.WriteString("\r\n")
 	_ = r.Header.Write(&b) // a builder takes everything
 	b.WriteString("\r\n")
 	return &request{
 		ctx: context.WithoutCancel(r.Context()), text: strings.Clone(b.String()),
-		proto: r.Proto, remoteAddr: r.RemoteAddr, tls: r.TLS,
+		remoteAddr: r.RemoteAddr, tls: r.TLS,
 	}
 }
 
@@ -40,9 +41,6 @@ func (p *request) unpack() *http.Request {
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(p.text)))
 	if err != nil { // the HTTP server has let through what it does not read
 		r = &http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}}
-	}
-	if major, minor, ok := http.ParseHTTPVersion(p.proto); ok {
-		r.Proto, r.ProtoMajor, r.ProtoMinor = p.proto, major, minor
 	}
 	r.RemoteAddr, r.TLS = p.remoteAddr, p.tls
 	return r.WithContext(p.ctx)

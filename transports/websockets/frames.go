@@ -53,29 +53,26 @@ type handler interface {
 	control(opcode byte, payload []byte)
 }
 
-// decoder takes the client's frames apart as their bytes come. It keeps no payload
-// but a control frame's: a message is handed on frame by frame, a frame that is
-// longer than the reader's buffer in pieces, because what it carries has a framing
-// of its own.
+// decoder takes the client's frames apart as their bytes come. It keeps no payload: a
+// message is handed on frame by frame, a frame that is longer than the reader's buffer
+// in pieces, because what it carries has a framing of its own.
 type decoder struct {
+	left    int64 // of the frame's payload
 	header  [14]byte
-	have    int // bytes of header
-	need    int // bytes that the header has; 0: not known yet
+	have    uint8 // bytes of header
+	need    uint8 // bytes that the header has; 0: not known yet
 	opcode  byte
 	fin     bool
+	inFrame bool
 	message byte // opcode of the message under way; 0: none
 	mask    [4]byte
-	at      int // of mask
-	left    int64
-	ctl     [maxControl]byte
-	ctlLen  int
-	inFrame bool
+	at      uint8 // of mask, counted on and on
 	text    textChecker
 }
 
 // decode takes b apart and returns what is left of it: the begun payload of a frame
-// whose rest is not there yet, unless full says that there is no room for more. It
-// changes b. The error is a violation, errClosed or errBadClose.
+// whose rest is not there yet, unless full says that there is no room for more, as there
+// always is for a control frame. It changes b. The error is a violation, errClosed or errBadClose.
 func (d *decoder) decode(b []byte, full bool, h handler) (rest []byte, err error) {
 	for len(b) > 0 {
 		if !d.inFrame {
@@ -88,7 +85,7 @@ func (d *decoder) decode(b []byte, full bool, h handler) (rest []byte, err error
 				return nil, nil
 			}
 		}
-		if d.opcode < opClose && !full && int64(len(b)) < d.left {
+		if (!full || d.opcode >= opClose) && int64(len(b)) < d.left {
 			return b, nil
 		}
 		n := int(min(int64(len(b)), d.left))
@@ -171,7 +168,7 @@ func (d *decoder) sized() error {
 		d.left = int64(n)
 	}
 	copy(d.mask[:], d.header[d.need-4:d.need])
-	d.at, d.inFrame, d.ctlLen = 0, true, 0
+	d.at, d.inFrame = 0, true
 	if d.opcode == opText || d.opcode == opBinary {
 		d.message = d.opcode
 	}
@@ -203,17 +200,16 @@ func (d *decoder) unmask(b []byte) {
 // payload handles a piece of a frame's payload, the last one if left is 0.
 func (d *decoder) payload(b []byte, more bool, h handler) error {
 	if d.opcode >= opClose {
-		d.ctlLen += copy(d.ctl[d.ctlLen:], b)
-	} else if err := d.piece(b, more, h); err != nil {
+		d.inFrame, d.have, d.need = false, 0, 0
+		return d.control(b, h)
+	}
+	if err := d.piece(b, more, h); err != nil {
 		return err
 	}
 	if d.left > 0 {
 		return nil
 	}
 	d.inFrame, d.have, d.need = false, 0, 0
-	if d.opcode >= opClose {
-		return d.endControl(h)
-	}
 	if d.fin {
 		text := d.message == opText
 		d.message = 0
@@ -234,8 +230,8 @@ func (d *decoder) piece(b []byte, more bool, h handler) error {
 	return nil
 }
 
-func (d *decoder) endControl(h handler) error {
-	payload := d.ctl[:d.ctlLen]
+// control handles a control frame, which is always here as a whole.
+func (d *decoder) control(payload []byte, h handler) error {
 	if d.opcode != opClose {
 		h.control(d.opcode, payload)
 		return nil
@@ -258,7 +254,7 @@ func validCode(code int) bool {
 // textChecker checks that text is UTF-8 when it comes in pieces.
 type textChecker struct {
 	rest [utf8.UTFMax]byte // a character that the last piece did not complete
-	n    int
+	n    uint8
 }
 
 func (c *textChecker) add(b []byte) bool {
@@ -280,7 +276,7 @@ func (c *textChecker) add(b []byte) bool {
 	for i := 1; i < utf8.UTFMax && i <= len(b); i++ {
 		tail := b[len(b)-i:]
 		if utf8.RuneStart(tail[0]) && !utf8.FullRune(tail) {
-			c.n = copy(c.rest[:], tail)
+			c.n = uint8(copy(c.rest[:], tail))
 			return utf8.Valid(b[:len(b)-i])
 		}
 	}
