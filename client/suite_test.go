@@ -585,6 +585,10 @@ func clientResults(r *rig) {
 	if got := ask(); got != handlerFailed {
 		r.Errorf("a handler that panics: %q", got)
 	}
+	value = func(context.Context) (int, error) { return 0, (*HTTPError)(nil) }
+	if got := ask(); got != handlerFailed {
+		r.Errorf("a handler whose error is a nil pointer: %q", got)
+	}
 	value = func(ctx context.Context) (int, error) {
 		_, err := Invoke[string](ctx, c, "Echo", "meanwhile")
 		return -7, err

@@ -39,8 +39,14 @@ type panicked struct{ value any }
 func (e *panicked) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // describe returns the type of err and its text as clients are told. Of an error
-// that wraps one made by NewError only the latter's text is for clients.
+// that wraps one made by NewError only the latter's text is for clients. An error is the
+// application's code: one that is a nil pointer may panic.
 func describe(err error) (name, text string) {
+	defer func() {
+		if v := recover(); v != nil {
+			name, text = "Exception", (&panicked{v}).Error()
+		}
+	}()
 	var typed interface{ ErrorType() string }
 	if errors.As(err, &typed) {
 		if e, ok := typed.(*typedError); ok && e.name == hubException {

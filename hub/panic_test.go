@@ -28,6 +28,10 @@ func TestPanicsEndOneInvocation(t *testing.T) {
 	h.Handle("StreamPolicy", hub.Stream0(func(context.Context) (iter.Seq2[int, error], error) { return nil, nil }).
 		Authorize(func(context.Context) bool { panic("policy") }))
 	h.Handle("NoStream", hub.Stream0(func(context.Context) (iter.Seq2[int, error], error) { panic("no stream") }))
+	h.Handle("NilError", hub.Action0(func(context.Context) error { return (*nilError)(nil) }))
+	h.Handle("StreamedNilError", hub.Stream0(func(context.Context) (iter.Seq2[int, error], error) {
+		return func(yield func(int, error) bool) { yield(0, (*nilError)(nil)) }, nil
+	}))
 	h.Handle("Reader", hub.Func1(func(_ context.Context, numbers hub.Upload[int]) (int, error) {
 		for range numbers.All() {
 			panic("reader")
@@ -51,6 +55,8 @@ func TestPanicsEndOneInvocation(t *testing.T) {
 		{[]string{call("1", "Policy", "")}, failed("1", "An unexpected error occurred invoking 'Policy' on the server.")},
 		{[]string{stream("1", "StreamPolicy", "")}, failed("1", "An unexpected error occurred invoking 'StreamPolicy' on the server.")},
 		{[]string{stream("1", "NoStream", "")}, failed("1", "An unexpected error occurred invoking 'NoStream' on the server.")},
+		{[]string{call("1", "NilError", "")}, failed("1", "An unexpected error occurred invoking 'NilError' on the server.")},
+		{[]string{stream("1", "StreamedNilError", "")}, failed("1", "An error occurred on the server while streaming results.")},
 		{
 			[]string{`{"type":1,"invocationId":"1","target":"Reader","arguments":[],"streamIds":["u"]}`, `{"type":2,"invocationId":"u","item":1}`},
 			failed("1", "An unexpected error occurred invoking 'Reader' on the server."),
@@ -104,3 +110,8 @@ func TestPanicsEndOneConnection(t *testing.T) {
 	other.send(call("1", "Text", `"x"`))
 	other.want(result("1", `"x"`))
 }
+
+// nilError panics when a nil pointer to it is asked for its text, as many errors do.
+type nilError struct{ text string }
+
+func (e *nilError) Error() string { return e.text }
