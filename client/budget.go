@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // readAhead is how many bytes may wait for handlers and stream consumers before reading pauses.
@@ -19,6 +20,7 @@ type budget struct {
 	used    int
 	waiters int           // calls that wait for something to be read
 	paused  bool          // the reader waits
+	resumed time.Time     // when it did last
 	changed chan struct{} // closed and replaced when the paused reader should look again
 }
 
@@ -53,7 +55,9 @@ func (b *budget) tryAcquire(n int) (changed <-chan struct{}) {
 		b.paused = true
 		return b.changed
 	}
-	b.paused = false
+	if b.paused {
+		b.paused, b.resumed = false, time.Now()
+	}
 	b.used += n
 	return nil
 }
@@ -85,10 +89,14 @@ func (b *budget) wake() {
 	}
 }
 
-// patient tells whether silence is our own doing and will pass. It is not while somebody waits for an
-// answer that cannot be read any more, because consumers take nothing and the bound is reached.
-func (b *budget) patient() bool {
+// patient tells whether silence for limit is our own doing and will pass: reading pauses, or has
+// done so in that time. It is not while somebody waits for an answer that cannot be read any more,
+// because consumers take nothing and the bound is reached.
+func (b *budget) patient(limit time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.paused && b.waiters == 0
+	if b.paused {
+		return b.waiters == 0
+	}
+	return time.Since(b.resumed) < limit
 }

@@ -236,7 +236,7 @@ func (s *session) watch() {
 		now := time.Now()
 		silence := now.Sub(time.Unix(0, s.lastReceived.Load()))
 		if limit := s.options.ServerTimeout; limit > 0 && silence >= limit {
-			if !s.run.budget.patient() && !s.giveUpCarrier() {
+			if !s.run.budget.patient(limit) && !s.giveUpCarrier() {
 				s.end(fmt.Errorf("%w (%v)", ErrServerTimeout, limit))
 				return
 			}
