@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // benchHub keeps the convention of bench/server.
 func benchHub(t *testing.T) (url string) {
 	t.Helper()
-	h := hub.New(hub.Options{})
+	h := hub.New(hub.Options{MaxInvocationsPerSecond: -1})
 	h.Handle("Echo", hub.Func1(func(_ context.Context, text string) (string, error) { return text, nil }))
 	h.Handle("Broadcast", hub.Action0(func(ctx context.Context) error {
 		return h.Clients().All().Send(ctx, "ShowTime", time.Now().UTC().Format("2006-01-02T15:04:05.0000000Z"))
