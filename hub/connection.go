@@ -35,6 +35,12 @@ type Uncorker interface {
 	Uncork()
 }
 
+// Prefetcher is a Connection whose memory is worth to be fetched before Send needs it.
+type Prefetcher interface {
+	// Prefetch is called for several connections before something is sent to all of them.
+	Prefetch()
+}
+
 // ConnectInfo is what is known of a connection when it begins.
 type ConnectInfo struct {
 	// Request returns the one that opened the transport. May be nil.

@@ -45,8 +45,27 @@ func fanOut(to []*Session, except []string, m *message) error {
 	return nil
 }
 
+// ahead is for how many receivers memory is fetched at the same time.
+const ahead = 16
+
+// prefetch has the processor fetch what sending needs: for one receiver after the other it
+// would wait that long, which is most of what a broadcast to many costs beside the kernel.
+func prefetch(next []*Session) {
+	for _, s := range next {
+		s.phase.Load()
+	}
+	for _, s := range next {
+		if c, ok := s.conn.(Prefetcher); ok {
+			c.Prefetch()
+		}
+	}
+}
+
 func deliver(to []*Session, except []string, m *message) error {
 	for i, s := range to {
+		if i%ahead == 0 {
+			prefetch(to[i:min(i+ahead, len(to))])
+		}
 		if i%stretch == stretch-1 {
 			runtime.Gosched()
 		}

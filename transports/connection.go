@@ -22,9 +22,10 @@ type Connection struct {
 	// above all. It is guarded by mu, as is what follows receiving's four.
 	mu        sync.Mutex
 	state     state
-	writing   bool // the carrier was woken and has not found the queue empty since
-	corked    bool // what is sent waits for Uncork
-	resumable bool // it outlives its requests
+	writing   bool          // the carrier was woken and has not found the queue empty since
+	corked    bool          // what is sent waits for Uncork
+	resumable bool          // it outlives its requests
+	posts     atomic.Uint32 // how many POSTs have come; among these for Prefetch, which no lock guards
 	carrier   Carrier
 	queue     queue
 	counted   int // of the queue's bytes, in the registry's sum
@@ -39,9 +40,7 @@ type Connection struct {
 	// place among the registry's loose connections, from 1; 0: not there. Its lock guards it.
 	place int
 
-	listens bool // set before its first request is served
-	// posts is how many POSTs have come.
-	posts    atomic.Uint32
+	listens  bool     // set before its first request is served
 	observer Observer // nil: none. Guarded by mu, as the next
 	silence  time.Duration
 	// posting is held by the POST whose body is being read.
@@ -188,6 +187,10 @@ func (c *Connection) Send(f *frame.Frame) error {
 	c.push(f)
 	return nil
 }
+
+// Prefetch has the processor fetch what Send needs. Called for several connections before
+// anything is sent to the first, it fetches their memory at the same time.
+func (c *Connection) Prefetch() { c.posts.Load() }
 
 func (c *Connection) push(f *frame.Frame) {
 	c.queue.push(f)
