@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/transports"
@@ -77,10 +79,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 		transports.RefuseNew(w, err)
 		return
 	}
-	offer := Offer{Transports: append([]transports.Type{}, h.options.Transports...)}
-	if h.options.Policy != nil {
-		h.options.Policy.Offer(r, &offer)
-	}
+	offer := h.offer(r)
 	if offer.Reason != "" {
 		w.Header().Set("Carillon-Transport-Reason", offer.Reason)
 	}
@@ -92,7 +91,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 		UseStatefulReconnect: len(stateful) > 0,
 		NegotiateVersion:     version,
 		ConnectionID:         c.ID(),
-		AvailableTransports:  make([]Transport, len(offer.Transports)),
+		AvailableTransports:  make([]Transport, 0, 3),
 	}
 	if version > 0 {
 		response.ConnectionToken = c.Token()
@@ -103,10 +102,25 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 	if len(stateful) > 1 {
 		response.StatefulTransports = stateful
 	}
-	for i, t := range offer.Transports {
-		response.AvailableTransports[i] = Transport{t, t.Formats()}
+	for _, t := range offer.Transports {
+		response.AvailableTransports = append(response.AvailableTransports, Transport{t, t.Formats()})
 	}
-	write(w, response.append(make([]byte, 0, 384)))
+	b := bodies.Get().(*[]byte)
+	defer bodies.Put(b)
+	*b = response.append((*b)[:0])
+	write(w, *b)
+}
+
+var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
+
+// offer is what the policy makes of what is allowed.
+func (h *Handler) offer(r *http.Request) Offer {
+	if h.options.Policy == nil {
+		return Offer{Transports: h.options.Transports}
+	}
+	o := Offer{Transports: slices.Clone(h.options.Transports)}
+	h.options.Policy.Offer(r, &o)
+	return o
 }
 
 var contentType = []string{"application/json"}

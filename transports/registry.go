@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
-	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -62,11 +61,15 @@ var random = struct {
 
 // newIDs makes twice 128 random bits in base64url: 22 characters.
 func newIDs() (id, token string) {
-	var b [32]byte
+	var b [44]byte
 	random.Lock()
-	_, _ = io.ReadFull(random.Reader, b[:]) // never fails
+	bits, _ := random.Peek(32) // never fails
+	base64.RawURLEncoding.Encode(b[:22], bits[:16])
+	base64.RawURLEncoding.Encode(b[22:], bits[16:])
+	_, _ = random.Discard(32)
 	random.Unlock()
-	return base64.RawURLEncoding.EncodeToString(b[:16]), base64.RawURLEncoding.EncodeToString(b[16:])
+	both := string(b[:])
+	return both[:22], both[22:]
 }
 
 // ErrStopped is what Create returns after Shutdown began.
