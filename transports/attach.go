@@ -100,7 +100,7 @@ func (c *Connection) Open(k Carrier) error {
 	if k == nil {
 		return nil
 	}
-	older, err := c.Attach(k)
+	older, err := c.attach(k, nil)
 	if older != nil {
 		older.Cut(ErrCut)
 	}
@@ -148,12 +148,23 @@ func (c *Connection) resume() {
 	r.Resumed()
 }
 
-// Attach makes k the carrier. The older poll that it replaces is returned.
-func (c *Connection) Attach(k Carrier) (older Carrier, err error) {
+// Attach makes k, a poll by r, the carrier. The older one that it replaces is returned. It
+// fails with ErrEnded, or with ErrActive if the client has resumed since r was let in: it
+// does not listen to r any more.
+func (c *Connection) Attach(k Carrier, r *http.Request) (older Carrier, err error) {
+	number := resumption(r)
+	return c.attach(k, func() bool { return c.resumable && number != c.resumption })
+}
+
+// attach fails if it is stale, which is asked under the lock.
+func (c *Connection) attach(k Carrier, stale func() bool) (older Carrier, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state >= disposing {
+	switch {
+	case c.state >= disposing:
 		return nil, ErrEnded
+	case stale != nil && stale():
+		return nil, ErrActive
 	}
 	older, c.carrier, c.writing = c.carrier, k, false
 	c.left = time.Time{} // Lost may have been told of an older request meanwhile

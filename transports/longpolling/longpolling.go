@@ -41,12 +41,12 @@ func (l *lines) carry(w http.ResponseWriter, r *http.Request, c *transports.Conn
 		return
 	}
 	if here := find(w); here != nil && here.line.server.lines == l {
-		here.park(c)
+		here.park(r, c)
 		return
 	}
 	if !c.HasNews() {
 		if answer := l.leave(w, r); answer != nil {
-			answer.park(c)
+			answer.park(r, c)
 			answer.goOn()
 			return
 		}

@@ -30,7 +30,7 @@ func signal(c chan struct{}) {
 
 func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 	p := &request{wake: make(chan struct{}, 1), over: make(chan struct{}, 1)}
-	older, err := c.Attach(p)
+	older, err := c.Attach(p, r)
 	if err != nil {
 		transports.Refuse(w, err)
 		return

@@ -72,12 +72,12 @@ func (l *lines) leave(w http.ResponseWriter, r *http.Request) *response {
 }
 
 // park has a poll wait. What middleware put into the header is for its answer.
-func (w *response) park(c *transports.Connection) {
+func (w *response) park(r *http.Request, c *transports.Connection) {
 	l := w.line
 	p := &poll{line: l, c: c, begun: time.Now()}
 	_ = l.conn.SetReadDeadline(p.begun.Add(patience(c)))
 	l.offer(p, w.header)
-	older, err := c.Attach(p)
+	older, err := c.Attach(p, r)
 	if older != nil {
 		older.Cut(transports.ErrCut)
 	}
