@@ -198,17 +198,25 @@ func TestTimeouts(t *testing.T) {
 	p.expectEOF()
 }
 
+// idleAndWaiting are the pollers of two connections: that of idle has got its answer, that of
+// waiting has not.
+func idleAndWaiting(t *testing.T, s *site) (idle *poller, waiting *transports.Connection, waits *poller) {
+	t.Helper()
+	c, idle := s.open()
+	await(t, s.served)
+	waiting, waits = s.open()
+	await(t, s.served)
+	idle.park()
+	send(t, c, "x")
+	idle.expect("x")
+	waits.park()
+	return idle, waiting, waits
+}
+
 // The HTTP server's end does not end a poll that waits, but its connection behind it.
 func TestServerShutdown(t *testing.T) {
 	s := newSite(t, transports.Options{}, nil)
-	idle, p := s.open()
-	await(t, s.served)
-	waiting, q := s.open()
-	await(t, s.served)
-	p.park()
-	send(t, idle, "x")
-	p.expect("x")
-	q.park()
+	p, waiting, q := idleAndWaiting(t, s)
 	if err := s.http.Config.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -223,14 +231,7 @@ func TestServerShutdown(t *testing.T) {
 // The registry's end waits for nobody's next request.
 func TestRegistryShutdown(t *testing.T) {
 	s := newSite(t, transports.Options{}, nil)
-	idle, p := s.open()
-	await(t, s.served)
-	_, q := s.open()
-	await(t, s.served)
-	p.park()
-	send(t, idle, "x")
-	p.expect("x")
-	q.park()
+	p, _, q := idleAndWaiting(t, s)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_ = s.registry.Shutdown(ctx)

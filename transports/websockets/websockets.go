@@ -25,8 +25,7 @@ import (
 )
 
 // Carry upgrades a request and carries c over the WebSocket until that ends. It
-// returns after the handshake: the goroutine that reads on has a small stack and is
-// counted in running.
+// returns after the handshake; what goes on is counted in running.
 func Carry(running *sync.WaitGroup) transports.Carry {
 	watch := socket.NewWatch(running)
 	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
