@@ -18,25 +18,35 @@ type call struct {
 	session         *Session
 	method          *published // nil: there is none
 	target          string     // as the client wrote it
-	name            string     // as errors call it
 	id              string     // "": no completion is wanted
 	params          params
-	headers         map[string]string // for filters
-	early           error             // why the method cannot be called: it is unknown, or the arguments do not fit
-	streamIDs       []string          // uploads of the client
-	uploads         []upload          // those, once they are open
-	streamed        bool              // by a stream invocation
-
-	// Of a stream.
-	cancel    context.CancelFunc
-	duplicate bool // another one has its id
+	early           error // why the method cannot be called: it is unknown, or the arguments do not fit
+	*special              // plain, or its own
+	size            int   // of its record
+	streamed        bool  // by a stream invocation
+	inLine          bool  // neither a stream nor with uploads
 
 	// In the line; the session's lock guards these.
+	released bool // it has given up its place
 	next     *call
-	size     int
-	inLine   bool
-	released bool   // it has given up its place
-	deed     func() // instead of an invocation
+}
+
+// special is what few calls have.
+type special struct {
+	headers   map[string]string  // for filters
+	streamIDs []string           // uploads of the client
+	uploads   []upload           // those, once they are open
+	cancel    context.CancelFunc // of a stream
+	duplicate bool               // of a stream: another one has its id
+	deed      func()             // instead of an invocation
+}
+
+// plain is what calls have that have nothing special. Nobody changes it.
+var plain = new(special)
+
+// newDeed returns what is done in the line without being an invocation.
+func (s *Session) newDeed(deed func(), size int) *call {
+	return &call{session: s, special: &special{deed: deed}, size: size}
 }
 
 type callKey struct{}
@@ -56,7 +66,7 @@ func (s *Session) invoked(m *protocol.Message, size int) {
 		return
 	}
 	c := s.newCall(m, size)
-	if c.early == nil && (c.streamed || len(c.method.uploads) > 0) && s.tooManyStreams() {
+	if c.early == nil && !c.inLine && s.tooManyStreams() {
 		c.early = errTooManyStreams
 	}
 	if fault := asFault(c.early); fault != nil {
@@ -64,29 +74,54 @@ func (s *Session) invoked(m *protocol.Message, size int) {
 		return
 	}
 	switch {
-	case c.early != nil && !s.hub.observed:
-		s.debug().Debug("InvalidHubParameters", slog.String("method", c.name))
+	case c.early == nil && !c.inLine:
+		s.giveWay()
+		s.invokeBeside(c)
+	case c.early == nil || s.hub.observed:
+		c.inLine = true
+		s.invokeInLine(c)
+	default:
+		s.giveWay()
+		s.debug().Debug("InvalidHubParameters", slog.String("method", c.name()))
 		if c.id != "" {
 			s.inTurn(size, func() { c.fail(c.failure(c.early)) })
 		}
-	case c.early == nil && (c.streamed || len(c.method.uploads) > 0):
-		s.prepare(c)
-		if c.misfits() {
-			s.enqueue(&call{deed: c.run, size: size})
-			return
-		}
-		s.startBeside()
-		go func() {
-			defer s.endBeside()
-			c.run()
-		}()
-	default:
-		c.inLine = true
-		s.enqueue(c)
 	}
-	// The method gets the chance to send what it has: in the original one that need not
-	// wait is through before the next message is read.
-	runtime.Gosched()
+}
+
+func (s *Session) invokeInLine(c *call) {
+	s.enqueue(c)
+	s.input.started = true
+	if s.hub.options.MaxParallelInvocations > 1 {
+		s.giveWay() // one after the other as far as they need not wait
+	}
+}
+
+// invokeBeside invokes a streaming method, or one with uploads.
+func (s *Session) invokeBeside(c *call) {
+	s.prepare(c)
+	if c.misfits() {
+		s.enqueue(s.newDeed(c.run, c.size))
+		return
+	}
+	s.startBeside()
+	go func() {
+		defer s.endBeside()
+		c.run()
+	}()
+	s.input.started = true
+	s.giveWay()
+}
+
+// giveWay gives the methods that were started since the last time the chance to send what
+// they have: in the original one that need not wait is through before the next message is
+// read. Invocations that come together need it only once, for they run one after the other
+// anyway.
+func (s *Session) giveWay() {
+	if s.input.started {
+		s.input.started = false
+		runtime.Gosched()
+	}
 }
 
 // misfits tells whether the method is refused whoever calls it: by a stream invocation
@@ -99,21 +134,31 @@ func (s *Session) newCall(m *protocol.Message, size int) *call {
 	method := s.hub.method(m.Target)
 	var c *call
 	if method == nil {
-		c = &call{name: m.Target, early: NewError("Method does not exist.")}
+		c = &call{special: plain, early: NewError("Method does not exist.")}
 	} else {
 		c = method.newCall()
-		c.method, c.name = method, method.name
+		c.method = method
 		arguments, _ := method.split(c.params)
 		c.early = s.bind(m.Arguments, arguments)
 	}
 	c.early = m.Settle(c.early)
 	c.session, c.Context, c.size = s, s.ctx, size
-	c.target, c.id, c.streamIDs, c.headers = m.Target, m.InvocationID, m.StreamIDs, m.Headers
-	if c.streamed = m.Type == protocol.StreamInvocation; c.streamed && s.wire.Binary() {
-		c.name = m.Target // as the original has it
+	c.target, c.id = m.Target, m.InvocationID
+	c.streamed = m.Type == protocol.StreamInvocation
+	c.inLine = !c.streamed && (method == nil || len(method.uploads) == 0)
+	if !c.inLine || len(m.StreamIDs) > 0 || len(m.Headers) > 0 {
+		c.special = &special{headers: m.Headers, streamIDs: m.StreamIDs}
 	}
-	s.debug().Debug("ReceivedHubInvocation", slog.String("method", c.name))
+	s.debug().LogAttrs(context.Background(), slog.LevelDebug, "ReceivedHubInvocation", slog.String("method", c.name()))
 	return c
+}
+
+// name is what errors call the method.
+func (c *call) name() string {
+	if c.method == nil || c.streamed && c.session.wire.Binary() {
+		return c.target // as the original has it
+	}
+	return c.method.name
 }
 
 // bind decodes the arguments; a panic of a type that decodes itself is an error.
@@ -154,11 +199,11 @@ func (c *call) refusal() (text string, err error) {
 	m := c.method
 	switch {
 	case m.authorize != nil && !m.authorize(c):
-		return fmt.Sprintf("Failed to invoke '%s' because user is unauthorized", c.name), nil
+		return fmt.Sprintf("Failed to invoke '%s' because user is unauthorized", c.name()), nil
 	case m.stream && !c.streamed:
-		return fmt.Sprintf("The client attempted to invoke the streaming '%s' method with a non-streaming invocation.", c.name), nil
+		return fmt.Sprintf("The client attempted to invoke the streaming '%s' method with a non-streaming invocation.", c.name()), nil
 	case !m.stream && c.streamed:
-		return fmt.Sprintf("The client attempted to invoke the non-streaming '%s' method with a streaming invocation.", c.name), nil
+		return fmt.Sprintf("The client attempted to invoke the non-streaming '%s' method with a streaming invocation.", c.name()), nil
 	case len(c.streamIDs) != len(m.uploads):
 		return "", NewError(fmt.Sprintf("Client sent %d stream(s), Hub method expects %d.", len(c.streamIDs), len(m.uploads)))
 	case c.duplicate:
@@ -192,15 +237,15 @@ func (c *call) perform() (result any, err error) {
 func (c *call) failure(err error) string {
 	detailed := c.session.hub.options.DetailedErrors
 	if c.early != nil && errors.Is(err, c.early) {
-		return explain(fmt.Sprintf("Failed to invoke '%s' due to an error on the server.", c.name), err, detailed)
+		return explain(fmt.Sprintf("Failed to invoke '%s' due to an error on the server.", c.name()), err, detailed)
 	}
-	return explain(fmt.Sprintf("An unexpected error occurred invoking '%s' on the server.", c.name), err, detailed)
+	return explain(fmt.Sprintf("An unexpected error occurred invoking '%s' on the server.", c.name()), err, detailed)
 }
 
 // fail completes the invocation with an error. Its id is free before the client hears
 // of that.
 func (c *call) fail(text string) {
-	c.session.debug().Debug("FailedInvokingHubMethod", slog.String("method", c.name))
+	c.session.debug().Debug("FailedInvokingHubMethod", slog.String("method", c.name()))
 	c.finish()
 	if c.id != "" {
 		w := c.session.wire

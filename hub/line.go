@@ -65,12 +65,11 @@ func (s *Session) inTurn(size int, deed func()) {
 		deed()
 		return
 	}
-	s.enqueue(&call{deed: deed, size: size})
+	s.enqueue(s.newDeed(deed, size))
 }
 
 // work does what it is given and what comes next in the line.
 func (s *Session) work(c *call) {
-	defer s.running.Done()
 	for c != nil {
 		if c.deed != nil {
 			c.deed()
@@ -102,7 +101,7 @@ func (s *Session) next(done *call) *call {
 func (s *Session) advance() {
 	for c := s.draw(); c != nil; c = s.draw() {
 		s.running.Add(1)
-		go s.work(c)
+		s.hub.sessions.workers.start(c)
 	}
 	if s.line.idle() && s.line.still != nil {
 		close(s.line.still)
@@ -180,7 +179,7 @@ func (s *Session) rejoin() {
 		return
 	}
 	turn := make(chan struct{})
-	s.line.append(&call{deed: func() { close(turn) }})
+	s.line.append(s.newDeed(func() { close(turn) }, 0))
 	s.mu.Unlock()
 	select {
 	case <-turn:

@@ -13,6 +13,7 @@ type input struct {
 	mu      sync.Mutex
 	partial []byte        // the begin of a record; while OnConnected runs, what came meanwhile
 	ready   chan struct{} // closed when OnConnected is through; nil if there is nothing to wait for
+	started bool          // methods were, since giveWay
 }
 
 // maxBacklog is how much may come in while OnConnected runs, and wait for its turn
@@ -173,6 +174,10 @@ func (s *Session) handle(m *protocol.Message, size int) {
 	switch m.Type {
 	case protocol.Invocation, protocol.StreamInvocation:
 		s.invoked(m, size)
+		return
+	}
+	s.giveWay()
+	switch m.Type {
 	case protocol.StreamItem:
 		s.uploaded(m)
 	case protocol.Completion:

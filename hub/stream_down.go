@@ -85,7 +85,7 @@ func (c *call) items() (text string, err error) {
 	case err != nil:
 		return c.failure(err), nil
 	case seq == nil:
-		return fmt.Sprintf("The value returned by the streaming method '%s' is not a ChannelReader<> or IAsyncEnumerable<>.", c.name), nil
+		return fmt.Sprintf("The value returned by the streaming method '%s' is not a ChannelReader<> or IAsyncEnumerable<>.", c.name()), nil
 	}
 	unsent, err := c.send(seq)
 	if err != nil && !c.wasCancelled(err) {

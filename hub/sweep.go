@@ -17,6 +17,7 @@ type sweep struct {
 	stop    chan struct{} // ends the goroutine
 	emptied chan struct{} // closed when the last session is gone from a closed sweep
 	running sync.WaitGroup
+	workers workers
 }
 
 // add takes a session in, unless the hub is shut down.
@@ -92,7 +93,9 @@ func (w *sweep) run(stop <-chan struct{}) {
 				s.look(now)
 			}
 			clear(sessions)
+			w.workers.look()
 		case <-stop:
+			w.workers.leave()
 			return
 		}
 	}

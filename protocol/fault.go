@@ -38,6 +38,12 @@ func (e *BindError) Error() string {
 	return "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked."
 }
 
+// isLike tells whether err is a BindError of the same exception.
+func (e *BindError) isLike(err error) bool {
+	other, ok := errors.AsType[*BindError](err)
+	return ok && other.exception == e.exception
+}
+
 // ErrorType returns the name of .NET's exception.
 func (e *BindError) ErrorType() string {
 	if e.exception != "" {

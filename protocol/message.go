@@ -56,7 +56,6 @@ var ErrUnknown = errors.New("protocol: nobody wants the message")
 // ASP.NET Core binds while it reads and reads no further after a failure. So some violations, in or behind the arguments, the item
 // or the result, are fatal only if that was wanted and right, others only if it was not. Parse cannot know and keeps them.
 func (m *Message) Settle(err error) error {
-	var bind *BindError
 	switch {
 	case m.unknown != nil && errors.Is(err, ErrUnknown):
 		return m.unknown
@@ -64,7 +63,7 @@ func (m *Message) Settle(err error) error {
 		return err
 	case m.forgive == nil && err != nil:
 		return err
-	case m.forgive != nil && errors.As(err, &bind) && bind.exception == m.forgive.exception:
+	case m.forgive != nil && m.forgive.isLike(err):
 		return m.forgive
 	}
 	return m.fault

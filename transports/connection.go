@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -239,8 +240,11 @@ func (c *Connection) Cork() {
 	c.corked = true
 }
 
-// Uncork sends what Cork kept back, if anything.
+// Uncork is called before more is read. First it lets what came in be answered, as far as
+// nothing has to be waited for: the client may then have sent more already, so that nobody
+// waits for that either. Then it sends what Cork kept back, if anything.
 func (c *Connection) Uncork() {
+	runtime.Gosched()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.corked = false; len(c.queue.frames) > 0 {

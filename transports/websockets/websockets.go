@@ -112,10 +112,8 @@ var framing = &socket.Framing{
 // Take implements socket.Protocol.
 func (s *webSocket) Take(b []byte, full bool, err error) (rest []byte, cause error) {
 	rest, ended := s.decoder.decode(b, full, s)
-	if s.corked {
-		s.corked = false
-		s.c.Uncork()
-	}
+	s.corked = false
+	s.c.Uncork()
 	switch {
 	case ended != nil:
 		return nil, s.bye(ended)
