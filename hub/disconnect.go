@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -20,7 +21,9 @@ func (s *Session) Disconnected(cause error) {
 	}
 	s.running.Wait()
 	s.hub.sessions.remove(s)
-	s.debug().Debug("ConnectedEnding")
+	if s.logs(slog.LevelDebug) {
+		s.debug().Debug("ConnectedEnding")
+	}
 }
 
 // conclude does what the end of a session brings about, once.
@@ -43,6 +46,11 @@ func (s *Session) conclude(was phase, cause error) {
 // linger gives invocations that came just before the end a moment to get through with
 // a ctx that is not done, unless the session itself ended the connection.
 func (s *Session) linger(still <-chan struct{}) {
+	select {
+	case <-still: // as nearly always
+		return
+	default:
+	}
 	timer := time.NewTimer(overtakeAfter)
 	defer timer.Stop()
 	select {
@@ -57,12 +65,17 @@ func (s *Session) farewell(cause error) {
 	if s.input.ready != nil {
 		<-s.input.ready
 	}
-	if !s.greeted.Load() {
+	if !s.greeted.Load() || !s.hub.partsWith() {
 		return
 	}
 	if err := s.runOnDisconnected(cause); err != nil {
 		s.log(slog.LevelError).Error("ErrorDispatchingHubEvent", slog.Any("error", err))
 	}
+}
+
+// partsWith tells whether anything runs when a client has gone.
+func (h *Hub) partsWith() bool {
+	return h.onDisconnected != nil || slices.ContainsFunc(h.options.Filters, func(f Filter) bool { return f.Disconnect != nil })
 }
 
 // runOnDisconnected runs it within the filters; the error is a panic.

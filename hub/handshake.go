@@ -84,7 +84,9 @@ func (s *Session) connect(w *wire) {
 	if !s.welcome(next) {
 		return
 	}
-	s.debug().Debug("HandshakeComplete", slog.String("protocol", w.Name()))
+	if s.logs(slog.LevelDebug) {
+		s.debug().Debug("HandshakeComplete", slog.String("protocol", w.Name()))
+	}
 	if next == connecting {
 		s.startBeside()
 		go s.greet()

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 )
@@ -107,7 +108,9 @@ func (h *Hub) Groups() Groups { return h.lifetime }
 func (h *Hub) Connect(c Connection, info ConnectInfo) *Session {
 	h.started.Store(true)
 	s := newSession(h, c, info)
-	s.debug().Debug("ConnectedStarting")
+	if s.logs(slog.LevelDebug) {
+		s.debug().Debug("ConnectedStarting")
+	}
 	if !h.sessions.add(s) {
 		s.close(ErrShutdown, "", true)
 	}

@@ -11,10 +11,16 @@ var noLog = slog.New(slog.DiscardHandler)
 // log returns the logger for events of the session at a level. The events bear the
 // names of ASP.NET Core's, so that who knows those finds them.
 func (s *Session) log(level slog.Level) *slog.Logger {
-	if !s.hub.options.Logger.Enabled(context.Background(), level) {
+	if !s.logs(level) {
 		return noLog
 	}
 	return s.hub.options.Logger.With(slog.String("hub", s.hub.options.Name), slog.String("connection_id", s.id))
+}
+
+// logs tells whether anything is logged at a level. Events that every connection has ask
+// first: slog's frames are large, and would grow stacks that live for a moment.
+func (s *Session) logs(level slog.Level) bool {
+	return s.hub.options.Logger.Enabled(context.Background(), level)
 }
 
 func (s *Session) debug() *slog.Logger { return s.log(slog.LevelDebug) }

@@ -77,6 +77,13 @@ func (c *Connection) CutAfter(d time.Duration) {
 	}
 }
 
+// Observed tells whether anybody is told of what a carrier sees.
+func (c *Connection) Observed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.observer != nil
+}
+
 // Tell tells the observer, if there is one, of what a carrier saw.
 func (c *Connection) Tell(e Event) {
 	c.mu.Lock()
