@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -74,7 +73,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 	if h.stateful {
 		stateful = wantsStateful(r)
 	}
-	c, err := h.registry.Create(r, version > 0, stateful...)
+	n, err := h.registry.Negotiate(r, version > 0, stateful...)
 	if err != nil {
 		transports.RefuseNew(w, err)
 		return
@@ -83,18 +82,17 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 	if offer.Reason != "" {
 		w.Header().Set("Carillon-Transport-Reason", offer.Reason)
 	}
-	c.LimitSilence(offer.SilenceLimit)
-	if offer.Observer != nil {
-		c.Observe(offer.Observer)
+	if offer.Observer != nil || offer.SilenceLimit > 0 {
+		n.Arrange(offer.Observer, offer.SilenceLimit)
 	}
 	response := Response{
 		UseStatefulReconnect: len(stateful) > 0,
 		NegotiateVersion:     version,
-		ConnectionID:         c.ID(),
+		ConnectionID:         n.ID(),
 		AvailableTransports:  make([]Transport, 0, 3),
 	}
 	if version > 0 {
-		response.ConnectionToken = c.Token()
+		response.ConnectionToken = n.Token()
 	}
 	if h.options.TokenLifetime {
 		response.TokenLifetimeSeconds = auth.UserFrom(r.Context()).Lifetime()
@@ -134,10 +132,9 @@ func answer(w http.ResponseWriter, response any) {
 	write(w, body)
 }
 
+// write leaves the length to the HTTP server, which knows it without writing it into a
+// header first.
 func write(w http.ResponseWriter, body []byte) {
-	header := w.Header()
-	header["Content-Type"] = contentType
-	header["Content-Length"] = []string{strconv.Itoa(len(body))}
-	w.WriteHeader(http.StatusOK)
+	w.Header()["Content-Type"] = contentType
 	_, _ = w.Write(body)
 }

@@ -59,7 +59,7 @@ type Connection struct {
 	// user is whose requests are taken; refresher is told of fresher credentials.
 	user      *auth.User
 	ticket    string // by which the user negotiated
-	origin    string // of the page that negotiated; see from
+	origin    string // see Origin
 	refresher Refresher
 	inbox     inbox
 	told      bool // the application knows of the end

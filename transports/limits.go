@@ -40,7 +40,7 @@ const (
 	maxAddressesInMemory = 65_536
 )
 
-// Why Create makes no connection.
+// Why Negotiate and Create make no connection.
 var (
 	ErrFull    = errors.New("transports: there are as many connections as may be")
 	ErrTooMany = errors.New("transports: the client has, or asks for, more connections than it may")
@@ -78,11 +78,13 @@ func newCensus() census {
 	return census{users: map[string]int{}, addresses: map[netip.Addr]int{}, next: map[netip.Addr]time.Time{}}
 }
 
-// admit counts a client, unless a limit refuses it.
+// admit counts a client, unless the server shuts down or a limit refuses it. The lock is held.
 func (r *Registry) admit(who client, now time.Time) error {
 	l, c := &r.options.Limits, &r.census
 	switch {
-	case l.Connections > 0 && len(r.connections) >= l.Connections:
+	case r.stopped:
+		return ErrStopped
+	case l.Connections > 0 && r.len() >= l.Connections:
 		return r.refuse(&r.refused.connections, "connections", ErrFull)
 	case who.user != "" && l.ConnectionsPerUser > 0 && c.users[who.user] >= l.ConnectionsPerUser:
 		return r.refuse(&r.refused.user, "connections of a user", ErrTooMany)
@@ -162,7 +164,7 @@ func (r *Registry) refuse(count *atomic.Uint64, limit string, err error) error {
 	return err
 }
 
-// RefuseNew answers a request for which Create made no connection.
+// RefuseNew answers a request for which Negotiate or Create made no connection.
 func RefuseNew(w http.ResponseWriter, err error) {
 	if errors.Is(err, ErrTooMany) {
 		comeBack(w, http.StatusTooManyRequests)

@@ -47,21 +47,6 @@ const (
 	Unseen
 )
 
-// Observe makes o the connection's observer. It is for negotiation, before the client
-// knows its token.
-func (c *Connection) Observe(o Observer) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.observer = o
-}
-
-// LimitSilence says that the network cuts what is silent for d. It is for negotiation.
-func (c *Connection) LimitSilence(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.silence = d
-}
-
 // SilenceLimit is after how much silence the network is known to cut; zero: it is not.
 func (c *Connection) SilenceLimit() time.Duration {
 	c.mu.Lock()

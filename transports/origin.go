@@ -41,19 +41,8 @@ func Scheme(r *http.Request) string {
 	return "http"
 }
 
-// from notes the page that negotiated the connection, if a proxy has changed the host so
-// much that it looks like another site's.
-func (c *Connection) from(r *http.Request) {
-	origin := r.Header.Get("Origin")
-	if origin == "" || SameOrigin(r, origin) {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.origin = strings.Clone(origin)
-}
-
-// Origin is what from noted: the page, "" if it looks like one of this host.
+// Origin is the page that negotiated, if a proxy has changed the host so much that it looks
+// like another site's; else "".
 func (c *Connection) Origin() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

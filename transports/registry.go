@@ -10,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/carillon-go/carillon/auth"
 )
 
 // Registry holds the connections of one endpoint and finds them by their tokens.
@@ -28,6 +26,7 @@ type Registry struct {
 	logged  atomic.Int64 // the second of the last line about a limit
 
 	mu          sync.Mutex
+	negotiated  negotiations // for which nobody has come yet
 	connections map[string]*Connection
 	census      census
 	// loose are the connections that no request holds at this moment, and those of long
@@ -48,6 +47,7 @@ func NewRegistry(app Application, options Options) *Registry {
 	return &Registry{
 		options:     options.WithDefaults(),
 		app:         app,
+		negotiated:  negotiations{byToken: map[string]*Negotiation{}},
 		connections: map[string]*Connection{},
 		census:      newCensus(),
 	}
@@ -59,57 +59,48 @@ var random = struct {
 	*bufio.Reader
 }{Reader: bufio.NewReaderSize(rand.Reader, 1024)}
 
-// newIDs makes twice 128 random bits in base64url: 22 characters.
-func newIDs() (id, token string) {
-	var b [44]byte
+// idLength is that of 128 bits in base64url.
+const idLength = 22
+
+// newIDs makes an id and a token, each of 128 random bits.
+func newIDs() string {
+	var b [2 * idLength]byte
 	random.Lock()
 	bits, _ := random.Peek(32) // never fails
-	base64.RawURLEncoding.Encode(b[:22], bits[:16])
-	base64.RawURLEncoding.Encode(b[22:], bits[16:])
+	base64.RawURLEncoding.Encode(b[:idLength], bits[:16])
+	base64.RawURLEncoding.Encode(b[idLength:], bits[16:])
 	_, _ = random.Discard(32)
 	random.Unlock()
-	both := string(b[:])
-	return both[:22], both[22:]
+	return string(b[:])
 }
 
-// ErrStopped is what Create returns after Shutdown began.
+// ErrStopped is what Negotiate and Create return after Shutdown began.
 var ErrStopped = errors.New("transports: the server shuts down")
 
-// Create makes a connection that has DisconnectTimeout to open a transport. Where
-// the client has no token (version 0 of negotiation, or none at all) the id serves
-// as one. stateful are the transports on which it may outlive its requests, if that
-// is allowed.
-//
-// It belongs to the user and the page of the request. It fails with ErrStopped, or with
-// ErrFull or ErrTooMany if a limit is reached.
+// Create makes a connection for a request that opens it at once. It is otherwise as
+// Negotiate.
 func (r *Registry) Create(request *http.Request, hasToken bool, stateful ...Type) (*Connection, error) {
-	now, user := time.Now(), auth.UserFrom(request.Context())
-	c := &Connection{registry: r, left: now, client: client{address: Network(request)}}
-	if user != nil {
-		c.client.user = user.ID
-	}
-	c.own(user)
-	c.from(request)
-	c.id, c.token = newIDs()
-	if r.options.AllowStatefulReconnect {
-		c.stateful = stateful
-	}
-	if !hasToken {
-		c.token = c.id
-	}
-	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	n := r.newNegotiation(request, hasToken, stateful)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stopped {
-		return nil, ErrStopped
-	}
-	if err := r.admit(c.client, now); err != nil {
+	if err := r.admit(n.client(), n.since); err != nil {
 		return nil, err
 	}
+	return r.establish(n), nil
+}
+
+// establish makes the connection that was negotiated. The lock is held.
+func (r *Registry) establish(n *Negotiation) *Connection {
+	c := &Connection{
+		registry: r, id: n.ID(), token: n.Token(), client: n.client(), stateful: n.stateful,
+		user: n.user, ticket: n.user.Ticket(), origin: n.origin,
+		observer: n.observer, silence: n.silence, left: n.since,
+	}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	r.running.Add(1)
 	r.connections[c.token] = c
 	r.loosen(c)
-	return c, nil
+	return c
 }
 
 // enter counts a request; false: Shutdown is through.
@@ -127,6 +118,9 @@ func (r *Registry) enter() bool {
 func (r *Registry) Find(token string) *Connection {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if n := r.negotiated.claim(token); n != nil {
+		return r.establish(n)
+	}
 	return r.connections[token]
 }
 
@@ -134,8 +128,11 @@ func (r *Registry) Find(token string) *Connection {
 func (r *Registry) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.connections)
+	return r.len()
 }
+
+// len needs the lock.
+func (r *Registry) len() int { return len(r.negotiated.byToken) + len(r.connections) }
 
 // Token is the secret that opens the connection, for the answer to negotiation.
 func (c *Connection) Token() string { return c.token }
@@ -146,10 +143,18 @@ func (r *Registry) loosen(c *Connection) {
 		r.loose = append(r.loose, c)
 		c.place = len(r.loose)
 	}
+	r.watch()
+}
+
+// watch has the sweep run. The lock is held.
+func (r *Registry) watch() {
 	if r.sweeper == nil {
 		r.sweeper = time.AfterFunc(sweepInterval, r.sweep)
 	}
 }
+
+// watches tells whether there is anything to sweep. The lock is held.
+func (r *Registry) watches() bool { return len(r.loose)+len(r.negotiated.byToken) > 0 }
 
 // fasten takes c from under the sweep. The registry's lock is held.
 func (r *Registry) fasten(c *Connection) {
@@ -177,12 +182,13 @@ func (r *Registry) sweep() {
 	var late []*Connection
 	now := time.Now()
 	r.mu.Lock()
+	unclaimed := r.forget(now.Add(-r.options.DisconnectTimeout))
 	for _, c := range r.loose {
 		if c.overdue(now) {
 			late = append(late, c)
 		}
 	}
-	if len(r.loose) > 0 {
+	if r.watches() {
 		r.sweeper.Reset(sweepInterval)
 	} else {
 		r.sweeper = nil
@@ -191,6 +197,20 @@ func (r *Registry) sweep() {
 	for _, c := range late {
 		c.endIf(ErrTimeout, true, func() bool { return c.late(now) })
 	}
+	for _, n := range unclaimed {
+		if n.observer != nil {
+			n.observer.Observe(Event{Kind: Unclaimed})
+		}
+	}
+}
+
+// forget takes back what was negotiated by a time. The lock is held.
+func (r *Registry) forget(by time.Time) []*Negotiation {
+	late := r.negotiated.expire(by)
+	for _, n := range late {
+		r.census.leave(n.client())
+	}
+	return late
 }
 
 func (c *Connection) overdue(now time.Time) bool {
@@ -219,7 +239,7 @@ func (r *Registry) remove(c *Connection) {
 	delete(r.connections, c.token)
 	r.census.leave(c.client)
 	r.fasten(c)
-	if len(r.loose) == 0 && r.sweeper != nil && r.sweeper.Stop() {
+	if !r.watches() && r.sweeper != nil && r.sweeper.Stop() {
 		r.sweeper = nil
 	}
 	if r.empty != nil && len(r.connections) == 0 {
@@ -240,6 +260,9 @@ func (r *Registry) Stop() {
 // when ctx ends, and returns when nothing of them runs any more.
 func (r *Registry) Shutdown(ctx context.Context) error {
 	r.Stop()
+	r.mu.Lock()
+	r.forget(time.Now())
+	r.mu.Unlock()
 	for _, c := range r.snapshot() {
 		c.shutdown()
 	}

@@ -13,13 +13,6 @@ type Refresher interface {
 	Refresh(u *auth.User)
 }
 
-// own makes u the user whose requests alone the connection takes; nil: anonymous ones.
-func (c *Connection) own(u *auth.User) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.user, c.ticket = u, u.Ticket()
-}
-
 // User is whose connection it is, as the freshest credentials describe them; nil for
 // an anonymous client.
 func (c *Connection) User() *auth.User {

@@ -125,11 +125,12 @@ func await[T any](t *testing.T, c <-chan T) (v T) {
 // open makes a connection whose first poll is answered.
 func (s *site) open() (*transports.Connection, *poller) {
 	s.t.Helper()
-	c, err := s.registry.Create(&http.Request{}, true)
+	n, err := s.registry.Negotiate(&http.Request{}, true)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	c.Observe(s)
+	n.Arrange(s, 0)
+	c := s.registry.Find(n.Token())
 	p := s.dial(c)
 	p.poll()
 	p.expect("")

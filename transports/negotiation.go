@@ -1,0 +1,141 @@
+package transports
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/carillon-go/carillon/auth"
+)
+
+// Negotiation is what a client was promised: the connection that its token opens. It
+// becomes one when a request comes for it. Many never do, and in a crowd that comes back
+// many wait at a time, so it is a small part of what a connection is.
+type Negotiation struct {
+	registry *Registry
+	ids      string // id and token
+	hasToken bool   // that is not the id
+	address  netip.Addr
+	user     *auth.User
+	origin   string // see Connection.Origin
+	stateful []Type
+	observer Observer      // guarded by the registry's lock, as the next
+	silence  time.Duration // see Connection.SilenceLimit
+	since    time.Time
+	place    int // see negotiations
+}
+
+// newNegotiation notes whom the request comes from. stateful are the transports on which
+// the connection may outlive its requests, if that is allowed.
+func (r *Registry) newNegotiation(request *http.Request, hasToken bool, stateful []Type) *Negotiation {
+	n := &Negotiation{
+		registry: r, ids: newIDs(), hasToken: hasToken, address: Network(request),
+		user: auth.UserFrom(request.Context()), origin: foreignOrigin(request), since: time.Now(),
+	}
+	if r.options.AllowStatefulReconnect {
+		n.stateful = stateful
+	}
+	return n
+}
+
+// Negotiate promises a connection to whoever comes with its token within
+// DisconnectTimeout. Where the client has no token (version 0 of negotiation, or none at
+// all) the id serves as one. stateful are the transports on which the connection may
+// outlive its requests, if that is allowed.
+//
+// It belongs to the user and the page of the request. It fails with ErrStopped, or with
+// ErrFull or ErrTooMany if a limit is reached.
+func (r *Registry) Negotiate(request *http.Request, hasToken bool, stateful ...Type) (*Negotiation, error) {
+	n := r.newNegotiation(request, hasToken, stateful)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.admit(n.client(), n.since); err != nil {
+		return nil, err
+	}
+	r.negotiated.add(n)
+	r.watch()
+	return n, nil
+}
+
+// ID is the public id of the connection.
+func (n *Negotiation) ID() string { return n.ids[:idLength] }
+
+// Token is the secret that opens the connection.
+func (n *Negotiation) Token() string {
+	if !n.hasToken {
+		return n.ID()
+	}
+	return n.ids[idLength:]
+}
+
+func (n *Negotiation) client() client {
+	if n.user == nil {
+		return client{address: n.address}
+	}
+	return client{n.address, n.user.ID}
+}
+
+// Arrange makes o, if there is one, the observer of the connection, and says that the
+// network cuts what is silent for a time; zero: none is known. It is for negotiation, before
+// the client knows its token.
+func (n *Negotiation) Arrange(o Observer, silence time.Duration) {
+	n.registry.mu.Lock()
+	defer n.registry.mu.Unlock()
+	n.observer, n.silence = o, silence
+}
+
+// foreignOrigin is the page that a request comes from, if a proxy has changed the host so
+// much that it looks like another site's.
+func foreignOrigin(r *http.Request) string {
+	origin := r.Header.Get("Origin")
+	if origin == "" || SameOrigin(r, origin) {
+		return ""
+	}
+	return strings.Clone(origin)
+}
+
+// negotiations wait for their clients, all of them equally long.
+type negotiations struct {
+	byToken map[string]*Negotiation
+	order   []*Negotiation // in which they came; nil where one was claimed
+	passed  int            // how many have gone from the front of order, ever
+}
+
+func (w *negotiations) add(n *Negotiation) {
+	n.place = w.passed + len(w.order)
+	w.order = append(w.order, n)
+	w.byToken[n.Token()] = n
+}
+
+// claim returns the one with a token, once; nil if there is none.
+func (w *negotiations) claim(token string) *Negotiation {
+	n := w.byToken[token]
+	if n != nil {
+		delete(w.byToken, token)
+		w.order[n.place-w.passed] = nil
+		if len(w.byToken) == 0 {
+			w.passed, w.order = w.passed+len(w.order), w.order[:0]
+		}
+	}
+	return n
+}
+
+// expire takes out those that came by a time.
+func (w *negotiations) expire(by time.Time) (late []*Negotiation) {
+	gone := 0
+	for ; gone < len(w.order); gone++ {
+		n := w.order[gone]
+		if n == nil {
+			continue
+		}
+		if n.since.After(by) {
+			break
+		}
+		delete(w.byToken, n.Token())
+		late = append(late, n)
+	}
+	clear(w.order[:gone])
+	w.order, w.passed = w.order[gone:], w.passed+gone
+	return late
+}
