@@ -1,17 +1,23 @@
 // Package websockets carries connections over WebSockets.
 //
-// The handshake is answered and the frames are taken apart here, not by a library: the
-// original serves a client that does not wait for the answer; it answers every valid close
-// frame with 1000 and a violation with a bare code, where gorilla/websocket echoes the code
-// and adds a reason; it refuses text that is no UTF-8, which that does not look at; and an
-// idle connection should hold neither buffers nor the stack of an HTTP handler.
+// gorilla/websocket answers the handshake. From then on the frames are taken apart
+// here, for three reasons: the original answers every valid close frame with 1000
+// and a violation with a bare code, where the library echoes the code and adds a
+// reason; it refuses text that is no UTF-8, which the library does not look at; and
+// an idle connection should hold neither the library's buffers nor the stack of an
+// HTTP handler.
 package websockets
 
 import (
+	"bufio"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"sync"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/transports"
@@ -23,12 +29,12 @@ import (
 func Carry(running *sync.WaitGroup) transports.Carry {
 	watch := socket.NewWatch(running)
 	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
-		protocol := subprotocol(r, c.Options()) // before Claim: a panic in it leaves no connection claimed
+		header := answer(w, r, c.Options()) // before Claim: a panic in it leaves no connection claimed
 		if _, err := c.Claim(transports.WebSockets, r); err != nil {
 			transports.Refuse(w, err)
 			return
 		}
-		conn, early, err := upgrade(w, r, protocol)
+		conn, early, err := upgrade(w, r, header)
 		if err != nil {
 			c.Lost(err)
 			return
@@ -36,6 +42,58 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 		s := &webSocket{Socket: socket.New(c, conn, early, framing, watch), c: c}
 		s.Serve(s)
 	}
+}
+
+// writeBuffers lets the upgrade borrow the buffer that it answers with.
+var writeBuffers sync.Pool
+
+var upgrader = websocket.Upgrader{
+	CheckOrigin:     func(*http.Request) bool { return true }, // the endpoint has checked
+	WriteBufferPool: &writeBuffers,
+	Error:           func(w http.ResponseWriter, _ *http.Request, status int, _ error) { transports.Empty(w, status) },
+}
+
+// answer returns the headers of the answer: what middleware put there, such as cookies
+// and CORS, and the subprotocol.
+func answer(w http.ResponseWriter, r *http.Request, o *transports.Options) http.Header {
+	header := w.Header().Clone()
+	if offered := websocket.Subprotocols(r); o.SubprotocolSelector != nil && len(offered) > 0 {
+		if chosen := o.SubprotocolSelector(offered); chosen != "" {
+			header.Set("Sec-WebSocket-Protocol", chosen)
+		}
+	}
+	return header
+}
+
+// upgrade answers the handshake. early is what the client sent behind it without
+// waiting for the answer.
+func upgrade(w http.ResponseWriter, r *http.Request, header http.Header) (conn net.Conn, early []byte, err error) {
+	h := &hijacker{ResponseWriter: w}
+	upgraded, err := upgrader.Upgrade(h, r, header)
+	if err != nil {
+		return nil, nil, err
+	}
+	return upgraded.NetConn(), h.early, nil
+}
+
+// hijacker keeps what came behind the request from the library, which refuses a
+// client that does not wait; the original serves it.
+type hijacker struct {
+	http.ResponseWriter
+	early []byte
+}
+
+// Hijack implements http.Hijacker.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if n := rw.Reader.Buffered(); n > 0 {
+		h.early = make([]byte, n)
+		_, err = io.ReadFull(rw.Reader, h.early) // from the buffer
+	}
+	return conn, rw, err
 }
 
 // webSocket is one WebSocket.
