@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -182,4 +183,22 @@ func text(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+func TestPassPlain(t *testing.T) {
+	for _, filler := range []byte{'a', 0x7f, 0x80, 0xff, '!', '#', '[', ']'} { // beside what has a meaning
+		for at := range 20 {
+			for c := range 256 {
+				text := bytes.Repeat([]byte{filler}, 20)
+				text[at] = byte(c)
+				want := len(text)
+				if !plain[c] {
+					want = at
+				}
+				if got := passPlain(text, 0); got != want {
+					t.Fatalf("%q: stopped at %d, want %d", text, got, want)
+				}
+			}
+		}
+	}
 }
