@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
@@ -38,7 +39,8 @@ type Uncorker interface {
 // Prefetcher is a Connection whose memory is worth to be fetched before Send needs it.
 type Prefetcher interface {
 	// Prefetch is called for several connections before something is sent to all of them.
-	Prefetch()
+	// It loads from what Send needs first, and returns what to load from next, or nil.
+	Prefetch() *atomic.Uint32
 }
 
 // ConnectInfo is what is known of a connection when it begins.

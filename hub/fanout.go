@@ -54,9 +54,15 @@ func prefetch(next []*Session) {
 	for _, s := range next {
 		s.phase.Load()
 	}
-	for _, s := range next {
+	var behind [ahead]*atomic.Uint32
+	for i, s := range next {
 		if c, ok := s.conn.(Prefetcher); ok {
-			c.Prefetch()
+			behind[i] = c.Prefetch()
+		}
+	}
+	for _, m := range behind {
+		if m != nil {
+			m.Load()
 		}
 	}
 }

@@ -167,6 +167,9 @@ func (c *Connection) attach(k Carrier, stale func() bool) (older Carrier, err er
 		return nil, ErrActive
 	}
 	older, c.carrier, c.writing = c.carrier, k, false
+	if d, ok := k.(DirectCarrier); ok {
+		c.memory.Store(d.Memory())
+	}
 	c.left = time.Time{} // Lost may have been told of an older request meanwhile
 	switch {
 	case c.state == closing:

@@ -23,11 +23,11 @@ type Connection struct {
 	// above all. It is guarded by mu, as is what follows receiving's four.
 	mu        sync.Mutex
 	state     state
-	writing   bool          // the carrier was woken and has not found the queue empty since
-	corked    bool          // what is sent waits for Uncork
-	resumable bool          // it outlives its requests
-	posts     atomic.Uint32 // how many POSTs have come; among these for Prefetch, which no lock guards
+	writing   bool // the carrier was woken and has not found the queue empty since
+	corked    bool // what is sent waits for Uncork
+	resumable bool // it outlives its requests
 	carrier   Carrier
+	memory    atomic.Pointer[atomic.Uint32] // of the carrier, for Prefetch, which no lock guards; nil: unknown
 	queue     queue
 	counted   int // of the queue's bytes, in the registry's sum
 
@@ -41,8 +41,9 @@ type Connection struct {
 	// place among the registry's loose connections, from 1; 0: not there. Its lock guards it.
 	place int
 
-	listens  bool     // set before its first request is served
-	observer Observer // nil: none. Guarded by mu, as the next
+	listens  bool          // set before its first request is served
+	posts    atomic.Uint32 // how many POSTs have come
+	observer Observer      // nil: none. Guarded by mu, as the next
 	silence  time.Duration
 	// posting is held by the POST whose body is being read.
 	posting sync.Mutex
@@ -101,7 +102,10 @@ type DirectCarrier interface {
 	// TryWrite sends what it can without waiting. It tells how many frames it has taken,
 	// and whether it is done with all of them: else it is woken for the rest. It is
 	// called as Wake is.
-	TryWrite(frames []*frame.Frame) (taken int, all bool)
+	TryWrite(first *frame.Frame, more ...*frame.Frame) (taken int, all bool)
+	// Memory lies among what TryWrite needs: to load it has the processor fetch that. It is
+	// always the same.
+	Memory() *atomic.Uint32
 }
 
 // OnceCarrier is a Carrier of one answer, such as a poll, which can send that without being
@@ -179,7 +183,7 @@ func (c *Connection) Send(f *frame.Frame) error {
 	if c.state != open {
 		return ErrEnded
 	}
-	if c.queue.bytes > 0 {
+	if len(c.queue.frames) > 0 {
 		if done, err := c.queue.settle(f, c.room(), c.resumable); done {
 			c.account()
 			return err
@@ -189,16 +193,36 @@ func (c *Connection) Send(f *frame.Frame) error {
 	return nil
 }
 
-// Prefetch has the processor fetch what Send needs. Called for several connections before
-// anything is sent to the first, it fetches their memory at the same time.
-func (c *Connection) Prefetch() { c.posts.Load() }
+// Prefetch has the processor fetch what Send needs, and returns where the rest of that is, or
+// nil. Called for several connections before anything is sent to the first, it fetches
+// their memory at the same time.
+func (c *Connection) Prefetch() *atomic.Uint32 { return c.memory.Load() }
 
 func (c *Connection) push(f *frame.Frame) {
+	if c.pass(f) {
+		return
+	}
 	c.queue.push(f)
 	if !c.corked || c.queue.bytes >= c.registry.options.WaitBytes {
 		c.flush()
 	}
 	c.account()
+}
+
+// pass tells whether the carrier took f past the queue, which is more memory to wait for.
+func (c *Connection) pass(f *frame.Frame) bool {
+	if c.writing || c.corked || len(c.queue.frames) > 0 {
+		return false
+	}
+	k, ok := c.carrier.(DirectCarrier)
+	if !ok {
+		return false
+	}
+	taken, all := k.TryWrite(f)
+	if taken > 0 && !all {
+		c.wake()
+	}
+	return taken > 0
 }
 
 // flush sends what is queued, at once if the carrier can.
@@ -213,7 +237,7 @@ func (c *Connection) send() (all bool) {
 	taken := 0
 	switch k := c.carrier.(type) {
 	case DirectCarrier:
-		taken, all = k.TryWrite(c.queue.frames)
+		taken, all = k.TryWrite(c.queue.frames[0], c.queue.frames[1:]...)
 	case OnceCarrier:
 		if c.leaving || !k.TryAnswer(c.queue.frames) {
 			return false

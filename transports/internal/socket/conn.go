@@ -7,8 +7,8 @@ import "net"
 type Conn struct {
 	raw raw // first: what TryWrite needs
 	net.Conn
-	early []byte // what the HTTP server had read already
-	idle  []byte // what to wait into where a buffer cannot be borrowed later
+	early []byte          // what the HTTP server had read already
+	idle  *[idleSize]byte // what to wait into where a buffer cannot be borrowed later
 }
 
 // idleSize is what an idle connection holds to read into under TLS, where only the
@@ -38,9 +38,9 @@ func (c *Conn) Next() (b []byte, full bool, err error) {
 		n, err = c.Read(r.buffer[r.have:])
 	default:
 		if c.idle == nil {
-			c.idle = make([]byte, idleSize)
+			c.idle = new([idleSize]byte)
 		}
-		n, err = c.Read(c.idle)
+		n, err = c.Read(c.idle[:])
 		c.borrow()
 		copy(r.buffer[:], c.idle[:n])
 	}
