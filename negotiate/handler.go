@@ -83,7 +83,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 		w.Header().Set("Carillon-Transport-Reason", offer.Reason)
 	}
 	if offer.Observer != nil || offer.SilenceLimit > 0 {
-		n.Arrange(offer.Observer, offer.SilenceLimit)
+		h.registry.Arrange(n, offer.Observer, offer.SilenceLimit)
 	}
 	response := Response{
 		UseStatefulReconnect: len(stateful) > 0,

@@ -152,9 +152,10 @@ func IsHandshake(r *http.Request) bool { return wantsWebSocket(r) && isUpgrade(r
 // hop-by-hop headers out of it, both or one.
 func isStripped(r *http.Request) bool { return wantsWebSocket(r) && !isUpgrade(r) }
 
+// wantsWebSocket spells the headers as http.Header has them, which then makes no string.
 func wantsWebSocket(r *http.Request) bool {
 	return r.Method == http.MethodGet &&
-		r.Header.Get("Sec-WebSocket-Version") == "13" && validKey(r.Header.Get("Sec-WebSocket-Key"))
+		r.Header.Get("Sec-Websocket-Version") == "13" && validKey(r.Header.Get("Sec-Websocket-Key"))
 }
 
 func isUpgrade(r *http.Request) bool {

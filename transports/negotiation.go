@@ -11,27 +11,26 @@ import (
 
 // Negotiation is what a client was promised: the connection that its token opens. It
 // becomes one when a request comes for it. Many never do, and in a crowd that comes back
-// many wait at a time, so it is a small part of what a connection is.
+// many wait at a time, so it is one small object.
 type Negotiation struct {
-	registry *Registry
-	ids      string // id and token
-	hasToken bool   // that is not the id
+	ids      [2 * idLength]byte // id and token
+	hasToken bool               // that is not the id
 	address  netip.Addr
 	user     *auth.User
 	origin   string // see Connection.Origin
 	stateful []Type
 	observer Observer      // guarded by the registry's lock, as the next
 	silence  time.Duration // see Connection.SilenceLimit
-	since    time.Time
-	place    int // see negotiations
+	since    time.Duration // the registry's age
+	place    int           // see negotiations
 }
 
 // newNegotiation notes whom the request comes from. stateful are the transports on which
 // the connection may outlive its requests, if that is allowed.
 func (r *Registry) newNegotiation(request *http.Request, hasToken bool, stateful []Type) *Negotiation {
 	n := &Negotiation{
-		registry: r, ids: newIDs(), hasToken: hasToken, address: Network(request),
-		user: auth.UserFrom(request.Context()), origin: foreignOrigin(request), since: time.Now(),
+		ids: newIDs(), hasToken: hasToken, address: Network(request),
+		user: auth.UserFrom(request.Context()), origin: foreignOrigin(request), since: time.Since(r.begun),
 	}
 	if r.options.AllowStatefulReconnect {
 		n.stateful = stateful
@@ -50,7 +49,7 @@ func (r *Registry) Negotiate(request *http.Request, hasToken bool, stateful ...T
 	n := r.newNegotiation(request, hasToken, stateful)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.admit(n.client(), n.since); err != nil {
+	if err := r.admit(n); err != nil {
 		return nil, err
 	}
 	r.negotiated.add(n)
@@ -59,14 +58,19 @@ func (r *Registry) Negotiate(request *http.Request, hasToken bool, stateful ...T
 }
 
 // ID is the public id of the connection.
-func (n *Negotiation) ID() string { return n.ids[:idLength] }
+func (n *Negotiation) ID() string { return string(n.ids[:idLength]) }
 
 // Token is the secret that opens the connection.
 func (n *Negotiation) Token() string {
+	key := n.key()
+	return string(key[:])
+}
+
+func (n *Negotiation) key() [idLength]byte {
 	if !n.hasToken {
-		return n.ID()
+		return [idLength]byte(n.ids[:idLength])
 	}
-	return n.ids[idLength:]
+	return [idLength]byte(n.ids[idLength:])
 }
 
 func (n *Negotiation) client() client {
@@ -76,12 +80,12 @@ func (n *Negotiation) client() client {
 	return client{n.address, n.user.ID}
 }
 
-// Arrange makes o, if there is one, the observer of the connection, and says that the
+// Arrange makes o, if there is one, the observer of what was negotiated, and says that the
 // network cuts what is silent for a time; zero: none is known. It is for negotiation, before
 // the client knows its token.
-func (n *Negotiation) Arrange(o Observer, silence time.Duration) {
-	n.registry.mu.Lock()
-	defer n.registry.mu.Unlock()
+func (r *Registry) Arrange(n *Negotiation, o Observer, silence time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	n.observer, n.silence = o, silence
 }
 
@@ -97,7 +101,7 @@ func foreignOrigin(r *http.Request) string {
 
 // negotiations wait for their clients, all of them equally long.
 type negotiations struct {
-	byToken map[string]*Negotiation
+	byToken map[[idLength]byte]*Negotiation
 	order   []*Negotiation // in which they came; nil where one was claimed
 	passed  int            // how many have gone from the front of order, ever
 }
@@ -105,14 +109,18 @@ type negotiations struct {
 func (w *negotiations) add(n *Negotiation) {
 	n.place = w.passed + len(w.order)
 	w.order = append(w.order, n)
-	w.byToken[n.Token()] = n
+	w.byToken[n.key()] = n
 }
 
 // claim returns the one with a token, once; nil if there is none.
 func (w *negotiations) claim(token string) *Negotiation {
-	n := w.byToken[token]
+	if len(token) != idLength {
+		return nil
+	}
+	key := [idLength]byte([]byte(token))
+	n := w.byToken[key]
 	if n != nil {
-		delete(w.byToken, token)
+		delete(w.byToken, key)
 		w.order[n.place-w.passed] = nil
 		if len(w.byToken) == 0 {
 			w.passed, w.order = w.passed+len(w.order), w.order[:0]
@@ -122,17 +130,17 @@ func (w *negotiations) claim(token string) *Negotiation {
 }
 
 // expire takes out those that came by a time.
-func (w *negotiations) expire(by time.Time) (late []*Negotiation) {
+func (w *negotiations) expire(by time.Duration) (late []*Negotiation) {
 	gone := 0
 	for ; gone < len(w.order); gone++ {
 		n := w.order[gone]
 		if n == nil {
 			continue
 		}
-		if n.since.After(by) {
+		if n.since > by {
 			break
 		}
-		delete(w.byToken, n.Token())
+		delete(w.byToken, n.key())
 		late = append(late, n)
 	}
 	clear(w.order[:gone])

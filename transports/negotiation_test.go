@@ -30,7 +30,7 @@ func TestUnclaimed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			n.Arrange(&alone, 0)
+			r.Arrange(n, &alone, 0)
 			return n
 		}
 		negotiate()

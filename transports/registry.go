@@ -17,6 +17,7 @@ import (
 type Registry struct {
 	options Options
 	app     Application
+	begun   time.Time
 	// running counts connections, requests, and goroutines that outlive the call which
 	// began them: each is begun by one that is counted, or under mu before finished.
 	running sync.WaitGroup
@@ -47,7 +48,8 @@ func NewRegistry(app Application, options Options) *Registry {
 	return &Registry{
 		options:     options.WithDefaults(),
 		app:         app,
-		negotiated:  negotiations{byToken: map[string]*Negotiation{}},
+		begun:       time.Now(),
+		negotiated:  negotiations{byToken: map[[idLength]byte]*Negotiation{}},
 		connections: map[string]*Connection{},
 		census:      newCensus(),
 	}
@@ -63,15 +65,14 @@ var random = struct {
 const idLength = 22
 
 // newIDs makes an id and a token, each of 128 random bits.
-func newIDs() string {
-	var b [2 * idLength]byte
+func newIDs() (b [2 * idLength]byte) {
 	random.Lock()
 	bits, _ := random.Peek(32) // never fails
 	base64.RawURLEncoding.Encode(b[:idLength], bits[:16])
 	base64.RawURLEncoding.Encode(b[idLength:], bits[16:])
 	_, _ = random.Discard(32)
 	random.Unlock()
-	return string(b[:])
+	return b
 }
 
 // ErrStopped is what Negotiate and Create return after Shutdown began.
@@ -83,7 +84,7 @@ func (r *Registry) Create(request *http.Request, hasToken bool, stateful ...Type
 	n := r.newNegotiation(request, hasToken, stateful)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.admit(n.client(), n.since); err != nil {
+	if err := r.admit(n); err != nil {
 		return nil, err
 	}
 	return r.establish(n), nil
@@ -94,7 +95,7 @@ func (r *Registry) establish(n *Negotiation) *Connection {
 	c := &Connection{
 		registry: r, id: n.ID(), token: n.Token(), client: n.client(), stateful: n.stateful,
 		user: n.user, ticket: n.user.Ticket(), origin: n.origin,
-		observer: n.observer, silence: n.silence, left: n.since,
+		observer: n.observer, silence: n.silence, left: r.begun.Add(n.since),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	r.running.Add(1)
@@ -182,7 +183,7 @@ func (r *Registry) sweep() {
 	var late []*Connection
 	now := time.Now()
 	r.mu.Lock()
-	unclaimed := r.forget(now.Add(-r.options.DisconnectTimeout))
+	unclaimed := r.forget(now.Sub(r.begun) - r.options.DisconnectTimeout)
 	for _, c := range r.loose {
 		if c.overdue(now) {
 			late = append(late, c)
@@ -205,7 +206,7 @@ func (r *Registry) sweep() {
 }
 
 // forget takes back what was negotiated by a time. The lock is held.
-func (r *Registry) forget(by time.Time) []*Negotiation {
+func (r *Registry) forget(by time.Duration) []*Negotiation {
 	late := r.negotiated.expire(by)
 	for _, n := range late {
 		r.census.leave(n.client())
@@ -261,7 +262,7 @@ func (r *Registry) Stop() {
 func (r *Registry) Shutdown(ctx context.Context) error {
 	r.Stop()
 	r.mu.Lock()
-	r.forget(time.Now())
+	r.forget(time.Since(r.begun))
 	r.mu.Unlock()
 	for _, c := range r.snapshot() {
 		c.shutdown()

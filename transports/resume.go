@@ -10,7 +10,10 @@ import (
 // says by this number which it belongs to: what is left of an older one counts no more. The
 // official clients' have none.
 func resumption(r *http.Request) int {
-	value, _ := Parameter(r, "carillonResume")
+	value, given := Parameter(r, "carillonResume")
+	if given == 0 {
+		return 0
+	}
 	n, err := strconv.Atoi(value)
 	if err != nil {
 		return 0

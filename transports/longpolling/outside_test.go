@@ -129,7 +129,7 @@ func (s *site) open() (*transports.Connection, *poller) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	n.Arrange(s, 0)
+	s.registry.Arrange(n, s, 0)
 	c := s.registry.Find(n.Token())
 	p := s.dial(c)
 	p.poll()
