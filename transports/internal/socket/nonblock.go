@@ -86,12 +86,17 @@ var writings = sync.Pool{New: func() any {
 	return w
 }}
 
-func (w *writing) tryWrite(fd uintptr) {
-	n, err := syscall.Write(int(fd), w.bytes)
+// tryWrite leaves n at zero when it fails: it is tried again then, by a writer, who can wait
+// and tell why.
+func (w *writing) tryWrite(fd uintptr) { w.n = max(0, send(fd, w.bytes)) }
+
+// write writes what fd, which never waits, takes. It fails with less than 0.
+func write(fd uintptr, b []byte) int {
+	n, err := syscall.Write(int(fd), b)
 	for errors.Is(err, syscall.EINTR) {
-		n, err = syscall.Write(int(fd), w.bytes)
+		n, err = syscall.Write(int(fd), b)
 	}
-	w.n = max(n, 0) // what failed is tried again, and then fails for whoever can wait
+	return n
 }
 
 // write writes what the socket takes without waiting. Control is for what does not wait:
