@@ -9,8 +9,7 @@ import (
 
 // stretch is how many receivers are sent to in one go, each with a system call. A fan-out
 // to several stretches is spread over the cores, and behind each of them others get their
-// turn: a goroutine that runs for 10 ms is interrupted, and until then watched so closely
-// that it costs more than this.
+// turn: they would wait for several times as long until the scheduler interrupts it.
 const stretch = 256
 
 // fanOut sends a message to sessions, without waiting for any. The error is that of
