@@ -79,8 +79,8 @@ func newCensus() census {
 }
 
 // admit counts a client, unless the server shuts down or a limit refuses it. The lock is held.
-func (r *Registry) admit(who client, age time.Duration) error {
-	l, c := &r.options.Limits, &r.census
+func (r *Registry) admit(n *Negotiation) error {
+	l, c, who := &r.options.Limits, &r.census, n.client()
 	switch {
 	case r.stopped:
 		return ErrStopped
@@ -92,7 +92,7 @@ func (r *Registry) admit(who client, age time.Duration) error {
 	if perAddress, ok := ofAddress(l.ConnectionsPerAddress, normalPerAddress, who.address); ok && c.addresses[who.address] >= perAddress {
 		return r.refuse(&r.refused.address, "connections of an address", ErrTooMany)
 	}
-	if rate, ok := ofAddress(l.NegotiationsPerAddress, normalNegotiations, who.address); ok && !c.earned(who.address, rate, r.begun.Add(age)) {
+	if rate, ok := ofAddress(l.NegotiationsPerAddress, normalNegotiations, who.address); ok && !c.earned(who.address, rate, r.begun.Add(n.since)) {
 		return r.refuse(&r.refused.negotiations, "negotiations of an address", ErrTooMany)
 	}
 	if who.user != "" {

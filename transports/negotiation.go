@@ -11,41 +11,31 @@ import (
 
 // Negotiation is what a client was promised: the connection that its token opens. It
 // becomes one when a request comes for it. Many never do, and in a crowd that comes back
-// many wait at a time, so it is small, and has no pointers: it is none of the garbage
-// collector's business.
+// many wait at a time, so it is one small object.
 type Negotiation struct {
 	ids      [2 * idLength]byte // id and token
 	hasToken bool               // that is not the id
-	claimed  bool
-	known    bool // where the client is
-	address  [16]byte
+	address  netip.Addr
+	user     *auth.User
+	origin   string // see Connection.Origin
+	stateful []Type
+	observer Observer      // guarded by the registry's lock, as the next
+	silence  time.Duration // see Connection.SilenceLimit
 	since    time.Duration // the registry's age
 	place    int           // see negotiations
 }
 
-// terms are what not every client has.
-type terms struct {
-	user     *auth.User
-	origin   string // see Connection.Origin
-	stateful []Type
-	observer Observer
-	silence  time.Duration // see Connection.SilenceLimit
-}
-
-// newNegotiation notes whom the request comes from. The terms may be nil.
-func (r *Registry) newNegotiation(request *http.Request, hasToken bool, stateful []Type) (Negotiation, *terms) {
-	n := Negotiation{ids: newIDs(), hasToken: hasToken, since: time.Since(r.begun)}
-	if a := Network(request); a.IsValid() {
-		n.known, n.address = true, a.As16()
+// newNegotiation notes whom the request comes from. stateful are the transports on which
+// the connection may outlive its requests, if that is allowed.
+func (r *Registry) newNegotiation(request *http.Request, hasToken bool, stateful []Type) *Negotiation {
+	n := &Negotiation{
+		ids: newIDs(), hasToken: hasToken, address: Network(request),
+		user: auth.UserFrom(request.Context()), origin: foreignOrigin(request), since: time.Since(r.begun),
 	}
-	if !r.options.AllowStatefulReconnect {
-		stateful = nil
+	if r.options.AllowStatefulReconnect {
+		n.stateful = stateful
 	}
-	user, origin := auth.UserFrom(request.Context()), foreignOrigin(request)
-	if user == nil && origin == "" && stateful == nil {
-		return n, nil
-	}
-	return n, &terms{user: user, origin: origin, stateful: stateful}
+	return n
 }
 
 // Negotiate promises a connection to whoever comes with its token within
@@ -56,14 +46,15 @@ func (r *Registry) newNegotiation(request *http.Request, hasToken bool, stateful
 // It belongs to the user and the page of the request. It fails with ErrStopped, or with
 // ErrFull or ErrTooMany if a limit is reached.
 func (r *Registry) Negotiate(request *http.Request, hasToken bool, stateful ...Type) (*Negotiation, error) {
-	n, t := r.newNegotiation(request, hasToken, stateful)
+	n := r.newNegotiation(request, hasToken, stateful)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.admit(n.client(t), n.since); err != nil {
+	if err := r.admit(n); err != nil {
 		return nil, err
 	}
+	r.negotiated.add(n)
 	r.watch()
-	return r.negotiated.add(n, t), nil
+	return n, nil
 }
 
 // ID is the public id of the connection.
@@ -82,14 +73,11 @@ func (n *Negotiation) key() [idLength]byte {
 	return [idLength]byte(n.ids[idLength:])
 }
 
-func (n *Negotiation) client(t *terms) (who client) {
-	if n.known {
-		who.address = netip.AddrFrom16(n.address).Unmap()
+func (n *Negotiation) client() client {
+	if n.user == nil {
+		return client{address: n.address}
 	}
-	if t != nil && t.user != nil {
-		who.user = t.user.ID
-	}
-	return who
+	return client{n.address, n.user.ID}
 }
 
 // Arrange makes o, if there is one, the observer of what was negotiated, and says that the
@@ -98,12 +86,7 @@ func (n *Negotiation) client(t *terms) (who client) {
 func (r *Registry) Arrange(n *Negotiation, o Observer, silence time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := r.negotiated.terms[n.place]
-	if t == nil {
-		t = &terms{}
-		r.negotiated.terms[n.place] = t
-	}
-	t.observer, t.silence = o, silence
+	n.observer, n.silence = o, silence
 }
 
 // foreignOrigin is the page that a request comes from, if a proxy has changed the host so
@@ -116,85 +99,51 @@ func foreignOrigin(r *http.Request) string {
 	return strings.Clone(origin)
 }
 
-// negotiations wait for their clients, all of them equally long. Each has a place, counted
-// from the first that ever came.
+// negotiations wait for their clients, all of them equally long.
 type negotiations struct {
-	places map[[idLength]byte]int // by token
-	terms  map[int]*terms         // by place
-	chunks []*chunk
-	oldest int // place from which on some may wait, in the first chunk
-	next   int // place of the next to come
+	byToken map[[idLength]byte]*Negotiation
+	order   []*Negotiation // in which they came; nil where one was claimed
+	passed  int            // how many have gone from the front of order, ever
 }
 
-// chunk are some that came one after the other.
-type chunk [64]Negotiation
-
-func newNegotiations() negotiations {
-	return negotiations{places: map[[idLength]byte]int{}, terms: map[int]*terms{}}
+func (w *negotiations) add(n *Negotiation) {
+	n.place = w.passed + len(w.order)
+	w.order = append(w.order, n)
+	w.byToken[n.key()] = n
 }
 
-func (w *negotiations) at(place int) *Negotiation {
-	size := len(chunk{})
-	return &w.chunks[place/size-w.oldest/size][place%size]
-}
-
-func (w *negotiations) add(n Negotiation, t *terms) *Negotiation {
-	if len(w.chunks) == 0 || w.next%len(chunk{}) == 0 {
-		w.chunks = append(w.chunks, new(chunk))
-	}
-	n.place = w.next
-	w.next++
-	w.places[n.key()] = n.place
-	if t != nil {
-		w.terms[n.place] = t
-	}
-	added := w.at(n.place)
-	*added = n
-	return added
-}
-
-// claim takes out the one with a token; nil if there is none.
-func (w *negotiations) claim(token string) (*Negotiation, *terms) {
+// claim returns the one with a token, once; nil if there is none.
+func (w *negotiations) claim(token string) *Negotiation {
 	if len(token) != idLength {
-		return nil, nil
+		return nil
 	}
-	place, ok := w.places[[idLength]byte([]byte(token))]
-	if !ok {
-		return nil, nil
-	}
-	n := w.at(place)
-	t := w.take(n)
-	w.shorten()
-	return n, t
-}
-
-// take takes n out.
-func (w *negotiations) take(n *Negotiation) *terms {
-	n.claimed = true
-	delete(w.places, n.key())
-	t := w.terms[n.place]
-	delete(w.terms, n.place)
-	return t
-}
-
-// expire takes out the oldest, if it came by a time; nil: it did not, or there is none.
-func (w *negotiations) expire(by time.Duration) (*Negotiation, *terms) {
-	w.shorten()
-	if w.oldest == w.next || w.at(w.oldest).since > by {
-		return nil, nil
-	}
-	n := w.at(w.oldest)
-	return n, w.take(n)
-}
-
-// shorten lets go of the oldest as far as they are taken out.
-func (w *negotiations) shorten() {
-	for w.oldest < w.next && w.at(w.oldest).claimed {
-		full := (w.oldest+1)%len(chunk{}) == 0
-		if full {
-			w.chunks[0] = nil
-			w.chunks = w.chunks[1:]
+	key := [idLength]byte([]byte(token))
+	n := w.byToken[key]
+	if n != nil {
+		delete(w.byToken, key)
+		w.order[n.place-w.passed] = nil
+		if len(w.byToken) == 0 {
+			w.passed, w.order = w.passed+len(w.order), w.order[:0]
 		}
-		w.oldest++
 	}
+	return n
+}
+
+// expire takes out those that came by a time.
+func (w *negotiations) expire(by time.Duration) (late []*Negotiation) {
+	gone := 0
+	for ; gone < len(w.order); gone++ {
+		n := w.order[gone]
+		if n == nil {
+			continue
+		}
+		if n.since > by {
+			break
+		}
+		delete(w.byToken, n.key())
+		late = append(late, n)
+	}
+	clear(w.order[:gone])
+	w.order, w.passed = w.order[gone:], w.passed+gone
+	return late
 }

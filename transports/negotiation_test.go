@@ -62,39 +62,3 @@ func TestUnclaimed(t *testing.T) {
 		}
 	})
 }
-
-// Those that are claimed, in whatever order, are out of the way of those that are not.
-func TestNegotiations(t *testing.T) {
-	r := NewRegistry(nil, Options{})
-	w := &r.negotiated
-	request := httptest.NewRequest(http.MethodGet, "/", nil)
-	const n = 300 // several chunks
-	var all []*Negotiation
-	for i := range n {
-		one, _ := r.newNegotiation(request, i%2 == 0, nil)
-		one.since = time.Duration(i)
-		all = append(all, w.add(one, &terms{silence: time.Duration(i)}))
-	}
-	for i := n - 1; i >= 0; i -= 3 {
-		if got, terms := w.claim(all[i].Token()); got != all[i] || terms.silence != time.Duration(i) {
-			t.Fatalf("claimed %v with %v, want %v", got, terms, all[i])
-		}
-		if got, _ := w.claim(all[i].Token()); got != nil {
-			t.Fatal("one was claimed twice")
-		}
-	}
-	for i := range n {
-		if i%3 == (n-1)%3 {
-			continue
-		}
-		if got, _ := w.expire(time.Duration(i) - 1); got != nil {
-			t.Fatal("one expired too soon")
-		}
-		if got, terms := w.expire(time.Duration(i)); got != all[i] || terms.silence != time.Duration(i) {
-			t.Fatalf("expired %v, want %v", got, all[i])
-		}
-	}
-	if got, _ := w.expire(n); got != nil || len(w.places)+len(w.terms) > 0 || len(w.chunks) > 1 {
-		t.Error("something is left")
-	}
-}

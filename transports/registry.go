@@ -49,7 +49,7 @@ func NewRegistry(app Application, options Options) *Registry {
 		options:     options.WithDefaults(),
 		app:         app,
 		begun:       time.Now(),
-		negotiated:  newNegotiations(),
+		negotiated:  negotiations{byToken: map[[idLength]byte]*Negotiation{}},
 		connections: map[string]*Connection{},
 		census:      newCensus(),
 	}
@@ -81,24 +81,21 @@ var ErrStopped = errors.New("transports: the server shuts down")
 // Create makes a connection for a request that opens it at once. It is otherwise as
 // Negotiate.
 func (r *Registry) Create(request *http.Request, hasToken bool, stateful ...Type) (*Connection, error) {
-	n, t := r.newNegotiation(request, hasToken, stateful)
+	n := r.newNegotiation(request, hasToken, stateful)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.admit(n.client(t), n.since); err != nil {
+	if err := r.admit(n); err != nil {
 		return nil, err
 	}
-	return r.establish(&n, t), nil
+	return r.establish(n), nil
 }
 
 // establish makes the connection that was negotiated. The lock is held.
-func (r *Registry) establish(n *Negotiation, t *terms) *Connection {
-	if t == nil {
-		t = &terms{}
-	}
+func (r *Registry) establish(n *Negotiation) *Connection {
 	c := &Connection{
-		registry: r, id: n.ID(), token: n.Token(), client: n.client(t), stateful: t.stateful,
-		user: t.user, ticket: t.user.Ticket(), origin: t.origin,
-		observer: t.observer, silence: t.silence, left: r.begun.Add(n.since),
+		registry: r, id: n.ID(), token: n.Token(), client: n.client(), stateful: n.stateful,
+		user: n.user, ticket: n.user.Ticket(), origin: n.origin,
+		observer: n.observer, silence: n.silence, left: r.begun.Add(n.since),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	r.running.Add(1)
@@ -122,8 +119,8 @@ func (r *Registry) enter() bool {
 func (r *Registry) Find(token string) *Connection {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n, t := r.negotiated.claim(token); n != nil {
-		return r.establish(n, t)
+	if n := r.negotiated.claim(token); n != nil {
+		return r.establish(n)
 	}
 	return r.connections[token]
 }
@@ -136,7 +133,7 @@ func (r *Registry) Len() int {
 }
 
 // len needs the lock.
-func (r *Registry) len() int { return len(r.negotiated.places) + len(r.connections) }
+func (r *Registry) len() int { return len(r.negotiated.byToken) + len(r.connections) }
 
 // Token is the secret that opens the connection, for the answer to negotiation.
 func (c *Connection) Token() string { return c.token }
@@ -158,7 +155,7 @@ func (r *Registry) watch() {
 }
 
 // watches tells whether there is anything to sweep. The lock is held.
-func (r *Registry) watches() bool { return len(r.loose)+len(r.negotiated.places) > 0 }
+func (r *Registry) watches() bool { return len(r.loose)+len(r.negotiated.byToken) > 0 }
 
 // fasten takes c from under the sweep. The registry's lock is held.
 func (r *Registry) fasten(c *Connection) {
@@ -201,24 +198,20 @@ func (r *Registry) sweep() {
 	for _, c := range late {
 		c.endIf(ErrTimeout, true, func() bool { return c.late(now) })
 	}
-	for _, o := range unclaimed {
-		o.Observe(Event{Kind: Unclaimed})
+	for _, n := range unclaimed {
+		if n.observer != nil {
+			n.observer.Observe(Event{Kind: Unclaimed})
+		}
 	}
 }
 
-// forget takes back what was negotiated by a time, and returns the observers. The lock is
-// held.
-func (r *Registry) forget(by time.Duration) (observers []Observer) {
-	for {
-		n, t := r.negotiated.expire(by)
-		if n == nil {
-			return observers
-		}
-		r.census.leave(n.client(t))
-		if t != nil && t.observer != nil {
-			observers = append(observers, t.observer)
-		}
+// forget takes back what was negotiated by a time. The lock is held.
+func (r *Registry) forget(by time.Duration) []*Negotiation {
+	late := r.negotiated.expire(by)
+	for _, n := range late {
+		r.census.leave(n.client())
 	}
+	return late
 }
 
 func (c *Connection) overdue(now time.Time) bool {
