@@ -17,11 +17,3 @@ func Left(h *Hub) string {
 	}
 	return fmt.Sprintf("%d sessions, %d groups, %d users, %d swept", sessions, groups, users, len(h.sessions.all))
 }
-
-// IdleWorkers tells how many goroutines wait for an invocation.
-func IdleWorkers(h *Hub) int {
-	w := &h.sessions.workers
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.idle)
-}

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"strings"
 	"sync/atomic"
+
+	"github.com/carillon-go/carillon/internal/crew"
 )
 
 // Hub is a set of methods that clients invoke, and the clients that are connected.
@@ -43,6 +45,7 @@ func New(o Options) *Hub {
 		local:    l,
 		lifetime: l,
 	}
+	h.sessions.workers = crew.New(&h.sessions.running, work)
 	for _, f := range o.Filters {
 		h.observed = h.observed || f.Invoke != nil
 	}

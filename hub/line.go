@@ -68,8 +68,10 @@ func (s *Session) inTurn(size int, deed func()) {
 	s.enqueue(s.newDeed(deed, size))
 }
 
-// work does what it is given and what comes next in the line.
-func (s *Session) work(c *call) {
+// work does a call and what comes next in the line.
+func work(c *call) {
+	s := c.session
+	defer s.running.Done()
 	for c != nil {
 		if c.deed != nil {
 			c.deed()
@@ -101,7 +103,7 @@ func (s *Session) next(done *call) *call {
 func (s *Session) advance() {
 	for c := s.draw(); c != nil; c = s.draw() {
 		s.running.Add(1)
-		s.hub.sessions.workers.start(c)
+		s.hub.sessions.workers.Go(c)
 	}
 	if s.line.idle() && s.line.still != nil {
 		close(s.line.still)

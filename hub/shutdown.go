@@ -66,7 +66,6 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	select {
 	case <-gone:
 		h.sessions.running.Wait()
-		h.sessions.workers.running.Wait()
 		return nil
 	case <-ctx.Done():
 	}

@@ -3,6 +3,8 @@ package hub
 import (
 	"sync"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/crew"
 )
 
 // sweepInterval is how often time is looked at; the original's heartbeat.
@@ -17,7 +19,7 @@ type sweep struct {
 	stop    chan struct{} // ends the goroutine
 	emptied chan struct{} // closed when the last session is gone from a closed sweep
 	running sync.WaitGroup
-	workers workers
+	workers *crew.Crew[*call] // on whose goroutines invocations run
 }
 
 // add takes a session in, unless the hub is shut down.
@@ -34,6 +36,7 @@ func (w *sweep) add(s *Session) bool {
 		w.stop = make(chan struct{})
 		w.running.Add(1)
 		go w.run(w.stop)
+		w.workers.Join()
 	}
 	return true
 }
@@ -53,6 +56,7 @@ func (w *sweep) remove(s *Session) {
 		return
 	}
 	close(w.stop)
+	w.workers.Leave()
 	if w.closed {
 		close(w.emptied)
 	}
@@ -93,9 +97,7 @@ func (w *sweep) run(stop <-chan struct{}) {
 				s.look(now)
 			}
 			clear(sessions)
-			w.workers.look()
 		case <-stop:
-			w.workers.leave()
 			return
 		}
 	}

@@ -39,7 +39,7 @@ type Socket struct {
 	spoken  Protocol
 
 	// The reader's own.
-	heard   instant // when the client said something last
+	heard   instant // when the client said something last; 0: the connection has not begun
 	limited instant // when the deadline for more was set; 0: there is none
 
 	reading sync.Mutex // held while the reader comes to rest or is roused
@@ -68,15 +68,27 @@ type Protocol interface {
 // Serve carries the connection until p tells the cause of its end. It returns at once.
 func (s *Socket) Serve(p Protocol) {
 	s.spoken = p
-	s.watch.running.Go(func() {
+	s.watch.readers.Join()
+	s.watch.readers.Go(s)
+}
+
+// serve begins the connection, unless it has begun, and reads.
+func (s *Socket) serve() {
+	if s.heard == 0 {
 		if s.c.Open(s) != nil {
-			_ = s.conn.Close()
+			s.over()
 			return
 		}
 		s.heard = now() // it is about to say more
 		s.stay()
-		s.read()
-	})
+	}
+	s.read()
+}
+
+// over ends what is left when the connection is.
+func (s *Socket) over() {
+	_ = s.conn.Close()
+	s.watch.readers.Leave()
 }
 
 // instant is a time since the begin of the process.
@@ -104,7 +116,7 @@ func (s *Socket) read() {
 		if cause != nil {
 			s.conn.Keep(nil)
 			s.c.Detach(s, cause)
-			_ = s.conn.Close()
+			s.over()
 			return
 		}
 		s.conn.Keep(rest)
@@ -155,7 +167,7 @@ func (s *Socket) pause() bool {
 		_ = s.conn.SetReadDeadline(time.Time{})
 	}
 	if !s.watch.add(s) {
-		s.resume()
+		s.watch.running.Go(s.read)
 	}
 	return true
 }
@@ -165,11 +177,9 @@ func (s *Socket) rouse() {
 	s.reading.Lock()
 	defer s.reading.Unlock()
 	if s.watch.remove(s) {
-		s.resume()
+		s.watch.readers.Go(s)
 	}
 }
-
-func (s *Socket) resume() { s.watch.running.Go(s.read) }
 
 // TryWrite implements transports.DirectCarrier.
 func (s *Socket) TryWrite(first *frame.Frame, more ...*frame.Frame) (taken int, all bool) {

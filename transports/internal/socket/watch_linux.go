@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/carillon-go/carillon/internal/crew"
 )
 
 // Watch waits for what the clients of resting sockets say, for all of them with one
@@ -15,6 +17,7 @@ import (
 // so that no thread is kept. Safe for concurrent use.
 type Watch struct {
 	running *sync.WaitGroup
+	readers *crew.Crew[*Socket]
 
 	mu      sync.Mutex
 	epoll   *os.File // nil: nobody rests
@@ -31,7 +34,7 @@ type watched struct {
 
 // NewWatch returns a watch whose goroutine, and those of its sockets, are counted in running.
 func NewWatch(running *sync.WaitGroup) *Watch {
-	return &Watch{running: running, resting: map[int64]*Socket{}}
+	return &Watch{running: running, readers: crew.New(running, (*Socket).serve), resting: map[int64]*Socket{}}
 }
 
 // add lets s rest until there is something to read. It fails where that cannot be told, as
@@ -138,7 +141,7 @@ func (w *Watch) rouse(events []unix.EpollEvent) {
 	defer w.mu.Unlock()
 	for i := range events {
 		if s := w.take(keyOf(&events[i])); s != nil {
-			s.resume()
+			w.readers.Go(s)
 		}
 	}
 }
