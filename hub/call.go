@@ -82,7 +82,7 @@ func (s *Session) invoked(m *protocol.Message, size int) {
 		s.invokeInLine(c)
 	default:
 		s.giveWay()
-		s.debug().Debug("InvalidHubParameters", slog.String("method", c.name()))
+		s.log(slog.LevelDebug, "InvalidHubParameters", slog.String("method", c.name()))
 		if c.id != "" {
 			s.inTurn(size, func() { c.fail(c.failure(c.early)) })
 		}
@@ -149,7 +149,7 @@ func (s *Session) newCall(m *protocol.Message, size int) *call {
 	if !c.inLine || len(m.StreamIDs) > 0 || len(m.Headers) > 0 {
 		c.special = &special{headers: m.Headers, streamIDs: m.StreamIDs}
 	}
-	s.debug().LogAttrs(context.Background(), slog.LevelDebug, "ReceivedHubInvocation", slog.String("method", c.name()))
+	s.log(slog.LevelDebug, "ReceivedHubInvocation", slog.String("method", c.name()))
 	return c
 }
 
@@ -245,7 +245,7 @@ func (c *call) failure(err error) string {
 // fail completes the invocation with an error. Its id is free before the client hears
 // of that.
 func (c *call) fail(text string) {
-	c.session.debug().Debug("FailedInvokingHubMethod", slog.String("method", c.name()))
+	c.session.log(slog.LevelDebug, "FailedInvokingHubMethod", slog.String("method", c.name()))
 	c.finish()
 	if c.id != "" {
 		w := c.session.wire

@@ -21,9 +21,7 @@ func (s *Session) Disconnected(cause error) {
 	}
 	s.running.Wait()
 	s.hub.sessions.remove(s)
-	if s.logs(slog.LevelDebug) {
-		s.debug().Debug("ConnectedEnding")
-	}
+	s.log(slog.LevelDebug, "ConnectedEnding")
 }
 
 // conclude does what the end of a session brings about, once.
@@ -69,7 +67,7 @@ func (s *Session) farewell(cause error) {
 		return
 	}
 	if err := s.runOnDisconnected(cause); err != nil {
-		s.log(slog.LevelError).Error("ErrorDispatchingHubEvent", slog.Any("error", err))
+		s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
 	}
 }
 

@@ -67,7 +67,7 @@ func (h *Hub) wireNamed(name string) *wire {
 // refuse answers a handshake with an error and ends the session.
 func (s *Session) refuse(text string) {
 	if s.phase.CompareAndSwap(shaking, closing) {
-		s.debug().Debug("HandshakeFailed", slog.String("reason", text))
+		s.log(slog.LevelDebug, "HandshakeFailed", slog.String("reason", text))
 		s.end(shaking, errNoHandshake, frame.New(protocol.AppendHandshakeResponse(nil, text), false))
 	}
 }
@@ -84,9 +84,7 @@ func (s *Session) connect(w *wire) {
 	if !s.welcome(next) {
 		return
 	}
-	if s.logs(slog.LevelDebug) {
-		s.debug().Debug("HandshakeComplete", slog.String("protocol", w.Name()))
-	}
+	s.log(slog.LevelDebug, "HandshakeComplete", slog.String("protocol", w.Name()))
 	if next == connecting {
 		s.startBeside()
 		go s.greet()
@@ -124,7 +122,7 @@ func (h *Hub) greets() bool {
 func (s *Session) greet() {
 	defer s.endBeside()
 	if err := s.runOnConnected(); err != nil {
-		s.log(slog.LevelError).Error("ErrorDispatchingHubEvent", slog.Any("error", err))
+		s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
 		s.close(err, s.closeText(err), false)
 	} else {
 		s.greeted.Store(true)

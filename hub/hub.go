@@ -111,9 +111,7 @@ func (h *Hub) Groups() Groups { return h.lifetime }
 func (h *Hub) Connect(c Connection, info ConnectInfo) *Session {
 	h.started.Store(true)
 	s := newSession(h, c, info)
-	if s.logs(slog.LevelDebug) {
-		s.debug().Debug("ConnectedStarting")
-	}
+	s.log(slog.LevelDebug, "ConnectedStarting")
 	if !h.sessions.add(s) {
 		s.close(ErrShutdown, "", true)
 	}

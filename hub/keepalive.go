@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -48,7 +49,7 @@ func (s *Session) look(now time.Time) {
 		}
 	case connecting, open:
 		if s.silent(age) {
-			s.debug().Debug("ClientTimeout")
+			s.log(slog.LevelDebug, "ClientTimeout")
 			s.close(errSilent, s.closeText(errSilent), true)
 			return
 		}

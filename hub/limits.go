@@ -36,7 +36,7 @@ func (h *Hub) Refusals() Refusals {
 func (s *Session) exceeded(count *atomic.Uint64, limit string) {
 	n := count.Add(1)
 	if now := time.Now().Unix(); s.hub.refused.logged.Swap(now) != now {
-		s.log(slog.LevelWarn).Warn("a client is over a limit", slog.String("limit", limit), slog.Uint64("refused", n))
+		s.log(slog.LevelWarn, "a client is over a limit", slog.String("limit", limit), slog.Uint64("refused", n))
 	}
 }
 

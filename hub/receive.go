@@ -138,7 +138,7 @@ func (s *Session) fault(err error) { s.offended(err, true) }
 // offended ends the session for what the client sent, once what came before is answered.
 func (s *Session) offended(err error, allowReconnect bool) {
 	s.hearNoMore()
-	s.debug().Debug("ErrorProcessingRequest", slog.Any("error", err))
+	s.log(slog.LevelDebug, "ErrorProcessingRequest", slog.Any("error", err))
 	s.inTurn(0, func() { s.close(err, s.closeText(err), allowReconnect) })
 }
 

@@ -172,7 +172,7 @@ func (s *Session) sendOwn(ctx context.Context, m *message) error {
 
 // unspeakable ends the session because something for its client cannot be encoded.
 func (s *Session) unspeakable(err error) {
-	s.log(slog.LevelError).Error("FailedWritingMessage", slog.Any("error", err))
+	s.log(slog.LevelError, "FailedWritingMessage", slog.Any("error", err))
 	s.close(err, s.closeText(err), true)
 }
 

@@ -2,13 +2,11 @@ package transports
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 )
 
 // request is the request that opened a transport, as text: parsed it is several times
@@ -20,13 +18,9 @@ type request struct {
 	tls        *tls.ConnectionState
 }
 
-// texts are buffers that requests are written into: their text has no room to spare.
-var texts = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
 func pack(r *http.Request) *request {
-	b := texts.Get().(*bytes.Buffer)
-	defer texts.Put(b)
-	b.Reset()
+	var b strings.Builder
+	b.Grow(512)
 	b.WriteString(r.Method)
 	b.WriteByte(' ')
 	b.WriteString(r.URL.RequestURI())
@@ -35,10 +29,10 @@ func pack(r *http.Request) *request {
 	b.WriteString("\r\nHost: ")
 	b.WriteString(r.Host)
 	b.WriteString("\r\n")
-	_ = r.Header.Write(b) // a buffer takes everything
+	_ = r.Header.Write(&b) // a builder takes everything
 	b.WriteString("\r\n")
 	return &request{
-		ctx: context.WithoutCancel(r.Context()), text: b.String(),
+		ctx: context.WithoutCancel(r.Context()), text: strings.Clone(b.String()),
 		remoteAddr: r.RemoteAddr, tls: r.TLS,
 	}
 }
