@@ -248,9 +248,12 @@ func TestStall(t *testing.T) {
 func TestBreakFreesItems(t *testing.T) {
 	onTape(t, Options{}, WebSockets, func(t *testing.T, c *HubConnection, tape *tape) {
 		for i := range 3 {
-			for range 5 {
-				tape.feed <- fmt.Sprintf(`{"type":2,"invocationId":"%d","item":%q}`, i+1, strings.Repeat("x", 300<<10)) + record
-			}
+			go func() {
+				synctest.Wait() // the stream is known
+				for range 5 {
+					tape.feed <- fmt.Sprintf(`{"type":2,"invocationId":"%d","item":%q}`, i+1, strings.Repeat("x", 300<<10)) + record
+				}
+			}()
 			for item, err := range Stream[string](t.Context(), c, "Stream") {
 				if len(item) != 300<<10 || err != nil {
 					t.Errorf("%d, %v", len(item), err)
