@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -132,9 +133,11 @@ func answer(w http.ResponseWriter, response any) {
 	write(w, body)
 }
 
-// write leaves the length to the HTTP server, which knows it without writing it into a
-// header first.
+// write says how long the answer is, as the original does: the HTTP server itself would do so
+// for a short one only.
 func write(w http.ResponseWriter, body []byte) {
-	w.Header()["Content-Type"] = contentType
+	header := w.Header()
+	header["Content-Type"] = contentType
+	header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	_, _ = w.Write(body)
 }

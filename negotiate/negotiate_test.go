@@ -1,10 +1,12 @@
 package negotiate_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/carillon-go/carillon/negotiate"
@@ -124,6 +126,26 @@ func TestRedirect(t *testing.T) {
 	ask(h, http.MethodPost, "", "192.0.2.1:1")
 	if registry.Len() != 1 {
 		t.Error("no connection is made for a client that stays")
+	}
+}
+
+// TestLength: a long answer says how long it is too, and is not sent in chunks.
+func TestLength(t *testing.T) {
+	h := negotiate.NewHandler(newRegistry(t), false, negotiate.Options{
+		Redirect: func(*http.Request) (url, token string, ok bool) {
+			return "http://elsewhere/hub", strings.Repeat("t", 10_000), true
+		},
+	})
+	server := httptest.NewServer(h)
+	defer server.Close()
+	answer, err := http.Post(server.URL+"?negotiateVersion=1", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || len(body) < 10_000 || answer.ContentLength != int64(len(body)) {
+		t.Errorf("%d bytes, said to be %d; %v", len(body), answer.ContentLength, err)
 	}
 }
 
