@@ -134,7 +134,7 @@ func (s *Session) newCall(m *protocol.Message, size int) *call {
 	method := s.hub.method(m.Target)
 	var c *call
 	if method == nil {
-		c = &call{special: plain, early: NewError("Method does not exist.")}
+		c = &call{early: NewError("Method does not exist.")}
 	} else {
 		c = method.newCall()
 		c.method = method
@@ -146,7 +146,7 @@ func (s *Session) newCall(m *protocol.Message, size int) *call {
 	c.target, c.id = m.Target, m.InvocationID
 	c.streamed = m.Type == protocol.StreamInvocation
 	c.inLine = !c.streamed && (method == nil || len(method.uploads) == 0)
-	if !c.inLine || len(m.StreamIDs) > 0 || len(m.Headers) > 0 {
+	if c.special = plain; !c.inLine || len(m.StreamIDs) > 0 || len(m.Headers) > 0 {
 		c.special = &special{headers: m.Headers, streamIDs: m.StreamIDs}
 	}
 	s.log(slog.LevelDebug, "ReceivedHubInvocation", slog.String("method", c.name()))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"time"
 )
 
@@ -63,17 +62,12 @@ func (s *Session) farewell(cause error) {
 	if s.input.ready != nil {
 		<-s.input.ready
 	}
-	if !s.greeted.Load() || !s.hub.partsWith() {
+	if !s.greeted.Load() {
 		return
 	}
 	if err := s.runOnDisconnected(cause); err != nil {
 		s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
 	}
-}
-
-// partsWith tells whether anything runs when a client has gone.
-func (h *Hub) partsWith() bool {
-	return h.onDisconnected != nil || slices.ContainsFunc(h.options.Filters, func(f Filter) bool { return f.Disconnect != nil })
 }
 
 // runOnDisconnected runs it within the filters; the error is a panic.

@@ -32,7 +32,7 @@ func newMethod[P any, PP interface {
 	m := Method{
 		newCall: func() *call {
 			b := new(bound[P])
-			b.params, b.special = PP(&b.p), plain
+			b.params = PP(&b.p)
 			return &b.call
 		},
 		invoke: func(ctx context.Context, p params) (any, error) { return invoke(ctx, p.(PP)) },

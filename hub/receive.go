@@ -171,8 +171,7 @@ func (s *Session) handle(m *protocol.Message, size int) {
 	if r := s.stateful; r != nil && !r.isNew(m.Type) {
 		return
 	}
-	switch m.Type {
-	case protocol.Invocation, protocol.StreamInvocation:
+	if m.Type == protocol.Invocation || m.Type == protocol.StreamInvocation {
 		s.invoked(m, size)
 		return
 	}
