@@ -48,3 +48,42 @@ func TestStalePollDoesNotAttach(t *testing.T) {
 		t.Errorf("the poll of now: %v", err)
 	}
 }
+
+// mute is a WebSocket that sends nothing.
+type mute struct{ Carrier }
+
+func (mute) Wake()     {}
+func (mute) Cut(error) {}
+
+// What a broken WebSocket had in its buffers may still be read when the writer has noticed
+// the break: the application has forgotten half of it by then.
+func TestBrokenCarrierIsNotHeard(t *testing.T) {
+	registry := NewRegistry(resuming{}, Options{AllowStatefulReconnect: true})
+	request := httptest.NewRequest(http.MethodGet, "/hub", nil)
+	c, err := registry.Create(request, true, WebSockets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(k Carrier) {
+		t.Helper()
+		if _, err := c.Claim(WebSockets, request); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Open(k); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Receive(k, []byte("half")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := &mute{}, &mute{new(mute)}
+	open(first)
+	c.Detach(first, ErrCut)
+	if err := c.Receive(first, []byte("the rest")); !errors.Is(err, ErrEnded) {
+		t.Errorf("after the break: %v", err)
+	}
+	open(second)
+	if err := c.Receive(first, []byte("the rest")); !errors.Is(err, ErrEnded) {
+		t.Errorf("after the next one was opened: %v", err)
+	}
+}

@@ -430,11 +430,12 @@ func (c *Connection) release() {
 }
 
 // Receive hands what k read to the application. It fails when the connection has
-// ended, or when k is not the carrier that Open was called for last.
+// ended, when k is not the carrier that Open was called for last, or when k broke: half of
+// a message may be forgotten by then, and nothing must be taken for the begin of another.
 func (c *Connection) Receive(k Carrier, data []byte) error {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
-	if c.source != k {
+	if c.source != k || c.interrupted {
 		return ErrEnded
 	}
 	if !c.heard {
