@@ -69,7 +69,8 @@ func startStateful(t *testing.T, leastCut int64) *cutProxy {
 	e := endpoint.New(h.Hub, endpoint.Options{Options: transports.Options{AllowStatefulReconnect: true}})
 	server := httptest.NewServer(e)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		// Where the last words of a client are cut, too, the server waits for it for 15 s.
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := e.Shutdown(ctx); err != nil {
 			t.Error(err)
