@@ -1,25 +1,60 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
 
-// loadConfig reads a configuration file. A setting whose variable is set is left
-// to it: kong itself would let the file win.
+// settings are those of a configuration file, by the names of the flags.
+type settings map[string]any
+
+// loadConfig reads a configuration file. kong's own reader finds no name that has a hyphen,
+// and passes over what it does not know: a key misspelt would leave the hub open to everybody.
 func loadConfig(r io.Reader) (kong.Resolver, error) {
-	file, err := kong.JSON(r)
+	text, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
 	}
-	return kong.ResolverFunc(func(c *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
-		for _, name := range flag.Envs {
-			if _, set := os.LookupEnv(name); set {
-				return nil, nil
-			}
+	var file settings
+	if err := json.Unmarshal(text, &file); err != nil {
+		return nil, err
+	}
+	s := settings{}
+	for key, value := range file {
+		s[strings.ReplaceAll(key, "_", "-")] = value
+	}
+	return s, nil
+}
+
+// Validate implements kong.Resolver.
+func (s settings) Validate(app *kong.Application) error {
+	known := map[string]bool{}
+	err := kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok {
+			known[flag.Name] = true
 		}
-		return file.Resolve(c, parent, flag)
-	}), nil
+		return next(nil)
+	})
+	for name := range s {
+		if !known[name] {
+			return fmt.Errorf("--config: there is no setting %q", name)
+		}
+	}
+	return err
+}
+
+// Resolve implements kong.Resolver. A setting whose variable is set is left to it: kong
+// itself would let the file win.
+func (s settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	isSet := func(variable string) bool { _, ok := os.LookupEnv(variable); return ok }
+	if slices.ContainsFunc(flag.Envs, isSet) {
+		return nil, nil
+	}
+	return s[flag.Name], nil
 }

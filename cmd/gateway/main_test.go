@@ -58,3 +58,23 @@ func TestPrecedence(t *testing.T) {
 		t.Errorf("the flag does not come before the variable: %q", stderr)
 	}
 }
+
+// A setting that is passed over may be the one that closes the hub.
+func TestFileHasTheNamesOfTheFlags(t *testing.T) {
+	for text, complaint := range map[string]string{
+		`{"jwt-key": "none.pem"}`:                "none.pem",
+		`{"jwt_key": "none.pem"}`:                "none.pem",
+		`{"max-connections": "few"}`:             "--max-connections",
+		`{"jwt-kye": "none.pem"}`:                "jwt-kye",
+		`{"serve": {"jwt-key": "none.pem"}}`:     "serve",
+		`{"addr": ":0"} {"jwt-key": "none.pem"}`: "invalid character",
+	} {
+		file := filepath.Join(t.TempDir(), "config.json")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, stderr := try(t, "--config", file, "--addr", "127.0.0.1:0"); code == exitOK || !strings.Contains(stderr, complaint) {
+			t.Errorf("%s: exit code %d, %q", text, code, stderr)
+		}
+	}
+}
