@@ -133,11 +133,15 @@ func answer(w http.ResponseWriter, response any) {
 	write(w, body)
 }
 
-// write says how long the answer is, as the original does: the HTTP server itself would do so
-// for a short one only.
+// short is what the HTTP server surely tells the length of by itself, which is cheaper.
+const short = 1 << 10
+
+// write says how long the answer is, as the original does.
 func write(w http.ResponseWriter, body []byte) {
 	header := w.Header()
 	header["Content-Type"] = contentType
-	header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if len(body) > short {
+		header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	_, _ = w.Write(body)
 }
