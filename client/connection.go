@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -62,14 +64,14 @@ func (c *HubConnection) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	started := make(chan error, 1)
-	go func() { _ = r.loop(func(err error) { started <- err }, false) }()
+	go func() { _ = r.loop(false) }()
 	select {
-	case err := <-started:
+	case err := <-r.started:
 		return err
 	case <-ctx.Done():
 		r.stop(context.Cause(ctx))
-		<-r.done
+		for range r.started { // until it may be started again
+		}
 		return context.Cause(ctx)
 	}
 }
@@ -82,19 +84,19 @@ func (c *HubConnection) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.loop(func(error) {}, true)
+	return r.loop(true)
 }
 
 // Stop ends the connection in order and waits until everything that belonged to it is gone, running
 // handlers and uploads included. If ctx ends first, what is left goes on ending by itself. Called by
 // a handler or a state callback (with its ctx) it does not wait. Stop without a connection does
-// nothing.
+// nothing. What is started while Stop waits, by a state callback for example, is not stopped.
 func (c *HubConnection) Stop(ctx context.Context) error {
-	c.stopping()
+	runs := c.stopping()
 	if ctx.Value(callbackKey{}) == c {
 		return nil
 	}
-	for r := c.anyRun(); r != nil; r = c.anyRun() {
+	for _, r := range runs {
 		select {
 		case <-r.done:
 		case <-ctx.Done():
@@ -107,22 +109,15 @@ func (c *HubConnection) Stop(ctx context.Context) error {
 // callbackKey marks the contexts of handlers and state callbacks with their connection.
 type callbackKey struct{}
 
-func (c *HubConnection) stopping() {
-	c.mu.Lock()
-	r := c.current
-	c.mu.Unlock()
-	if r != nil {
-		r.stop(ErrStopped)
-	}
-}
-
-func (c *HubConnection) anyRun() *run {
+// stopping stops all runs there are and returns them.
+func (c *HubConnection) stopping() []*run {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for r := range c.runs {
-		return r
+	runs := slices.Collect(maps.Keys(c.runs))
+	for _, r := range runs {
+		r.stop(ErrStopped)
 	}
-	return nil
+	return runs
 }
 
 // begin makes the run that owns the connection from now on.

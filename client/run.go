@@ -21,37 +21,42 @@ type run struct {
 	budget  *budget
 	jobs    *jobs
 	uploads uploads
-	done    chan struct{}
+	started chan error    // how the first attempt went; closed when the connection is Disconnected
+	done    chan struct{} // closed when nothing of the run is left
 }
 
 func newRun(ctx context.Context, c *HubConnection) *run {
-	r := &run{conn: c, budget: newBudget(c.options.MaxBuffered), jobs: newJobs(), done: make(chan struct{})}
+	r := &run{conn: c, budget: newBudget(c.options.MaxBuffered), jobs: newJobs(), started: make(chan error, 1), done: make(chan struct{})}
 	r.ctx, r.stop = context.WithCancelCause(context.WithValue(ctx, callbackKey{}, c))
 	return r
 }
 
-// loop returns when nothing of the run is left. started is told how the first connection went.
-func (r *run) loop(started func(error), persistent bool) error {
+// loop returns when nothing of the run is left. What the server sent before an end that was not ours is
+// still handled.
+func (r *run) loop(persistent bool) error {
 	defer close(r.done)
 	defer r.conn.forget(r)
 	var callbacks sync.WaitGroup
 	callbacks.Go(r.runJobs)
 
-	s, err := r.connectFirst(persistent)
-	if err == nil {
+	s, failure := r.connectFirst(persistent)
+	err := failure
+	if failure == nil {
 		r.established(s)
-	}
-	started(err)
-	if err == nil {
+		r.started <- nil
 		err = r.live(s)
 	}
 	if isOrderly(err) || r.ctx.Err() != nil {
 		err = nil
 	}
 	r.conn.enter(r, StateChange{To: Disconnected, Err: err})
-	r.stop(ErrStopped)
+	if failure != nil {
+		r.started <- failure
+	}
+	close(r.started)
 	r.jobs.close()
 	callbacks.Wait()
+	r.stop(ErrStopped)
 	r.uploads.end()
 	r.conn.network.closeIdle()
 	return err

@@ -266,7 +266,7 @@ func restartInCallback(r *rig) {
 		}
 	})
 	r.start(c)
-	go func() { _ = c.Stop(context.Background()) }() // it waits for the second end, too
+	go func() { _ = c.Stop(context.Background()) }()
 	if err := receive(r, "Start in the callback", again); err != nil {
 		r.Fatalf("Start in the callback: %v", err)
 	}

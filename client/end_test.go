@@ -1,0 +1,127 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+)
+
+// TestNothingIsLostAtTheEnd: what the server sent before it ended the connection is handled, however
+// long the handlers take.
+func TestNothingIsLostAtTheEnd(t *testing.T) {
+	each(t, func(t *testing.T, transport Transport) {
+		w := newWire(t, func(l *link) {
+			l.shake()
+			for range 3 {
+				l.send(`{"type":1,"target":"Handle","arguments":[]}` + record)
+			}
+			l.send(`{"type":7}` + record)
+			l.end()
+			l.untilGone()
+		})
+		r := w.rig()
+		c := r.open(w.url, w.on(transport))
+		handled, gone := 0, make(chan int, 1)
+		c.On("Handle", Action0(func(ctx context.Context) error {
+			if handled++; handled == 1 {
+				r.until("the end", func() bool { return c.State() == Disconnected })
+			}
+			return ctx.Err()
+		}))
+		c.OnStateChange(func(_ context.Context, s StateChange) {
+			if s.To == Disconnected {
+				gone <- handled
+			}
+		})
+		r.start(c)
+		if n := receive(r, "the end", gone); n != 3 {
+			t.Errorf("%d messages of 3 were handled before the end", n)
+		}
+	})
+}
+
+// TestStopBehindTheEnd: Stop reaches a handler that still runs when the connection has ended by itself.
+func TestStopBehindTheEnd(t *testing.T) {
+	w := newWire(t, func(l *link) {
+		l.shake()
+		l.send(`{"type":1,"target":"Handle","arguments":[]}` + record + `{"type":7}` + record)
+		l.end()
+		l.untilGone()
+	})
+	r := w.rig()
+	c := r.open(w.url, w.on(WebSockets))
+	c.On("Handle", Action0(func(ctx context.Context) error {
+		<-ctx.Done()
+		return nil
+	}))
+	r.start(c)
+	r.until("the end", func() bool { return c.State() == Disconnected })
+	if err := c.Stop(r.within()); err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+}
+
+// TestFailedStartIsOver: behind a start that failed the next one is possible at once.
+func TestFailedStartIsOver(t *testing.T) {
+	r := &rig{T: t, combo: combos()[0]}
+	url := answering(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	c := r.open(url, r.options())
+	for range 100 {
+		if err := c.Start(r.within()); err == nil || errors.Is(err, ErrAlreadyStarted) {
+			t.Fatalf("Start: %v", err)
+		}
+		if s := c.State(); s != Disconnected {
+			t.Fatalf("state %v behind a failed start", s)
+		}
+	}
+}
+
+// TestGivenUpStartWaitsForNoCallback: one of Disconnected may itself be what Start is called in, and
+// start again.
+func TestGivenUpStartWaitsForNoCallback(t *testing.T) {
+	r := &rig{T: t, combo: combos()[0]}
+	asked, returned := make(chan struct{}, 1), make(chan struct{})
+	url := answering(t, func(_ http.ResponseWriter, q *http.Request) {
+		asked <- struct{}{}
+		<-q.Context().Done()
+	})
+	c := r.open(url, r.options())
+	c.OnStateChange(func(_ context.Context, s StateChange) {
+		if s.To == Disconnected {
+			receive(r, "the end of Start", returned)
+		}
+	})
+	ctx, cancel := context.WithCancel(r.within())
+	go func() {
+		<-asked
+		cancel()
+	}()
+	if err := c.Start(ctx); !errors.Is(err, context.Canceled) || c.State() != Disconnected {
+		t.Errorf("Start: %v; %v", err, c.State())
+	}
+	close(returned)
+}
+
+// TestStopWithRestart: a callback that starts again whatever has ended the connection does not keep Stop.
+func TestStopWithRestart(t *testing.T) {
+	w := newWire(t, func(l *link) {
+		l.shake()
+		l.untilGone()
+	})
+	r := w.rig()
+	c := r.open(w.url, w.on(WebSockets))
+	again := true
+	c.OnStateChange(func(ctx context.Context, s StateChange) {
+		if s.To == Disconnected && again {
+			again = false
+			if err := c.Start(ctx); err != nil {
+				t.Errorf("Start: %v", err)
+			}
+		}
+	})
+	r.start(c)
+	if err := c.Stop(r.within()); err != nil || c.State() != Connected {
+		t.Errorf("Stop: %v; %v", err, c.State())
+	}
+}
