@@ -105,7 +105,7 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 	}
 	var handedOut *tickets
 	if o.TicketLifetime > 0 {
-		handedOut = newTickets(o, registry)
+		handedOut = newTickets(o)
 		if o.Redirect == nil {
 			o.Redirect = handedOut.redirect
 		}

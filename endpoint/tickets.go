@@ -31,15 +31,14 @@ const ticketPrefix = "ticket."
 type tickets struct {
 	lifetime time.Duration
 	url      *url.URL // of the endpoint as clients know it; nil: as they ask for it
-	registry *transports.Registry
 
 	mu      sync.Mutex
 	waiting map[string]ticket
 	order   []string // oldest first; some are not waiting any more
 }
 
-func newTickets(o Options, r *transports.Registry) *tickets {
-	return &tickets{lifetime: o.TicketLifetime, url: o.PublicURL, registry: r, waiting: map[string]ticket{}}
+func newTickets(o Options) *tickets {
+	return &tickets{lifetime: o.TicketLifetime, url: o.PublicURL, waiting: map[string]ticket{}}
 }
 
 type ticket struct {
@@ -90,13 +89,17 @@ func (t *tickets) redeem(key string) *auth.User {
 	return waits.user.WithTicket(key)
 }
 
-// bearer is who holds the ticket that a request came with, nil for nobody.
-func (t *tickets) bearer(r *http.Request, key string) *auth.User {
-	id := transports.Token(r)
-	if id == "" && strings.EqualFold(lastSegment(r), "negotiate") {
-		return t.redeem(key)
+// bearer is who holds the ticket that a request came with, nil for nobody. What opens a
+// connection of its own takes none but for the one negotiation, whatever else the request
+// names.
+func (e *Endpoint) bearer(r *http.Request, key string) *auth.User {
+	switch last := lastSegment(r); {
+	case strings.EqualFold(last, "negotiate"):
+		return e.tickets.redeem(key)
+	case e.events != nil && strings.EqualFold(last, "events"):
+		return nil
 	}
-	if c := t.registry.Find(id); c != nil && c.Bears(key) {
+	if c := e.registry.Find(transports.Token(r)); c != nil && c.Bears(key) {
 		return c.User()
 	}
 	return nil
@@ -105,8 +108,7 @@ func (t *tickets) bearer(r *http.Request, key string) *auth.User {
 // Authenticator accepts the tickets that the endpoint hands out, refuses other tokens
 // in the URL, and leaves the rest to next. Without Options.TicketLifetime it is next.
 func (e *Endpoint) Authenticator(next auth.Authenticator) auth.Authenticator {
-	t := e.tickets
-	if t == nil {
+	if e.tickets == nil {
 		return next
 	}
 	return auth.Func(func(r *http.Request) (*auth.User, error) {
@@ -117,7 +119,7 @@ func (e *Endpoint) Authenticator(next auth.Authenticator) auth.Authenticator {
 			}
 			return next.Authenticate(r)
 		}
-		user := t.bearer(r, digest(text))
+		user := e.bearer(r, digest(text))
 		switch {
 		case user == nil:
 			return nil, &auth.TokenError{Reason: "The ticket is not valid"}

@@ -114,6 +114,25 @@ func TestTicketsOverHTTP(t *testing.T) {
 	}
 }
 
+// Who has read a ticket and the token of its connection in a proxy's log has no more than
+// that connection.
+func TestTicketOpensNothingElse(t *testing.T) {
+	s := startTicketSite(t, endpoint.Options{EnableAuthenticationRefresh: true, Events: endpoint.Events{Enabled: true}})
+	ticket := s.ticket("alice:1000")
+	id := "?id=" + s.negotiate(ticket).ConnectionToken
+	for _, fresh := range []bool{false, true} {
+		if status, answer := s.do(http.MethodPost, "/negotiate"+id+"&negotiateVersion=1", ticket, ""); status != http.StatusUnauthorized {
+			t.Errorf("refreshed: %v: another connection: %d %s", fresh, status, answer)
+		}
+		if status, answer := s.do(http.MethodHead, "/events"+id, ticket, ""); status != http.StatusUnauthorized {
+			t.Errorf("refreshed: %v: what the user hears: %d %s", fresh, status, answer)
+		}
+		if status, answer := s.do(http.MethodPost, "/refresh"+id, "alice:5000", ""); status != http.StatusOK {
+			t.Error(status, answer)
+		}
+	}
+}
+
 // What a ticket stands for ends with what its user came with.
 func TestTicketExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
