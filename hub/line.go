@@ -92,6 +92,7 @@ func (s *Session) next(done *call) *call {
 	case done.released:
 		return nil
 	default:
+		done.released = true // what it left running has no place to give up any more
 		s.line.executing--
 	}
 	c := s.draw()

@@ -160,3 +160,32 @@ func TestAskingAnAudience(t *testing.T) {
 		t.Error("everybody was asked")
 	}
 }
+
+// A method may leave a question to a goroutine of its own and return.
+func TestAskingTheCallerBehindTheMethod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{})
+		answers := make(chan int, 1)
+		returned := make(chan struct{})
+		h.Handle("AskLater", hub.Action0(func(ctx context.Context) error {
+			go func() {
+				<-returned
+				n, _ := hub.Invoke[int](ctx, h.Clients().Caller(ctx), "Give")
+				answers <- n
+			}()
+			return nil
+		}))
+		c := connect(t, h, clientOptions{})
+		c.send(call("1", "AskLater", ""))
+		c.want(result("1", "null"))
+		synctest.Wait()
+		close(returned)
+		id := c.question("Give")
+		c.send(result(id, "42"))
+		if n := <-answers; n != 42 {
+			t.Error(n)
+		}
+		c.send(call("1", "SendThenWait", `1000,"one"`), call("2", "SendThenWait", `1000,"two"`))
+		c.want(started("one"), result("1", `"one"`), started("two"), result("2", `"two"`))
+	})
+}
