@@ -27,7 +27,7 @@ type call struct {
 	inLine          bool  // neither a stream nor with uploads
 
 	// In the line; the session's lock guards these.
-	released bool // it has no place, or none any more
+	released bool // it has given up its place, or is through
 	next     *call
 }
 

@@ -23,7 +23,8 @@ const (
 type line struct {
 	first, last *call
 	bytes       int           // of the records that wait
-	executing   int           // invocations that run
+	executing   int           // invocations that run in their place
+	released    int           // invocations that run and have given up their place
 	beside      int           // what runs beside the line: streams, uploads, OnConnected
 	started     time.Duration // the session's age when the last invocation of the line began
 	turning     bool          // a deed in between is being done
@@ -90,7 +91,7 @@ func (s *Session) next(done *call) *call {
 	case done.deed != nil:
 		s.line.turning = false
 	case done.released:
-		return nil
+		s.line.released--
 	default:
 		done.released = true // what it left running has no place to give up any more
 		s.line.executing--
@@ -106,7 +107,7 @@ func (s *Session) advance() {
 		s.running.Add(1)
 		s.hub.sessions.workers.Go(c)
 	}
-	if s.line.idle() && s.line.still != nil {
+	if s.line.through() && s.line.still != nil {
 		close(s.line.still)
 		s.line.still = nil
 	}
@@ -169,6 +170,7 @@ func (s *Session) release(c *call) {
 	if c.inLine && !c.released {
 		c.released = true
 		s.line.executing--
+		s.line.released++
 		s.advance()
 	}
 }
@@ -203,6 +205,8 @@ func (s *Session) settle() <-chan struct{} {
 }
 
 func (l *line) idle() bool { return l.first == nil && l.executing == 0 && !l.turning }
+
+func (l *line) through() bool { return l.idle() && l.released == 0 }
 
 func (l *line) append(c *call) {
 	if l.first == nil {

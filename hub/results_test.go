@@ -189,3 +189,25 @@ func TestAskingTheCallerBehindTheMethod(t *testing.T) {
 		c.want(started("one"), result("1", `"one"`), started("two"), result("2", `"two"`))
 	})
 }
+
+func TestDisconnectedBehindAnInvocationThatAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{})
+		var through bool
+		h.Handle("AskThenWait", hub.Action0(func(ctx context.Context) error {
+			_, err := hub.Invoke[int](ctx, h.Clients().Caller(ctx), "Give")
+			time.Sleep(time.Second) // of the bubble
+			through = true
+			return err
+		}))
+		h.OnDisconnected(func(context.Context, error) {
+			if !through {
+				t.Error("the invocation still runs")
+			}
+		})
+		c := connect(t, h, clientOptions{})
+		c.send(call("1", "AskThenWait", ""))
+		c.question("Give")
+		c.close()
+	})
+}

@@ -110,7 +110,7 @@ func (s *Session) drain() {
 // one that is closing cannot get to its end before it is free; one that got there has
 // nothing that may be counted any more.
 func (s *Session) drained() {
-	if s.phase.Load() != closing && s.draining.Load() && s.line.beside == 0 && s.line.idle() {
+	if s.phase.Load() != closing && s.draining.Load() && s.line.beside == 0 && s.line.through() {
 		s.line.beside++ // once
 		s.running.Add(1)
 		go func() {

@@ -161,3 +161,22 @@ func TestShutdownEndsUploads(t *testing.T) {
 		c.wantEnd()
 	})
 }
+
+// An invocation that waits for its own client is one that runs.
+func TestShutdownWaitsForAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{})
+		c := connect(t, h, clientOptions{})
+		c.send(call("1", "AskMe", `"Give"`))
+		id := c.question("Give")
+		done := make(chan error, 1)
+		go func() { done <- h.Shutdown(t.Context()) }()
+		synctest.Wait()
+		c.send(result(id, "42"))
+		c.want(result("1", `"got 42"`), goodbye)
+		c.wantEnd()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
