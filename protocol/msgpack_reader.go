@@ -141,12 +141,22 @@ func (r *packReader) text() (text []byte, isNil bool, err error) {
 	return text, false, nil
 }
 
-// validText returns b with a U+FFFD for each byte that is no UTF-8, as .NET decodes it.
+// validText returns b with a U+FFFD for each part that is no UTF-8, as .NET decodes it: the begin of a character that is not whole is one
+// part.
 func validText(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)
 	}
-	return string([]rune(string(b)))
+	text := make([]byte, 0, len(b)+utf8.UTFMax)
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		text = utf8.AppendRune(text, r)
+		for r == utf8.RuneError && n < len(b) && !utf8.FullRune(b[:n+1]) {
+			n++
+		}
+		b = b[n:]
+	}
+	return string(text)
 }
 
 // float reads any number.

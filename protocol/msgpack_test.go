@@ -162,6 +162,8 @@ func TestMessagePackDecode(t *testing.T) {
 		{new(float64), "01", "1"}, {new(float64), "ca3f800000", "1"}, {new(float64), "cb3ff8000000000000", "1.5"}, {new(float64), "ff", "-1"},
 		{new(float64), "cfffffffffffffffff", "1.8446744073709552E+19"}, {new(float64), "a131", refused}, {new(float64), "ca3f80", refused},
 		{new(string), "a178", `"x"`}, {new(string), "d90178", `"x"`}, {new(string), "c0", `""`}, {new(string), "c40178", refused}, {new(string), "a2fffe", "\"\uFFFD\uFFFD\""},
+		{new(string), "a5e28241e282", "\"\uFFFDA\uFFFD\""}, {new(string), "a6f09f98f09f98", "\"\uFFFD\uFFFD\""}, {new(string), "a3eda080", "\"\uFFFD\uFFFD\uFFFD\""}, {new(string), "a2c080", "\"\uFFFD\uFFFD\""},
+		{new(string), "a4f1808041", "\"\uFFFDA\""}, {new(string), "a3f09f98", "\"\uFFFD\""}, {new(string), "a4f09f9880", `"\uD83D\uDE00"`}, {new(string), "a3efbfbd", "\"\uFFFD\""},
 		{new(*string), "c0", "null"}, {new(*string), "a0", `""`}, {new(*int32), "c0", "null"},
 		{new(bool), "c2", "false"}, {new(bool), "c0", refused}, {new(bool), "01", refused},
 		{new([]byte), "c40201ff", `"Af8="`}, {new([]byte), "a178", `"eA=="`}, {new([]byte), "920102", `"AQI="`}, {new([]byte), "c0", "null"}, {new([]byte), "91cd0100", refused},
