@@ -154,6 +154,10 @@ func (r *packReader) timestamp() ([]byte, error) {
 		head = 2
 	case 0xc7:
 		head = 3
+	case 0xc8:
+		head = 4
+	case 0xc9:
+		head = 6
 	}
 	if head == 0 || raw[head-1] != timestampType || len(raw)-head != 4 && len(raw)-head != 8 && len(raw)-head != 12 {
 		*r = start
