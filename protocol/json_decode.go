@@ -516,8 +516,8 @@ func setKey(key reflect.Value, name []byte) (err error) {
 func setPlainKey(key reflect.Value, name string) error {
 	switch {
 	case key.Kind() == reflect.String:
-		key.SetString(strings.ToValidUTF8(name, "\uFFFD"))
-		return nil
+		key.SetString(name)
+		return checkText([]byte(name))
 	case key.CanInt():
 		n, err := strconv.ParseInt(name, 10, key.Type().Bits())
 		key.SetInt(n)

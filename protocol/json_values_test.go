@@ -89,6 +89,7 @@ func TestJSONConversions(t *testing.T) {
 		{new([]byte), `"===="`, refused}, {new([]byte), `"AQ==AQ=="`, refused}, {new([]byte), `"\u0041QID"`, `"AQID"`}, {new([]byte), `"é"`, refused}, {new([]byte), `"A Q = ="`, `"AQ=="`},
 		{new([]int32), `[1,2]`, `[1,2]`}, {new([]int32), `null`, `null`}, {new([]int32), `[null]`, refused}, {new([]int32), `{}`, refused}, {new([2]int32), `[1,2]`, `[1,2]`}, {new([2]int32), `[1]`, refused}, {new([2]int32), `[1,2,3]`, refused},
 		{new(map[string]int32), `{"a":1,"a":2,"A":3}`, `{"A":3,"a":2}`}, {new(map[string]int32), `[]`, refused}, {new(map[string]int32), `{"a":1.5}`, refused}, {new(map[int8]bool), `{"-1":true}`, `{"-1":true}`}, {new(map[int8]bool), `{"x":true}`, refused},
+		{new(map[string]int32), "{\"a\xff\":1}", refused}, {new(map[string]int32), `{"a\ud800":1}`, refused},
 		{new(map[Guid]int), `{"00010203-0405-0607-0706-050403020100":1}`, `{"00010203-0405-0607-0706-050403020100":1}`},
 		{new(object), `{"intvalue":5,"extra":1}`, `{"intValue":5,"map":null,"nested":null}`}, {new(object), `{"IntValue":null}`, refused}, {new(object), `{"Nested":{"TEXT":"q"},"Map":{}}`, `{"intValue":0,"map":{},"nested":{"text":"q"}}`},
 		{new(object), `{"a\ud800":1}`, refused}, {new(object), "{\"a\xff\":1}", `{"intValue":0,"map":null,"nested":null}`}, {new(object), `null`, refused}, {new(*object), `null`, `null`}, {new(object), `[]`, refused},
