@@ -180,6 +180,9 @@ func parseTimeSpan(s []byte) (time.Duration, bool) {
 		return 0, false
 	}
 	d := time.Duration(days*86400+hours*3600+minutes*60+seconds)*time.Second + time.Duration(nanos)
+	if d < 0 { // more than a Duration holds
+		return 0, false
+	}
 	if negative {
 		d = -d
 	}
