@@ -87,3 +87,54 @@ func TestBrokenCarrierIsNotHeard(t *testing.T) {
 		t.Errorf("after the next one was opened: %v", err)
 	}
 }
+
+// closes is an application that tells of the end.
+type closes struct {
+	resuming
+	over chan struct{}
+}
+
+func (a closes) Connect(*Connection) (Receiver, error) { return a, nil }
+func (a closes) Disconnected(error)                    { close(a.over) }
+
+// cuts is a carrier that does something when it is cut.
+type cuts struct {
+	mute
+	cut func()
+}
+
+func (k *cuts) Cut(error) { k.cut() }
+
+// A connection may be closed while a request takes it over. What is left to say is for that
+// request, for there is no other: the connection would stay for ever.
+func TestClosedWhileItIsTakenOver(t *testing.T) {
+	for _, kind := range []Type{ServerSentEvents, LongPolling} {
+		t.Run(string(kind), func(t *testing.T) {
+			app := closes{over: make(chan struct{})}
+			registry := NewRegistry(app, Options{AllowStatefulReconnect: true})
+			request := httptest.NewRequest(http.MethodGet, "/hub?id=x", nil)
+			c, err := registry.Create(request, true, kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			open := func(r *http.Request, k Carrier) {
+				t.Helper()
+				if _, err := c.Claim(kind, r); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.Open(k); err != nil {
+					t.Fatal(err)
+				}
+			}
+			open(request, &cuts{cut: func() {
+				c.Close(ErrApplication)
+				<-app.over
+			}})
+			second := &mute{}
+			open(httptest.NewRequest(http.MethodGet, "/hub?id=x&carillonResume=1", nil), second)
+			if _, outcome := c.Next(second, nil); outcome != Finished {
+				t.Errorf("the next one finds %d", outcome)
+			}
+		})
+	}
+}

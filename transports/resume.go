@@ -41,14 +41,13 @@ func (c *Connection) takeOver(number int) error {
 func (c *Connection) restart(number int) error {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
-	if c.receiver == nil {
-		return ErrEnded
-	}
 	if !c.isCurrent(number) {
 		return ErrActive
 	}
-	c.source = nil // whose end is none of the connection's any more
-	c.resume()
+	c.source = nil         // whose end is none of the connection's any more
+	if c.receiver != nil { // else it was closed meanwhile, and the last words are to be fetched
+		c.resume()
+	}
 	return nil
 }
 
