@@ -6,12 +6,15 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/forwarded"
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -25,6 +28,26 @@ func negotiation(e http.Handler, address, user string) *httptest.ResponseRecorde
 	w := httptest.NewRecorder()
 	e.ServeHTTP(w, r)
 	return w
+}
+
+// Nobody gets around the limit of an address, which a proxy's own has not, by a header that
+// contradicts what the proxy writes.
+func TestContradictionIsLimited(t *testing.T) {
+	e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{})
+	defer func() { _ = e.Shutdown(t.Context()) }()
+	behind := forwarded.Trust([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})(e)
+	contradicting := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("X-Forwarded-For", "192.0.2.1")
+		r.Header.Set("Forwarded", "for=198.51.100.1")
+		behind.ServeHTTP(w, r)
+	})
+	status := http.StatusOK
+	for i := 0; i < 2000 && status == http.StatusOK; i++ {
+		status = negotiation(contradicting, "10.0.0.1:1", "").Code
+	}
+	if status != http.StatusTooManyRequests {
+		t.Error("an address without a limit:", status)
+	}
 }
 
 func TestLimits(t *testing.T) {

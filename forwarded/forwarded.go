@@ -35,7 +35,7 @@ const maxHops = 32
 // trusted peer: what is behind reads the request and cannot be misled. RemoteAddr is
 // "address:port" with port 0 where none was told. If Forwarded and X-Forwarded-For name
 // different clients, neither is believed, for a proxy that writes one passes the other on
-// as it came.
+// as it came; such requests have the address 0.0.0.0 together.
 func Trust(networks []netip.Prefix) func(http.Handler) http.Handler {
 	t := trusted(networks)
 	return func(next http.Handler) http.Handler {
@@ -95,10 +95,14 @@ func (t trusted) origin(told http.Header) hop {
 		return t.walkX(told)
 	}
 	if _, both := told[forHeader]; both && t.walkX(told).client.Addr() != standard.client.Addr() {
-		return hop{}
+		return hop{client: nobody}
 	}
 	return standard
 }
+
+// nobody is the client where the headers disagree, which anybody can have them do. It is
+// not the proxy: what a limit or a rule spares that for is not for who hides so.
+var nobody = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 
 // hop is what one proxy says of the request that it got. What is not told is zero.
 type hop struct {
