@@ -22,7 +22,7 @@ var (
 // ErrOtherTransport or ErrEnded. A newer WebSocket or event stream of a stateful
 // connection cuts the older one; a newer poll takes its place when it is attached.
 func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
-	number := resumption(r)
+	number := Resumption(r)
 	c.mu.Lock()
 	older := c.carrier
 	resumes, err := c.admit(kind, number)
@@ -31,7 +31,7 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 		return false, err
 	}
 	if first = c.kind == ""; first {
-		c.begin(kind, r)
+		c.begin(kind, r, number)
 	}
 	if kind == LongPolling && !resumes {
 		older = nil
@@ -73,8 +73,9 @@ func (c *Connection) admit(kind Type, number int) (resumes bool, err error) {
 }
 
 // begin makes r the request that opens the connection. The lock is held.
-func (c *Connection) begin(kind Type, r *http.Request) {
+func (c *Connection) begin(kind Type, r *http.Request, number int) {
 	c.kind, c.request, c.state, c.opened = kind, pack(r), open, time.Now()
+	c.resumption = number
 	c.registry.options.Meter.Opened(kind)
 	if c.registry.options.AllowUserChange {
 		c.user = auth.UserFrom(r.Context())
@@ -85,10 +86,13 @@ func (c *Connection) begin(kind Type, r *http.Request) {
 // Open gives the connection to the application: the first time by Connect, with
 // what was posted before; after a break by Resumed. From then on k is its carrier, and
 // whose data counts. nil is for a first poll, which carries nothing. An older carrier
-// that came in meanwhile is cut. It fails when the connection has ended.
-func (c *Connection) Open(k Carrier) error {
+// that came in meanwhile is cut. It fails as Attach does; resumption is that of the request.
+func (c *Connection) Open(k Carrier, resumption int) error {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
+	if !c.isCurrent(resumption) {
+		return ErrActive
+	}
 	c.source = k
 	switch {
 	case c.ctx.Err() != nil:
@@ -100,7 +104,7 @@ func (c *Connection) Open(k Carrier) error {
 	if k == nil {
 		return nil
 	}
-	older, err := c.attach(k, nil)
+	older, err := c.attach(k, resumption)
 	if older != nil {
 		older.Cut(ErrCut)
 	}
@@ -152,18 +156,16 @@ func (c *Connection) resume() {
 // fails with ErrEnded, or with ErrActive if the client has resumed since r was let in: it
 // does not listen to r any more.
 func (c *Connection) Attach(k Carrier, r *http.Request) (older Carrier, err error) {
-	number := resumption(r)
-	return c.attach(k, func() bool { return c.resumable && number != c.resumption })
+	return c.attach(k, Resumption(r))
 }
 
-// attach fails if it is stale, which is asked under the lock.
-func (c *Connection) attach(k Carrier, stale func() bool) (older Carrier, err error) {
+func (c *Connection) attach(k Carrier, resumption int) (older Carrier, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.state >= disposing:
 		return nil, ErrEnded
-	case stale != nil && stale():
+	case !c.belongs(resumption):
 		return nil, ErrActive
 	}
 	older, c.carrier, c.writing = c.carrier, k, false

@@ -36,7 +36,7 @@ func TestStalePollDoesNotAttach(t *testing.T) {
 		}
 	}
 	claim(poll)
-	if err := c.Open(nil); err != nil {
+	if err := c.Open(nil, 0); err != nil {
 		t.Fatal(err)
 	}
 	claim(poll)
@@ -69,7 +69,7 @@ func TestBrokenCarrierIsNotHeard(t *testing.T) {
 		if _, err := c.Claim(WebSockets, request); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Open(k); err != nil {
+		if err := c.Open(k, 0); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Receive(k, []byte("half")); err != nil {
@@ -122,7 +122,7 @@ func TestClosedWhileItIsTakenOver(t *testing.T) {
 				if _, err := c.Claim(kind, r); err != nil {
 					t.Fatal(err)
 				}
-				if err := c.Open(k); err != nil {
+				if err := c.Open(k, Resumption(r)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -136,5 +136,35 @@ func TestClosedWhileItIsTakenOver(t *testing.T) {
 				t.Errorf("the next one finds %d", outcome)
 			}
 		})
+	}
+}
+
+// An event stream may be let in, and the client resume, before it begins: it must neither cut
+// the client's next one nor take what is for that.
+func TestStaleStreamDoesNotOpen(t *testing.T) {
+	registry := NewRegistry(resuming{}, Options{AllowStatefulReconnect: true})
+	stream := httptest.NewRequest(http.MethodGet, "/hub?id=x", nil)
+	resumes := httptest.NewRequest(http.MethodGet, "/hub?id=x&carillonResume=1", nil)
+	c, err := registry.Create(stream, true, ServerSentEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []*http.Request{stream, resumes} {
+		if _, err := c.Claim(ServerSentEvents, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late, now := &mute{}, &mute{new(mute)}
+	if err := c.Open(late, Resumption(stream)); !errors.Is(err, ErrActive) {
+		t.Errorf("the stream of before: %v", err)
+	}
+	if err := c.Open(now, Resumption(resumes)); err != nil {
+		t.Errorf("the stream of now: %v", err)
+	}
+	if err := c.Open(late, Resumption(stream)); !errors.Is(err, ErrActive) {
+		t.Errorf("the stream of before, behind it: %v", err)
+	}
+	if _, outcome := c.Next(now, nil); outcome != Idle {
+		t.Errorf("the stream of now finds %d", outcome)
 	}
 }

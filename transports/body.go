@@ -22,7 +22,7 @@ func (b *body) cut() {
 // belongs to what carries no more.
 func (c *Connection) beginBody(w http.ResponseWriter, number int) bool {
 	c.mu.Lock()
-	current := !c.resumable || number == c.resumption
+	current := c.belongs(number)
 	if current {
 		c.body.w = w
 	}

@@ -67,7 +67,7 @@ type Connection struct {
 	leaving   bool // it is over with the answer to the poll that waits
 	// shutting: the server shuts down.
 	shutting   bool
-	resumption int // how often the client came back; see resumption
+	resumption int // how often the client came back; see Resumption
 	body       body
 	opened     time.Time // when the transport was chosen
 	// left is when the last request of the connection ended; zero while one is there.

@@ -279,7 +279,7 @@ var bodyBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
 func (c *Connection) readBody(w http.ResponseWriter, r *http.Request) error {
 	c.posting.Lock()
 	defer c.posting.Unlock()
-	resumption := resumption(r)
+	resumption := Resumption(r)
 	if !c.beginBody(w, resumption) {
 		return ErrActive
 	}

@@ -5,11 +5,11 @@ import (
 	"strconv"
 )
 
-// resumption is how often the client of a stateful connection has come back over event
+// Resumption is how often the client of a stateful connection has come back over event
 // streams or long polling, as a request says it. There a carrier is many requests, so each
 // says by this number which it belongs to: what is left of an older one counts no more. The
 // official clients' have none.
-func resumption(r *http.Request) int {
+func Resumption(r *http.Request) int {
 	value, given := Parameter(r, "carillonResume")
 	if given == 0 {
 		return 0
@@ -55,5 +55,8 @@ func (c *Connection) restart(number int) error {
 func (c *Connection) isCurrent(number int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.resumable || number == c.resumption
+	return c.belongs(number)
 }
+
+// belongs needs the lock.
+func (c *Connection) belongs(number int) bool { return !c.resumable || number == c.resumption }

@@ -25,7 +25,7 @@ func Carry(registry *transports.Registry) transports.Carry {
 		case err != nil:
 			transports.Refuse(w, err)
 		case first:
-			_ = c.Open(nil) // a poll that finds the connection ended tells
+			_ = c.Open(nil, transports.Resumption(r)) // a poll that finds the connection ended tells
 			_ = data(w, nil)
 			c.Rest()
 		default:

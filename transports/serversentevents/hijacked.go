@@ -31,8 +31,8 @@ var chunked = &socket.Framing{
 }
 
 // serveHijacked carries c over conn. It returns when the stream is begun.
-func serveHijacked(conn net.Conn, header http.Header, c *transports.Connection, watch *socket.Watch) {
-	s := socket.New(c, conn, nil, chunked, watch)
+func serveHijacked(conn net.Conn, header http.Header, r *http.Request, c *transports.Connection, watch *socket.Watch) {
+	s := socket.New(c, transports.Resumption(r), conn, nil, chunked, watch)
 	if err := s.Write(preface(header), false); err != nil {
 		_ = conn.Close()
 		c.Lost(transports.WriteCause(err))

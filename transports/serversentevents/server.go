@@ -28,7 +28,7 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 		}
 		transports.EventStream(w.Header())
 		if conn, ok := hijack(w, r); ok {
-			serveHijacked(conn, w.Header(), c, watch)
+			serveHijacked(conn, w.Header(), r, c, watch)
 			return
 		}
 		serve(w, r, c)
@@ -104,7 +104,7 @@ func (s *stream) serve(r *http.Request) error {
 		s.c.Lost(transports.WriteCause(err))
 		return transports.ErrCut
 	}
-	if err := s.c.Open(s); err != nil {
+	if err := s.c.Open(s, transports.Resumption(r)); err != nil {
 		return err
 	}
 	begun := time.Now()

@@ -39,7 +39,7 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 			c.Lost(err)
 			return
 		}
-		s := &webSocket{Socket: socket.New(c, conn, early, framing, watch), c: c}
+		s := &webSocket{Socket: socket.New(c, transports.Resumption(r), conn, early, framing, watch), c: c}
 		s.Serve(s)
 	}
 }

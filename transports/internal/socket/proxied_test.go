@@ -36,7 +36,7 @@ func TestBehindProxyProtocol(t *testing.T) {
 	if got := accepted.RemoteAddr().String(); got != "192.0.2.1:77" {
 		t.Error(got)
 	}
-	s := New(nil, accepted, nil, nil, nil)
+	s := New(nil, 0, accepted, nil, nil, nil)
 	if s.conn.raw.conn == nil {
 		t.Fatal("it is not taken for a socket")
 	}

@@ -46,11 +46,14 @@ type Socket struct {
 	until   instant    // when what Await awaits has to be here; 0: nothing is awaited
 
 	deadline instant // of writes that wait; mu guards it
+
+	resumption int // of the request
 }
 
-// New returns a socket for c. early is what was read of conn already.
-func New(c *transports.Connection, conn net.Conn, early []byte, framing *Framing, watch *Watch) *Socket {
-	s := &Socket{c: c, framing: framing, watch: watch}
+// New returns a socket for c, let in by a request of that resumption. early is what was read
+// of conn already.
+func New(c *transports.Connection, resumption int, conn net.Conn, early []byte, framing *Framing, watch *Watch) *Socket {
+	s := &Socket{c: c, resumption: resumption, framing: framing, watch: watch}
 	s.conn.Init(conn, early)
 	return s
 }
@@ -75,7 +78,7 @@ func (s *Socket) Serve(p Protocol) {
 // serve begins the connection, unless it has begun, and reads.
 func (s *Socket) serve() {
 	if s.heard == 0 {
-		if s.c.Open(s) != nil {
+		if s.c.Open(s, s.resumption) != nil {
 			s.over()
 			return
 		}
