@@ -224,9 +224,10 @@ func (s *Session) agreeStateful(version int) {
 }
 
 // Interrupted notes that the connection lost its WebSocket and waits for another. Half
-// a message that was received is forgotten: the client sends it again.
+// a message that was received is forgotten, as is all that waits for OnConnected: the
+// client sends again what was not acknowledged.
 func (s *Session) Interrupted() {
-	s.forgetHalf()
+	s.forgetInput()
 	if s.stateful != nil {
 		s.stateful.interrupted()
 	}
@@ -235,16 +236,14 @@ func (s *Session) Interrupted() {
 // Resumed notes that another WebSocket took the place of the last one. The
 // connection's queue is empty and nothing is read before it returns.
 func (s *Session) Resumed() {
-	s.forgetHalf()
+	s.forgetInput()
 	if s.stateful != nil && s.phase.Load() != closing {
 		s.stateful.resumed(s.conn, s.wire)
 	}
 }
 
-func (s *Session) forgetHalf() {
+func (s *Session) forgetInput() {
 	s.input.mu.Lock()
 	defer s.input.mu.Unlock()
-	if s.phase.Load() == open {
-		s.forget()
-	}
+	s.forget()
 }

@@ -192,3 +192,21 @@ func TestStatefulUploadBehindAFullBuffer(t *testing.T) {
 		}
 	}
 }
+
+// What came while OnConnected ran is not acknowledged, and comes again.
+func TestStatefulReconnectWhileConnecting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{})
+		ready := make(chan struct{})
+		h.OnConnected(func(context.Context) error { <-ready; return nil })
+		c := connectStateful(t, h)
+		c.send(call("1", "Text", `"a"`))
+		c.sendRaw(call("2", "Text", `"b"`)[:20])
+		synctest.Wait()
+		c.reconnect()
+		c.want(sequence(1))
+		c.send(sequence(1), call("1", "Text", `"a"`), call("2", "Text", `"b"`))
+		close(ready)
+		c.want(result("1", `"a"`), result("2", `"b"`))
+	})
+}
