@@ -397,3 +397,22 @@ func TestRegistration(t *testing.T) {
 	connect(t, h, clientOptions{}).close()
 	panics("a method after the first connection", func() { h.Handle("Late", m) })
 }
+
+// A client that pinged while OnConnected ran was not silent.
+func TestPingsWhileConnecting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{KeepAliveInterval: -1})
+		h.OnConnected(func(context.Context) error {
+			time.Sleep(time.Minute) // of the bubble
+			return nil
+		})
+		c := connect(t, h, clientOptions{})
+		for range 6 {
+			c.send(`{"type":6}`)
+			time.Sleep(9 * time.Second) // of the bubble
+		}
+		time.Sleep(10 * time.Second) // of the bubble
+		c.send(call("1", "Text", `"a"`))
+		c.want(result("1", `"a"`))
+	})
+}

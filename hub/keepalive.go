@@ -19,8 +19,8 @@ type keepAlive struct {
 
 func (k *keepAlive) pinged() { k.watched.Store(true) }
 
-// receiving notes that the reader enters, or leaves, the session.
-func (s *Session) receiving(busy bool) {
+// taking notes that what came in begins to be handled, or is through.
+func (s *Session) taking(busy bool) {
 	if !busy && s.keepAlive.watched.Load() {
 		s.keepAlive.heard.Store(int64(time.Since(s.begun)))
 	}

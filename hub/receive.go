@@ -33,8 +33,6 @@ var messages = sync.Pool{New: func() any { return new(protocol.Message) }}
 func (s *Session) Receive(data []byte) error {
 	s.input.mu.Lock()
 	defer s.input.mu.Unlock()
-	s.receiving(true)
-	defer s.receiving(false)
 	if s.phase.Load() == shaking {
 		if data = s.shake(data); len(data) == 0 {
 			return nil
@@ -81,6 +79,8 @@ func (s *Session) await(n int) error {
 
 // take handles the whole records of what came in and keeps the rest.
 func (s *Session) take(data []byte) {
+	s.taking(true)
+	defer s.taking(false)
 	if len(s.input.partial) > 0 {
 		s.input.partial = append(s.input.partial, data...)
 		data = s.input.partial
