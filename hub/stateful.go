@@ -204,9 +204,9 @@ func (r *stateful) acknowledge(c Connection, w *wire) {
 	if r.away || r.seen == r.acked {
 		return
 	}
-	r.acked = r.seen
-	// Without room for it the next one says more.
-	_ = c.Send(w.frame(w.AppendAck(nil, r.seen)))
+	if c.Send(w.frame(w.AppendAck(nil, r.seen))) == nil { // else there is no room for it yet
+		r.acked = r.seen
+	}
 }
 
 // agreeStateful turns the counting on if both sides agreed on it: the negotiation,

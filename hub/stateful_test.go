@@ -210,3 +210,16 @@ func TestStatefulReconnectWhileConnecting(t *testing.T) {
 		c.want(result("1", `"a"`), result("2", `"b"`))
 	})
 }
+
+// It comes when there is room: the client may wait for it.
+func TestStatefulAcknowledgementInAFullQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{KeepAliveInterval: -1})
+		c := dial(t, h, clientOptions{capacity: 1, info: hub.ConnectInfo{Transport: "WebSockets", Binary: true, StatefulReconnect: true}})
+		c.send(`{"protocol":"json","version":2}`)
+		c.want(`{}`)
+		c.send(call("1", "Text", `"a"`))
+		time.Sleep(3 * time.Second) // of the bubble
+		c.want(result("1", `"a"`), ack(1))
+	})
+}
