@@ -129,8 +129,15 @@ func (s *Session) send(f *frame.Frame) {
 	if s.progress() == closing {
 		return
 	}
-	// Of a connection that the session ended meanwhile what is queued has to go out.
-	if err := s.queue(f); err != nil && s.phase.Load() != closing {
+	if s.queue(f) != nil {
+		s.slow()
+	}
+}
+
+// slow cuts a client that does not take what is sent to it. Of a connection that the
+// session ended meanwhile what is queued has to go out.
+func (s *Session) slow() {
+	if s.phase.Load() != closing {
 		s.conn.Abort(ErrSlowConsumer)
 	}
 }
@@ -148,7 +155,11 @@ func (s *Session) sendWait(ctx context.Context, f *frame.Frame) error {
 		return errEnded
 	}
 	if r := s.stateful; r != nil {
-		return r.sendWait(ctx, s.conn, f, s.hub.options.StatefulBufferSize)
+		err := r.sendWait(ctx, s.conn, f, s.hub.options.StatefulBufferSize)
+		if err != nil && ctx.Err() == nil {
+			s.slow() // it would wait for ever for what is left out
+		}
+		return err
 	}
 	return s.conn.SendWait(ctx, f)
 }

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -222,4 +223,17 @@ func TestStatefulAcknowledgementInAFullQueue(t *testing.T) {
 		time.Sleep(3 * time.Second) // of the bubble
 		c.want(result("1", `"a"`), ack(1))
 	})
+}
+
+// What there is no room for would be waited for for ever.
+func TestStatefulNothingIsLostInAFullQueue(t *testing.T) {
+	h := newLab(hub.Options{KeepAliveInterval: -1})
+	c := dial(t, h, clientOptions{capacity: 2, info: hub.ConnectInfo{Transport: "WebSockets", Binary: true, StatefulReconnect: true}})
+	c.send(`{"protocol":"json","version":2}`)
+	c.want(`{}`)
+	c.send(call("1", "Text", `"a"`), call("2", "Text", `"b"`), call("3", "Text", `"c"`))
+	<-c.conn.closed
+	if !c.conn.aborted || !errors.Is(c.conn.cause, hub.ErrSlowConsumer) {
+		t.Error(c.conn.cause)
+	}
 }
