@@ -25,12 +25,15 @@ func (q *queue) push(f *frame.Frame) {
 
 // settle does for a frame what a queue that holds something has to do first: it tells
 // that it is done with the frame, or else there is room for it below limit. strict says
-// that no frame may be dropped.
+// that no frame may be dropped, nor be too long.
 func (q *queue) settle(f *frame.Frame, limit int, strict bool) (done bool, err error) {
-	policy := f.Delivery().Policy
 	if strict {
-		policy = frame.Disconnect
+		if q.bytes < limit {
+			return false, nil
+		}
+		return true, ErrQueueFull
 	}
+	policy := f.Delivery().Policy
 	over := q.bytes + f.Len() - limit // how many bytes there are too many
 	if policy == frame.Conflate && q.replace(f, over) {
 		return true, nil

@@ -46,6 +46,7 @@ func TestQueueSettles(t *testing.T) {
 		{queued: "xxxxx yyyyy", next: "a", want: "full"},
 		{queued: "xxxxx", next: "a", want: "xxxxx a"},
 		{queued: "a1 xx", next: "a2", strict: true, want: "a1 xx a2"},
+		{queued: "xxxxx", next: "yyyyyyyyyyyy", strict: true, want: "xxxxx yyyyyyyyyyyy"},
 		{queued: "xxxxx ooooo", next: "o", strict: true, want: "full"},
 		{queued: "xxxxx yyyyy", next: "n", strict: true, want: "full"},
 	} {
