@@ -125,3 +125,22 @@ func TestStopWithRestart(t *testing.T) {
 		t.Errorf("Stop: %v; %v", err, c.State())
 	}
 }
+
+// TestEndInHandshake: a server that ends the transport in order before it answered the handshake has
+// refused the connection, which is no end in order of it.
+func TestEndInHandshake(t *testing.T) {
+	each(t, func(t *testing.T, transport Transport) {
+		w := newWire(t, func(l *link) {
+			l.expect(`{"protocol":"json","version":1}`)
+			l.end()
+			l.untilGone()
+		})
+		r := w.rig()
+		c := r.open(w.url, w.on(transport))
+		var last error
+		c.OnStateChange(func(_ context.Context, s StateChange) { last = s.Err })
+		if err := c.Run(r.within()); err == nil || last == nil {
+			t.Errorf("Run: %v; the last change: %v", err, last)
+		}
+	})
+}

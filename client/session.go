@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"sync"
@@ -179,8 +180,11 @@ func (s *session) read(c carrier) {
 		}
 		c, err = next, next.Receive(s.receive)
 	}
-	if err == nil {
+	switch {
+	case err == nil && s.handshaken:
 		err = errEnded
+	case err == nil: // there was no connection yet
+		err = io.ErrUnexpectedEOF
 	}
 	s.end(err)
 }
