@@ -103,9 +103,13 @@ func (k *stream[T]) signal() {
 	}
 }
 
-// next waits for an item; more is false after the last one.
+// next waits for an item; more is false after the last one. The end of ctx comes before items that wait,
+// of which there may always be some.
 func (k *stream[T]) next(ctx context.Context) (value T, more bool, err error) {
 	for {
+		if ctx.Err() != nil {
+			return value, false, context.Cause(ctx)
+		}
 		if item, ok, ended, err := k.take(); ok || ended {
 			return item, ok, err
 		}
