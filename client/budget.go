@@ -38,9 +38,23 @@ func (b *budget) acquire(ctx context.Context, n int) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
+			b.giveUp()
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// giveUp: the reader does not wait any more, and another one begins.
+func (b *budget) giveUp() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.paused = false
+}
+
+func (b *budget) isPaused() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.paused
 }
 
 func (b *budget) tryAcquire(n int) (changed <-chan struct{}) {

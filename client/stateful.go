@@ -101,9 +101,10 @@ func (s *session) goOn(c carrier) {
 	}
 }
 
-// giveUpCarrier gives up a carrier on which nothing comes, if another one can take over.
+// giveUpCarrier gives up a carrier on which nothing comes, if another one can take over, which the
+// reader has to see to.
 func (s *session) giveUpCarrier() bool {
-	if s.reopen == nil {
+	if s.reopen == nil || s.run.budget.isPaused() {
 		return false
 	}
 	s.out.current().Abort()

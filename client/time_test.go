@@ -83,7 +83,11 @@ func onTape(t *testing.T, o Options, transport Transport, test func(t *testing.T
 		var callbacks sync.WaitGroup
 		callbacks.Go(r.runJobs)
 		tape := newTape()
-		s := r.newSession(tape, transport, target{id: "id", hub: &url.URL{}})
+		to := target{id: "id", hub: &url.URL{}}
+		if o.StatefulReconnect {
+			to.stateful = []Transport{transport}
+		}
+		s := r.newSession(tape, transport, to)
 		tape.feed <- "{}" + record
 		if err := s.handshake(t.Context()); err != nil {
 			t.Fatal(err)
@@ -241,6 +245,56 @@ func TestStall(t *testing.T) {
 		if used := inUse(c); used > 2*readAhead || !errors.Is(context.Cause(s.ctx), ErrServerTimeout) {
 			t.Errorf("%d bytes buffered, ended by %v", used, context.Cause(s.ctx))
 		}
+	})
+}
+
+// TestStatefulStall: another carrier is no help there, since nobody reads that either.
+func TestStatefulStall(t *testing.T) {
+	onTape(t, Options{MaxBuffered: 2 * readAhead, StatefulReconnect: true}, WebSockets, func(t *testing.T, c *HubConnection, tape *tape) {
+		c.On("Big", Action1(func(ctx context.Context, _ string) error { return c.Invoke(ctx, "Ask") }))
+		message := fmt.Sprintf(`{"type":1,"target":"Big","arguments":[%q]}`, strings.Repeat("x", 100<<10)) + record
+		for range 50 {
+			tape.feed <- message
+		}
+		s := c.session.Load()
+		select {
+		case <-s.ctx.Done():
+			if !errors.Is(context.Cause(s.ctx), ErrServerTimeout) {
+				t.Errorf("ended by %v", context.Cause(s.ctx))
+			}
+		case <-time.After(time.Hour):
+			t.Error("the call waits for ever")
+		}
+	})
+}
+
+// TestPauseEndsWithItsSession: that the last session ended while its reader paused is no reason for
+// patience with the next one.
+func TestPauseEndsWithItsSession(t *testing.T) {
+	onTape(t, Options{}, WebSockets, func(t *testing.T, c *HubConnection, tape *tape) {
+		hold := make(chan struct{})
+		c.On("Big", Action1(func(context.Context, string) error { <-hold; return nil }))
+		message := fmt.Sprintf(`{"type":1,"target":"Big","arguments":[%q]}`, strings.Repeat("x", 100<<10)) + record
+		for range 50 {
+			tape.feed <- message
+		}
+		synctest.Wait()
+		c.session.Load().end(errors.New("broken"))
+		close(hold)
+		synctest.Wait()
+		next := newTape()
+		s := c.current.newSession(next, WebSockets, target{id: "next", hub: &url.URL{}})
+		next.feed <- "{}" + record
+		if err := s.handshake(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.activate()
+		select {
+		case <-s.ctx.Done():
+		case <-time.After(time.Hour):
+			t.Error("an hour of silence was no reason to end")
+		}
+		s.abort(ErrStopped)
 	})
 }
 
