@@ -135,18 +135,22 @@ func (s *session) handleItem(m *protocol.Message) error {
 	}
 	err := p.item(s.ctx, m.Payload)
 	if err != nil && s.ctx.Err() == nil {
-		s.cancelCall(m.InvocationID)
-		p.fail(err)
+		if s.cancelCall(m.InvocationID) {
+			p.fail(err)
+		}
 		err = nil
 	}
 	return err
 }
 
-// cancelCall forgets a call and tells the server that nobody waits for its answer.
-func (s *session) cancelCall(id string) {
-	if s.calls.take(id) != nil {
-		s.out.addNow(s.protocol.AppendCancel(nil, id))
+// cancelCall forgets a call and tells the server that nobody waits for its answer. It is false if the call
+// has ended already.
+func (s *session) cancelCall(id string) bool {
+	if s.calls.take(id) == nil {
+		return false
 	}
+	s.out.addNow(s.protocol.AppendCancel(nil, id))
+	return true
 }
 
 // isClose: the server said by a close message that it is over; the carrier can be closed in order.

@@ -32,3 +32,31 @@ func TestCancelledStreamEnds(t *testing.T) {
 		}
 	})
 }
+
+// endingCall ends all calls of its session while an item for it is handled.
+type endingCall struct {
+	*reply
+	calls *calls
+}
+
+func (e endingCall) item(ctx context.Context, raw []byte) error {
+	e.calls.failAll(ErrStopped)
+	return e.reply.item(ctx, raw)
+}
+
+// TestItemWhileCallsEnd: Stop ends the calls while the reader refuses an item of one of them.
+func TestItemWhileCallsEnd(t *testing.T) {
+	onTape(t, Options{}, WebSockets, func(t *testing.T, c *HubConnection, tape *tape) {
+		s := c.session.Load()
+		call := endingCall{&reply{done: make(chan struct{})}, s.calls}
+		if err := s.calls.add("1", call); err != nil {
+			t.Fatal(err)
+		}
+		tape.feed <- `{"type":2,"invocationId":"1","item":1}` + record
+		<-call.done
+		synctest.Wait()
+		if !errors.Is(call.err, ErrStopped) {
+			t.Errorf("the call ended with %v", call.err)
+		}
+	})
+}
