@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"testing"
 )
 
@@ -143,4 +144,39 @@ func TestEndInHandshake(t *testing.T) {
 			t.Errorf("Run: %v; the last change: %v", err, last)
 		}
 	})
+}
+
+// TestReconnectBehindSlowHandler: a handler that waits for the connection to be back gets it, however many
+// messages wait behind it.
+func TestReconnectBehindSlowHandler(t *testing.T) {
+	var links atomic.Int32
+	w := newWire(t, func(l *link) {
+		l.shake()
+		if links.Add(1) == 1 {
+			for range 2 * maxChanges {
+				l.send(`{"type":1,"target":"Handle","arguments":[]}` + record)
+			}
+			l.expect(`{"type":1,"invocationId":"1","target":"Wait","arguments":[]}`)
+			l.send(`{"type":3,"invocationId":"1"}` + record)
+		}
+		l.untilGone()
+	})
+	r := w.rig()
+	o := w.on(WebSockets)
+	o.Reconnect = ReconnectAfter(0)
+	c := r.open(w.url, o)
+	handled := make(chan struct{}, 2*maxChanges)
+	c.On("Handle", Action0(func(context.Context) error {
+		r.until("the new connection", func() bool { return links.Load() == 2 && c.State() == Connected })
+		handled <- struct{}{}
+		return nil
+	}))
+	r.start(c)
+	if err := c.Invoke(r.within(), "Wait"); err != nil { // all that came before is there
+		t.Fatal(err)
+	}
+	w.link("t" + tokenTail).cut()
+	for range 2 * maxChanges {
+		receive(r, "a message", handled)
+	}
 }

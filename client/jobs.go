@@ -22,10 +22,11 @@ type job struct {
 // jobs is the queue of callbacks. What is in it is bounded by the run's budget, and changes of state
 // by waitBelow.
 type jobs struct {
-	mu     sync.Mutex
-	queue  []job
-	closed bool
-	moved  *sync.Cond
+	mu      sync.Mutex
+	queue   []job
+	changes int // of state in it
+	closed  bool
+	moved   *sync.Cond
 }
 
 func newJobs() *jobs {
@@ -38,6 +39,9 @@ func (j *jobs) push(next job) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.queue = append(j.queue, next)
+	if next.change != nil {
+		j.changes++
+	}
 	j.moved.Broadcast()
 }
 
@@ -61,11 +65,14 @@ func (j *jobs) pop() (job, bool) {
 	next := j.queue[0]
 	j.queue[0] = job{}
 	j.queue = j.queue[1:]
+	if next.change != nil {
+		j.changes--
+	}
 	j.moved.Broadcast()
 	return next, true
 }
 
-// waitBelow waits until fewer than n jobs wait, or ctx ends.
+// waitBelow waits until fewer than n changes of state wait, or ctx ends.
 func (j *jobs) waitBelow(ctx context.Context, n int) {
 	defer context.AfterFunc(ctx, func() {
 		j.mu.Lock()
@@ -74,7 +81,7 @@ func (j *jobs) waitBelow(ctx context.Context, n int) {
 	})()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for len(j.queue) >= n && ctx.Err() == nil {
+	for j.changes >= n && ctx.Err() == nil {
 		j.moved.Wait()
 	}
 }
