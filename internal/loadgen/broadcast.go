@@ -106,7 +106,7 @@ func (g *generator) newPost(ctx context.Context, to string) (fire func() error, 
 	}
 	request := t.request("POST", t.path("", ""), "", []byte{})
 	return func() error {
-		status, _, err := c.exchange(request)
+		status, _, err := c.exchangeWithin(patience, request)
 		if err == nil && status/100 != 2 {
 			err = fmt.Errorf("%s: status %d", to, status)
 		}

@@ -15,6 +15,7 @@ import (
 type eventStream struct {
 	g *generator
 	*httpConn
+	ctx    context.Context // of the POSTs
 	target *target
 	lines  *bufio.Reader
 	inLine bool // a data line goes on
@@ -26,7 +27,7 @@ func (e *eventStream) connect(ctx context.Context, t *target, query string) erro
 	if err != nil {
 		return err
 	}
-	e.httpConn, e.target, e.post = c, t, newPost(t, query)
+	e.httpConn, e.ctx, e.target, e.post = c, ctx, t, newPost(t, query)
 	_ = c.SetDeadline(time.Now().Add(patience))
 	var h head
 	if _, err = c.Write(t.request("GET", t.path("", query), "Accept: text/event-stream\r\n", nil)); err == nil {
@@ -52,10 +53,11 @@ func (e *eventStream) setDeadline(t time.Time) { _ = e.SetDeadline(t) }
 func (e *eventStream) leave() error { return nil }
 
 func (e *eventStream) send(records []byte) error {
-	c, err := e.g.posts.get(context.Background(), e.target)
+	c, err := e.g.posts.get(e.ctx, e.target)
 	if err != nil {
 		return err
 	}
+	_ = c.SetDeadline(time.Now().Add(patience))
 	err = e.post.send(c, records)
 	e.g.posts.put(c, err == nil)
 	return err

@@ -247,3 +247,39 @@ func TestSentOn(t *testing.T) {
 		t.Errorf("round and round: %v", err)
 	}
 }
+
+// TestHangingPosts: a run ends with its ctx although the server answers no POST.
+func TestHangingPosts(t *testing.T) {
+	posted := make(chan struct{}, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/negotiate"):
+			_, _ = io.WriteString(w, `{"connectionId":"x"}`)
+			return
+		case r.Method == http.MethodGet:
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.(http.Flusher).Flush()
+		default:
+			_, _ = io.Copy(io.Discard, r.Body)
+			posted <- struct{}{}
+		}
+		<-r.Context().Done()
+	}))
+	defer s.Close()
+	defer s.CloseClientConnections()
+	for _, mode := range []Mode{Idle, Connect} {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _ = Run(ctx, Options{URL: s.URL, Mode: mode, Transport: ServerSentEvents, Connections: 1})
+		}()
+		<-posted
+		cancel()
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s does not end", mode)
+		}
+	}
+}
