@@ -209,7 +209,7 @@ func (l *link) received(record []byte) error {
 		return err
 	case k == invocation && l.g.options.Mode == Broadcast:
 		l.g.delivered(l.shard, record)
-	case k == completion && slot < len(l.sent):
+	case k == completion && 0 <= slot && slot < len(l.sent):
 		l.g.count(l.shard, l.g.now()-l.sent[slot], 0)
 		l.call(slot)
 	}

@@ -283,3 +283,17 @@ func TestHangingPosts(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignAnswers: a server may answer what was never asked.
+func TestForeignAnswers(t *testing.T) {
+	g, err := newGenerator(Options{URL: "http://x", Mode: Echo})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := g.newLink(0)
+	for _, id := range []string{"-1", "1", "9223372036854775808"} {
+		if err := l.received([]byte(`{"type":3,"invocationId":"` + id + `","result":"x"}`)); err != nil || len(l.out) > 0 {
+			t.Errorf("%s: %v, %q", id, err, l.out)
+		}
+	}
+}
