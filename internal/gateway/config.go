@@ -92,7 +92,7 @@ func validateOrigin(origin string) error {
 		return nil
 	}
 	u, err := url.Parse(origin)
-	if err != nil || u.Scheme == "" || u.Host == "" || origin != u.Scheme+"://"+u.Host {
+	if err != nil || u.Scheme == "" || u.Host == "" || strings.Contains(u.Host, "*") || origin != u.Scheme+"://"+u.Host {
 		return fmt.Errorf("--cors-origin: %q is no origin; write it as https://example.com", origin)
 	}
 	return nil

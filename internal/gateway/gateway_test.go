@@ -207,8 +207,8 @@ func TestNoTokenIsLogged(t *testing.T) {
 }
 
 func TestOrigins(t *testing.T) {
-	r := start(t, func(c *Config) { c.CORSOrigin = []string{"https://a.example"} })
-	for origin, want := range map[string]string{"https://a.example": "https://a.example", "https://b.example": ""} {
+	r := start(t, func(c *Config) { c.CORSOrigin = []string{"https://a.example", "https://C.example:443"} })
+	for origin, want := range map[string]string{"https://a.example": "https://a.example", "https://b.example": "", "https://c.example": "https://c.example"} {
 		response := r.do(http.MethodOptions, "/hubs/clock/negotiate", "", "Origin", origin, "Access-Control-Request-Method", "POST")
 		if got := response.Header.Get("Access-Control-Allow-Origin"); got != want {
 			t.Errorf("%s: allowed %q", origin, got)
@@ -277,6 +277,8 @@ func TestInvalidSettings(t *testing.T) {
 		"--rule":        func(c *Config) { c.Rule = []string{"10.0.0.0=LongPolling"} },
 		"--tls-cert":    func(c *Config) { c.TLSCert = "cert.pem" },
 		"--cors-origin": func(c *Config) { c.CORSOrigin = []string{"example.com"} },
+		// One half of the server would take it for a pattern, the other for a host.
+		`"https://*.example.com"`: func(c *Config) { c.CORSOrigin = []string{"https://*.example.com"} },
 	} {
 		c := Config{Path: "/hub", Transports: []string{"WebSockets"}}
 		change(&c)

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/transports"
 )
 
 // routes returns what the server answers. The hub's answers go straight to the
@@ -80,8 +81,12 @@ func mount(paths []string, h http.Handler) echo.MiddlewareFunc {
 // allowOrigins lets pages of these origins connect. The JavaScript client sends
 // credentials unless told otherwise; a page of any origin ("*") may not.
 func allowOrigins(origins []string) echo.MiddlewareFunc {
+	normal := make([]string, 0, len(origins)) // as browsers write them
+	for _, origin := range origins {
+		normal = append(normal, transports.NormalOrigin(origin))
+	}
 	return middleware.CORSWithConfig(middleware.CORSConfig{
-		AllowOrigins:     origins,
+		AllowOrigins:     normal,
 		AllowMethods:     []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 		AllowCredentials: !slices.Contains(origins, "*"),
 	})
