@@ -41,6 +41,14 @@ func TestWrongFlagsAreToldApartFromFailures(t *testing.T) {
 	}
 }
 
+// A signal that comes before the program listens, as while it waits for the keys of an
+// identity provider, ends it in order.
+func TestEndBeforeTheStart(t *testing.T) {
+	if code, _, stderr := try(t, "--addr", "localhost:0", "--metrics-addr", "localhost:0"); code != exitOK {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}
+
 // Flags come before variables, variables before the file.
 func TestPrecedence(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.json")

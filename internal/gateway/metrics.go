@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 )
 
@@ -13,9 +12,9 @@ func (s *Server) serveMetrics(ctx context.Context) (stop func(), err error) {
 	if s.metrics == nil {
 		return func() {}, nil
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.MetricsAddr)
+	l, err := listen(ctx, s.config.MetricsAddr)
 	if err != nil {
-		return nil, err // says "listen" and the address
+		return nil, err
 	}
 	s.log.Info("metrics", "listens", l.Addr().String())
 	mux := http.NewServeMux()

@@ -128,11 +128,17 @@ func (s *Server) loadCertificate() error {
 
 // Run listens on the configured address and serves until ctx is cancelled.
 func (s *Server) Run(ctx context.Context) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Addr)
+	listener, err := listen(ctx, s.config.Addr)
 	if err != nil {
-		return err // says "listen" and the address
+		return err
 	}
 	return s.Serve(ctx, listener)
+}
+
+// listen fails for what is wrong with the address only: an end that is asked for before the
+// start is an orderly one. Its error says "listen" and the address.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	return new(net.ListenConfig).Listen(context.WithoutCancel(ctx), "tcp", addr)
 }
 
 // Serve serves on l, which it closes, until ctx is cancelled or l fails; then it
