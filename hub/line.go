@@ -1,6 +1,9 @@
 package hub
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // overtakeAfter is how long an invocation may run before what need not wait for it
 // goes past: the answer to an invocation that cannot run, a close message. What runs
@@ -176,8 +179,8 @@ func (s *Session) release(c *call) {
 }
 
 // rejoin has an invocation that gave up its place go on behind those that waited
-// before it.
-func (s *Session) rejoin() {
+// before it, or when ctx is done.
+func (s *Session) rejoin(ctx context.Context) {
 	s.mu.Lock()
 	if s.line.first == nil {
 		s.mu.Unlock()
@@ -188,6 +191,7 @@ func (s *Session) rejoin() {
 	s.mu.Unlock()
 	select {
 	case <-turn:
+	case <-ctx.Done():
 	case <-s.ctx.Done():
 	}
 }

@@ -77,7 +77,7 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 	own, _ := ctx.Value(callKey{}).(*call)
 	if own != nil && own.session == s {
 		s.release(own)
-		defer s.rejoin()
+		defer s.rejoin(ctx)
 	}
 	select {
 	case <-q.done:

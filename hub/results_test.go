@@ -211,3 +211,20 @@ func TestDisconnectedBehindAnInvocationThatAsked(t *testing.T) {
 		c.close()
 	})
 }
+
+// Its time is over whatever runs meanwhile.
+func TestAskingTheCallerWithADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{KeepAliveInterval: -1})
+		h.Handle("AskInVain", hub.Func0(func(ctx context.Context) (string, error) {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			_, err := hub.Invoke[int](ctx, h.Clients().Caller(ctx), "Give")
+			return err.Error(), nil
+		}))
+		c := connect(t, h, clientOptions{})
+		c.send(call("1", "AskInVain", ``), call("2", "SendThenWait", `100000,"second"`), call("3", "Text", `"third"`))
+		c.question("Give")
+		c.want(started("second"), result("1", `"context deadline exceeded"`))
+	})
+}
