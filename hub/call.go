@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -236,7 +235,7 @@ func (c *call) perform() (result any, err error) {
 // failure is the text of a completion for an error of the invocation.
 func (c *call) failure(err error) string {
 	detailed := c.session.hub.options.DetailedErrors
-	if c.early != nil && errors.Is(err, c.early) {
+	if c.early != nil && is(err, c.early) {
 		return explain(fmt.Sprintf("Failed to invoke '%s' due to an error on the server.", c.name()), err, detailed)
 	}
 	return explain(fmt.Sprintf("An unexpected error occurred invoking '%s' on the server.", c.name()), err, detailed)

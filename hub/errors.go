@@ -61,6 +61,12 @@ func describe(err error) (name, text string) {
 	return "Exception", err.Error()
 }
 
+// is tells whether err is target or wraps it. It may panic as well: then it is not.
+func is(err, target error) (yes bool) {
+	defer func() { _ = recover() }()
+	return errors.Is(err, target)
+}
+
 // explain returns what a client is told of err behind a general text.
 func explain(general string, err error, detailed bool) string {
 	name, text := describe(err)

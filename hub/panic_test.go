@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"testing"
 
@@ -115,3 +116,21 @@ func TestPanicsEndOneConnection(t *testing.T) {
 type nilError struct{ text string }
 
 func (e *nilError) Error() string { return e.text }
+func (e *nilError) Unwrap() error { return errors.New(e.text) }
+
+// Its errors are looked into when a stream was cancelled.
+func TestPanicOfACancelledStreamsError(t *testing.T) {
+	h := newLab(hub.Options{})
+	h.Handle("UntilCancelled", hub.Stream0(func(ctx context.Context) (iter.Seq2[int, error], error) {
+		return func(yield func(int, error) bool) {
+			yield(1, nil)
+			<-ctx.Done()
+			yield(0, (*nilError)(nil))
+		}, nil
+	}))
+	c := connect(t, h, clientOptions{})
+	c.send(stream("1", "UntilCancelled", ""))
+	c.want(item("1", "1"))
+	c.send(cancel("1"))
+	c.want(failed("1", "An error occurred on the server while streaming results."))
+}

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 )
@@ -96,7 +95,7 @@ func (c *call) items() (text string, err error) {
 
 // wasCancelled tells the end that the client wished for from a failure.
 func (c *call) wasCancelled(err error) bool {
-	return c.Err() != nil && errors.Is(err, c.Err())
+	return c.Err() != nil && is(err, c.Err())
 }
 
 // send sends the items until the stream ends, fails or is no longer wanted.
