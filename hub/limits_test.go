@@ -151,3 +151,20 @@ func TestRefusalsAreCountedAndLogged(t *testing.T) {
 		})
 	}
 }
+
+// Streams that are over are bounded too while their client reads nothing.
+func TestStreamsThatCannotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{MaxStreams: 5, KeepAliveInterval: -1})
+		c := connect(t, h, clientOptions{capacity: 1})
+		n := 0
+		for ; n < 100 && h.Refusals().Streams == 0; n++ {
+			c.send(stream("1", "Count", "0,0"))
+			synctest.Wait()
+		}
+		if n != 12 {
+			t.Errorf("%d streams were opened", n)
+		}
+		c.conn.Abort(nil)
+	})
+}
