@@ -213,6 +213,7 @@ func (c *Connection) Next(k Carrier, dst []*frame.Frame) ([]*frame.Frame, Outcom
 		return dst, Replaced
 	case len(c.queue.frames) > 0:
 		dst = c.queue.take(dst, batchBytes, c.registry.options.WaitBytes)
+		c.taker = k
 		c.account()
 		return dst, Frames
 	case c.state == closing:
@@ -222,10 +223,16 @@ func (c *Connection) Next(k Carrier, dst []*frame.Frame) ([]*frame.Frame, Outcom
 	return dst, Idle
 }
 
-// PutBack returns frames that Next gave and a poll could not send. Those of a stateful
-// connection are sent again when it is resumed.
-func (c *Connection) PutBack(frames []*frame.Frame) {
+// PutBack returns frames that k, a poll, took and could not send. If a newer one has taken
+// what comes behind them the connection ends: they would come in the wrong order. Those of a
+// stateful connection are sent again when it is resumed.
+func (c *Connection) PutBack(k Carrier, frames []*frame.Frame) {
 	c.mu.Lock()
+	if c.taker != k && !c.resumable {
+		c.mu.Unlock()
+		c.end(ErrCut, true)
+		return
+	}
 	defer c.mu.Unlock()
 	if c.state < disposing && !c.resumable {
 		c.queue.putBack(frames)

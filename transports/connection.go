@@ -69,6 +69,7 @@ type Connection struct {
 	shutting   bool
 	resumption int // how often the client came back; see Resumption
 	body       body
+	taker      Carrier   // the last one that took frames from the queue
 	opened     time.Time // when the transport was chosen
 	// left is when the last request of the connection ended; zero while one is there.
 	left time.Time
@@ -243,7 +244,7 @@ func (c *Connection) send() (all bool) {
 			return false
 		}
 		taken, all = len(c.queue.frames), true
-		c.carrier, c.left = nil, time.Now()
+		c.taker, c.carrier, c.left = k, nil, time.Now()
 	}
 	c.queue.discard(taken, c.registry.options.WaitBytes)
 	return all

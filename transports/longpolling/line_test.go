@@ -187,7 +187,7 @@ func TestNewerPoll(t *testing.T) {
 // has been idle for too long.
 func TestTimeouts(t *testing.T) {
 	s := newSite(t, transports.Options{PollTimeout: 50 * time.Millisecond}, func(server *httptest.Server) {
-		server.Config.IdleTimeout = 100 * time.Millisecond
+		server.Config.IdleTimeout = time.Second // a busy client has to poll again within it
 	})
 	_, p := s.open()
 	await(t, s.served)
@@ -364,12 +364,7 @@ func TestNoSocket(t *testing.T) {
 
 // When a client leaves before it has read a long answer, the next poll gets it.
 func TestHalfRead(t *testing.T) {
-	s := newSite(t, transports.Options{}, func(server *httptest.Server) {
-		server.Listener = wrapped{server.Listener, func(c *net.TCPConn) net.Conn {
-			_ = c.SetWriteBuffer(64 << 10)
-			return c
-		}}
-	})
+	s := newSite(t, transports.Options{}, buffering(64<<10))
 	c, p := s.open()
 	_ = p.conn.(*net.TCPConn).SetReadBuffer(64 << 10)
 	await(t, s.served)
@@ -383,4 +378,37 @@ func TestHalfRead(t *testing.T) {
 	p = s.dial(c)
 	p.poll()
 	p.expect(body)
+}
+
+// What a newer poll has fetched comes behind what is in an answer on its way. If that cannot
+// be sent the connection ends: it could only come in the wrong order.
+func TestHalfReadAndOvertaken(t *testing.T) {
+	s := newSite(t, transports.Options{}, buffering(64<<10))
+	c, p := s.open()
+	await(t, s.served)
+	_ = p.conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	p.park()
+	send(t, c, strings.Repeat("x", 900_000))
+	if _, err := p.r.Peek(1); err != nil { // it comes
+		t.Fatal(err)
+	}
+	newer := s.dial(c)
+	newer.park()
+	send(t, c, "newer")
+	newer.expect("newer")
+	newer.park()
+	_ = p.conn.Close()
+	if response := newer.read(); response.StatusCode != http.StatusNoContent {
+		t.Error(response.Status)
+	}
+}
+
+// buffering has the server's sockets take not much more than n bytes at once.
+func buffering(n int) func(*httptest.Server) {
+	return func(server *httptest.Server) {
+		server.Listener = wrapped{server.Listener, func(c *net.TCPConn) net.Conn {
+			_ = c.SetWriteBuffer(n)
+			return c
+		}}
+	}
 }

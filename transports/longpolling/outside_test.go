@@ -147,7 +147,12 @@ type poller struct {
 
 func (s *site) dial(c *transports.Connection) *poller {
 	s.t.Helper()
-	conn, err := net.Dial("tcp", s.http.Listener.Addr().String())
+	return s.dialBy(new(net.Dialer), c)
+}
+
+func (s *site) dialBy(d *net.Dialer, c *transports.Connection) *poller {
+	s.t.Helper()
+	conn, err := d.Dial("tcp", s.http.Listener.Addr().String())
 	if err != nil {
 		s.t.Fatal(err)
 	}

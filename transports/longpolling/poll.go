@@ -43,8 +43,12 @@ func (p *poll) TryAnswer(frames []*frame.Frame) bool {
 		l.rest()
 	default:
 		l.poll, l.busy = nil, true
-		rest := slices.Clone(b.bytes[written:])
-		l.server.lines.running.Go(func() { _ = p.send(rest) })
+		rest, all := slices.Clone(b.bytes[written:]), slices.Clone(frames)
+		l.server.lines.running.Go(func() {
+			if p.send(rest) != nil {
+				p.c.PutBack(p, all)
+			}
+		})
 	}
 	return true
 }
@@ -71,7 +75,7 @@ func (p *poll) deliver() {
 	}
 	b.bytes = appendBody(l.appendHead(b.bytes[:0], dataHead, length(b.frames)), b.frames)
 	if err := p.send(b.bytes); err != nil {
-		p.c.PutBack(b.frames)
+		p.c.PutBack(p, b.frames)
 	}
 	p.c.Detach(p, nil)
 }

@@ -75,7 +75,7 @@ func (p *request) answer(w http.ResponseWriter, r *http.Request, c *transports.C
 	c.Limit(control)
 	b.bytes = appendBody(b.bytes[:0], b.frames)
 	if err := data(w, b.bytes); err != nil {
-		c.PutBack(b.frames)
+		c.PutBack(p, b.frames)
 	} else {
 		transports.Unlimit(control)
 	}
