@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -411,4 +412,49 @@ func buffering(n int) func(*httptest.Server) {
 			return c
 		}}
 	}
+}
+
+// closing is a connection whose writes return when it is closed.
+type closing struct {
+	net.Conn
+	armed  atomic.Bool
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+func (c *closing) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if c.armed.Load() {
+		<-c.ctx.Done()
+	}
+	return n, err
+}
+
+func (c *closing) Close() error {
+	defer c.cancel()
+	return c.Conn.Close()
+}
+
+// A client that leaves with its answer does not get it again, however soon that is.
+func TestLeavesWithAnswer(t *testing.T) {
+	conns := make(chan *closing, 10)
+	s := newSite(t, transports.Options{}, func(server *httptest.Server) {
+		server.Listener = wrapped{server.Listener, func(c *net.TCPConn) net.Conn {
+			one := &closing{Conn: c}
+			one.ctx, one.cancel = context.WithCancel(context.Background())
+			conns <- one
+			return one
+		}}
+	})
+	c, p := s.open()
+	await(t, s.served)
+	p.park()
+	(<-conns).armed.Store(true)
+	send(t, c, "x")
+	p.expect("x")
+	_ = p.conn.Close()
+	p = s.dial(c)
+	p.park()
+	send(t, c, "y")
+	p.expect("y")
 }

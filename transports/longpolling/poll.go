@@ -113,7 +113,8 @@ func (p *poll) send(b []byte) error {
 		_ = l.conn.Close()
 		return err
 	}
-	return l.conn.SetWriteDeadline(time.Time{})
+	_ = l.conn.SetWriteDeadline(time.Time{}) // the client may have left, but with its answer
+	return nil
 }
 
 const (
