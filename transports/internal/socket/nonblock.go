@@ -47,18 +47,19 @@ func (r *raw) tryRead(fd uintptr) bool {
 	if r.buffer == nil {
 		r.buffer = buffers.Get().(*[bufferSize]byte)
 	}
-	n, err := syscall.Read(int(fd), r.buffer[r.have:])
-	for errors.Is(err, syscall.EINTR) {
-		n, err = syscall.Read(int(fd), r.buffer[r.have:])
+	n, errno := receive(fd, r.buffer[r.have:])
+	for errno == syscall.EINTR {
+		n, errno = receive(fd, r.buffer[r.have:])
 	}
+	var err error
 	switch {
-	case errors.Is(err, syscall.EAGAIN):
+	case errno == syscall.EAGAIN:
 		if r.have == 0 {
 			r.giveBack()
 		}
 		return false
-	case err != nil:
-		n, err = 0, os.NewSyscallError("read", err)
+	case errno != 0:
+		n, err = 0, os.NewSyscallError("read", errno)
 	case n == 0:
 		err = io.EOF
 	}

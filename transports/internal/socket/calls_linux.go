@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -23,4 +24,12 @@ func send(fd uintptr, b []byte) int {
 		return -1
 	}
 	return int(n)
+}
+
+// receive reads what is here of the socket fd without waiting. As for send, the scheduler is
+// not told: no more is asked for than a buffer holds.
+func receive(fd uintptr, b []byte) (int, syscall.Errno) {
+	n, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
+		unix.MSG_DONTWAIT, 0, 0)
+	return int(n), err
 }
