@@ -165,6 +165,30 @@ func TestHistoryWhileABroadcastIsSlow(t *testing.T) {
 	}
 }
 
+// What takes the place of something that waits comes behind what has lower numbers: a
+// listener that is cut in between says the highest it has seen.
+func TestHistoryOfASlowListener(t *testing.T) {
+	const more = 16 << 20 // than sockets hold
+	server, _, h, came := remembering(t)
+	stream := listen(t, server, "").Body
+	<-came
+	everybody := h.Clients().All()
+	if err := everybody.Send(t.Context(), "Long", strings.Repeat("x", more)); err != nil {
+		t.Fatal(err)
+	}
+	ticks := h.Clients().Conflate("tick").All()
+	tell(t, ticks, 2)
+	tell(t, everybody, 3)
+	tell(t, ticks, 4)
+	tell(t, everybody, 5)
+	if _, err := io.CopyN(io.Discard, stream, more); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := until(t, stream, "[5]"); !strings.HasSuffix(got, "]\r\n\r\n"+told(3)+told(4)+told(5)) {
+		t.Errorf("%q", got)
+	}
+}
+
 // slowToEncode is 1, which takes its time the second time: for those who do not only listen.
 type slowToEncode struct {
 	times         int

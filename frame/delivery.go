@@ -22,8 +22,9 @@ const (
 	// that is not enough the frame itself is left out.
 	DropOldest
 	// Conflate puts the frame in the place of one with the same key that still waits in
-	// the queue, full or not: it may arrive before what was sent between the two. When
-	// there is neither such a frame nor room the connection ends.
+	// the queue, full or not: it may arrive before what was sent between the two, but for
+	// an event, which comes behind that. When there is neither such a frame nor room the
+	// connection ends.
 	Conflate
 )
 

@@ -38,6 +38,9 @@ func (f *Frame) Payload() []byte { return f.payload }
 // Binary tells whether the payload is no text.
 func (f *Frame) Binary() bool { return f.binary }
 
+// IsEvent tells whether the payload is text of an event stream already.
+func (f *Frame) IsEvent() bool { return f.events }
+
 // Len is the length of the payload in bytes.
 func (f *Frame) Len() int { return len(f.payload) }
 

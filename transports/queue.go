@@ -52,7 +52,8 @@ func (q *queue) settle(f *frame.Frame, limit int, strict bool) (done bool, err e
 }
 
 // replace puts f in the place of the frame with the same key, unless there is none or
-// the bytes over the limit are more than it had.
+// the bytes over the limit are more than it had. An event goes to the end instead: it may
+// have an id, which tells that what has a lower one came before.
 func (q *queue) replace(f *frame.Frame, over int) bool {
 	for i, old := range slices.Backward(q.frames) {
 		if old.Delivery() != f.Delivery() {
@@ -61,8 +62,12 @@ func (q *queue) replace(f *frame.Frame, over int) bool {
 		if over > old.Len() {
 			return false
 		}
-		q.frames[i] = f
 		q.bytes += f.Len() - old.Len()
+		if f.IsEvent() {
+			q.frames = append(slices.Delete(q.frames, i, i+1), f)
+		} else {
+			q.frames[i] = f
+		}
 		return true
 	}
 	return false
