@@ -155,7 +155,12 @@ func (s *Session) sendWait(ctx context.Context, f *frame.Frame) error {
 		return errEnded
 	}
 	if r := s.stateful; r != nil {
-		err := r.sendWait(ctx, s.conn, f, s.hub.options.StatefulBufferSize)
+		var err error
+		if s.phase.Load() == connecting { // acknowledgements wait for OnConnected, so it must not wait for them
+			err = r.send(s.conn, f)
+		} else {
+			err = r.sendWait(ctx, s.conn, f, s.hub.options.StatefulBufferSize)
+		}
 		if err != nil && ctx.Err() == nil {
 			s.slow() // it would wait for ever for what is left out
 		}

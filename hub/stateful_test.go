@@ -237,3 +237,25 @@ func TestStatefulNothingIsLostInAFullQueue(t *testing.T) {
 		t.Error(c.conn.cause)
 	}
 }
+
+// While OnConnected runs no acknowledgement is read that it could wait for.
+func TestStatefulOnConnectedSendsMuch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{StatefulBufferSize: 1000, KeepAliveInterval: -1})
+		h.OnConnected(func(ctx context.Context) error {
+			for i := range 12 {
+				if err := h.Clients().Caller(ctx).Send(ctx, "Item", i, pad(200)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		c := connectStateful(t, h)
+		for i := range 12 {
+			c.want(fmt.Sprintf(`{"type":1,"target":"Item","arguments":[%d,"%s"]}`, i, pad(200)))
+			c.send(ack(i + 1))
+		}
+		c.send(call("1", "Text", `"a"`))
+		c.want(result("1", `"a"`))
+	})
+}
