@@ -62,7 +62,10 @@ func baseHeader(user http.Header) http.Header {
 }
 
 func ownTransport(config *tls.Config) *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	if theirs, ok := http.DefaultTransport.(*http.Transport); ok { // else an application has wrapped it
+		t = theirs.Clone()
+	}
 	t.TLSClientConfig = config.Clone()
 	t.MaxIdleConnsPerHost = 4
 	// Shorter than servers and proxies keep them, so that no POST meets a connection that is just

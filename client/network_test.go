@@ -132,6 +132,23 @@ func TestEnvironmentProxy(t *testing.T) {
 	})
 }
 
+// wrapped is what applications make of http.DefaultTransport that look at all requests.
+type wrapped struct{ http.RoundTripper }
+
+func TestWrappedDefaultTransport(t *testing.T) {
+	theirs := http.DefaultTransport
+	defer func() { http.DefaultTransport = theirs }()
+	http.DefaultTransport = wrapped{theirs}
+	each(t, func(t *testing.T, transport Transport) {
+		w := newWire(t, func(l *link) {
+			l.shake()
+			l.untilGone()
+		})
+		r := w.rig()
+		r.start(r.open(w.url, w.on(transport)))
+	})
+}
+
 // TestCookies: what the server sets at negotiation comes back with the transport.
 func TestCookies(t *testing.T) {
 	each(t, func(t *testing.T, transport Transport) {
