@@ -86,7 +86,7 @@ func (r *result[R]) complete(m *protocol.Message) {
 		r.reply.complete(m)
 		return
 	}
-	r.fail(r.protocol.Decode(m.Payload, &r.value))
+	r.fail(guard(func() error { return r.protocol.Decode(m.Payload, &r.value) }))
 }
 
 // invoke sends an invocation and waits for done, which its call closes.

@@ -62,7 +62,7 @@ type streamItem[T any] struct {
 // item takes one from the reader.
 func (k *stream[T]) item(ctx context.Context, raw []byte) error {
 	next := streamItem[T]{size: len(raw) + jobOverhead}
-	if err := k.protocol.Decode(raw, &next.value); err != nil {
+	if err := guard(func() error { return k.protocol.Decode(raw, &next.value) }); err != nil {
 		return err
 	}
 	if err := k.budget.acquire(ctx, next.size); err != nil {

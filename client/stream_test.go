@@ -60,3 +60,33 @@ func TestItemWhileCallsEnd(t *testing.T) {
 		}
 	})
 }
+
+// trap is what an application may hand to the client without knowing.
+type trap struct{}
+
+func (*trap) UnmarshalJSON([]byte) error { panic("trap") }
+
+// TestPanickingResults: a result that panics when it is read ends its call.
+func TestPanickingResults(t *testing.T) {
+	onTape(t, Options{}, WebSockets, func(t *testing.T, c *HubConnection, tape *tape) {
+		go func() {
+			synctest.Wait() // the call is there
+			tape.feed <- `{"type":3,"invocationId":"1","result":{}}` + record
+		}()
+		if _, err := Invoke[trap](t.Context(), c, "Get"); err == nil {
+			t.Error("the result was read")
+		}
+		go func() {
+			synctest.Wait()
+			tape.feed <- `{"type":2,"invocationId":"2","item":{}}` + record
+		}()
+		for _, err := range Stream[trap](t.Context(), c, "Stream") {
+			if err == nil {
+				t.Error("the item was read")
+			}
+		}
+		if c.session.Load().ctx.Err() != nil {
+			t.Error("the connection ended")
+		}
+	})
+}
