@@ -51,3 +51,19 @@ func TestSlowHead(t *testing.T) {
 		t.Error(response.Status)
 	}
 }
+
+// Nor a body that nobody reads, be it of a request that is refused or that needs none.
+func TestSlowRest(t *testing.T) {
+	t.Parallel() // it takes restTimeout
+	r := start(t, nil)
+	answers := map[string]*bufio.Reader{}
+	for _, request := range []string{"POST /hubs/clock/negotiate", "POST /hubs/clock?id=nobodys", "PUT /hubs/clock", "GET /", "POST /nowhere"} {
+		_, answers[request] = r.raw(request + " HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{")
+	}
+	for request, answer := range answers {
+		if _, err := http.ReadResponse(answer, nil); err != nil {
+			t.Errorf("%s: %v", request, err)
+		}
+		_, _ = io.Copy(io.Discard, answer) // ends when the server closes
+	}
+}

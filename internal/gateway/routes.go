@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -25,7 +26,7 @@ func (s *Server) routes() (http.Handler, error) {
 	e.Logger.SetOutput(io.Discard) // what matters is logged by slog
 	e.IPExtractor = echo.ExtractIPDirect()
 
-	e.Use(logRequests(s.log, s.isTraffic), recoverPanics(s.log))
+	e.Use(limitRest, logRequests(s.log, s.isTraffic), recoverPanics(s.log))
 	if len(s.config.CORSOrigin) > 0 {
 		e.Use(allowOrigins(s.config.CORSOrigin))
 	}
@@ -75,6 +76,19 @@ func mount(paths []string, h http.Handler) echo.MiddlewareFunc {
 			h.ServeHTTP(c.Response(), c.Request())
 			return nil
 		}
+	}
+}
+
+// limitRest gives a client restTimeout for what is left of a body when it is answered: the
+// HTTP server reads that first, and waits for it when it shuts down.
+func limitRest(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if answer := c.Response(); c.Request().ContentLength != 0 {
+			answer.Before(func() {
+				_ = http.NewResponseController(answer).SetReadDeadline(time.Now().Add(restTimeout))
+			})
+		}
+		return next(c)
 	}
 }
 

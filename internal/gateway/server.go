@@ -23,10 +23,12 @@ import (
 	"github.com/carillon-go/carillon/worker"
 )
 
-// A request's head must come within headerTimeout; an idle connection is kept for
-// idleTimeout. Bodies and answers have no limit here: an event stream has no end.
+// A request's head must come within headerTimeout, and within restTimeout of the answer what
+// is left of its body, as with the original's server; an idle connection is kept for
+// idleTimeout. Other bodies and answers have no limit here: an event stream has no end.
 const (
 	headerTimeout = 10 * time.Second
+	restTimeout   = 5 * time.Second
 	idleTimeout   = 2 * time.Minute
 )
 
