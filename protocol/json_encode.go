@@ -249,14 +249,18 @@ func (p *JSON) pointerEncoder(t reflect.Type) encodeFunc {
 		}
 	}
 	element := p.encoders.later(t.Elem())
+	deeper := 0
+	if k := t.Elem().Kind(); k == reflect.Pointer || k == reflect.Interface { // these alone can make a ring too
+		deeper = 1
+	}
 	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
 		switch {
 		case v.IsNil():
 			return append(dst, "null"...), nil
-		case depth > maxDepth: // pointers alone can make a ring too
+		case depth > maxDepth:
 			return dst, errTooDeep
 		}
-		return element()(dst, v.Elem(), depth)
+		return element()(dst, v.Elem(), depth+deeper)
 	}
 }
 

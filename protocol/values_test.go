@@ -234,7 +234,9 @@ func TestUnwritable(t *testing.T) {
 	type ring struct{ Next *ring }
 	r := &ring{}
 	r.Next = r
-	for _, v := range []any{r, make(chan int), func() {}, map[complex64]int{1: 1}} {
+	var pointers any
+	pointers = &pointers
+	for _, v := range []any{r, pointers, make(chan int), func() {}, map[complex64]int{1: 1}} {
 		for _, h := range []HubProtocol{j, p} {
 			dst, err := h.AppendInvocation([]byte("before"), "", "t", nil, v)
 			if asFault(err) == nil || string(dst) != "before" {
