@@ -280,16 +280,10 @@ func (c *Connection) interrupt(k Carrier) {
 }
 
 // Lost tells that the request which Claim let in could not be served: its client is
-// gone. A stateful connection goes on waiting for the next.
+// gone. A stateful connection goes on waiting for the next, if that has not come.
 func (c *Connection) Lost(cause error) {
-	c.mu.Lock()
-	waits := c.resumable && c.state == open
-	c.mu.Unlock()
-	if !waits {
-		c.end(cause, false)
-		return
-	}
-	c.Rest()
+	c.Rest() // first: from then on Close sees that nobody is there
+	c.endIf(cause, false, func() bool { return c.carrier == nil && (!c.resumable || c.state != open) })
 }
 
 // leave ends the connection because its client says so. A poll that waits still

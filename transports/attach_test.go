@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"github.com/carillon-go/carillon/frame"
 )
 
 // resuming is an application whose connections may be resumed.
@@ -166,5 +168,32 @@ func TestStaleStreamDoesNotOpen(t *testing.T) {
 	}
 	if _, outcome := c.Next(now, nil); outcome != Idle {
 		t.Errorf("the stream of now finds %d", outcome)
+	}
+}
+
+// A WebSocket whose handshake fails late ends nothing of the one that came behind it.
+func TestLostBehindTheNext(t *testing.T) {
+	registry := NewRegistry(resuming{}, Options{AllowStatefulReconnect: true})
+	request := httptest.NewRequest(http.MethodGet, "/hub", nil)
+	c, err := registry.Create(request, true, WebSockets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := c.Claim(WebSockets, request); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := &mute{}
+	if err := c.Open(second, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send(frame.New([]byte("last words"), false)); err != nil {
+		t.Fatal(err)
+	}
+	c.Close(ErrApplication)
+	c.Lost(ErrCut)
+	if frames, outcome := c.Next(second, nil); outcome != Frames {
+		t.Errorf("the next one finds %d, %d frames", outcome, len(frames))
 	}
 }
