@@ -179,9 +179,7 @@ func (s *Socket) pause() bool {
 func (s *Socket) rouse() {
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	if s.watch.remove(s) {
-		s.watch.readers.Go(s)
-	}
+	s.watch.rouse(s)
 }
 
 // TryWrite implements transports.DirectCarrier.

@@ -74,19 +74,21 @@ func (w *Watch) arm(s *Socket, key int64) error {
 
 func keyOf(e *unix.EpollEvent) int64 { return int64(e.Pad)<<32 | int64(uint32(e.Fd)) }
 
-// remove ends the rest of s and tells whether it had one.
-func (w *Watch) remove(s *Socket) bool {
+// rouse ends the rest of s, if it has one.
+func (w *Watch) rouse(s *Socket) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.take(s.watched.key) != nil
+	w.end(s.watched.key)
 }
 
-// take needs the lock.
-func (w *Watch) take(key int64) *Socket {
-	s := w.resting[key]
-	delete(w.resting, key)
-	w.closeIdle()
-	return s
+// end has the socket read that rests under a key, if one does. The watch counts as running
+// until its reader does. The lock is held.
+func (w *Watch) end(key int64) {
+	if s := w.resting[key]; s != nil {
+		delete(w.resting, key)
+		w.readers.Go(s)
+		w.closeIdle()
+	}
 }
 
 func (w *Watch) open() error {
@@ -132,16 +134,14 @@ func (w *Watch) run(conn syscall.RawConn) {
 		if err != nil || n < 0 {
 			return
 		}
-		w.rouse(events[:n])
+		w.happened(events[:n])
 	}
 }
 
-func (w *Watch) rouse(events []unix.EpollEvent) {
+func (w *Watch) happened(events []unix.EpollEvent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range events {
-		if s := w.take(keyOf(&events[i])); s != nil {
-			w.readers.Go(s)
-		}
+		w.end(keyOf(&events[i]))
 	}
 }

@@ -23,4 +23,4 @@ func NewWatch(running *sync.WaitGroup) *Watch {
 
 func (w *Watch) add(*Socket) bool { return false }
 
-func (w *Watch) remove(*Socket) bool { return false }
+func (w *Watch) rouse(*Socket) {}
