@@ -267,11 +267,14 @@ func decodePackNumber(r *packReader, v reflect.Value) error {
 	return nil
 }
 
+// unmarshalPack gives a generated method a value only when all of it is there: it makes room for as many elements as there are said to be.
 func unmarshalPack(r *packReader, v reflect.Value) error {
-	rest, err := v.Addr().Interface().(msgp.Unmarshaler).UnmarshalMsg(r.data)
-	if err == nil {
-		r.data = rest
+	rest, err := msgp.Skip(r.data)
+	if err != nil {
+		return r.because(err)
 	}
+	_, err = v.Addr().Interface().(msgp.Unmarshaler).UnmarshalMsg(r.data[:len(r.data)-len(rest)])
+	r.data = rest
 	return err
 }
 

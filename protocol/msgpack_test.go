@@ -3,9 +3,12 @@ package protocol
 import (
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tinylib/msgp/msgp"
 )
 
 func unhex(t testing.TB, s string) []byte {
@@ -190,6 +193,42 @@ func TestMessagePackDecode(t *testing.T) {
 		if got != c.value {
 			t.Errorf("%s into %T: %s (%v), want %s", c.raw, c.target, got, err, c.value)
 		}
+	}
+}
+
+// generated reads itself as the methods do that msgp generates.
+type generated []int
+
+// UnmarshalMsg implements msgp.Unmarshaler.
+func (g *generated) UnmarshalMsg(b []byte) ([]byte, error) {
+	n, b, err := msgp.ReadArrayHeaderBytes(b)
+	if err != nil {
+		return b, err
+	}
+	if int(n) > len(b) {
+		panic("it makes room for what is not there")
+	}
+	*g = make(generated, n)
+	for i := range *g {
+		if (*g)[i], b, err = msgp.ReadIntBytes(b); err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// A few bytes do not make generated methods take much memory.
+func TestMessagePackGenerated(t *testing.T) {
+	p := NewMessagePack()
+	var list generated
+	for _, raw := range []string{"91 dd7fffffff01", "91 ddffffffff", "91 dd80000000", "91 9201"} {
+		if err := p.Bind(unhex(t, raw), &list); err == nil {
+			t.Errorf("%s: %v", raw, list)
+		}
+	}
+	var next string
+	if err := p.Bind(unhex(t, "92 920102 a178"), &list, &next); err != nil || !slices.Equal(list, generated{1, 2}) || next != "x" {
+		t.Errorf("%v %s, %v", list, next, err)
 	}
 }
 
