@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -414,5 +415,43 @@ func TestPingsWhileConnecting(t *testing.T) {
 		time.Sleep(10 * time.Second) // of the bubble
 		c.send(call("1", "Text", `"a"`))
 		c.want(result("1", `"a"`))
+	})
+}
+
+// slowArgument takes its time to decode itself.
+type slowArgument struct{}
+
+var decoding, decoded chan struct{}
+
+func (*slowArgument) UnmarshalJSON([]byte) error {
+	close(decoding)
+	<-decoded
+	return nil
+}
+
+// An invocation that is just being read when its connection ends does not run behind
+// OnDisconnected.
+func TestNothingRunsBehindOnDisconnected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		decoding, decoded = make(chan struct{}), make(chan struct{})
+		var over atomic.Bool
+		h := newLab(hub.Options{})
+		h.OnDisconnected(func(context.Context, error) { over.Store(true) })
+		h.Handle("Late", hub.Action1(func(context.Context, slowArgument) error {
+			if over.Load() {
+				t.Error("it runs behind OnDisconnected")
+			}
+			return nil
+		}))
+		c := connect(t, h, clientOptions{id: "a"})
+		c.send(call("1", "Late", "1"))
+		<-decoding
+		_ = h.Disconnect(t.Context(), "a")
+		synctest.Wait()
+		close(decoded)
+		c.close()
+		if !over.Load() {
+			t.Error("OnDisconnected did not run")
+		}
 	})
 }

@@ -34,12 +34,17 @@ type line struct {
 	timer       *time.Timer   // looks again when the first deed may overtake; nil: not set
 	room        chan struct{} // closed when there is room again; nil: nobody waits
 	still       chan struct{} // closed when there is nothing left; nil: nobody waits
+	over        bool          // nothing more comes in: the end waits for what is there
 }
 
 // enqueue puts an invocation, or a deed, into the line, and blocks the reader while
 // too much waits.
 func (s *Session) enqueue(c *call) {
 	s.mu.Lock()
+	if s.line.over { // OnDisconnected may have run
+		s.mu.Unlock()
+		return
+	}
 	s.line.append(c)
 	s.advance()
 	var room <-chan struct{}
@@ -196,14 +201,13 @@ func (s *Session) rejoin(ctx context.Context) {
 	}
 }
 
-// settle returns a channel that is closed when no invocation waits or runs.
+// settle lets nothing more into the line, and returns a channel that is closed when no
+// invocation waits or runs.
 func (s *Session) settle() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.line.still == nil {
-		s.line.still = make(chan struct{})
-	}
-	still := s.line.still
+	still := make(chan struct{})
+	s.line.still, s.line.over = still, true
 	s.advance()
 	return still
 }
