@@ -166,7 +166,12 @@ func (e *Endpoint) Refusals() transports.Refusals { return e.registry.Refusals()
 
 // Drain refuses new connections: from now on negotiation answers 503 with
 // Retry-After. Those that are there go on.
-func (e *Endpoint) Drain() { e.registry.Stop() }
+func (e *Endpoint) Drain() {
+	e.registry.Stop()
+	if e.tickets != nil {
+		e.tickets.over.Store(true)
+	}
+}
 
 // DrainOver drains, and asks the hub's clients to leave and come back, spread over window
 // so that they do not do it in one instant; few are through sooner: see hub.Hub.Drain. It

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
@@ -30,7 +31,8 @@ const ticketPrefix = "ticket."
 // open anything.
 type tickets struct {
 	lifetime time.Duration
-	url      *url.URL // of the endpoint as clients know it; nil: as they ask for it
+	url      *url.URL    // of the endpoint as clients know it; nil: as they ask for it
+	over     atomic.Bool // none are handed out any more
 
 	mu      sync.Mutex
 	waiting map[string]ticket
@@ -130,10 +132,11 @@ func (e *Endpoint) Authenticator(next auth.Authenticator) auth.Authenticator {
 	})
 }
 
-// redirect sends whom credentials of their own brought here to the same endpoint.
+// redirect sends whom credentials of their own brought here to the same endpoint, as long
+// as negotiations are answered there.
 func (t *tickets) redirect(r *http.Request) (url, accessToken string, ok bool) {
 	user := auth.UserFrom(r.Context())
-	if user == nil || user.Ticket() != "" {
+	if user == nil || user.Ticket() != "" || t.over.Load() {
 		return "", "", false
 	}
 	return t.target(r), t.issue(user), true

@@ -222,6 +222,21 @@ func TestNoTicketsForAnonymous(t *testing.T) {
 	_ = e.Shutdown(t.Context())
 }
 
+// A server that drains sends nobody to itself: another one, which the client may find next,
+// does not know the ticket.
+func TestNoTicketsWhileDraining(t *testing.T) {
+	e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{TicketLifetime: time.Second})
+	e.Drain()
+	r := httptest.NewRequest(http.MethodPost, "/negotiate?negotiateVersion=1", nil)
+	r.Header.Set("Authorization", "Bearer alice")
+	w := httptest.NewRecorder()
+	auth.Middleware(e.Authenticator(auth.Func(byName)), e).ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		t.Error(w.Code, w.Body)
+	}
+	_ = e.Shutdown(t.Context())
+}
+
 // A path that a proxy took off is put before the endpoint's again.
 func TestTicketsBehindPrefix(t *testing.T) {
 	for prefix, want := range map[string]string{"/app": "https://a.example/app/hub", "/app/": "https://a.example/app/hub", "app": "https://a.example/hub"} {
