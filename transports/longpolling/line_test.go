@@ -149,6 +149,23 @@ func TestPipelined(t *testing.T) {
 	p.expect("4")
 }
 
+// What the HTTP server refuses of a request is refused on a line, too.
+func TestInvalidHeader(t *testing.T) {
+	for _, header := range []string{"X-A: a\x01b", "X-A: a\rb", "X-A: \x00", "X\x01A: a", "X A: a", "Content-Length : 5", ": a"} {
+		s := newSite(t, transports.Options{}, nil)
+		c, p := s.open()
+		await(t, s.served)
+		p.park()
+		send(t, c, "x")
+		p.expect("x")
+		p.poll(header + "\r\n")
+		send(t, c, "y")
+		if response, _ := read(t, p); response.StatusCode != http.StatusBadRequest {
+			t.Errorf("%q: %s", header, response.Status)
+		}
+	}
+}
+
 // When its client leaves a poll that waits, nothing is lost.
 func TestClientLeaves(t *testing.T) {
 	s := newSite(t, transports.Options{}, nil)

@@ -50,10 +50,21 @@ func (l *line) read(b []byte) *http.Request {
 	h.bytes.Reset(b)
 	h.buffer.Reset(&h.bytes)
 	r, err := http.ReadRequest(h.buffer)
-	if err != nil || h.buffer.Buffered() > 0 || !plain(r) || r.Host != l.host || pathOf(r) != l.path {
+	if err != nil || h.buffer.Buffered() > 0 || !plain(r) || r.Host != l.host || pathOf(r) != l.path || hasBadName(r.Header) {
 		return nil
 	}
 	return r
+}
+
+// hasBadName tells whether the HTTP server refuses a header that reading lets through: a
+// length with a space behind its name may be one to a proxy, and the body another request here.
+func hasBadName(h http.Header) bool {
+	for name := range h {
+		if strings.Contains(name, " ") {
+			return true
+		}
+	}
+	return false
 }
 
 // head is what reading a request needs, kept from one to the next.
