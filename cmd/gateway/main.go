@@ -89,6 +89,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "gateway: %v\nRun gateway --help for the flags.\n", err)
 		return exitUsage
 	}
+	// From here on, for kong asks the terminal how wide it is.
+	stderr = visible{stderr}
+	parser.Stdout, parser.Stderr = visible{stdout}, stderr
 	err = command.Run()
 	if status := exitStatus(0); errors.As(err, &status) {
 		return int(status)

@@ -184,7 +184,7 @@ func (p printer) print(e event) {
 	if p.json {
 		line = asJSON(e)
 	}
-	_, _ = fmt.Fprintln(p.w, line)
+	_, _ = fmt.Fprintln(p.w, strings.ReplaceAll(line, "\n", " "))
 }
 
 // text is the event for people.

@@ -30,6 +30,10 @@ func greeterBehind(t *testing.T, guard func(http.Handler) http.Handler) (url str
 	})
 	h.Handle("Add", hub.Func2(func(_ context.Context, a, b int) (int, error) { return a + b, nil }))
 	h.Handle("Fail", hub.Action0(func(context.Context) error { return hub.NewError("as asked") }))
+	h.Handle("Paint", hub.Action0(func(ctx context.Context) error {
+		return h.Clients().Caller(ctx).Send(ctx, "x\x1b]0;y\a\u009b1m\n12:00 connected")
+	}))
+	h.Handle("Blush", hub.Action0(func(context.Context) error { return hub.NewError("red\x1b[31m") }))
 	e := endpoint.New(h, endpoint.Options{})
 	s := httptest.NewServer(guard(e))
 	t.Cleanup(func() {
@@ -50,6 +54,20 @@ func watchFor(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	code = run(ctx, append([]string{"watch"}, args...), &out, &errs)
 	return code, out.String(), errs.String()
+}
+
+// What a hub sends is shown, and does nothing to the terminal.
+func TestWatchIsNoDoorToTheTerminal(t *testing.T) {
+	url := greeter(t)
+	for _, protocol := range []string{"json", "messagepack"} {
+		_, out, _ := watchFor(t, url, "--protocol", protocol, "--invoke", "Paint", "--target", "x\x1b]0;y\a\u009b1m\n12:00 connected", "--count", "1")
+		if !strings.Contains(out, "x\uFFFD]0;y\uFFFD\uFFFD1m 12:00 connected\n") {
+			t.Errorf("%q", out)
+		}
+		if _, _, errs := watchFor(t, url, "--protocol", protocol, "--invoke", "Blush"); !strings.Contains(errs, "red\uFFFD[31m") {
+			t.Errorf("%q", errs)
+		}
+	}
 }
 
 func TestWatch(t *testing.T) {
