@@ -14,12 +14,13 @@ type keepAlive struct {
 	nextPing time.Duration // the sweep's own
 	heard    atomic.Int64  // when the client was heard last
 	watched  atomic.Bool   // the client pinged: it has to go on saying something
-	busy     atomic.Bool   // what it said is being taken: it cannot be expected to say more
+	busy     atomic.Bool   // what it said is being taken, or it is away: it cannot be expected to say more
 }
 
 func (k *keepAlive) pinged() { k.watched.Store(true) }
 
-// taking notes that what came in begins to be handled, or is through.
+// taking notes that what came in begins to be handled, or that the client is away; or that
+// this is over.
 func (s *Session) taking(busy bool) {
 	if !busy && s.keepAlive.watched.Load() {
 		s.keepAlive.heard.Store(int64(time.Since(s.begun)))

@@ -228,6 +228,7 @@ func (s *Session) agreeStateful(version int) {
 // client sends again what was not acknowledged.
 func (s *Session) Interrupted() {
 	s.forgetInput()
+	s.taking(true) // it cannot say anything
 	if s.stateful != nil {
 		s.stateful.interrupted()
 	}
@@ -237,6 +238,7 @@ func (s *Session) Interrupted() {
 // connection's queue is empty and nothing is read before it returns.
 func (s *Session) Resumed() {
 	s.forgetInput()
+	s.taking(false)
 	if s.stateful != nil && s.phase.Load() != closing {
 		s.stateful.resumed(s.conn, s.wire)
 	}

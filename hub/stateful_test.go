@@ -259,3 +259,21 @@ func TestStatefulOnConnectedSendsMuch(t *testing.T) {
 		c.want(result("1", `"a"`))
 	})
 }
+
+// A client that is away is not silent: how long it may be is the connection's.
+func TestStatefulClientTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := connectStateful(t, newLab(hub.Options{KeepAliveInterval: -1}))
+		c.send(`{"type":6}`)
+		synctest.Wait()
+		c.session.Interrupted()
+		time.Sleep(time.Minute) // of the bubble
+		c.session.Resumed()
+		time.Sleep(20 * time.Second) // of the bubble
+		c.send(sequence(1), call("1", "Text", `"a"`))
+		c.want(sequence(1), result("1", `"a"`))
+		time.Sleep(31 * time.Second) // of the bubble
+		c.want(ack(1), fatal(""))
+		c.wantEnd()
+	})
+}
