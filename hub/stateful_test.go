@@ -269,7 +269,7 @@ func TestStatefulClientTimeout(t *testing.T) {
 		c.session.Interrupted()
 		time.Sleep(time.Minute) // of the bubble
 		c.session.Resumed()
-		time.Sleep(20 * time.Second) // of the bubble
+		time.Sleep(20*time.Second + time.Second/2) // of the bubble; between two looks at time
 		c.send(sequence(1), call("1", "Text", `"a"`))
 		c.want(sequence(1), result("1", `"a"`))
 		time.Sleep(31 * time.Second) // of the bubble
