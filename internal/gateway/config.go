@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -65,6 +66,9 @@ func (c *Config) Validate() error {
 	}
 	if !strings.HasPrefix(c.Path, "/") || strings.HasSuffix(c.Path, "/") || strings.ContainsAny(c.Path, "?#") {
 		errs = append(errs, fmt.Errorf("--path: %q must begin with a slash and not end in one", c.Path))
+	}
+	if last := path.Base(c.Path); slices.Contains([]string{"negotiate", "events", "refresh"}, strings.ToLower(last)) {
+		errs = append(errs, fmt.Errorf("--path: the hub's own paths end in %q", last))
 	}
 	if len(c.Transports) == 0 {
 		errs = append(errs, errors.New("--transports: at least one is needed"))

@@ -272,11 +272,12 @@ func certificate(t *testing.T) (cert, key string) {
 
 func TestInvalidSettings(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"--path":        func(c *Config) { c.Path = "hub" },
-		"--transports":  func(c *Config) { c.Transports = []string{"carrier pigeon"} },
-		"--rule":        func(c *Config) { c.Rule = []string{"10.0.0.0=LongPolling"} },
-		"--tls-cert":    func(c *Config) { c.TLSCert = "cert.pem" },
-		"--cors-origin": func(c *Config) { c.CORSOrigin = []string{"example.com"} },
+		"--path":          func(c *Config) { c.Path = "hub" },
+		`end in "Events"`: func(c *Config) { c.Path = "/clock/Events" }, // every client would be a listener
+		"--transports":    func(c *Config) { c.Transports = []string{"carrier pigeon"} },
+		"--rule":          func(c *Config) { c.Rule = []string{"10.0.0.0=LongPolling"} },
+		"--tls-cert":      func(c *Config) { c.TLSCert = "cert.pem" },
+		"--cors-origin":   func(c *Config) { c.CORSOrigin = []string{"example.com"} },
 		// One half of the server would take it for a pattern, the other for a host.
 		`"https://*.example.com"`: func(c *Config) { c.CORSOrigin = []string{"https://*.example.com"} },
 	} {
