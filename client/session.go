@@ -208,11 +208,12 @@ func (s *session) write() {
 	}
 }
 
-// awaitReason lets the reader be first where it knows better: a server that ended the connection
-// answers 404 to what comes after, and says why on the other way.
+// awaitReason lets the reader be first where it knows better. A server that ended the connection answers
+// 404 to what comes after, and says why on the other way. A WebSocket that cannot be written to may still
+// have to be read: the reader finds its end.
 func (s *session) awaitReason(err error) {
 	answer := new(HTTPError)
-	if !errors.As(err, &answer) || answer.StatusCode != http.StatusNotFound {
+	if s.transport != WebSockets && (!errors.As(err, &answer) || answer.StatusCode != http.StatusNotFound) {
 		return
 	}
 	ctx, cancel := s.within()

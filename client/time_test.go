@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +27,7 @@ type tape struct {
 	over  chan struct{}
 	once  sync.Once
 	stuck chan struct{} // if not nil: sending waits for it
+	deaf  atomic.Bool   // sending fails
 }
 
 func newTape() *tape {
@@ -46,6 +48,9 @@ func (c *tape) Receive(feed func([]byte) error) error {
 }
 
 func (c *tape) Send(_ context.Context, records []byte) error {
+	if c.deaf.Load() {
+		return errors.New("broken")
+	}
 	if c.stuck != nil {
 		select {
 		case <-c.stuck:
@@ -295,6 +300,33 @@ func TestPauseEndsWithItsSession(t *testing.T) {
 			t.Error("an hour of silence was no reason to end")
 		}
 		s.abort(ErrStopped)
+	})
+}
+
+// TestReasonBehindBrokenSocket: that nothing can be written any more may be found out before all that the
+// server sent is read. Its reason is among that.
+func TestReasonBehindBrokenSocket(t *testing.T) {
+	onTape(t, Options{}, WebSockets, func(t *testing.T, c *HubConnection, tape *tape) {
+		hold, handled := make(chan struct{}), 0
+		c.On("Big", Action1(func(context.Context, string) error { <-hold; handled++; return nil }))
+		message := fmt.Sprintf(`{"type":1,"target":"Big","arguments":[%q]}`, strings.Repeat("x", 100<<10)) + record
+		for range 50 {
+			tape.feed <- message
+		}
+		tape.feed <- `{"type":7,"error":"the reason"}` + record
+		synctest.Wait()
+		tape.deaf.Store(true)
+		if err := c.Send(t.Context(), "X"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		close(hold)
+		s := c.session.Load()
+		<-s.ctx.Done()
+		synctest.Wait()
+		if closed := new(CloseError); !errors.As(context.Cause(s.ctx), &closed) || handled != 50 {
+			t.Errorf("ended with %v behind %d messages", context.Cause(s.ctx), handled)
+		}
 	})
 }
 
