@@ -36,7 +36,8 @@ type session struct {
 	written  chan struct{} // closed when nothing more is written
 	work     sync.WaitGroup
 
-	lastReceived, lastSent atomic.Int64 // Unix nanoseconds
+	began                  time.Time
+	lastReceived, lastSent atomic.Int64 // since then, so that a clock that is set does not matter
 
 	// The reader's own.
 	handshaken bool
@@ -47,7 +48,7 @@ type session struct {
 
 func (r *run) newSession(c carrier, transport Transport, t target) *session {
 	s := &session{
-		run: r, transport: transport, target: t,
+		run: r, transport: transport, target: t, began: time.Now(),
 		protocol: r.conn.options.Protocol, options: &r.conn.options,
 		out: newOutbox(c), calls: newCalls(),
 		shaken: make(chan error, 1), active: make(chan struct{}), received: make(chan struct{}), written: make(chan struct{}),
@@ -224,9 +225,13 @@ func (s *session) awaitReason(err error) {
 	}
 }
 
-func (s *session) heard() { s.lastReceived.Store(time.Now().UnixNano()) }
+func (s *session) heard() { s.lastReceived.Store(int64(time.Since(s.began))) }
 
-func (s *session) sent() { s.lastSent.Store(time.Now().UnixNano()) }
+func (s *session) sent() { s.lastSent.Store(int64(time.Since(s.began))) }
+
+func (s *session) silence() time.Duration { return time.Since(s.began) - time.Duration(s.lastReceived.Load()) }
+
+func (s *session) ownSilence() time.Duration { return time.Since(s.began) - time.Duration(s.lastSent.Load()) }
 
 // watch pings when we were silent, and ends the session when the server was.
 func (s *session) watch() {
@@ -238,35 +243,33 @@ func (s *session) watch() {
 		case <-s.ctx.Done():
 			return
 		}
-		now := time.Now()
-		silence := now.Sub(time.Unix(0, s.lastReceived.Load()))
-		if limit := s.options.ServerTimeout; limit > 0 && silence >= limit {
+		if limit := s.options.ServerTimeout; limit > 0 && s.silence() >= limit {
 			if !s.run.budget.patient(limit) && !s.giveUpCarrier() {
 				s.end(fmt.Errorf("%w (%v)", ErrServerTimeout, limit))
 				return
 			}
 			s.heard()
 		}
-		if s.mayPing(now) {
+		if s.mayPing() {
 			s.out.addControl(s.protocol.AppendPing(nil))
 		}
-		timer.Reset(s.nextLook(now))
+		timer.Reset(s.nextLook())
 	}
 }
 
-func (s *session) mayPing(now time.Time) bool {
+func (s *session) mayPing() bool {
 	interval := s.options.KeepAliveInterval
-	return interval > 0 && now.Sub(time.Unix(0, s.lastSent.Load())) >= interval && s.out.isEmpty()
+	return interval > 0 && s.ownSilence() >= interval && s.out.isEmpty()
 }
 
 // nextLook is when the next of the two limits can be reached.
-func (s *session) nextLook(now time.Time) time.Duration {
+func (s *session) nextLook() time.Duration {
 	next := time.Hour
 	if limit := s.options.ServerTimeout; limit > 0 {
-		next = min(next, limit-now.Sub(time.Unix(0, s.lastReceived.Load())))
+		next = min(next, limit-s.silence())
 	}
 	if interval := s.options.KeepAliveInterval; interval > 0 {
-		due := interval - now.Sub(time.Unix(0, s.lastSent.Load()))
+		due := interval - s.ownSilence()
 		if due <= 0 {
 			due = interval // just asked for, or the writer is stuck
 		}
