@@ -74,16 +74,18 @@ func (s *Session) tooFast() bool {
 	return true
 }
 
-// tooManyStreams tells whether the client has as many streams, either way, as it may. Of
-// those that are over, and cannot say so to a client that does not read, it may have as
-// many again.
+// maxEnding is how many streams beyond Options.MaxStreams may be over and wait for a client
+// that does not read to be told so.
+const maxEnding = 100
+
+// tooManyStreams tells whether the client has as many streams, either way, as it may.
 func (s *Session) tooManyStreams() bool {
 	limit := s.hub.options.MaxStreams
 	if limit < 0 {
 		return false
 	}
 	s.mu.Lock()
-	many := len(s.streams)+len(s.uploading) >= limit || s.line.beside >= 2*limit
+	many := len(s.streams)+len(s.uploading) >= limit || s.line.beside >= limit+maxEnding
 	s.mu.Unlock()
 	if many {
 		s.exceeded(&s.hub.refused.streams, "streams")
