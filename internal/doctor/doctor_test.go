@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -82,6 +83,24 @@ func TestNotOffered(t *testing.T) {
 	})}
 	if r := examine(t, Options{URL: serve(t, newHub(t, ruled))}); r.Negotiate.Reason != "rule for this network" {
 		t.Errorf("%+v", r.Negotiate)
+	}
+}
+
+// A server that sends on, to a path and without a token of its own, is followed as clients do it.
+func TestSentOn(t *testing.T) {
+	h := newHub(t, endpoint.Options{})
+	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		switch {
+		case q.Header.Get("Authorization") != "Bearer known":
+			w.WriteHeader(http.StatusUnauthorized)
+		case strings.HasPrefix(q.URL.Path, "/first/"):
+			_, _ = io.WriteString(w, `{"url":"/hub"}`)
+		default:
+			h.ServeHTTP(w, q)
+		}
+	}))
+	if r := examine(t, Options{URL: url + "/first", Token: "known"}); r.Verdict != Well {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -58,10 +58,12 @@ func (x *examiner) ask(ctx context.Context) (*negotiated, error) {
 		if err != nil || n.URL == "" {
 			return n, err
 		}
-		if hub, err = url.Parse(n.URL); err != nil {
-			return nil, fmt.Errorf("negotiate: sent on: %w", err)
+		if hub, err = hub.Parse(n.URL); err != nil {
+			return nil, errors.New("negotiate: sent on to no URL")
 		}
-		token = n.AccessToken
+		if n.AccessToken != "" {
+			token = n.AccessToken
+		}
 	}
 	return nil, errors.New("negotiate: sent on again and again")
 }
