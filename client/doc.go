@@ -16,7 +16,8 @@
 // Handlers and state callbacks of one connection run one at a time, in the order in which the
 // server sent and things happened. While one runs, answers to calls, stream items and pings are
 // read beside it, so that a handler may call the hub itself and wait for the answer. What one
-// goroutine sends leaves in that order.
+// goroutine sends leaves in that order. What came before the server ended the connection, or it was
+// lost, is still handled, and Disconnected is told behind it; only Stop and the ctx of Run end handlers.
 //
 // # Bounds
 //
