@@ -41,8 +41,8 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	}
 	c.left = time.Time{}
 	c.mu.Unlock()
-	if kind != LongPolling { // whose requests come and go: the sweep looks at it always
-		c.registry.setLoose(c, false)
+	if kind != LongPolling { // which is loose always
+		c.registry.settle(c)
 	}
 	if first {
 		c.Tell(Event{Kind: Opened, Request: r})
@@ -258,12 +258,9 @@ func (c *Connection) Detach(k Carrier, cause error) {
 	}
 	c.carrier, c.writing = nil, false
 	c.left = time.Now()
-	loose := c.kind == LongPolling // always
 	c.mu.Unlock()
-	if !loose {
-		c.registry.setLoose(c, true)
-	}
 	if interrupted {
+		c.registry.settle(c)
 		c.interrupt(k)
 	}
 }
@@ -312,7 +309,7 @@ func (c *Connection) Rest() {
 	}
 	c.mu.Unlock()
 	if resting {
-		c.registry.setLoose(c, true)
+		c.registry.settle(c)
 	}
 }
 

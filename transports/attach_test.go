@@ -197,3 +197,22 @@ func TestLostBehindTheNext(t *testing.T) {
 		t.Errorf("the next one finds %d, %d frames", outcome, len(frames))
 	}
 }
+
+// A request may be late in taking the connection from under the sweep, and one that came and
+// broke behind it have put it there: it must not stay for ever.
+func TestLateForTheSweep(t *testing.T) {
+	registry := NewRegistry(resuming{}, Options{AllowStatefulReconnect: true})
+	request := httptest.NewRequest(http.MethodGet, "/hub", nil)
+	c, err := registry.Create(request, true, WebSockets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Claim(WebSockets, request); err != nil {
+		t.Fatal(err)
+	}
+	c.Lost(ErrCut)
+	registry.settle(c)
+	if c.place == 0 {
+		t.Error("nobody looks at it any more")
+	}
+}

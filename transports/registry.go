@@ -169,14 +169,22 @@ func (r *Registry) fasten(c *Connection) {
 	r.loose, c.place = r.loose[:last], 0
 }
 
-func (r *Registry) setLoose(c *Connection, loose bool) {
+// settle has the sweep look at c if no request holds it now. The caller may be late: another
+// one may have let go of it, or come for it, meanwhile.
+func (r *Registry) settle(c *Connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !loose {
+	if !c.isLoose() {
 		r.fasten(c)
 	} else if r.connections[c.token] == c {
 		r.loosen(c)
 	}
+}
+
+func (c *Connection) isLoose() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kind == LongPolling || !c.left.IsZero() // whose requests come and go
 }
 
 func (r *Registry) sweep() {
