@@ -109,7 +109,7 @@ func (p *MessagePack) encoder(t reflect.Type) encodeFunc {
 		}
 	case reflect.Float64:
 		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
-			return msgp.AppendFloat64(dst, v.Float()), nil
+			return appendPackFloat(dst, v.Float()), nil
 		}
 	case reflect.String:
 		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {

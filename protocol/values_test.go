@@ -231,6 +231,9 @@ func TestUnwritable(t *testing.T) {
 	if got, err := p.append(nil, math.NaN()); err != nil || hex.EncodeToString(got) != "cbfff8000000000000" {
 		t.Errorf("NaN: %x, %v", got, err)
 	}
+	if got, err := p.append(nil, []float64{math.NaN()}); err != nil || hex.EncodeToString(got) != "91cbfff8000000000000" {
+		t.Errorf("NaN in a list: %x, %v", got, err)
+	}
 	type ring struct{ Next *ring }
 	r := &ring{}
 	r.Next = r
