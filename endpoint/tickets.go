@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,18 +66,20 @@ func (t *tickets) issue(u *auth.User) (text string) {
 	return text
 }
 
-// drop forgets what was redeemed or has ended, and makes room for one. The lock is
-// held.
+// drop forgets what has ended, and makes room for one. The lock is held.
 func (t *tickets) drop(now time.Time) {
 	n := 0
 	for ; n < len(t.order); n++ {
 		waits, ok := t.waiting[t.order[n]]
-		if ok && now.Before(waits.ends) && len(t.order)-n < maxTickets {
+		if ok && now.Before(waits.ends) && len(t.waiting) < maxTickets {
 			break
 		}
 		delete(t.waiting, t.order[n])
 	}
 	t.order = t.order[n:]
+	if len(t.order) >= 2*maxTickets { // one that waits is before many that were redeemed
+		t.order = slices.DeleteFunc(t.order, func(key string) bool { _, ok := t.waiting[key]; return !ok })
+	}
 }
 
 // redeem takes a ticket out; nil: there is none, or it has ended.
