@@ -40,11 +40,12 @@ func answered(c *transports.Connection) error {
 }
 
 // left notes that the client has left, or was cut off after a silence. One that posts
-// nothing in a while has not seen its stream.
+// nothing in a while, where clients begin with that, has not seen its stream.
 func left(c *transports.Connection, begun time.Time, silence time.Duration) error {
-	if c.Posts() > 0 {
+	switch {
+	case c.Posts() > 0:
 		c.CutAfter(silence)
-	} else if time.Since(begun) > time.Second {
+	case holdTimeout(c) > 0 && c.Context().Err() == nil && time.Since(begun) > time.Second:
 		c.Tell(transports.Event{Kind: transports.Held})
 	}
 	return transports.ErrClientGone
