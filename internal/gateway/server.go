@@ -157,7 +157,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	served := make(chan error, 1)
 	go func() { served <- s.serveHTTP(s.behindProxyProtocol(l)) }()
 	s.ready.Store(true)
-	s.log.Info("listening", "addr", l.Addr().String(), "hub", s.config.Path, "tls", s.config.usesTLS())
+	s.log.Info("listening", "addr", l.Addr().String(), "hub", s.config.Path, "tls", s.config.usesTLS(), "tokens", s.config.usesJWT())
 
 	select {
 	case <-ctx.Done():
