@@ -63,7 +63,8 @@ type Options struct {
 	// Default 10 s.
 	SendTimeout time.Duration
 	// MaxQueueBytes is the most that waits to be sent to one client; Send fails
-	// beyond it. Default 1 MiB: a burst of broadcasts, not a reader that stopped.
+	// beyond it. A client that may reconnect statefully has room as long as less waits.
+	// Default 1 MiB: a burst of broadcasts, not a reader that stopped.
 	MaxQueueBytes int
 	// WaitBytes is how much may be queued before SendWait waits for room. Default
 	// 65536, the original's TransportMaxBufferSize.
