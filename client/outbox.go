@@ -31,9 +31,12 @@ func newOutbox(c carrier) *outbox {
 	return &outbox{carrier: c, filled: make(chan struct{}, 1)}
 }
 
-// add appends a record and takes it over. It waits while the box is full.
+// add appends a record and takes it over, unless ctx has ended. It waits while the box is full.
 func (b *outbox) add(ctx context.Context, record []byte) error {
 	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		room, err := b.tryAdd(record)
 		if room == nil {
 			return err
@@ -52,7 +55,7 @@ func (b *outbox) wait(ctx context.Context, room <-chan struct{}) error {
 	case <-room:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 

@@ -229,9 +229,13 @@ func (s *session) heard() { s.lastReceived.Store(int64(time.Since(s.began))) }
 
 func (s *session) sent() { s.lastSent.Store(int64(time.Since(s.began))) }
 
-func (s *session) silence() time.Duration { return time.Since(s.began) - time.Duration(s.lastReceived.Load()) }
+func (s *session) silence() time.Duration {
+	return time.Since(s.began) - time.Duration(s.lastReceived.Load())
+}
 
-func (s *session) ownSilence() time.Duration { return time.Since(s.began) - time.Duration(s.lastSent.Load()) }
+func (s *session) ownSilence() time.Duration {
+	return time.Since(s.began) - time.Duration(s.lastSent.Load())
+}
 
 // watch pings when we were silent, and ends the session when the server was.
 func (s *session) watch() {

@@ -502,8 +502,20 @@ func streamCancelled(r *rig) {
 	c.On("StreamCanceled", Action0(func(context.Context) error { seen <- struct{}{}; return nil }))
 	r.start(c)
 	ctx, cancel := context.WithCancel(r.within())
-	time.AfterFunc(20*time.Millisecond, cancel) // the stream should be on its way; if not, no harm
-	if _, err := collect(Stream[string](ctx, c, "InfiniteStream")); !errors.Is(err, context.Canceled) {
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := collect(Stream[string](ctx, c, "InfiniteStream"))
+		ended <- err
+	}()
+	r.until("the loop waits", func() bool {
+		b := c.session.Load().run.budget
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.waiters > 0
+	})
+	cancel()
+	if err := receive(r, "the end of the stream", ended); !errors.Is(err, context.Canceled) {
 		r.Errorf("the cancelled stream: %v", err)
 	}
 	receive(r, "StreamCanceled", seen)

@@ -139,6 +139,27 @@ func TestPings(t *testing.T) {
 	})
 }
 
+// TestNothingIsSentBehindTheEndOfCtx: what its caller has given up already is not called.
+func TestNothingIsSentBehindTheEndOfCtx(t *testing.T) {
+	onTape(t, Options{}, LongPolling, func(t *testing.T, c *HubConnection, tape *tape) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		errs := []error{c.Send(ctx, "X"), c.Invoke(ctx, "X")}
+		for _, err := range Stream[int](ctx, c, "X") {
+			errs = append(errs, err)
+		}
+		synctest.Wait()
+		for _, err := range errs {
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+		}
+		if got := tape.said(); len(got) != 1 || len(errs) != 3 {
+			t.Errorf("sent %v, got %v", got, errs)
+		}
+	})
+}
+
 func TestNoPingsOnLongPolling(t *testing.T) {
 	onTape(t, Options{}, LongPolling, func(t *testing.T, c *HubConnection, tape *tape) {
 		time.Sleep(time.Hour)
