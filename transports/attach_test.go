@@ -216,3 +216,22 @@ func TestLateForTheSweep(t *testing.T) {
 		t.Error("nobody looks at it any more")
 	}
 }
+
+// The handshake of a WebSocket that its client has given up may come behind the one of the
+// next: it must not cut that. Official clients tell no number, and the last one counts.
+func TestStaleWebSocketDoesNotTakeOver(t *testing.T) {
+	registry := NewRegistry(resuming{}, Options{AllowStatefulReconnect: true})
+	request := func(query string) *http.Request { return httptest.NewRequest(http.MethodGet, "/hub?id=x"+query, nil) }
+	c, err := registry.Create(request(""), true, WebSockets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		query string
+		want  error
+	}{{"", nil}, {"", nil}, {"&carillonResume=2", nil}, {"&carillonResume=1", ErrActive}, {"&carillonResume=3", nil}} {
+		if _, err := c.Claim(WebSockets, request(test.query)); !errors.Is(err, test.want) {
+			t.Errorf("%q: %v", test.query, err)
+		}
+	}
+}

@@ -26,7 +26,7 @@ func Resumption(r *http.Request) int {
 // held.
 func (c *Connection) takeOver(number int) error {
 	switch {
-	case !c.resumable, c.kind != WebSockets && number <= c.resumption:
+	case !c.resumable, number <= c.resumption && (number > 0 || c.kind != WebSockets):
 		return ErrActive
 	case c.state == closing:
 		return ErrEnded
