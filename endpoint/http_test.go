@@ -112,51 +112,78 @@ func TestPostsWithoutLength(t *testing.T) {
 	}
 }
 
+// http2Client makes requests to a server that speaks HTTP/2.
+type http2Client struct {
+	t      *testing.T
+	server *httptest.Server
+}
+
+func serveHTTP2(t *testing.T, o endpoint.Options) http2Client {
+	return http2Client{t, serve(t, o, kinds["HTTP/2"])}
+}
+
+func (c http2Client) do(method, url, accept, body string) *http.Response {
+	c.t.Helper()
+	r, err := http.NewRequestWithContext(c.t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r.Header.Set("Accept", accept)
+	response, err := c.server.Client().Do(r)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { _ = response.Body.Close() })
+	if response.ProtoMajor != 2 || response.StatusCode != http.StatusOK {
+		c.t.Fatal(response.Proto, response.Status)
+	}
+	return response
+}
+
+// open negotiates and returns the connection's address.
+func (c http2Client) open() string {
+	c.t.Helper()
+	body, err := io.ReadAll(c.do(http.MethodPost, c.server.URL+"/echo/negotiate", "", "").Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(body), `"connectionId":"`)
+	return c.server.URL + "/echo?id=" + rest[:22]
+}
+
 // Over HTTP/2 event streams and polls share one connection with the posts.
 func TestHTTP2(t *testing.T) {
-	server := serve(t, endpoint.Options{}, func(s *httptest.Server) { s.EnableHTTP2 = true; s.StartTLS() })
-	client := server.Client()
-	do := func(method, url, accept, body string) *http.Response {
-		r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Accept", accept)
-		response, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = response.Body.Close() })
-		if response.ProtoMajor != 2 || response.StatusCode != http.StatusOK {
-			t.Fatal(response.Proto, response.Status)
-		}
-		return response
-	}
-	token := func() string {
-		var url string
-		response := do(http.MethodPost, server.URL+"/echo/negotiate", "", "")
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, rest, _ := strings.Cut(string(body), `"connectionId":"`)
-		url = server.URL + "/echo?id=" + rest[:22]
-		return url
-	}
-	url := token()
-	stream := do(http.MethodGet, url, "text/event-stream", "")
-	do(http.MethodPost, url, "", "x")
+	c := serveHTTP2(t, endpoint.Options{})
+	url := c.open()
+	stream := c.do(http.MethodGet, url, "text/event-stream", "")
+	c.do(http.MethodPost, url, "", "x")
 	want := ":\r\ndata: x\r\n\r\n"
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(stream.Body, got); err != nil || string(got) != want {
 		t.Errorf("%q, %v", got, err)
 	}
 
-	url = token()
-	do(http.MethodGet, url, "", "")
-	do(http.MethodPost, url, "", "x")
-	if body, err := io.ReadAll(do(http.MethodGet, url, "", "").Body); err != nil || string(body) != "x" {
+	url = c.open()
+	c.do(http.MethodGet, url, "", "")
+	c.do(http.MethodPost, url, "", "x")
+	if body, err := io.ReadAll(c.do(http.MethodGet, url, "", "").Body); err != nil || string(body) != "x" {
 		t.Errorf("%q, %v", body, err)
+	}
+}
+
+// A stream on which nothing is sent for longer than a write may take is nobody's who does not read.
+func TestSilentStreamOverHTTP2(t *testing.T) {
+	c := serveHTTP2(t, endpoint.Options{Options: transports.Options{SendTimeout: 500 * time.Millisecond, PollTimeout: time.Second}})
+	url, poll := c.open(), c.open()
+	stream := c.do(http.MethodGet, url, "text/event-stream", "")
+	c.do(http.MethodGet, poll, "", "")
+	for _, want := range []string{":\r\ndata: x\r\n\r\n", "data: x\r\n\r\n"} {
+		c.do(http.MethodPost, url, "", "x")
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(stream.Body, got); err != nil || string(got) != want {
+			t.Fatalf("%q, %v", got, err)
+		}
+		c.do(http.MethodGet, poll, "", "") // until it times out
 	}
 }
 

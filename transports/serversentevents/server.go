@@ -104,6 +104,7 @@ func (s *stream) serve(r *http.Request) error {
 		s.c.Lost(transports.WriteCause(err))
 		return transports.ErrCut
 	}
+	s.unlimit()
 	if err := s.c.Open(s, transports.Resumption(r)); err != nil {
 		return err
 	}
@@ -126,6 +127,17 @@ func (s *stream) serve(r *http.Request) error {
 		case <-r.Context().Done():
 			return left(s.c, begun, time.Since(s.last))
 		}
+	}
+}
+
+// unlimit takes the deadline back while nothing is written: under HTTP/2 it resets a stream
+// that only waits.
+func (s *stream) unlimit() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.deadline = time.Time{}
+		transports.Unlimit(s.control)
 	}
 }
 
@@ -161,6 +173,7 @@ var plain = &socket.Framing{
 
 // drain writes until the queue is empty. Each frame is an event of its own.
 func (s *stream) drain() (done bool, cause error) {
+	defer s.unlimit()
 	outcome, err := socket.Drain(s.c, s, plain, s.write)
 	switch {
 	case err != nil:
