@@ -135,9 +135,9 @@ func (s *Session) send(f *frame.Frame) {
 }
 
 // slow cuts a client that does not take what is sent to it. Of a connection that the
-// session ended meanwhile what is queued has to go out.
+// session ended meanwhile, or is about to end, what is queued has to go out.
 func (s *Session) slow() {
-	if s.phase.Load() != closing {
+	if s.phase.Load() != closing && !s.deaf.Load() {
 		s.conn.Abort(ErrSlowConsumer)
 	}
 }

@@ -277,3 +277,27 @@ func TestStatefulClientTimeout(t *testing.T) {
 		c.wantEnd()
 	})
 }
+
+// A client that has said that it leaves is not slow: it gets what is queued, and an orderly end.
+func TestStatefulFullQueueBehindTheClientsClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{KeepAliveInterval: -1})
+		said := make(chan struct{})
+		h.Handle("SendLate", hub.Action0(func(ctx context.Context) error {
+			<-said
+			for h.Clients().Caller(ctx).Send(ctx, "Item") == nil {
+			}
+			return nil
+		}))
+		c := dial(t, h, clientOptions{capacity: 2, info: hub.ConnectInfo{Transport: "WebSockets", Binary: true, StatefulReconnect: true}})
+		c.send(`{"protocol":"json","version":2}`)
+		c.want(`{}`)
+		c.send(call("1", "SendLate", ""), `{"type":7}`)
+		synctest.Wait()
+		close(said)
+		<-c.conn.closed
+		if c.conn.aborted || c.conn.cause != nil {
+			t.Error(c.conn.cause)
+		}
+	})
+}
