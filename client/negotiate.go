@@ -38,7 +38,7 @@ type target struct {
 	// stateful are the transports on which the connection survives its sockets.
 	stateful []Transport
 	// resumed counts the sockets that broke. A server that resumes event streams and polls tells
-	// by it what is left of an older one; WebSockets do not need it, and no server minds it.
+	// by it what is left of an older one, such as a WebSocket's late handshake; no other minds it.
 	resumed int
 }
 

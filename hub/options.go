@@ -42,8 +42,9 @@ type Options struct {
 	// those made by NewError. Default false.
 	DetailedErrors bool
 	// StatefulBufferSize in bytes of what is kept for a client that may reconnect
-	// statefully, until it acknowledges; what waits for its caller waits then. A message
-	// is sent as long as less than that is kept. Default 100000.
+	// statefully, until it acknowledges; what waits for its caller waits then, but for
+	// OnConnected, behind which acknowledgements are read. A message is sent as long as
+	// less than that is kept. Default 100000.
 	StatefulBufferSize int
 	// SlowConsumers is what becomes of a message to a client that reads too slowly; see
 	// Clients.SlowConsumers for one message. Default Disconnect.

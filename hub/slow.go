@@ -21,8 +21,9 @@ const (
 	DropOldest = frame.DropOldest
 	// Conflate puts the message in the place of one with the same key that still waits in
 	// the queue, full or not, so that only the newest reaches a client that lags. It may
-	// arrive before what was sent between the two. The key is the method's name, or that
-	// of Clients.Conflate. Without such a message and without room the connection ends.
+	// arrive before what was sent between the two; to a client that only listens it comes
+	// behind that. The key is the method's name, or that of Clients.Conflate. Without such a
+	// message and without room the connection ends.
 	Conflate = frame.Conflate
 )
 

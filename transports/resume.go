@@ -5,10 +5,10 @@ import (
 	"strconv"
 )
 
-// Resumption is how often the client of a stateful connection has come back over event
-// streams or long polling, as a request says it. There a carrier is many requests, so each
-// says by this number which it belongs to: what is left of an older one counts no more. The
-// official clients' have none.
+// Resumption is how often the client of a stateful connection has come back, as a request
+// says it. Over event streams and long polling a carrier is many requests, so each says by
+// this number which it belongs to: what is left of an older one counts no more. Nor does the
+// handshake of an older WebSocket. The official clients' have none.
 func Resumption(r *http.Request) int {
 	value, given := Parameter(r, "carillonResume")
 	if given == 0 {
