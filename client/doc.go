@@ -17,7 +17,8 @@
 // server sent and things happened. While one runs, answers to calls, stream items and pings are
 // read beside it, so that a handler may call the hub itself and wait for the answer. What one
 // goroutine sends leaves in that order. What came before the server ended the connection, or it was
-// lost, is still handled, and Disconnected is told behind it; only Stop and the ctx of Run end handlers.
+// lost, is still handled, and Disconnected is told behind it. The ctx of handlers ends with Stop, with that
+// of Run, and Options.CloseTimeout after a connection that is not made anew; none is called after that.
 //
 // # Bounds
 //

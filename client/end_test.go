@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // TestNothingIsLostAtTheEnd: what the server sent before it ended the connection is handled, however
@@ -51,7 +52,9 @@ func TestStopBehindTheEnd(t *testing.T) {
 		l.untilGone()
 	})
 	r := w.rig()
-	c := r.open(w.url, w.on(WebSockets))
+	o := w.on(WebSockets)
+	o.CloseTimeout = time.Hour // it is Stop that ends it
+	c := r.open(w.url, o)
 	c.On("Handle", Action0(func(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
@@ -60,6 +63,31 @@ func TestStopBehindTheEnd(t *testing.T) {
 	r.until("the end", func() bool { return c.State() == Disconnected })
 	if err := c.Stop(r.within()); err != nil {
 		t.Errorf("Stop: %v", err)
+	}
+}
+
+// TestHandlerThatWaitsForTheEnd: it does not keep Run, nor what is told behind it, when the connection has
+// ended by itself.
+func TestHandlerThatWaitsForTheEnd(t *testing.T) {
+	w := newWire(t, func(l *link) {
+		l.shake()
+		l.send(`{"type":1,"target":"Handle","arguments":[]}` + record + `{"type":7}` + record)
+		l.end()
+		l.untilGone()
+	})
+	r := w.rig()
+	o := w.on(WebSockets)
+	o.CloseTimeout = soon
+	c := r.open(w.url, o)
+	c.On("Handle", Action0(func(ctx context.Context) error {
+		<-ctx.Done()
+		return nil
+	}))
+	told := false
+	c.OnStateChange(func(_ context.Context, s StateChange) { told = s.To == Disconnected })
+	ctx := r.within()
+	if err := c.Run(ctx); err != nil || ctx.Err() != nil || !told {
+		t.Errorf("Run: %v, %v; told: %v", err, ctx.Err(), told)
 	}
 }
 

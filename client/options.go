@@ -89,7 +89,8 @@ type Options struct {
 	// PollTimeout limits one long poll; it has to be longer than the server's (90 s in ASP.NET
 	// Core). Default 120 s.
 	PollTimeout time.Duration
-	// CloseTimeout is how long an orderly end may take before the connection is cut. Default 5 s.
+	// CloseTimeout is how long an orderly end may take before the connection is cut, and how long what
+	// came before an end of another kind may be handled before the ctx of handlers ends. Default 5 s.
 	CloseTimeout time.Duration
 
 	// MaxMessageSize limits one hub message from the server in bytes; a longer one ends the

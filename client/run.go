@@ -32,7 +32,7 @@ func newRun(ctx context.Context, c *HubConnection) *run {
 }
 
 // loop returns when nothing of the run is left. What the server sent before an end that was not ours is
-// still handled.
+// still handled, within CloseTimeout: a handler may wait for the end of its ctx.
 func (r *run) loop(persistent bool) error {
 	defer close(r.done)
 	defer r.conn.forget(r)
@@ -55,6 +55,7 @@ func (r *run) loop(persistent bool) error {
 	}
 	close(r.started)
 	r.jobs.close()
+	defer time.AfterFunc(r.conn.options.CloseTimeout, func() { r.stop(ErrStopped) }).Stop()
 	callbacks.Wait()
 	r.stop(ErrStopped)
 	r.uploads.end()
