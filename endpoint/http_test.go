@@ -173,17 +173,18 @@ func TestHTTP2(t *testing.T) {
 
 // A stream on which nothing is sent for longer than a write may take is nobody's who does not read.
 func TestSilentStreamOverHTTP2(t *testing.T) {
-	c := serveHTTP2(t, endpoint.Options{Options: transports.Options{SendTimeout: 500 * time.Millisecond, PollTimeout: time.Second}})
+	t.Parallel()
+	c := serveHTTP2(t, endpoint.Options{Options: transports.Options{SendTimeout: time.Second, PollTimeout: 2 * time.Second}})
 	url, poll := c.open(), c.open()
 	stream := c.do(http.MethodGet, url, "text/event-stream", "")
 	c.do(http.MethodGet, poll, "", "")
 	for _, want := range []string{":\r\ndata: x\r\n\r\n", "data: x\r\n\r\n"} {
+		c.do(http.MethodGet, poll, "", "") // until it times out
 		c.do(http.MethodPost, url, "", "x")
 		got := make([]byte, len(want))
 		if _, err := io.ReadFull(stream.Body, got); err != nil || string(got) != want {
 			t.Fatalf("%q, %v", got, err)
 		}
-		c.do(http.MethodGet, poll, "", "") // until it times out
 	}
 }
 
