@@ -43,8 +43,8 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 	})
 }
 
-// TestStopBehindTheEnd: Stop reaches a handler that still runs when the connection has ended by itself.
-func TestStopBehindTheEnd(t *testing.T) {
+// openWaiting returns a connection that the server will end by itself while a handler waits for its ctx.
+func openWaiting(t *testing.T, closeTimeout time.Duration) (*rig, *HubConnection) {
 	w := newWire(t, func(l *link) {
 		l.shake()
 		l.send(`{"type":1,"target":"Handle","arguments":[]}` + record + `{"type":7}` + record)
@@ -53,12 +53,18 @@ func TestStopBehindTheEnd(t *testing.T) {
 	})
 	r := w.rig()
 	o := w.on(WebSockets)
-	o.CloseTimeout = time.Hour // it is Stop that ends it
+	o.CloseTimeout = closeTimeout
 	c := r.open(w.url, o)
 	c.On("Handle", Action0(func(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}))
+	return r, c
+}
+
+// TestStopBehindTheEnd: Stop reaches a handler that still runs when the connection has ended by itself.
+func TestStopBehindTheEnd(t *testing.T) {
+	r, c := openWaiting(t, time.Hour) // it is Stop that ends it
 	r.start(c)
 	r.until("the end", func() bool { return c.State() == Disconnected })
 	if err := c.Stop(r.within()); err != nil {
@@ -69,20 +75,7 @@ func TestStopBehindTheEnd(t *testing.T) {
 // TestHandlerThatWaitsForTheEnd: it does not keep Run, nor what is told behind it, when the connection has
 // ended by itself.
 func TestHandlerThatWaitsForTheEnd(t *testing.T) {
-	w := newWire(t, func(l *link) {
-		l.shake()
-		l.send(`{"type":1,"target":"Handle","arguments":[]}` + record + `{"type":7}` + record)
-		l.end()
-		l.untilGone()
-	})
-	r := w.rig()
-	o := w.on(WebSockets)
-	o.CloseTimeout = soon
-	c := r.open(w.url, o)
-	c.On("Handle", Action0(func(ctx context.Context) error {
-		<-ctx.Done()
-		return nil
-	}))
+	r, c := openWaiting(t, soon)
 	told := false
 	c.OnStateChange(func(_ context.Context, s StateChange) { told = s.To == Disconnected })
 	ctx := r.within()

@@ -380,22 +380,33 @@ func TestNoSocket(t *testing.T) {
 	await(t, s.cut)
 }
 
+// parkAndPeek parks p, answers it, and returns when the begin of the answer has come.
+func (p *poller) parkAndPeek(c *transports.Connection, body string) {
+	p.s.t.Helper()
+	p.park()
+	send(p.s.t, c, body)
+	if _, err := p.r.Peek(1); err != nil {
+		p.s.t.Fatal(err)
+	}
+}
+
+// expectAgain has p leave in the middle of its answer, which the next poll then gets.
+func (p *poller) expectAgain(c *transports.Connection, body string) {
+	p.s.t.Helper()
+	p.parkAndPeek(c, body)
+	_ = p.conn.Close()
+	p = p.s.dial(c)
+	p.poll()
+	p.expect(body)
+}
+
 // When a client leaves before it has read a long answer, the next poll gets it.
 func TestHalfRead(t *testing.T) {
 	s := newSite(t, transports.Options{}, buffering(64<<10))
 	c, p := s.open()
 	_ = p.conn.(*net.TCPConn).SetReadBuffer(64 << 10)
 	await(t, s.served)
-	body := strings.Repeat("x", 900_000)
-	p.park()
-	send(t, c, body)
-	if _, err := p.r.Peek(1); err != nil { // it comes
-		t.Fatal(err)
-	}
-	_ = p.conn.Close()
-	p = s.dial(c)
-	p.poll()
-	p.expect(body)
+	p.expectAgain(c, strings.Repeat("x", 900_000))
 }
 
 // What a newer poll has fetched comes behind what is in an answer on its way. If that cannot
@@ -405,11 +416,7 @@ func TestHalfReadAndOvertaken(t *testing.T) {
 	c, p := s.open()
 	await(t, s.served)
 	_ = p.conn.(*net.TCPConn).SetReadBuffer(64 << 10)
-	p.park()
-	send(t, c, strings.Repeat("x", 900_000))
-	if _, err := p.r.Peek(1); err != nil { // it comes
-		t.Fatal(err)
-	}
+	p.parkAndPeek(c, strings.Repeat("x", 900_000))
 	newer := s.dial(c)
 	newer.park()
 	send(t, c, "newer")
