@@ -197,7 +197,7 @@ func (c *call) refusal() (text string, err error) {
 	defer c.session.recovered(&err)
 	m := c.method
 	switch {
-	case m.authorize != nil && !m.authorize(c):
+	case !m.isAuthorized(c):
 		return fmt.Sprintf("Failed to invoke '%s' because user is unauthorized", c.name()), nil
 	case m.stream && !c.streamed:
 		return fmt.Sprintf("The client attempted to invoke the streaming '%s' method with a non-streaming invocation.", c.name()), nil

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"crypto/rand"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,9 +15,16 @@ import (
 // KeepEvents keeps what is sent to others than single connections, the newest so many
 // events and bytes, for listeners that come back. It is called before the first connection.
 // From then on events have ids, which strictly increase in every stream; the ids of another
-// process are strange to this one.
+// process are strange to this one. A second call with the same numbers changes nothing; one
+// with others panics.
 func (h *Hub) KeepEvents(maxEvents, maxBytes int) {
-	h.registering()
+	place := h.registering()
+	if k := h.local.history; k != nil {
+		if k.maxEvents != maxEvents || k.maxBytes != maxBytes {
+			panic(fmt.Sprintf("hub: %s: the hub keeps %d events and %d bytes already", place, k.maxEvents, k.maxBytes))
+		}
+		return
+	}
 	h.local.history = &history{wire: h.events, maxEvents: maxEvents, maxBytes: maxBytes, epoch: rand.Text()[:8]}
 }
 

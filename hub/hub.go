@@ -53,15 +53,16 @@ func New(o Options) *Hub {
 }
 
 // Handle publishes a method under a name, which clients may write in any case. It
-// panics if the name is taken, and after the first connection.
+// panics, with the place of the call, if the name is empty or taken, if the method is the zero
+// Method or made of a nil function, if the hub's protocols can't decode a parameter or encode
+// the result, and after the first connection.
 func (h *Hub) Handle(name string, m Method) {
-	h.registering()
-	key := foldName(name)
-	if _, taken := h.methods[key]; taken {
-		panic(fmt.Sprintf("hub: there is a method %q already", name))
+	place := h.registering()
+	if err := h.check(name, m); err != nil {
+		panic(fmt.Sprintf("hub: %s: %v", place, err))
 	}
-	p := &published{Method: m, name: name}
-	h.methods[key] = p
+	p := &published{Method: m, name: name, place: place}
+	h.methods[foldName(name)] = p
 	h.methods[name] = p
 }
 
@@ -78,24 +79,20 @@ func foldName(name string) string { return strings.ToUpper(name) }
 
 // OnConnected sets what runs when a client has shaken hands, before any of its
 // messages is looked at. Its error ends the connection; the client is told not to
-// reconnect. It cannot ask its own client for results: see Invoke.
+// reconnect. It cannot ask its own client for results: see Invoke. OnConnected panics if f
+// is nil, if it was called before, and after the first connection.
 func (h *Hub) OnConnected(f func(ctx context.Context) error) {
-	h.registering()
+	h.registerOnce("OnConnected", h.onConnected != nil, f == nil)
 	h.onConnected = f
 }
 
 // OnDisconnected sets what runs when a connection has ended for which OnConnected
 // succeeded, after the invocations of its client. cause is nil for an orderly end,
-// by either side. ctx carries the caller and is not cancelled.
+// by either side. ctx carries the caller and is not cancelled. OnDisconnected panics as
+// OnConnected does.
 func (h *Hub) OnDisconnected(f func(ctx context.Context, cause error)) {
-	h.registering()
+	h.registerOnce("OnDisconnected", h.onDisconnected != nil, f == nil)
 	h.onDisconnected = f
-}
-
-func (h *Hub) registering() {
-	if h.started.Load() {
-		panic("hub: registration after the first connection")
-	}
 }
 
 // Clients returns the audiences, untyped; NewContext gives typed ones.

@@ -11,27 +11,27 @@ import (
 // client cancels it or is gone: ctx is done then, and a stream that waits must heed
 // it. A nil stream is an error.
 func Stream0[T any](f func(context.Context) (iter.Seq2[T, error], error)) Method {
-	return newMethod(true, func(ctx context.Context, _ *params0) (any, error) { return items(f(ctx)) })
+	return newMethod(true, f, func(ctx context.Context, _ *params0) (any, error) { return items(f(ctx)) })
 }
 
 // Stream1 is [Stream0] for a function with one parameter.
 func Stream1[A, T any](f func(context.Context, A) (iter.Seq2[T, error], error)) Method {
-	return newMethod(true, func(ctx context.Context, p *params1[A]) (any, error) { return items(f(ctx, p.a)) })
+	return newMethod(true, f, func(ctx context.Context, p *params1[A]) (any, error) { return items(f(ctx, p.a)) })
 }
 
 // Stream2 is [Stream0] for a function with two parameters.
 func Stream2[A, B, T any](f func(context.Context, A, B) (iter.Seq2[T, error], error)) Method {
-	return newMethod(true, func(ctx context.Context, p *params2[A, B]) (any, error) { return items(f(ctx, p.a, p.b)) })
+	return newMethod(true, f, func(ctx context.Context, p *params2[A, B]) (any, error) { return items(f(ctx, p.a, p.b)) })
 }
 
 // Stream3 is [Stream0] for a function with three parameters.
 func Stream3[A, B, C, T any](f func(context.Context, A, B, C) (iter.Seq2[T, error], error)) Method {
-	return newMethod(true, func(ctx context.Context, p *params3[A, B, C]) (any, error) { return items(f(ctx, p.a, p.b, p.c)) })
+	return newMethod(true, f, func(ctx context.Context, p *params3[A, B, C]) (any, error) { return items(f(ctx, p.a, p.b, p.c)) })
 }
 
 // Stream4 is [Stream0] for a function with four parameters.
 func Stream4[A, B, C, D, T any](f func(context.Context, A, B, C, D) (iter.Seq2[T, error], error)) Method {
-	return newMethod(true, func(ctx context.Context, p *params4[A, B, C, D]) (any, error) {
+	return newMethod(true, f, func(ctx context.Context, p *params4[A, B, C, D]) (any, error) {
 		return items(f(ctx, p.a, p.b, p.c, p.d))
 	})
 }

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"iter"
+	"reflect"
 	"sync"
 	"sync/atomic"
 
@@ -28,7 +29,10 @@ func (u Upload[T]) All() iter.Seq2[T, error] {
 }
 
 // uploadTarget is a parameter of type Upload, whatever its items.
-type uploadTarget interface{ open(b uploadBounds) upload }
+type uploadTarget interface {
+	open(b uploadBounds) upload
+	itemType() reflect.Type
+}
 
 // uploadBounds are how much of an upload may wait for its method before nothing more is
 // read from the client.
@@ -58,6 +62,8 @@ func (u *Upload[T]) open(b uploadBounds) upload {
 	u.q = &uploadQueue[T]{bounds: b, news: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	return u.q
 }
+
+func (*Upload[T]) itemType() reflect.Type { return reflect.TypeFor[T]() }
 
 // uploadQueue has one that pushes and one that takes.
 type uploadQueue[T any] struct {

@@ -1,0 +1,119 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime"
+	"strings"
+
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// registering returns the place of a registration, as file:line. It panics after the first
+// connection.
+func (h *Hub) registering() (place string) {
+	place = registrant()
+	if h.started.Load() {
+		panic("hub: " + place + ": registration after the first connection")
+	}
+	return place
+}
+
+// registerOnce panics if a function that a hub has one of is set again, or is nil.
+func (h *Hub) registerOnce(name string, isSet, isNil bool) {
+	place := h.registering()
+	switch {
+	case isNil:
+		panic(fmt.Sprintf("hub: %s: %s needs a function", place, name))
+	case isSet:
+		panic(fmt.Sprintf("hub: %s: the hub has a function for %s already", place, name))
+	}
+}
+
+// registrant returns the place, as file:line, of the nearest call from outside the package.
+func registrant() string {
+	callers := make([]uintptr, 16)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
+	own := reflect.TypeFor[Hub]().PkgPath() + "."
+	for {
+		frame, more := frames.Next()
+		if !more || !strings.HasPrefix(frame.Function, own) {
+			return fmt.Sprintf("%s:%d", frame.File, frame.Line)
+		}
+	}
+}
+
+var (
+	errNoName     = errors.New("a method needs a name")
+	errNoFunction = errors.New("a method needs a function")
+)
+
+// check returns why a method cannot be published.
+func (h *Hub) check(name string, m Method) error {
+	if name == "" {
+		return errNoName
+	}
+	if taken, ok := h.methods[foldName(name)]; ok {
+		return fmt.Errorf("there is a method %q already, registered at %s", taken.name, taken.place)
+	}
+	if m.newCall == nil || m.function.IsNil() {
+		return fmt.Errorf("%q: %w", name, errNoFunction)
+	}
+	for _, w := range h.wires {
+		if err := m.check(w.HubProtocol); err != nil {
+			return fmt.Errorf("%q: the protocol %s cannot write or read it: %w", name, w.Name(), err)
+		}
+	}
+	return nil
+}
+
+// check returns which parameter or result of the method p cannot handle.
+func (m *Method) check(p protocol.HubProtocol) error {
+	for i, target := range m.newCall().params.targets() {
+		t := reflect.TypeOf(target).Elem()
+		if u, ok := target.(uploadTarget); ok {
+			t = u.itemType()
+		}
+		if err := checkParameter(p, t); err != nil {
+			return fmt.Errorf("parameter %d: %w", i+1, err)
+		}
+	}
+	if err := m.checkResult(p); err != nil {
+		return fmt.Errorf("result: %w", err)
+	}
+	return nil
+}
+
+var errHiddenUpload = errors.New("an Upload can only be a parameter by itself")
+
+func checkParameter(p protocol.HubProtocol, t reflect.Type) error {
+	for inner := t; ; inner = inner.Elem() {
+		if isUpload(inner) {
+			return errHiddenUpload
+		}
+		if inner.Kind() != reflect.Pointer {
+			return protocol.CheckDecode(p, t)
+		}
+	}
+}
+
+func isUpload(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[uploadTarget]())
+}
+
+// checkResult checks the result of the typed function, or the items of its stream.
+func (m *Method) checkResult(p protocol.HubProtocol) error {
+	f := m.function.Type()
+	if f.NumOut() == 1 { // only an error
+		return nil
+	}
+	result := f.Out(0)
+	if m.stream { // an iter.Seq2: its function yield has the item as its first parameter
+		result = result.In(0).In(0)
+	}
+	if isUpload(result) {
+		return errHiddenUpload
+	}
+	return protocol.CheckEncode(p, result)
+}
