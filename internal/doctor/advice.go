@@ -10,7 +10,7 @@ import (
 	"github.com/carillon-go/carillon/internal/cures"
 )
 
-// advise finds for each finding the boxes that may be the cause and what to write there.
+// advise finds for each finding the boxes that may cause it, and their remedies.
 func (r *Report) advise() {
 	suspects := r.suspects()
 	for _, f := range r.Findings {
@@ -27,7 +27,7 @@ func (r *Report) advise() {
 	}
 }
 
-// adviseFor tells what to write into boxes of some kinds, if that is known of any.
+// adviseFor adds the known remedies for boxes of the given kinds.
 func (r *Report) adviseFor(kinds []string, code string, guess bool) (found bool) {
 	for _, kind := range kinds {
 		if c, known := cures.Boxes[kind][code]; known {
@@ -48,7 +48,7 @@ func (r *Report) suspects() (kinds []string) {
 	return kinds
 }
 
-// adviseIdle tells what the server can do where the box cannot be changed.
+// adviseIdle adds the remedy on the server's side, for boxes that cannot be changed.
 func (r *Report) adviseIdle() {
 	cut := r.shortest()
 	pings := max(time.Second, (cut / 2).Truncate(time.Second))

@@ -7,7 +7,7 @@ import (
 	"github.com/carillon-go/carillon/internal/cures"
 )
 
-// identify tells who had a hand in an answer.
+// identify names the boxes that left a mark in an answer's headers.
 func identify(h http.Header) (boxes []Box) {
 	for _, t := range cures.Telling {
 		for _, value := range h.Values(t.Header) {
@@ -35,8 +35,8 @@ func kindOf(text string) string {
 	return ""
 }
 
-// identifyPage tells who wrote an error page. HAProxy signs neither headers nor pages,
-// but its words are its own.
+// identifyPage names the box that wrote an error page. HAProxy signs neither headers
+// nor pages, but no other box uses its wording.
 func identifyPage(page string) (boxes []Box) {
 	switch {
 	case strings.Contains(page, "The server didn't respond in time.") || strings.Contains(page, "No server is available to handle this request."):

@@ -1,7 +1,7 @@
-// Package doctor measures, from where a person sits, what stands between a client and
-// a SignalR hub: which transports get through, what is held back and for how long,
-// when silence is cut, and what to write into which proxy. It works against any
-// SignalR server: a call of a method that does not exist is answered by all of them.
+// Package doctor examines the network path between this machine and a SignalR hub:
+// which transports get through, whether a proxy buffers them, after how much silence a
+// connection is cut, and which proxy setting helps. It works against any SignalR server,
+// because every server answers a call of an unknown method.
 package doctor
 
 import (
@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// Options of an examination.
+// Options configure an examination.
 type Options struct {
 	URL string // of the hub
-	// Idle is how long each transport that works is left silent, but for the pings that
-	// clients and servers send. 0: not at all.
+	// Idle is how long each working transport is left silent, except for the pings of
+	// client and server. Default: 0, no idle test.
 	Idle time.Duration
 	// Header of every request.
 	Header http.Header
@@ -27,14 +27,14 @@ type Options struct {
 	Token string
 	// InsecureTLS goes on although the certificate is not trusted.
 	InsecureTLS bool
-	// Proxy tells for a request which forward proxy to use. Default: the environment's.
+	// Proxy returns the forward proxy for a request. Default: as the environment says.
 	Proxy func(*http.Request) (*url.URL, error)
-	// Progress is told what is being done. Default: nobody is.
+	// Progress is called with the name of each step. Default: nil, no calls.
 	Progress func(step string)
 }
 
-// How long a step may take before it counts as hanging. A refusal comes at once, and
-// a person waits.
+// How long a step may take before it counts as hanging. The limits are short because a
+// refusal comes at once and a person is waiting.
 const (
 	answerPatience = 5 * time.Second // an answer to a request, a WebSocket's handshake
 	heldPatience   = 2 * time.Second // something that should come at once
@@ -46,11 +46,11 @@ type examiner struct {
 	url     *url.URL
 	client  *http.Client
 	report  *Report
-	mu      sync.Mutex // of what concurrent probes note in the report
+	mu      sync.Mutex // guards the report against concurrent probes
 }
 
-// Examine examines the way to a hub. The error is about the options: what is wrong
-// with the way is in the report.
+// Examine examines the path to a hub. The error is about the options only: faults of
+// the path are in the report.
 func Examine(ctx context.Context, o Options) (*Report, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -108,9 +108,9 @@ func (x *examiner) examine(ctx context.Context) {
 	}
 }
 
-// try opens a transport and measures what comes how late. Each has a negotiation of its
-// own. The first one is not wasted: to a server that learns, a negotiation of which
-// nothing comes may mean that WebSockets do not arrive.
+// try opens a transport and measures its delays. Each transport negotiates for itself,
+// except that the first one uses the negotiation of the report: a server that learns
+// could take an unused negotiation for a WebSocket that did not arrive.
 func (x *examiner) try(ctx context.Context, t *Transport, n *negotiated) *session {
 	if n == nil {
 		var err error

@@ -27,8 +27,8 @@ type headOrError struct {
 	err      error
 }
 
-// connect asks for the stream. One that is held back, head and all, is told apart from
-// one that is refused by waiting no longer than for something that comes at once.
+// connect requests the stream. It waits only as long as for something that comes at
+// once: a refusal arrives in that time, a stream whose head is held back does not.
 func (e *eventStream) connect() error {
 	r, err := e.x.request(e.ctx, http.MethodGet, e.n.address(), e.n.token, nil)
 	if err != nil {
@@ -36,7 +36,7 @@ func (e *eventStream) connect() error {
 	}
 	r.Header.Set("Accept", "text/event-stream")
 	r.Header.Set("Cache-Control", "no-cache")
-	r.Header.Set("Accept-Encoding", "gzip") // as browsers: some boxes compress what should flow
+	r.Header.Set("Accept-Encoding", "gzip") // as browsers do: some boxes then compress the stream
 	e.head = make(chan headOrError, 1)
 	e.reading.Go(func() {
 		response, err := e.x.client.Do(r) //nolint:bodyclose // by close
@@ -66,7 +66,7 @@ func (e *eventStream) accept(h headOrError) error {
 		e.x.noteAnswer(response, nil)
 		return nil
 	}
-	page, _ := io.ReadAll(io.LimitReader(e.body, longestAnswer)) // what there is
+	page, _ := io.ReadAll(io.LimitReader(e.body, longestAnswer)) // a part of the page will do
 	e.x.noteAnswer(response, page)
 	t.Status, t.refusal = response.StatusCode, refused
 	switch {
@@ -119,7 +119,7 @@ func (e *eventStream) close() {
 		return
 	}
 	select {
-	case h := <-e.head: // that came too late for everybody
+	case h := <-e.head: // too late: connect no longer waits for it
 		if h.err == nil {
 			_ = h.response.Body.Close()
 		}
@@ -134,7 +134,7 @@ func (n *negotiated) address() *url.URL {
 	return &at
 }
 
-// post sends text of a connection.
+// post sends text to the hub.
 func (x *examiner) post(s *session, text string) error {
 	ctx, cancel := context.WithTimeout(s.ctx, answerPatience)
 	defer cancel()

@@ -13,7 +13,7 @@ import (
 	"github.com/carillon-go/carillon/internal/cures"
 )
 
-// failure is why a negotiation failed, with the code of what was found.
+// failure is the reason of a failed negotiation, with the code of its finding.
 type failure struct{ code, text string }
 
 func (f *failure) Error() string { return f.text }
@@ -43,7 +43,7 @@ func unanswered(err error) error {
 	return withoutURL(err)
 }
 
-// refusedWith is what an answer means that is not the one that a hub gives.
+// refusedWith interprets an answer that does not come from a hub.
 func refusedWith(r *http.Response, body []byte) *failure {
 	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	if r.StatusCode == http.StatusOK {
@@ -65,7 +65,7 @@ func refusedWith(r *http.Response, body []byte) *failure {
 	return f
 }
 
-// tunnelAnswered is told what a forward proxy says to CONNECT.
+// tunnelAnswered handles a forward proxy's answer to CONNECT.
 func (x *examiner) tunnelAnswered(_ context.Context, _ *url.URL, _ *http.Request, r *http.Response) error {
 	if r.StatusCode == http.StatusOK {
 		return nil

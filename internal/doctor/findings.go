@@ -7,28 +7,28 @@ import (
 
 // The codes of findings. They are stable.
 const (
-	codeUnreachable = "unreachable"       // negotiation fails, for none of the reasons in cures.Statuses either
-	codeNoHub       = "no-hub"            // something else than a hub answers
-	codeUntrusted   = "tls-untrusted"     // nobody here trusts who issued the certificate
-	codeCertificate = "tls-invalid"       // it is another name's or another time's
-	codeStripped    = "upgrade-stripped"  // a proxy takes Upgrade out of WebSocket handshakes
-	codeSwallowed   = "upgrade-swallowed" // handshakes get no answer
-	codeConnect     = "connect-refused"   // the forward proxy opens no tunnel
-	codePage        = "answered-by-page"  // somebody puts a page in place of the answer
-	codeAccept      = "accept-lost"       // the header Accept is lost
-	codeRefused     = "refused"           // a status
-	codeBuffered    = "buffered"          // what the server sends is held back
-	codeCompressed  = "compressed"        // and it is compressed on the way
-	codeDelayed     = "delayed"           // what the server sends comes late, for no reason of distance
-	codeIdle        = "idle-cut"          // silence is cut
-	codeFails       = "fails"             // none of these
+	codeUnreachable = "unreachable"       // negotiation fails, for a reason that cures.Statuses does not list
+	codeNoHub       = "no-hub"            // something other than a hub answers
+	codeUntrusted   = "tls-untrusted"     // this machine does not trust the certificate's issuer
+	codeCertificate = "tls-invalid"       // the certificate is for another name or has expired
+	codeStripped    = "upgrade-stripped"  // a proxy removes Upgrade from WebSocket handshakes
+	codeSwallowed   = "upgrade-swallowed" // WebSocket handshakes get no answer
+	codeConnect     = "connect-refused"   // the forward proxy refuses a tunnel
+	codePage        = "answered-by-page"  // a box answers with a page of its own
+	codeAccept      = "accept-lost"       // a proxy removes the header Accept
+	codeRefused     = "refused"           // an HTTP status refuses the transport
+	codeBuffered    = "buffered"          // a proxy buffers the server's messages
+	codeCompressed  = "compressed"        // a proxy compresses the stream
+	codeDelayed     = "delayed"           // messages come later than the distance explains
+	codeIdle        = "idle-cut"          // an idle connection is cut
+	codeFails       = "fails"             // any other fault
 )
 
 var codes = map[refusal]string{
 	swallowed: codeSwallowed, answeredByPage: codePage, connectRefused: codeConnect, refused: codeRefused, polled: codeAccept,
 }
 
-// judge makes findings, advice and a verdict of what was measured.
+// judge derives findings, advice and the verdict from the measurements.
 func (x *examiner) judge() {
 	r := x.report
 	if r.Boxes == nil {
@@ -52,14 +52,14 @@ func (r *Report) find(code, transport, format string, values ...any) {
 	r.Findings = append(r.Findings, Finding{Code: code, Transport: transport, Text: fmt.Sprintf(format, values...)})
 }
 
-// What a transport may be slower than the quickest one, in milliseconds: beyond the
-// first something waits for a timer, beyond the second something collects.
+// How much slower a transport may be than the fastest one, in milliseconds. Beyond the
+// first limit something on the way waits for a timer, beyond the second it collects data.
 const (
 	delayedFrom  = 100
 	bufferedFrom = 500
 )
 
-// quickest is the delay of the transport that has the least.
+// quickest is the smallest delay of all transports.
 func (r *Report) quickest() float64 {
 	least := 0.0
 	for _, t := range r.Transports {
@@ -70,8 +70,8 @@ func (r *Report) quickest() float64 {
 	return least
 }
 
-// judgeDelay compares with another transport, and so takes out the distance. An answer
-// by long polling takes a round trip more.
+// judgeDelay compares a transport with the fastest one, so that the distance does not
+// count. An answer by long polling takes one more round trip.
 func (r *Report) judgeDelay(t *Transport, quickest float64) {
 	if !t.Works || t.Name == LongPolling {
 		return
@@ -86,7 +86,7 @@ func (r *Report) judgeDelay(t *Transport, quickest float64) {
 
 func (r *Report) judgeTransport(t *Transport) {
 	if !t.Works && !t.Offered && r.Negotiate.Reason == "" {
-		return // the server does not want it
+		return // the server does not offer it
 	}
 	switch {
 	case t.Buffered:
@@ -120,8 +120,8 @@ func (r *Report) judgeBuffered(t *Transport) {
 	}
 }
 
-// verdict: a transport that the server does not want is no failure, one that it only
-// leaves out for this network is.
+// verdict sums up the report. A transport that the server offers to no network is not a
+// failure; one that it leaves out for this network is.
 func (r *Report) verdict() Verdict {
 	works := false
 	for _, t := range r.Transports {
@@ -142,7 +142,7 @@ func (r *Report) verdict() Verdict {
 	return Well
 }
 
-// shortest is the shortest silence that is cut.
+// shortest is the shortest silence after which a transport was cut.
 func (r *Report) shortest() time.Duration {
 	var least time.Duration
 	for _, t := range r.Transports {

@@ -11,7 +11,7 @@ import (
 // pingInterval is how often SignalR's clients ping.
 const pingInterval = 15 * time.Second
 
-// sitIdle leaves what works silent and sees what is cut.
+// sitIdle leaves all working transports silent and notes which of them are cut.
 func (x *examiner) sitIdle(ctx context.Context, open []*session) {
 	if x.options.Idle <= 0 || len(open) == 0 || ctx.Err() != nil {
 		return
@@ -24,8 +24,7 @@ func (x *examiner) sitIdle(ctx context.Context, open []*session) {
 	all.Wait()
 }
 
-// sitIdle does what a client does that has nothing to say: by long polling nothing, else
-// it pings.
+// sitIdle behaves as an idle client: it sends pings, except by long polling.
 func (s *session) sitIdle(limit time.Duration) {
 	t := s.transport
 	began := time.Now()
@@ -65,7 +64,7 @@ func (s *session) sitIdle(limit time.Duration) {
 	}
 }
 
-// cut takes note of an end in silence.
+// cut records that the connection ended while it was silent.
 func (s *session) cut(err error, silence time.Duration) {
 	if errors.Is(err, context.Canceled) {
 		return

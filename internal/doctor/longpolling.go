@@ -16,7 +16,7 @@ type longPolling struct {
 	*session
 }
 
-// connect makes the first poll, which is answered at once by nothing.
+// connect makes the first poll. The server answers it at once, with an empty body.
 func (p *longPolling) connect() error {
 	ctx, cancel := context.WithTimeout(p.ctx, answerPatience)
 	defer cancel()
@@ -57,8 +57,8 @@ func (p *longPolling) poll(ctx context.Context) (body []byte, err error) {
 
 var errCut = errors.New("the connection of the poll was cut")
 
-// onceOnly keeps net/http from trying again in secret when a poll's connection is cut
-// in the middle of the wait. One that breaks at once had been closed before.
+// onceOnly prevents net/http from repeating a poll whose connection is cut during the
+// wait. A connection that breaks at once had been closed earlier: there a retry is right.
 func onceOnly(ctx context.Context, end context.CancelCauseFunc) context.Context {
 	const atOnce = time.Second
 	var first atomic.Int64 // when it got its first connection
@@ -80,7 +80,7 @@ type pollError struct {
 
 func (e *pollError) Unwrap() error { return e.error }
 
-// statusError is a poll that was answered by somebody else than the server.
+// statusError is a poll's answer that does not come from the hub.
 type statusError struct{ status int }
 
 func (e *statusError) Error() string {
@@ -100,7 +100,7 @@ func (p *longPolling) receive(arrived func([]byte)) error {
 	}
 }
 
-// close tells the server, which would wait for the next poll.
+// close ends the connection on the server, which would otherwise wait for the next poll.
 func (p *longPolling) close() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), time.Second)
 	defer cancel()

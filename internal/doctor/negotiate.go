@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// negotiated is the server's answer, as much of it as matters here.
+// negotiated holds the fields of the server's answer that the doctor needs.
 type negotiated struct {
 	Error           string `json:"error"`
 	URL             string `json:"url"`
@@ -26,11 +26,11 @@ type negotiated struct {
 		Transport string `json:"transport"`
 	} `json:"availableTransports"`
 
-	hub   *url.URL // where the server sends clients
-	token string   // bearer, for there
+	hub   *url.URL // the hub's address after redirects
+	token string   // the bearer token for that address
 }
 
-// negotiate negotiates for the report.
+// negotiate negotiates and enters the answer in the report.
 func (x *examiner) negotiate(ctx context.Context) *negotiated {
 	x.report.Negotiate.Offered = []string{}
 	began := time.Now()
@@ -47,10 +47,10 @@ func (x *examiner) negotiate(ctx context.Context) *negotiated {
 	return n
 }
 
-// redirects is how often a server may send on.
+// redirects is how many redirects are followed.
 const redirects = 10
 
-// ask negotiates: each transport has a connection of its own.
+// ask negotiates. Each transport needs a connection, and so a negotiation, of its own.
 func (x *examiner) ask(ctx context.Context) (*negotiated, error) {
 	hub, token := x.url, x.options.Token
 	for range redirects {
@@ -109,7 +109,7 @@ func (x *examiner) askAt(ctx context.Context, hub *url.URL, token string) (*nego
 	return n, nil
 }
 
-// longestAnswer is more than any answer that is looked at.
+// longestAnswer bounds the bytes of an answer that are read.
 const longestAnswer = 64 << 10
 
 func beginning(body []byte) string {
@@ -134,8 +134,8 @@ func (x *examiner) request(ctx context.Context, method string, at *url.URL, toke
 	x.addHeader(r.Header, token)
 	if method == http.MethodPost {
 		r.Header.Set("Content-Type", "text/plain;charset=UTF-8")
-		// Some proxies close connections that they said they would keep. This key is not
-		// sent; it lets net/http try again where nothing was answered.
+		// Some proxies close connections that they announced to keep. This key is not sent:
+		// it allows net/http to retry a request that got no answer.
 		r.Header["Idempotency-Key"] = []string{}
 	}
 	return r, nil
@@ -152,7 +152,7 @@ func (x *examiner) addHeader(h http.Header, token string) {
 	}
 }
 
-// noteAnswer takes note of who answered.
+// noteAnswer records the boxes and the certificate that an answer shows.
 func (x *examiner) noteAnswer(r *http.Response, body []byte) {
 	x.noteBox(identify(r.Header)...)
 	if r.StatusCode >= http.StatusBadRequest {
@@ -175,7 +175,7 @@ func tlsOf(c *x509.Certificate, trusted bool) *TLS {
 	return &TLS{Subject: c.Subject.String(), Issuer: c.Issuer.String(), Trusted: trusted}
 }
 
-// noteUntrusted takes note of a certificate that nobody here trusts.
+// noteUntrusted records a certificate that this machine does not trust.
 func (x *examiner) noteUntrusted(err error) {
 	var untrusted *tls.CertificateVerificationError
 	if errors.As(err, &untrusted) && len(untrusted.UnverifiedCertificates) > 0 {
@@ -183,7 +183,7 @@ func (x *examiner) noteUntrusted(err error) {
 	}
 }
 
-// withoutURL takes the URL out of an error: there may be a secret in it.
+// withoutURL removes the URL from an error, because it may contain a secret.
 func withoutURL(err error) error {
 	var failed *url.Error
 	if errors.As(err, &failed) {

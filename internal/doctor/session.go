@@ -14,13 +14,13 @@ import (
 
 // carrier moves text over one transport.
 type carrier interface {
-	// connect returns when the connection is accepted. An event stream of which not
-	// even the head arrives is connected all the same: it may be held back.
+	// connect returns when the connection is accepted. An event stream counts as connected
+	// even if its head does not arrive: a proxy may hold it back.
 	connect() error
 	send(text string) error
-	// receive hands on what comes until the connection ends, and says why it did.
+	// receive passes on received data until the connection ends, and returns the reason.
 	receive(arrived func(text []byte)) error
-	// close is called last, when nothing of it runs any more.
+	// close is called last, after all other methods have returned.
 	close()
 }
 
@@ -36,18 +36,18 @@ type session struct {
 
 	arrivals chan arrival
 	reading  sync.WaitGroup
-	rest     []byte // a record whose end has not come
-	bytes    int    // that arrived
+	rest     []byte // an incomplete record
+	bytes    int    // received so far
 }
 
-// arrival is a record, or the end.
+// arrival is a record, or the end of the connection.
 type arrival struct {
 	record []byte
 	at     time.Time
 	err    error
 }
 
-// ahead is how many arrivals may wait: more than a probe asks for.
+// ahead is how many arrivals may be queued: more than a probe causes.
 const ahead = 256
 
 func (x *examiner) newSession(ctx context.Context, t *Transport, n *negotiated) *session {
@@ -76,7 +76,7 @@ const (
 	ping      = `{"type":6}` + separator
 )
 
-// open connects, shakes hands and waits for the answer.
+// open connects, sends the handshake and waits for its answer.
 func (s *session) open() error {
 	s.began = time.Now()
 	if err := s.connect(); err != nil {
@@ -90,7 +90,7 @@ func (s *session) open() error {
 	return nil
 }
 
-// read takes records apart as they come.
+// read splits received data into records.
 func (s *session) read() {
 	err := s.receive(func(text []byte) {
 		s.rest = append(s.rest, text...)
@@ -118,7 +118,7 @@ var (
 	errOver = errors.New("the connection ended")
 )
 
-// await waits for a record that is wanted.
+// await waits for a record that matches.
 func (s *session) await(limit time.Duration, wanted func(record []byte) bool) (arrival, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -142,7 +142,7 @@ func (s *session) await(limit time.Duration, wanted func(record []byte) bool) (a
 
 func anything([]byte) bool { return true }
 
-// measure waits for the handshake's answer and sees how late the answers to calls are.
+// measure waits for the handshake's answer and then measures the delay of calls.
 func (s *session) measure() {
 	t := s.transport
 	a, err := s.await(heldPatience, anything)
@@ -178,7 +178,8 @@ func (s *session) callRepeatedly() {
 		}
 		a, err := s.await(heldPatience, answerTo(i))
 		if errors.Is(err, errHeld) {
-			// The stream opened, and then it was held: worse than one that never opens.
+			// The stream opened and was then held back. That is worse than a stream that never
+			// opens, because clients do not fall back.
 			t.Works, t.Buffered, t.Error = false, true, "what the server sends is held back on the way"
 			s.fill()
 			return
@@ -193,8 +194,8 @@ func (s *session) callRepeatedly() {
 	t.Delay, t.DelayMax = millis(delays[len(delays)/2]), millis(delays[len(delays)-1])
 }
 
-// call calls a method that does not exist. Servers answer with its name, so that its
-// length is the answer's.
+// call invokes an unknown method. Servers repeat its name in the answer, so the name's
+// length decides the answer's length.
 func (s *session) call(id int, method string) error {
 	return s.send(`{"type":1,"invocationId":"` + strconv.Itoa(id) + `","target":"` + method + `","arguments":[]}` + separator)
 }
@@ -209,7 +210,7 @@ const (
 	fillMost = 64 << 10
 )
 
-// fill makes the server send until something arrives, to see how much is held back.
+// fill makes the server send until a message arrives, to measure how much is held back.
 func (s *session) fill() {
 	name := strings.Repeat("doctor..", fillStep/8)
 	for sent := fillStep; sent <= fillMost; sent += fillStep {

@@ -16,7 +16,7 @@ import (
 type webSocket struct {
 	*session
 	conn *websocket.Conn
-	mu   sync.Mutex // of writes
+	mu   sync.Mutex // guards writes
 }
 
 func (w *webSocket) connect() error {
@@ -37,11 +37,11 @@ func (w *webSocket) connect() error {
 	}
 	x.noteAnswer(response, nil)
 	w.conn = conn
-	context.AfterFunc(w.ctx, func() { _ = conn.Close() }) // which ends the reading
+	context.AfterFunc(w.ctx, func() { _ = conn.Close() }) // ends receive
 	return nil
 }
 
-// refused finds out how a handshake was refused.
+// refused derives from the answer how a handshake was refused.
 func (w *webSocket) refused(response *http.Response, err error) error {
 	t := w.transport
 	if response == nil {
@@ -57,16 +57,16 @@ func (w *webSocket) refused(response *http.Response, err error) error {
 		t.refusal = refused
 		return err
 	}
-	page, _ := io.ReadAll(response.Body) // the dialer has read what there is
+	page, _ := io.ReadAll(response.Body) // the dialer has buffered the body
 	w.x.noteAnswer(response, page)
 	t.Status = response.StatusCode
 	t.refusal = refusalOf(response, page)
 	return fmt.Errorf("the handshake was answered with status %d", t.Status)
 }
 
-// refusalOf tells how a handshake was refused. A server that does not see Upgrade takes
-// the handshake for a poll, or, if it is ours, for a bad request, and answers by
-// nothing.
+// refusalOf derives from a status how a handshake was refused. A server that does not
+// see Upgrade answers with an empty body: it takes the handshake for a poll or, if it
+// is Carillon, for a bad request.
 func refusalOf(r *http.Response, page []byte) refusal {
 	html := strings.HasPrefix(r.Header.Get("Content-Type"), "text/html")
 	switch {

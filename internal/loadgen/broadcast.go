@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// delivered takes note of an invocation that came.
+// delivered counts a received invocation.
 func (g *generator) delivered(s *shard, record []byte) {
 	if g.meter.recording.Load() {
 		latency := unknown
@@ -22,11 +22,11 @@ func (g *generator) delivered(s *shard, record []byte) {
 	}
 	select {
 	case g.reached <- struct{}{}:
-	default: // broadcasts that nobody asked for
+	default: // a broadcast that the server made by itself
 	}
 }
 
-// startTriggers asks for broadcasts while running lasts, if that is wanted.
+// startTriggers asks for broadcasts until running ends, if a rate or a window is set.
 func (g *generator) startTriggers(ctx, running context.Context) error {
 	if g.options.Mode != Broadcast || g.options.Rate == 0 && g.options.InFlight == 0 {
 		return nil
@@ -74,13 +74,13 @@ func (g *generator) trigger(ctx context.Context, fire func() error) error {
 	}
 }
 
-// newTrigger returns what asks for one broadcast: a call of the hub on a connection
-// of its own, or a POST.
+// newTrigger returns a function that asks for one broadcast: by a call of the hub on a
+// connection of its own, or by a POST.
 func (g *generator) newTrigger(ctx context.Context) (fire func() error, end func(), err error) {
 	if g.options.Fire != "" {
 		return g.newPost(ctx, g.options.Fire)
 	}
-	l := g.newLinkBy(WebSockets, g.meter.shard(0)) // whatever the others use
+	l := g.newLinkBy(WebSockets, g.meter.shard(0)) // even if the run uses another transport
 	l.quiet = true
 	side := &sideConn{g: g}
 	defer side.close()
@@ -93,7 +93,7 @@ func (g *generator) newTrigger(ctx context.Context) (fire func() error, end func
 	return func() error { return l.send(call) }, func() {}, err
 }
 
-// newPost returns what posts to a URL, again and again.
+// newPost returns a function that posts to a URL.
 func (g *generator) newPost(ctx context.Context, to string) (fire func() error, end func(), err error) {
 	u, err := url.Parse(to)
 	if err != nil {
@@ -114,10 +114,10 @@ func (g *generator) newPost(ctx context.Context, to string) (fire func() error, 
 	}, func() { _ = c.Close() }, nil
 }
 
-// lateness is how long deliveries are waited for that are under way at the end.
+// lateness is how long a run waits at its end for deliveries under way.
 const lateness = 3 * time.Second
 
-// await waits for what is still under way, so that what is missing is lost.
+// await waits for deliveries under way. Those that are still missing afterwards are lost.
 func (g *generator) await(ctx context.Context, r *Report) {
 	r.Fired = g.fired.Load()
 	if r.Fired == 0 {

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// patience is how long connecting, and each answer on the way to it, may take.
+// patience limits the time of connecting, and of each answer while connecting.
 const patience = 20 * time.Second
 
-// target is the hub under load, and how it is reached.
+// target is the hub under load and the way to reach it.
 type target struct {
 	url     *url.URL
 	address string
@@ -22,7 +22,7 @@ type target struct {
 	options Options
 }
 
-// sentOn is where a server sends a client instead, with a token for there.
+// sentOn is the address of a redirect, with the token for it.
 func (t *target) sentOn(to, token string) (*target, error) {
 	u, err := t.url.Parse(to)
 	if err != nil {
@@ -83,8 +83,8 @@ func (t *target) path(segment, query string) string {
 	return path + "?" + query
 }
 
-// dial opens a connection that is not encrypted or is, as the URL says. It ends with
-// a reset, for orderly ends of as many connections leave no ports to connect from.
+// dial opens a connection, with TLS if the URL says so. Closing it sends a reset, because
+// so many orderly ends would use up the local ports.
 func (t *target) dial(ctx context.Context) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: patience, KeepAlive: -1}
 	c, err := dialer.DialContext(ctx, "tcp", t.address)

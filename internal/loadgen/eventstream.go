@@ -15,10 +15,10 @@ import (
 type eventStream struct {
 	g *generator
 	*httpConn
-	ctx    context.Context // of the POSTs
+	ctx    context.Context // for the POSTs
 	target *target
 	lines  *bufio.Reader
-	inLine bool // a data line goes on
+	inLine bool // the last step ended within a data line
 	post   post
 }
 
@@ -88,7 +88,7 @@ func (e *eventStream) step(feed func([]byte) error) (more bool, err error) {
 	return e.lines.Buffered() > 0, err
 }
 
-// post sends records of one connection.
+// post sends the records of one connection.
 type post struct {
 	head string // up to the length of the body
 }

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// subSteps are the steps per power of two: a value is known to within 1.6 %.
+// subSteps is the number of steps per power of two. Values are exact to within 1.6 %.
 const (
 	subBits  = 6
 	subSteps = 1 << subBits
 )
 
-// histogram counts durations in steps that grow with them. It is our own because it
-// has to be added up from shards without a copy, and that is all of it.
+// histogram counts durations in steps that grow with the duration. It is our own because
+// the histograms of shards are added up without a copy.
 type histogram struct {
 	counts [(64 - subBits) * subSteps]uint32
 	total  int64

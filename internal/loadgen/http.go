@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// readBuffer is what a connection reads into.
+// readBuffer is the size of a connection's read buffer, in bytes.
 const readBuffer = 1 << 10
 
-// httpConn is an HTTP/1.1 connection for one request after the other. Requests are
-// bytes made before; answers are read without an allocation.
+// httpConn is an HTTP/1.1 connection for consecutive requests. Requests are encoded in
+// advance; answers are read without an allocation.
 type httpConn struct {
 	net.Conn
 	address string
 	r       *bufio.Reader
-	stop    func() bool // no longer closes it with its context
-	request []byte      // scratch of who makes one
-	body    []byte      // of the last answer
+	stop    func() bool // cancels the closing at the end of ctx
+	request []byte      // buffer in which callers encode a request
+	body    []byte      // body of the last answer
 	last    bool        // the server closes the connection after this answer
 }
 
@@ -45,7 +45,7 @@ func (c *httpConn) Close() error {
 	return c.Conn.Close()
 }
 
-// request spells a request of the hub. body nil: none is announced.
+// request encodes a request of the hub. Without a body (nil) it has no Content-Length.
 func (t *target) request(method, path, more string, body []byte) []byte {
 	text := method + " " + path + " HTTP/1.1\r\n" + t.head + more
 	if body != nil || method == "POST" {
@@ -68,14 +68,14 @@ func (c *httpConn) exchange(request []byte) (status int, body []byte, err error)
 	return h.status, body, err
 }
 
-// exchangeWithin is exchange with a limit of time.
+// exchangeWithin is exchange with a time limit.
 func (c *httpConn) exchangeWithin(limit time.Duration, request []byte) (status int, body []byte, err error) {
 	_ = c.SetDeadline(time.Now().Add(limit))
 	defer func() { _ = c.SetDeadline(time.Time{}) }()
 	return c.exchange(request)
 }
 
-// head is what matters of an answer's head.
+// head holds the parts of an answer's head that are needed.
 type head struct {
 	status      int
 	length      int // -1: none given
@@ -112,8 +112,8 @@ func (c *httpConn) readHead() (head, error) {
 	}
 }
 
-// readLine reads a line. Of one longer than the buffer the beginning is kept: no
-// header that matters is so long.
+// readLine reads a line. A line that exceeds the buffer is cut: no header that is
+// needed is so long.
 func (c *httpConn) readLine() ([]byte, error) {
 	line, err := c.r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
@@ -146,7 +146,7 @@ func (h *head) field(line []byte) {
 	}
 }
 
-// longestBody is more than any server sends at once.
+// longestBody bounds a body, in bytes. Servers send less at once.
 const longestBody = 64 << 20
 
 func (c *httpConn) readBody(h head) ([]byte, error) {
@@ -158,7 +158,7 @@ func (c *httpConn) readBody(h head) ([]byte, error) {
 		var err error
 		c.body, err = io.ReadAll(io.LimitReader(c.bodyReader(h), longestBody))
 		if h.chunked && err == nil {
-			_, err = c.readLine() // the line behind the last chunk
+			_, err = c.readLine() // the empty line after the last chunk
 		}
 		return c.body, err
 	case h.length > longestBody:
@@ -172,7 +172,7 @@ func (c *httpConn) readBody(h head) ([]byte, error) {
 	return c.body, err
 }
 
-// bodyReader reads a body whose end is not known before.
+// bodyReader reads a body of unknown length.
 func (c *httpConn) bodyReader(h head) io.Reader {
 	if h.chunked {
 		return httputil.NewChunkedReader(c.r)

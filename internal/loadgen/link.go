@@ -19,10 +19,11 @@ type carrier interface {
 	connect(ctx context.Context, t *target, query string) error
 	// send sends records that frame has framed. It may be called while step waits.
 	send(framed []byte) error
-	// step reads some of what comes and hands it on. more: there is more to be had
-	// without waiting.
+	// step reads some data and passes it on. more reports whether the next step would
+	// not wait.
 	step(feed func([]byte) error) (more bool, err error)
-	// leave tells the server, where it would not notice.
+	// leave ends the connection on the server, for transports whose end the server would
+	// not notice.
 	leave() error
 	setDeadline(t time.Time)
 	io.Closer
@@ -33,11 +34,11 @@ type link struct {
 	carrier
 	g               *generator
 	shard           *shard
-	handshake, ping []byte // framed
+	handshake, ping []byte // framed for the transport
 
-	ready   bool   // the handshake is through
-	quiet   bool   // what it receives does not count
-	pending []byte // the beginning of a record whose rest has not come
+	ready   bool   // the handshake was answered
+	quiet   bool   // received messages are not counted
+	pending []byte // an incomplete record
 	scratch scratch
 	sent    []time.Duration // when the call of each slot was sent
 	out     []byte          // calls to be sent once everything is read
@@ -71,7 +72,7 @@ func (g *generator) newCarrier(t Transport) carrier {
 	}
 }
 
-// open negotiates through side, connects and shakes hands.
+// open negotiates through side, connects and exchanges the handshake.
 func (l *link) open(ctx context.Context, side *sideConn) error {
 	t, query := l.g.target, ""
 	if !l.g.options.SkipNegotiate {
@@ -143,14 +144,14 @@ func (l *link) call(slot int) {
 	l.out = append(l.out, l.g.calls[slot]...)
 }
 
-// close ends the link in a way that run's end is no loss.
+// close ends the link. Its end then does not count as a lost connection.
 func (l *link) close() {
 	if l.closed.CompareAndSwap(false, true) {
 		_ = l.Close()
 	}
 }
 
-// feed takes what came. Records seldom are in pieces.
+// feed splits received data into records. A record is rarely split between two reads.
 func (l *link) feed(p []byte) error {
 	whole := p
 	if len(l.pending) > 0 {
@@ -216,7 +217,7 @@ func (l *link) received(record []byte) error {
 	return nil
 }
 
-// postPool are HTTP connections for the requests of event streams.
+// postPool holds HTTP connections for the POSTs of event streams.
 type postPool struct {
 	mu   sync.Mutex
 	idle map[string][]*httpConn // by address
@@ -250,7 +251,7 @@ func (p *postPool) get(ctx context.Context, t *target) (*httpConn, error) {
 	return c, nil
 }
 
-// put takes a connection back, unless it is of no more use.
+// put returns a connection to the pool, or closes it if it cannot be used again.
 func (p *postPool) put(c *httpConn, usable bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

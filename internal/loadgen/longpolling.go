@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// longPolling polls and posts on one connection, one after the other.
+// longPolling polls and posts in turn on one HTTP connection.
 type longPolling struct {
 	g *generator
 	*httpConn
@@ -24,7 +24,7 @@ func (p *longPolling) connect(ctx context.Context, t *target, query string) erro
 	if p.httpConn, err = t.dialHTTP(ctx); err != nil {
 		return err
 	}
-	// The first poll is answered at once, by nothing.
+	// The server answers the first poll at once, with an empty body.
 	status, _, err := p.exchangeWithin(patience, p.poll)
 	if err == nil && status != 200 {
 		err = fmt.Errorf("status %d", status)
@@ -55,9 +55,9 @@ func (p *longPolling) step(feed func([]byte) error) (more bool, err error) {
 	return false, err
 }
 
-// leave ends the connection on the server, which would wait for the next poll.
+// leave ends the connection on the server, which would otherwise wait for the next poll.
 func (p *longPolling) leave() error {
-	if p.target == nil { // it never got so far
+	if p.target == nil { // it never connected
 		return nil
 	}
 	c, err := p.g.posts.get(context.Background(), p.target)

@@ -11,7 +11,7 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// messages are what a run sends, encoded once, and how what comes is read.
+// messages holds the messages of a run, encoded once, and decodes received ones.
 type messages struct {
 	protocol  protocol.HubProtocol
 	handshake []byte
@@ -40,23 +40,23 @@ func newMessages(o Options) (*messages, error) {
 	return m, nil
 }
 
-// kind is what a load generator tells apart.
+// kind is a kind of received message.
 type kind int
 
 const (
-	other kind = iota // pings and what else is of no interest
+	other kind = iota // pings and other messages that are ignored
 	invocation
 	completion
 	failure // a completion with an error
 	closing
 )
 
-// scratch is reused by the goroutine of one connection for what the fast paths do not
-// read.
+// scratch is a buffer that one connection's goroutine reuses to decode the messages that
+// the fast paths do not recognize.
 type scratch = protocol.Message
 
-// classify reads as much of a record as tells what it is, and the slot of a
-// completion. The usual spellings are read without parsing the rest.
+// classify returns the kind of a record and the slot of a completion. It recognizes the
+// usual spellings without parsing the whole record.
 func (m *messages) classify(record []byte, s *scratch) (k kind, slot int, err error) {
 	if !m.protocol.Binary() {
 		if k, slot, ok := classifyJSON(record); ok {
@@ -107,7 +107,7 @@ func classifyJSON(record []byte) (k kind, slot int, ok bool) {
 	return other, 0, false
 }
 
-// classifyPacked knows [1, …] and [3, {}, "slot", 3, result].
+// classifyPacked recognizes [1, …] and [3, {}, "slot", 3, result].
 func classifyPacked(record []byte) (k kind, slot int, ok bool) {
 	if len(record) < 2 || record[0]&0xf0 != 0x90 {
 		return other, 0, false
@@ -137,7 +137,7 @@ func number(text []byte) (n, digits int) {
 	return n, digits
 }
 
-// next cuts the first record off buf; nil: there is none yet.
+// next splits the first record off buf. It returns nil if the record is incomplete.
 func (m *messages) next(buf []byte) (record, rest []byte, err error) {
 	if m.protocol.Binary() {
 		return nextPacked(buf)

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// shardCount is how many locks the connections of a run share: enough that two
-// processors seldom meet at one.
+// shardCount is how many locks the connections of a run share: enough to make
+// contention between two processors rare.
 const shardCount = 32
 
-// meter counts what happens in a run.
+// meter counts the operations of a run.
 type meter struct {
 	recording atomic.Bool
 	shards    [shardCount]shard
 	opening   shard
 
 	open, failed, lost, errors atomic.Int64
-	// delivered counts always, for the window of broadcasts.
+	// delivered counts during the warm-up too, for the window of broadcasts.
 	delivered  atomic.Int64
 	firstError atomic.Pointer[string]
 }
@@ -29,7 +29,7 @@ type shard struct {
 	bytes      int64
 }
 
-// count takes note of one operation; latency < 0: unknown.
+// count counts one operation. A negative latency means unknown.
 func (s *shard) count(latency time.Duration) {
 	s.mu.Lock()
 	s.operations++
@@ -49,7 +49,7 @@ const unknown = time.Duration(-1)
 
 func (m *meter) shard(i int) *shard { return &m.shards[i%shardCount] }
 
-// fail takes note of an error; the first one is kept.
+// fail counts an error and keeps the first one.
 func (m *meter) fail(counter *atomic.Int64, err error) {
 	counter.Add(1)
 	text := err.Error()

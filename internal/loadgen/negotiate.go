@@ -8,7 +8,7 @@ import (
 	"net/url"
 )
 
-// negotiated is what the answer of negotiate says that a load generator needs.
+// negotiated holds the fields of a negotiation's answer that are needed.
 type negotiated struct {
 	Error           string `json:"error"`
 	URL             string `json:"url"`
@@ -21,7 +21,7 @@ func (t *target) negotiateRequest() []byte {
 	return t.request("POST", t.path("/negotiate", "negotiateVersion=1"), "", []byte{})
 }
 
-// negotiate asks for a connection.
+// negotiate requests a connection.
 func (c *httpConn) negotiate(request []byte) (answer negotiated, err error) {
 	status, body, err := c.exchangeWithin(patience, request)
 	if err != nil {
@@ -42,14 +42,14 @@ func (c *httpConn) negotiate(request []byte) (answer negotiated, err error) {
 	return answer, nil
 }
 
-// sideConn are the HTTP connections of somebody who opens links, one after the other:
-// one, and where servers send clients on, one to each of these.
+// sideConn holds the HTTP connections of one worker that opens links in turn: one to the
+// hub, and one to each address that redirects name.
 type sideConn struct {
 	g     *generator
 	conns map[string]*httpConn // by address
 }
 
-// redirects is how often a server may send on.
+// redirects is how many redirects are followed.
 const redirects = 10
 
 // negotiate returns where to connect, and the query that names the connection.
@@ -96,7 +96,7 @@ func (s *sideConn) close() {
 	}
 }
 
-// errorsInARow end a worker: a server that refuses is not asked for ever.
+// errorsInARow is how many consecutive errors end a worker.
 const errorsInARow = 10
 
 // negotiateForever is a worker of [Negotiate].

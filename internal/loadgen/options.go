@@ -1,6 +1,6 @@
-// Package loadgen puts load on any SignalR server and measures what comes back. Its
-// connections are cheap, so that the server is what is measured: raw sockets, one
-// goroutine and some kilobytes each, nothing allocated per message.
+// Package loadgen puts load on any SignalR server and measures its answers. Connections
+// are cheap, so that the client does not distort the result: a raw socket, one goroutine
+// and some kilobytes each, and no allocation per message.
 package loadgen
 
 import (
@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Mode is what a run does.
+// Mode is the kind of load.
 type Mode string
 
 // The modes.
@@ -23,7 +23,7 @@ const (
 	Negotiate Mode = "negotiate" // negotiates only, again and again
 )
 
-// Transport is how connections are carried.
+// Transport is a SignalR transport.
 type Transport string
 
 // The transports.
@@ -33,49 +33,50 @@ const (
 	LongPolling      Transport = "longpolling"
 )
 
-// Options of a run.
+// Options configure a run.
 type Options struct {
 	URL       string // of the hub
 	Mode      Mode
 	Transport Transport // default WebSockets
 	Protocol  string    // json or messagepack; default json
-	// Connections that are open; for [Connect] and [Negotiate], those that are made at a time. Default 100.
+	// Connections is how many connections are open; for [Connect] and [Negotiate], how many
+	// are made concurrently. Default 100.
 	Connections int
-	// Ramp is the time over which they are opened. Default: as fast as it goes.
+	// Ramp is the time over which they are opened. Default: as fast as possible.
 	Ramp time.Duration
 	// Warmup passes before Duration, the measured time, begins. Default 10 s for Duration.
 	Warmup, Duration time.Duration
-	// InFlight is how many calls a connection of [Echo] has under way at a time, default 1.
-	// For [Broadcast] it is how many broadcasts are: the next one is asked for when an
-	// earlier one has reached everybody. Default: Rate.
+	// InFlight is how many calls each connection of [Echo] has under way, default 1. For
+	// [Broadcast] it is the number of broadcasts under way: the next one is asked for when
+	// an earlier one has reached all connections. Default for [Broadcast]: 0, see Rate.
 	InFlight int
-	// Payload is the length of the text that is echoed. Default 32.
+	// Payload is the length of the echoed text, in bytes. Default 32.
 	Payload int
-	// Rate is how many broadcasts a second are asked for. Default: none, the server
-	// makes them by itself.
+	// Rate is how many broadcasts are asked for per second. Default: 0, the server makes
+	// broadcasts by itself.
 	Rate float64
 	// Method of the hub that echoes its argument, default Echo, or that broadcasts,
 	// default Broadcast.
 	Method string
-	// Fire is a URL that broadcasts when it is posted to, instead of Method.
+	// Fire is a URL at which a POST causes a broadcast, instead of Method.
 	Fire string
-	// GC is a URL that makes the server collect its garbage when it is posted to. [Idle]
-	// does that before it reads the memory. Default: none.
+	// GC is a URL at which a POST makes the server collect its garbage. [Idle] posts to it
+	// before it reads the memory. Default: none.
 	GC string
 	// SkipNegotiate connects WebSockets without negotiation.
 	SkipNegotiate bool
-	// PID of the server, if it runs on this machine: its CPU time and memory are read
-	// from /proc. Default: not read.
+	// PID is the server's process id, if it runs on this machine: its CPU time and memory
+	// are read from /proc. Default: 0, not read.
 	PID int
-	// Header of every request.
+	// Header is added to every request.
 	Header http.Header
 	// InsecureTLS accepts any certificate.
 	InsecureTLS bool
-	// Progress is told about once a second how it goes. Default: nobody is.
+	// Progress is called about once a second. Default: nil, no calls.
 	Progress func(Progress)
 }
 
-// Progress is how a run goes.
+// Progress is the state of a run.
 type Progress struct {
 	Phase      string // opening, warming up, measuring
 	Elapsed    time.Duration

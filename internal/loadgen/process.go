@@ -8,17 +8,16 @@ import (
 	"strings"
 )
 
-// ticksPerSecond is the unit of /proc/PID/stat; Linux has shown programs no other
-// for decades.
+// ticksPerSecond is the unit of /proc/PID/stat. Linux reports 100 on all architectures.
 const ticksPerSecond = 100
 
-// usage is what a process has used so far.
+// usage is the CPU time and the memory of a process.
 type usage struct {
 	user, system float64 // seconds
 	resident     int64   // bytes
 }
 
-// readUsage reads /proc. Threads that ended are part of the sums.
+// readUsage reads /proc. The sums include threads that have ended.
 func readUsage(pid int) (usage, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -37,7 +36,7 @@ func readUsage(pid int) (usage, error) {
 	}, nil
 }
 
-// since is what was used from before to after.
+// since returns the usage between before and after.
 func (after usage) since(before usage, seconds float64, operations int64) *Process {
 	p := &Process{
 		UserSeconds:   after.user - before.user,

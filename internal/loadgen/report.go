@@ -2,7 +2,7 @@ package loadgen
 
 import "time"
 
-// Report is what a run found. Its JSON is stable: fields may be added, none is
+// Report is the result of a run. Its JSON is stable: fields may be added, none is
 // renamed.
 type Report struct {
 	URL         string  `json:"url"`
@@ -32,12 +32,12 @@ type Report struct {
 
 	Server *Process `json:"server,omitempty"`
 	Client *Process `json:"client,omitempty"`
-	// ClientSaturated: the client used most of its machine, so that it is part of what was
-	// measured.
+	// ClientSaturated reports whether the client used most of its machine. Then the result
+	// measures the client too.
 	ClientSaturated bool `json:"clientSaturated"`
 }
 
-// Latency are times in microseconds.
+// Latency holds quantiles in microseconds.
 type Latency struct {
 	Count int64   `json:"count"`
 	Mean  float64 `json:"meanMicros"`
@@ -47,7 +47,7 @@ type Latency struct {
 	Max   float64 `json:"maxMicros"`
 }
 
-// Process is what a process used in the measured time.
+// Process is the usage of a process in the measured time.
 type Process struct {
 	CPUSeconds         float64 `json:"cpuSeconds"`
 	UserSeconds        float64 `json:"userSeconds"`
@@ -55,13 +55,13 @@ type Process struct {
 	Cores              float64 `json:"cores"` // on average
 	MicrosPerOperation float64 `json:"cpuMicrosPerOperation,omitempty"`
 	ResidentBytes      int64   `json:"residentBytes"` // at the end
-	// BytesPerConnection is what the process grew by while idle connections were opened
-	// and held, for each. Only of a server that has just been started it means something.
+	// BytesPerConnection is the growth of the process while idle connections were opened
+	// and held, divided by their number. It is meaningful only for a freshly started server.
 	BytesPerConnection float64 `json:"residentBytesPerConnection,omitempty"`
 }
 
-// Healthy tells whether every connection came up and stayed, and every call and
-// broadcast came back.
+// Healthy reports whether every connection was opened and stayed open, and every call
+// and broadcast arrived.
 func (r *Report) Healthy() bool {
 	return r.Failed == 0 && r.Lost == 0 && r.Errors == 0 && r.Missing == 0
 }

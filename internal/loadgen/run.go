@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// openers is how many connections are being opened at a time.
+// openers is how many connections are opened concurrently.
 const openers = 32
 
-// pingInterval is how often a connection says that it is alive: SignalR's clients do
-// it each 15 seconds, servers wait for 30.
+// pingInterval is the time between two pings of a connection. SignalR's clients ping
+// every 15 seconds, servers wait for 30.
 const pingInterval = 12 * time.Second
 
 // generator is one run.
@@ -33,15 +33,15 @@ type generator struct {
 
 	mu    sync.Mutex
 	links []*link
-	tasks sync.WaitGroup // of links, pings and triggers
+	tasks sync.WaitGroup // counts the goroutines of links, pings and triggers
 
-	reached chan struct{} // a broadcast has reached everybody
+	reached chan struct{} // a broadcast has reached all connections
 	fired   atomic.Int64
 }
 
-// Run puts load on a server as o says. The report is there even where connections
-// failed or were lost; it is nil if nothing could be measured. A canceled ctx ends
-// the measured time early.
+// Run puts load on a server. The report is there even if connections failed or were
+// lost; it is nil if nothing could be measured. The end of ctx ends the measured time
+// early.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	g, err := newGenerator(o)
 	if err != nil {
@@ -77,7 +77,7 @@ func newGenerator(o Options) (*generator, error) {
 	return g, nil
 }
 
-// frame frames a record as the transport wants it.
+// frame frames a record for the transport.
 func (g *generator) frame(t Transport, record []byte) []byte {
 	if t != WebSockets {
 		return record
@@ -104,7 +104,7 @@ func (g *generator) countBytes(s *shard, n int) {
 	}
 }
 
-// end ends what still runs and waits for it.
+// end stops all goroutines of the run and waits for them.
 func (g *generator) end() {
 	g.mu.Lock()
 	links := g.links
@@ -119,8 +119,8 @@ func (g *generator) end() {
 	g.tasks.Wait()
 }
 
-// leaveAll tells the server that its clients are gone, which it would learn only from
-// their silence.
+// leaveAll ends the connections on the server, which would otherwise notice their end
+// only after a time-out.
 func (g *generator) leaveAll(links []*link) {
 	var next atomic.Int64
 	var all sync.WaitGroup
@@ -142,7 +142,7 @@ func (g *generator) leaveAll(links []*link) {
 
 // runLinks opens the connections, lets them run and reads the clocks.
 func (g *generator) runLinks(ctx context.Context) (*Report, error) {
-	// What stops with the measured time: pings, triggers.
+	// Pings and triggers stop at the end of the measured time.
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	r := &Report{}
@@ -174,7 +174,7 @@ func (g *generator) runLinks(ctx context.Context) (*Report, error) {
 	return r, nil
 }
 
-// weigh reads what the connections cost the server in memory.
+// weigh measures the server's memory per connection.
 func (g *generator) weigh(ctx context.Context, r *Report, before usage) error {
 	if g.options.GC != "" {
 		collect, end, err := g.newPost(ctx, g.options.GC)
@@ -199,7 +199,7 @@ func (g *generator) noConnection(ctx context.Context) error {
 	return fmt.Errorf("loadgen: no connection: %w", context.Cause(ctx))
 }
 
-// runWorkers lets as many workers as there are connections do the same again and again.
+// runWorkers runs one worker for each connection until the measured time ends.
 func (g *generator) runWorkers(ctx context.Context, work func(context.Context, *shard) error) (*Report, error) {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
@@ -217,7 +217,7 @@ func (g *generator) runWorkers(ctx context.Context, work func(context.Context, *
 	r := &Report{}
 	err := g.measure(running, r)
 	stop()
-	g.tasks.Wait() // while there are connections left to take leave by
+	g.tasks.Wait() // before the connections close: workers leave by them
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +230,7 @@ func (g *generator) runWorkers(ctx context.Context, work func(context.Context, *
 // saturated is the share of the machine from which on the client measures itself.
 const saturated = 0.8
 
-// measure lets the warm-up pass and then counts.
+// measure waits for the end of the warm-up and then counts.
 func (g *generator) measure(ctx context.Context, r *Report) error {
 	g.watch(ctx, "warming up", func() { wait(ctx, g.options.Warmup) })
 	server, err := g.usageOfServer()
@@ -244,7 +244,7 @@ func (g *generator) measure(ctx context.Context, r *Report) error {
 	g.meter.recording.Store(false)
 	r.Seconds = time.Since(began).Seconds()
 	g.fill(r)
-	if clientErr == nil { // only where there is /proc
+	if clientErr == nil { // only on systems with /proc
 		after, _ := readUsage(os.Getpid())
 		r.Client = after.since(client, r.Seconds, r.Operations)
 		r.ClientSaturated = r.Client.Cores > saturated*float64(runtime.NumCPU())
@@ -280,7 +280,7 @@ func (g *generator) usageOfServer() (usage, error) {
 	return readUsage(g.options.PID)
 }
 
-// openLinks opens the connections, evenly over the ramp.
+// openLinks opens the connections, spread evenly over the ramp.
 func (g *generator) openLinks(ctx context.Context) {
 	var next atomic.Int64
 	var all sync.WaitGroup
@@ -339,7 +339,7 @@ func (g *generator) connectForever(ctx context.Context, s *shard) error {
 		began := g.now()
 		if err := l.open(ctx, side); err != nil {
 			if ctx.Err() != nil {
-				_ = l.leave() // in the middle of opening
+				_ = l.leave() // the run ended while the link was being opened
 				return err
 			}
 			if inARow++; inARow == errorsInARow {
@@ -350,13 +350,13 @@ func (g *generator) connectForever(ctx context.Context, s *shard) error {
 		}
 		inARow = 0
 		g.count(s, g.now()-began, 0)
-		_ = l.leave() // a server that does not answer is noticed by the next one
+		_ = l.leave() // if the server does not answer, the next opening fails and is counted
 		_ = l.Close()
 	}
 	return nil
 }
 
-// pingLinks pings for all, so that no connection needs a timer. By long polling
+// pingLinks pings for all connections, so that none needs a timer. By long polling
 // clients do not ping.
 func (g *generator) pingLinks(ctx context.Context) {
 	if g.options.Transport == LongPolling || g.options.Mode == Connect {
@@ -375,13 +375,13 @@ func (g *generator) pingLinks(ctx context.Context) {
 		g.mu.Unlock()
 		for _, l := range links {
 			if !l.closed.Load() {
-				_ = l.send(l.ping) // who cannot be pinged is noticed by its reader
+				_ = l.send(l.ping) // the link's reader reports a broken connection
 			}
 		}
 	}
 }
 
-// watch tells of the progress while do runs.
+// watch reports the progress while do runs.
 func (g *generator) watch(ctx context.Context, phase string, do func()) {
 	ctx, stop := context.WithCancel(ctx)
 	var telling sync.WaitGroup

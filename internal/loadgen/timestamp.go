@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// sentAt finds when a message was sent, if it says so: the first RFC 3339 time in it,
-// or, in MessagePack, the first time stamp.
+// sentAt returns the time at which a message was sent, if the message contains one: the
+// first RFC 3339 time or, in MessagePack, the first time stamp.
 func sentAt(record []byte, binaryProtocol bool) (time.Time, bool) {
 	if t, ok := textTime(record); ok {
 		return t, true
@@ -22,7 +22,7 @@ const shortestTime = len("2006-01-02T15:04:05Z")
 
 func textTime(record []byte) (time.Time, bool) {
 	for {
-		// Every time that is worth anything begins so: four digits and a dash, "T" ten on.
+		// A time begins with four digits and a dash, and has a "T" at position 10.
 		i := bytes.Index(record, []byte("20"))
 		if i < 0 || len(record)-i < shortestTime {
 			return time.Time{}, false
@@ -36,8 +36,8 @@ func textTime(record []byte) (time.Time, bool) {
 	}
 }
 
-// parseTime reads the time at the beginning of text. It is called for each delivery:
-// what time.Parse reads is read without a string.
+// parseTime reads the time at the beginning of text. It runs for each delivery, so it
+// does not make the string that time.Parse needs.
 func parseTime(text []byte) (time.Time, bool) {
 	end := shortestTime - 1
 	var nanos, scale int64 = 0, int64(time.Second)

@@ -19,11 +19,11 @@ const (
 	opPong   = 10
 )
 
-// webSocket is a client's end of a WebSocket, as much of it as a load generator needs.
+// webSocket is a client's end of a WebSocket, reduced to the needs of a load generator.
 type webSocket struct {
 	g *generator
 	*httpConn
-	mu sync.Mutex // of writes: calls, pings, pongs
+	mu sync.Mutex // guards writes: calls, pings, pongs
 }
 
 const upgradeHeaders = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: Y2FyaWxsb24gbG9hZGdlbg==\r\n"
@@ -58,8 +58,8 @@ func (w *webSocket) send(framed []byte) error {
 	return err
 }
 
-// appendFrame appends a client's frame. The mask is zero: the server unmasks all the
-// same, and the client is not what is measured.
+// appendFrame appends a client's frame. The mask is zero, which is cheap for the client;
+// the server's work is the same.
 func appendFrame(dst []byte, opcode byte, payload []byte) []byte {
 	const final, masked = 0x80, 0x80
 	dst = append(dst, final|opcode)
@@ -94,7 +94,7 @@ func (w *webSocket) step(feed func([]byte) error) (more bool, err error) {
 			return false, err
 		}
 		length -= len(chunk)
-		_, _ = w.r.Discard(len(chunk)) // what was peeked is there
+		_, _ = w.r.Discard(len(chunk)) // cannot fail: chunk was peeked
 	}
 	return w.r.Buffered() > 0, nil
 }
@@ -124,7 +124,7 @@ func (w *webSocket) frameHead() (opcode byte, length int, err error) {
 	if length < 0 || length > longestBody {
 		return 0, 0, fmt.Errorf("a frame of %d bytes", length)
 	}
-	_, _ = w.r.Discard(2 + more) // what was peeked is there
+	_, _ = w.r.Discard(2 + more) // cannot fail: these bytes were peeked
 	return opcode, length, nil
 }
 
