@@ -8,13 +8,13 @@ import (
 	"github.com/carillon-go/carillon/client"
 )
 
-// Receive makes c the receiver of what a clock hub sends to conn.
+// Receive registers c as the receiver of a clock hub's invocations on conn.
 func Receive(conn *client.HubConnection, c Clock) {
 	conn.On(showTime, client.Action1(c.ShowTime))
 }
 
-// ClockHubClient is the client's side: a service that connects to a clock hub and
-// logs each time that it is shown.
+// ClockHubClient is the client side: a service that connects to a clock hub and logs
+// each received time.
 type ClockHubClient struct {
 	conn *client.HubConnection
 	log  *slog.Logger
@@ -22,8 +22,8 @@ type ClockHubClient struct {
 
 var _ Clock = (*ClockHubClient)(nil)
 
-// NewClockHubClient makes a client of the clock hub at url. Without a policy of its
-// own it reconnects for ever, and waits for a server that is not there yet.
+// NewClockHubClient returns a client of the clock hub at url. Unless options set a
+// policy, it reconnects for ever and waits for a server that has not started yet.
 func NewClockHubClient(url string, o client.Options) *ClockHubClient {
 	if o.Reconnect == nil {
 		o.Reconnect = client.ReconnectForever(0, 0)
@@ -42,7 +42,7 @@ func (c *ClockHubClient) ShowTime(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// SendTimeToClients has the hub show a time to all of its clients.
+// SendTimeToClients asks the hub to send a time to all its clients.
 func (c *ClockHubClient) SendTimeToClients(ctx context.Context, now time.Time) error {
 	return c.conn.Invoke(ctx, sendTimeToClients, now)
 }

@@ -1,5 +1,5 @@
-// Package clock is the sample hub: its contract, which server, worker and client
-// share, and the two sides of it.
+// Package clock is the sample hub: the contract that server, worker and client share,
+// and its two sides.
 package clock
 
 import (
@@ -10,7 +10,7 @@ import (
 // Clock is what every client of the clock hub implements. The names on the wire
 // are the names of the methods.
 type Clock interface {
-	// ShowTime tells the client what time it is.
+	// ShowTime sends the client the current time.
 	ShowTime(ctx context.Context, now time.Time) error
 }
 

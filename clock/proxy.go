@@ -7,8 +7,7 @@ import (
 	"github.com/carillon-go/carillon/hub"
 )
 
-// clients is a Clock that stands for an audience: each call goes to every client
-// in it.
+// clients is the Clock of an audience: each call goes to all its clients.
 type clients struct{ sender hub.Sender }
 
 var _ Clock = clients{}

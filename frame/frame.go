@@ -1,5 +1,5 @@
-// Package frame holds an encoded message as every connection that carries it
-// shares it: encoded once, and framed once for each kind of carrier.
+// Package frame holds an encoded message that all its receivers share. It is encoded
+// once, and framed once for each kind of carrier.
 package frame
 
 import (
@@ -8,37 +8,37 @@ import (
 	"sync/atomic"
 )
 
-// Frame is one encoded message. It never changes; all methods are safe for
-// concurrent use, and nobody writes to the bytes they return.
+// Frame is one encoded message. It never changes. All methods are safe for concurrent
+// use; callers must not change the returned bytes.
 type Frame struct {
 	payload  []byte
 	binary   bool
-	events   bool      // the payload is text of an event stream already
+	events   bool      // the payload is already text of an event stream
 	delivery *Delivery // nil: the zero value
-	// Framings are made when a carrier first asks. Two that ask at once may both
-	// make one: the bytes are equal, and either will do.
+	// A framing is made when a carrier first asks for it. Two carriers that ask
+	// concurrently may both make one: the bytes are equal, so either will do.
 	webSocket   atomic.Pointer[[]byte]
 	eventStream atomic.Pointer[[]byte]
 	eventChunk  atomic.Pointer[[]byte]
 }
 
-// New returns a frame of payload, which from then on belongs to the frame. binary
-// says that the payload is no text: a WebSocket sends it as a binary message.
+// New returns a frame with a payload. The payload belongs to the frame from then on.
+// binary reports whether a WebSocket sends it as a binary message.
 func New(payload []byte, binary bool) *Frame {
 	return &Frame{payload: payload, binary: binary}
 }
 
-// NewEvent returns a frame of text that an event stream has as it is, but for the blank
-// line at its end, which the framing adds.
+// NewEvent returns a frame whose text is one event of an event stream. The framing adds
+// the blank line at its end.
 func NewEvent(text []byte) *Frame { return &Frame{payload: text, events: true} }
 
-// Payload is the message as a carrier without a framing of its own sends it.
+// Payload is the message without any framing, as long polling sends it.
 func (f *Frame) Payload() []byte { return f.payload }
 
-// Binary tells whether the payload is no text.
+// Binary reports whether the payload is binary.
 func (f *Frame) Binary() bool { return f.binary }
 
-// IsEvent tells whether the payload is text of an event stream already.
+// IsEvent reports whether the payload is already text of an event stream.
 func (f *Frame) IsEvent() bool { return f.events }
 
 // Len is the length of the payload in bytes.
@@ -72,8 +72,8 @@ const (
 // maxHeader is the length of the longest header of an unmasked frame.
 const maxHeader = 10
 
-// AppendWebSocket appends what WebSocket returns, for a carrier that gathers
-// several frames which nobody else sends.
+// AppendWebSocket appends the bytes of WebSocket without keeping them, for a carrier
+// that gathers several frames which no other carrier sends.
 func (f *Frame) AppendWebSocket(dst []byte) []byte {
 	first := byte(finalText)
 	if f.binary {
@@ -91,9 +91,9 @@ func (f *Frame) AppendWebSocket(dst []byte) []byte {
 	return append(dst, f.payload...)
 }
 
-// AppendEventStream appends what EventStream returns. A line feed in the payload,
-// with or without a carriage return before it, begins a new data line, as the
-// original writes it; a lone carriage return stays.
+// AppendEventStream appends the bytes of EventStream. A line feed in the payload, with or
+// without a carriage return before it, begins a new data line, as in the original. A lone
+// carriage return stays.
 func (f *Frame) AppendEventStream(dst []byte) []byte {
 	if f.events {
 		return append(append(dst, f.payload...), "\r\n\r\n"...)
@@ -112,16 +112,16 @@ func (f *Frame) AppendEventStream(dst []byte) []byte {
 	return append(append(dst, rest...), "\r\n\r\n"...)
 }
 
-// chunkDigits is how many digits the size of a chunk is written with: fixed, so that it
-// can be filled in when the event is there.
+// chunkDigits is the number of digits of a chunk's size. It is fixed, so that the size
+// can be filled in after the event.
 const chunkDigits = 8
 
-// EventStreamChunk is what EventStream returns as one chunk of a chunked body (RFC 9112, 7.1).
+// EventStreamChunk is the event of EventStream as one chunk of a chunked body (RFC 9112, 7.1).
 func (f *Frame) EventStreamChunk() []byte {
 	return framed(&f.eventChunk, f, (*Frame).AppendEventStreamChunk, chunkDigits+len("\r\ndata: \r\n\r\n\r\n"))
 }
 
-// AppendEventStreamChunk appends what EventStreamChunk returns.
+// AppendEventStreamChunk appends the bytes of EventStreamChunk.
 func (f *Frame) AppendEventStreamChunk(dst []byte) []byte {
 	start := len(dst)
 	dst = f.AppendEventStream(append(dst, "00000000\r\n"...))

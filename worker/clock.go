@@ -11,8 +11,8 @@ import (
 // DefaultInterval is the time between two ticks of the clock.
 const DefaultInterval = time.Second
 
-// Clock is the service that sends the time to every client of the clock hub, at
-// once and then at each interval. It knows neither transports nor encodings.
+// Clock is the service that sends the time to every client of the clock hub: once at its
+// start, and then at each interval. It knows neither transports nor encodings.
 type Clock struct {
 	// Clocks is the hub's context. Required.
 	Clocks hub.Context[clock.Clock]
@@ -20,14 +20,14 @@ type Clock struct {
 	Interval time.Duration
 }
 
-// Run ticks until ctx is cancelled. A tick that comes late, because sending took
-// longer than the interval, is left out.
+// Run ticks until ctx is cancelled. If sending takes longer than the interval, ticks are
+// skipped.
 func (c Clock) Run(ctx context.Context) error {
 	interval := c.Interval
 	if interval <= 0 {
 		interval = DefaultInterval
 	}
-	clients := c.Clocks.Clients().Conflate("tick").All() // who lags is shown the newest time only
+	clients := c.Clocks.Clients().Conflate("tick").All() // a slow client gets the newest time only
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {

@@ -23,7 +23,7 @@ type Options struct {
 	// MaxBackoff is the longest such wait. A service that ran for longer than that
 	// has recovered: its next failure waits MinBackoff again. Default 30 s.
 	MaxBackoff time.Duration
-	// Logger tells of failures and restarts. Default slog.Default().
+	// Logger logs failures and restarts. Default slog.Default().
 	Logger *slog.Logger
 }
 
@@ -40,13 +40,13 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Host owns the goroutines of services: it starts them, starts those anew that
-// fail, stops them and waits for their end. Safe for concurrent use.
+// Host owns the goroutines of services: it starts them, restarts those that fail, stops
+// them and waits for their end. It is safe for concurrent use.
 type Host struct {
 	options Options
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
-	idle    chan struct{} // closed when the host is stopped and nothing runs
+	idle    chan struct{} // closed when the host is stopped and no service runs
 
 	mu      sync.Mutex
 	running map[string]int // services that have not ended, by name
@@ -65,8 +65,8 @@ func NewHost(o Options) *Host {
 	}
 }
 
-// Start starts a service, known by name in the log, and supervises it from then
-// on. A host that was stopped answers ErrStopped.
+// Start starts a service and supervises it. The log calls it by name. After Stop, Start
+// returns ErrStopped.
 func (h *Host) Start(name string, s Service) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -81,9 +81,9 @@ func (h *Host) Start(name string, s Service) error {
 	return nil
 }
 
-// Stop cancels the context of every service and waits for their end, or for that
-// of ctx: then the error names the services that still run. It may be called
-// again, to go on waiting.
+// Stop cancels the context of every service and waits until all have ended, or until ctx
+// ends: then the error names the services that still run. It may be called again to
+// continue waiting.
 func (h *Host) Stop(ctx context.Context) error {
 	h.refuse()
 	h.cancel(ErrStopped)
@@ -95,7 +95,7 @@ func (h *Host) Stop(ctx context.Context) error {
 	}
 }
 
-// refuse lets no service start from now on.
+// refuse prevents services from starting from now on.
 func (h *Host) refuse() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -1,15 +1,14 @@
-// Package worker runs background services beside the hubs: application code
-// that nobody's request sets off, such as the clock that sends the time to every
-// client each second.
+// Package worker runs background services: application code that no request starts, such
+// as the clock that sends the time to every client each second.
 package worker
 
 import "context"
 
 // Service is a background service.
 //
-// Run works until ctx is cancelled and then returns, after everything it started
-// has ended. An error or a panic before that is a failure, and the Host starts
-// Run anew; nil says that the work is done, and Run is not called again.
+// Run works until ctx is cancelled. It returns after everything that it started has
+// ended. An error or a panic before that is a failure, and the Host calls Run again; nil
+// means that the work is done, and Run is not called again.
 type Service interface {
 	Run(ctx context.Context) error
 }

@@ -51,7 +51,7 @@ func (h *Host) run(s Service) (err error) {
 	return s.Run(h.ctx)
 }
 
-// sleep waits for d and tells whether the host still runs.
+// sleep waits for d. It reports whether the host still runs.
 func (h *Host) sleep(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -1,6 +1,6 @@
-// Command ratios reads results of the load generator, lines of JSON, and prints for each
-// load what each server took, as the median of its rounds, and that divided by what the
-// first server took: ratios FILE...
+// Command ratios reads results of the load generator, lines of JSON. For each load it
+// prints the cost of each server, as the median of its rounds, and the ratio of that to
+// the cost of the first server: ratios FILE...
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 	"text/tabwriter"
 )
 
-// result is what one run measured. Each mode fills one of the costs.
+// result is the result of one run. Each mode fills one of the costs.
 type result struct {
 	Label  string
 	Mode   string
@@ -47,7 +47,7 @@ var costs = []cost{
 	{"resident B/connection", func(r result) float64 { return r.Resident }},
 }
 
-// load is what a server was put under.
+// load describes the load of the run.
 func (r result) load() string {
 	s := r.Mode
 	if r.N > 0 {
@@ -143,7 +143,7 @@ func median(rounds []result, of func(result) float64) float64 {
 	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
-// lost says what makes a figure worth nothing.
+// lost describes the losses of the run, which make its figures worthless.
 func lost(rounds []result) string {
 	var failed, missing, closed int
 	for _, r := range rounds {

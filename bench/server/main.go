@@ -52,7 +52,7 @@ func run(ctx context.Context, addr, control string, interval time.Duration) erro
 	})
 	http.HandleFunc("POST /gc", func(http.ResponseWriter, *http.Request) { debug.FreeOSMemory() })
 	failed := make(chan error, 2)
-	// The hub first: who finds the control port open may connect.
+	// The hub listens first: a load generator that finds the control port open connects.
 	for _, s := range []*http.Server{{Addr: addr, Handler: mux}, {Addr: control}} {
 		l, err := net.Listen("tcp", s.Addr)
 		if err != nil {

@@ -38,8 +38,8 @@ type benchCommand struct {
 	JSON          bool              `env:"-" name:"json" help:"The result as one JSON object, for scripts."`
 }
 
-// Run exits with an error where a connection failed or was lost, or a call did: the
-// result is printed all the same.
+// Run prints the result. It returns an error if a connection failed or was lost, or if a
+// call failed.
 func (c *benchCommand) Run(ctx context.Context, k *kong.Context) error {
 	o := c.options()
 	o.Progress = func(p loadgen.Progress) { fmt.Fprintln(k.Stderr, progressLine(p)) }
@@ -83,7 +83,7 @@ func progressLine(p loadgen.Progress) string {
 	return fmt.Sprintf("%3.0f s  %-10s  %d connections  %.0f/s", p.Elapsed.Seconds(), p.Phase, p.Open, p.Rate)
 }
 
-// operations are what a mode counts.
+// operations names the operations that a mode counts.
 var operations = map[loadgen.Mode]string{
 	loadgen.Idle:      "messages",
 	loadgen.Broadcast: "deliveries",
@@ -92,10 +92,10 @@ var operations = map[loadgen.Mode]string{
 	loadgen.Negotiate: "negotiations",
 }
 
-// printReport is the report for people.
+// printReport prints the report as a table.
 func printReport(w io.Writer, r *loadgen.Report) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	defer func() { _ = t.Flush() }() // a terminal that is gone cannot be told
+	defer func() { _ = t.Flush() }() // an error here could not be printed
 	row := func(name, format string, values ...any) { fmt.Fprintf(t, name+"\t"+format+"\n", values...) }
 	row("mode", "%s by %s, %s, %d connections, %.1f s", r.Mode, r.Transport, r.Protocol, r.Connections, r.Seconds)
 	if r.Opened > 0 {

@@ -11,11 +11,11 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// settings are those of a configuration file, by the names of the flags.
+// settings holds the settings of a configuration file, by the names of the flags.
 type settings map[string]any
 
-// loadConfig reads a configuration file. kong's own reader finds no name that has a hyphen,
-// and passes over what it does not know: a key misspelt would leave the hub open to everybody.
+// loadConfig reads a configuration file. kong's own reader does not find names with a
+// hyphen and ignores unknown names: a misspelt jwt-key would leave the hub open to all.
 func loadConfig(r io.Reader) (kong.Resolver, error) {
 	text, err := io.ReadAll(r)
 	if err != nil {
@@ -49,8 +49,8 @@ func (s settings) Validate(app *kong.Application) error {
 	return err
 }
 
-// Resolve implements kong.Resolver. A setting whose variable is set is left to it: kong
-// itself would let the file win.
+// Resolve implements kong.Resolver. It leaves out a setting whose environment variable is
+// set, because kong itself would prefer the file.
 func (s settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	isSet := func(variable string) bool { _, ok := os.LookupEnv(variable); return ok }
 	if slices.ContainsFunc(flag.Envs, isSet) {

@@ -16,7 +16,7 @@ import (
 	"github.com/carillon-go/carillon/internal/doctor"
 )
 
-// doctorCommand examines the way to a hub.
+// doctorCommand examines the path to a hub.
 type doctorCommand struct {
 	URL      string            `arg:"" help:"URL of the hub, for example http://localhost:8080/hubs/clock."`
 	Idle     time.Duration     `env:"-" default:"12s" help:"How long to keep silent, to see what is cut: 0s to 120s. Firewalls often cut after 10 s, HAProxy after 30, nginx, Apache and Varnish after 60."`
@@ -44,7 +44,7 @@ func (c *doctorCommand) Validate() error {
 // statuses are the exit codes.
 var statuses = map[doctor.Verdict]exitStatus{doctor.Well: 0, doctor.Fallback: 1, doctor.Nothing: 2}
 
-// Run prints what was found; its error is the exit status.
+// Run prints the report. Its error is the exit status.
 func (c *doctorCommand) Run(ctx context.Context, k *kong.Context) error {
 	o := doctor.Options{URL: c.URL, Idle: c.Idle, Token: c.Token, InsecureTLS: c.Insecure, Header: http.Header{},
 		Progress: func(step string) { fmt.Fprintln(k.Stderr, step) }}
@@ -58,7 +58,7 @@ func (c *doctorCommand) Run(ctx context.Context, k *kong.Context) error {
 	}
 	if c.JSON {
 		encoder := json.NewEncoder(k.Stdout)
-		encoder.SetEscapeHTML(false) // the lines to paste stay as they are
+		encoder.SetEscapeHTML(false) // keeps the lines of configuration readable
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(report)
 	} else {
@@ -70,14 +70,14 @@ func (c *doctorCommand) Run(ctx context.Context, k *kong.Context) error {
 	return err
 }
 
-// verdicts are what a verdict means.
+// verdicts explains each verdict.
 var verdicts = map[doctor.Verdict]string{
 	doctor.Well:     "all is well",
 	doctor.Fallback: "clients connect, but not as well as they might",
 	doctor.Nothing:  "nothing works",
 }
 
-// printExamination is the report for people.
+// printExamination prints the report as text.
 func printExamination(w io.Writer, r *doctor.Report) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	if len(r.Transports) > 0 {
@@ -86,7 +86,7 @@ func printExamination(w io.Writer, r *doctor.Report) {
 	for _, transport := range r.Transports {
 		fmt.Fprintln(t, transportRow(transport))
 	}
-	_ = t.Flush() // a terminal that is gone cannot be told
+	_ = t.Flush() // an error here could not be printed
 	fmt.Fprintln(w)
 	if len(r.Negotiate.Offered) > 0 {
 		fmt.Fprintf(w, "offered: %s (%s, %.0f ms)\n", strings.Join(r.Negotiate.Offered, ", "), r.Negotiate.HTTP, r.Negotiate.Millis)
@@ -114,7 +114,7 @@ func printExamination(w io.Writer, r *doctor.Report) {
 	fmt.Fprintln(w)
 }
 
-// printBoxes has a line for each kind.
+// printBoxes prints a line for each kind of box.
 func printBoxes(w io.Writer, boxes []doctor.Box) {
 	for i, b := range boxes {
 		if slices.ContainsFunc(boxes[:i], func(other doctor.Box) bool { return other.Kind == b.Kind }) {

@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// visible passes text on without what does something to a terminal: names, errors and
-// headers are printed as servers and boxes on the way have sent them.
+// visible removes control characters from text before it reaches the terminal: servers
+// and boxes on the way choose the names, errors and headers that are printed.
 type visible struct{ io.Writer }
 
 func (v visible) Write(text []byte) (int, error) {

@@ -76,7 +76,7 @@ func (c *watchCommand) options(policy client.ReconnectPolicy) client.Options {
 	return o
 }
 
-// errDone ends a watch that has seen what it was to see.
+// errDone ends a watch that has received everything it was asked for.
 var errDone = errors.New("done")
 
 // watch is one run of the command.
@@ -85,12 +85,12 @@ type watch struct {
 	conn      *client.HubConnection
 	end       context.CancelCauseFunc
 	out       printer
-	connected atomic.Bool // it was, once
+	connected atomic.Bool // the first attempt succeeded
 	invoked   sync.Once
 	messages  int
 }
 
-// policy tells the console about attempts that failed.
+// policy reports failed attempts on the console.
 func (w *watch) policy(r client.Retry) (time.Duration, bool) {
 	if !w.connected.Load() && !w.command.Retry {
 		return 0, false
@@ -102,7 +102,7 @@ func (w *watch) policy(r client.Retry) (time.Duration, bool) {
 	return wait, again
 }
 
-// listen prints what the hub invokes: the targets asked for, or everything.
+// listen prints the hub's invocations: those of the given targets, or all.
 func (w *watch) listen() {
 	if len(w.command.Target) == 0 && w.command.Invoke == "" {
 		w.conn.OnUnhandled(w.received)
@@ -187,7 +187,7 @@ func (p printer) print(e event) {
 	_, _ = fmt.Fprintln(p.w, strings.ReplaceAll(line, "\n", " "))
 }
 
-// text is the event for people.
+// text is the event as a line of text.
 func (e event) text() string {
 	var b strings.Builder
 	b.WriteString(e.Time.Format("15:04:05.000 "))

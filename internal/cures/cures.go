@@ -1,6 +1,6 @@
-// Package cures knows how boxes between clients and servers give themselves away, and
-// what to write into each against what. The program's doctor and the page that
-// diagnoses share it.
+// Package cures knows how to recognize boxes between clients and servers, and which
+// setting of a box helps against which fault. The program's doctor and the diagnosis page
+// share it.
 package cures
 
 import (
@@ -9,23 +9,23 @@ import (
 	"slices"
 )
 
-// JSON is everything, for the page.
+// JSON holds all tables, for the page.
 //
 //go:embed cures.json
 var JSON []byte
 
-// Cure is what helps against something: what to do, and the lines to write. In them
-// $HOST, $PORT and $PATH stand for the hub's, $UP for the server behind the proxy.
+// Cure is a remedy: an instruction, and the lines of configuration. In them $HOST, $PORT
+// and $PATH stand for the hub's address, $UP for the server behind the proxy.
 type Cure struct {
 	Text  string   `json:"text"`
 	Lines []string `json:"lines"`
 }
 
-// Mark is what a box writes, in lower case, into headers that say who it is.
+// Mark is the text, in lower case, by which a box is recognized in a header.
 type Mark struct{ Mark, Kind string }
 
-// Header is one in which boxes give themselves away. Own is the kind of who sends it
-// at all; empty: anybody does.
+// Header is a header in which boxes are recognized. Own is the only kind of box that
+// sends it; empty means that any box may send it.
 type Header struct{ Header, Own string }
 
 type tables struct {
@@ -38,14 +38,14 @@ type tables struct {
 
 var all = func() (t tables) {
 	if err := json.Unmarshal(JSON, &t); err != nil {
-		panic(err) // a test reads it
+		panic(err) // cannot happen: a test parses the tables
 	}
 	return t
 }()
 
-// The tables: the code of a finding by the status of a negotiation that fails, marks in the
-// order in which they are looked for, cures by the kind of a box and the code of a finding,
-// and those for boxes that are not known.
+// The tables: the code of a finding by the status of a failed negotiation, marks in the
+// order in which they are searched, cures by the kind of a box and the code of a finding,
+// and the cures for unknown boxes.
 var (
 	Statuses = all.Statuses
 	Marks    = all.Marks
@@ -54,7 +54,7 @@ var (
 	General  = all.General
 )
 
-// Kinds are those of the boxes that something can be written into.
+// Kinds returns the kinds of boxes for which there are cures.
 func Kinds() (kinds []string) {
 	for _, m := range Marks {
 		if Boxes[m.Kind] != nil && !slices.Contains(kinds, m.Kind) {

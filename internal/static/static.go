@@ -1,4 +1,4 @@
-// Package static serves files that stand in the program.
+// Package static serves files that are embedded in the program.
 package static
 
 import (
@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// File is one file. It has no date: browsers ask with its tag, and get 304 while the
-// program is the same.
+// File is one file. It has an entity tag and no date: browsers revalidate it, and get 304
+// as long as the program is the same.
 type File struct {
 	content []byte
 	header  map[string]string
 }
 
-// New returns a file. Its headers say what it is and how long it may be kept.
+// New returns a file with its content type and caching headers.
 func New(content []byte, header map[string]string) *File {
 	sum := sha256.Sum256(content)
 	header["ETag"] = `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`

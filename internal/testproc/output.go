@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Output keeps the end of what a process printed. The zero one is ready; safe for
-// concurrent use.
+// Output keeps the end of a process's output. The zero value is ready for use; it is safe
+// for concurrent use.
 type Output struct {
 	mu      sync.Mutex
 	text    []byte
@@ -14,7 +14,7 @@ type Output struct {
 	seen    chan struct{}
 }
 
-// outputLimit is as much as makes sense in the message of a failed test.
+// outputLimit bounds the kept output, in bytes: enough for a failed test's message.
 const outputLimit = 16 << 10
 
 // await returns a channel that is closed when a text has appeared.

@@ -37,8 +37,8 @@ func underRace() bool {
 	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// FreeAddress picks a loopback address whose port lies below those that the kernel gives to
-// outgoing connections, so that none of them takes it while a server restarts.
+// FreeAddress returns a loopback address with a port below the kernel's range for outgoing
+// connections, so that no connection takes the port while a server restarts.
 func FreeAddress() string {
 	for {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(12_000)))
@@ -55,9 +55,9 @@ type Process struct {
 	Output Output
 
 	cmd    *exec.Cmd
-	asked  bool // to end
+	asked  bool // Terminate was called
 	exited chan struct{}
-	err    error // how it ended; to be read when exited is closed
+	err    error // of Wait; valid after exited is closed
 }
 
 // Start runs a command, to which --addr and the address are added, and waits until it
@@ -87,7 +87,7 @@ func Start(addr string, command ...string) (*Process, error) {
 // URL of the server.
 func (p *Process) URL() string { return "http://" + p.Addr }
 
-// Running tells whether the process has not ended.
+// Running reports whether the process still runs.
 func (p *Process) Running() bool {
 	select {
 	case <-p.exited:
