@@ -153,6 +153,11 @@ func (r *stateful) resumed(c Connection, w *wire) {
 	if c.Send(w.frame(w.AppendSequence(nil, r.first))) != nil {
 		return
 	}
+	// The acknowledgement before the break may be lost. Without one now, a client whose sockets break
+	// more often than the sweep runs sends the same messages again and again.
+	if r.seen > 0 && c.Send(w.frame(w.AppendAck(nil, r.seen))) == nil {
+		r.acked = r.seen
+	}
 	for _, f := range r.kept {
 		if c.Send(f) != nil { // more is kept than may be queued, and none may be left out
 			c.Abort(ErrSlowConsumer)
