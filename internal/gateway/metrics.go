@@ -19,7 +19,8 @@ func (s *Server) serveMetrics(ctx context.Context) (stop func(), err error) {
 	s.log.Info("metrics", "listens", l.Addr().String())
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", s.metrics.Handler())
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: s.http.ErrorLog}
+	server := newHTTPServer(s.log)
+	server.Handler = mux
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -32,6 +32,23 @@ const (
 	idleTimeout   = 2 * time.Minute
 )
 
+// A request's head has 32 KiB at most, as with the original's server. net/http reads 4 KiB
+// more than maxHeaderBytes. It does not count the lines: a head of very short ones takes
+// some 640 KiB of memory while it is read.
+const maxHeaderBytes = 28 << 10
+
+// maxStreams is the number of requests that a connection of HTTP/2 serves at a time, as
+// with the original's server.
+const maxStreams = 100
+
+// A connection of HTTP/2 on which nothing was read for pingAfter is sent a ping, and is closed
+// when that is not answered within pingTimeout. This also ends a client that begins a block
+// of headers and does not finish it, for which net/http has no time-out.
+const (
+	pingAfter   = 15 * time.Second
+	pingTimeout = 30 * time.Second
+)
+
 // pollTimeout is below what proxies wait for an answer: HAProxy 30 s in its examples,
 // nginx, Apache and Varnish 60 s as they come.
 const pollTimeout = 25 * time.Second
@@ -65,11 +82,7 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	if s.proxies, err = c.trustedProxies(); err != nil {
 		return nil, err
 	}
-	s.http = &http.Server{
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
+	s.http = newHTTPServer(log)
 	if err := s.loadCertificate(); err != nil {
 		return nil, err
 	}
@@ -79,6 +92,18 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	routes, err := s.routes()
 	s.http.Handler = s.behindProxies(routes)
 	return s, err
+}
+
+// newHTTPServer returns an HTTP server without a handler that bounds what a stranger can make
+// it keep.
+func newHTTPServer(log *slog.Logger) *http.Server {
+	return &http.Server{
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
 }
 
 // makeHub makes the hub and what it is seen through.
