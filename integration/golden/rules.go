@@ -68,6 +68,8 @@ func allow(name, v string, x *exchange) []string {
 	switch {
 	case name == "x-accel-buffering" && v == "no" && x.eventStream():
 		return nil // tells nginx not to hold the stream back; the original leaves that to the operator
+	case name == "connection" && v == "close" && x.eventStream():
+		return nil // the connection ends with the stream, where the original keeps it for another request
 	case name == "cache-control" && x.eventStream():
 		v = strings.TrimSuffix(v, ",no-transform") // keeps proxies from compressing, and so buffering, the stream
 	case name == "www-authenticate":

@@ -42,13 +42,16 @@ func serveHijacked(conn net.Conn, header http.Header, r *http.Request, c *transp
 	s.Serve(&deaf{s, c, time.Now()})
 }
 
-// preface is the answer up to the prelude, which makes EventSource fire open.
+// preface is the answer up to the prelude, which makes EventSource fire open. It says that the
+// connection ends with the stream: a client or a proxy that keeps connections for further
+// requests must not send one here.
 func preface(header http.Header) []byte {
 	var b strings.Builder
 	b.WriteString("HTTP/1.1 200 OK\r\n")
 	if header.Get("Date") == "" {
 		header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	}
+	header.Set("Connection", "close")
 	header.Set("Transfer-Encoding", "chunked")
 	_ = header.Write(&b) // a builder takes everything
 	b.WriteString("\r\n3\r\n" + transports.Prelude + "\r\n")
