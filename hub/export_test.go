@@ -17,3 +17,11 @@ func Left(h *Hub) string {
 	}
 	return fmt.Sprintf("%d sessions, %d groups, %d users, %d swept", sessions, groups, users, len(h.sessions.all))
 }
+
+// Kept is how many bytes are kept for a stateful client.
+func (s *Session) Kept() int {
+	r := s.stateful
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bytes + r.spare.bytes
+}

@@ -18,8 +18,10 @@ type Resumer interface{ Resume(agreed bool) }
 type stateful struct {
 	mu    sync.Mutex // held while something counted is queued: the order of numbers is that of sending
 	kept  []*frame.Frame
-	bytes int
+	bytes int           // of those that are not acknowledged
 	first int64         // the number of the first that is kept, or of the next one
+	sent  int64         // the highest number that was queued
+	spare spare         // the acknowledged ones at the beginning of kept
 	away  bool          // there is no WebSocket
 	probe bool          // one message may exceed the limit
 	deaf  bool          // no acknowledgement is going to be read
@@ -47,8 +49,14 @@ func (r *stateful) keep(c Connection, f *frame.Frame) error {
 	}
 	r.kept = append(r.kept, f)
 	r.bytes += f.Len()
+	if !r.away {
+		r.sent = r.last()
+	}
 	return nil
 }
+
+// last is the number of the last frame that is kept.
+func (r *stateful) last() int64 { return r.first + int64(len(r.kept)) - 1 }
 
 // send keeps and queues a frame without waiting. One that may be dropped is left out
 // before it is counted, if there is no room.
@@ -97,23 +105,6 @@ func (r *stateful) tryKeep(c Connection, f *frame.Frame, limit int) (room <-chan
 	return r.room, nil
 }
 
-// acknowledged lets go what the client has received.
-func (r *stateful) acknowledged(number int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := int(min(number-r.first+1, int64(len(r.kept))))
-	if n <= 0 {
-		return
-	}
-	for _, f := range r.kept[:n] {
-		r.bytes -= f.Len()
-	}
-	r.kept = append(r.kept[:0], r.kept[n:]...)
-	clear(r.kept[len(r.kept):cap(r.kept)])
-	r.first += int64(n)
-	r.letIn()
-}
-
 // letIn needs the lock.
 func (r *stateful) letIn() {
 	if r.room != nil {
@@ -150,9 +141,11 @@ func (r *stateful) resumed(c Connection, w *wire) {
 	// The last one may have broken while it brought once more what was acknowledged meanwhile.
 	r.next = max(r.next, r.seen+1)
 	r.letIn()
+	r.beginAgainLocked()
 	if c.Send(w.frame(w.AppendSequence(nil, r.first))) != nil {
 		return
 	}
+	r.sent = r.last()
 	// The acknowledgement before the break may be lost. Without one now, a client whose sockets break
 	// more often than the sweep runs sends the same messages again and again.
 	if r.seen > 0 && c.Send(w.frame(w.AppendAck(nil, r.seen))) == nil {
