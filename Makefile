@@ -5,6 +5,8 @@ GO      ?= go
 NPM     ?= npm
 TOOL    := bin/golangci-lint
 CLIENTS := integration/clients
+# The checkers of deploy/ that are Python packages.
+CHECKERS := bin/checkers
 
 # Per package: a test that hangs must not take the whole run with it.
 TEST_TIMEOUT ?= 20m
@@ -15,14 +17,14 @@ BENCH        ?= .
 # The race detector needs a C compiler; without one, go env says so.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
-.PHONY: all build test vet lint fmt go-test allocations clients fuzz bench clean
+.PHONY: all build test vet lint fmt go-test allocations clients checkers fuzz bench clean
 
 all: build
 
 build:
 	$(GO) build -o bin/gateway ./cmd/gateway
 
-test: clients vet lint go-test
+test: clients checkers vet lint go-test
 
 vet:
 	$(GO) vet ./...
@@ -48,6 +50,13 @@ clients: $(CLIENTS)/node_modules/.package-lock.json
 $(CLIENTS)/node_modules/.package-lock.json: $(CLIENTS)/package-lock.json
 	$(NPM) ci --prefix $(CLIENTS) --no-audit --no-fund --fetch-timeout 60000
 	@touch $@
+
+# Without Python the tests of deploy/ that need them are skipped, or fail under CI.
+checkers: $(CHECKERS)/.installed
+
+$(CHECKERS)/.installed: deploy/requirements.txt
+	@if python3 -m venv $(CHECKERS) && $(CHECKERS)/bin/pip install -q --disable-pip-version-check -r $<; \
+	  then touch $@; else echo "no Python: deploy/ is checked in part"; fi
 
 # tools/ is a module of its own, so that the linter's dependencies are not ours.
 $(TOOL): tools/go.mod tools/go.sum

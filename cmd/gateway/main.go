@@ -35,6 +35,8 @@ type commands struct {
 	Watch  watchCommand  `cmd:"" help:"Watch a hub: connect as a client and print what it invokes and what becomes of the connection."`
 	Doctor doctorCommand `cmd:"" help:"Examine the way from here to a hub: which transports get through, what is held back or cut, and what to write into which proxy."`
 	Bench  benchCommand  `cmd:"" help:"Put load on a hub and measure: rates, latencies, and the server's CPU time and memory."`
+
+	Version versionCommand `cmd:"" help:"Print the version of this program, its revision, and the version of Go."`
 }
 
 // exitStatus is the error of a command that has said everything.
