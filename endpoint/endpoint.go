@@ -161,6 +161,9 @@ func (e *Endpoint) Connections() int { return e.registry.Len() }
 // QueuedBytes is how much waits to be sent, in all connections.
 func (e *Endpoint) QueuedBytes() int { return e.registry.Queued() }
 
+// HeadBytes is how much all connections keep of the requests that opened them.
+func (e *Endpoint) HeadBytes() int { return e.registry.HeadBytes() }
+
 // Refusals counts what limits refused.
 func (e *Endpoint) Refusals() transports.Refusals { return e.registry.Refusals() }
 
@@ -212,7 +215,7 @@ func (a *hubApplication) Connect(c *transports.Connection) (transports.Receiver,
 	var lastEvent string
 	if c.Listens() {
 		r := c.Request()
-		groups, lastEvent = a.events.groups(r), r.Header.Get("Last-Event-ID")
+		groups, lastEvent = a.events.groups(r), lastEventID(r)
 	}
 	return a.hub.Connect(c, hub.ConnectInfo{
 		Request:           c.Request,

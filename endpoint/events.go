@@ -32,6 +32,17 @@ func (e Events) groups(r *http.Request) []string {
 	return e.Groups(r)
 }
 
+// lastEventID returns the id of the event that a listener got last; "" if it got none. One that
+// is too long to be the hub's is no id of it, which the listener is told, and is not kept.
+func lastEventID(r *http.Request) string {
+	const maxEventID, unknown = 64, "-"
+	id := r.Header.Get("Last-Event-ID")
+	if len(id) > maxEventID {
+		return unknown
+	}
+	return id
+}
+
 // keep has the hub keep what e says.
 func (e Events) keep(h *hub.Hub) {
 	if e.HistoryBytes == 0 {

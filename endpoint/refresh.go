@@ -21,6 +21,9 @@ type refreshed struct {
 }
 
 func (h refresh) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.registry.RefuseLongHead(w, r) {
+		return
+	}
 	if !strings.EqualFold(r.Method, http.MethodPost) {
 		transports.NotAllowed(w, r)
 		return

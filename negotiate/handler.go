@@ -51,6 +51,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		transports.NotAllowed(w, r)
 		return
 	}
+	if h.registry.RefuseLongHead(w, r) {
+		return
+	}
 	n, ok := version(r)
 	switch {
 	case !ok:

@@ -26,12 +26,12 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	c.mu.Lock()
 	older := c.carrier
 	resumes, err := c.admit(kind, number)
+	if first = err == nil && c.kind == ""; first {
+		err = c.begin(kind, r, number)
+	}
 	if err != nil {
 		c.mu.Unlock()
 		return false, err
-	}
-	if first = c.kind == ""; first {
-		c.begin(kind, r, number)
 	}
 	if kind == LongPolling && !resumes {
 		older = nil
@@ -72,15 +72,21 @@ func (c *Connection) admit(kind Type, number int) (resumes bool, err error) {
 	}
 }
 
-// begin makes r the request that opens the connection. The lock is held.
-func (c *Connection) begin(kind Type, r *http.Request, number int) {
-	c.kind, c.request, c.state, c.opened = kind, pack(r), open, time.Now()
+// begin makes r the request that opens the connection. It fails when its head cannot be kept.
+// The lock is held.
+func (c *Connection) begin(kind Type, r *http.Request, number int) error {
+	p, err := c.registry.keep(r)
+	if err != nil {
+		return err
+	}
+	c.kind, c.request, c.state, c.opened = kind, p, open, time.Now()
 	c.resumption = number
 	c.registry.options.Meter.Opened(kind)
 	if c.registry.options.AllowUserChange {
 		c.user = auth.UserFrom(r.Context())
 	}
 	c.resumable = slices.Contains(c.stateful, kind)
+	return nil
 }
 
 // Open gives the connection to the application: the first time by Connect, with

@@ -418,6 +418,7 @@ func (c *Connection) release() {
 	done := c.state == disposing && c.told
 	if done {
 		c.state = gone
+		c.registry.forgo(c.request)
 	}
 	kind, opened := c.kind, c.opened
 	c.mu.Unlock()

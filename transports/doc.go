@@ -69,6 +69,10 @@ type Options struct {
 	// WaitBytes is how much may be queued before SendWait waits for room. Default
 	// 65536, the original's TransportMaxBufferSize.
 	WaitBytes int
+	// MaxHeadBytes is how long the head of a request may be: its URL and its headers, which
+	// may be 100. A longer one is answered 431. A connection keeps the head of the request
+	// that opened it. Default 32768, as the original's server.
+	MaxHeadBytes int
 	// MaxReceiveBytes is how much is kept of what a client posts before its
 	// transport is there; a POST waits for the rest. Default 65536.
 	MaxReceiveBytes int
@@ -106,10 +110,12 @@ func (o Options) WithDefaults() Options {
 	orDefault(&o.SendTimeout, 10*time.Second)
 	orDefault(&o.MaxQueueBytes, 1<<20)
 	orDefault(&o.WaitBytes, 1<<16)
+	orDefault(&o.MaxHeadBytes, 1<<15)
 	orDefault(&o.MaxReceiveBytes, 1<<16)
 	orDefault(&o.Limits.Connections, 100_000)
 	orDefault(&o.Limits.ConnectionsPerUser, 1000)
 	orDefault(&o.Limits.QueueBytes, 256<<20)
+	orDefault(&o.Limits.HeadBytes, o.Limits.Connections*normalHeadBytes)
 	if o.Meter == nil {
 		o.Meter = noMeter{}
 	}

@@ -33,6 +33,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.registry.running.Done()
+	if h.registry.RefuseLongHead(w, r) {
+		return
+	}
 	switch strings.ToUpper(r.Method) { // the original's methods have no case
 	case http.MethodGet, http.MethodConnect:
 		h.get(w, r)
@@ -241,6 +244,8 @@ func Refuse(w http.ResponseWriter, err error) {
 		Text(w, http.StatusBadRequest, "Cannot change transports mid-connection")
 	case errors.Is(err, ErrActive):
 		Empty(w, http.StatusConflict)
+	case errors.Is(err, errHeads):
+		Unavailable(w)
 	default:
 		Empty(w, http.StatusNotFound)
 	}

@@ -26,17 +26,22 @@ type Limits struct {
 	// QueueBytes that wait for slow readers in all connections together. Default 256 MiB.
 	// Beyond it who has something waiting has no room for more.
 	QueueBytes int
+	// HeadBytes that connections keep together of the requests that opened them, see
+	// Connection.Request. Default 4 KiB for each of Connections, or none
+	// where those have no limit. Beyond: 503.
+	HeadBytes int
 }
 
 // Unlimited are no limits at all.
 func Unlimited() Limits {
-	return Limits{Connections: -1, ConnectionsPerUser: -1, ConnectionsPerAddress: -1, NegotiationsPerAddress: -1, QueueBytes: -1}
+	return Limits{Connections: -1, ConnectionsPerUser: -1, ConnectionsPerAddress: -1, NegotiationsPerAddress: -1, QueueBytes: -1, HeadBytes: -1}
 }
 
 const (
 	normalPerAddress     = 1000
 	normalNegotiations   = 100
 	negotiationsBurst    = 10 // seconds
+	normalHeadBytes      = 4 << 10
 	maxAddressesInMemory = 65_536
 )
 
@@ -48,16 +53,17 @@ var (
 
 // Refusals counts since the start what the limits did: connections refused because of
 // their number in all, of a user, of an address, or of negotiations; frames for which all
-// queues together had no room; connections whose client did not read within SendTimeout.
-type Refusals struct{ Connections, User, Address, Negotiations, Queue, SendTimeouts uint64 }
+// queues together had no room; connections whose client did not read within SendTimeout;
+// requests whose head was too long, or for whose head all connections had no room.
+type Refusals struct{ Connections, User, Address, Negotiations, Queue, SendTimeouts, Heads uint64 }
 
 // refusals are counted without a lock.
-type refusals struct{ connections, user, address, negotiations, queue, sendTimeouts atomic.Uint64 }
+type refusals struct{ connections, user, address, negotiations, queue, sendTimeouts, heads atomic.Uint64 }
 
 // Refusals returns the counts.
 func (r *Registry) Refusals() Refusals {
 	c := &r.refused
-	return Refusals{c.connections.Load(), c.user.Load(), c.address.Load(), c.negotiations.Load(), c.queue.Load(), c.sendTimeouts.Load()}
+	return Refusals{c.connections.Load(), c.user.Load(), c.address.Load(), c.negotiations.Load(), c.queue.Load(), c.sendTimeouts.Load(), c.heads.Load()}
 }
 
 // client is whom a connection is counted for. The registry's lock guards the counts.

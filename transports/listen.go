@@ -13,6 +13,9 @@ func (h *Handler) ServeListener(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.registry.running.Done()
+	if h.registry.RefuseLongHead(w, r) {
+		return
+	}
 	if !strings.EqualFold(r.Method, http.MethodGet) {
 		NotAllowed(w, r)
 		return

@@ -89,11 +89,14 @@ func (r *Registry) Arrange(n *Negotiation, o Observer, silence time.Duration) {
 	n.observer, n.silence = o, silence
 }
 
+// maxOrigin is longer than any origin: a scheme, a host of at most 253 bytes, a port.
+const maxOrigin = 300
+
 // foreignOrigin is the page that a request comes from, if a proxy has changed the host so
 // much that it looks like another site's.
 func foreignOrigin(r *http.Request) string {
 	origin := r.Header.Get("Origin")
-	if origin == "" || SameOrigin(r, origin) {
+	if origin == "" || len(origin) > maxOrigin || SameOrigin(r, origin) {
 		return ""
 	}
 	return strings.Clone(origin)

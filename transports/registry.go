@@ -23,6 +23,7 @@ type Registry struct {
 	running sync.WaitGroup
 
 	queued  atomic.Int64 // bytes that wait in all connections
+	kept    atomic.Int64 // bytes of the heads that all connections keep
 	refused refusals
 	logged  atomic.Int64 // the second of the last line about a limit
 

@@ -20,7 +20,8 @@ type request struct {
 
 func pack(r *http.Request) *request {
 	var b strings.Builder
-	b.Grow(512)
+	size, _ := headSize(r)
+	b.Grow(size)
 	b.WriteString(r.Method)
 	b.WriteByte(' ')
 	b.WriteString(r.URL.RequestURI())
@@ -35,6 +36,14 @@ func pack(r *http.Request) *request {
 		ctx: context.WithoutCancel(r.Context()), text: strings.Clone(b.String()),
 		remoteAddr: r.RemoteAddr, tls: r.TLS,
 	}
+}
+
+// size returns the number of bytes that p keeps; 0 for nil.
+func (p *request) size() int64 {
+	if p == nil {
+		return 0
+	}
+	return int64(len(p.text))
 }
 
 func (p *request) unpack() *http.Request {

@@ -78,6 +78,7 @@ func status(cause error) string {
 func (m *Metrics) Watch(e *endpoint.Endpoint, h *hub.Hub) {
 	m.gauge("carillon_connections", "Connections, those too that are only negotiated.", func() float64 { return float64(e.Connections()) })
 	m.gauge("carillon_queued_bytes", "Bytes that wait to be sent in all connections.", func() float64 { return float64(e.QueuedBytes()) })
+	m.gauge("carillon_head_bytes", "Bytes that all connections keep of the requests that opened them.", func() float64 { return float64(e.HeadBytes()) })
 	for limit, count := range map[string]func() uint64{
 		"connections":             func() uint64 { return e.Refusals().Connections },
 		"connections_per_user":    func() uint64 { return e.Refusals().User },
@@ -85,6 +86,7 @@ func (m *Metrics) Watch(e *endpoint.Endpoint, h *hub.Hub) {
 		"negotiations":            func() uint64 { return e.Refusals().Negotiations },
 		"queued_bytes":            func() uint64 { return e.Refusals().Queue },
 		"send_timeout":            func() uint64 { return e.Refusals().SendTimeouts },
+		"heads":                   func() uint64 { return e.Refusals().Heads },
 		"handshake_timeout":       func() uint64 { return h.Refusals().Handshakes },
 		"message_size":            func() uint64 { return h.Refusals().Messages },
 		"invocations":             func() uint64 { return h.Refusals().Invocations },

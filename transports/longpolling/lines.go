@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -93,7 +94,7 @@ func (s *server) add(conn net.Conn, early []byte, r *http.Request) *line {
 	if p, ok := conn.(*prefixed); ok && len(p.prefix) == 0 {
 		conn = p.Conn
 	}
-	l := &line{server: s, host: r.Host, path: pathOf(r), busy: true}
+	l := &line{server: s, host: r.Host, path: strings.Clone(pathOf(r)), busy: true}
 	l.conn.Init(conn, early)
 	s.lines.mu.Lock()
 	defer s.lines.mu.Unlock()

@@ -26,14 +26,15 @@ type response struct {
 }
 
 // portable tells whether a poll may be answered outside of the HTTP server: its
-// connection goes on behind it, and middleware says nothing of how it is sent.
+// connection goes on behind it, middleware says nothing of how it is sent, and the next
+// poll can be short enough to be read there.
 func portable(header http.Header, r *http.Request) bool {
 	for _, name := range []string{"Connection", "Content-Encoding", "Date", "Trailer", "Transfer-Encoding"} {
 		if _, ok := header[name]; ok {
 			return false
 		}
 	}
-	return r.TLS == nil && plain(r)
+	return r.TLS == nil && len(r.Host)+len(r.RequestURI) < maxHead && plain(r)
 }
 
 // plain tells whether a request is a GET with nothing special about its connection.
