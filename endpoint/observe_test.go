@@ -2,6 +2,7 @@ package endpoint_test
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -62,6 +63,73 @@ func TestObserveWebSocket(t *testing.T) {
 	seen.expect(t, transports.Proved, transports.WebSockets)
 	_ = conn.NetConn().Close() // without a word
 	seen.expect(t, transports.Cut, transports.WebSockets)
+	seen.expect(t, transports.Ended, transports.WebSockets)
+}
+
+// A WebSocket that ends before a byte came shows that its answer was lost, where clients begin
+// with a handshake and if the server has not closed it.
+func TestObserveWebSocketWithoutAByte(t *testing.T) {
+	for name, c := range map[string]struct {
+		hold   time.Duration
+		frame  []byte
+		events []transports.EventKind
+	}{
+		"no byte":                       {time.Minute, nil, []transports.EventKind{transports.Held}},
+		"no byte, and none is expected": {-1, nil, nil},
+		"a frame that breaks off":       {time.Minute, []byte{0x81}, []transports.EventKind{transports.Cut}},
+		"a close frame":                 {time.Minute, []byte{0x88, 0x80, 1, 2, 3, 4}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, seen := observed(t, transports.Options{HoldTimeout: c.hold})
+			conn, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(open(t, server.URL+"/echo"), "http"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			seen.expect(t, transports.Opened, transports.WebSockets)
+			if _, err := conn.NetConn().Write(c.frame); err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.NetConn().Close()
+			for _, kind := range append(c.events, transports.Ended) {
+				seen.expect(t, kind, transports.WebSockets)
+			}
+		})
+	}
+}
+
+// A WebSocket without a byte that the server closes shows something only if it was open for
+// longer than the hold time-out.
+func TestObserveWebSocketClosedByServer(t *testing.T) {
+	for name, hold := range map[string]time.Duration{"soon": time.Hour, "late": time.Nanosecond} {
+		t.Run(name, func(t *testing.T) {
+			seen := make(events, 100)
+			policy := negotiate.PolicyFunc(func(_ *http.Request, o *negotiate.Offer) { o.Observer = seen })
+			e := endpoint.NewRaw(echo{}, endpoint.Options{Options: transports.Options{HoldTimeout: hold}, Policy: policy})
+			server := httptest.NewServer(e)
+			defer server.Close()
+			conn, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(open(t, server.URL+"/echo"), "http"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = response.Body.Close()
+			seen.expect(t, transports.Opened, transports.WebSockets)
+			closed := make(chan error, 1)
+			go func() { closed <- e.Shutdown(t.Context()) }()
+			if _, err := io.ReadFull(conn.NetConn(), make([]byte, 4)); err != nil { // the close frame
+				t.Fatal(err)
+			}
+			_ = conn.NetConn().Close() // without an answer
+			if err := <-closed; err != nil {
+				t.Error(err)
+			}
+			if name == "late" {
+				seen.expect(t, transports.Held, transports.WebSockets)
+			}
+			seen.expect(t, transports.Ended, transports.WebSockets)
+		})
+	}
 }
 
 func TestObserveEventStream(t *testing.T) {
@@ -74,6 +142,7 @@ func TestObserveEventStream(t *testing.T) {
 		}
 		stream(open(t, server.URL+"/echo"))
 		seen.expect(t, transports.Held, transports.ServerSentEvents)
+		seen.expect(t, transports.Ended, transports.ServerSentEvents)
 
 		url := open(t, server.URL+"/echo")
 		post(t, url, "x")
@@ -89,6 +158,7 @@ func TestObserveEventStream(t *testing.T) {
 		}
 		_ = conn.Close()
 		seen.expect(t, transports.Cut, transports.ServerSentEvents)
+		seen.expect(t, transports.Ended, transports.ServerSentEvents)
 	}
 }
 
@@ -100,6 +170,8 @@ func TestObservePoll(t *testing.T) {
 	conn, _ := raw(t, server, "GET "+path(url)+" HTTP/1.0\r\n\r\n")
 	_ = conn.Close()
 	seen.expect(t, transports.Cut, transports.LongPolling)
+
+	seen.expect(t, transports.Ended, transports.LongPolling)
 
 	open(t, server.URL+"/echo")
 	seen.expect(t, transports.Unclaimed, "")

@@ -86,6 +86,8 @@ var barriers = []barrier{
 	{box: "B-strip", best: byEventStream},
 	{box: "B-swallow", best: byEventStream, script: true},
 	{box: "B-swallow", best: byEventStream, patience: 4 * time.Second},
+	{box: "B-drop", best: byEventStream, script: true},
+	{box: "B-drop", best: byEventStream, patience: 4 * time.Second},
 	{box: "B-hold", best: byPolling},
 	{box: "B-idle", best: byWebSocket},
 	{box: "B-html", best: byEventStream},

@@ -84,6 +84,7 @@ func (e *Evidence) Offer(r *http.Request, o *Offer) {
 	if len(o.Transports) > 0 {
 		w.first = o.Transports[0]
 	}
+	w.partial = len(o.Transports) < len(transports.All())
 	if !n.waiting.open() {
 		n.waiting = w
 	}
@@ -114,99 +115,29 @@ func (e *Evidence) arrange(n *network, o *Offer, now time.Time) {
 	o.because(strings.Join(reasons, "; "))
 }
 
-// unclaimed counts an offer for which nobody came. It tells nothing of clients that are
-// not known to go on: people and monitors ask for an offer, too.
+// unclaimed counts an offer that no request followed. Such an offer shows something only of
+// clients that are known to go on, because people and monitors ask for an offer, too; and only
+// of WebSockets: a client that insists on them opens nothing where they fail or are not
+// offered, whatever stands first. Where the offer leaves out a transport on which a client
+// could insist, one such offer is not enough.
 func (e *Evidence) unclaimed(n *network, w *witness, now time.Time) {
-	if w.claimed = true; n.key.family != other {
-		e.missed(n, w, now)
-	}
-}
-
-// missed counts an offer of which the first transport never got here.
-func (e *Evidence) missed(n *network, w *witness, now time.Time) {
 	w.claimed = true
-	if t := n.tally(w.first); t != nil {
-		t.failed("does not arrive", now, e.options.HalfLife)
+	if n.key.family == other || w.first != transports.WebSockets {
+		return
 	}
-}
-
-// witness connects what is observed of one connection with its network.
-type witness struct {
-	evidence *Evidence
-	key      networkKey // of the negotiation
-	since    time.Time
-	first    transports.Type // that was offered
-	claimed  bool            // a request came for the connection, or it was counted that none did
-	// probes says that it is to be looked whether event streams get through when a
-	// handshake does not; refuses, that the negotiation before has shown that they do not.
-	probes, refuses bool
-}
-
-// Probes implements transports.Guide. Only the JavaScript client is known to take a head
-// for an answer: Go's libraries for WebSockets wait for a body as well. A browser speaks
-// HTTP/2 where there is TLS, but not for WebSockets. Then nginx holds back only the one, if
-// it speaks HTTP/1.1 with us.
-func (w *witness) Probes(r *http.Request) bool {
-	if strings.HasPrefix(r.Header.Get("Origin"), "https:") && r.ProtoAtLeast(1, 1) {
-		return false
+	weight := 1.0
+	if w.partial {
+		weight = enough
 	}
-	w.evidence.mu.Lock()
-	defer w.evidence.mu.Unlock()
-	defer func() { w.probes = false }() // once
-	return w.probes
+	e.missed(n, w, weight, now)
 }
 
-// Refuses implements transports.Guide.
-func (w *witness) Refuses(kind transports.Type) bool {
-	return w.refuses && kind == transports.ServerSentEvents
-}
-
-// open tells whether a request may still come.
-func (w *witness) open() bool { return w != nil && !w.claimed }
-
-// Observe implements transports.Observer.
-func (w *witness) Observe(event transports.Event) {
-	now, e := time.Now(), w.evidence
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if event.Request != nil {
-		w.came(event.Request)
-	}
-	n := e.memory.network(w.key)
-	t := n.tally(event.Transport)
-	switch event.Kind {
-	case transports.Stripped:
-		t.failed("handshakes arrive without Upgrade", now, e.options.HalfLife)
-	case transports.Opened:
-		e.fellBack(n, w, event.Transport, now)
-	case transports.Unclaimed:
-		if w.open() {
-			e.unclaimed(n, w, now)
-		}
-	case transports.Held:
-		t.failed("is held back on the way", now, e.options.HalfLife)
-	case transports.Mute:
-		if w.key.family.pingsAtOnce() {
-			t.failed("is held back on the way", now, e.options.HalfLife)
-		}
-	case transports.Proved:
-		t.worked(now, e.options.HalfLife)
-	case transports.Unseen:
-		if !n.negotiated.After(w.since) { // else somebody has gone on, perhaps this one
-			t.failed("is held back on the way", now, e.options.HalfLife)
-			n.unseen = now
-		}
-	case transports.Cut:
-		n.silence.cut(event.Silence, now, e.options.HalfLife)
-	}
-}
-
-// came notes that a request came for the connection. What it shows is evidence about
-// the address that it came from, whoever negotiated.
-func (w *witness) came(r *http.Request) {
+// missed counts an offer whose first transport did not arrive. It shows nothing about a
+// network in which that transport has worked since for somebody else.
+func (e *Evidence) missed(n *network, w *witness, weight float64, now time.Time) {
 	w.claimed = true
-	if key, ok := networkOf(r); ok {
-		w.key.prefix = key.prefix
+	if t := n.tally(w.first); t != nil && !t.workedSince(w.since) {
+		t.failedBy(weight, "does not arrive", now, e.options.HalfLife)
 	}
 }
 
@@ -216,6 +147,6 @@ func (w *witness) came(r *http.Request) {
 func (e *Evidence) fellBack(n *network, w *witness, kind transports.Type, now time.Time) {
 	p := n.waiting
 	if p.open() && p.since.Before(w.since) && p.first == w.first && kind != w.first {
-		e.missed(n, p, now)
+		e.missed(n, p, 1, now)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -147,6 +148,56 @@ func TestEvidence(t *testing.T) {
 		"mute, of a client that does not ping at once": {dotNet, func(e *negotiate.Evidence, r *http.Request) {
 			ofEvidence(e, r).saw(transports.Mute, sse0)
 		}, "WSL"},
+		"opened, and nothing came over it": {nodeJS, func(e *negotiate.Evidence, r *http.Request) {
+			o := ofEvidence(e, r)
+			o.saw(transports.Opened, ws0)
+			o.saw(transports.Held, ws0)
+			o.saw(transports.Ended, ws0)
+		}, "SLW"},
+		"insists on what fails": {nodeJS, func(e *negotiate.Evidence, r *http.Request) {
+			ofEvidence(e, r).saw(transports.Stripped, ws0)
+			for range 4 {
+				ofEvidence(e, r).saw(transports.Unclaimed, "")
+				ofEvidence(e, r)
+				elapse(3 * time.Second)
+			}
+		}, "SLW"},
+		"never came back, while another one works": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			use(e, r, ws0)
+			elapse(time.Hour)
+			for range 4 {
+				ofEvidence(e, r).saw(transports.Unclaimed, "")
+				ofEvidence(e, r)
+				elapse(3 * time.Second)
+			}
+		}, "WSL"},
+		"never came back, and another one came and went meanwhile": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			o := ofEvidence(e, r)
+			elapse(time.Second)
+			use(e, r, ws0).saw(transports.Ended, ws0)
+			o.saw(transports.Unclaimed, "")
+		}, "WSL"},
+		"opens another transport, while the first works for others": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			use(e, r, ws0)
+			elapse(time.Hour)
+			ofEvidence(e, r)
+			elapse(time.Millisecond)
+			ofEvidence(e, r).saw(transports.Opened, sse0)
+		}, "WSL"},
+		"worked long ago, and never came back": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			use(e, r, ws0).saw(transports.Ended, ws0)
+			elapse(time.Hour)
+			ofEvidence(e, r).saw(transports.Unclaimed, "")
+		}, "SLW"},
+		"works for many who have been there for long, failed for one": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			for range 3 {
+				use(e, r, ws0)
+			}
+			elapse(3 * time.Hour)
+			for range 3 {
+				ofEvidence(e, r).saw(transports.Stripped, ws0)
+			}
+		}, "WSL"},
 		"worked for several, failed for one": {chrome, func(e *negotiate.Evidence, r *http.Request) {
 			for range 3 {
 				ofEvidence(e, r).saw(transports.Proved, ws0)
@@ -163,6 +214,100 @@ func TestEvidence(t *testing.T) {
 			})
 		})
 	}
+}
+
+// use opens a connection and proves it; it stays.
+func use(e *negotiate.Evidence, r *http.Request, kind transports.Type) *offered {
+	o := ofEvidence(e, r)
+	o.saw(transports.Opened, kind)
+	o.saw(transports.Proved, kind)
+	return o
+}
+
+// Where a client could have wanted a transport that is not offered, one who opens nothing
+// shows nothing; where WebSockets are not offered none do.
+func TestEvidenceOfPartialOffers(t *testing.T) {
+	for name, c := range map[string]struct {
+		offer  []transports.Type
+		absent int // negotiations that are not followed by a request
+		want   string
+	}{
+		"WebSockets, once":  {[]transports.Type{ws0, lp0}, 1, "WL"},
+		"WebSockets, twice": {[]transports.Type{ws0, lp0}, 2, "LW"},
+		"event streams":     {[]transports.Type{sse0, lp0}, 8, "SL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				e, r := negotiate.NewEvidence(negotiate.EvidenceOptions{}), from("192.0.2.1:1", nodeJS)
+				offer := func() *offered {
+					o := &offered{Offer: negotiate.Offer{Transports: slices.Clone(c.offer)}, r: r}
+					e.Offer(r, &o.Offer)
+					return o
+				}
+				for range c.absent {
+					offer()
+					elapse(3 * time.Second)
+				}
+				if got := offer().order(); got != c.want {
+					t.Errorf("offered %s, want %s", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// A browser has six connections to a host over HTTP/1.1. When its tabs use them up a handshake
+// waits in the browser, which looks like an event stream that is held back.
+func TestEvidenceOfManyTabs(t *testing.T) {
+	for name, c := range map[string]struct {
+		agent   string
+		streams int // event streams that work
+		polls   int // connections of long polling that work
+		want    string
+	}{
+		"five streams":                {chrome, 5, 0, "SLW"},
+		"a stream and polls":          {chrome, 1, 4, "SLW"},
+		"a stream and fewer polls":    {chrome, 1, 3, "LWS"},
+		"polls":                       {chrome, 0, 5, "LWS"}, // perhaps because streams are held back
+		"a stream and polls, in Node": {nodeJS, 1, 4, "LWS"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, r := negotiate.NewEvidence(negotiate.EvidenceOptions{}), from("192.0.2.1:1", c.agent)
+			ofEvidence(e, r).saw(transports.Stripped, ws0)
+			for range c.streams {
+				use(e, r, sse0)
+			}
+			for range c.polls {
+				use(e, r, lp0)
+			}
+			for range 3 {
+				o := ofEvidence(e, r)
+				o.saw(transports.Opened, sse0)
+				o.saw(transports.Held, sse0)
+				o.saw(transports.Ended, sse0)
+			}
+			expectOrder(t, e, r, c.want)
+		})
+	}
+}
+
+// What has ended counts for nothing, and a connection counts once, whatever else is said of it.
+func TestEvidenceOfConnectionsThatEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, r := negotiate.NewEvidence(negotiate.EvidenceOptions{}), from("192.0.2.1:1", chrome)
+		o := use(e, r, ws0)
+		o.saw(transports.Proved, ws0)
+		stripped := transports.Event{Kind: transports.Stripped, Transport: ws0, Request: from("192.0.2.66:1", chrome)}
+		o.Observer.Observe(stripped) // by somebody else who has the token
+		use(e, r, ws0).saw(transports.Ended, ws0)
+		o.saw(transports.Ended, ws0)
+		o.saw(transports.Proved, ws0) // a late one
+		elapse(3 * time.Hour)
+		ofEvidence(e, r).saw(transports.Stripped, ws0)
+		expectOrder(t, e, r, "SLW")
+	})
 }
 
 // Evidence is about who produced it.

@@ -60,6 +60,7 @@ type network struct {
 	websockets   tally
 	eventStreams tally
 	silence      silence
+	requests     int // event streams and connections of long polling that are open
 	// waiting is the oldest negotiation for which nobody came yet.
 	waiting *witness
 	// negotiated is when somebody did last, unseen when it was found last that event
@@ -85,7 +86,9 @@ func (n *network) tally(kind transports.Type) *tally {
 type tally struct {
 	good, bad float64
 	at        time.Time
-	reason    string // of the last failure
+	reason    string    // of the last failure
+	proved    time.Time // when the transport worked last
+	living    int       // connections that have proved the transport and are still there
 }
 
 const (
@@ -106,11 +109,15 @@ func (t *tally) fade(now time.Time, halfLife time.Duration) {
 }
 
 func (t *tally) failed(reason string, now time.Time, halfLife time.Duration) {
+	t.failedBy(1, reason, now, halfLife)
+}
+
+func (t *tally) failedBy(weight float64, reason string, now time.Time, halfLife time.Duration) {
 	if t == nil {
 		return
 	}
 	t.fade(now, halfLife)
-	t.bad = min(t.bad+1, mostBad)
+	t.bad = min(t.bad+weight, mostBad)
 	t.reason = reason
 }
 
@@ -121,10 +128,15 @@ func (t *tally) worked(now time.Time, halfLife time.Duration) {
 	t.fade(now, halfLife)
 	t.good = min(t.good+1, mostGood)
 	t.bad /= 2
+	t.proved = now
 }
 
-// against tells whether the transport should not be tried first.
+// workedSince reports whether a connection used the transport at or after a time.
+func (t *tally) workedSince(since time.Time) bool { return t.living > 0 || t.proved.After(since) }
+
+// against tells whether the transport should not be tried first. A connection that uses it
+// now counts as one that has just proved it, however long ago it did.
 func (t *tally) against(now time.Time, halfLife time.Duration) bool {
 	t.fade(now, halfLife)
-	return t.bad > t.good+enough
+	return t.bad > max(t.good, float64(min(t.living, mostGood)))+enough
 }

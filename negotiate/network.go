@@ -65,6 +65,6 @@ func familyOf(h http.Header) family {
 
 // pingsAtOnce tells of the JavaScript client, which sends a ping as soon as it has read
 // the answer to its handshake.
-func (f family) pingsAtOnce() bool {
-	return f == chromium || f == firefox || f == safari || f == node
-}
+func (f family) pingsAtOnce() bool { return f.isBrowser() || f == node }
+
+func (f family) isBrowser() bool { return f == chromium || f == firefox || f == safari }

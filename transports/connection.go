@@ -426,6 +426,7 @@ func (c *Connection) release() {
 		return
 	}
 	if kind != "" {
+		c.Tell(Event{Kind: Ended})
 		c.registry.options.Meter.Ended(kind, time.Since(opened), context.Cause(c.ctx))
 	}
 	c.registry.remove(c)

@@ -33,7 +33,8 @@ const (
 	Opened
 	// Unclaimed: no request came for the connection within the disconnect time-out.
 	Unclaimed
-	// Held: nothing came from the client after its transport had opened.
+	// Held: nothing came from the client after its transport had opened: from an event
+	// stream's within the hold time-out, over a WebSocket until that ended.
 	Held
 	// Mute: a handshake was posted for an event stream, and nothing more within the hold
 	// time-out. Clients that ping when they have read the answer have not read it.
@@ -45,6 +46,8 @@ const (
 	// Unseen: a handshake that came stripped was answered as an event stream is, and the
 	// client has waited for more of an answer.
 	Unseen
+	// Ended: a connection that was opened is over. Nothing is told of it any more.
+	Ended
 )
 
 // SilenceLimit is after how much silence the network is known to cut; zero: it is not.
@@ -59,6 +62,19 @@ func (c *Connection) SilenceLimit() time.Duration {
 func (c *Connection) CutAfter(d time.Duration) {
 	if c.ctx.Err() == nil {
 		c.Tell(Event{Kind: Cut, Silence: d})
+	}
+}
+
+// Unheard tells the observer that a WebSocket has ended on which no byte ever came, where
+// clients begin with a handshake: the answer to its request got lost. A WebSocket that the
+// server closes sooner than HoldTimeout after the opening shows nothing.
+func (c *Connection) Unheard() {
+	limit := c.registry.options.HoldTimeout
+	c.mu.Lock()
+	age := time.Since(c.opened)
+	c.mu.Unlock()
+	if limit > 0 && (c.ctx.Err() == nil || age > limit) {
+		c.Tell(Event{Kind: Held})
 	}
 }
 

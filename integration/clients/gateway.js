@@ -49,6 +49,28 @@ const scenarios = [
     },
   },
   {
+    name: "a transport that is not offered is not asked for until it is",
+    noisy: true,
+    async run(page, ask) {
+      let negotiations = 0;
+      await page.route(/[/]negotiate/, async route => {
+        negotiations++;
+        const response = await route.fetch();
+        const offer = await response.json();
+        offer.availableTransports = offer.availableTransports.filter(t => t.transport !== "WebSockets");
+        await route.fulfill({ response, json: offer });
+      });
+      await page.reload();
+      await page.locator('.panel[data-transport="WebSockets"][data-state="refused"]').waitFor();
+      await ticking(page, 4, transports.slice(1));
+      equal(negotiations, transports.length, "negotiations");
+      await page.unrouteAll();
+      await ask("terminate");
+      await ask("start");
+      await ticking(page, 1);
+    },
+  },
+  {
     name: "a narrow screen",
     async run(page) {
       await page.setViewportSize({ width: 360, height: 740 });
@@ -65,9 +87,9 @@ const scenarios = [
 
 const panelOf = (page, transport) => page.locator(`.panel[data-transport="${transport}"]`);
 
-/** Waits until every panel is connected and has shown at least n ticks. */
-async function ticking(page, n) {
-  for (const transport of transports) {
+/** Waits until each panel of some transports is connected and has shown at least n ticks. */
+async function ticking(page, n, of = transports) {
+  for (const transport of of) {
     await page.waitForFunction(([name, least]) => {
       const panel = document.querySelector(`.panel[data-transport="${name}"]`);
       return panel?.dataset.state === "connected" && Number(panel.querySelector("[data-count]").textContent) >= least;

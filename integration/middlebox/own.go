@@ -3,6 +3,7 @@ package middlebox
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -19,6 +20,7 @@ func own() []Kind {
 	return []Kind{
 		{Name: "B-strip", start: handled(strip)},
 		{Name: "B-swallow", start: handled(swallow)},
+		{Name: "B-drop", start: handled(drop)},
 		{Name: "B-hold", start: handled(hold)},
 		{Name: "B-idle", start: idle(10 * time.Second)},
 		{Name: "B-html", start: handled(html)},
@@ -27,7 +29,7 @@ func own() []Kind {
 }
 
 // handled starts an HTTP box of which handle makes the handler; proxy passes on.
-func handled(handle func(proxy http.Handler) http.HandlerFunc) func(*testing.T, *builder) {
+func handled(handle func(proxy *httputil.ReverseProxy) http.HandlerFunc) func(*testing.T, *builder) {
 	return func(t *testing.T, b *builder) {
 		proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: b.upstream})
 		proxy.FlushInterval = -1
@@ -51,7 +53,7 @@ func listen(t *testing.T, port int) net.Listener {
 func isUpgrade(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }
 
 // strip drops the hop-by-hop headers and passes the rest of a handshake on.
-func strip(proxy http.Handler) http.HandlerFunc {
+func strip(proxy *httputil.ReverseProxy) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del("Upgrade")
 		r.Header.Del("Connection")
@@ -60,7 +62,7 @@ func strip(proxy http.Handler) http.HandlerFunc {
 }
 
 // swallow accepts an upgrade request and never answers it.
-func swallow(proxy http.Handler) http.HandlerFunc {
+func swallow(proxy *httputil.ReverseProxy) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if isUpgrade(r) {
 			<-r.Context().Done()
@@ -70,8 +72,28 @@ func swallow(proxy http.Handler) http.HandlerFunc {
 	}
 }
 
+// drop passes an upgrade request on, drops the 101 with its connection, and never answers. A
+// development server in Node does so that knows nothing of WebSockets.
+func drop(proxy *httputil.ReverseProxy) http.HandlerFunc {
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if r.StatusCode == http.StatusSwitchingProtocols {
+			return errDropped // which closes the connection
+		}
+		return nil
+	}
+	proxy.ErrorHandler = func(_ http.ResponseWriter, r *http.Request, err error) {
+		if errors.Is(err, errDropped) {
+			<-r.Context().Done()
+		}
+		panic(http.ErrAbortHandler)
+	}
+	return proxy.ServeHTTP
+}
+
+var errDropped = errors.New("the answer is dropped")
+
 // hold keeps every response, its head too, until the body ends.
-func hold(proxy http.Handler) http.HandlerFunc {
+func hold(proxy *httputil.ReverseProxy) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if isUpgrade(r) {
 			w.WriteHeader(http.StatusForbidden)
@@ -111,7 +133,7 @@ func (h *heldResponse) from(proxy http.Handler, r *http.Request) (whole bool) {
 }
 
 // html answers upgrades as a captive portal does.
-func html(proxy http.Handler) http.HandlerFunc {
+func html(proxy *httputil.ReverseProxy) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if isUpgrade(r) {
 			w.Header().Set("Content-Type", "text/html")
@@ -123,7 +145,7 @@ func html(proxy http.Handler) http.HandlerFunc {
 }
 
 // dropAccept loses Accept, does not chunk and closes after each response.
-func dropAccept(proxy http.Handler) http.HandlerFunc {
+func dropAccept(proxy *httputil.ReverseProxy) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if isUpgrade(r) {
 			w.WriteHeader(http.StatusForbidden)

@@ -102,6 +102,7 @@ type webSocket struct {
 	c       *transports.Connection
 	decoder decoder
 	corked  bool // more was here behind what was handed on
+	heard   bool // a byte came from the client
 }
 
 var framing = &socket.Framing{
@@ -111,6 +112,7 @@ var framing = &socket.Framing{
 
 // Take implements socket.Protocol.
 func (s *webSocket) Take(b []byte, full bool, err error) (rest []byte, cause error) {
+	s.heard = s.heard || len(b) > 0
 	rest, ended := s.decoder.decode(b, full, s)
 	s.corked = false
 	s.c.Uncork()
@@ -146,9 +148,12 @@ func (s *webSocket) sendClose(code int) {
 
 // broken ends the WebSocket after a failed read.
 func (s *webSocket) broken(err error) error {
+	if !s.heard {
+		s.c.Unheard()
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) { // the close frame was not answered
 		s.Reset()
-	} else if s.c.Observed() { // asking the kernel is a system call
+	} else if s.heard && s.c.Observed() { // asking the kernel is a system call
 		if d, ok := s.Silence(); ok {
 			s.c.CutAfter(d)
 		}

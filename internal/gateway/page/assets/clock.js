@@ -110,14 +110,22 @@ class Panel {
   }
 
   // The client gives up where the server refused a connection or ended it for
-  // good; the page keeps asking, so that it comes back with the server.
+  // good; the page keeps asking, so that it comes back with the server. It does
+  // not ask for what is not offered: the others learn when that changes.
   lost(state) {
     this.setState(state);
-    if (this.stopped) {
+    if (this.stopped || state === "refused") {
       return;
     }
     this.attempt += 1;
     this.timer = setTimeout(() => this.start(), retryDelay(this.attempt));
+  }
+
+  // Starts a panel whose transport was not offered and is now, as any panel was told.
+  startIfOffered(offered) {
+    if (this.root.dataset.state === "refused" && !this.stopped && offered.includes(this.transport.key)) {
+      this.start();
+    }
   }
 
   isRefused() {
@@ -149,6 +157,7 @@ class Panel {
         return chip;
       }),
     );
+    panels.forEach((panel) => panel.startIfOffered(offered));
   }
 
   showTick(time) {
