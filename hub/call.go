@@ -7,6 +7,7 @@ import (
 	"runtime"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -24,6 +25,7 @@ type call struct {
 	size            int   // of its record
 	streamed        bool  // by a stream invocation
 	inLine          bool  // neither a stream nor with uploads
+	step            step  // of the goroutine that runs it
 
 	// In the line; the session's lock guards these.
 	released bool // it has given up its place, or is through
@@ -138,7 +140,7 @@ func (s *Session) newCall(m *protocol.Message, size int) *call {
 		c = method.newCall()
 		c.method = method
 		arguments, _ := method.split(c.params)
-		c.early = s.bind(m.Arguments, arguments)
+		c.early = s.bind(method, m.Arguments, arguments)
 	}
 	c.early = m.Settle(c.early)
 	c.session, c.Context, c.size = s, s.ctx, size
@@ -160,15 +162,50 @@ func (c *call) name() string {
 	return c.method.name
 }
 
-// bind decodes the arguments; a panic of a type that decodes itself is an error.
-func (s *Session) bind(arguments []byte, targets []any) (err error) {
+// bind decodes the arguments.
+func (s *Session) bind(m *published, arguments []byte, targets []any) (err error) {
 	defer s.recovered(&err)
-	return s.wire.Bind(arguments, targets...)
+	if !m.decodesItself {
+		return s.wire.Bind(arguments, targets...)
+	}
+	return s.apart(func() error { return s.wire.Bind(arguments, targets...) })
 }
+
+// step is what an invocation does, in case that its code ends the goroutine.
+type step uint8
+
+const (
+	invoking  step = iota // authorization, filters, the method
+	streaming             // the iterator of a stream
+	encoding              // a result or an item
+	answered
+)
 
 // run answers the invocation.
 func (c *call) run() {
 	defer c.finish()
+	defer c.exited()
+	c.answer()
+	c.step = answered
+}
+
+// exited answers an invocation whose code has called runtime.Goexit, as it would for a panic.
+func (c *call) exited() {
+	if c.step == answered {
+		return
+	}
+	c.session.logPanic(guard.ErrGoexit)
+	switch c.step {
+	case encoding:
+		c.session.unspeakable(guard.ErrGoexit)
+	case streaming:
+		c.fail(c.streamFailure(guard.ErrGoexit))
+	default:
+		c.fail(c.failure(guard.ErrGoexit))
+	}
+}
+
+func (c *call) answer() {
 	refusal, err := c.refusal()
 	switch {
 	case refusal != "":
@@ -257,6 +294,7 @@ func (c *call) succeed(result any) {
 		return
 	}
 	w := c.session.wire
+	c.step = encoding
 	f, err := w.encode(func(dst []byte) ([]byte, error) { return w.AppendResult(dst, c.id, result) })
 	if err != nil {
 		c.session.unspeakable(err)

@@ -65,18 +65,16 @@ func (s *Session) farewell(cause error) {
 	if !s.greeted.Load() {
 		return
 	}
-	if err := s.runOnDisconnected(cause); err != nil {
+	if err := s.apart(func() error { s.runOnDisconnected(cause); return nil }); err != nil {
 		s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
 	}
 }
 
-// runOnDisconnected runs it within the filters; the error is a panic.
-func (s *Session) runOnDisconnected(cause error) (err error) {
-	defer s.recovered(&err)
+// runOnDisconnected runs it within the filters.
+func (s *Session) runOnDisconnected(cause error) {
 	filteredDisconnect(context.WithoutCancel(s.ctx), cause, s.hub.options.Filters, func(ctx context.Context, cause error) {
 		if s.hub.onDisconnected != nil {
 			s.hub.onDisconnected(ctx, cause)
 		}
 	})
-	return nil
 }

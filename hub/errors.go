@@ -2,8 +2,8 @@ package hub
 
 import (
 	"errors"
-	"fmt"
 
+	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -33,18 +33,13 @@ type typedError struct{ name, text string }
 func (e *typedError) Error() string     { return e.text }
 func (e *typedError) ErrorType() string { return e.name }
 
-// panicked is an error made of what application code panicked with.
-type panicked struct{ value any }
-
-func (e *panicked) Error() string { return fmt.Sprintf("panic: %v", e.value) }
-
 // describe returns the type of err and its text as clients are told. Of an error
 // that wraps one made by NewError only the latter's text is for clients. An error is the
 // application's code: one that is a nil pointer may panic.
 func describe(err error) (name, text string) {
 	defer func() {
 		if v := recover(); v != nil {
-			name, text = "Exception", (&panicked{v}).Error()
+			name, text = "Exception", guard.NewPanic(v).Error()
 		}
 	}()
 	var typed interface{ ErrorType() string }

@@ -33,11 +33,13 @@ func fanOut(to []*Session, except []string, m *message) error {
 		}
 		running sync.WaitGroup
 	)
-	for range helpers {
-		running.Go(work)
-	}
-	work()
-	running.Wait()
+	func() {
+		defer running.Wait() // work does not return if an argument ends the goroutine that encodes it
+		for range helpers {
+			running.Go(work)
+		}
+		work()
+	}()
 	if err := failure.Load(); err != nil {
 		return *err
 	}

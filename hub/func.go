@@ -9,7 +9,8 @@ import "context"
 // client uploads.
 //
 // The functions run concurrently for different clients. An error completes the
-// invocation with an error: see [NewError]. A panic does too, and ends nothing else.
+// invocation with an error: see [NewError]. A panic does too, and ends nothing else;
+// so does a call of runtime.Goexit.
 // ctx carries the caller ([CallerFrom]) and is done when its connection has ended;
 // that of a stream also when the client cancels it.
 func Func0[R any](f func(context.Context) (R, error)) Method {

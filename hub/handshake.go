@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -121,7 +122,14 @@ func (h *Hub) greets() bool {
 // greet runs OnConnected, then handles what came in meanwhile.
 func (s *Session) greet() {
 	defer s.endBeside()
-	if err := s.runOnConnected(); err != nil {
+	err := guard.ErrGoexit
+	defer func() { s.connected(err) }()
+	err = s.runOnConnected()
+}
+
+// connected goes on when OnConnected has ended.
+func (s *Session) connected(err error) {
+	if err != nil {
 		s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
 		s.close(err, s.closeText(err), false)
 	} else {

@@ -61,7 +61,7 @@ func (h *Hub) Handle(name string, m Method) {
 	if err := h.check(name, m); err != nil {
 		panic(fmt.Sprintf("hub: %s: %v", place, err))
 	}
-	p := &published{Method: m, name: name, place: place}
+	p := &published{Method: m, name: name, place: place, decodesItself: m.hasOwnDecoder()}
 	h.methods[foldName(name)] = p
 	h.methods[name] = p
 }

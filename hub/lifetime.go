@@ -25,7 +25,7 @@ type Lifetime interface {
 	// Disconnect ends connections, or those of users; see Hub.Disconnect.
 	Disconnect(ctx context.Context, who Audience) error
 	// Ask invokes a method on one connection and waits for its result, which decode
-	// gets raw; decode does not run any more once Ask has returned.
+	// gets raw. If Ask fails decode may go on running.
 	Ask(ctx context.Context, connectionID, method string, args []any, decode decoder) error
 }
 

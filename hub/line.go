@@ -81,6 +81,16 @@ func (s *Session) inTurn(size int, deed func()) {
 func work(c *call) {
 	s := c.session
 	defer s.running.Done()
+	defer func() {
+		if c == nil {
+			return
+		}
+		// The application's code has ended this goroutine by runtime.Goexit.
+		if c = s.next(c); c != nil {
+			s.running.Add(1)
+			s.hub.sessions.workers.Go(c)
+		}
+	}()
 	for c != nil {
 		if c.deed != nil {
 			c.deed()

@@ -3,7 +3,8 @@ package hub
 import (
 	"context"
 	"log/slog"
-	"runtime/debug"
+
+	"github.com/carillon-go/carillon/internal/guard"
 )
 
 // log logs an event of the session. The events bear the names of ASP.NET Core's, so that who
@@ -18,10 +19,23 @@ func (s *Session) log(level slog.Level, event string, about ...slog.Attr) {
 
 // recovered turns a panic of application code into an error; it is to be deferred.
 func (s *Session) recovered(err *error) {
-	v := recover()
-	if v == nil {
-		return
+	if v := recover(); v != nil {
+		*err = guard.NewPanic(v)
+		s.logPanic(*err)
 	}
-	*err = &panicked{v}
-	s.log(slog.LevelError, "Panic", slog.Any("error", *err), slog.String("stack", string(debug.Stack())))
+}
+
+// apart calls application code on a goroutine of its own, so that it cannot end that of the
+// caller. A panic, or a call of runtime.Goexit, is an error.
+func (s *Session) apart(f func() error) error {
+	err := guard.Call(f)
+	s.logPanic(err)
+	return err
+}
+
+// logPanic logs an error if it is a panic.
+func (s *Session) logPanic(err error) {
+	if p, ok := err.(*guard.Panic); ok { //nolint:errorlint // one within an application's error is the application's
+		s.log(slog.LevelError, "Panic", slog.Any("error", err), slog.String("stack", string(p.Stack)))
+	}
 }

@@ -73,6 +73,8 @@ type published struct {
 	Method
 	name  string
 	place string // of its registration, as file:line
+	// decodesItself: a parameter may have methods to decode itself.
+	decodesItself bool
 }
 
 // split parts a call's parameters into those that come as arguments and those that

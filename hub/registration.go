@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/carillon-go/carillon/protocol"
@@ -68,14 +69,26 @@ func (h *Hub) check(name string, m Method) error {
 	return nil
 }
 
+// hasOwnDecoder reports whether a parameter, or an item of an upload, may have methods to
+// decode itself.
+func (m *Method) hasOwnDecoder() bool {
+	return slices.ContainsFunc(m.newCall().params.targets(), func(target any) bool {
+		return protocol.DecodesItself(parameterType(target))
+	})
+}
+
+// parameterType is the type that is decoded for a parameter.
+func parameterType(target any) reflect.Type {
+	if u, ok := target.(uploadTarget); ok {
+		return u.itemType()
+	}
+	return reflect.TypeOf(target).Elem()
+}
+
 // check returns which parameter or result of the method p cannot handle.
 func (m *Method) check(p protocol.HubProtocol) error {
 	for i, target := range m.newCall().params.targets() {
-		t := reflect.TypeOf(target).Elem()
-		if u, ok := target.(uploadTarget); ok {
-			t = u.itemType()
-		}
-		if err := checkParameter(p, t); err != nil {
+		if err := checkParameter(p, parameterType(target)); err != nil {
 			return fmt.Errorf("parameter %d: %w", i+1, err)
 		}
 	}

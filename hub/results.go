@@ -3,9 +3,11 @@ package hub
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strconv"
 	"sync"
 
+	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -33,14 +35,24 @@ func Invoke[R any](ctx context.Context, s Sender, method string, args ...any) (R
 	if !ok || a.to.Kind != Connections || len(a.to.Names) != 1 {
 		return result, errors.New("hub: only a single client can be asked for a result")
 	}
+	itself := protocol.DecodesItself(reflect.TypeFor[R]())
 	err := a.hub.lifetime.Ask(ctx, a.to.Names[0], method, args, func(p protocol.HubProtocol, raw []byte) error {
-		return p.Decode(raw, &result)
+		return decode(p, raw, &result, itself)
 	})
 	if err != nil {
 		var none R
 		return none, err
 	}
 	return result, nil
+}
+
+// decode decodes a value whose type may have methods for that, which must not end the
+// goroutine that reads from the client.
+func decode(p protocol.HubProtocol, raw []byte, target any, itself bool) error {
+	if !itself {
+		return p.Decode(raw, target)
+	}
+	return guard.Call(func() error { return p.Decode(raw, target) })
 }
 
 // question is a result that a client owes.
@@ -102,11 +114,15 @@ func (s *Session) owes(id string, q *question) bool {
 	return true
 }
 
-// withdraw takes a question back, unless it is just being answered.
+// withdraw takes a question back. If it is being answered the answer counts, unless ctx is
+// done before it is decoded.
 func (s *Session) withdraw(ctx context.Context, id string, q *question) error {
 	if s.question(id) == nil {
-		<-q.done
-		return q.err
+		select {
+		case <-q.done:
+			return q.err
+		case <-ctx.Done():
+		}
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -138,15 +154,17 @@ func (s *Session) answered(m *protocol.Message) bool {
 	case !m.HasResult:
 		q.settle(NewError("Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown."))
 	default:
-		q.settle(resultError(s.decodeResult(q.decode, m.Payload)))
+		q.settle(resultError(s.decodeResult(q, m.Payload)))
 	}
 	return true
 }
 
-// decodeResult decodes a result; a panic of a type that decodes itself is an error.
-func (s *Session) decodeResult(decode decoder, raw []byte) (err error) {
+// decodeResult decodes a result.
+func (s *Session) decodeResult(q *question, raw []byte) (err error) {
 	defer s.recovered(&err)
-	return decode(s.wire, raw)
+	err = q.decode(s.wire, raw)
+	s.logPanic(err)
+	return err
 }
 
 // resultError is what asking fails with if the result cannot be decoded.

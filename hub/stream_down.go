@@ -86,11 +86,17 @@ func (c *call) items() (text string, err error) {
 	case seq == nil:
 		return fmt.Sprintf("The value returned by the streaming method '%s' is not a ChannelReader<> or IAsyncEnumerable<>.", c.name()), nil
 	}
+	c.step = streaming
 	unsent, err := c.send(seq)
 	if err != nil && !c.wasCancelled(err) {
-		text = explain("An error occurred on the server while streaming results.", err, c.session.hub.options.DetailedErrors)
+		text = c.streamFailure(err)
 	}
 	return text, unsent
+}
+
+// streamFailure is the text of a completion for an error of a stream that has begun.
+func (c *call) streamFailure(err error) string {
+	return explain("An error occurred on the server while streaming results.", err, c.session.hub.options.DetailedErrors)
 }
 
 // wasCancelled tells the end that the client wished for from a failure.
@@ -106,7 +112,9 @@ func (c *call) send(seq iter.Seq2[any, error]) (unsent, err error) {
 		if failure != nil {
 			return nil, failure
 		}
+		c.step = encoding
 		f, err := s.wire.encode(func(dst []byte) ([]byte, error) { return s.wire.AppendStreamItem(dst, c.id, item) })
+		c.step = streaming
 		if err != nil {
 			return err, nil
 		}

@@ -9,7 +9,13 @@ import (
 func (s *Session) openUploads(c *call) {
 	_, targets := c.method.split(c.params)
 	for i, t := range targets {
-		u := t.open(uploadBounds{s.hub.options.StreamBufferCapacity, &s.held, s.stateful != nil, s.conn.Context().Done()})
+		u := t.open(uploadBounds{
+			items:    s.hub.options.StreamBufferCapacity,
+			itself:   c.method.decodesItself,
+			held:     &s.held,
+			stateful: s.stateful != nil,
+			gone:     s.conn.Context().Done(),
+		})
 		c.uploads = append(c.uploads, u)
 		if s.uploads == nil {
 			s.uploads = make(map[string]upload)
@@ -92,10 +98,12 @@ func (s *Session) uploaded(m *protocol.Message) {
 	}
 }
 
-// push decodes and queues an item; a panic of a type that decodes itself is an error.
+// push decodes and queues an item.
 func (s *Session) push(u upload, raw []byte) (err error) {
 	defer s.recovered(&err)
-	return u.push(s.wire, raw, s.uncork)
+	err = u.push(s.wire, raw, s.uncork)
+	s.logPanic(err)
+	return err
 }
 
 // uploadEnded ends an uploaded stream at the client's wish.

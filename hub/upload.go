@@ -38,6 +38,8 @@ type uploadTarget interface {
 // read from the client.
 type uploadBounds struct {
 	items int
+	// itself: the items may have methods to decode themselves.
+	itself bool
 	// held is how many bytes wait in all uploads of the session.
 	held *atomic.Int64
 	// stateful: more is read all the same, for acknowledgements may be behind it which
@@ -84,7 +86,7 @@ type uploadItem[T any] struct {
 
 func (q *uploadQueue[T]) push(p protocol.HubProtocol, raw []byte, patient func()) error {
 	var value T
-	if err := p.Decode(raw, &value); err != nil {
+	if err := decode(p, raw, &value, q.bounds.itself); err != nil {
 		return err
 	}
 	q.mu.Lock()

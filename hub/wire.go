@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -79,7 +80,7 @@ func (w *wire) encode(build func(dst []byte) ([]byte, error)) (f *frame.Frame, e
 	buffer := buffers.Get().(*[]byte)
 	defer func() {
 		if v := recover(); v != nil {
-			f, err = nil, &panicked{v}
+			f, err = nil, guard.NewPanic(v)
 		}
 	}()
 	payload, err := build((*buffer)[:0])

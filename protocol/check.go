@@ -118,3 +118,40 @@ func (c *typeCheck) checkFields(t reflect.Type) error {
 	}
 	return nil
 }
+
+var decodesItself = typeCache[bool]{build: func(t reflect.Type) bool { return containsDecoder(t, map[reflect.Type]bool{}) }}
+
+// DecodesItself reports whether decoding a value of t may call code that is neither of this
+// package nor of Go's: t is or contains a type with a method UnmarshalJSON, UnmarshalText or
+// UnmarshalMsg.
+func DecodesItself(t reflect.Type) bool { return decodesItself.of(t) }
+
+func containsDecoder(t reflect.Type, seen map[reflect.Type]bool) bool {
+	switch t {
+	case timeType, durationType, numberType, rawMessageType, guidType:
+		return false
+	}
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	pointer := reflect.PointerTo(t)
+	for _, own := range []reflect.Type{jsonUnmarshalerType, textUnmarshalerType, packUnmarshalerType} {
+		if pointer.Implements(own) {
+			return true
+		}
+	}
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return containsDecoder(t.Elem(), seen)
+	case reflect.Map:
+		return containsDecoder(t.Key(), seen) || containsDecoder(t.Elem(), seen)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if containsDecoder(t.Field(i).Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}

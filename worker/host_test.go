@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -81,6 +82,7 @@ func TestFailuresAreRestartedWithBackoff(t *testing.T) {
 	failures := map[string]worker.Func{
 		"error": func(context.Context) error { return errors.New("no") },
 		"panic": func(context.Context) error { panic("no") },
+		"exit":  func(context.Context) error { runtime.Goexit(); return nil },
 	}
 	for name, fail := range failures {
 		t.Run(name, func(t *testing.T) {

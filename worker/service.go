@@ -7,7 +7,8 @@ import "context"
 // Service is a background service.
 //
 // Run works until ctx is cancelled. It returns after everything that it started has
-// ended. An error or a panic before that is a failure, and the Host calls Run again; nil
+// ended. An error, a panic or a call of runtime.Goexit before that is a
+// failure, and the Host calls Run again; nil
 // means that the work is done, and Run is not called again.
 type Service interface {
 	Run(ctx context.Context) error

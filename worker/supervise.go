@@ -1,27 +1,20 @@
 package worker
 
 import (
-	"fmt"
-	"runtime/debug"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/guard"
 )
 
-// panicError is what a service panicked with.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
-
-// supervise runs s until its work is done or the host stops.
+// supervise runs s until its work is done or the host stops. A panic, or a call of
+// runtime.Goexit, is a failure.
 func (h *Host) supervise(name string, s Service) {
 	log := h.options.Logger.With("service", name)
 	backoff := h.options.MinBackoff
 	for {
 		log.Debug("service started")
 		began := time.Now()
-		err := h.run(s)
+		err := guard.Call(func() error { return s.Run(h.ctx) })
 		if err == nil || h.ctx.Err() != nil {
 			log.Debug("service ended")
 			return
@@ -30,8 +23,8 @@ func (h *Host) supervise(name string, s Service) {
 			backoff = h.options.MinBackoff
 		}
 		args := []any{"error", err, "restart_in", backoff}
-		if p, ok := err.(*panicError); ok { //nolint:errorlint // run returns it as it is; a service's own errors are not searched
-			args = append(args, "stack", string(p.stack))
+		if p, ok := err.(*guard.Panic); ok { //nolint:errorlint // Call returns it as it is; a service's own errors are not searched
+			args = append(args, "stack", string(p.Stack))
 		}
 		log.Error("service failed", args...)
 		if !h.sleep(backoff) {
@@ -39,16 +32,6 @@ func (h *Host) supervise(name string, s Service) {
 		}
 		backoff = min(2*backoff, h.options.MaxBackoff)
 	}
-}
-
-// run turns a panic of s into an error.
-func (h *Host) run(s Service) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &panicError{value: v, stack: debug.Stack()}
-		}
-	}()
-	return s.Run(h.ctx)
 }
 
 // sleep waits for d. It reports whether the host still runs.
