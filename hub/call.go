@@ -5,31 +5,36 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// call is one invocation by a client. It is the ctx of its method too, so that it
-// costs one piece of memory, its parameters included.
+// call is one invocation by a client. It is the ctx of its method too (context.go), so
+// that it costs one piece of memory, its parameters included.
 type call struct {
-	context.Context // of the session; of a stream: one that its cancellation ends
-	session         *Session
-	method          *published // nil: there is none
-	target          string     // as the client wrote it
-	id              string     // "": no completion is wanted
-	params          params
-	early           error // why the method cannot be called: it is unknown, or the arguments do not fit
-	*special              // plain, or its own
-	size            int   // of its record
-	streamed        bool  // by a stream invocation
-	inLine          bool  // neither a stream nor with uploads
-	step            step  // of the goroutine that runs it
+	session  *Session
+	method   *published // nil: there is none
+	target   string     // as the client wrote it
+	id       string     // "": no completion is wanted
+	params   params
+	early    error // why the method cannot be called: it is unknown, or the arguments do not fit
+	*special       // plain, or its own
+	size     int   // of its record
+	streamed bool  // by a stream invocation
+	inLine   bool  // neither a stream nor with uploads
+	step     step  // of the goroutine that runs it
 
-	// In the line; the session's lock guards these.
-	released bool // it has given up its place, or is through
-	next     *call
+	// released reports that it has given up its place, or is through. The session's lock
+	// guards it, duplicate until the call runs, and next.
+	released  bool
+	duplicate bool        // another invocation that runs has its id
+	idFree    atomic.Bool // the completion is about to be sent
+	next      *call       // in the line, then among the invocations that run
+
+	ending atomic.Pointer[ending] // of its ctx; nil: nothing has asked for it
 }
 
 // special is what few calls have.
@@ -37,8 +42,10 @@ type special struct {
 	headers   map[string]string  // for filters
 	streamIDs []string           // uploads of the client
 	uploads   []upload           // those, once they are open
-	cancel    context.CancelFunc // of a stream
-	duplicate bool               // of a stream: another one has its id
+	conflict  error              // another call has one of streamIDs
+	decided   chan struct{}      // closed after the authorization; nil: no call waits for that
+	ctx       context.Context    // of a stream
+	end       context.CancelFunc // ends ctx
 	deed      func()             // instead of an invocation
 }
 
@@ -48,16 +55,6 @@ var plain = new(special)
 // newDeed returns what is done in the line without being an invocation.
 func (s *Session) newDeed(deed func(), size int) *call {
 	return &call{session: s, special: &special{deed: deed}, size: size}
-}
-
-type callKey struct{}
-
-// Value makes the call a context from which it can be found.
-func (c *call) Value(key any) any {
-	if key == (callKey{}) {
-		return c
-	}
-	return c.Context.Value(key)
 }
 
 // invoked takes an invocation: its arguments are decoded here, so that those that do
@@ -100,9 +97,13 @@ func (s *Session) invokeInLine(c *call) {
 
 // invokeBeside invokes a streaming method, or one with uploads.
 func (s *Session) invokeBeside(c *call) {
-	s.prepare(c)
 	if c.misfits() {
 		s.enqueue(s.newDeed(c.run, c.size))
+		return
+	}
+	s.prepare(c)
+	if (c.conflict != nil || c.duplicate) && c.method.authorize == nil && s.stateful == nil {
+		c.run() // it is refused before the next message is read, as in the original
 		return
 	}
 	s.startBeside()
@@ -143,7 +144,7 @@ func (s *Session) newCall(m *protocol.Message, size int) *call {
 		c.early = s.bind(method, m.Arguments, arguments)
 	}
 	c.early = m.Settle(c.early)
-	c.session, c.Context, c.size = s, s.ctx, size
+	c.session, c.size = s, size
 	c.target, c.id = m.Target, m.InvocationID
 	c.streamed = m.Type == protocol.StreamInvocation
 	c.inLine = !c.streamed && (method == nil || len(method.uploads) == 0)
@@ -213,14 +214,16 @@ func (c *call) answer() {
 	case err != nil:
 		c.fail(c.failure(err))
 	case c.streamed:
+		c.decide()
 		c.stream()
 	default:
+		c.decide()
 		result, err := c.perform()
 		if err != nil {
 			c.fail(c.failure(err))
 			return
 		}
-		c.endUploads(nil)
+		c.finish()
 		c.succeed(result)
 	}
 }
@@ -242,6 +245,8 @@ func (c *call) refusal() (text string, err error) {
 		return fmt.Sprintf("The client attempted to invoke the non-streaming '%s' method with a streaming invocation.", c.name()), nil
 	case len(c.streamIDs) != len(m.uploads):
 		return "", NewError(fmt.Sprintf("Client sent %d stream(s), Hub method expects %d.", len(c.streamIDs), len(m.uploads)))
+	case c.conflict != nil:
+		return "", c.conflict
 	case c.duplicate:
 		return fmt.Sprintf("Invocation ID '%s' is already in use.", c.id), nil
 	}
@@ -265,7 +270,7 @@ func (c *call) perform() (result any, err error) {
 		if c.early != nil {
 			return nil, c.early
 		}
-		return c.method.invoke(ctx, c.params)
+		return c.method.invoke(c.under(ctx), c.params)
 	})
 }
 
@@ -305,4 +310,7 @@ func (c *call) succeed(result any) {
 
 // complete sends the completion. It fails with the connection, and then nobody is
 // left to be told.
-func (c *call) complete(f *frame.Frame) { _ = c.session.sendWait(c.session.ctx, f) }
+func (c *call) complete(f *frame.Frame) {
+	c.idFree.Store(true)
+	_ = c.session.sendWait(c.session.ctx, f)
+}

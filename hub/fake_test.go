@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -255,6 +256,20 @@ func (c *client) want(records ...string) {
 		if got := c.next(); got != want {
 			c.t.Fatalf("got  %s\nwant %s", got, want)
 		}
+	}
+}
+
+// wantInAnyOrder checks the next records of calls that run at once.
+func (c *client) wantInAnyOrder(records ...string) {
+	c.t.Helper()
+	got := make([]string, len(records))
+	for i := range got {
+		got[i] = c.next()
+	}
+	slices.Sort(got)
+	slices.Sort(records)
+	if !slices.Equal(got, records) {
+		c.t.Fatalf("got  %s\nwant %s", got, records)
 	}
 }
 

@@ -11,8 +11,9 @@ import "context"
 // The functions run concurrently for different clients. An error completes the
 // invocation with an error: see [NewError]. A panic does too, and ends nothing else;
 // so does a call of runtime.Goexit.
-// ctx carries the caller ([CallerFrom]) and is done when its connection has ended;
-// that of a stream also when the client cancels it.
+// ctx carries the caller ([CallerFrom]). It is done when the connection has ended, and
+// when the client cancels the invocation, also while that waits for its turn: it runs all
+// the same. The return of the function does not end ctx; the end of a stream does.
 func Func0[R any](f func(context.Context) (R, error)) Method {
 	return newMethod(false, f, func(ctx context.Context, _ *params0) (any, error) { return f(ctx) })
 }

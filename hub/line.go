@@ -25,6 +25,7 @@ const (
 // uploads are not in it.
 type line struct {
 	first, last *call
+	running     *call         // plain invocations that run, uploads or not, the newest first
 	bytes       int           // of the records that wait
 	executing   int           // invocations that run in their place
 	released    int           // invocations that run and have given up their place
@@ -105,6 +106,7 @@ func work(c *call) {
 func (s *Session) next(done *call) *call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.line.forget(done)
 	switch {
 	case done.deed != nil:
 		s.line.turning = false
@@ -154,6 +156,10 @@ func (s *Session) draw() *call {
 		l.started = time.Since(s.begun)
 	}
 	l.shift()
+	if c.deed == nil {
+		c.duplicate = l.runs(c.id)
+		l.begin(c)
+	}
 	return c
 }
 
@@ -247,6 +253,45 @@ func (l *line) shift() {
 		close(l.room)
 		l.room = nil
 	}
+}
+
+// begin adds a plain invocation to those that run.
+func (l *line) begin(c *call) { l.running, c.next = c, l.running }
+
+// forget takes an invocation off those that run, if it is there.
+func (l *line) forget(c *call) {
+	for p := &l.running; *p != nil; p = &(*p).next {
+		if *p == c {
+			*p, c.next = c.next, nil
+			return
+		}
+	}
+}
+
+// runs reports whether a plain invocation with that id runs and is not answered yet.
+func (l *line) runs(id string) bool {
+	for c := l.running; c != nil; c = c.next {
+		if c.hasID(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// find returns the plain invocation with that id, or nil. Of several, which wait for their
+// turn one after the other, it is the last.
+func (l *line) find(id string) (found *call) {
+	for c := l.running; c != nil && found == nil; c = c.next {
+		if c.hasID(id) {
+			found = c
+		}
+	}
+	for c := l.first; c != nil; c = c.next {
+		if c.deed == nil && c.hasID(id) {
+			found = c
+		}
+	}
+	return found
 }
 
 // wait returns a channel that is closed when less waits.

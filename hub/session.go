@@ -41,8 +41,8 @@ type Session struct {
 	number uint64 // in the order in which the hub's sessions came
 	info   ConnectInfo
 	caller Caller
-	ctx    context.Context // of what runs for the client; carries the caller
-	cancel context.CancelCauseFunc
+	ctx    context.Context         // of what runs for the client; carries the caller
+	stop   context.CancelCauseFunc // ends ctx; see cancel
 	begun  time.Time
 	user   atomic.Pointer[auth.User] // with the freshest credentials
 
@@ -52,13 +52,14 @@ type Session struct {
 	groups    memberships
 	running   sync.WaitGroup // every goroutine of the session, and that it is not concluded
 	held      atomic.Int64   // bytes that wait in uploads
+	endings   endings        // of the ctxs of invocations
 
 	mu      sync.Mutex // guards the following
 	line    line
 	streams map[string]*call  // streaming invocations by id
 	uploads map[string]upload // uploaded streams by id
-	// uploading are all that are open, those too whose id another one has taken.
-	uploading map[upload]struct{}
+	// uploading are the uploads of the calls that run, those too that the client has ended.
+	uploading map[upload]*call
 	asked     map[string]*question // results that the client owes
 	items     *Items
 	gone      bool // nothing is asked of the client any more
@@ -75,7 +76,7 @@ func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
 		parent = context.WithoutCancel(info.Context)
 	}
 	ctx, cancel := context.WithCancelCause(parent)
-	s.ctx, s.cancel = callerContext{ctx, &s.caller}, cancel
+	s.ctx, s.stop = callerContext{ctx, &s.caller}, cancel
 	s.running.Add(1)
 	return s
 }
@@ -91,6 +92,12 @@ func (c callerContext) Value(key any) any {
 		return c.caller
 	}
 	return c.Context.Value(key)
+}
+
+// cancel ends the ctx of everything that runs for the client.
+func (s *Session) cancel(cause error) {
+	s.stop(cause)
+	s.endings.closeAll()
 }
 
 func (s *Session) itemsOf() *Items {

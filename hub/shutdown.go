@@ -101,7 +101,7 @@ func (s *Session) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.streams {
-		c.cancel()
+		c.cancelLocked()
 	}
 	s.advance()
 }

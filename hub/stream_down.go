@@ -6,54 +6,56 @@ import (
 	"iter"
 )
 
-// prepare makes what comes right behind an invocation find it: the items of its
-// uploads, and the cancellation of its stream.
+// prepare makes a call that runs beside the line known by its ids, so that the messages
+// right behind it find it: the items of its uploads, and its cancellation. If one of its
+// ids is in use, the call takes none of them and will be refused.
 func (s *Session) prepare(c *call) {
+	s.awaitHolders(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(c.streamIDs) == len(c.method.uploads) {
-		s.openUploads(c)
+	c.conflict = s.conflictLocked(c)
+	c.duplicate = s.runsLocked(c)
+	if c.conflict != nil || c.duplicate {
+		return
 	}
+	s.openUploadsLocked(c)
 	if !c.streamed {
+		s.line.begin(c)
 		return
 	}
-	c.Context, c.cancel = context.WithCancel(s.ctx)
-	if _, inUse := s.streams[c.id]; inUse {
-		c.duplicate = true
-		return
-	}
+	c.ctx, c.end = context.WithCancel(s.ctx)
 	if s.streams == nil {
 		s.streams = make(map[string]*call)
 	}
 	s.streams[c.id] = c
 	if s.draining.Load() {
-		c.cancel()
+		c.cancelLocked()
 	}
 }
 
-// cancelled ends a stream at the client's wish.
-func (s *Session) cancelled(id string) {
-	s.mu.Lock()
-	c := s.streams[id]
-	s.mu.Unlock()
-	if c != nil {
-		c.cancel()
+// runsLocked reports whether another invocation of the same kind runs with c's id.
+func (s *Session) runsLocked(c *call) bool {
+	if c.streamed {
+		return s.streams[c.id] != nil
 	}
+	return s.line.runs(c.id)
 }
 
 // finish forgets a call that is through.
 func (c *call) finish() {
-	c.endUploads(nil)
-	if c.cancel == nil {
+	if c.inLine {
 		return
 	}
-	c.cancel()
+	c.endUploads(nil)
 	s := c.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.line.forget(c)
 	if s.streams[c.id] == c {
 		delete(s.streams, c.id)
+		c.end()
 	}
+	c.decideLocked()
 }
 
 // stream sends what the method yields, then the completion. The id is free again

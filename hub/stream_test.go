@@ -178,13 +178,6 @@ func TestUnreadUploadEndsWithTheConnection(t *testing.T) {
 	})
 }
 
-func TestUploadWhoseIDIsTakenEndsWithTheConnection(t *testing.T) {
-	c := detailed(t)
-	c.send(callWith("1", "Concat", "", `"s"`), callWith("2", "Concat", "", `"s"`), item("s", `"a"`), end("s"))
-	c.want(result("2", `"a"`))
-	c.close() // waits for the first call
-}
-
 func TestViolationsBehindTheArguments(t *testing.T) {
 	c := detailed(t)
 	c.send(`{"type":4,"target":"Count","arguments":[1]}`, call("1", "Text", `"x"`)) // does not fit, so nobody is told

@@ -1,12 +1,79 @@
 package hub
 
 import (
+	"context"
+	"fmt"
+	"slices"
+
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// openUploads makes the uploads of a call known by their ids; of two with the same
-// the later one gets the items, as in the original. The lock is held.
-func (s *Session) openUploads(c *call) {
+// conflictLocked returns the error of a call one of whose uploads has the id of another
+// one that is open.
+func (s *Session) conflictLocked(c *call) error {
+	for i, id := range c.streamIDs {
+		if s.uploads[id] != nil || slices.Contains(c.streamIDs[:i], id) {
+			return NewError(fmt.Sprintf("Stream ID '%s' is already in use.", id))
+		}
+	}
+	return nil
+}
+
+// awaitHolders waits until no call whose authorization is under way holds an upload id of
+// c: if that call is refused, its ids are free. The reader waits for the authorization as
+// the original's does; it waits in this case alone, and until the session ends.
+func (s *Session) awaitHolders(c *call) {
+	for {
+		s.mu.Lock()
+		decided := s.undecidedLocked(c)
+		s.mu.Unlock()
+		if decided == nil {
+			return
+		}
+		s.uncork()
+		select {
+		case <-decided:
+		case <-s.ctx.Done():
+			return
+		case <-s.conn.Context().Done():
+			return
+		}
+	}
+}
+
+// undecidedLocked returns the channel of a call that holds an upload id of c and is not
+// authorized yet; nil if there is none.
+func (s *Session) undecidedLocked(c *call) <-chan struct{} {
+	for _, id := range c.streamIDs {
+		if holder := s.uploading[s.uploads[id]]; holder != nil && holder.decided != nil {
+			return holder.decided
+		}
+	}
+	return nil
+}
+
+// decide notes that a call is authorized. If it is not, finish does that, after it has freed
+// the ids.
+func (c *call) decide() {
+	if c.decided != nil {
+		c.session.mu.Lock()
+		defer c.session.mu.Unlock()
+		c.decideLocked()
+	}
+}
+
+func (c *call) decideLocked() {
+	if c.decided != nil {
+		close(c.decided)
+		c.decided = nil
+	}
+}
+
+// openUploadsLocked makes the uploads of a call known by their ids, which are free.
+func (s *Session) openUploadsLocked(c *call) {
+	if len(c.streamIDs) > 0 && c.method.authorize != nil {
+		c.decided = make(chan struct{})
+	}
 	_, targets := c.method.split(c.params)
 	for i, t := range targets {
 		u := t.open(uploadBounds{
@@ -19,10 +86,10 @@ func (s *Session) openUploads(c *call) {
 		c.uploads = append(c.uploads, u)
 		if s.uploads == nil {
 			s.uploads = make(map[string]upload)
-			s.uploading = make(map[upload]struct{})
+			s.uploading = make(map[upload]*call)
 		}
 		s.uploads[c.streamIDs[i]] = u
-		s.uploading[u] = struct{}{}
+		s.uploading[u] = c
 		if s.gone {
 			u.end(errEnded)
 		}
@@ -37,6 +104,16 @@ func (s *Session) abandonUploads(err error) {
 	s.mu.Unlock()
 	for u := range open {
 		u.end(err)
+	}
+}
+
+// cancelUploadsLocked ends the uploads of a call that is cancelled. Their ids are free.
+func (s *Session) cancelUploadsLocked(c *call) {
+	for i, u := range c.uploads {
+		if s.uploads[c.streamIDs[i]] == u {
+			delete(s.uploads, c.streamIDs[i])
+		}
+		u.end(context.Canceled)
 	}
 }
 

@@ -11,12 +11,12 @@ import (
 
 // Upload is a stream that the client sends, as a parameter of a method. Not read,
 // it holds up its connection once Options.StreamBufferCapacity items wait; it is
-// over when the method has returned.
+// over when the method has returned, and ends when the client cancels the invocation.
 type Upload[T any] struct{ q *uploadQueue[T] }
 
 // All returns the items as they come, for one reader. The last may be an error: the
 // client ended the stream with one (its text in an error as NewError's), an item was
-// no T, or the connection ended.
+// no T, the client cancelled the invocation (context.Canceled), or the connection ended.
 func (u Upload[T]) All() iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {

@@ -1,0 +1,85 @@
+package hub
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"sync"
+	"unsafe"
+	"weak"
+)
+
+// endings are the Done channels of a session's invocations that were asked for. They are
+// closed with the session. The references are weak: the channel of a method that has
+// returned goes with the last goroutine that waits for it.
+type endings struct {
+	mu   sync.Mutex
+	open []weak.Pointer[byte]
+}
+
+// add has a channel closed with the session, whose ctx is given.
+func (l *endings) add(session context.Context, done chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if session.Err() != nil { // closeAll may be over
+		closeOnce(done)
+		return
+	}
+	if len(l.open) == cap(l.open) {
+		l.open = slices.DeleteFunc(l.open, over)
+		l.open = slices.Grow(l.open, len(l.open)+1)
+	}
+	l.open = append(l.open, weaken(done))
+}
+
+func (l *endings) close(done chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	closeOnce(done)
+}
+
+func (l *endings) closeAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range l.open {
+		if done := strengthen(w); done != nil {
+			closeOnce(done)
+		}
+	}
+	l.open = nil
+}
+
+// closeOnce closes a channel that may be closed. The lock of its endings is held.
+func closeOnce(done chan struct{}) {
+	select {
+	case <-done:
+	default:
+		close(done)
+	}
+}
+
+// over reports whether a channel is closed, or nothing refers to it.
+func over(w weak.Pointer[byte]) bool {
+	done := strengthen(w)
+	if done == nil {
+		return true
+	}
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
+// weaken returns a weak reference to a channel. A channel is a pointer to memory of its
+// own, which package weak can watch as any other.
+func weaken(done chan struct{}) weak.Pointer[byte] {
+	return weak.Make((*byte)(reflect.ValueOf(done).UnsafePointer()))
+}
+
+// strengthen returns the channel of a weak reference; nil if nothing refers to it.
+func strengthen(w weak.Pointer[byte]) chan struct{} {
+	p := w.Value()
+	return *(*chan struct{})(unsafe.Pointer(&p))
+}
