@@ -17,14 +17,14 @@ BENCH        ?= .
 # The race detector needs a C compiler; without one, go env says so.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
-.PHONY: all build test vet lint fmt go-test allocations clients checkers fuzz bench clean
+.PHONY: all build test vet lint fmt go-test 32bit allocations clients checkers fuzz bench clean
 
 all: build
 
 build:
 	$(GO) build -o bin/gateway ./cmd/gateway
 
-test: clients checkers vet lint go-test
+test: clients checkers vet lint go-test 32bit
 
 vet:
 	$(GO) vet ./...
@@ -37,6 +37,17 @@ fmt: $(TOOL)
 
 go-test: allocations
 	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) ./...
+
+# What reads numbers and lengths from the wire, on a system whose int has 32 bits. It
+# needs an x86 processor to run; no C compiler.
+32BIT := ./auth ./client ./clock ./forwarded ./frame ./hub ./internal/loadgen ./negotiate ./protocol ./transports/...
+
+32bit:
+	GOARCH=386 CGO_ENABLED=0 $(GO) vet ./...
+	GOARCH=386 CGO_ENABLED=0 $(GO) test -short -timeout $(TEST_TIMEOUT) $(32BIT)
+	@set -e; for target in FuzzNext FuzzMessagePackParse FuzzBind; do \
+	  GOARCH=386 CGO_ENABLED=0 $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime 3s ./protocol; \
+	done
 
 # The race detector allocates by itself, so these run without it; and each benchmark
 # once, to see that it works. bench/ is a module of its own.

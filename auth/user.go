@@ -5,6 +5,7 @@ package auth
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -27,7 +28,7 @@ func (u *User) Lifetime() int {
 	if u == nil || u.Expires.IsZero() {
 		return 0
 	}
-	return max(0, int(time.Until(u.Expires).Seconds()))
+	return int(min(max(0, time.Until(u.Expires)/time.Second), math.MaxInt))
 }
 
 // WithTicket returns u as it came in by a ticket, which a digest stands for.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -91,7 +92,12 @@ func (o *offer) expires() time.Time {
 	if o.TokenLifetimeSeconds <= 0 {
 		return time.Time{}
 	}
-	return time.Now().Add(time.Duration(o.TokenLifetimeSeconds) * time.Second)
+	return time.Now().Add(lifetime(o.TokenLifetimeSeconds))
+}
+
+// lifetime is that of an access token that is good for so many seconds yet: at most as long as a Duration holds.
+func lifetime(seconds int64) time.Duration {
+	return time.Duration(min(max(0, seconds), math.MaxInt64/int64(time.Second))) * time.Second
 }
 
 func (n *network) negotiateOnce(ctx context.Context, t target, stateful bool) (*offer, error) {

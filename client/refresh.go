@@ -39,7 +39,7 @@ func (s *session) refresh() {
 
 // refresh gives the server a fresh token for a connection. It goes to where the connection began and
 // not to where negotiation was redirected to: there the application's tokens are known.
-func (c *connector) refresh(ctx context.Context, connection string) (lifetime time.Duration, err error) {
+func (c *connector) refresh(ctx context.Context, connection string) (good time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.RequestTimeout)
 	defer cancel()
 	u := withQuery(below(c.hub, "refresh"), "id="+url.QueryEscape(connection))
@@ -51,9 +51,9 @@ func (c *connector) refresh(ctx context.Context, connection string) (lifetime ti
 		return 0, failure("refresh", response)
 	}
 	defer response.Body.Close()
-	var answer struct{ TokenLifetimeSeconds int }
+	var answer struct{ TokenLifetimeSeconds int64 }
 	if err := json.NewDecoder(io.LimitReader(response.Body, maxNegotiation)).Decode(&answer); err != nil {
 		return 0, fmt.Errorf("client: refresh: %w", err)
 	}
-	return time.Duration(answer.TokenLifetimeSeconds) * time.Second, nil
+	return lifetime(answer.TokenLifetimeSeconds), nil
 }

@@ -197,8 +197,11 @@ func (b *outbox) acknowledged(number int64) {
 	if k == nil {
 		return
 	}
-	n := int(min(number-k.first+1, int64(len(k.records))))
-	if n <= 0 {
+	if number < k.first {
+		return
+	}
+	n := min(number-k.first, int64(len(k.records))-1) + 1
+	if n == 0 { // it acknowledges what was not sent
 		return
 	}
 	for _, record := range k.records[:n] {
@@ -206,11 +209,14 @@ func (b *outbox) acknowledged(number int64) {
 	}
 	k.records = append(k.records[:0], k.records[n:]...)
 	clear(k.records[len(k.records):cap(k.records)])
-	k.first += int64(n)
+	k.first += n
 	b.release()
 }
 
-var errSequence = errors.New("client: the server goes on behind messages that never came")
+var (
+	errSequence   = errors.New("client: the server goes on behind messages that never came")
+	errNoSequence = errors.New("client: the server's sequence number is less than 0")
+)
 
 // sequence notes the number of what the server sends next.
 func (b *outbox) sequence(number int64) error {
@@ -220,6 +226,8 @@ func (b *outbox) sequence(number int64) error {
 	switch {
 	case k == nil:
 		return nil
+	case number < 0:
+		return errNoSequence
 	case number > k.next:
 		return errSequence
 	}

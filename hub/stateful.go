@@ -159,17 +159,27 @@ func (r *stateful) resumed(c Connection, w *wire) {
 	}
 }
 
-// errSequence has the words of the original.
-var errSequence = &protocol.Fault{
-	Exception: "InvalidOperationException",
-	Message:   "Sequence ID greater than amount of messages we've received.",
-}
+var (
+	// errSequence has the words of the original.
+	errSequence = &protocol.Fault{
+		Exception: "InvalidOperationException",
+		Message:   "Sequence ID greater than amount of messages we've received.",
+	}
+	// errNoSequence is our own: after a negative number the original drops all that follows as duplicates.
+	errNoSequence = &protocol.Fault{
+		Exception: "InvalidOperationException",
+		Message:   "Sequence ID less than 0.",
+	}
+)
 
-// sequence notes the number of what the client sends next.
+// sequence notes the number of what the client sends next. Numbers begin with 1; 0 is taken, as by the original.
 func (r *stateful) sequence(number int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if number > r.next {
+	switch {
+	case number < 0:
+		return errNoSequence
+	case number > r.next:
 		return errSequence
 	}
 	r.next = number

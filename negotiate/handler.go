@@ -99,7 +99,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 		response.ConnectionToken = n.Token()
 	}
 	if h.options.TokenLifetime {
-		response.TokenLifetimeSeconds = auth.UserFrom(r.Context()).Lifetime()
+		response.TokenLifetimeSeconds = int64(auth.UserFrom(r.Context()).Lifetime())
 	}
 	if len(stateful) > 1 {
 		response.StatefulTransports = stateful

@@ -22,7 +22,7 @@ type Response struct {
 	URL                  string      `json:"url,omitempty"`
 	AccessToken          string      `json:"accessToken,omitempty"`
 	UseStatefulReconnect bool        `json:"useStatefulReconnect,omitempty"`
-	TokenLifetimeSeconds int         `json:"tokenLifetimeSeconds,omitempty"` // .NET 11
+	TokenLifetimeSeconds int64       `json:"tokenLifetimeSeconds,omitempty"` // .NET 11
 	NegotiateVersion     int         `json:"negotiateVersion"`
 	ConnectionID         string      `json:"connectionId"`
 	ConnectionToken      string      `json:"connectionToken,omitempty"`
@@ -46,7 +46,7 @@ func (r *Response) append(b []byte) []byte {
 		b = append(b, `"useStatefulReconnect":true,`...)
 	}
 	if r.TokenLifetimeSeconds != 0 {
-		b = append(strconv.AppendInt(append(b, `"tokenLifetimeSeconds":`...), int64(r.TokenLifetimeSeconds), 10), ',')
+		b = append(strconv.AppendInt(append(b, `"tokenLifetimeSeconds":`...), r.TokenLifetimeSeconds, 10), ',')
 	}
 	b = strconv.AppendInt(append(b, `"negotiateVersion":`...), int64(r.NegotiateVersion), 10)
 	b = append(append(append(b, `,"connectionId":"`...), r.ConnectionID...), '"')

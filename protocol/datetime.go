@@ -179,7 +179,7 @@ func parseTimeSpan(s []byte) (time.Duration, bool) {
 	if days < 0 || uint(hours) > 23 || uint(minutes) > 59 || uint(seconds) > 59 || nanos < 0 || len(p.s) > 0 {
 		return 0, false
 	}
-	d := time.Duration(days*86400+hours*3600+minutes*60+seconds)*time.Second + time.Duration(nanos)
+	d := time.Duration(days)*24*time.Hour + time.Duration(hours*3600+minutes*60+seconds)*time.Second + time.Duration(nanos)
 	if d < 0 { // more than a Duration holds
 		return 0, false
 	}

@@ -269,12 +269,13 @@ func decodePackNumber(r *packReader, v reflect.Value) error {
 
 // unmarshalPack gives a generated method a value only when all of it is there: it makes room for as many elements as there are said to be.
 func unmarshalPack(r *packReader, v reflect.Value) error {
-	rest, err := msgp.Skip(r.data)
+	whole := packReader{data: r.data, depth: r.depth, strict: true}
+	raw, err := whole.value()
 	if err != nil {
-		return r.because(err)
+		return err
 	}
-	_, err = v.Addr().Interface().(msgp.Unmarshaler).UnmarshalMsg(r.data[:len(r.data)-len(rest)])
-	r.data = rest
+	_, err = v.Addr().Interface().(msgp.Unmarshaler).UnmarshalMsg(raw)
+	r.data = whole.data
 	return err
 }
 
@@ -372,14 +373,14 @@ func decodePackRaw(r *packReader, v reflect.Value) error {
 		v.SetZero()
 		return nil
 	}
-	b, rest, err := msgp.ReadBytesZC(r.data)
-	if err != nil {
-		b, rest, err = msgp.ReadStringZC(r.data)
+	forms := binForms
+	if msgp.NextType(r.data) == msgp.StrType {
+		forms = strForms
 	}
+	b, err := r.content(forms)
 	if err != nil {
-		return r.because(err)
+		return err
 	}
-	r.data = rest
 	v.SetBytes(append([]byte{}, b...))
 	return nil
 }
@@ -504,12 +505,11 @@ func (r *packReader) readAny() (any, error) {
 	case msgp.StrType:
 		return r.readString()
 	case msgp.BinType:
-		b, rest, err := msgp.ReadBytesBytes(r.data, nil)
+		b, err := r.content(binForms)
 		if err != nil {
-			return nil, r.because(err)
+			return nil, err
 		}
-		r.data = rest
-		return b, nil
+		return append([]byte{}, b...), nil
 	case msgp.ArrayType:
 		return r.readAnyList()
 	case msgp.MapType:

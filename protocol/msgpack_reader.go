@@ -15,8 +15,9 @@ const maxPackDepth = 500
 
 // packReader reads MessagePack from the front of what is left.
 type packReader struct {
-	data  []byte
-	depth int
+	data   []byte
+	depth  int
+	strict bool // see skipElements
 }
 
 var (
@@ -133,12 +134,47 @@ func (r *packReader) text() (text []byte, isNil bool, err error) {
 	if r.null() {
 		return nil, true, nil
 	}
-	text, rest, err := msgp.ReadStringZC(r.data)
-	if err != nil {
-		return nil, false, r.because(err)
+	text, err = r.content(strForms)
+	return text, false, err
+}
+
+// contentForms are the codes of one family of values that are a length and bytes.
+type contentForms struct{ fix, fixMask, code8 byte }
+
+var (
+	strForms = contentForms{fix: 0xa0, fixMask: 0xe0, code8: 0xd9}
+	binForms = contentForms{code8: 0xc4} // of which there is no short form
+)
+
+// content passes a string or bytes and returns the content without a copy. Lengths are compared as
+// they are announced, before any of them is an int, which has 32 bits on some systems.
+func (r *packReader) content(forms contentForms) ([]byte, error) {
+	if len(r.data) == 0 {
+		return nil, errEnd
 	}
-	r.data = rest
-	return text, false, nil
+	var (
+		head = 1
+		n    uint64
+	)
+	switch code := r.data[0]; {
+	case forms.fix != 0 && code&forms.fixMask == forms.fix:
+		n = uint64(code &^ forms.fixMask)
+	case forms.code8 <= code && code <= forms.code8+2:
+		head += 1 << (code - forms.code8)
+		if len(r.data) < head {
+			return nil, errEnd
+		}
+		n = bigEndian(r.data[1:head])
+	default:
+		return nil, r.unexpected()
+	}
+	if n > uint64(len(r.data)-head) {
+		return nil, errEnd
+	}
+	end := head + int(n)
+	content := r.data[head:end:end]
+	r.data = r.data[end:]
+	return content, nil
 }
 
 // validText returns b with a U+FFFD for each part that is no UTF-8, as .NET decodes it: the begin of a character that is not whole is one
@@ -198,11 +234,11 @@ func (r *packReader) skip() error {
 	case code < 0x80 || code >= 0xe0:
 		return r.advance(1)
 	case code < 0x90:
-		return r.skipMany(1, 2*int(code&0x0f))
+		return r.skipMany(1, 2*uint64(code&0x0f))
 	case code < 0xa0:
-		return r.skipMany(1, int(code&0x0f))
+		return r.skipMany(1, uint64(code&0x0f))
 	case code < 0xc0:
-		return r.advance(1 + int(code&0x1f))
+		return r.advance(1 + uint64(code&0x1f))
 	}
 	form := packForms[code-0xc0]
 	switch {
@@ -218,15 +254,18 @@ func (r *packReader) skip() error {
 	if n > math.MaxInt32 && code != 0xc9 { // but the length of an extension .NET reads another way
 		return errTooLong
 	}
-	return r.advance(form.size + int(n))
+	return r.advance(uint64(form.size) + n)
 }
 
-// skipElements passes n elements, or pairs of them. What is negative as an int is none to .NET.
+// skipElements passes n elements, or pairs of them. What is negative as an int is none to .NET; a strict reader refuses it.
 func (r *packReader) skipElements(header, each int, n uint64) error {
 	if n > math.MaxInt32 {
-		return r.advance(header)
+		if r.strict {
+			return errEnd
+		}
+		return r.advance(uint64(header))
 	}
-	return r.skipMany(header, each*int(n))
+	return r.skipMany(header, uint64(each)*n)
 }
 
 // packForms tells of the codes from 0xc0 to 0xdf how many bytes the fixed part has (0: no such code), how many of them are a length,
@@ -250,16 +289,16 @@ func bigEndian(b []byte) (n uint64) {
 	return n
 }
 
-func (r *packReader) advance(n int) error {
-	if len(r.data) < n {
+func (r *packReader) advance(n uint64) error {
+	if uint64(len(r.data)) < n {
 		return errEnd
 	}
 	r.data = r.data[n:]
 	return nil
 }
 
-func (r *packReader) skipMany(header, n int) error {
-	if err := r.advance(header); err != nil {
+func (r *packReader) skipMany(header int, n uint64) error {
+	if err := r.advance(uint64(header)); err != nil {
 		return err
 	}
 	if err := r.enter(); err != nil {

@@ -8,17 +8,18 @@ import (
 // Resumption is how often the client of a stateful connection has come back, as a request
 // says it. Over event streams and long polling a carrier is many requests, so each says by
 // this number which it belongs to: what is left of an older one counts no more. Nor does the
-// handshake of an older WebSocket. The official clients' have none.
+// handshake of an older WebSocket. The official clients send none, which counts as 0, as
+// does all that is not a number below 2^31.
 func Resumption(r *http.Request) int {
 	value, given := Parameter(r, "carillonResume")
 	if given == 0 {
 		return 0
 	}
-	n, err := strconv.Atoi(value)
+	n, err := strconv.ParseUint(value, 10, 31)
 	if err != nil {
 		return 0
 	}
-	return n
+	return int(n)
 }
 
 // takeOver makes number the current one, if a request may take the place of the older

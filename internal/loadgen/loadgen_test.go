@@ -291,7 +291,7 @@ func TestForeignAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := g.newLink(0)
-	for _, id := range []string{"-1", "1", "9223372036854775808"} {
+	for _, id := range []string{"-1", "1", "4294967296", "9223372036854775808", "18446744073709551616"} {
 		if err := l.received([]byte(`{"type":3,"invocationId":"` + id + `","result":"x"}`)); err != nil || len(l.out) > 0 {
 			t.Errorf("%s: %v, %q", id, err, l.out)
 		}

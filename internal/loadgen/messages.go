@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -129,9 +130,16 @@ func classifyPacked(record []byte) (k kind, slot int, ok bool) {
 	return other, 0, false
 }
 
+// number reads the digits at the beginning of text. A number that is too large for a slot is mostSlot.
 func number(text []byte) (n, digits int) {
+	const mostSlot = math.MaxInt32
 	for digits < len(text) && isDigit(text[digits]) {
-		n = n*10 + int(text[digits]-'0')
+		d := int(text[digits] - '0')
+		if n > (mostSlot-d)/10 {
+			n = mostSlot
+		} else {
+			n = n*10 + d
+		}
 		digits++
 	}
 	return n, digits

@@ -1,6 +1,9 @@
 package loadgen
 
 import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
 	"math"
 	"testing"
 	"time"
@@ -120,4 +123,14 @@ func FuzzRecords(f *testing.F) {
 			data = rest
 		}
 	})
+}
+
+// TestFrameLengths: a length of 64 bits is compared as such, not as an int of 32 bits.
+func TestFrameLengths(t *testing.T) {
+	for _, length := range []uint64{longestBody + 1, 1 << 31, 1 << 32, 1<<32 + 1, 1 << 63, 1<<63 + 1<<32, 1<<64 - 1} {
+		w := &webSocket{httpConn: &httpConn{r: bufio.NewReader(bytes.NewReader(binary.BigEndian.AppendUint64([]byte{0x82, 127}, length)))}}
+		if _, n, err := w.frameHead(); err == nil {
+			t.Errorf("a frame of %d bytes was taken for %d", length, n)
+		}
+	}
 }

@@ -203,12 +203,13 @@ func (g *generator) noConnection(ctx context.Context) error {
 func (g *generator) runWorkers(ctx context.Context, work func(context.Context, *shard) error) (*Report, error) {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	alive := int64(g.options.Connections)
+	var alive atomic.Int64
+	alive.Store(int64(g.options.Connections))
 	for i := range g.options.Connections {
 		g.tasks.Go(func() {
 			if err := work(running, g.meter.shard(i)); err != nil && running.Err() == nil {
 				g.meter.fail(&g.meter.failed, err)
-				if atomic.AddInt64(&alive, -1) == 0 {
+				if alive.Add(-1) == 0 {
 					stop()
 				}
 			}
@@ -221,7 +222,7 @@ func (g *generator) runWorkers(ctx context.Context, work func(context.Context, *
 	if err != nil {
 		return nil, err
 	}
-	if atomic.LoadInt64(&alive) == 0 {
+	if alive.Load() == 0 {
 		return nil, g.noConnection(ctx)
 	}
 	return r, nil

@@ -104,9 +104,9 @@ func (w *webSocket) frameHead() (opcode byte, length int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	opcode, length = b[0]&0x0f, int(b[1]&0x7f)
-	more := 0
-	switch length {
+	opcode = b[0] & 0x0f
+	announced, more := uint64(b[1]&0x7f), 0
+	switch announced {
 	case 126:
 		more = 2
 	case 127:
@@ -116,16 +116,16 @@ func (w *webSocket) frameHead() (opcode byte, length int, err error) {
 		if b, err = w.r.Peek(2 + more); err != nil {
 			return 0, 0, err
 		}
-		length = 0
+		announced = 0
 		for _, c := range b[2:] {
-			length = length<<8 | int(c)
+			announced = announced<<8 | uint64(c)
 		}
 	}
-	if length < 0 || length > longestBody {
-		return 0, 0, fmt.Errorf("a frame of %d bytes", length)
+	if announced > longestBody {
+		return 0, 0, fmt.Errorf("a frame of %d bytes", announced)
 	}
 	_, _ = w.r.Discard(2 + more) // cannot fail: these bytes were peeked
-	return opcode, length, nil
+	return opcode, int(announced), nil
 }
 
 func (w *webSocket) control(opcode byte, length int) error {
