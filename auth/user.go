@@ -19,7 +19,7 @@ type User struct {
 	// Expires is when the authentication ends; zero: never.
 	Expires time.Time
 
-	ticket string
+	ticket *Ticket
 }
 
 // Lifetime is for how many whole seconds the authentication is good yet; 0: for ever,
@@ -31,17 +31,17 @@ func (u *User) Lifetime() int {
 	return int(min(max(0, time.Until(u.Expires)/time.Second), math.MaxInt))
 }
 
-// WithTicket returns u as it came in by a ticket, which a digest stands for.
-func (u *User) WithTicket(digest string) *User {
+// WithTicket returns u as it came in by a ticket.
+func (u *User) WithTicket(t *Ticket) *User {
 	copied := *u
-	copied.ticket = digest
+	copied.ticket = t
 	return &copied
 }
 
-// Ticket is the digest of the ticket that stood for the credentials; "" if none did.
-func (u *User) Ticket() string {
+// Ticket is the one that stood for the credentials; nil if none did.
+func (u *User) Ticket() *Ticket {
 	if u == nil {
-		return ""
+		return nil
 	}
 	return u.ticket
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/carillon-go/carillon/auth"
 )
 
-// In a crowd that comes back nobody's ticket gives way to those that were used already, only
-// to those that wait; and what is kept of either is bounded.
+// In a crowd that comes back no ticket that waits for its negotiation gives way to those that
+// have negotiated, only to others that wait; and both kinds are bounded.
 func TestTicketsOfACrowd(t *testing.T) {
 	crowd := newTickets(Options{TicketLifetime: time.Hour})
 	slow := digest(crowd.issue(&auth.User{ID: "slow"}))
@@ -16,8 +16,10 @@ func TestTicketsOfACrowd(t *testing.T) {
 		if crowd.redeem(digest(crowd.issue(&auth.User{}))) == nil {
 			t.Fatal("a ticket is refused")
 		}
-		if len(crowd.order) > 2*maxTickets {
-			t.Fatal("what is over is kept:", len(crowd.order))
+		for _, q := range []*ticketQueue{&crowd.waiting, &crowd.negotiated} {
+			if len(q.order) > 2*maxTickets || len(q.byKey) > maxTickets {
+				t.Fatal("too many are kept:", len(q.order), len(q.byKey))
+			}
 		}
 	}
 	if crowd.redeem(slow) == nil {
@@ -27,7 +29,7 @@ func TestTicketsOfACrowd(t *testing.T) {
 	for range maxTickets {
 		crowd.issue(&auth.User{})
 	}
-	if len(crowd.waiting) > maxTickets || crowd.redeem(oldest) != nil {
-		t.Error("more wait than may:", len(crowd.waiting))
+	if len(crowd.waiting.byKey) > maxTickets || crowd.redeem(oldest) != nil {
+		t.Error("more wait than may:", len(crowd.waiting.byKey))
 	}
 }

@@ -39,8 +39,9 @@ type Options struct {
 	EnableAuthenticationRefresh bool
 	// TicketLifetime, if positive, keeps long-lived tokens out of URLs: a negotiation with
 	// credentials is answered with a ticket, which must be used within this time and opens
-	// one connection. Every official client takes it for its access token. It needs
-	// Endpoint.Authenticator in front. Default 0: no tickets; 30 s is a good value.
+	// one connection; it may negotiate again until that is open. Every official client takes
+	// it for its access token. It needs Endpoint.Authenticator in front. Default 0: no
+	// tickets; 30 s is a good value.
 	TicketLifetime time.Duration
 	// PublicURL of the endpoint, if clients know it by another one than the one that their
 	// requests arrive with: for tickets, behind a proxy that changes host or path. Default:

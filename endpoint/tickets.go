@@ -20,33 +20,61 @@ import (
 // place of their own token, for everything else of that connection: the only thing that
 // they put into a URL.
 //
-// A ticket is good for one negotiation, and from then on for that one connection.
+// A ticket negotiates until a connection is open that was negotiated with it, so that a
+// client whose first transport fails can try the next. From then on it is good for that one
+// connection.
 
-// maxTickets bounds those that wait for their negotiation.
+// maxTickets bounds those that wait for their first negotiation, and those that may negotiate
+// again.
 const maxTickets = 10_000
 
 // ticketPrefix tells tickets from other tokens.
 const ticketPrefix = "ticket."
 
-// tickets are those that wait for their negotiation, by digest: what is kept does not
-// open anything.
+// tickets are those that may negotiate, by digest: what is kept does not open anything.
 type tickets struct {
 	lifetime time.Duration
 	url      *url.URL    // of the endpoint as clients know it; nil: as they ask for it
 	over     atomic.Bool // none are handed out any more
 
-	mu      sync.Mutex
-	waiting map[string]ticket
-	order   []string // oldest first; some are not waiting any more
+	mu         sync.Mutex
+	waiting    ticketQueue // have not negotiated
+	negotiated ticketQueue
 }
 
 func newTickets(o Options) *tickets {
-	return &tickets{lifetime: o.TicketLifetime, url: o.PublicURL, waiting: map[string]ticket{}}
+	return &tickets{
+		lifetime: o.TicketLifetime, url: o.PublicURL,
+		waiting: ticketQueue{byKey: map[string]ticket{}}, negotiated: ticketQueue{byKey: map[string]ticket{}},
+	}
 }
 
 type ticket struct {
-	user *auth.User
+	user *auth.User // who comes by the ticket
 	ends time.Time
+}
+
+// ticketQueue holds the newest maxTickets of some tickets, each until it ends.
+type ticketQueue struct {
+	byKey map[string]ticket
+	order []string // oldest first; some are not in byKey any more
+}
+
+// add puts in a ticket. One too many costs the oldest.
+func (q *ticketQueue) add(key string, t ticket, now time.Time) {
+	n := 0
+	for ; n < len(q.order); n++ {
+		old, ok := q.byKey[q.order[n]]
+		if ok && now.Before(old.ends) && len(q.byKey) < maxTickets {
+			break
+		}
+		delete(q.byKey, q.order[n])
+	}
+	q.order = append(q.order[n:], key)
+	q.byKey[key] = t
+	if len(q.order) >= 2*maxTickets { // one that is there may be older than many that are not
+		q.order = slices.DeleteFunc(q.order, func(key string) bool { _, ok := q.byKey[key]; return !ok })
+	}
 }
 
 func digest(text string) string {
@@ -54,49 +82,38 @@ func digest(text string) string {
 	return string(sum[:])
 }
 
-// issue returns a ticket for u. One too many costs the oldest one that waits.
+// issue returns a ticket for u.
 func (t *tickets) issue(u *auth.User) (text string) {
 	text = ticketPrefix + rand.Text()
 	key, now := digest(text), time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.drop(now)
-	t.waiting[key] = ticket{u, now.Add(t.lifetime)}
-	t.order = append(t.order, key)
+	t.waiting.add(key, ticket{u.WithTicket(auth.NewTicket(key)), now.Add(t.lifetime)}, now)
 	return text
 }
 
-// drop forgets what has ended, and makes room for one. The lock is held.
-func (t *tickets) drop(now time.Time) {
-	n := 0
-	for ; n < len(t.order); n++ {
-		waits, ok := t.waiting[t.order[n]]
-		if ok && now.Before(waits.ends) && len(t.waiting) < maxTickets {
-			break
-		}
-		delete(t.waiting, t.order[n])
-	}
-	t.order = t.order[n:]
-	if len(t.order) >= 2*maxTickets { // one that waits is before many that were redeemed
-		t.order = slices.DeleteFunc(t.order, func(key string) bool { _, ok := t.waiting[key]; return !ok })
-	}
-}
-
-// redeem takes a ticket out; nil: there is none, or it has ended.
+// redeem returns the user whom a ticket brings to a negotiation; nil: there is none, it has
+// ended, or a connection is open with it.
 func (t *tickets) redeem(key string) *auth.User {
+	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	waits, ok := t.waiting[key]
-	delete(t.waiting, key)
-	if !ok || !time.Now().Before(waits.ends) {
+	found, first := t.waiting.byKey[key]
+	if !first {
+		found = t.negotiated.byKey[key]
+	}
+	if found.user == nil || !now.Before(found.ends) || !found.user.Ticket().Free() {
 		return nil
 	}
-	return waits.user.WithTicket(key)
+	if first {
+		delete(t.waiting.byKey, key)
+		t.negotiated.add(key, found, now)
+	}
+	return found.user
 }
 
 // bearer is who holds the ticket that a request came with, nil for nobody. What opens a
-// connection of its own takes none but for the one negotiation, whatever else the request
-// names.
+// connection of its own takes none but for a negotiation, whatever else the request names.
 func (e *Endpoint) bearer(r *http.Request, key string) *auth.User {
 	switch last := lastSegment(r); {
 	case strings.EqualFold(last, "negotiate"):
@@ -139,7 +156,7 @@ func (e *Endpoint) Authenticator(next auth.Authenticator) auth.Authenticator {
 // as negotiations are answered there.
 func (t *tickets) redirect(r *http.Request) (url, accessToken string, ok bool) {
 	user := auth.UserFrom(r.Context())
-	if user == nil || user.Ticket() != "" || t.over.Load() {
+	if user == nil || user.Ticket() != nil || t.over.Load() {
 		return "", "", false
 	}
 	return t.target(r), t.issue(user), true

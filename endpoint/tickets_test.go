@@ -52,9 +52,6 @@ func TestTickets(t *testing.T) {
 	ticket := s.ticket("alice")
 	offer := s.negotiate(ticket)
 	id := "?id=" + offer.ConnectionToken
-	if status, _ := s.do(http.MethodPost, "/negotiate?negotiateVersion=1", ticket, ""); status != http.StatusUnauthorized {
-		t.Errorf("a ticket negotiates twice: %d", status)
-	}
 	if _, status := s.dial(id+"&access_token=alice", ""); status != http.StatusUnauthorized {
 		t.Errorf("a token in the URL: %d", status)
 	}
@@ -70,6 +67,9 @@ func TestTickets(t *testing.T) {
 	}
 	if _, status := s.dial(id+"&access_token="+ticket, ""); status != http.StatusConflict {
 		t.Errorf("a ticket opens a connection twice: %d", status)
+	}
+	if status, _ := s.do(http.MethodPost, "/negotiate?negotiateVersion=1", ticket, ""); status != http.StatusUnauthorized {
+		t.Errorf("a ticket negotiates beside its connection: %d", status)
 	}
 	say(t, conn, shake)
 	if answer := say(t, conn, askWho); answer != `{"type":3,"invocationId":"0","result":"alice"}` {
@@ -120,6 +120,7 @@ func TestTicketOpensNothingElse(t *testing.T) {
 	s := startTicketSite(t, endpoint.Options{EnableAuthenticationRefresh: true, Events: endpoint.Events{Enabled: true}})
 	ticket := s.ticket("alice:1000")
 	id := "?id=" + s.negotiate(ticket).ConnectionToken
+	s.do(http.MethodGet, id, ticket, "")
 	for _, fresh := range []bool{false, true} {
 		if status, answer := s.do(http.MethodPost, "/negotiate"+id+"&negotiateVersion=1", ticket, ""); status != http.StatusUnauthorized {
 			t.Errorf("refreshed: %v: another connection: %d %s", fresh, status, answer)

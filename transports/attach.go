@@ -15,6 +15,8 @@ import (
 var (
 	ErrActive         = errors.New("transports: the connection has an open request already")
 	ErrOtherTransport = errors.New("transports: the connection uses another transport")
+
+	errTicket = errors.New("transports: another connection is open with the ticket")
 )
 
 // Claim reserves the connection for a request of a transport. first tells that it
@@ -72,9 +74,12 @@ func (c *Connection) admit(kind Type, number int) (resumes bool, err error) {
 	}
 }
 
-// begin makes r the request that opens the connection. It fails when its head cannot be kept.
-// The lock is held.
+// begin makes r the request that opens the connection. It fails when another one is open with
+// its ticket, and when its head cannot be kept. The lock is held.
 func (c *Connection) begin(kind Type, r *http.Request, number int) error {
+	if c.ticket != nil && !c.ticket.Take(c.id) {
+		return errTicket
+	}
 	p, err := c.registry.keep(r)
 	if err != nil {
 		return err

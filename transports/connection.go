@@ -32,6 +32,7 @@ type Connection struct {
 	counted   int // of the queue's bytes, in the registry's sum
 
 	id, token string
+	ticket    *auth.Ticket // by which the user negotiated; nil: by none
 	client    client
 	registry  *Registry
 	stateful  []Type // the transports on which it may outlive its requests
@@ -59,7 +60,6 @@ type Connection struct {
 	request *request
 	// user is whose requests are taken; refresher is told of fresher credentials.
 	user      *auth.User
-	ticket    string // by which the user negotiated
 	origin    string // see Origin
 	refresher Refresher
 	inbox     inbox
@@ -388,6 +388,9 @@ func (c *Connection) endIf(cause error, cut bool, condition func() bool) {
 	c.inbox.drop()
 	unclaimed := c.kind == "" && errors.Is(cause, ErrTimeout)
 	c.mu.Unlock()
+	if c.ticket != nil && c.Posts() == 0 {
+		c.ticket.Release(c.id)
+	}
 	if errors.Is(cause, ErrSendTimeout) {
 		_ = c.registry.refuse(&c.registry.refused.sendTimeouts, "time to read what is sent", nil)
 	}
@@ -443,6 +446,9 @@ func (c *Connection) Receive(k Carrier, data []byte) error {
 	}
 	if !c.heard {
 		c.heard = true
+		if c.ticket != nil {
+			c.ticket.Use(c.id)
+		}
 		c.Tell(Event{Kind: Proved})
 	}
 	return c.receive(data)

@@ -244,6 +244,9 @@ func Refuse(w http.ResponseWriter, err error) {
 		Text(w, http.StatusBadRequest, "Cannot change transports mid-connection")
 	case errors.Is(err, ErrActive):
 		Empty(w, http.StatusConflict)
+	case errors.Is(err, errTicket):
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		Empty(w, http.StatusUnauthorized)
 	case errors.Is(err, errHeads):
 		Unavailable(w)
 	default:

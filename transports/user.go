@@ -21,11 +21,9 @@ func (c *Connection) User() *auth.User {
 	return c.user
 }
 
-// Bears tells whether the connection was negotiated with that ticket.
-func (c *Connection) Bears(ticket string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return ticket != "" && c.ticket == ticket
+// Bears tells whether the connection was negotiated with the ticket that a digest names.
+func (c *Connection) Bears(digest string) bool {
+	return c.ticket != nil && c.ticket.Digest() == digest
 }
 
 // HasToken tells whether the connection has a token that is not its id.
