@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/transports"
 )
 
 // Events says who may listen to a hub at GET {path}/events with nothing but an event
@@ -17,9 +18,9 @@ type Events struct {
 	// Groups that the client of a request becomes a member of, by its query or its user.
 	// Default: none.
 	Groups func(r *http.Request) []string
-	// History is how many events are kept for clients that come back with Last-Event-ID;
-	// if more are missed, an event carillon-gap comes before those that are kept. Default 0:
-	// none, and events have no ids.
+	// History is how many events are kept for clients that come back with Last-Event-ID, or
+	// with ?lastEventId= in the URL if there is no such header; if more are missed, an event
+	// carillon-gap comes before those that are kept. Default 0: none, and events have no ids.
 	History int
 	// HistoryBytes that they may have together. Default 262144.
 	HistoryBytes int
@@ -32,11 +33,16 @@ func (e Events) groups(r *http.Request) []string {
 	return e.Groups(r)
 }
 
-// lastEventID returns the id of the event that a listener got last; "" if it got none. One that
-// is too long to be the hub's is no id of it, which the listener is told, and is not kept.
+// lastEventID returns the id of the event that a listener got last; "" if it names none. An
+// EventSource that comes back by itself sends it in a header. A page can only put it into the URL
+// of a new EventSource, whose later requests have both: then the header is newer. One that is too
+// long to be the hub's is no id of it, which the listener is told, and is not kept.
 func lastEventID(r *http.Request) string {
 	const maxEventID, unknown = 64, "-"
 	id := r.Header.Get("Last-Event-ID")
+	if id == "" {
+		id, _ = transports.Parameter(r, "lastEventId")
+	}
 	if len(id) > maxEventID {
 		return unknown
 	}

@@ -83,6 +83,20 @@ func TestHistory(t *testing.T) {
 			t.Errorf("after %s: got %q, want %q", id, got, want)
 		}
 	}
+	for query, want := range map[string]string{
+		"&lastEventId=" + epoch + "-1":              begin + rest,
+		"&LASTEVENTID=" + epoch + "%2d1":            begin + rest,
+		"&lastEventId=":                             begin + blank + "id: E-4\r\n\r\n",
+		"&lastEventId=" + strings.Repeat("1", 1000): begin + gap + rest,
+	} {
+		if got, _ := until(t, listen(t, server, "?group=a"+query).Body, "-4"); got != want {
+			t.Errorf("with %s: got %q, want %q", query, got, want)
+		}
+	}
+	both := listen(t, server, "?group=a&lastEventId="+epoch+"-1", "Last-Event-ID", epoch+"-4")
+	if got, _ := until(t, both.Body, "-4"); got != begin+blank+"id: E-4\r\n\r\n" {
+		t.Errorf("with an older id in the URL than in the header: %q", got)
+	}
 	stream := again(t, server, epoch+"-4")
 	until(t, stream, "-4")
 	tell(t, h.Clients().All(), 5)

@@ -5,12 +5,18 @@ import (
 	"testing"
 )
 
-// A browser's EventSource listens, comes back by itself and learns of what it missed.
+// A browser's EventSource listens, comes back by itself, also when it was refused for a while, and
+// learns of what it missed.
 func TestEventSource(t *testing.T) {
 	t.Parallel()
 	r := startRunner(t, "events.js", "CHROMIUM="+findChromium(t))
-	s := startServer(t, true, build(t, "../cmd/gateway"))
+	gateway := build(t, "../cmd/gateway")
+	servers := map[string]*server{
+		"restart": startServer(t, true, gateway),
+		"limit":   startServer(t, true, gateway, "--max-per-address", "1"),
+	}
 	for _, scenario := range r.scenarios {
+		s := servers[scenario.Name]
 		end, err := r.run(order{Scenario: scenario.Name, URL: s.URL()}, s)
 		if err != nil {
 			t.Fatalf("the runner broke off: %v\n%s", err, r.stderr)

@@ -1,15 +1,17 @@
 package transports
 
 import (
+	"io"
 	"net/http"
 	"strings"
 )
 
 // ServeListener answers a GET with an event stream for a client that only listens, such
-// as EventSource or curl: without negotiation, on a connection that takes nothing.
+// as EventSource or curl: without negotiation, on a connection that takes nothing. A client
+// that may come back later is answered by PutOff; other refusals are final, and have a status.
 func (h *Handler) ServeListener(w http.ResponseWriter, r *http.Request) {
 	if !h.registry.enter() {
-		Unavailable(w)
+		PutOff(w)
 		return
 	}
 	defer h.registry.running.Done()
@@ -27,11 +29,21 @@ func (h *Handler) ServeListener(w http.ResponseWriter, r *http.Request) {
 	}
 	c, err := h.registry.Create(r, true) // nobody is told the token
 	if err != nil {
-		RefuseNew(w, err)
+		PutOff(w)
 		return
 	}
 	c.listens = true
 	carry(w, r, c)
+}
+
+// PutOff answers a client that only listens, and that is not served now because the server
+// shuts down or a limit is reached, with an event stream that ends at once. An EventSource takes
+// every status but 200 for final, and a connection that closes without an answer becomes a 502
+// behind a proxy. The client comes back after five seconds.
+func PutOff(w http.ResponseWriter) {
+	EventStream(w.Header())
+	w.WriteHeader(http.StatusOK)
+	_, _ = io.WriteString(w, Prelude+"retry: 5000\r\n\r\n")
 }
 
 // Listens tells whether the client can only listen: no handshake is to be waited for.

@@ -1,5 +1,5 @@
 // The plain event stream of the clock in headless Chromium: an EventSource reads it, comes back after a restart of the server
-// and is told that it may have missed something.
+// and is told that it may have missed something; one that a limit refuses comes back when it may.
 
 import { equal, truth } from "./check.js";
 import { openBrowser } from "./browser.js";
@@ -14,7 +14,7 @@ function listen() {
   }
 }
 
-async function check(page, orders, order) {
+async function restart(page, orders, order) {
   await page.goto(order.url + "/healthz"); // nothing else runs there
   await page.evaluate(listen);
   await page.waitForFunction(() => globalThis.got.length >= 2);
@@ -30,13 +30,28 @@ async function check(page, orders, order) {
   await page.waitForFunction(before => globalThis.got.some(event => event.name === "ShowTime" && !event.id.startsWith(before)), epoch);
 }
 
+/** The server lets one connection in. */
+async function limit(page, orders, order) {
+  await page.goto(order.url + "/healthz");
+  await page.evaluate(() => new Promise((resolve, reject) => {
+    const first = new EventSource("/hubs/clock/events");
+    first.onerror = () => reject(new Error("the first fails"));
+    first.addEventListener("ShowTime", () => {
+      const second = new EventSource("/hubs/clock/events");
+      second.onerror = () => first.close();
+      second.addEventListener("ShowTime", resolve);
+    }, { once: true });
+  }));
+}
+
+const scenarios = { restart, limit };
 const orders = new Orders();
 const browser = await openBrowser();
 
-await orders.serve([{ name: "restart" }], async order => {
+await orders.serve(Object.keys(scenarios).map(name => ({ name })), async order => {
   const page = await browser.newPage();
   try {
-    await check(page, orders, order);
+    await scenarios[order.scenario](page, orders, order);
     return {};
   } catch (error) {
     return { error: String(error.stack || error), log: [JSON.stringify(await page.evaluate(() => globalThis.got))] };

@@ -165,6 +165,12 @@ func TestServes(t *testing.T) {
 			t.Errorf("%s: %s %.80q", path, response.Status, body)
 		}
 	}
+	for _, path := range []string{"/healthz", "/readyz", "/", "/assets/clock.js", "/hubs/clock/carillon.js", "/hubs/clock/diagnose"} {
+		got, head := r.do(http.MethodGet, path, ""), r.do(http.MethodHead, path, "")
+		if head.StatusCode != http.StatusOK || head.ContentLength != got.ContentLength || head.Header.Get("Content-Type") != got.Header.Get("Content-Type") {
+			t.Errorf("HEAD %s: %s, %v", path, head.Status, head.Header)
+		}
+	}
 	if response := r.do(http.MethodGet, "/elsewhere", ""); response.StatusCode != http.StatusNotFound {
 		t.Error(response.Status)
 	}
@@ -212,6 +218,9 @@ func TestOrigins(t *testing.T) {
 		response := r.do(http.MethodOptions, "/hubs/clock/negotiate", "", "Origin", origin, "Access-Control-Request-Method", "POST")
 		if got := response.Header.Get("Access-Control-Allow-Origin"); got != want {
 			t.Errorf("%s: allowed %q", origin, got)
+		}
+		if got := response.Header.Get("Access-Control-Max-Age"); got != "7200" && want != "" {
+			t.Errorf("%s: for %q seconds", origin, got)
 		}
 	}
 }

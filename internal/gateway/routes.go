@@ -34,8 +34,8 @@ func (s *Server) routes() (http.Handler, error) {
 
 	e.Match([]string{http.MethodGet, http.MethodHead}, s.config.Path+"/carillon.js", echo.WrapHandler(endpoint.Script()))
 	e.Match([]string{http.MethodGet, http.MethodHead}, s.config.Path+"/diagnose", echo.WrapHandler(endpoint.DiagnosePage()))
-	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
-	e.GET("/readyz", s.readyz)
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/readyz", s.readyz)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/", echo.WrapHandler(page))
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/assets/*", echo.WrapHandler(page))
 	return e, nil
@@ -92,6 +92,10 @@ func limitRest(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// preflightAge is for how many seconds a browser need not ask again whether a page may make a
+// request: the longest that Chromium takes.
+const preflightAge = 7200
+
 // allowOrigins lets pages of these origins connect. The JavaScript client sends
 // credentials unless told otherwise; a page of any origin ("*") may not.
 func allowOrigins(origins []string) echo.MiddlewareFunc {
@@ -103,6 +107,7 @@ func allowOrigins(origins []string) echo.MiddlewareFunc {
 		AllowOrigins:     normal,
 		AllowMethods:     []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 		AllowCredentials: !slices.Contains(origins, "*"),
+		MaxAge:           preflightAge,
 	})
 }
 

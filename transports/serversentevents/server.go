@@ -22,7 +22,10 @@ import (
 func Carry(running *sync.WaitGroup) transports.Carry {
 	watch := socket.NewWatch(running)
 	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
-		if _, err := c.Claim(transports.ServerSentEvents, r); err != nil {
+		if _, err := c.Claim(transports.ServerSentEvents, r); err != nil && c.Listens() {
+			transports.PutOff(w)
+			return
+		} else if err != nil {
 			transports.Refuse(w, err)
 			return
 		}
