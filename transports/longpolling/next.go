@@ -85,12 +85,32 @@ func (l *line) serve(r *http.Request) (over bool) {
 	ctx, cancel := context.WithCancel(context.WithValue(l.server.ctx, http.LocalAddrContextKey, l.conn.LocalAddr()))
 	defer cancel()
 	r.RemoteAddr = l.conn.RemoteAddr().String()
-	w := &response{line: l, header: http.Header{}}
-	if ok := l.handle(w, r.WithContext(ctx)); !ok && !w.waiting && !w.taken {
+	w := &response{line: l, header: http.Header{}, length: -1}
+	exits := true
+	defer func() {
+		if exits {
+			w.abandon()
+		}
+	}()
+	ok := l.handle(w, r.WithContext(ctx))
+	exits = false
+	if !ok && !w.isGone() {
 		l.end()
 		return true
 	}
 	return w.finish()
+}
+
+// abandon is called when the handler ends its goroutine, which was the line's reader.
+func (w *response) abandon() {
+	switch {
+	case w.waiting:
+		w.line.wait()
+	case w.taken:
+		w.line.server.forget(w.line)
+	default:
+		w.line.end()
+	}
 }
 
 // handle calls the server's handler; false: it panicked.

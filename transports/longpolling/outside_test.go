@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,9 @@ type site struct {
 	// while a poll waits outside of the HTTP server.
 	served chan struct{}
 	posted chan string
-	cut    chan struct{}
+	// returned are what the methods of a writer returned to a handler.
+	returned chan []any
+	cut      chan struct{}
 	// accepted counts the connections that the HTTP server serves, hijacked those taken
 	// from it.
 	accepted, hijacked chan struct{}
@@ -37,7 +40,7 @@ type site struct {
 func newSite(t *testing.T, o transports.Options, setUp func(*httptest.Server)) *site {
 	t.Helper()
 	s := &site{
-		t: t, served: make(chan struct{}, 100), posted: make(chan string, 100),
+		t: t, returned: make(chan []any, 100), served: make(chan struct{}, 100), posted: make(chan string, 100),
 		cut: make(chan struct{}, 100), accepted: make(chan struct{}, 100), hijacked: make(chan struct{}, 100),
 	}
 	s.registry = transports.NewRegistry(s, o)
@@ -71,6 +74,10 @@ func (s *site) middleware(next http.Handler) http.Handler {
 		w.Header().Add("Set-Cookie", "b=2")
 		w.Header().Set("Access-Control-Allow-Origin", "https://app.example")
 		w.Header().Set("X-Address", r.RemoteAddr)
+		if answer := answers[r.Header.Get("X-Test")]; answer != nil {
+			s.returned <- answer(w, http.NewResponseController(w))
+			return
+		}
 		switch r.Header.Get("X-Test") {
 		case "refuse":
 			w.WriteHeader(http.StatusUnauthorized)
@@ -78,6 +85,12 @@ func (s *site) middleware(next http.Handler) http.Handler {
 			return
 		case "panic":
 			panic(http.ErrAbortHandler)
+		case "exit first":
+			runtime.Goexit()
+		case "exit":
+			defer runtime.Goexit()
+		case "flusher":
+			defer w.(http.Flusher).Flush()
 		case "hijack":
 			conn, rw, err := http.NewResponseController(w).Hijack()
 			if err != nil {

@@ -3,26 +3,36 @@ package longpolling
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/carillon-go/carillon/transports"
 )
 
-// response is the answer to a request that is served outside of the HTTP server. It is
-// sent when its handler has returned, unless that is a poll that waits.
+// response is the http.ResponseWriter of a request that is served outside of the HTTP
+// server. It does what that server's own does for a GET under HTTP/1.1: a short body goes out
+// with its length when the handler has returned, a longer or flushed one in chunks, with
+// trailers. One thing it cannot: that the client leaves while the handler runs is seen only
+// when something is written. Methods other than GET are not served here.
 type response struct {
 	line    *line
 	header  http.Header
 	status  int
 	sent    http.Header // header at the time of the status
-	body    bytes.Buffer
-	waiting bool // as a poll
-	taken   bool // the handler has the connection
+	length  int64       // of the body, if the handler declared it; else -1
+	written int64       // by the handler
+	body    []byte      // written by the handler and not sent
+	begun   bool        // the head is sent
+	chunked bool
+	last    bool  // the connection ends after the answer
+	timed   bool  // the handler set the deadline of writes
+	err     error // of sending
+	waiting bool  // as a poll
+	taken   bool  // the handler has the connection
 }
 
 // portable tells whether a poll may be answered outside of the HTTP server: its
@@ -69,7 +79,7 @@ func (l *lines) leave(w http.ResponseWriter, r *http.Request) *response {
 		return nil
 	}
 	early, _ := rw.Peek(rw.Reader.Buffered())
-	return &response{line: s.add(conn, bytes.Clone(early), r), header: w.Header()}
+	return &response{line: s.add(conn, bytes.Clone(early), r), header: w.Header(), length: -1}
 }
 
 // park has a poll wait. What middleware put into the header is for its answer.
@@ -97,70 +107,120 @@ func (w *response) goOn() {
 // Header implements http.ResponseWriter.
 func (w *response) Header() http.Header { return w.header }
 
-// WriteHeader implements http.ResponseWriter. Nobody waits for an informational status.
+// WriteHeader implements http.ResponseWriter. An informational status is sent at once.
 func (w *response) WriteHeader(status int) {
-	if w.status == 0 && status >= http.StatusOK {
-		w.status, w.sent = status, w.header.Clone()
+	switch {
+	case w.isGone():
+		w.line.server.logf("http: response.WriteHeader on hijacked connection")
+	case w.status != 0:
+		w.line.server.logf("http: superfluous response.WriteHeader call")
+	case status < 100 || status > 999:
+		panic(fmt.Sprintf("invalid WriteHeader code %v", status)) // as the HTTP server does
+	case status < http.StatusOK && status != http.StatusSwitchingProtocols:
+		w.transmit(appendHead(nil, status, w.header, withoutBody))
+	default:
+		w.status, w.sent, w.length = status, w.header.Clone(), w.declared()
 	}
 }
 
+// isGone reports whether the connection is not the handler's to write to.
+func (w *response) isGone() bool { return w.taken || w.waiting }
+
+// declared is the length that the handler declared, or -1.
+func (w *response) declared() int64 {
+	value := w.header.Get("Content-Length")
+	if value == "" {
+		return -1
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < 0 {
+		w.line.server.logf("http: invalid Content-Length of %q", value)
+		return -1
+	}
+	return n
+}
+
+// shortBody is up to where a body is kept until it is complete, as in the HTTP server.
+const shortBody = 2 << 10
+
 // Write implements http.ResponseWriter.
 func (w *response) Write(b []byte) (int, error) {
-	w.WriteHeader(http.StatusOK)
-	return w.body.Write(b)
+	if w.isGone() {
+		return 0, http.ErrHijacked
+	}
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if len(b) == 0 {
+		return 0, nil
+	}
+	if !hasBody(w.status) {
+		return 0, http.ErrBodyNotAllowed
+	}
+	if w.written += int64(len(b)); w.length >= 0 && w.written > w.length {
+		return 0, http.ErrContentLength
+	}
+	if w.body = append(w.body, b...); len(w.body) > shortBody {
+		w.send(false)
+	}
+	return len(b), w.err
+}
+
+// WriteString implements io.StringWriter.
+func (w *response) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
+
+// ReadFrom implements io.ReaderFrom.
+func (w *response) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{w}, r) }
+
+// FlushError is for http.ResponseController.
+func (w *response) FlushError() error {
+	if err := w.gone(); err != nil {
+		return err
+	}
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.send(false)
+	return w.err
+}
+
+// Flush implements http.Flusher.
+func (w *response) Flush() { _ = w.FlushError() }
+
+// CloseNotify implements http.CloseNotifier, for what asks for it: it tells nothing.
+func (w *response) CloseNotify() <-chan bool { return make(chan bool) }
+
+// SetReadDeadline is for http.ResponseController: the request has been read.
+func (w *response) SetReadDeadline(time.Time) error { return w.gone() }
+
+// EnableFullDuplex is for http.ResponseController: the request has no body.
+func (w *response) EnableFullDuplex() error { return w.gone() }
+
+// SetWriteDeadline is for http.ResponseController.
+func (w *response) SetWriteDeadline(t time.Time) error {
+	if w.isGone() {
+		return http.ErrHijacked
+	}
+	w.timed = true
+	return w.line.conn.SetWriteDeadline(t)
+}
+
+func (w *response) gone() error {
+	if w.isGone() {
+		return http.ErrHijacked
+	}
+	return nil
 }
 
 // Hijack implements http.Hijacker.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if w.taken || w.waiting {
+	if w.isGone() {
 		return nil, nil, http.ErrHijacked
+	}
+	if w.status != 0 {
+		w.send(false)
 	}
 	w.taken = true
 	conn := w.line.conn.Conn
 	return conn, bufio.NewReadWriter(bufio.NewReader(conn), bufio.NewWriter(conn)), conn.SetDeadline(time.Time{})
-}
-
-// answerTimeout is how long sending an answer may take that is no poll's.
-const answerTimeout = 10 * time.Second
-
-// finish sends the answer. It tells that the connection is over, or not ours any more.
-func (w *response) finish() (over bool) {
-	l := w.line
-	switch {
-	case w.taken:
-		l.server.forget(l)
-		return true
-	case w.waiting:
-		return false
-	}
-	w.WriteHeader(http.StatusOK)
-	last := l.server.closing.Load() || strings.EqualFold(w.sent.Get("Connection"), "close")
-	_ = l.conn.SetDeadline(time.Now().Add(answerTimeout))
-	if err := w.send(last); err != nil || last {
-		l.end()
-		return true
-	}
-	_ = l.conn.SetDeadline(time.Time{})
-	l.limit(l.server.idleTimeout())
-	l.release()
-	return false
-}
-
-// send writes the answer as the HTTP server would.
-func (w *response) send(last bool) error {
-	h := w.sent
-	if _, ok := h["Date"]; !ok {
-		h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	}
-	if _, ok := h["Content-Type"]; !ok && w.body.Len() > 0 {
-		h.Set("Content-Type", http.DetectContentType(w.body.Bytes()))
-	}
-	m := http.Response{StatusCode: w.status, ProtoMajor: 1, ProtoMinor: 1, Header: h, Body: http.NoBody, Close: last}
-	if w.body.Len() > 0 {
-		m.Body, m.ContentLength = io.NopCloser(&w.body), int64(w.body.Len())
-	}
-	if slices.Contains(h["Transfer-Encoding"], "chunked") {
-		m.ContentLength, m.TransferEncoding = -1, []string{"chunked"}
-	}
-	return m.Write(w.line.conn.Conn)
 }

@@ -1,0 +1,167 @@
+package longpolling
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// answerTimeout is how long each write of an answer may take that is no poll's.
+const answerTimeout = 10 * time.Second
+
+// finish sends what is left of the answer. It reports whether the connection is over, or not
+// ours any more.
+func (w *response) finish() (over bool) {
+	l := w.line
+	switch {
+	case w.taken:
+		l.server.forget(l)
+		return true
+	case w.waiting:
+		return false
+	}
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.send(true)
+	short := w.length >= 0 && hasBody(w.status) && w.written != w.length
+	if w.err != nil || w.last || short {
+		l.end()
+		return true
+	}
+	_ = l.conn.SetDeadline(time.Time{})
+	l.limit(l.server.idleTimeout())
+	l.release()
+	return false
+}
+
+// send sends the head, unless it is sent, and what was written of the body; if done is set
+// also the end of the body.
+func (w *response) send(done bool) {
+	var b []byte
+	if !w.begun {
+		w.begun = true
+		b = appendHead(nil, w.status, w.head(done), nil)
+	}
+	switch {
+	case !w.chunked:
+		b = append(b, w.body...)
+	case len(w.body) > 0:
+		b = append(append(fmt.Appendf(b, "%x\r\n", len(w.body)), w.body...), "\r\n"...)
+	}
+	if w.chunked && done {
+		b = w.appendTrailers(append(b, "0\r\n"...))
+	}
+	w.body = w.body[:0]
+	w.transmit(b)
+}
+
+// transmit writes to the network connection, unless that has failed before.
+func (w *response) transmit(b []byte) {
+	if w.err != nil || len(b) == 0 {
+		return
+	}
+	if !w.timed {
+		_ = w.line.conn.SetWriteDeadline(time.Now().Add(answerTimeout))
+	}
+	_, w.err = w.line.conn.Write(b)
+}
+
+// head returns the header as it is sent. done says that the body is complete.
+func (w *response) head(done bool) http.Header {
+	h := w.sent
+	coding := h.Get("Transfer-Encoding")
+	h.Del("Transfer-Encoding")
+	w.last = w.line.server.closing.Load() || h.Get("Connection") == "close"
+	if hasBody(w.status) {
+		w.frame(coding, done)
+	} else {
+		h.Del("Content-Length")
+		if w.status == http.StatusNotModified {
+			h.Del("Content-Type")
+		}
+	}
+	if w.last && !strings.EqualFold(h.Get("Connection"), "close") {
+		h.Set("Connection", "close")
+	}
+	if _, ok := h["Date"]; !ok {
+		h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	}
+	return h
+}
+
+// frame decides how the client finds the end of the body.
+func (w *response) frame(coding string, done bool) {
+	h := w.sent
+	if _, ok := h["Content-Type"]; !ok && h.Get("Content-Encoding") == "" && coding == "" && len(w.body) > 0 {
+		h.Set("Content-Type", http.DetectContentType(w.body))
+	}
+	if _, declared := h["Content-Length"]; done && coding == "" && !declared && !hasTrailers(h) {
+		w.length = w.written
+		h.Set("Content-Length", strconv.FormatInt(w.length, 10))
+	}
+	switch {
+	case w.length >= 0 && (coding == "" || coding == "identity"):
+	case coding == "identity":
+		w.last = true
+	default:
+		w.length, w.chunked = -1, true
+		h.Del("Content-Length")
+		h.Set("Transfer-Encoding", "chunked")
+	}
+}
+
+// hasBody reports whether an answer with a status may have a body.
+func hasBody(status int) bool {
+	return status >= http.StatusOK && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+func hasTrailers(h http.Header) bool {
+	if len(h["Trailer"]) > 0 {
+		return true
+	}
+	for name := range h {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendTrailers appends the trailers that the handler set, and the end of the answer.
+func (w *response) appendTrailers(b []byte) []byte {
+	trailers := http.Header{}
+	for name, values := range w.header {
+		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			trailers[name] = values
+		}
+	}
+	for _, line := range w.sent["Trailer"] {
+		for name := range strings.SplitSeq(line, ",") {
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			if name != "Transfer-Encoding" && name != "Content-Length" && name != "Trailer" {
+				trailers[name] = w.header[name]
+			}
+		}
+	}
+	var fields bytes.Buffer
+	_ = trailers.Write(&fields) // a buffer takes everything
+	return append(append(b, fields.Bytes()...), "\r\n"...)
+}
+
+// withoutBody are headers that an informational answer cannot have.
+var withoutBody = map[string]bool{"Content-Length": true, "Transfer-Encoding": true}
+
+// appendHead appends the head of an answer, without the excluded headers.
+func appendHead(b []byte, status int, h http.Header, excluded map[string]bool) []byte {
+	text := http.StatusText(status)
+	if text == "" {
+		text = "status code " + strconv.Itoa(status)
+	}
+	head := bytes.NewBuffer(fmt.Appendf(b, "HTTP/1.1 %03d %s\r\n", status, text))
+	_ = h.WriteSubset(head, excluded) // leaves out names with TrailerPrefix; a buffer takes everything
+	return append(head.Bytes(), "\r\n"...)
+}
