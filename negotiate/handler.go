@@ -82,6 +82,12 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 		transports.RefuseNew(w, err)
 		return
 	}
+	answered := false
+	defer func() {
+		if !answered { // the policy or the writer of a middleware panicked
+			h.registry.Withdraw(n)
+		}
+	}()
 	offer := h.offer(r)
 	if offer.Reason != "" {
 		w.Header().Set("Carillon-Transport-Reason", offer.Reason)
@@ -111,6 +117,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 	defer bodies.Put(b)
 	*b = response.append((*b)[:0])
 	write(w, *b)
+	answered = true
 }
 
 var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}

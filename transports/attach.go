@@ -25,24 +25,16 @@ var (
 // connection cuts the older one; a newer poll takes its place when it is attached.
 func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	number := Resumption(r)
-	c.mu.Lock()
-	older := c.carrier
-	resumes, err := c.admit(kind, number)
-	if first = err == nil && c.kind == ""; first {
-		err = c.begin(kind, r, number)
-	}
+	older, first, resumes, err := c.claim(kind, r, number)
 	if err != nil {
-		c.mu.Unlock()
 		return false, err
 	}
-	if kind == LongPolling && !resumes {
-		older = nil
-	}
-	if older != nil {
-		c.carrier, c.writing = nil, false
-	}
-	c.left = time.Time{}
-	c.mu.Unlock()
+	returned := false
+	defer func() {
+		if !returned { // an observer or the application ended the goroutine
+			c.Lost(ErrApplication)
+		}
+	}()
 	if kind != LongPolling { // which is loose always
 		c.registry.settle(c)
 	}
@@ -54,9 +46,32 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 		c.interrupt(older)
 	}
 	if resumes && kind != WebSockets {
-		return kind == LongPolling, c.restart(number)
+		first, err = kind == LongPolling, c.restart(number)
 	}
-	return first, nil
+	returned = true
+	return first, err
+}
+
+// claim reserves the connection and returns the carrier that has to make way.
+func (c *Connection) claim(kind Type, r *http.Request, number int) (older Carrier, first, resumes bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock() // also if the Meter panics
+	if resumes, err = c.admit(kind, number); err != nil {
+		return nil, false, false, err
+	}
+	if first = c.kind == ""; first {
+		if err = c.begin(kind, r, number); err != nil {
+			return nil, false, false, err
+		}
+	}
+	if kind != LongPolling || resumes {
+		older = c.carrier
+	}
+	if older != nil {
+		c.carrier, c.writing = nil, false
+	}
+	c.left = time.Time{}
+	return older, first, resumes, nil
 }
 
 // admit tells whether a request may have the connection, and whether it takes it over
@@ -124,8 +139,10 @@ func (c *Connection) Open(k Carrier, resumption int) error {
 
 // connect needs the lock receiving, behind which the end of the connection waits.
 func (c *Connection) connect() {
-	defer c.rescue(nil)
+	returned := false
+	defer c.rescue(&returned, nil)
 	receiver, err := c.registry.app.Connect(c)
+	returned = true
 	if err != nil {
 		c.end(err, true)
 		return
@@ -146,12 +163,13 @@ func (c *Connection) connect() {
 // one, the receiver is told of that first: nothing that it sends meanwhile may be in
 // the queue that is dropped here.
 func (c *Connection) resume() {
-	defer c.rescue(nil)
 	r, ok := c.receiver.(Resumer)
 	if !ok {
 		c.end(ErrCut, true)
 		return
 	}
+	returned := false
+	defer c.rescue(&returned, nil)
 	if !c.interrupted {
 		r.Interrupted()
 	}
@@ -161,6 +179,7 @@ func (c *Connection) resume() {
 	c.account()
 	c.mu.Unlock()
 	r.Resumed()
+	returned = true
 }
 
 // Attach makes k, a poll by r, the carrier. The older one that it replaces is returned. It
@@ -281,9 +300,11 @@ func (c *Connection) interrupt(k Carrier) {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
 	if r, ok := c.receiver.(Resumer); ok && c.source == k && !c.interrupted {
-		defer c.rescue(nil)
+		returned := false
+		defer c.rescue(&returned, nil)
 		c.interrupted = true
 		r.Interrupted()
+		returned = true
 	}
 }
 
@@ -301,6 +322,7 @@ func (c *Connection) leave() {
 	polled := c.carrier != nil && c.state == open
 	c.leaving = true
 	c.mu.Unlock()
+	defer c.endIf(ErrClientGone, true, func() bool { return c.carrier == nil || c.state != closing })
 	if polled && c.receiving.TryLock() {
 		closer, ok := c.receiver.(Closer)
 		c.receiving.Unlock()
@@ -308,16 +330,17 @@ func (c *Connection) leave() {
 			closer.Close(nil) // in order
 		}
 	}
-	c.endIf(ErrClientGone, true, func() bool { return c.carrier == nil || c.state != closing })
 }
 
-// Rest ends a request that had no carrier: the first poll.
+// Rest ends a request that Claim let in, if none carries the connection: from now on the
+// sweep looks at it.
 func (c *Connection) Rest() {
 	c.mu.Lock()
 	resting := c.carrier == nil && c.state < disposing
 	if resting {
 		c.left = time.Now()
 	}
+	resting = resting && c.kind != LongPolling // which is loose always
 	c.mu.Unlock()
 	if resting {
 		c.registry.settle(c)

@@ -332,12 +332,16 @@ func (c *Connection) disconnect(cause error) {
 	c.cancel(cause)
 	c.hurry()
 	c.registry.running.Go(func() {
+		defer c.release()
+		defer c.setTold()
 		c.tell()
-		c.mu.Lock()
-		c.told = true
-		c.mu.Unlock()
-		c.release()
 	})
+}
+
+func (c *Connection) setTold() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.told = true
 }
 
 func (c *Connection) tell() {
@@ -345,22 +349,24 @@ func (c *Connection) tell() {
 	defer c.receiving.Unlock()
 	if r := c.receiver; r != nil {
 		c.receiver = nil
-		defer c.rescue(nil)
+		returned := false
+		defer c.rescue(&returned, nil)
 		cause := context.Cause(c.ctx)
 		if errors.Is(cause, ErrClientGone) {
 			cause = nil
 		}
 		r.Disconnected(cause)
+		returned = true
 	}
 }
 
-// rescue, deferred, ends the connection for a panic in the application, and only
-// this connection.
-func (c *Connection) rescue(err *error) {
-	p := recover()
-	if p == nil {
+// rescue, deferred, ends the connection, and only this one, for a panic in the application
+// or an end of its goroutine (runtime.Goexit). returned says that there was neither.
+func (c *Connection) rescue(returned *bool, err *error) {
+	if *returned {
 		return
 	}
+	p := recover()
 	c.registry.options.Logger.Error("the application panicked", "connection", c.id, "panic", p, "stack", string(debug.Stack()))
 	c.end(ErrApplication, true)
 	if err != nil {
@@ -428,11 +434,12 @@ func (c *Connection) release() {
 	if !done {
 		return
 	}
+	defer c.registry.remove(c)
 	if kind != "" {
 		c.Tell(Event{Kind: Ended})
+		defer c.registry.contain("Meter")
 		c.registry.options.Meter.Ended(kind, time.Since(opened), context.Cause(c.ctx))
 	}
-	c.registry.remove(c)
 }
 
 // Receive hands what k read to the application. It fails when the connection has
@@ -459,10 +466,12 @@ func (c *Connection) receive(data []byte) (err error) {
 	if c.receiver == nil {
 		return ErrEnded
 	}
-	defer c.rescue(&err)
-	if err := c.receiver.Receive(data); err != nil {
+	returned := false
+	defer c.rescue(&returned, &err)
+	err = c.receiver.Receive(data)
+	returned = true
+	if err != nil {
 		c.Close(err)
-		return err
 	}
-	return nil
+	return err
 }

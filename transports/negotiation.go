@@ -57,6 +57,15 @@ func (r *Registry) Negotiate(request *http.Request, hasToken bool, stateful ...T
 	return n, nil
 }
 
+// Withdraw takes back a promise of which the client does not know.
+func (r *Registry) Withdraw(n *Negotiation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.negotiated.claim(n.Token()) != nil {
+		r.census.leave(n.client())
+	}
+}
+
 // ID is the public id of the connection.
 func (n *Negotiation) ID() string { return string(n.ids[:idLength]) }
 

@@ -2,6 +2,7 @@ package transports
 
 import (
 	"net/http"
+	"runtime/debug"
 	"time"
 )
 
@@ -94,6 +95,19 @@ func (c *Connection) Tell(e Event) {
 	}
 	c.mu.Unlock()
 	if o != nil {
-		o.Observe(e)
+		c.registry.tell(o, e)
+	}
+}
+
+// tell tells o, whose panic ends nothing.
+func (r *Registry) tell(o Observer, e Event) {
+	defer r.contain("Observer")
+	o.Observe(e)
+}
+
+// contain, deferred, logs a panic of something that the application only watches with.
+func (r *Registry) contain(part string) {
+	if p := recover(); p != nil {
+		r.options.Logger.Error("the application panicked", "part", part, "panic", p, "stack", string(debug.Stack()))
 	}
 }

@@ -209,7 +209,7 @@ func (r *Registry) sweep() {
 	}
 	for _, n := range unclaimed {
 		if n.observer != nil {
-			n.observer.Observe(Event{Kind: Unclaimed})
+			r.tell(n.observer, Event{Kind: Unclaimed})
 		}
 	}
 }

@@ -21,16 +21,17 @@ func Carry(registry *transports.Registry) transports.Carry {
 	registry.AtLast(l.shut)
 	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 		first, err := c.Claim(transports.LongPolling, r)
-		switch {
-		case err != nil:
+		if err != nil {
 			transports.Refuse(w, err)
-		case first:
+			return
+		}
+		defer c.Rest() // also if the writer of a middleware panics
+		if first {
 			_ = c.Open(nil, transports.Resumption(r)) // a poll that finds the connection ended tells
 			_ = data(w, nil)
-			c.Rest()
-		default:
-			l.carry(w, r, c)
+			return
 		}
+		l.carry(w, r, c)
 	}
 }
 

@@ -71,15 +71,18 @@ func (p *request) answer(w http.ResponseWriter, r *http.Request, c *transports.C
 		p.nothing(w, c, outcome)
 		return
 	}
+	sent := false
+	defer func() { // also if the writer of a middleware panics
+		if !sent {
+			c.PutBack(p, b.frames)
+		}
+		c.Detach(p, nil)
+	}()
 	control := http.NewResponseController(w)
 	c.Limit(control)
+	defer transports.Unlimit(control)
 	b.bytes = appendBody(b.bytes[:0], b.frames)
-	if err := data(w, b.bytes); err != nil {
-		c.PutBack(p, b.frames)
-	} else {
-		transports.Unlimit(control)
-	}
-	c.Detach(p, nil)
+	sent = data(w, b.bytes) == nil
 }
 
 func (p *request) nothing(w http.ResponseWriter, c *transports.Connection, outcome transports.Outcome) {

@@ -29,8 +29,16 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 			transports.Refuse(w, err)
 			return
 		}
+		taken := false
+		defer func() { // also if the writer of a middleware panics
+			if !taken {
+				c.Lost(transports.ErrCut)
+			}
+		}()
 		transports.EventStream(w.Header())
-		if conn, ok := hijack(w, r); ok {
+		conn, ok := hijack(w, r)
+		taken = true
+		if ok {
 			serveHijacked(conn, w.Header(), r, c, watch)
 			return
 		}
@@ -46,9 +54,7 @@ func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 		wake:    make(chan struct{}, 1),
 		cut:     make(chan struct{}),
 	}
-	cause := s.serve(r)
-	c.Detach(s, cause)
-	s.end()
+	cause := s.carry(r)
 	switch {
 	case r.Context().Err() != nil:
 	case errors.Is(cause, transports.ErrHeld):
@@ -58,8 +64,23 @@ func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 	}
 }
 
+// carry serves the stream and then detaches it, also if the writer of a middleware panics.
+func (s *stream) carry(r *http.Request) (cause error) {
+	cause = transports.ErrCut
+	defer s.end()
+	defer func() {
+		if s.opened {
+			s.c.Detach(s, cause)
+		} else {
+			s.c.Lost(cause)
+		}
+	}()
+	return s.serve(r)
+}
+
 type stream struct {
 	c       *transports.Connection
+	opened  bool // the application was told
 	w       http.ResponseWriter
 	control *http.ResponseController
 	wake    chan struct{}
@@ -108,6 +129,7 @@ func (s *stream) serve(r *http.Request) error {
 		return transports.ErrCut
 	}
 	s.unlimit()
+	s.opened = true
 	if err := s.c.Open(s, transports.Resumption(r)); err != nil {
 		return err
 	}

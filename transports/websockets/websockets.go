@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -34,11 +35,18 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 			transports.Refuse(w, err)
 			return
 		}
-		conn, early, err := upgrade(w, r, header)
+		served := false
+		defer func() { // also if the writer of a middleware panics
+			if !served {
+				c.Lost(transports.ErrCut)
+			}
+		}()
+		conn, early, err := upgrade(w, r, header, c.Options().SendTimeout)
 		if err != nil {
 			c.Lost(err)
 			return
 		}
+		served = true
 		s := &webSocket{Socket: socket.New(c, transports.Resumption(r), conn, early, framing, watch), c: c}
 		s.Serve(s)
 	}
@@ -67,9 +75,11 @@ func answer(w http.ResponseWriter, r *http.Request, o *transports.Options) http.
 
 // upgrade answers the handshake. early is what the client sent behind it without
 // waiting for the answer.
-func upgrade(w http.ResponseWriter, r *http.Request, header http.Header) (conn net.Conn, early []byte, err error) {
+func upgrade(w http.ResponseWriter, r *http.Request, header http.Header, timeout time.Duration) (conn net.Conn, early []byte, err error) {
 	h := &hijacker{ResponseWriter: w}
-	upgraded, err := upgrader.Upgrade(h, r, header)
+	u := upgrader
+	u.HandshakeTimeout = timeout
+	upgraded, err := u.Upgrade(h, r, header)
 	if err != nil {
 		return nil, nil, err
 	}

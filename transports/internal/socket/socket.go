@@ -75,8 +75,21 @@ func (s *Socket) Serve(p Protocol) {
 	s.watch.readers.Go(s)
 }
 
-// serve begins the connection, unless it has begun, and reads.
+// serve carries the connection until it is over or the reader rests.
 func (s *Socket) serve() {
+	returned := false
+	defer func() {
+		if !returned { // the application ended the goroutine, and rescue the connection
+			s.c.Detach(s, transports.ErrCut)
+			s.over()
+		}
+	}()
+	s.talk()
+	returned = true
+}
+
+// talk opens the connection, unless it is open, and reads.
+func (s *Socket) talk() {
 	if s.heard == 0 {
 		if s.c.Open(s, s.resumption) != nil {
 			s.over()
@@ -170,7 +183,7 @@ func (s *Socket) pause() bool {
 		_ = s.conn.SetReadDeadline(time.Time{})
 	}
 	if !s.watch.add(s) {
-		s.watch.running.Go(s.read)
+		s.watch.running.Go(s.serve)
 	}
 	return true
 }
