@@ -1,22 +1,18 @@
 package auth
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -243,88 +239,5 @@ func TestKeyFile(t *testing.T) {
 		if _, err := KeyFile(write(name, data)); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
-	}
-}
-
-// provider publishes a key, and waits each time until it may.
-type provider struct {
-	key    atomic.Pointer[ed25519.PublicKey]
-	asked  chan struct{}
-	answer chan struct{}
-}
-
-func (p *provider) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	p.asked <- struct{}{}
-	<-p.answer
-	public := *p.key.Load()
-	_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{map[string]any{
-		"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig",
-		"kid": base64.RawURLEncoding.EncodeToString(public[:8]),
-		"x":   base64.RawURLEncoding.EncodeToString(public),
-	}}})
-}
-
-// rotate publishes a new key, and returns a token of it.
-func (p *provider) rotate(t *testing.T) (token string) {
-	t.Helper()
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	j := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{"sub": "a", "exp": in(time.Minute)})
-	j.Header["kid"] = base64.RawURLEncoding.EncodeToString(public[:8])
-	token, err = j.SignedString(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.key.Store(&public)
-	return token
-}
-
-// The identity provider replaces its key; tokens of the new one are accepted without a
-// restart, those too that come while it is asked.
-func TestJWKSRotation(t *testing.T) {
-	p := &provider{asked: make(chan struct{}, 100), answer: make(chan struct{}, 100)}
-	server := httptest.NewServer(p)
-	defer server.Close()
-	first := p.rotate(t)
-	p.answer <- struct{}{}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	keys, err := JWKS(ctx, server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := testBearer(t, BearerOptions{Keys: keys})
-	if _, err := b.Authenticate(withHeader(first)); err != nil {
-		t.Fatal(err)
-	}
-	<-p.asked
-	second := p.rotate(t)
-	const clients = 20
-	results := make(chan error, clients)
-	enter := func() {
-		_, err := b.Authenticate(withHeader(second))
-		results <- err
-	}
-	go enter()
-	<-p.asked
-	for range clients - 1 {
-		go enter()
-	}
-	if _, err := b.Authenticate(withHeader(first)); err != nil {
-		t.Errorf("who has a key that is known waits: %v", err)
-	}
-	close(p.answer)
-	for range clients {
-		if err := <-results; err != nil {
-			t.Errorf("after the rotation: %v", err)
-		}
-	}
-	if _, err := b.Authenticate(withHeader(first)); err == nil {
-		t.Error("the key that was taken back still verifies")
-	}
-	if len(p.asked) != 0 {
-		t.Error("the provider is asked for everybody")
 	}
 }

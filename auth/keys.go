@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -10,15 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
-	"sync"
-	"time"
 
-	"github.com/MicahParks/jwkset"
-	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
-	"golang.org/x/time/rate"
 )
 
 // KeySet finds the key that verifies a token. Safe for concurrent use.
@@ -104,59 +97,4 @@ func parsePEM(block *pem.Block) (any, error) {
 		return nil, errors.New("this is a private key; tokens are verified with the public one")
 	}
 	return nil, fmt.Errorf("a PEM block of type %q holds no public key", block.Type)
-}
-
-type jwks struct {
-	keyfunc.Keyfunc
-	asking sync.Mutex // held while the provider is asked for a key that is not known
-	asked  time.Time  // when it was last
-}
-
-// keysTimeout bounds how long a request with a token of an unknown key waits for keys, and
-// the provider is asked for one at most every keysPause, which is longer: whoever sends such
-// tokens must not be able to heap up requests, nor to keep a new key out for long.
-const (
-	keysTimeout = 5 * time.Second
-	keysPause   = 10 * time.Second
-)
-
-// JWKS verifies with the keys that an identity provider publishes at url. They
-// are read now, again each hour, and when a token names a key that is not known
-// yet, at most once in ten seconds. A provider that cannot be reached is logged,
-// to slog's default logger, and is no error. The refresh ends with ctx.
-func JWKS(ctx context.Context, url string) (KeySet, error) {
-	keys, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{url}, keyfunc.Override{
-		HTTPTimeout:       keysTimeout,
-		RateLimitWaitMax:  keysTimeout,                  // of the request, too
-		RefreshUnknownKID: rate.NewLimiter(rate.Inf, 0), // Key limits it
-	})
-	if err != nil {
-		return nil, fmt.Errorf("auth: keys from %s: %w", url, err)
-	}
-	return &jwks{Keyfunc: keys}, nil
-}
-
-// Key waits for keys that are on their way: others come with the same new one.
-func (k *jwks) Key(t *jwt.Token) (any, error) {
-	if id, ok := t.Header["kid"].(string); ok && !k.knows(id) {
-		k.asking.Lock()
-		defer k.asking.Unlock()
-		if !k.knows(id) {
-			if time.Since(k.asked) < keysPause {
-				return nil, jwkset.ErrKeyNotFound
-			}
-			defer func() { k.asked = time.Now() }()
-		}
-	}
-	return k.Keyfunc.Keyfunc(t)
-}
-
-func (k *jwks) knows(id string) bool {
-	all, _ := k.Storage().KeyReadAll(context.Background()) // from memory
-	return slices.ContainsFunc(all, func(key jwkset.JWK) bool { return key.Marshal().KID == id })
-}
-
-// Algorithms leaves out the HMAC family: a published key is no secret.
-func (k *jwks) Algorithms() []string {
-	return append(append(append([]string{}, rsaAlgorithms...), ecdsaAlgorithms...), edAlgorithms...)
 }
