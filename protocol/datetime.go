@@ -25,6 +25,7 @@ func appendDateTime(dst []byte, t time.Time) []byte {
 
 // parseDateTime reads the ISO 8601 that System.Text.Json reads:
 // YYYY-MM-DD[Thh:mm[:ss[.f{1,16}]][Z|(+|-)hh[:mm]]], of whose fraction seven digits count.
+// The time 24:00:00 is the beginning of the next day, which must not be after the year 9999.
 func parseDateTime(s []byte) (time.Time, bool) {
 	p := dateParser{s}
 	year, month, day := p.digits(4), p.behind('-'), p.behind('-')
@@ -41,10 +42,15 @@ func parseDateTime(s []byte) (time.Time, bool) {
 			nanos = p.fraction()
 		}
 	}
-	if uint(hour) > 23 || uint(minute) > 59 || uint(second) > 59 || nanos < 0 {
+	endOfDay := hour == 24 && minute == 0 && second == 0 && nanos == 0
+	if uint(hour) > 23 && !endOfDay || uint(minute) > 59 || uint(second) > 59 || nanos < 0 {
 		return time.Time{}, false
 	}
-	return p.zone(time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC))
+	t := time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC)
+	if t.Year() > 9999 {
+		return time.Time{}, false
+	}
+	return p.zone(t)
 }
 
 func daysIn(m time.Month, year int) int { return time.Date(year, m+1, 0, 0, 0, 0, 0, time.UTC).Day() }

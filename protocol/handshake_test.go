@@ -20,7 +20,7 @@ func TestHandshakeRequest(t *testing.T) {
 
 func TestHandshakeRequestFaults(t *testing.T) {
 	at := func(reason string) string { return "JsonReaderException: " + reason }
-	const format = "FormatException: Either the JSON value is not in a supported format, or is out of bounds for an Int32."
+	const format = "FormatException: Either the JSON value is not in a supported format, or is out of bounds for the Int32 type."
 	for record, want := range map[string]string{
 		``:                                 at("The input does not contain any JSON tokens. Expected the input to start with a valid JSON token, when isFinalBlock is true. LineNumber: 0 | BytePositionInLine: 0."),
 		`hello`:                            at("'h' is an invalid start of a value. LineNumber: 0 | BytePositionInLine: 0."),

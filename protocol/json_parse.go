@@ -168,7 +168,7 @@ func (r *jsonReader) integer(name string, bits int) (n int64, ok bool, err error
 	}
 	n, err = strconv.ParseInt(string(text), 10, bits)
 	if err != nil {
-		return 0, false, &Fault{Exception: exceptionFormat, Message: fmt.Sprintf("Either the JSON value is not in a supported format, or is out of bounds for an Int%d.", bits)}
+		return 0, false, &Fault{Exception: exceptionFormat, Message: fmt.Sprintf("Either the JSON value is not in a supported format, or is out of bounds for the Int%d type.", bits)}
 	}
 	return n, true, nil
 }

@@ -32,9 +32,9 @@ func TestJSONFaults(t *testing.T) {
 		{`{"type":null}`, "InvalidDataException: Expected 'type' to be of type Number."},
 		{`{"type":"1"}`, "InvalidDataException: Expected 'type' to be of type Number."},
 		{`{"type":[}`, "InvalidDataException: Expected 'type' to be of type Number."},
-		{`{"type":1.5}`, "FormatException: Either the JSON value is not in a supported format, or is out of bounds for an Int32."},
-		{`{"type":1e0}`, "FormatException: Either the JSON value is not in a supported format, or is out of bounds for an Int32."},
-		{`{"type":99999999999}`, "FormatException: Either the JSON value is not in a supported format, or is out of bounds for an Int32."},
+		{`{"type":1.5}`, "FormatException: Either the JSON value is not in a supported format, or is out of bounds for the Int32 type."},
+		{`{"type":1e0}`, "FormatException: Either the JSON value is not in a supported format, or is out of bounds for the Int32 type."},
+		{`{"type":99999999999}`, "FormatException: Either the JSON value is not in a supported format, or is out of bounds for the Int32 type."},
 		{`{"type":6,}`, broken},
 		{`{"type":6,/*c*/"a":1}`, broken},
 		{`{"type":6,"a":01}`, broken},
@@ -81,7 +81,7 @@ func TestJSONFaults(t *testing.T) {
 		{`{"type":8}`, "InvalidDataException: Missing required property 'sequenceId'."},
 		{`{"type":8,"sequenceId":null}`, "InvalidDataException: Missing required property 'sequenceId'."},
 		{`{"type":8,"sequenceId":"1"}`, "InvalidDataException: Expected 'sequenceId' to be of type Number."},
-		{`{"type":8,"sequenceId":9223372036854775808}`, "FormatException: Either the JSON value is not in a supported format, or is out of bounds for an Int64."},
+		{`{"type":8,"sequenceId":9223372036854775808}`, "FormatException: Either the JSON value is not in a supported format, or is out of bounds for the Int64 type."},
 	} {
 		_, err := parseJSON(t, c.record)
 		var fault *Fault
