@@ -176,6 +176,7 @@ func (l lab) handleCallers(h *hub.Hub) {
 	h.Handle("OnlyWithToken", hub.Func0(func(context.Context) (string, error) { return "allowed", nil }).Authorize(
 		func(ctx context.Context) bool { return hub.CallerFrom(ctx).User() != nil }))
 	h.Handle("Wait", hub.Func2(l.wait))
+	h.Handle("WaitOrCancel", hub.Func2(l.waitOrCancel))
 	h.Handle("SendThenWait", hub.Func2(func(ctx context.Context, ms int, s string) (string, error) {
 		if err := l.clients.Caller(ctx).Send(ctx, "Started", s); err != nil {
 			return "", err
@@ -209,6 +210,20 @@ func (l lab) handleCallers(h *hub.Hub) {
 func (l lab) wait(_ context.Context, ms int, s string) (string, error) {
 	<-time.After(time.Duration(ms) * time.Millisecond)
 	return s, nil
+}
+
+// waitOrCancel is like wait, but ends with ctx: it tells its caller so, or fails if s is "throw".
+func (l lab) waitOrCancel(ctx context.Context, ms int, s string) (string, error) {
+	select {
+	case <-time.After(time.Duration(ms) * time.Millisecond):
+		return s, nil
+	case <-ctx.Done():
+	}
+	if s == "throw" {
+		return "", typed{"TaskCanceledException", "A task was canceled."}
+	}
+	later := context.WithoutCancel(ctx)
+	return s + " cancelled", l.clients.Caller(later).Send(later, "Cancelled", s)
 }
 
 func ask(ctx context.Context, client hub.Sender, target string) (string, error) {
