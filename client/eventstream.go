@@ -1,15 +1,12 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
-
-	"github.com/r3labs/sse/v2"
 )
 
 // eventStream is the Server-Sent Events transport: one answer that does not end, and POSTs.
@@ -60,9 +57,9 @@ func eventLimit(o Options) int {
 
 func (e *eventStream) Receive(feed func([]byte) error) error {
 	defer e.body.Close()
-	events := sse.NewEventStreamReader(e.body, e.limit)
+	events := newEventReader(e.body, e.limit)
 	for {
-		event, err := events.ReadEvent()
+		data, err := events.next()
 		switch {
 		case e.ctx.Err() != nil:
 			return e.ended()
@@ -71,29 +68,10 @@ func (e *eventStream) Receive(feed func([]byte) error) error {
 		case err != nil:
 			return fmt.Errorf("client: event stream: %w", err)
 		}
-		if data := eventData(event); len(data) > 0 {
-			if err := feed(data); err != nil {
-				return err
-			}
+		if err := feed(data); err != nil {
+			return err
 		}
 	}
-}
-
-// eventData joins the data lines of an event in place: everything else (comments, ids, names) is
-// not SignalR's.
-func eventData(event []byte) []byte {
-	data := event[:0]
-	for line := range bytes.FieldsFuncSeq(event, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		value, ok := bytes.CutPrefix(line, []byte("data:"))
-		if !ok {
-			continue
-		}
-		if len(data) > 0 {
-			data = append(data, '\n')
-		}
-		data = append(data, bytes.TrimPrefix(value, []byte(" "))...)
-	}
-	return data
 }
 
 // Close ends the answer; there is no other way to tell a server.

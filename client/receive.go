@@ -31,12 +31,13 @@ func (s *session) feed(data []byte) error {
 		return errFarewell
 	}
 	s.heard()
-	if len(s.rest) > 0 {
+	seen := len(s.rest)
+	if seen > 0 {
 		s.rest = append(s.rest, data...)
 		data = s.rest
 	}
 	for {
-		record, rest, err := s.next(data)
+		record, rest, err := s.next(data, seen)
 		if err != nil {
 			return fmt.Errorf("client: bad data from the server: %w", err)
 		}
@@ -46,26 +47,28 @@ func (s *session) feed(data []byte) error {
 		if err := s.handle(record); err != nil {
 			return err
 		}
-		data = rest
+		data, seen = rest, 0
 	}
 	s.keep(data)
 	return nil
 }
 
-// keep keeps an incomplete record until the rest of it comes.
+// keep keeps an incomplete record until the rest of it comes. A record that is kept already is not copied again.
 func (s *session) keep(rest []byte) {
-	if len(rest) == 0 && cap(s.rest) > mebibyte {
+	switch {
+	case len(rest) == 0 && cap(s.rest) > mebibyte:
 		s.rest = nil
-		return
+	case len(rest) == 0 || len(rest) != len(s.rest):
+		s.rest = append(s.rest[:0], rest...)
 	}
-	s.rest = append(s.rest[:0], rest...)
 }
 
-func (s *session) next(data []byte) (record, rest []byte, err error) {
+// next cuts the first record off data, of which the first seen bytes are an incomplete record.
+func (s *session) next(data []byte, seen int) (record, rest []byte, err error) {
 	if !s.handshaken {
-		return protocol.NextHandshake(data, maxHandshake)
+		return protocol.NextHandshakeAfter(data, seen, maxHandshake)
 	}
-	return s.protocol.Next(data, s.options.MaxMessageSize)
+	return protocol.NextAfter(s.protocol, data, seen, s.options.MaxMessageSize)
 }
 
 func (s *session) handle(record []byte) error {

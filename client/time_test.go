@@ -434,21 +434,6 @@ func TestMemoryFades(t *testing.T) {
 	})
 }
 
-func TestEventData(t *testing.T) {
-	for event, want := range map[string]string{
-		"data: x":                             "x",
-		"data:x":                              "x",
-		"data:  x ":                           " x ",
-		":\r\ndata: a\r\ndata: b\r\nid: 5":    "a\nb",
-		": comment":                           "",
-		"event: e\ndata: {\"a\":1}\nretry: 3": `{"a":1}`,
-	} {
-		if got := eventData([]byte(event)); string(got) != want {
-			t.Errorf("%q: %q, want %q", event, got, want)
-		}
-	}
-}
-
 func TestPanickingHandlersAndResults(t *testing.T) {
 	p := protocol.NewJSON(protocol.JSONOptions{})
 	onTape(t, Options{Protocol: p, ServerTimeout: -1, KeepAliveInterval: -1}, LongPolling, func(t *testing.T, c *HubConnection, tape *tape) {

@@ -2,7 +2,9 @@ package hub_test
 
 import (
 	"context"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/carillon-go/carillon/frame"
@@ -114,5 +116,48 @@ func BenchmarkConnect(b *testing.B) {
 		session := h.Connect(s, hub.ConnectInfo{Transport: "WebSockets", Binary: true})
 		_ = session.Receive(hello)
 		session.Disconnected(nil)
+	}
+}
+
+// BenchmarkLongMessage is one message that comes in pieces of 8 KiB. The time of twice the length is twice the time.
+func BenchmarkLongMessage(b *testing.B) {
+	for _, size := range []int{1 << 20, 2 << 20, 4 << 20, 8 << 20, 16 << 20} {
+		b.Run(strconv.Itoa(size>>20)+"MiB", func(b *testing.B) {
+			session := enter(b, hub.New(hub.Options{MaxMessageSize: -1}), &sink{}, "json")
+			message := []byte(`{"type":6,"x":"` + strings.Repeat("x", size) + "\"}\x1e")
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				for piece := range slices.Chunk(message, 8<<10) {
+					if err := session.Receive(piece); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A long message is looked at once, however small the pieces are in which it comes: a byte that is spoilt after it came is not
+// seen. So is the handshake.
+func TestReceiveLooksOnce(t *testing.T) {
+	for name, prefix := range map[string]string{"handshake": "", "message": `{"protocol":"json","version":1}` + "\x1e"} {
+		t.Run(name, func(t *testing.T) {
+			s := &sink{}
+			session := hub.New(hub.Options{}).Connect(s, hub.ConnectInfo{Transport: "WebSockets", Binary: true})
+			defer session.Disconnected(nil)
+			if prefix != "" && session.Receive([]byte(prefix)) != nil {
+				t.Fatal("no handshake")
+			}
+			before := s.sent
+			for range 10 {
+				if err := session.Receive([]byte(`{"type":6,"x":"`)); err != nil {
+					t.Fatal(err)
+				}
+				hub.Spoil(session, 0x1e)
+			}
+			if s.sent != before {
+				t.Error("the ends of earlier pieces were looked at again")
+			}
+		})
 	}
 }

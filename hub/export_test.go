@@ -25,3 +25,10 @@ func (s *Session) Kept() int {
 	defer r.mu.Unlock()
 	return r.bytes + r.spare.bytes
 }
+
+// Spoil overwrites the last byte of a message that has not come whole yet.
+func Spoil(s *Session, b byte) {
+	s.input.mu.Lock()
+	defer s.input.mu.Unlock()
+	s.input.partial[len(s.input.partial)-1] = b
+}

@@ -18,8 +18,9 @@ var errNoHandshake = errors.New("hub: no handshake")
 
 // shake looks for the handshake in what came in; what is behind it are messages.
 func (s *Session) shake(data []byte) (rest []byte) {
+	seen := len(s.input.partial)
 	s.keep(data)
-	record, rest, err := protocol.NextHandshake(s.input.partial, s.hub.options.MaxMessageSize)
+	record, rest, err := protocol.NextHandshakeAfter(s.input.partial, seen, s.hub.options.MaxMessageSize)
 	switch {
 	case err != nil:
 		s.exceeded(&s.hub.refused.messages, "length of the handshake")

@@ -81,11 +81,12 @@ func (s *Session) await(n int) error {
 func (s *Session) take(data []byte) {
 	s.taking(true)
 	defer s.taking(false)
-	if len(s.input.partial) > 0 {
+	seen := len(s.input.partial)
+	if seen > 0 {
 		s.input.partial = append(s.input.partial, data...)
 		data = s.input.partial
 	}
-	rest := s.records(data)
+	rest := s.records(data, seen)
 	if s.deaf.Load() || len(rest) == 0 {
 		s.forget()
 		return
@@ -104,15 +105,15 @@ func (s *Session) forget() {
 	}
 }
 
-// records handles whole records one after the other and returns what is left.
-func (s *Session) records(data []byte) (rest []byte) {
+// records handles whole records one after the other and returns what is left. The first seen bytes of data are an incomplete record.
+func (s *Session) records(data []byte, seen int) (rest []byte) {
 	m := messages.Get().(*protocol.Message)
 	defer func() {
 		*m = protocol.Message{Target: m.Target} // most messages have that of the last one
 		messages.Put(m)
 	}()
 	for len(data) > 0 && !s.deaf.Load() {
-		record, rest, err := s.wire.Next(data, s.hub.options.MaxMessageSize)
+		record, rest, err := protocol.NextAfter(s.wire.HubProtocol, data, seen, s.hub.options.MaxMessageSize)
 		if err == nil && record == nil {
 			break
 		}
@@ -126,7 +127,7 @@ func (s *Session) records(data []byte) (rest []byte) {
 			break
 		}
 		s.handle(m, len(data)-len(rest))
-		data = rest
+		data, seen = rest, 0
 	}
 	return data
 }

@@ -12,12 +12,26 @@ const maxPrefix = 5
 //
 // As in the original the limit is looked at only when a record is not whole within it: a record that is too long is a fault
 // as soon as more than limit bytes of it are there.
-func nextText(buf []byte, limit int) (record, rest []byte, err error) {
+//
+// In the first seen bytes there is no separator, as an earlier call found.
+func nextText(buf []byte, seen, limit int) (record, rest []byte, err error) {
 	window := within(buf, limit)
-	if i := bytes.IndexByte(window, recordSeparator); i >= 0 {
+	seen = min(seen, len(window))
+	if i := bytes.IndexByte(window[seen:], recordSeparator); i >= 0 {
+		i += seen
 		return buf[:i:i], buf[i+1:], nil
 	}
 	return nil, buf, exceeds(buf, limit)
+}
+
+// NextAfter is p.Next for a receiver that gets a record in many pieces: in the first seen bytes of buf an earlier call has
+// found no whole record. Protocols of this package do not look at them again, so that the work is linear in the length of the
+// record. A protocol of another package looks at all of buf.
+func NextAfter(p HubProtocol, buf []byte, seen, limit int) (record, rest []byte, err error) {
+	if _, ok := p.(*JSON); ok {
+		return nextText(buf, seen, limit)
+	}
+	return p.Next(buf, limit) // of MessagePack this is the length prefix
 }
 
 // nextBinary cuts the first record with a length prefix (seven bits a byte, least significant first) off buf.

@@ -70,3 +70,27 @@ func TestLengthPrefix(t *testing.T) {
 		}
 	}
 }
+
+// What an earlier call has looked at is not looked at again, be there what may.
+func TestNextAfter(t *testing.T) {
+	const seen = len("a\x1eb")
+	p := NewJSON(JSONOptions{})
+	for _, next := range []func(buf []byte, limit int) (record, rest []byte, err error){
+		func(buf []byte, limit int) ([]byte, []byte, error) { return NextAfter(p, buf, seen, limit) },
+		func(buf []byte, limit int) ([]byte, []byte, error) { return NextHandshakeAfter(buf, seen, limit) },
+	} {
+		if record, rest, err := next([]byte("a\x1ebc\x1ed"), 0); string(record) != "a\x1ebc" || string(rest) != "d" || err != nil {
+			t.Errorf("%q, %q, %v", record, rest, err)
+		}
+		if record, _, err := next([]byte("a\x1ebc"), 4); record != nil || err != nil {
+			t.Errorf("%q, %v", record, err)
+		}
+		if record, _, err := next([]byte("a\x1ebc"), 2); record != nil || err == nil {
+			t.Errorf("%q, %v", record, err)
+		}
+	}
+	packed := NewMessagePack().AppendPing(nil)
+	if record, rest, err := NextAfter(NewMessagePack(), packed, 1, 0); len(record) != 2 || len(rest) > 0 || err != nil {
+		t.Errorf("%q, %q, %v", record, rest, err)
+	}
+}

@@ -18,7 +18,13 @@ var ErrHandshakeTooLong = errors.New("protocol: the handshake exceeds the limit"
 // error means that more data is needed. limit is the largest record in bytes with its separator; 0 or less: none. The error is
 // [ErrHandshakeTooLong].
 func NextHandshake(buf []byte, limit int) (record, rest []byte, err error) {
-	record, rest, err = nextText(buf, limit)
+	return NextHandshakeAfter(buf, 0, limit)
+}
+
+// NextHandshakeAfter is NextHandshake for a receiver that gets the record in many pieces: in the first seen bytes of buf an
+// earlier call has found no whole record.
+func NextHandshakeAfter(buf []byte, seen, limit int) (record, rest []byte, err error) {
+	record, rest, err = nextText(buf, seen, limit)
 	if err != nil {
 		return nil, buf, ErrHandshakeTooLong
 	}

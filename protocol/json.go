@@ -46,5 +46,5 @@ func (p *JSON) Version() int { return MaxVersion }
 
 // Next cuts the first record off buf.
 func (p *JSON) Next(buf []byte, limit int) (record, rest []byte, err error) {
-	return nextText(buf, limit)
+	return nextText(buf, 0, limit)
 }

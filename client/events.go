@@ -1,0 +1,98 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+)
+
+// eventReader reads an event stream. It looks at each byte once, however small the pieces are in which it comes.
+type eventReader struct {
+	r     *bufio.Reader
+	limit int    // the longest line and the longest data of an event, in bytes
+	line  []byte // the begin of a line
+	data  []byte
+	some  bool // the event has a data line
+	begun bool // a line was read: a byte order mark can come no more
+	cr    bool // the last line ended in a carriage return, to which a line feed belongs
+}
+
+func newEventReader(r io.Reader, limit int) *eventReader {
+	return &eventReader{r: bufio.NewReaderSize(r, 8<<10), limit: limit}
+}
+
+// next returns the data of the next event that has some, its lines joined by line feeds: everything else (comments, ids, names) is not
+// SignalR's. The data are valid until the next call. An event that is not whole at the end of the stream is none: the error is then [io.EOF]. One that exceeds
+// the limit is [bufio.ErrTooLong].
+func (e *eventReader) next() ([]byte, error) {
+	e.data, e.some = e.room(e.data), false
+	for {
+		if _, err := e.r.Peek(1); err != nil {
+			return nil, err
+		}
+		chunk, _ := e.r.Peek(e.r.Buffered())
+		n, ended := e.take(chunk)
+		_, _ = e.r.Discard(n) // cannot fail: these bytes were peeked
+		switch {
+		case len(e.line) > e.limit || len(e.data) > e.limit:
+			return nil, bufio.ErrTooLong
+		case ended && len(e.data) > 0:
+			return e.data, nil
+		}
+	}
+}
+
+// take takes lines off chunk up to the end of an event, and returns how many bytes that were.
+func (e *eventReader) take(chunk []byte) (n int, ended bool) {
+	for n < len(chunk) && !ended {
+		if e.cr && chunk[n] == '\n' {
+			e.cr = false
+			n++
+			continue
+		}
+		e.cr = false
+		length := bytes.IndexAny(chunk[n:], "\r\n")
+		if length < 0 {
+			e.line = append(e.line, chunk[n:]...)
+			return len(chunk), false
+		}
+		e.line = append(e.line, chunk[n:n+length]...)
+		e.cr = chunk[n+length] == '\r'
+		n += length + 1
+		ended = e.lineEnded()
+	}
+	return n, ended
+}
+
+// lineEnded handles a whole line. It reports whether an event ended.
+func (e *eventReader) lineEnded() bool {
+	line := e.line
+	if !e.begun {
+		line = bytes.TrimPrefix(line, []byte("\uFEFF"))
+		e.begun = true
+	}
+	e.line = e.room(e.line)
+	if len(line) == 0 {
+		ended := e.some
+		e.some = false
+		return ended
+	}
+	name, value, _ := bytes.Cut(line, []byte(":"))
+	if string(name) != "data" {
+		return false
+	}
+	if e.some {
+		e.data = append(e.data, '\n')
+	}
+	e.some = true
+	e.data = append(e.data, bytes.TrimPrefix(value, []byte(" "))...)
+	return false
+}
+
+// room empties b for something else; one long event does not keep its memory for ever.
+func (e *eventReader) room(b []byte) []byte {
+	if cap(b) > mebibyte {
+		return nil
+	}
+	return b[:0]
+}
