@@ -5,10 +5,13 @@ package endpoint
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/carillon-go/carillon/hub"
@@ -55,7 +58,9 @@ type Options struct {
 
 // Endpoint serves a hub, or raw connections, at one path and at {path}/negotiate and
 // {path}/refresh, which it tells apart by the last segment, so it works behind any
-// prefix. Safe for concurrent use.
+// prefix. Its path must not end in the name of a part that it serves: such as negotiate, or
+// events if Options.Events is on. Negotiations there are refused, and the log says why.
+// Safe for concurrent use.
 type Endpoint struct {
 	registry   *transports.Registry
 	negotiate  http.Handler
@@ -66,6 +71,8 @@ type Endpoint struct {
 	diagnose   bool         // the page is there
 	events     http.Handler // nil: there is no such path
 	origins    *origins
+	log        *slog.Logger
+	misplaced  sync.Once // the log has it
 }
 
 // holdTimeout is the hub's default: its clients post a handshake as soon as they see
@@ -90,6 +97,7 @@ func New(h *hub.Hub, o Options) *Endpoint {
 func NewRaw(app transports.Application, o Options) *Endpoint { return newEndpoint(app, o) }
 
 func newEndpoint(app transports.Application, o Options) *Endpoint {
+	o.Options = o.WithDefaults()
 	if o.Transports == nil {
 		o.Transports = transports.All()
 	}
@@ -114,7 +122,8 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 	e := &Endpoint{
 		tickets:    handedOut,
 		registry:   registry,
-		origins:    newOrigins(o.AllowedOrigins, registry),
+		origins:    newOrigins(&o.Options, registry),
+		log:        o.Logger,
 		transports: transports.NewHandler(registry, carriers),
 		negotiate: negotiate.NewHandler(registry, o.AllowStatefulReconnect, negotiate.Options{
 			Transports:     o.Transports,
@@ -135,25 +144,56 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		transports.Empty(w, http.StatusForbidden)
 		return
 	}
-	switch last := lastSegment(r); {
-	case strings.EqualFold(last, "negotiate"):
-		e.negotiate.ServeHTTP(w, r)
-	case e.refresh != nil && strings.EqualFold(last, "refresh"):
-		e.refresh.ServeHTTP(w, r)
-	case e.hub != nil && last == "carillon.js":
-		scriptFile.ServeHTTP(w, r)
-	case e.diagnose && strings.EqualFold(last, "diagnose"):
-		diagnosePage().ServeHTTP(w, r)
-	case e.events != nil && strings.EqualFold(last, "events"):
-		e.events.ServeHTTP(w, r)
-	default:
+	above, last := lastSegments(r)
+	negotiates := strings.EqualFold(last, "negotiate")
+	switch part := e.part(last); {
+	case part == nil, !negotiates && transports.IsHandshake(r): // which no part takes
 		e.transports.ServeHTTP(w, r)
+	case negotiates && e.part(above) != nil:
+		e.refuseName(w, r, above)
+	default:
+		part.ServeHTTP(w, r)
 	}
 }
 
-func lastSegment(r *http.Request) string {
+// part returns what the endpoint serves at {path}/name; nil: nothing but the hub itself.
+func (e *Endpoint) part(name string) http.Handler {
+	switch {
+	case strings.EqualFold(name, "negotiate"):
+		return e.negotiate
+	case e.refresh != nil && strings.EqualFold(name, "refresh"):
+		return e.refresh
+	case e.hub != nil && name == "carillon.js":
+		return scriptFile
+	case e.diagnose && strings.EqualFold(name, "diagnose"):
+		return diagnosePage()
+	case e.events != nil && strings.EqualFold(name, "events"):
+		return e.events
+	}
+	return nil
+}
+
+// refuseName answers a negotiation at a path that ends in the name of a part. The endpoint does
+// not know its own path, so it would take the client's next requests for requests to that part.
+func (e *Endpoint) refuseName(w http.ResponseWriter, r *http.Request, name string) {
+	e.misplaced.Do(func() { // anybody can ask for such a path
+		e.log.Warn("no client can connect to a hub whose path ends in the name of one of its parts", "path", r.URL.Path, "name", name)
+	})
+	negotiate.Refuse(w, fmt.Sprintf("The path of the hub must not end in '%s', which has another meaning there.", name))
+}
+
+// lastSegments returns the last segment of the path of a request and the one before it; a slash
+// at the end does not count.
+func lastSegments(r *http.Request) (above, last string) {
 	path := strings.TrimSuffix(r.URL.Path, "/")
-	return path[strings.LastIndexByte(path, '/')+1:]
+	i := strings.LastIndexByte(path, '/')
+	above, last = path[:max(i, 0)], path[i+1:]
+	return above[strings.LastIndexByte(above, '/')+1:], last
+}
+
+func lastSegment(r *http.Request) string {
+	_, last := lastSegments(r)
+	return last
 }
 
 // Connections is how many there are, negotiated ones included.

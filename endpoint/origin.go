@@ -2,7 +2,6 @@ package endpoint
 
 import (
 	"net/http"
-	"slices"
 
 	"github.com/carillon-go/carillon/transports"
 )
@@ -10,19 +9,23 @@ import (
 // origins decides which pages may use an endpoint. Browsers say from which one a request
 // comes, and pages cannot change what they say; other clients say nothing and pass.
 type origins struct {
-	allowed  []string
-	any      bool
+	allowed  *transports.Origins
 	registry *transports.Registry
 }
 
-func newOrigins(allowed []string, registry *transports.Registry) *origins {
-	o := &origins{registry: registry}
-	for _, origin := range allowed {
-		o.any = o.any || origin == "*"
-		o.allowed = append(o.allowed, transports.NormalOrigin(origin))
+// newOrigins takes options with a Logger.
+func newOrigins(o *transports.Options, registry *transports.Registry) *origins {
+	for _, entry := range o.AllowedOrigins {
+		if err := transports.CheckOrigin(entry); err != nil {
+			o.Logger.Warn("an allowed origin is none of the web", "error", err)
+		}
 	}
-	return o
+	return &origins{transports.NewOrigins(o.AllowedOrigins, o.AllowOrigin), registry}
 }
+
+// AllowsOrigin reports whether AllowedOrigins or AllowOrigin let the pages of an origin use the
+// endpoint. A CORS middleware in front asks it which pages may read the answers.
+func (e *Endpoint) AllowsOrigin(origin string) bool { return e.origins.allowed.Allows(origin) }
 
 // admit tells whether a request may pass. Of a foreign page no WebSocket may, for it
 // brings the user's cookies along and may be read by whoever opened it, and nothing else
@@ -30,7 +33,7 @@ func newOrigins(allowed []string, registry *transports.Registry) *origins {
 // from the page that made it: another page cannot read the answer.
 func (o *origins) admit(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
-	if o.any || origin == "" || o.isOurs(r, origin) {
+	if origin == "" || o.isOurs(r, origin) {
 		return true
 	}
 	if !transports.IsHandshake(r) {
@@ -41,7 +44,7 @@ func (o *origins) admit(r *http.Request) bool {
 }
 
 func (o *origins) isOurs(r *http.Request, origin string) bool {
-	if slices.Contains(o.allowed, transports.NormalOrigin(origin)) {
+	if o.allowed.Allows(origin) {
 		return true
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {

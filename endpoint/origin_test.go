@@ -2,8 +2,10 @@ package endpoint_test
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/carillon-go/carillon/endpoint"
@@ -66,6 +68,71 @@ func TestOrigins(t *testing.T) {
 		t.Errorf("any: %d", got)
 	}
 	end(t, e)
+}
+
+// The list and the function decide, for requests with credentials, for WebSockets, and for CORS.
+func TestOriginsByPatternAndFunction(t *testing.T) {
+	t.Parallel()
+	e := endpoint.NewRaw(echo{}, endpoint.Options{Options: transports.Options{
+		AllowedOrigins: []string{"https://*.friends.example"},
+		AllowOrigin:    func(origin string) bool { return origin == "https://tenant.example" },
+	}})
+	defer end(t, e)
+	server := httptest.NewServer(e)
+	defer server.Close()
+	for origin, allowed := range map[string]bool{
+		"https://ann.friends.example":      true,
+		"https://friends.example":          false,
+		"http://ann.friends.example":       false,
+		"https://ann.friends.example:8443": false,
+		"https://tenant.example":           true,
+		"https://other.example":            false,
+	} {
+		if got := e.AllowsOrigin(origin); got != allowed {
+			t.Errorf("CORS of %s: %t", origin, got)
+		}
+		for what, c := range map[string]struct {
+			method, path string
+			headers      []string
+			want         int
+		}{
+			"negotiation": {http.MethodPost, "/echo/negotiate", []string{"Cookie", "a=b"}, 200},
+			"WebSocket":   {http.MethodGet, "/echo", handshakeHeaders, 101},
+		} {
+			want := c.want
+			if !allowed {
+				want = http.StatusForbidden
+			}
+			r, err := http.NewRequestWithContext(t.Context(), c.method, server.URL+c.path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := 0; i < len(c.headers); i += 2 {
+				r.Header.Set(c.headers[i], c.headers[i+1])
+			}
+			r.Header.Set("Origin", origin)
+			response, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			if response.StatusCode != want {
+				t.Errorf("%s of %s: %s, want %d", what, origin, response.Status, want)
+			}
+		}
+	}
+}
+
+// An entry that cannot match a page is named in the log.
+func TestOriginsThatAreNone(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	endpoint.NewRaw(echo{}, endpoint.Options{Options: transports.Options{
+		AllowedOrigins: []string{"https://*.right.example", "https://*wrong.example"}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	}})
+	if text := log.String(); !strings.Contains(text, "*wrong.example") || strings.Contains(text, "right") {
+		t.Error(text)
+	}
 }
 
 // A WebSocket brings cookies along and may be read: it needs its own page's origin, or

@@ -132,6 +132,9 @@ func (h *Handler) offer(r *http.Request) Offer {
 	return o
 }
 
+// Refuse answers a negotiation with an error that the client shows.
+func Refuse(w http.ResponseWriter, reason string) { answer(w, refusal{reason}) }
+
 var contentType = []string{"application/json"}
 
 func answer(w http.ResponseWriter, response any) {

@@ -89,10 +89,15 @@ type Options struct {
 	// not by the user who negotiated it.
 	AllowUserChange bool
 	// AllowedOrigins are the pages that may use the endpoint besides those of its own
-	// host, as "https://app.example"; "*" allows all. A WebSocket of any other page, and
-	// what else it sends with credentials, is answered 403. Headers that let a page read
-	// answers (CORS) are a middleware's. Default: none.
+	// host, as "https://app.example"; "https://*.app.example" stands for the subdomains of a
+	// host, with that scheme and port and without the host itself; "*" allows all. A
+	// WebSocket of any other page, and what else it sends with credentials, is answered
+	// 403. Headers that let a page read answers (CORS) are a middleware's, which may ask
+	// endpoint.Endpoint.AllowsOrigin. Default: none.
 	AllowedOrigins []string
+	// AllowOrigin is asked about an origin that is not in AllowedOrigins, in lower case and
+	// without the port that its scheme has anyway. It is called concurrently. Default: none.
+	AllowOrigin func(origin string) bool
 	// Limits of what clients may take.
 	Limits Limits
 	// Meter is told how many connections there are and for how long. Default: none.

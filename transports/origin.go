@@ -1,9 +1,89 @@
 package transports
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 )
+
+// Origins decides which pages may use an endpoint and, for CORS, read its answers. It is safe
+// for concurrent use.
+type Origins struct {
+	any     bool
+	exact   []string
+	parents []parent
+	decide  func(origin string) bool
+}
+
+// parent stands for the subdomains of a host.
+type parent struct {
+	scheme string
+	host   string // with the dot before it, and with its port
+}
+
+// NewOrigins returns what Options.AllowedOrigins and Options.AllowOrigin mean. An entry that
+// CheckOrigin refuses matches an origin that is spelled the same.
+func NewOrigins(allowed []string, decide func(origin string) bool) *Origins {
+	o := &Origins{any: slices.Contains(allowed, "*"), decide: decide}
+	for _, entry := range allowed {
+		entry = NormalOrigin(entry)
+		scheme, host, _ := strings.Cut(entry, "://")
+		if host, ok := strings.CutPrefix(host, "*."); ok {
+			o.parents = append(o.parents, parent{scheme, "." + host})
+		} else {
+			o.exact = append(o.exact, entry)
+		}
+	}
+	return o
+}
+
+// Allows reports whether the pages of an origin may use the endpoint, wherever that is.
+func (o *Origins) Allows(origin string) bool {
+	if o.any {
+		return true
+	}
+	origin = NormalOrigin(origin)
+	isBelow := func(p parent) bool { return p.has(origin) }
+	return slices.Contains(o.exact, origin) || slices.ContainsFunc(o.parents, isBelow) || o.decide != nil && o.decide(origin)
+}
+
+// has reports whether an origin is that of a subdomain, with exactly the scheme and the port.
+func (p parent) has(origin string) bool {
+	scheme, host, ok := strings.Cut(origin, "://")
+	if !ok || scheme != p.scheme {
+		return false
+	}
+	below, ok := strings.CutSuffix(host, p.host)
+	if !ok {
+		return false
+	}
+	for label := range strings.SplitSeq(below, ".") {
+		if label == "" || strings.ContainsFunc(label, isNoLetterOfHost) {
+			return false
+		}
+	}
+	return true
+}
+
+func isNoLetterOfHost(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_'
+}
+
+// CheckOrigin returns an error if an entry of Options.AllowedOrigins is neither an origin of
+// the web, such as https://app.example, nor one with *. before its host, nor *.
+func CheckOrigin(entry string) error {
+	if entry == "*" {
+		return nil
+	}
+	plain := strings.Replace(entry, "://*.", "://", 1)
+	u, err := url.Parse(plain)
+	if err != nil || u.Scheme == "" || u.Hostname() == "" || strings.Contains(u.Host, "*") || plain != u.Scheme+"://"+u.Host {
+		return fmt.Errorf("%q is no origin; write it as https://example.com, or https://*.example.com for its subdomains", entry)
+	}
+	return nil
+}
 
 // NormalOrigin is an origin in lower case and without the port that its scheme has anyway.
 func NormalOrigin(origin string) string {

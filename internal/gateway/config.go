@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"net/url"
 	"os"
 	"path"
 	"slices"
@@ -28,7 +27,7 @@ type Config struct {
 	Transports []string `default:"WebSockets,ServerSentEvents,LongPolling" help:"Transports to offer, in this order."`
 	Rule       []string `sep:";" placeholder:"NETWORK=TRANSPORTS" help:"What clients of a network are offered instead, such as 10.0.0.0/8=LongPolling,ServerSentEvents; may be repeated, or hold several with semicolons between; the first that fits counts. Stands above what was learned."`
 	NoLearning bool     `help:"Offer every network the same transports, whatever was seen to fail there."`
-	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose pages browsers let read the answers (CORS), such as https://example.com; may be repeated. * stands for any, without credentials. Default: the own origin only. Others get 403 for WebSockets and for what they send with credentials."`
+	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose pages browsers let read the answers (CORS), such as https://example.com, or https://*.example.com for all its subdomains; may be repeated. * stands for any, without credentials. Default: the own origin only. Others get 403 for WebSockets and for what they send with credentials."`
 
 	TrustedProxies []string `name:"trusted-proxies" placeholder:"NETWORK" help:"Networks of proxies whose Forwarded or X-Forwarded-For, -Proto, -Host and -Prefix headers are believed, such as 10.0.0.0/8,fd00::/8. Default: none."`
 	ProxyProtocol  bool     `name:"proxy-protocol" help:"Connections from --trusted-proxies begin with a header of the PROXY protocol, version 1 or 2."`
@@ -67,8 +66,11 @@ func (c *Config) Validate() error {
 	if !strings.HasPrefix(c.Path, "/") || strings.HasSuffix(c.Path, "/") || strings.ContainsAny(c.Path, "?#") {
 		errs = append(errs, fmt.Errorf("--path: %q must begin with a slash and not end in one", c.Path))
 	}
-	if last := path.Base(c.Path); slices.Contains([]string{"negotiate", "events", "refresh"}, strings.ToLower(last)) {
+	if last := path.Base(c.Path); slices.Contains([]string{"negotiate", "events", "refresh", "carillon.js"}, strings.ToLower(last)) {
 		errs = append(errs, fmt.Errorf("--path: the hub's own paths end in %q", last))
+	}
+	if first, _, _ := strings.Cut(strings.TrimPrefix(c.Path, "/"), "/"); slices.Contains([]string{"healthz", "readyz", "assets"}, strings.ToLower(first)) {
+		errs = append(errs, fmt.Errorf("--path: the program serves something else at /%s", first))
 	}
 	if len(c.Transports) == 0 {
 		errs = append(errs, errors.New("--transports: at least one is needed"))
@@ -84,22 +86,11 @@ func (c *Config) Validate() error {
 	}
 	errs = append(errs, c.validateAuth())
 	for _, origin := range c.CORSOrigin {
-		if err := validateOrigin(origin); err != nil {
-			errs = append(errs, err)
+		if err := transports.CheckOrigin(origin); err != nil {
+			errs = append(errs, fmt.Errorf("--cors-origin: %w", err))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func validateOrigin(origin string) error {
-	if origin == "*" {
-		return nil
-	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Scheme == "" || u.Host == "" || strings.Contains(u.Host, "*") || origin != u.Scheme+"://"+u.Host {
-		return fmt.Errorf("--cors-origin: %q is no origin; write it as https://example.com", origin)
-	}
-	return nil
 }
 
 // transports are the transports to offer.

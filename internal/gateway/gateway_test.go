@@ -213,11 +213,21 @@ func TestNoTokenIsLogged(t *testing.T) {
 }
 
 func TestOrigins(t *testing.T) {
-	r := start(t, func(c *Config) { c.CORSOrigin = []string{"https://a.example", "https://C.example:443"} })
-	for origin, want := range map[string]string{"https://a.example": "https://a.example", "https://b.example": "", "https://c.example": "https://c.example"} {
+	r := start(t, func(c *Config) {
+		c.CORSOrigin = []string{"https://a.example", "https://C.example:443", "https://*.d.example"}
+	})
+	for origin, want := range map[string]string{"https://a.example": "https://a.example", "https://b.example": "", "https://c.example": "https://c.example",
+		"https://x.d.example": "https://x.d.example", "https://d.example": "", "https://x.d.example:8443": ""} {
 		response := r.do(http.MethodOptions, "/hubs/clock/negotiate", "", "Origin", origin, "Access-Control-Request-Method", "POST")
 		if got := response.Header.Get("Access-Control-Allow-Origin"); got != want {
 			t.Errorf("%s: allowed %q", origin, got)
+		}
+		admitted := http.StatusForbidden
+		if want != "" {
+			admitted = http.StatusOK
+		}
+		if response := r.do(http.MethodPost, "/hubs/clock/negotiate", "", "Origin", origin, "Cookie", "a=b"); response.StatusCode != admitted {
+			t.Errorf("%s: %s", origin, response.Status)
 		}
 		if got := response.Header.Get("Access-Control-Max-Age"); got != "7200" && want != "" {
 			t.Errorf("%s: for %q seconds", origin, got)
@@ -281,14 +291,16 @@ func certificate(t *testing.T) (cert, key string) {
 
 func TestInvalidSettings(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"--path":          func(c *Config) { c.Path = "hub" },
-		`end in "Events"`: func(c *Config) { c.Path = "/clock/Events" }, // every client would be a listener
-		"--transports":    func(c *Config) { c.Transports = []string{"carrier pigeon"} },
-		"--rule":          func(c *Config) { c.Rule = []string{"10.0.0.0=LongPolling"} },
-		"--tls-cert":      func(c *Config) { c.TLSCert = "cert.pem" },
-		"--cors-origin":   func(c *Config) { c.CORSOrigin = []string{"example.com"} },
-		// One half of the server would take it for a pattern, the other for a host.
-		`"https://*.example.com"`: func(c *Config) { c.CORSOrigin = []string{"https://*.example.com"} },
+		"--path":                 func(c *Config) { c.Path = "hub" },
+		`end in "Events"`:        func(c *Config) { c.Path = "/clock/Events" }, // every client would be a listener
+		"--transports":           func(c *Config) { c.Transports = []string{"carrier pigeon"} },
+		"--rule":                 func(c *Config) { c.Rule = []string{"10.0.0.0=LongPolling"} },
+		"--tls-cert":             func(c *Config) { c.TLSCert = "cert.pem" },
+		"--cors-origin":          func(c *Config) { c.CORSOrigin = []string{"example.com"} },
+		`"https://*example.com"`: func(c *Config) { c.CORSOrigin = []string{"https://*example.com"} },
+		`in "carillon.js"`:       func(c *Config) { c.Path = "/clock/carillon.js" },
+		"at /healthz":            func(c *Config) { c.Path = "/healthz" },
+		"at /assets":             func(c *Config) { c.Path = "/assets/clock" },
 	} {
 		c := Config{Path: "/hub", Transports: []string{"WebSockets"}}
 		change(&c)

@@ -12,7 +12,6 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"github.com/carillon-go/carillon/endpoint"
-	"github.com/carillon-go/carillon/transports"
 )
 
 // routes returns what the server answers. The hub's answers go straight to the
@@ -28,7 +27,7 @@ func (s *Server) routes() (http.Handler, error) {
 
 	e.Use(limitRest, logRequests(s.log, s.isTraffic), recoverPanics(s.log))
 	if len(s.config.CORSOrigin) > 0 {
-		e.Use(allowOrigins(s.config.CORSOrigin))
+		e.Use(s.allowOrigins())
 	}
 	e.Use(mount(s.config.hubPaths(), s.entry))
 
@@ -96,19 +95,20 @@ func limitRest(next echo.HandlerFunc) echo.HandlerFunc {
 // request: the longest that Chromium takes.
 const preflightAge = 7200
 
-// allowOrigins lets pages of these origins connect. The JavaScript client sends
-// credentials unless told otherwise; a page of any origin ("*") may not.
-func allowOrigins(origins []string) echo.MiddlewareFunc {
-	normal := make([]string, 0, len(origins)) // as browsers write them
-	for _, origin := range origins {
-		normal = append(normal, transports.NormalOrigin(origin))
+// allowOrigins lets pages of the origins that the hub allows read the answers. The JavaScript
+// client sends credentials unless told otherwise; a page of any origin ("*") may not.
+func (s *Server) allowOrigins() echo.MiddlewareFunc {
+	c := middleware.CORSConfig{
+		AllowMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
+		MaxAge:       preflightAge,
 	}
-	return middleware.CORSWithConfig(middleware.CORSConfig{
-		AllowOrigins:     normal,
-		AllowMethods:     []string{http.MethodGet, http.MethodPost, http.MethodDelete},
-		AllowCredentials: !slices.Contains(origins, "*"),
-		MaxAge:           preflightAge,
-	})
+	if slices.Contains(s.config.CORSOrigin, "*") {
+		c.AllowOrigins = []string{"*"}
+		return middleware.CORSWithConfig(c)
+	}
+	c.AllowCredentials = true
+	c.AllowOriginFunc = func(origin string) (bool, error) { return s.hub.AllowsOrigin(origin), nil }
+	return middleware.CORSWithConfig(c)
 }
 
 // recoverPanics answers 500 for a handler that panicked, and logs where.
