@@ -245,7 +245,7 @@ func Refuse(w http.ResponseWriter, err error) {
 	case errors.Is(err, ErrActive):
 		Empty(w, http.StatusConflict)
 	case errors.Is(err, errTicket):
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="The ticket is not valid"`)
 		Empty(w, http.StatusUnauthorized)
 	case errors.Is(err, errHeads):
 		Unavailable(w)
