@@ -368,7 +368,7 @@ func (c *Connection) rescue(returned *bool, err *error) {
 		return
 	}
 	p := recover()
-	c.registry.options.Logger.Error("the application panicked", "connection", c.LogName(), "panic", p, "stack", string(debug.Stack()))
+	c.registry.options.Logger.Error("the application panicked", "connection", c.id, "panic", p, "stack", string(debug.Stack()))
 	c.end(ErrApplication, true)
 	if err != nil {
 		*err = ErrApplication

@@ -97,8 +97,10 @@ func NoCache(h http.Header) {
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	kind := choose(r)
 	if kind == LongPolling && isStripped(r) {
-		h.stripped(w, r)
-		return
+		if c := h.registry.Find(Token(r)); c != nil {
+			h.stripped(w, r, c)
+			return
+		}
 	}
 	if kind == LongPolling {
 		NoCache(w.Header())

@@ -1,8 +1,6 @@
 package transports
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 
 	"github.com/carillon-go/carillon/auth"
@@ -30,16 +28,6 @@ func (c *Connection) Bears(digest string) bool {
 
 // HasToken tells whether the connection has a token that is not its id.
 func (c *Connection) HasToken() bool { return c.token != c.id }
-
-// LogName names the connection in a log: by its id, or by a hash of that where the id opens the
-// connection, in version 0 of negotiation and without one.
-func (c *Connection) LogName() string {
-	if c.HasToken() {
-		return c.id
-	}
-	sum := sha256.Sum256([]byte(c.id))
-	return "sha256:" + hex.EncodeToString(sum[:8])
-}
 
 // Admits tells whether a request comes from the user whose connection it is. One
 // that brings credentials which are good for longer prolongs the connection.
