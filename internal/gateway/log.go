@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -76,12 +75,7 @@ func statusOf(c echo.Context) int {
 	return c.Response().Status
 }
 
-// tokenLike is as long as the shortest token. What looks like one is a secret also where a
-// query is garbled, and its name is no parameter's.
-var tokenLike = regexp.MustCompile(`[A-Za-z0-9_-]{22,}`)
-
-// redactedURI is u as a log may show it: without the values of secret parameters, and without
-// what looks like a token in the others.
+// redactedURI is u as a log may show it: without the values of secret parameters.
 func redactedURI(u *url.URL) string {
 	if u.RawQuery == "" {
 		return u.Path
@@ -91,8 +85,6 @@ func redactedURI(u *url.URL) string {
 		name, _, _ := strings.Cut(pair, "=")
 		if isSecret(name) {
 			pairs[i] = name + "=***"
-		} else {
-			pairs[i] = tokenLike.ReplaceAllLiteralString(pair, "***")
 		}
 	}
 	return u.Path + "?" + strings.Join(pairs, "&")
