@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +38,8 @@ type fakeConnection struct {
 	queue  chan *frame.Frame
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	// received is what Received returns.
+	received atomic.Int64
 
 	mu      sync.Mutex
 	closed  chan struct{} // closed by Close and Abort

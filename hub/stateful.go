@@ -10,7 +10,12 @@ import (
 
 // Resumer is a Connection that can outlive its WebSocket. It does so until the
 // handshake tells that this is not agreed.
-type Resumer interface{ Resume(agreed bool) }
+type Resumer interface {
+	Resume(agreed bool)
+	// Received returns the number of the last message that the client says it has received, when it
+	// resumes; 0 if it does not say. The number is not checked.
+	Received() int64
+}
 
 // stateful is what a session keeps for a client that may come back on another
 // WebSocket: what it has not acknowledged, and how far it was heard. Messages of the
@@ -129,12 +134,13 @@ func (r *stateful) interrupted() {
 }
 
 // resumed sends on the new WebSocket first the number of what comes, then what was
-// not acknowledged, then what is new.
+// not acknowledged, then what is new. A client that says how much it has received gets
+// nothing twice, so that connections that break soon carry it forward.
 //
 // The client's acknowledgement may have been lost with the old WebSocket, and the
 // official clients send another only after a message that is new to them. So one may
 // exceed the limit: without it a full buffer would stay full for ever.
-func (r *stateful) resumed(c Connection, w *wire) {
+func (r *stateful) resumed(c Connection, w *wire, received int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.away, r.probe = false, true
@@ -142,6 +148,9 @@ func (r *stateful) resumed(c Connection, w *wire) {
 	r.next = max(r.next, r.seen+1)
 	r.letIn()
 	r.beginAgainLocked()
+	if n := min(received, r.sent) - r.first + 1; received > 0 && n > 0 {
+		r.dropLocked(int(n))
+	}
 	if c.Send(w.frame(w.AppendSequence(nil, r.first))) != nil {
 		return
 	}
@@ -248,7 +257,7 @@ func (s *Session) Resumed() {
 	s.forgetInput()
 	s.taking(false)
 	if s.stateful != nil && s.phase.Load() != closing {
-		s.stateful.resumed(s.conn, s.wire)
+		s.stateful.resumed(s.conn, s.wire, s.conn.(Resumer).Received())
 	}
 }
 

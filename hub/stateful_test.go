@@ -14,6 +14,8 @@ import (
 
 func (c *fakeConnection) Resume(bool) {}
 
+func (c *fakeConnection) Received() int64 { return c.received.Load() }
+
 // connectStateful connects a client that may reconnect statefully.
 func connectStateful(t *testing.T, h *hub.Hub) *client {
 	t.Helper()
@@ -70,6 +72,26 @@ func testStatefulReconnect(t *testing.T) {
 	synctest.Wait()
 	c.reconnect()
 	c.want(sequence(6), ack(5), result("5", `"e"`))
+}
+
+// A client that says with its request how much it has received gets none of that again. It cannot
+// claim messages that were never sent to it.
+func TestStatefulReceived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{KeepAliveInterval: -1})
+		c := connectStateful(t, h)
+		c.send(call("1", "Text", `"a"`), call("2", "Text", `"b"`), call("3", "Text", `"c"`))
+		c.want(result("1", `"a"`), result("2", `"b"`), result("3", `"c"`), ack(3))
+		c.conn.received.Store(2)
+		c.reconnect()
+		c.want(sequence(3), ack(3), result("3", `"c"`))
+		c.conn.received.Store(99)
+		synctest.Wait()
+		c.session.Interrupted()
+		_ = h.Clients().All().Send(t.Context(), "M")
+		c.session.Resumed()
+		c.want(sequence(4), ack(3), `{"type":1,"target":"M","arguments":[]}`)
+	})
 }
 
 func TestStatefulSequenceBeyondWhatCame(t *testing.T) {

@@ -67,6 +67,9 @@ func (c *Connection) claim(kind Type, r *http.Request, number int) (older Carrie
 	if kind != LongPolling || resumes {
 		older = c.carrier
 	}
+	if resumes {
+		c.received = received(r)
+	}
 	if older != nil {
 		c.carrier, c.writing = nil, false
 	}
@@ -247,7 +250,6 @@ func (c *Connection) Next(k Carrier, dst []*frame.Frame) ([]*frame.Frame, Outcom
 		c.account()
 		return dst, Frames
 	case c.state == closing:
-		c.finished = true
 		return dst, Finished
 	}
 	c.writing = false

@@ -57,14 +57,12 @@ func (c *Connection) hurry() {
 		defer patience.Stop()
 		select {
 		case <-done:
-			return
 		case <-patience.C:
-		case <-c.registry.cutting.Done():
-		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.body.done == done {
-			c.body.cut()
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.body.done == done {
+				c.body.cut()
+			}
 		}
 	})
 }

@@ -64,11 +64,11 @@ type Connection struct {
 	refresher Refresher
 	inbox     inbox
 	told      bool // the application knows of the end
-	finished  bool // all was sent, and nothing more will be
 	leaving   bool // it is over with the answer to the poll that waits
 	// shutting: the server shuts down.
 	shutting   bool
-	resumption int // how often the client came back; see Resumption
+	resumption int   // how often the client came back; see Resumption
+	received   int64 // see Received
 	body       body
 	taker      Carrier   // the last one that took frames from the queue
 	opened     time.Time // when the transport was chosen

@@ -97,10 +97,8 @@ func NoCache(h http.Header) {
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	kind := choose(r)
 	if kind == LongPolling && isStripped(r) {
-		if c := h.registry.Find(Token(r)); c != nil {
-			h.stripped(w, r, c)
-			return
-		}
+		h.stripped(w, r)
+		return
 	}
 	if kind == LongPolling {
 		NoCache(w.Header())
@@ -247,7 +245,7 @@ func Refuse(w http.ResponseWriter, err error) {
 	case errors.Is(err, ErrActive):
 		Empty(w, http.StatusConflict)
 	case errors.Is(err, errTicket):
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="The ticket is not valid"`)
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 		Empty(w, http.StatusUnauthorized)
 	case errors.Is(err, errHeads):
 		Unavailable(w)

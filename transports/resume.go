@@ -22,6 +22,28 @@ func Resumption(r *http.Request) int {
 	return int(n)
 }
 
+// received reads from a request that resumes how many messages the client has received, 0 if the
+// request does not say. The official clients' does not.
+func received(r *http.Request) int64 {
+	value, given := Parameter(r, "carillonReceived")
+	if given == 0 {
+		return 0
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Received returns the number of the last message that the client has received, as its last request
+// to resume says, 0 if it does not. The number is not checked.
+func (c *Connection) Received() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.received
+}
+
 // takeOver makes number the current one, if a request may take the place of the older
 // ones. A body that comes no further must not keep those behind it waiting. The lock is
 // held.

@@ -10,13 +10,13 @@ package websockets
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -41,7 +41,7 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 				c.Lost(transports.ErrCut)
 			}
 		}()
-		conn, early, err := upgrade(w, r, header, c)
+		conn, early, err := upgrade(w, r, header, c.Options().SendTimeout)
 		if err != nil {
 			c.Lost(err)
 			return
@@ -75,11 +75,10 @@ func answer(w http.ResponseWriter, r *http.Request, o *transports.Options) http.
 
 // upgrade answers the handshake. early is what the client sent behind it without
 // waiting for the answer.
-func upgrade(w http.ResponseWriter, r *http.Request, header http.Header, c *transports.Connection) (conn net.Conn, early []byte, err error) {
-	h := &hijacker{ResponseWriter: w, cutting: c.Cutting(), stop: func() bool { return true }}
-	defer func() { h.stop() }()
+func upgrade(w http.ResponseWriter, r *http.Request, header http.Header, timeout time.Duration) (conn net.Conn, early []byte, err error) {
+	h := &hijacker{ResponseWriter: w}
 	u := upgrader
-	u.HandshakeTimeout = c.Options().SendTimeout
+	u.HandshakeTimeout = timeout
 	upgraded, err := u.Upgrade(h, r, header)
 	if err != nil {
 		return nil, nil, err
@@ -91,9 +90,7 @@ func upgrade(w http.ResponseWriter, r *http.Request, header http.Header, c *tran
 // client that does not wait; the original serves it.
 type hijacker struct {
 	http.ResponseWriter
-	early   []byte
-	cutting context.Context // whose end closes the connection until stop is called
-	stop    func() bool
+	early []byte
 }
 
 // Hijack implements http.Hijacker.
@@ -102,7 +99,6 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.stop = context.AfterFunc(h.cutting, func() { _ = conn.Close() })
 	if n := rw.Reader.Buffered(); n > 0 {
 		h.early = make([]byte, n)
 		_, err = io.ReadFull(rw.Reader, h.early) // from the buffer
