@@ -18,6 +18,8 @@ type connector struct {
 	network *network
 	// open makes a session of a transport that is connected.
 	begin func(carrier, Transport, target) *session
+	// told gets the outcome of each refresh that succeeded.
+	told func(refreshed)
 }
 
 // connect negotiates, tries the transports that both sides have, in the server's order, and does
@@ -49,7 +51,7 @@ func (c *connector) connect(ctx context.Context) (*session, error) {
 			c.options.Memory.record(origin(t.hub), failed, transport)
 			return s, nil
 		}
-		if refused := new(HandshakeError); errors.As(err, &refused) || ctx.Err() != nil {
+		if refused := new(HandshakeError); errors.As(err, &refused) || isBusy(err) || ctx.Err() != nil {
 			return nil, err // the same on every transport
 		}
 		c.options.Logger.DebugContext(ctx, "transport failed", "transport", transport, "error", err)
@@ -141,12 +143,24 @@ func (c *connector) openCarrier(ctx context.Context, t target, transport Transpo
 	case ServerSentEvents:
 		opened, err = openEventStream(opening, c.network, t, c.options)
 	default:
-		opened, err = openLongPolling(opening, c.network, t, c.options)
+		opened, err = openLongPolling(opening, c.network, t, c.options, c.refreshFor(t))
 	}
 	if err != nil && opening.Err() != nil {
 		return nil, context.Cause(opening)
 	}
 	return opened, err
+}
+
+// refreshFor returns the function by which a poll of t gets the refresh that the server requires; nil if
+// the client does not refresh by itself.
+func (c *connector) refreshFor(t target) func(context.Context) error {
+	if !c.options.refreshesItself() {
+		return nil
+	}
+	return func(ctx context.Context) error {
+		_, err := c.refresh(ctx, t)
+		return err
+	}
 }
 
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }

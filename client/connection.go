@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // HubConnection is a connection to one hub. Its methods are safe for concurrent use. It can be
@@ -23,8 +24,12 @@ type HubConnection struct {
 	mu        sync.Mutex
 	state     State
 	current   *run
-	runs      map[*run]struct{} // current, and former ones whose last callback still runs
+	runs      map[*run]struct{}   // current, and former ones whose last callback still runs
+	marked    map[uint64]struct{} // goroutines of callbacks and uploads
 	observers []func(context.Context, StateChange)
+
+	onRefreshed     []func(context.Context, time.Duration)
+	onRefreshFailed []func(context.Context, error)
 
 	handlers handlers
 }
@@ -33,7 +38,7 @@ type HubConnection struct {
 // what is wrong with the URL is told there.
 func New(hub string, options Options) *HubConnection {
 	o := options.withDefaults()
-	c := &HubConnection{options: o, network: newNetwork(o), runs: make(map[*run]struct{})}
+	c := &HubConnection{options: o, network: newNetwork(o), runs: make(map[*run]struct{}), marked: make(map[uint64]struct{})}
 	c.hub, c.invalid = parseHub(hub)
 	return c
 }
@@ -58,7 +63,8 @@ func parseHub(hub string) (*url.URL, error) {
 
 // Start connects. It returns when the connection is there, or with the reason why it is not: the
 // first attempt is not repeated. ctx limits the start, not the connection, which lasts until Stop
-// or until it is lost for good.
+// or until it is lost for good. After a start that failed the connection can be started again, unless
+// functions of the HTTPClient do not heed the end of ctx for Options.CloseTimeout.
 func (c *HubConnection) Start(ctx context.Context) error {
 	r, err := c.begin(context.WithoutCancel(ctx))
 	if err != nil {
@@ -70,15 +76,31 @@ func (c *HubConnection) Start(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 		r.stop(context.Cause(ctx))
-		for range r.started { // until it may be started again
-		}
+		r.awaitDisconnected()
 		return context.Cause(ctx)
+	}
+}
+
+// awaitDisconnected waits until the connection may be started again, for CloseTimeout at most.
+func (r *run) awaitDisconnected() {
+	timer := time.NewTimer(r.conn.options.CloseTimeout)
+	defer timer.Stop()
+	for {
+		select {
+		case _, more := <-r.started:
+			if !more {
+				return
+			}
+		case <-timer.C:
+			return
+		}
 	}
 }
 
 // Run connects and returns when the connection has ended for good: nil if ctx ended or Stop was
 // called, and if the server closed it without an error; otherwise the reason. With Options.Reconnect
-// the first attempt is repeated too, so that a service may be up before its server.
+// the first attempt is repeated too, so that a service may be up before its server. Callbacks and
+// uploads that do not heed the end of their ctx keep Run for Options.CloseTimeout, and no longer.
 func (c *HubConnection) Run(ctx context.Context) error {
 	r, err := c.begin(ctx)
 	if err != nil {
@@ -88,12 +110,14 @@ func (c *HubConnection) Run(ctx context.Context) error {
 }
 
 // Stop ends the connection in order and waits until everything that belonged to it is gone, running
-// handlers and uploads included. If ctx ends first, what is left goes on ending by itself. Called by
-// a handler or a state callback (with its ctx) it does not wait. Stop without a connection does
-// nothing. What is started while Stop waits, by a state callback for example, is not stopped.
+// callbacks and uploads included. If ctx ends first, it returns the cause of ctx and what is left goes
+// on ending by itself. Called by a callback or the sequence of an upload, or with the ctx of one, Stop
+// begins the end and returns nil at once. Other code must not let a callback wait for a Stop that has
+// no bound: they would wait for each other. Stop without a connection does nothing. What is started
+// while Stop waits, by a state callback for example, is not stopped.
 func (c *HubConnection) Stop(ctx context.Context) error {
 	runs := c.stopping()
-	if ctx.Value(callbackKey{}) == c {
+	if c.isMarked(ctx) {
 		return nil
 	}
 	for _, r := range runs {

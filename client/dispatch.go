@@ -13,58 +13,94 @@ const (
 	handlerFailed = "The client's handler panicked."
 )
 
-// invoked runs the handlers of an invocation and answers it if the server wants that.
-func (s *session) invoked(ctx context.Context, j job) {
-	var answer []byte
+// invocation is one by the server that is being handled.
+type invocation struct {
+	session *session
+	job     job
+	answer  []byte // nil: no handler has given one
+}
+
+// invoked makes the turn of an invocation: its handlers run, then it is answered if the server wants
+// that.
+func (s *session) invoked(ctx context.Context, j job) *turn {
+	v := &invocation{session: s, job: j}
 	found := s.run.conn.handlers.of(j.target)
 	if len(found) == 0 {
 		s.options.Logger.DebugContext(ctx, "no handler", "method", j.target)
 	}
+	t := &turn{finish: func() { v.finish(ctx) }}
 	for _, h := range found {
-		result, err := s.serve(ctx, h, j)
+		t.left = append(t.left, func() { v.serve(ctx, h) })
+	}
+	return t
+}
+
+// serve runs one handler and keeps its answer.
+func (v *invocation) serve(ctx context.Context, h *Handler) {
+	s, j := v.session, v.job
+	var answer []byte
+	err := errExited
+	defer func() {
 		if err != nil {
 			s.logFailure(ctx, j.target, err)
 		}
 		var unbound *bindError
-		if j.id != "" && (h.answers || errors.As(err, &unbound)) {
-			answer = s.encodeAnswer(j.id, result, err)
+		switch {
+		case j.id == "" || !h.answers && !errors.As(err, &unbound):
+		case answer != nil:
+			v.answer = answer
+		default:
+			v.answer = s.encodeFailure(j.id, err)
 		}
-	}
+	}()
+	err = guard(func() error {
+		result, err := h.serve(ctx, s.protocol, j.arguments)
+		if err == nil && j.id != "" && h.answers {
+			answer = s.encodeResult(j.id, result)
+		}
+		return err
+	})
+}
+
+// finish answers the server.
+func (v *invocation) finish(ctx context.Context) {
+	s, j := v.session, v.job
+	defer s.run.budget.release(j.size)
 	if j.id == "" {
 		return
 	}
-	if answer == nil {
-		answer = s.protocol.AppendError(nil, j.id, noResult)
+	if v.answer == nil {
+		v.answer = s.protocol.AppendError(nil, j.id, noResult)
 	}
-	if err := s.out.add(s.ctx, answer); err != nil {
+	if err := s.out.add(s.ctx, v.answer); err != nil {
 		s.options.Logger.DebugContext(ctx, "result not sent", "method", j.target, "error", err)
 	}
 }
 
-func (s *session) serve(ctx context.Context, h *Handler, j job) (result any, err error) {
-	err = guard(func() (err error) {
-		result, err = h.serve(ctx, s.protocol, j.arguments)
+// encodeResult calls code of the application, if the result encodes itself.
+func (s *session) encodeResult(id string, result any) []byte {
+	var answer []byte
+	err := guard(func() (err error) {
+		answer, err = s.protocol.AppendResult(nil, id, result)
 		return err
 	})
-	return result, err
+	if err != nil {
+		return s.protocol.AppendError(nil, id, badResult)
+	}
+	return answer
 }
 
-func (s *session) encodeAnswer(id string, result any, err error) []byte {
+// encodeFailure tells the server why a handler has no result.
+func (s *session) encodeFailure(id string, err error) []byte {
 	var unbound *bindError
 	var panicked *panicError
 	switch {
 	case errors.As(err, &unbound):
 		return s.protocol.AppendError(nil, id, badArguments)
-	case errors.As(err, &panicked):
+	case errors.As(err, &panicked), errors.Is(err, errExited):
 		return s.protocol.AppendError(nil, id, handlerFailed)
-	case err != nil:
-		return s.protocol.AppendError(nil, id, err.Error())
 	}
-	answer, err := s.protocol.AppendResult(nil, id, result)
-	if err != nil {
-		return s.protocol.AppendError(nil, id, badResult)
-	}
-	return answer
+	return s.protocol.AppendError(nil, id, err.Error())
 }
 
 func (s *session) logFailure(ctx context.Context, method string, err error) {

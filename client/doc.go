@@ -33,4 +33,18 @@
 // sides number their messages, keep them until they are acknowledged, and send again what the break
 // swallowed. ASP.NET Core does that on WebSockets, Carillon's server on all transports. Servers
 // forget a client that does not come back within some seconds; then Options.Reconnect has its turn.
+// Sockets that break soon are replaced after pauses of up to two seconds. If nothing gets through for
+// 15 seconds the connection counts as lost, with that as the reason.
+//
+// # Tokens that end
+//
+// Where Options.AccessToken is set and the server tells at negotiation how long the authentication
+// lasts, the client gives it a fresh token in time (Options.DisableAutoRefresh switches that off).
+// RefreshAuthentication does so at once.
+//
+// # Functions of the application
+//
+// A panic of a handler, a callback, a token function, a policy or the sequence of an upload is an error
+// like others, and so is runtime.Goexit: neither keeps others from running. Results are decoded in the
+// goroutine of the caller.
 package client

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 var (
@@ -81,6 +82,9 @@ type HTTPError struct {
 	StatusCode int
 	// Body is the beginning of the answer's text, at most 256 bytes; it may be empty.
 	Body string
+	// RetryAfter is how long the answer asks to wait before the next request, 0 if it does not. The
+	// connection waits so long, at most 5 minutes, before it connects again.
+	RetryAfter time.Duration
 }
 
 func (e *HTTPError) Error() string {

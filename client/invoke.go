@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
@@ -8,16 +9,21 @@ import (
 )
 
 // Invoke calls a method of the hub and waits for its result. An error that the server answers with
-// is a *HubError. If ctx ends first the server is told (which not every server heeds) and the
-// error is ctx's. Arguments made by UploadSeq, UploadSeq2 or UploadChan are streamed while the
+// is a *HubError. If ctx ends first, Invoke returns the cause of ctx at once and the server is told to
+// cancel the method, which ASP.NET Core does from version 11 on; a completion that comes later is
+// ignored. Arguments made by UploadSeq, UploadSeq2 or UploadChan are streamed while the
 // method runs.
 func Invoke[R any](ctx context.Context, c *HubConnection, method string, args ...any) (R, error) {
-	r := &result[R]{reply: reply{done: make(chan struct{})}, protocol: c.options.Protocol}
+	r := &result{reply: reply{done: make(chan struct{})}}
+	var value R
 	if err := c.invoke(ctx, r, r.done, method, args); err != nil {
-		var none R
-		return none, err
+		return value, err
 	}
-	return r.value, r.err
+	if r.err != nil || r.payload == nil {
+		return value, r.err
+	}
+	err := guard(func() error { return c.options.Protocol.Decode(r.payload, &value) })
+	return value, err
 }
 
 // Invoke calls a method of the hub and waits until it is through; a result is ignored. Otherwise as
@@ -74,19 +80,18 @@ func (r *reply) fail(err error) {
 	close(r.done)
 }
 
-// result is the call behind the function Invoke.
-type result[R any] struct {
+// result is the call behind the function Invoke. The caller decodes the payload, and not the reader:
+// decoding may run code of the application.
+type result struct {
 	reply
-	protocol protocol.HubProtocol
-	value    R
+	payload []byte // nil: none
 }
 
-func (r *result[R]) complete(m *protocol.Message) {
-	if m.HasError || !m.HasResult {
-		r.reply.complete(m)
-		return
+func (r *result) complete(m *protocol.Message) {
+	if !m.HasError && m.HasResult {
+		r.payload = bytes.Clone(m.Payload)
 	}
-	r.fail(guard(func() error { return r.protocol.Decode(m.Payload, &r.value) }))
+	r.reply.complete(m)
 }
 
 // invoke sends an invocation and waits for done, which its call closes.

@@ -2,13 +2,11 @@ package client
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"sync"
 )
 
-// job is what waits for its turn among the callbacks: an invocation by the server, or a change of
-// state.
+// job is what waits for its turn among the callbacks: an invocation by the server, a change of state,
+// or the outcome of a refresh.
 type job struct {
 	session   *session
 	id        string // of the invocation, if the server wants a result
@@ -16,15 +14,16 @@ type job struct {
 	arguments []byte
 	size      int // in the budget
 
-	change *StateChange
+	change    *StateChange
+	refreshed *refreshed
 }
 
-// jobs is the queue of callbacks. What is in it is bounded by the run's budget, and changes of state
-// by waitBelow.
+// jobs is the queue of callbacks. What is in it is bounded by the run's budget, changes of state by
+// waitBelow, and outcomes of refreshes by pushBelow.
 type jobs struct {
 	mu      sync.Mutex
 	queue   []job
-	changes int // of state in it
+	changes int // in it: those of state, and outcomes of refreshes
 	closed  bool
 	moved   *sync.Cond
 }
@@ -38,12 +37,29 @@ func newJobs() *jobs {
 func (j *jobs) push(next job) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.pushLocked(next)
+}
+
+// pushBelow pushes unless n changes wait, or no more callbacks are run.
+func (j *jobs) pushBelow(next job, n int) (pushed bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.changes >= n || j.closed {
+		return false
+	}
+	j.pushLocked(next)
+	return true
+}
+
+func (j *jobs) pushLocked(next job) {
 	j.queue = append(j.queue, next)
-	if next.change != nil {
+	if next.isChange() {
 		j.changes++
 	}
 	j.moved.Broadcast()
 }
+
+func (j *job) isChange() bool { return j.change != nil || j.refreshed != nil }
 
 // close lets pop end when the queue is empty.
 func (j *jobs) close() {
@@ -65,7 +81,7 @@ func (j *jobs) pop() (job, bool) {
 	next := j.queue[0]
 	j.queue[0] = job{}
 	j.queue = j.queue[1:]
-	if next.change != nil {
+	if next.isChange() {
 		j.changes--
 	}
 	j.moved.Broadcast()
@@ -84,62 +100,4 @@ func (j *jobs) waitBelow(ctx context.Context, n int) {
 	for j.changes >= n && ctx.Err() == nil {
 		j.moved.Wait()
 	}
-}
-
-// runJobs is the goroutine of all callbacks.
-func (r *run) runJobs() {
-	for {
-		next, ok := r.jobs.pop()
-		switch {
-		case !ok:
-			return
-		case next.change != nil:
-			r.observe(*next.change)
-		default:
-			if !r.stopped() {
-				next.session.invoked(r.ctx, next)
-			}
-			r.budget.release(next.size)
-		}
-	}
-}
-
-// stopped tells whether the application wants no more calls of handlers.
-func (r *run) stopped() bool { return r.ctx.Err() != nil }
-
-func (r *run) observe(change StateChange) {
-	ctx := r.ctx
-	if change.To == Disconnected {
-		ctx = context.WithoutCancel(ctx) // it is over; the callback may start anew with it
-	}
-	r.conn.mu.Lock()
-	observers := r.conn.observers
-	r.conn.mu.Unlock()
-	for _, f := range observers {
-		if err := guard(func() error { f(ctx, change); return nil }); err != nil {
-			r.conn.options.Logger.ErrorContext(ctx, "state callback failed", "state", change.To, "error", err)
-		}
-	}
-}
-
-// panicError is a panic of the application's code.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
-
-// guard turns a panic of f into an error, and that of an error which cannot say what it is: a nil
-// pointer in its place.
-func guard(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &panicError{value: v, stack: debug.Stack()}
-		}
-	}()
-	if err = f(); err != nil {
-		_ = err.Error()
-	}
-	return err
 }

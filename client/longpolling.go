@@ -18,6 +18,8 @@ const maxFailedPolls = 10
 type longPolling struct {
 	poster
 	timeout time.Duration
+	// refresh gives the server a fresh token when it requires that for a poll; nil: never.
+	refresh func(context.Context) error
 	// stateful: an answer that did not come may have been lost, and is brought back by resuming.
 	stateful bool
 	polled   chan struct{} // closed when no poll is under way any more
@@ -26,8 +28,8 @@ type longPolling struct {
 }
 
 // openLongPolling does the first poll, which the server answers at once, with nothing.
-func openLongPolling(opening context.Context, n *network, t target, o Options) (carrier, error) {
-	l := &longPolling{poster: newPoster(opening, n, t, o), timeout: o.PollTimeout, stateful: slices.Contains(t.stateful, LongPolling), polled: make(chan struct{}), buf: make([]byte, 8<<10)}
+func openLongPolling(opening context.Context, n *network, t target, o Options, refresh func(context.Context) error) (carrier, error) {
+	l := &longPolling{poster: newPoster(opening, n, t, o), timeout: o.PollTimeout, refresh: refresh, stateful: slices.Contains(t.stateful, LongPolling), polled: make(chan struct{}), buf: make([]byte, 8<<10)}
 	if err := l.firstPoll(opening); err != nil {
 		l.Abort()
 		return nil, err
@@ -63,7 +65,7 @@ func (l *longPolling) Receive(feed func([]byte) error) error {
 		case err == nil:
 			failed = 0
 		case failed < maxFailedPolls && isGatewayTrouble(err) && !l.stateful:
-			if failed++; !l.pause(failed) {
+			if failed++; sleep(l.ctx, max(time.Duration(failed-1)*100*time.Millisecond, retryAfter(err))) != nil {
 				return l.ended()
 			}
 		default:
@@ -72,30 +74,18 @@ func (l *longPolling) Receive(feed func([]byte) error) error {
 	}
 }
 
-// isGatewayTrouble: a proxy lost patience with a poll on which nothing came, or the server behind it
-// is just being restarted; the connection may still be there.
+// isGatewayTrouble: a proxy lost patience with a poll on which nothing came, or limits requests, or the
+// server behind it is just being restarted; the connection may still be there.
 func isGatewayTrouble(err error) bool {
 	answer := new(HTTPError)
 	if !errors.As(err, &answer) {
 		return false
 	}
 	switch answer.StatusCode {
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
 	return false
-}
-
-// pause lets trouble pass: not at all the first time, then longer and longer.
-func (l *longPolling) pause(failed int) bool {
-	timer := time.NewTimer(time.Duration(failed-1) * 100 * time.Millisecond)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-l.ctx.Done():
-		return false
-	}
 }
 
 // pollWithin polls once; a poll that is not answered in time is given up for the next one, which
@@ -113,7 +103,22 @@ func (l *longPolling) pollWithin(limit time.Duration, feed func([]byte) error) (
 	return l.read(response, feed)
 }
 
+// get polls; once more behind a refresh, if the server requires one.
 func (l *longPolling) get(ctx context.Context) (*http.Response, error) {
+	response, err := l.getOnce(ctx)
+	if err != nil || response.StatusCode != http.StatusConflict || l.refresh == nil {
+		return response, err
+	}
+	if err := failure("poll", response); !refreshIsRequired(err) {
+		return nil, err
+	}
+	if err := l.refresh(ctx); err != nil {
+		return nil, err
+	}
+	return l.getOnce(ctx)
+}
+
+func (l *longPolling) getOnce(ctx context.Context) (*http.Response, error) {
 	// A URL of its own each time, as the JavaScript client does: some caches heed nothing else.
 	u := withQuery(l.target.url(), "_="+strconv.FormatInt(time.Now().UnixMilli(), 10))
 	return l.network.do(ctx, l.target.cred, request{op: "poll", method: http.MethodGet, url: u.String(), once: true})

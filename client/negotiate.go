@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-go/carillon/negotiate"
@@ -34,13 +35,20 @@ type target struct {
 	cred  credentials
 	id    string
 	token string
-	// expires is when the server takes the access token for ended; zero: it did not say.
+	// issued is the access token that a redirect brought; nil: none did.
+	issued *atomic.Pointer[string]
+	// expires is when the server takes the authentication for ended; zero: it did not say.
 	expires time.Time
+	// renewed has how long the last refresh lets the authentication last.
+	renewed chan time.Duration
 	// stateful are the transports on which the connection survives its sockets.
 	stateful []Transport
 	// resumed counts the sockets that broke. A server that resumes event streams and polls tells
 	// by it what is left of an older one, such as a WebSocket's late handshake; no other minds it.
 	resumed int
+	// received is the number of the last message that came before the socket broke. Carillon's server
+	// begins behind it; others do not mind it.
+	received int64
 }
 
 // url of the target's transports. The token is a secret: this URL does not belong into errors or logs.
@@ -50,7 +58,7 @@ func (t target) url() *url.URL {
 	}
 	u := withQuery(t.hub, "id="+url.QueryEscape(t.token))
 	if t.resumed > 0 {
-		u = withQuery(u, "carillonResume="+strconv.Itoa(t.resumed))
+		u = withQuery(u, "carillonResume="+strconv.Itoa(t.resumed)+"&carillonReceived="+strconv.FormatInt(t.received, 10))
 	}
 	return u
 }
@@ -62,8 +70,12 @@ func (n *network) negotiate(ctx context.Context, t target, stateful bool) (targe
 		if err != nil {
 			return t, nil, err
 		}
+		if o.TokenLifetimeSeconds > 0 { // a server that redirects may tell it, and the next one not
+			t.expires = o.expires()
+		}
 		if o.URL == "" {
-			t.id, t.token, t.stateful, t.expires = o.ConnectionID, o.ConnectionToken, o.stateful(), o.expires()
+			t.id, t.token, t.stateful = o.ConnectionID, o.ConnectionToken, o.stateful()
+			t.renewed = make(chan time.Duration, 1)
 			if o.NegotiateVersion == 0 {
 				t.token = o.ConnectionID
 			}
@@ -73,7 +85,9 @@ func (n *network) negotiate(ctx context.Context, t target, stateful bool) (targe
 			return t, nil, &NegotiateError{Message: "the redirect's URL is invalid"}
 		}
 		if o.AccessToken != "" {
-			t.cred = fixedToken(o.AccessToken)
+			t.issued = new(atomic.Pointer[string])
+			t.issued.Store(&o.AccessToken)
+			t.cred = issuedToken(t.issued)
 		}
 	}
 	return t, nil, ErrTooManyRedirects
@@ -87,12 +101,22 @@ func (o *offer) stateful() []Transport {
 	return o.StatefulTransports
 }
 
-// expires is when the access token ends, as far as the server says so.
-func (o *offer) expires() time.Time {
-	if o.TokenLifetimeSeconds <= 0 {
-		return time.Time{}
+// expires is when the authentication ends.
+func (o *offer) expires() time.Time { return time.Now().Add(lifetime(o.TokenLifetimeSeconds)) }
+
+// renew notes how long the authentication lasts from now on. Only the last one counts.
+func (t target) renew(lifetime time.Duration) {
+	for {
+		select {
+		case t.renewed <- lifetime:
+			return
+		default:
+		}
+		select {
+		case <-t.renewed:
+		default:
+		}
 	}
-	return time.Now().Add(lifetime(o.TokenLifetimeSeconds))
 }
 
 // lifetime is that of an access token that is good for so many seconds yet: at most as long as a Duration holds.

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -117,9 +118,9 @@ type credentials struct {
 	withheld bool
 }
 
-// fixedToken is what a redirect brings: it replaces the provider.
-func fixedToken(token string) credentials {
-	return credentials{token: func(context.Context) (string, error) { return token, nil }}
+// issuedToken makes credentials of the token that a redirect brought. It replaces the application's.
+func issuedToken(token *atomic.Pointer[string]) credentials {
+	return credentials{token: func(context.Context) (string, error) { return *token.Load(), nil }}
 }
 
 func (n *network) headerWith(ctx context.Context, cred credentials) (http.Header, error) {
@@ -132,7 +133,7 @@ func (n *network) headerWith(ctx context.Context, cred credentials) (http.Header
 	if cred.token == nil {
 		return header, nil
 	}
-	token, err := cred.token(ctx)
+	token, err := isolate(ctx, func() (string, error) { return cred.token(ctx) })
 	if err != nil {
 		return nil, fmt.Errorf("client: access token: %w", err)
 	}
@@ -149,6 +150,8 @@ type request struct {
 	url         string
 	body        []byte // nil: none
 	contentType string
+	// connection is the token of the connection that a refresh names in a header; "": none.
+	connection string
 	// eventStream has the request say so in the way of an EventSource, which a server recognizes even
 	// when a proxy has dropped Accept.
 	eventStream bool
@@ -175,8 +178,10 @@ func (n *network) do(ctx context.Context, cred credentials, r request) (*http.Re
 		switch {
 		case response.StatusCode == http.StatusUnauthorized && cred.renewable:
 			cred.renewable = false
-		case r.once && to != nil: // net/http does not follow with a body that it cannot repeat
-			cred = cred.at(to, response.Request.URL)
+		case to != nil && (r.once || r.connection != ""): // net/http does not follow these
+			if cred = cred.at(to, response.Request.URL); cred.withheld {
+				r.connection = ""
+			}
 			r.url = to.String()
 		default:
 			return response, nil
@@ -235,11 +240,23 @@ func (n *network) once(ctx context.Context, cred credentials, r request) (*http.
 		q.Host = host
 	}
 	q.Close = n.isForwarded(q)
-	response, err := n.client.Do(q)
+	client := n.client
+	if r.connection != "" { // net/http would name the connection to any server that it is sent to
+		header[connectionTokenHeader] = []string{r.connection}
+		client = n.unredirected()
+	}
+	response, err := client.Do(q)
 	if err != nil {
 		return nil, fmt.Errorf("client: %s: %w", r.op, withoutURL(err))
 	}
 	return response, nil
+}
+
+// unredirected is the client without redirects.
+func (n *network) unredirected() *http.Client {
+	c := *n.client
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &c
 }
 
 // isForwarded tells whether a proxy reads q itself instead of passing a tunnel on. Some (tinyproxy) close
@@ -276,7 +293,7 @@ func failure(op string, response *http.Response) error {
 	if isHTML(response.Header.Get("Content-Type")) {
 		text = nil // a page for people, of some proxy
 	}
-	return &HTTPError{Op: op, StatusCode: response.StatusCode, Body: strings.ToValidUTF8(string(text), "")}
+	return &HTTPError{Op: op, StatusCode: response.StatusCode, Body: strings.ToValidUTF8(string(text), ""), RetryAfter: parseRetryAfter(response.Header)}
 }
 
 func isHTML(contentType string) bool {

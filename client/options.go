@@ -46,13 +46,15 @@ type Options struct {
 	TLS *tls.Config
 	// AccessToken is asked for a bearer token before every request, and again when the server
 	// answered 401 to the last one. It must be safe for concurrent use; "" sends none. A redirect
-	// that comes with a token of its own replaces it. Default none.
+	// that comes with a token of its own replaces it for the requests behind the redirect. The request
+	// fails when ctx ends before AccessToken returns, and if it panics. Default none.
 	AccessToken func(context.Context) (string, error)
-	// RefreshAccessToken gives the server another AccessToken before the last one ends, so that the
-	// connection outlives it: 5 minutes before, or after half of its life if that is short. The server has to
-	// take them, as ASP.NET Core 11 and endpoints with EnableAuthenticationRefresh do by
-	// option; others are not asked. Default false.
-	RefreshAccessToken bool
+	// DisableAutoRefresh keeps the connection from refreshing its authentication by itself. It does so
+	// where there is an AccessToken and negotiation tells how long the authentication lasts, as ASP.NET
+	// Core 11 and endpoints with EnableAuthenticationRefresh do: 5 minutes before the end, or after half
+	// of the time if that is not longer. It tries again after network errors, 429 and 5xx; a refusal is
+	// told (OnAuthenticationRefreshFailed) and ends it. Default false.
+	DisableAutoRefresh bool
 
 	// Reconnect decides when to try again after a connection was lost, and in Run also when the
 	// first attempt fails. Default nil: never.

@@ -10,6 +10,9 @@ const (
 	maxOutbox = mebibyte
 	// maxBatch is how many bytes of several records are sent at once, in one frame or POST.
 	maxBatch = 64 << 10
+	// firstBatch is the limit behind a resumption. It doubles with each batch: a POST that breaks off
+	// has carried nothing, and carriers that break soon need to carry something.
+	firstBatch = 1 << 10
 )
 
 // outbox holds the records that wait to be sent, in order, and knows what carries them.
@@ -17,6 +20,7 @@ type outbox struct {
 	mu      sync.Mutex
 	carrier carrier
 	away    bool  // the carrier broke, and the next one is not there
+	held    bool  // the carrier is there; messages wait for replay
 	kept    *kept // nil: what was sent is forgotten
 	records [][]byte
 	bytes   int
@@ -25,10 +29,12 @@ type outbox struct {
 	filled  chan struct{} // has a token when the writer has something to look at
 	room    chan struct{} // closed and replaced when room is made; nil while nobody waits
 	batch   []byte
+	// batchLimit is how many bytes of several records the next batch may have.
+	batchLimit int
 }
 
 func newOutbox(c carrier) *outbox {
-	return &outbox{carrier: c, filled: make(chan struct{}, 1)}
+	return &outbox{carrier: c, filled: make(chan struct{}, 1), batchLimit: maxBatch}
 }
 
 // add appends a record and takes it over, unless ctx has ended. It waits while the box is full.
@@ -72,9 +78,16 @@ func (b *outbox) tryAdd(record []byte) (room <-chan struct{}, err error) {
 		}
 		return b.room, nil
 	}
-	b.kept.keep(record)
-	b.push(record)
+	b.pushCountedLocked(record)
 	return nil, nil
+}
+
+// pushCountedLocked keeps a record and sends it, unless replay will do that.
+func (b *outbox) pushCountedLocked(record []byte) {
+	b.kept.keep(record)
+	if !b.away && !b.held {
+		b.push(record)
+	}
 }
 
 // addNow appends a small record even if the box is full: what is sent in answer to reading must not
@@ -83,8 +96,7 @@ func (b *outbox) addNow(record []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed == nil {
-		b.kept.keep(record)
-		b.push(record)
+		b.pushCountedLocked(record)
 	}
 }
 
@@ -92,7 +104,7 @@ func (b *outbox) addNow(record []byte) {
 func (b *outbox) addControl(record []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed == nil && !b.away {
+	if b.closed == nil && !b.away && !b.held {
 		b.push(record)
 	}
 }
@@ -120,7 +132,9 @@ func (b *outbox) close(err error, last []byte) {
 	}
 	if last != nil {
 		b.last = last
-		b.push(last)
+		if !b.away && !b.held {
+			b.push(last)
+		}
 	}
 	b.closed = err
 	b.kept.stop()
@@ -158,18 +172,19 @@ func (b *outbox) take() (batch []byte, to carrier, done bool) {
 		return nil, nil, false
 	}
 	if len(b.records) == 0 {
-		return nil, nil, b.closed != nil
+		return nil, nil, b.closed != nil && !b.held
 	}
 	if cap(b.batch) > 2*maxBatch {
 		b.batch = nil // one long record must not keep its room for ever
 	}
 	b.batch = b.batch[:0]
 	n := 0
-	for n < len(b.records) && (n == 0 || len(b.batch)+len(b.records[n]) <= maxBatch) {
+	for n < len(b.records) && (n == 0 || len(b.batch)+len(b.records[n]) <= b.batchLimit) {
 		b.batch = append(b.batch, b.records[n]...)
 		b.records[n] = nil
 		n++
 	}
+	b.batchLimit = min(2*b.batchLimit, maxBatch)
 	b.records = b.records[n:]
 	b.bytes -= len(b.batch)
 	b.release()

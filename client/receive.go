@@ -50,6 +50,10 @@ func (s *session) feed(data []byte) error {
 		data, seen = rest, 0
 	}
 	s.keep(data)
+	if s.replayDue {
+		s.replayDue = false
+		s.out.replay(s.protocol)
+	}
 	return nil
 }
 
@@ -79,7 +83,7 @@ func (s *session) handle(record []byte) error {
 	if err := s.protocol.Parse(record, m); err != nil {
 		return fmt.Errorf("client: bad message from the server: %w", err)
 	}
-	if isCounted(m.Type) && !s.out.isNew() {
+	if isCounted(m.Type) && !s.out.isNew(len(record), s.protocol) {
 		return nil
 	}
 	switch m.Type {

@@ -7,16 +7,18 @@ import (
 
 // Retry describes the attempt that a ReconnectPolicy decides about.
 type Retry struct {
-	// Attempts made since the connection was lost, all failed: 0 the first time.
+	// Attempts made since the connection was lost: 0 the first time. One that made a connection which
+	// was lost again within 5 seconds counts as failed.
 	Attempts int
-	// Elapsed since the connection was lost.
+	// Elapsed since the connection was lost, or since the first loss if such attempts count.
 	Elapsed time.Duration
 	// Cause is why the connection was lost or the last attempt failed.
 	Cause error
 }
 
 // ReconnectPolicy says how long to wait before the next attempt to connect, or, by false, to give
-// up. It is called from one goroutine of the connection.
+// up. The wait is longer where the server has asked for that by Retry-After. Calls for one connection
+// come one after the other. A policy that panics gives up.
 type ReconnectPolicy func(Retry) (wait time.Duration, again bool)
 
 // DefaultReconnect is the policy of the official clients: four attempts, after 0, 2, 10 and 30

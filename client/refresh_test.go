@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,6 +71,7 @@ func (o *office) refresh(w http.ResponseWriter, r *http.Request, hub http.Handle
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
+	r.URL.RawQuery = "id=" + url.QueryEscape(r.Header.Get("X-SignalR-Connection-Token"))
 	recorder := httptest.NewRecorder()
 	hub.ServeHTTP(recorder, r)
 	w.WriteHeader(recorder.Code)
@@ -105,8 +107,8 @@ func (o *office) token(context.Context) (string, error) {
 func (o *office) options(transport client.Transport) client.Options {
 	return client.Options{
 		Transports: []client.Transport{transport}, Memory: client.NewMemory(),
-		AccessToken: o.token, RefreshAccessToken: true,
-		Logger: slog.New(slog.NewTextHandler(&o.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		AccessToken: o.token,
+		Logger:      slog.New(slog.NewTextHandler(&o.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 }
 

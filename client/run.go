@@ -15,14 +15,17 @@ const maxChanges = 64
 // end, and connects again. Sessions come and go within it; callbacks of all of them run in one
 // goroutine, in order.
 type run struct {
-	conn    *HubConnection
-	ctx     context.Context // ends when the connection is to be stopped
-	stop    context.CancelCauseFunc
-	budget  *budget
-	jobs    *jobs
-	uploads uploads
-	started chan error    // how the first attempt went; closed when the connection is Disconnected
-	done    chan struct{} // closed when nothing of the run is left
+	conn      *HubConnection
+	ctx       context.Context // ends when the connection is to be stopped
+	stop      context.CancelCauseFunc
+	budget    *budget
+	jobs      *jobs
+	turn      *turn // of the callbacks' goroutine
+	callbacks sync.WaitGroup
+	uploads   uploads
+	retries   retries       // the loop's own
+	started   chan error    // how the first attempt went; closed when the connection is Disconnected
+	done      chan struct{} // closed when nothing of the run is left
 }
 
 func newRun(ctx context.Context, c *HubConnection) *run {
@@ -31,14 +34,11 @@ func newRun(ctx context.Context, c *HubConnection) *run {
 	return r
 }
 
-// loop returns when nothing of the run is left. What the server sent before an end that was not ours is
-// still handled, within CloseTimeout: a handler may wait for the end of its ctx.
+// loop returns the reason of the end when nothing of the run is left, or CloseTimeout after the
+// connection ended and the run was stopped: code of the application may not heed its ctx. What the
+// server sent before an end that was not ours is still handled, within CloseTimeout.
 func (r *run) loop(persistent bool) error {
-	defer close(r.done)
-	defer r.conn.forget(r)
-	var callbacks sync.WaitGroup
-	callbacks.Go(r.runJobs)
-
+	r.callbacks.Go(r.runCallbacks)
 	s, failure := r.connectFirst(persistent)
 	err := failure
 	if failure == nil {
@@ -55,19 +55,46 @@ func (r *run) loop(persistent bool) error {
 	}
 	close(r.started)
 	r.jobs.close()
+	go r.settle()
+	<-r.ctx.Done()
+	if !waitAtMost(r.conn.options.CloseTimeout, r.done) {
+		r.conn.options.Logger.WarnContext(r.ctx, "callbacks or uploads do not heed the end of their ctx")
+	}
+	return err
+}
+
+// settle waits until nothing of the run is left. It ends the ctx of callbacks that take too long.
+func (r *run) settle() {
+	defer close(r.done)
+	defer r.conn.forget(r)
 	defer time.AfterFunc(r.conn.options.CloseTimeout, func() { r.stop(ErrStopped) }).Stop()
-	callbacks.Wait()
+	r.callbacks.Wait()
 	r.stop(ErrStopped)
 	r.uploads.end()
 	r.conn.network.closeIdle()
-	return err
+}
+
+// waitAtMost reports whether done is closed within d.
+func waitAtMost(d time.Duration, done <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // live waits for the end of s and of those that follow it; it returns the reason of the last end.
 func (r *run) live(s *session) error {
 	for {
+		began := time.Now()
 		err := s.wait(r.ctx)
 		r.conn.session.Store(nil)
+		if time.Since(began) >= settledAfter {
+			r.retries = retries{}
+		}
 		if !r.mayReconnect(err) {
 			return err
 		}
@@ -110,21 +137,33 @@ func (r *run) connectFirst(persistent bool) (*session, error) {
 	return r.reconnect(err, 1)
 }
 
-// reconnect tries until it succeeds, the policy gives up, or the run is stopped. made counts the
-// attempts that failed already.
-func (r *run) reconnect(cause error, made int) (*session, error) {
-	since := time.Now()
-	for attempt := 0; ; attempt++ {
-		wait, again := r.conn.options.Reconnect(Retry{Attempts: attempt, Elapsed: time.Since(since), Cause: cause})
+// retries are the attempts to connect since the last connection that lasted for settledAfter.
+type retries struct {
+	since time.Time // zero: no attempt yet
+	made  int
+}
+
+// reconnect tries until it succeeds, the policy gives up, or the run is stopped. earlier counts
+// attempts that the policy was not asked about.
+func (r *run) reconnect(cause error, earlier int) (*session, error) {
+	if r.retries.since.IsZero() {
+		r.retries.since = time.Now()
+	}
+	for {
+		made, elapsed := r.retries.made, time.Since(r.retries.since)
+		wait, again, err := r.nextAttempt(Retry{Attempts: made, Elapsed: elapsed, Cause: cause})
 		switch {
-		case !again && attempt == 0:
+		case err != nil:
+			return nil, err
+		case !again && made == 0:
 			return nil, cause // not tried at all
 		case !again:
-			return nil, fmt.Errorf("client: reconnect retries have been exhausted after %d failed attempts and %v: %w", attempt+made, time.Since(since).Round(time.Millisecond), cause)
+			return nil, fmt.Errorf("client: reconnect retries have been exhausted after %d failed attempts and %v: %w", made+earlier, elapsed.Round(time.Millisecond), cause)
 		}
-		if err := sleep(r.ctx, wait); err != nil {
+		if err := sleep(r.ctx, max(wait, retryAfter(cause))); err != nil {
 			return nil, err
 		}
+		r.retries.made++
 		s, err := r.connect()
 		if err == nil {
 			return s, nil
@@ -136,19 +175,24 @@ func (r *run) reconnect(cause error, made int) (*session, error) {
 	}
 }
 
+// nextAttempt asks the policy.
+func (r *run) nextAttempt(retry Retry) (wait time.Duration, again bool, err error) {
+	type answer struct {
+		wait  time.Duration
+		again bool
+	}
+	a, err := isolate(r.ctx, func() (answer, error) {
+		wait, again := r.conn.options.Reconnect(retry)
+		return answer{wait, again}, nil
+	})
+	if err != nil {
+		return 0, false, fmt.Errorf("client: reconnect policy: %w", err)
+	}
+	return a.wait, a.again, nil
+}
+
 func (r *run) connect() (*session, error) { return r.connector().connect(r.ctx) }
 
 func (r *run) connector() *connector {
-	return &connector{options: r.conn.options, hub: r.conn.hub, network: r.conn.network, begin: r.newSession}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return &connector{options: r.conn.options, hub: r.conn.hub, network: r.conn.network, begin: r.newSession, told: r.tellRefreshed}
 }

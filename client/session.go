@@ -37,11 +37,14 @@ type session struct {
 	work     sync.WaitGroup
 
 	began                  time.Time
-	lastReceived, lastSent atomic.Int64 // since then, so that a clock that is set does not matter
+	lastReceived, lastSent atomic.Int64         // since then, so that a clock that is set does not matter
+	busy                   atomic.Pointer[busy] // the last such answer
 
 	// The reader's own.
 	handshaken bool
 	offended   bool   // what came was no good
+	breaks     breaks // of carriers
+	replayDue  bool   // the next bytes are the first of a new carrier
 	rest       []byte // the beginning of a record that is not complete
 	message    protocol.Message
 }
@@ -57,6 +60,7 @@ func (r *run) newSession(c carrier, transport Transport, t target) *session {
 	if slices.Contains(t.stateful, transport) {
 		s.makeStateful(t)
 	}
+	s.breaks.began = s.began
 	s.heard()
 	s.sent()
 	s.work.Go(func() { s.read(c) })
@@ -103,8 +107,8 @@ func (s *session) activate() {
 	if s.hasPings() {
 		s.work.Go(s.watch)
 	}
-	if s.options.RefreshAccessToken && !s.target.expires.IsZero() {
-		s.work.Go(s.refresh)
+	if s.options.refreshesItself() && !s.target.expires.IsZero() {
+		s.work.Go(s.refreshBeforeEnd)
 	}
 	close(s.active)
 }
@@ -174,6 +178,7 @@ func (s *session) read(c carrier) {
 	defer close(s.received)
 	err := c.Receive(s.receive)
 	for !s.offended && s.mayResume(err) {
+		s.noteBusy(err)
 		next, failure := s.resume(c)
 		if failure != nil {
 			err = fmt.Errorf("%w; it could not be resumed: %w", err, failure)
@@ -199,6 +204,7 @@ func (s *session) write() {
 			s.sent()
 		case s.out.isStale(to): // what it took is sent again
 		case s.mayResume(err):
+			s.noteBusy(err)
 			s.out.interrupt(to)
 			to.Abort() // which the reader notices
 		default:

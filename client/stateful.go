@@ -3,21 +3,16 @@ package client
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/carillon-go/carillon/protocol"
 )
 
 const (
-	// resumeWindow is how long a broken carrier is replaced before the connection counts as lost: for
-	// so long servers wait.
-	resumeWindow = 15 * time.Second
-	// resumePause is what lies between two attempts at first, and mostResumePause at last.
-	resumePause     = 50 * time.Millisecond
-	mostResumePause = 2 * time.Second
-	// acknowledgeAfter is how long what came in may wait for its acknowledgement.
+	// acknowledgeAfter is how long a received message may wait for its acknowledgement.
 	acknowledgeAfter = time.Second
+	// acknowledgeBytes is how many bytes of messages may wait for it. Servers stop sending at 100,000.
+	acknowledgeBytes = 16 << 10
 )
 
 // kept is what an outbox keeps so that another carrier can take over: what the server has not
@@ -31,9 +26,10 @@ type kept struct {
 	first   int64 // the number of the first that is kept, or of the next one
 	probe   bool  // one record may exceed the limit
 
-	next  int64 // the number of the next counted message that comes in
-	seen  int64 // the highest number that was handled
-	acked int64
+	next    int64 // the number of the next counted message that comes in
+	seen    int64 // the highest number that was handled
+	acked   int64
+	unacked int // bytes of messages since the last acknowledgement
 	// acknowledge is what timer does, once there is news.
 	acknowledge func()
 	timer       *time.Timer
@@ -43,72 +39,14 @@ type kept struct {
 func (s *session) makeStateful(t target) {
 	s.out.kept = &kept{
 		limit: s.options.StatefulBufferSize, await: s.run.budget.await, first: 1, next: 1,
-		acknowledge: func() { s.out.acknowledge(s.protocol) },
+		acknowledge: func() { s.out.acknowledgeNow(s.protocol) },
 	}
 	s.reopen = func(ctx context.Context) (carrier, error) {
 		t.resumed++
+		reached, _ := s.out.progress()
+		t.received = reached.received
 		return s.run.connector().openCarrier(ctx, t, s.transport, s.options.TransportTimeout)
 	}
-}
-
-// mayResume tells whether another carrier can take over after one ended with err.
-func (s *session) mayResume(err error) bool {
-	if err == nil || s.reopen == nil || s.ctx.Err() != nil || isRefusal(err) {
-		return false
-	}
-	select {
-	case <-s.written: // it was going to end
-		return false
-	case <-s.active:
-		return true
-	default:
-		return false // there is nothing to resume before the handshake
-	}
-}
-
-// isRefusal: the server is there, and does not know the connection. A conflict is with what is left
-// of an older carrier; the next one gets the better of it.
-func isRefusal(err error) bool {
-	answer := new(HTTPError)
-	return errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError && answer.StatusCode != http.StatusConflict
-}
-
-// resume replaces a broken carrier.
-func (s *session) resume(broken carrier) (carrier, error) {
-	s.out.interrupt(broken)
-	broken.Abort()
-	s.rest = s.rest[:0] // half a record comes again
-	ctx, cancel := context.WithTimeout(s.ctx, resumeWindow)
-	defer cancel()
-	for pause := resumePause; ; pause = min(2*pause, mostResumePause) {
-		c, err := s.reopen(ctx)
-		if err == nil {
-			s.goOn(c)
-			return c, nil
-		}
-		if isRefusal(err) || sleep(ctx, pause) != nil {
-			return nil, err
-		}
-	}
-}
-
-// goOn makes c the carrier, unless the session has ended meanwhile.
-func (s *session) goOn(c carrier) {
-	s.heard()
-	s.out.resume(c, s.protocol)
-	if s.ctx.Err() != nil {
-		c.Abort()
-	}
-}
-
-// giveUpCarrier gives up a carrier on which nothing comes, if another one can take over, which the
-// reader has to see to.
-func (s *session) giveUpCarrier() bool {
-	if s.reopen == nil || s.run.budget.isPaused() {
-		return false
-	}
-	s.out.current().Abort()
-	return true
 }
 
 func isCounted(t protocol.MessageType) bool {
@@ -161,32 +99,60 @@ func (b *outbox) isStale(c carrier) bool {
 func (b *outbox) interrupt(c carrier) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.carrier == c {
-		b.away = true
+	if b.carrier == c && !b.away {
+		b.away, b.held = true, false
+		b.records, b.bytes = nil, 0
 	}
 }
 
-// resume sends over another carrier first the number of what comes, then what was not acknowledged,
-// then what is new.
+// resume makes c the carrier. Messages wait for replay.
 //
-// The server's acknowledgement may have been lost with the last carrier, and a server may send
-// another only after a message that is new to it. So one may exceed the limit: without it a full
-// buffer would stay full for ever.
-func (b *outbox) resume(c carrier, p protocol.HubProtocol) {
+// The server's last acknowledgement may be lost, and some servers send another one only after a
+// message that is new to them. So one message may exceed the limit: otherwise a full buffer would
+// stay full for ever.
+func (b *outbox) resume(c carrier) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	sequence := p.AppendSequence(nil, b.kept.first)
-	b.carrier, b.away, b.kept.probe = c, false, true
+	k := b.kept
+	b.carrier, b.away, b.held, k.probe = c, false, true, true
 	// The last one may have broken while it brought once more what was acknowledged meanwhile.
-	b.kept.next = max(b.kept.next, b.kept.seen+1)
-	b.records = append(append(make([][]byte, 0, len(b.kept.records)+2), sequence), b.kept.records...)
-	b.bytes = len(sequence) + b.kept.bytes
+	k.next = max(k.next, k.seen+1)
+	b.release()
+}
+
+// replay sends the number of the next message, an acknowledgement, since the last one may be lost
+// with the broken carrier, and the messages that the server has not acknowledged. The caller has
+// handled the first words of the server on the new carrier, which may acknowledge some of them:
+// otherwise carriers that break after some bytes would carry the same messages again and again.
+func (b *outbox) replay(p protocol.HubProtocol) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.held {
+		return
+	}
+	b.held, b.batchLimit = false, firstBatch
+	b.push(p.AppendSequence(nil, b.kept.first))
+	if b.kept.seen > 0 && b.closed == nil {
+		b.acknowledgeLocked(p)
+	}
+	for _, record := range b.kept.records {
+		b.push(record)
+	}
 	if b.last != nil {
 		b.push(b.last)
 	}
-	b.news()
-	b.release()
 	b.signal()
+}
+
+// progress is how far both directions of a stateful session have come.
+type progress struct{ received, acknowledged int64 }
+
+// progress returns how far the session has come, and whether messages wait for the server's
+// acknowledgement.
+func (b *outbox) progress() (p progress, waiting bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return progress{b.kept.seen, b.kept.first}, len(b.kept.records) > 0
 }
 
 // acknowledged lets go what the server has received.
@@ -232,15 +198,12 @@ func (b *outbox) sequence(number int64) error {
 		return errSequence
 	}
 	k.next = number
-	if number <= k.acked { // which was lost with the last carrier, and the server may wait for it
-		k.acked = number - 1
-		b.news()
-	}
 	return nil
 }
 
-// isNew counts a message that came in; false: it was handled before the last carrier broke.
-func (b *outbox) isNew() bool {
+// isNew counts a message of size bytes that came in; false: it was handled before the last carrier
+// broke.
+func (b *outbox) isNew(size int, p protocol.HubProtocol) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	k := b.kept
@@ -253,18 +216,26 @@ func (b *outbox) isNew() bool {
 		return false
 	}
 	k.seen = n
+	if k.unacked += size; k.unacked >= acknowledgeBytes && b.closed == nil && !b.away && !b.held {
+		b.acknowledgeLocked(p)
+	}
 	b.news()
 	return true
 }
 
-// acknowledge is the timer's.
-func (b *outbox) acknowledge(p protocol.HubProtocol) {
+// acknowledgeNow is the timer's.
+func (b *outbox) acknowledgeNow(p protocol.HubProtocol) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	k := b.kept
-	k.timer = nil
-	if b.closed == nil && !b.away { // the next carrier sets another timer
-		k.acked = k.seen
-		b.push(p.AppendAck(nil, k.seen))
+	b.kept.timer = nil
+	if b.closed == nil && !b.away && !b.held && b.kept.seen > b.kept.acked { // replay acknowledges by itself
+		b.acknowledgeLocked(p)
 	}
+}
+
+// acknowledgeLocked tells the server how far it was heard.
+func (b *outbox) acknowledgeLocked(p protocol.HubProtocol) {
+	b.kept.stop()
+	b.kept.acked, b.kept.unacked = b.kept.seen, 0
+	b.push(p.AppendAck(nil, b.kept.seen))
 }

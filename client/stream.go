@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"iter"
 	"sync"
@@ -48,23 +49,22 @@ type stream[T any] struct {
 	budget   *budget
 
 	mu    sync.Mutex
-	items []streamItem[T]
+	items []streamItem
 	ended bool // no more items come
 	err   error
 	moved chan struct{} // has a token when next should look
 }
 
-type streamItem[T any] struct {
-	value T
-	size  int // in the budget
+// streamItem is one that the loop has not taken yet. The loop decodes it, and not the reader: decoding
+// may run code of the application.
+type streamItem struct {
+	raw  []byte
+	size int // in the budget
 }
 
 // item takes one from the reader.
 func (k *stream[T]) item(ctx context.Context, raw []byte) error {
-	next := streamItem[T]{size: len(raw) + jobOverhead}
-	if err := guard(func() error { return k.protocol.Decode(raw, &next.value) }); err != nil {
-		return err
-	}
+	next := streamItem{raw: bytes.Clone(raw), size: len(raw) + jobOverhead}
 	if err := k.budget.acquire(ctx, next.size); err != nil {
 		return err
 	}
@@ -110,8 +110,11 @@ func (k *stream[T]) next(ctx context.Context) (value T, more bool, err error) {
 		if ctx.Err() != nil {
 			return value, false, context.Cause(ctx)
 		}
-		if item, ok, ended, err := k.take(); ok || ended {
-			return item, ok, err
+		if raw, ok, ended, err := k.take(); ok || ended {
+			if ok {
+				err = guard(func() error { return k.protocol.Decode(raw, &value) })
+			}
+			return value, ok, err
 		}
 		done := k.budget.await()
 		select {
@@ -124,17 +127,17 @@ func (k *stream[T]) next(ctx context.Context) (value T, more bool, err error) {
 	}
 }
 
-func (k *stream[T]) take() (value T, ok, ended bool, err error) {
+func (k *stream[T]) take() (raw []byte, ok, ended bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.items) == 0 {
-		return value, false, k.ended, k.err
+		return nil, false, k.ended, k.err
 	}
 	first := k.items[0]
-	k.items[0] = streamItem[T]{}
+	k.items[0] = streamItem{}
 	k.items = k.items[1:]
 	k.budget.release(first.size)
-	return first.value, true, false, nil
+	return first.raw, true, false, nil
 }
 
 // abandon gives back what nobody takes any more.

@@ -28,6 +28,8 @@ type tape struct {
 	once  sync.Once
 	stuck chan struct{} // if not nil: sending waits for it
 	deaf  atomic.Bool   // sending fails
+	// broken: Receive ends with an error.
+	broken atomic.Bool
 }
 
 func newTape() *tape {
@@ -42,6 +44,9 @@ func (c *tape) Receive(feed func([]byte) error) error {
 				return err
 			}
 		case <-c.over:
+			if c.broken.Load() {
+				return errors.New("cut")
+			}
 			return nil
 		}
 	}
@@ -85,8 +90,7 @@ func onTape(t *testing.T, o Options, transport Transport, test func(t *testing.T
 		c := New("http://tape", o)
 		r := newRun(t.Context(), c)
 		c.current, c.runs[r] = r, struct{}{}
-		var callbacks sync.WaitGroup
-		callbacks.Go(r.runJobs)
+		r.callbacks.Go(r.runCallbacks)
 		tape := newTape()
 		to := target{id: "id", hub: &url.URL{}}
 		if o.StatefulReconnect {
@@ -107,7 +111,7 @@ func onTape(t *testing.T, o Options, transport Transport, test func(t *testing.T
 		r.stop(ErrStopped)
 		<-ended
 		r.jobs.close()
-		callbacks.Wait()
+		r.callbacks.Wait()
 		r.uploads.end()
 	})
 }

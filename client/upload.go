@@ -11,7 +11,7 @@ import (
 //
 // An upload ends when its sequence does, when the call it belongs to has its answer, when the
 // call's ctx ends, or with the connection; the sequence learns that when it yields. A sequence that
-// blocks for ever keeps Stop and Run waiting.
+// blocks for ever keeps Stop waiting until its ctx ends, and Run for Options.CloseTimeout.
 type Upload struct {
 	each func(ctx context.Context, send func(any) error) error
 }
@@ -121,9 +121,16 @@ func (s *session) upload(ctx context.Context, id string, u Upload) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
-	err := guard(func() error {
+	defer s.run.conn.mark()()
+	err := errExited
+	defer func() { s.endUpload(ctx, id, err) }()
+	err = guard(func() error {
 		return u.each(ctx, func(item any) error { return s.sendItem(ctx, id, item) })
 	})
+}
+
+// endUpload tells the server how an upload ended.
+func (s *session) endUpload(ctx context.Context, id string, err error) {
 	switch {
 	case s.ctx.Err() != nil: // nobody is there to tell
 	case ctx.Err() != nil:

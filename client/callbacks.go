@@ -1,0 +1,112 @@
+package client
+
+import "context"
+
+// turn is the job whose callbacks run at the moment.
+type turn struct {
+	// left are the callbacks that have not begun. Each handles its own failures, and Goexit as well.
+	left []func()
+	// finish follows the last one.
+	finish func()
+}
+
+// runCallbacks runs all callbacks of a run, one at a time. A callback that calls runtime.Goexit ends
+// the goroutine; another one goes on behind that callback.
+func (r *run) runCallbacks() {
+	over := false
+	defer func() {
+		if !over {
+			r.callbacks.Go(r.runCallbacks)
+		}
+	}()
+	defer r.conn.mark()()
+	for {
+		if r.turn == nil {
+			next, ok := r.jobs.pop()
+			if !ok {
+				over = true
+				return
+			}
+			r.turn = r.begin(next)
+		}
+		for len(r.turn.left) > 0 {
+			callback := r.turn.left[0]
+			r.turn.left = r.turn.left[1:]
+			callback()
+		}
+		r.turn.finish()
+		r.turn = nil
+	}
+}
+
+// begin makes a job's turn.
+func (r *run) begin(next job) *turn {
+	switch {
+	case next.change != nil:
+		return r.observers(*next.change)
+	case next.refreshed != nil:
+		return r.refreshObservers(*next.refreshed)
+	case r.stopped():
+		return &turn{finish: func() { r.budget.release(next.size) }}
+	}
+	return next.session.invoked(r.ctx, next)
+}
+
+// stopped tells whether the application wants no more calls of handlers.
+func (r *run) stopped() bool { return r.ctx.Err() != nil }
+
+func (r *run) observers(change StateChange) *turn {
+	ctx := r.ctx
+	if change.To == Disconnected {
+		ctx = context.WithoutCancel(ctx) // it is over; the callback may start anew with it
+	}
+	r.conn.mu.Lock()
+	defer r.conn.mu.Unlock()
+	t := &turn{finish: func() {}}
+	for _, f := range r.conn.observers {
+		t.left = append(t.left, func() {
+			r.observe("state", func() { f(ctx, change) })
+		})
+	}
+	return t
+}
+
+// observe runs a callback that has no result, and logs its failure.
+func (r *run) observe(kind string, callback func()) {
+	err := errExited
+	defer func() {
+		if err != nil {
+			r.conn.options.Logger.ErrorContext(r.ctx, "callback failed", "kind", kind, "error", err)
+		}
+	}()
+	err = guard(func() error {
+		callback()
+		return nil
+	})
+}
+
+// mark notes that the calling goroutine runs code of the application for which Stop waits, until the
+// returned function is called.
+func (c *HubConnection) mark() (unmark func()) {
+	id := goroutineID()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.marked[id] = struct{}{}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.marked, id)
+	}
+}
+
+// isMarked reports whether Stop is called by code of the application for which it waits.
+func (c *HubConnection) isMarked(ctx context.Context) bool {
+	if ctx.Value(callbackKey{}) == c {
+		return true
+	}
+	id := goroutineID()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, marked := c.marked[id]
+	return marked && id != 0
+}

@@ -1,0 +1,105 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// mayResume tells whether another carrier can take over after one ended with err.
+func (s *session) mayResume(err error) bool {
+	if err == nil || s.reopen == nil || s.ctx.Err() != nil || isRefusal(err) {
+		return false
+	}
+	select {
+	case <-s.written: // it was going to end
+		return false
+	case <-s.active:
+		return true
+	default:
+		return false // there is nothing to resume before the handshake
+	}
+}
+
+// isRefusal reports whether the server is there and does not know the connection. A conflict is with
+// what is left of an older carrier; the next one gets the better of it.
+func isRefusal(err error) bool {
+	answer := new(HTTPError)
+	return errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError &&
+		answer.StatusCode != http.StatusConflict && answer.StatusCode != http.StatusTooManyRequests
+}
+
+// busy is an answer of the server that asked to be left alone.
+type busy struct {
+	until time.Time
+	err   error
+}
+
+// resume replaces a broken carrier.
+func (s *session) resume(broken carrier) (carrier, error) {
+	s.out.interrupt(broken)
+	broken.Abort()
+	reached, waiting := s.out.progress()
+	failure := s.breaks.add(reached, waiting, len(s.rest) > 0)
+	s.rest = s.rest[:0] // half a record comes again
+	ctx, cancel := context.WithTimeout(s.ctx, resumeWindow)
+	defer cancel()
+	for wait := s.breaks.pause; failure == nil; wait = s.breaks.next() {
+		if err := s.hold(ctx, wait); err != nil {
+			failure = err
+			break
+		}
+		c, err := s.reopen(ctx)
+		if err == nil {
+			s.goOn(c)
+			return c, nil
+		}
+		s.noteBusy(err)
+		if isRefusal(err) || ctx.Err() != nil {
+			failure = err
+		}
+	}
+	return nil, failure
+}
+
+// noteBusy notes until when the server that answered err wants to be left alone.
+func (s *session) noteBusy(err error) {
+	if wait := retryAfter(err); wait > 0 {
+		s.busy.Store(&busy{time.Now().Add(wait), err})
+	}
+}
+
+// hold waits before an attempt to resume: for about wait, and as long as the server has asked for. It
+// fails at once if that is longer than ctx lasts.
+func (s *session) hold(ctx context.Context, wait time.Duration) error {
+	wait = jitter(wait)
+	if b := s.busy.Load(); b != nil {
+		wait = max(wait, time.Until(b.until))
+		if end, ok := ctx.Deadline(); ok && b.until.After(end) {
+			return b.err
+		}
+	}
+	return sleep(ctx, wait)
+}
+
+// goOn makes c the carrier, unless the session has ended meanwhile.
+func (s *session) goOn(c carrier) {
+	s.heard()
+	s.breaks.began = time.Now()
+	s.replayDue = true
+	s.out.resume(c)
+	if s.ctx.Err() != nil {
+		c.Abort()
+	}
+}
+
+// giveUpCarrier gives up a carrier on which nothing comes, if another one can take over, which the
+// reader has to see to.
+func (s *session) giveUpCarrier() bool {
+	if s.reopen == nil || s.run.budget.isPaused() {
+		return false
+	}
+	s.out.current().Abort()
+	return true
+}
