@@ -2,9 +2,7 @@ package auth
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -21,7 +19,8 @@ type BearerOptions struct {
 	// ClockSkew is how much later than its exp, and earlier than its nbf, a
 	// token is accepted. Zero: 30 s. Negative: none. (ASP.NET Core: 5 min.)
 	ClockSkew time.Duration
-	// UserIDClaim names the claim that becomes User.ID. Empty: "sub".
+	// UserIDClaim names the claim that becomes User.ID: its text, or the digits of an integer.
+	// A token without it is accepted, and its user has no ID: a Policy judges that. Empty: "sub".
 	UserIDClaim string
 	// QueryOnAnyRequest accepts access_token in the query of every request. By
 	// default only WebSocket handshakes and event streams may carry it there,
@@ -91,7 +90,14 @@ func (b *Bearer) Authenticate(r *http.Request) (*User, error) {
 		return nil, nil
 	}
 	claims := jwt.MapClaims{}
-	_, err := b.parser.ParseWithClaims(text, claims, b.options.Keys.Key)
+	accepted := false // the algorithm is: the key is asked for
+	_, err := b.parser.ParseWithClaims(text, claims, func(t *jwt.Token) (any, error) {
+		accepted = true
+		return keyFor(t, b.options.Keys)
+	})
+	if !accepted && isUnverified(err) {
+		err = errAlgorithm
+	}
 	if err != nil {
 		return nil, &TokenError{Reason: reason(err), cause: err}
 	}
@@ -99,39 +105,7 @@ func (b *Bearer) Authenticate(r *http.Request) (*User, error) {
 	if err != nil || expires == nil {
 		return nil, &TokenError{Reason: "The token has no expiration", cause: err}
 	}
-	id, _ := claims[b.options.UserIDClaim].(string)
-	if id == "" {
-		return nil, &TokenError{Reason: fmt.Sprintf("The token has no %s", b.options.UserIDClaim)}
-	}
-	return &User{ID: id, Claims: claims, Expires: expires.Time}, nil
-}
-
-// Token returns the bearer token of a request, and whether it stood in the URL: where
-// the Authorization header has none, WebSockets and event streams may carry it there.
-// "" if there is none.
-func Token(r *http.Request) (text string, inURL bool) {
-	scheme, text, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	if ok && strings.EqualFold(scheme, "Bearer") {
-		return strings.TrimSpace(text), false
-	}
-	if cannotHaveHeaders(r) {
-		text = r.URL.Query().Get("access_token")
-		return text, text != ""
-	}
-	return "", false
-}
-
-// cannotHaveHeaders tells the requests that browsers make without letting a page
-// set headers: WebSocket and EventSource. What a proxy lost of them on the way does not
-// count: Upgrade of the one, Accept of the other, which alone says no-cache without
-// X-Requested-With.
-func cannotHaveHeaders(r *http.Request) bool {
-	if r.Header.Get("Sec-WebSocket-Key") != "" {
-		return true
-	}
-	accept := strings.ToLower(strings.Join(r.Header.Values("Accept"), ","))
-	lost := accept == "" && r.Header.Get("X-Requested-With") == "" && strings.EqualFold(r.Header.Get("Cache-Control"), "no-cache")
-	return r.Method == http.MethodGet && (lost || strings.Contains(accept, "text/event-stream"))
+	return &User{ID: idOf(b.options.UserIDClaim, claims, text), Claims: claims, Expires: expires.Time}, nil
 }
 
 // reason is what may be told of a refusal: the kind, nothing of the content.
@@ -147,7 +121,13 @@ func reason(err error) string {
 		return "The issuer is invalid"
 	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
 		return "The token has no expiration"
-	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenUnverifiable):
+	case errors.Is(err, errCritical):
+		return "The token has a critical header that is not understood"
+	case errors.Is(err, errNoKey):
+		return "The signature key was not found"
+	case errors.Is(err, errAlgorithm):
+		return "The algorithm is not accepted"
+	case isUnverified(err):
 		return "The signature is invalid"
 	default:
 		return "The token is malformed"

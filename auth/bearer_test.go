@@ -7,7 +7,12 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -95,7 +100,6 @@ func TestBearerRefuses(t *testing.T) {
 		"none":                sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, good),
 		"wrong audience":      sign(t, jwt.SigningMethodHS256, testSecret, with("aud", "elsewhere")),
 		"wrong issuer":        sign(t, jwt.SigningMethodHS256, testSecret, with("iss", "elsewhere")),
-		"without a user":      sign(t, jwt.SigningMethodHS256, testSecret, with("sub", nil)),
 		"truncated":           valid[:len(valid)-4],
 		"without a signature": valid[:strings.LastIndex(valid, ".")+1],
 		"no token at all":     "garbage",
@@ -134,34 +138,142 @@ func TestPublicKeyIsNoSecret(t *testing.T) {
 	}
 }
 
-func TestTokenInQuery(t *testing.T) {
+func TestTokenInQueryOfAnyRequest(t *testing.T) {
 	token := sign(t, jwt.SigningMethodHS256, testSecret, jwt.MapClaims{"sub": "a", "exp": in(time.Minute)})
-	request := func(method string, header, value string) *http.Request {
-		r := httptest.NewRequest(method, "/hub?access_token="+token, nil)
-		if header != "" {
-			r.Header.Set(header, value)
-		}
-		return r
+	r := httptest.NewRequest(http.MethodPost, "/hub?access_token="+token, nil)
+	if u, err := testBearer(t, BearerOptions{}).Authenticate(r); u != nil || err != nil {
+		t.Errorf("by default: %v, %v", u, err)
 	}
-	b := testBearer(t, BearerOptions{})
-	for name, c := range map[string]struct {
-		r  *http.Request
-		ok bool
-	}{
-		"event stream":                      {request(http.MethodGet, "Accept", "text/event-stream"), true},
-		"event stream that lost its Accept": {request(http.MethodGet, "Cache-Control", "no-cache"), true},
-		"websocket":                         {request(http.MethodGet, "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), true},
-		"poll":                              {request(http.MethodGet, "", ""), false},
-		"post":                              {request(http.MethodPost, "", ""), false},
+	if u, err := testBearer(t, BearerOptions{QueryOnAnyRequest: true}).Authenticate(r); u == nil || err != nil {
+		t.Errorf("on any request: %v, %v", u, err)
+	}
+}
+
+// signWith signs claims that are written as text, under a header of which more is set.
+func signWith(t *testing.T, header map[string]any, claims string) string {
+	t.Helper()
+	j := jwt.New(jwt.SigningMethodHS256)
+	maps.Copy(j.Header, header)
+	head, err := json.Marshal(j.Header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := base64.RawURLEncoding.EncodeToString(head) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	signature, err := jwt.SigningMethodHS256.Sign(text, testSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// asked is a set of keys that counts how often it is asked.
+type asked struct {
+	KeySet
+	times int
+}
+
+func (a *asked) Key(t *jwt.Token) (any, error) {
+	a.times++
+	return a.KeySet.Key(t)
+}
+
+// An extension that a token's header calls critical is not understood, whatever it is, also
+// where the header is none that may be; no key is asked for then.
+func TestCriticalHeaders(t *testing.T) {
+	secret, err := Secret(testSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := &asked{KeySet: secret}
+	b := testBearer(t, BearerOptions{Keys: keys})
+	claims := fmt.Sprintf(`{"sub":"alice","exp":%d}`, in(time.Minute))
+	for name, header := range map[string]map[string]any{
+		"an extension":         {"crit": []string{"http://example.com/x"}, "http://example.com/x": 1},
+		"a registered header":  {"crit": []string{"exp"}, "exp": in(time.Minute)},
+		"b64 as it is anyway":  {"crit": []string{"b64"}, "b64": true},
+		"no names":             {"crit": []string{}},
+		"null":                 {"crit": nil},
+		"text":                 {"crit": "exp"},
+		"a number":             {"crit": 0},
+		"b64 that is not said": {"b64": false},
+		"b64 of another type":  {"b64": "true"},
 	} {
-		u, err := b.Authenticate(c.r)
-		if err != nil || (u != nil) != c.ok {
+		u, err := b.Authenticate(withHeader(signWith(t, header, claims)))
+		var refused *TokenError
+		if u != nil || !errors.As(err, &refused) || refused.Reason != "The token has a critical header that is not understood" {
 			t.Errorf("%s: %v, %v", name, u, err)
 		}
 	}
-	everywhere := testBearer(t, BearerOptions{QueryOnAnyRequest: true})
-	if u, err := everywhere.Authenticate(request(http.MethodPost, "", "")); u == nil || err != nil {
-		t.Errorf("on any request: %v, %v", u, err)
+	if keys.times != 0 {
+		t.Errorf("%d keys were asked for", keys.times)
+	}
+	if _, err := b.Authenticate(withHeader(signWith(t, map[string]any{"b64": true, "Crit": []string{"x"}, "x5t": "y"}, claims))); err != nil {
+		t.Errorf("headers that need not be understood: %v", err)
+	}
+}
+
+// A claim of text or of an integer names the user. Any other leaves the user without an ID,
+// which is for a policy to judge.
+func TestUserIDs(t *testing.T) {
+	b := testBearer(t, BearerOptions{UserIDClaim: "user_id"})
+	for value, want := range map[string]string{
+		`"alice"`: "alice", `"42"`: "42", `""`: "", `42`: "42", `0`: "0", `-0`: "0", `-7`: "-7",
+		`42.0`: "42", `4.2e1`: "42", `420E-1`: "42", `1e3`: "1000",
+		`9007199254740993`: "9007199254740993", `9007199254740993.0`: "9007199254740993", `18446744073709551617`: "18446744073709551617",
+		`123456789012345678901234567890123456789`: "123456789012345678901234567890123456789",
+		`1.5`: "", `1.00000000000000000001`: "", `1e300`: "", `true`: "", `null`: "", `["a"]`: "", `{"a":1}`: "",
+		`1,"user_id":2`: "2",
+	} {
+		u, err := b.Authenticate(withHeader(signWith(t, nil, fmt.Sprintf(`{"sub":"other","exp":%d,"user_id":%s}`, in(time.Minute), value))))
+		if err != nil || u == nil || u.ID != want {
+			t.Errorf("%s: %+v, %v, want %q", value, u, err, want)
+		}
+	}
+	anonymous := signWith(t, nil, fmt.Sprintf(`{"exp":%d}`, in(time.Minute)))
+	needsID := func(u *User, _ *http.Request) error {
+		if u.ID == "" {
+			return ErrForbidden
+		}
+		return nil
+	}
+	for name, c := range map[string]struct {
+		policy Policy
+		want   int
+	}{"no policy": {nil, http.StatusOK}, "a policy": {needsID, http.StatusForbidden}} {
+		w := httptest.NewRecorder()
+		Middleware(b, Require(c.policy, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))).ServeHTTP(w, withHeader(anonymous))
+		if w.Code != c.want {
+			t.Errorf("%s: %d", name, w.Code)
+		}
+	}
+}
+
+// A refusal says in words why, and nothing of the token.
+func TestReasons(t *testing.T) {
+	b := testBearer(t, BearerOptions{Issuer: "me", Audience: "hub"})
+	good := func(more string) string {
+		return fmt.Sprintf(`{"sub":"alice","exp":%d,"iss":"me","aud":"hub"%s}`, in(time.Minute), more)
+	}
+	valid := signWith(t, nil, good(""))
+	for token, want := range map[string]string{
+		"garbage":                          "The token is malformed",
+		valid[:10] + valid:                 "The token is malformed",
+		valid[:len(valid)-4]:               "The signature is invalid",
+		signWith(t, nil, good(`,"exp":1`)): "The token expired",
+		signWith(t, nil, good(fmt.Sprintf(`,"nbf":%d`, in(time.Hour)))):   "The token is not valid yet",
+		signWith(t, nil, good(`,"aud":"secret"`)):                         "The audience is invalid",
+		signWith(t, nil, good(`,"iss":"secret"`)):                         "The issuer is invalid",
+		signWith(t, nil, `{"sub":"alice","iss":"me","aud":"hub"}`):        "The token has no expiration",
+		signWith(t, map[string]any{"alg": "none"}, good("")):              "The algorithm is not accepted",
+		signWith(t, map[string]any{"alg": "RS256"}, good("")):             "The algorithm is not accepted",
+		signWith(t, map[string]any{"alg": "secret"}, good("")):            "The algorithm is not accepted",
+		signWith(t, map[string]any{"crit": []string{"secret"}}, good("")): "The token has a critical header that is not understood",
+	} {
+		w := httptest.NewRecorder()
+		Middleware(b, http.NotFoundHandler()).ServeHTTP(w, withHeader(token))
+		if got := w.Header().Get("WWW-Authenticate"); w.Code != http.StatusUnauthorized || got != `Bearer error="invalid_token", error_description="`+want+`"` {
+			t.Errorf("%d, %s, want %s", w.Code, got, want)
+		}
 	}
 }
 

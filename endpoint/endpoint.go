@@ -230,8 +230,9 @@ func (e *Endpoint) DrainOver(ctx context.Context, window time.Duration) error {
 
 // Shutdown ends the endpoint: negotiation answers 503 with Retry-After, the hub's
 // clients are told that they may reconnect, what is queued goes out. Connections
-// that are still there when ctx ends are cut. When it returns nothing is left
-// running; the error is ctx's if it had to cut.
+// that are still there when ctx ends are cut, and about two seconds later Shutdown
+// returns in any case. The error is ctx's if a client that is there did not get all, or
+// if application code was still running. Without an error nothing is left running.
 func (e *Endpoint) Shutdown(ctx context.Context) error {
 	e.Drain()
 	if e.hub != nil {

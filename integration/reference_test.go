@@ -14,14 +14,15 @@ func reference(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "aspnet")); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, "aspnet11")); err != nil {
 		t.Skip("the original server is not beside the checkout: ", err)
 	}
 	return dir
 }
 
-// startOriginal starts the original's test hub. It ends with the test.
-func startOriginal(t *testing.T, dir string) *server {
+// startOriginal starts the test hub of the original: "aspnet11" is ASP.NET Core 11.0.0, "aspnet" is 10.0.12. It ends with
+// the test.
+func startOriginal(t *testing.T, dir, program string) *server {
 	t.Helper()
-	return startServer(t, false, filepath.Join(dir, "aspnet"), "testhub")
+	return startServer(t, false, filepath.Join(dir, program), "testhub")
 }

@@ -42,8 +42,7 @@ func parseDateTime(s []byte) (time.Time, bool) {
 			nanos = p.fraction()
 		}
 	}
-	endOfDay := hour == 24 && minute == 0 && second == 0 && nanos == 0
-	if uint(hour) > 23 && !endOfDay || uint(minute) > 59 || uint(second) > 59 || nanos < 0 {
+	if !isTime(hour, minute, second, nanos) {
 		return time.Time{}, false
 	}
 	t := time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC)
@@ -51,6 +50,14 @@ func parseDateTime(s []byte) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return p.zone(t)
+}
+
+// isTime reports whether there is such a time of a day, its end included.
+func isTime(hour, minute, second, nanos int) bool {
+	if hour == 24 {
+		return minute == 0 && second == 0 && nanos == 0
+	}
+	return uint(hour) < 24 && uint(minute) < 60 && uint(second) < 60 && nanos >= 0
 }
 
 func daysIn(m time.Month, year int) int { return time.Date(year, m+1, 0, 0, 0, 0, 0, time.UTC).Day() }

@@ -250,6 +250,7 @@ func (c *Connection) Next(k Carrier, dst []*frame.Frame) ([]*frame.Frame, Outcom
 		c.account()
 		return dst, Frames
 	case c.state == closing:
+		c.finished = true
 		return dst, Finished
 	}
 	c.writing = false

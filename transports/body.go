@@ -57,12 +57,14 @@ func (c *Connection) hurry() {
 		defer patience.Stop()
 		select {
 		case <-done:
+			return
 		case <-patience.C:
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			if c.body.done == done {
-				c.body.cut()
-			}
+		case <-c.registry.cutting.Done():
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.body.done == done {
+			c.body.cut()
 		}
 	})
 }

@@ -64,6 +64,7 @@ type Connection struct {
 	refresher Refresher
 	inbox     inbox
 	told      bool // the application knows of the end
+	finished  bool // all was sent, and nothing more will be
 	leaving   bool // it is over with the answer to the poll that waits
 	// shutting: the server shuts down.
 	shutting   bool

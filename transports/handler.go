@@ -97,8 +97,10 @@ func NoCache(h http.Header) {
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	kind := choose(r)
 	if kind == LongPolling && isStripped(r) {
-		h.stripped(w, r)
-		return
+		if c := h.registry.Find(Token(r)); c != nil {
+			h.stripped(w, r, c)
+			return
+		}
 	}
 	if kind == LongPolling {
 		NoCache(w.Header())
@@ -245,7 +247,7 @@ func Refuse(w http.ResponseWriter, err error) {
 	case errors.Is(err, ErrActive):
 		Empty(w, http.StatusConflict)
 	case errors.Is(err, errTicket):
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="The ticket is not valid"`)
 		Empty(w, http.StatusUnauthorized)
 	case errors.Is(err, errHeads):
 		Unavailable(w)

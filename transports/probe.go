@@ -51,12 +51,9 @@ const Prelude = ":\r\n"
 // stripped answers a WebSocket handshake that came without its Upgrade. The original
 // takes it for a poll and binds the connection to long polling. Here the id stays usable,
 // and the client sees at once that this way is closed.
-func (h *Handler) stripped(w http.ResponseWriter, r *http.Request) {
-	c := h.registry.Find(Token(r))
-	if c != nil {
-		c.Tell(Event{Kind: Stripped, Transport: WebSockets, Request: r})
-	}
-	if c != nil && h.carriers[ServerSentEvents] != nil && c.probes(r) {
+func (h *Handler) stripped(w http.ResponseWriter, r *http.Request, c *Connection) {
+	c.Tell(Event{Kind: Stripped, Transport: WebSockets, Request: r})
+	if h.carriers[ServerSentEvents] != nil && c.probes(r) {
 		c.probe(w, r)
 		return
 	}

@@ -22,6 +22,10 @@ type Registry struct {
 	// began them: each is begun by one that is counted, or under mu before finished.
 	running sync.WaitGroup
 
+	// cutting ends what is still under way when Shutdown's time is over.
+	cutting context.Context
+	cut     context.CancelFunc
+
 	queued  atomic.Int64 // bytes that wait in all connections
 	kept    atomic.Int64 // bytes of the heads that all connections keep
 	refused refusals
@@ -37,7 +41,7 @@ type Registry struct {
 	sweeper  *time.Timer   // nil while there is nothing to sweep
 	stopped  bool
 	finished bool          // Shutdown only waits for what runs
-	last     []func()      // what Shutdown calls then
+	outside  []Outside     // connections that it ends as well
 	empty    chan struct{} // closed when stopped and the last connection is gone
 }
 
@@ -46,7 +50,10 @@ const sweepInterval = time.Second
 
 // NewRegistry returns a registry whose connections are given to app.
 func NewRegistry(app Application, options Options) *Registry {
+	cutting, cut := context.WithCancel(context.Background())
 	return &Registry{
+		cutting:     cutting,
+		cut:         cut,
 		options:     options.WithDefaults(),
 		app:         app,
 		begun:       time.Now(),
@@ -229,20 +236,6 @@ func (c *Connection) overdue(now time.Time) bool {
 	return c.late(now)
 }
 
-// farewell is how long a shutdown waits for the poll behind the one that fetched the
-// application's last words. The .NET client makes it at once, beside looking at them,
-// and takes a 404 for a failure.
-const farewell = time.Second
-
-// late needs the connection's lock.
-func (c *Connection) late(now time.Time) bool {
-	limit := c.registry.options.DisconnectTimeout
-	if c.shutting && c.kind == LongPolling && c.state == closing && len(c.queue.frames) == 0 {
-		limit = min(limit, farewell)
-	}
-	return !c.left.IsZero() && now.Sub(c.left) > limit
-}
-
 func (r *Registry) remove(c *Connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -257,84 +250,6 @@ func (r *Registry) remove(c *Connection) {
 		r.empty = nil
 	}
 	r.running.Done()
-}
-
-// Stop refuses new connections from now on.
-func (r *Registry) Stop() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.stopped = true
-}
-
-// Shutdown stops, closes every connection in order, cuts those that are still there
-// when ctx ends, and returns when nothing of them runs any more.
-func (r *Registry) Shutdown(ctx context.Context) error {
-	r.Stop()
-	r.mu.Lock()
-	r.forget(time.Since(r.begun))
-	r.mu.Unlock()
-	for _, c := range r.snapshot() {
-		c.shutdown()
-	}
-	err := r.awaitEmpty(ctx)
-	for _, c := range r.snapshot() {
-		c.end(ErrShutdown, true)
-	}
-	r.mu.Lock()
-	r.finished = true
-	last := r.last
-	r.mu.Unlock()
-	for _, f := range last {
-		f()
-	}
-	r.running.Wait()
-	return err
-}
-
-// AtLast has Shutdown call f when all connections have ended, before it waits for what
-// runs. It is for carriers, before the first request.
-func (r *Registry) AtLast(f func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.last = append(r.last, f)
-}
-
-// shutdown closes the connection. Nobody comes for one that is not opened.
-func (c *Connection) shutdown() {
-	c.mu.Lock()
-	c.shutting = true
-	c.mu.Unlock()
-	c.Close(ErrShutdown)
-	c.endIf(ErrShutdown, false, func() bool { return c.kind == "" })
-}
-
-func (r *Registry) snapshot() []*Connection {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := make([]*Connection, 0, len(r.connections))
-	for _, c := range r.connections {
-		all = append(all, c)
-	}
-	return all
-}
-
-func (r *Registry) awaitEmpty(ctx context.Context) error {
-	r.mu.Lock()
-	if len(r.connections) == 0 {
-		r.mu.Unlock()
-		return nil
-	}
-	if r.empty == nil {
-		r.empty = make(chan struct{})
-	}
-	empty := r.empty
-	r.mu.Unlock()
-	select {
-	case <-empty:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // Running counts what Shutdown waits for. A carrier adds to it while it serves a

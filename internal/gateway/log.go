@@ -28,16 +28,31 @@ func logRequests(log *slog.Logger, isTraffic func(*http.Request) bool) echo.Midd
 				c.Error(err) // writes the answer, whose status is logged
 			}
 			status := statusOf(c)
-			log.LogAttrs(context.WithoutCancel(r.Context()), requestLevel(status, isTraffic(r)), "request",
+			about := []slog.Attr{
 				slog.String("method", r.Method),
 				slog.String("uri", redactedURI(r.URL)),
 				slog.Int("status", status),
 				slog.Duration("duration", time.Since(began)),
 				slog.String("remote", c.RealIP()),
-			)
+			}
+			if status == http.StatusUnauthorized {
+				about = append(about, slog.String("reason", refusalReason(c.Response().Header())))
+			}
+			log.LogAttrs(context.WithoutCancel(r.Context()), requestLevel(status, isTraffic(r)), "request", about...)
 			return nil
 		}
 	}
+}
+
+// refusalReason is why a request was answered 401, in the words of the answer's challenge, which
+// hold nothing of the token.
+func refusalReason(answer http.Header) string {
+	_, rest, found := strings.Cut(answer.Get("WWW-Authenticate"), `error_description="`)
+	if !found {
+		return "no token"
+	}
+	reason, _, _ := strings.Cut(rest, `"`)
+	return reason
 }
 
 func requestLevel(status int, traffic bool) slog.Level {

@@ -13,6 +13,18 @@ import (
 	"github.com/gorilla/websocket"
 )
 
+// criticalTokenOf is signed well, but by rules that the server does not know.
+func criticalTokenOf(t *testing.T) string {
+	t.Helper()
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"name": "alice", "iss": "issuer", "aud": "clock", "exp": time.Now().Add(time.Hour).Unix()})
+	token.Header["crit"] = []string{"exp"}
+	text, err := token.SignedString(secretKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 // badTokens are those that open nothing.
 func badTokens(t *testing.T) map[string]string {
 	t.Helper()
@@ -34,7 +46,7 @@ func badTokens(t *testing.T) map[string]string {
 		"in the future":   set("nbf", time.Now().Add(time.Hour).Unix()),
 		"wrong audience":  set("aud", "elsewhere"),
 		"wrong issuer":    set("iss", "elsewhere"),
-		"without a user":  set("name", nil),
+		"critical":        criticalTokenOf(t),
 		"wrong key":       signed(t, jwt.SigningMethodHS256, []byte("another secret of more than 32 bytes"), "", claims.Claims),
 		"wrong algorithm": signed(t, jwt.SigningMethodRS256, foreign, "", claims.Claims),
 		"none":            signed(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, "", claims.Claims),
@@ -83,7 +95,7 @@ func TestSecretsAreKept(t *testing.T) {
 	r := guarded(t, func(c *Config) { c.JWTRefresh = true })
 	alice, mallory := tokenOf(t, "alice", nil), tokenOf(t, "mallory", nil)
 	id := r.enter(alice)
-	secrets := []string{alice, mallory, id}
+	secrets := []string{alice, id}
 	for name, bad := range badTokens(t) {
 		secrets = append(secrets, bad)
 		for attempt, status := range r.attempts(id, bad) {
@@ -92,18 +104,22 @@ func TestSecretsAreKept(t *testing.T) {
 			}
 		}
 	}
-	for attempt, status := range r.attempts(id, mallory) {
-		want := http.StatusForbidden
-		switch attempt {
-		case "negotiate":
-			want = http.StatusOK
-		case "websocket without id":
-			want = http.StatusSwitchingProtocols // a connection of her own
-		case "poll, query":
-			want = http.StatusUnauthorized
-		}
-		if status != want {
-			t.Errorf("another user, %s: %d", attempt, status)
+	others := map[string]string{"another user": mallory, "a user without an ID": tokenOf(t, "", func(c jwt.MapClaims) { delete(c, "name") })}
+	for name, token := range others {
+		secrets = append(secrets, token)
+		for attempt, status := range r.attempts(id, token) {
+			want := http.StatusForbidden
+			switch attempt {
+			case "negotiate":
+				want = http.StatusOK
+			case "websocket without id":
+				want = http.StatusSwitchingProtocols // a connection of their own
+			case "poll, query":
+				want = http.StatusUnauthorized
+			}
+			if status != want {
+				t.Errorf("%s, %s: %d", name, attempt, status)
+			}
 		}
 	}
 
@@ -137,7 +153,6 @@ func TestTicketsAreKept(t *testing.T) {
 	ticket := r.ticket(alice)
 	id := r.enter(ticket)
 	for attempt, status := range map[string]int{
-		"negotiated twice":    r.do(http.MethodPost, negotiation, "", "Authorization", "Bearer "+ticket).StatusCode,
 		"for another":         r.do(http.MethodGet, "/hubs/clock?id="+r.enter(r.ticket(alice)), "", "Authorization", "Bearer "+ticket).StatusCode,
 		"forged":              r.do(http.MethodGet, "/hubs/clock?id="+id, "", "Authorization", "Bearer ticket.AAAAAAAAAAAAAAAA").StatusCode,
 		"a token in the URL":  r.do(http.MethodGet, "/hubs/clock?id="+id+"&access_token="+alice, "", "Accept", "text/event-stream").StatusCode,
@@ -152,6 +167,9 @@ func TestTicketsAreKept(t *testing.T) {
 		t.Fatal(status)
 	}
 	talk(t, conn)
+	if answer := r.do(http.MethodPost, negotiation, "", "Authorization", "Bearer "+ticket); answer.StatusCode != http.StatusUnauthorized {
+		t.Error("negotiated beside its connection:", answer.Status)
+	}
 	if answer := r.do(http.MethodPost, "/hubs/clock/refresh?id="+id, "", "Authorization", "Bearer "+alice); answer.StatusCode != http.StatusOK {
 		t.Error("refresh:", answer.Status)
 	}
@@ -197,6 +215,9 @@ func (r *running) silent(secrets []string) {
 				r.t.Errorf("%q is in the log", part)
 			}
 		}
+	}
+	if !strings.Contains(log, `reason="The token `) && !strings.Contains(log, `reason="The ticket `) && !strings.Contains(log, `reason="no token"`) {
+		r.t.Error("the log does not say why requests were refused")
 	}
 	if !strings.Contains(log, "access_token=***") || !strings.Contains(log, "level=DEBUG") {
 		r.t.Error("the log has not seen the requests")

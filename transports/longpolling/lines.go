@@ -65,21 +65,35 @@ func (s *server) baseContext(r *http.Request) context.Context {
 	return context.WithValue(ctx, http.ServerContextKey, s.Server)
 }
 
-// shut closes connections on which no poll waits, and from now on each behind its answer.
-func (l *lines) shut() {
+// Announce implements transports.Outside: each connection ends behind its next answer, which
+// says so.
+func (l *lines) Announce() {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.over = true
-	all := make([]*server, 0, len(l.servers))
 	for _, s := range l.servers {
-		all = append(all, s)
-	}
-	l.mu.Unlock()
-	for _, s := range all {
-		s.shut()
+		s.closing.Store(true)
 	}
 }
 
-// shut does so for one server, when that shuts down.
+// CloseIdle implements transports.Outside.
+func (l *lines) CloseIdle() { l.each((*line).closeIdle) }
+
+// Cut implements transports.Outside.
+func (l *lines) Cut() { l.each(func(one *line) { _ = one.conn.Close() }) }
+
+func (l *lines) each(f func(*line)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.servers {
+		for one := range s.open {
+			f(one)
+		}
+	}
+}
+
+// shut is called when an HTTP server shuts down: its connections on which no poll waits are
+// closed, the others behind their answer.
 func (s *server) shut() {
 	s.closing.Store(true)
 	s.lines.mu.Lock()

@@ -18,7 +18,7 @@ import (
 // answered at once, which tells the client that it is there.
 func Carry(registry *transports.Registry) transports.Carry {
 	l := newLines(registry.Running())
-	registry.AtLast(l.shut)
+	registry.Keep(l)
 	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 		first, err := c.Claim(transports.LongPolling, r)
 		if err != nil {

@@ -1,6 +1,7 @@
 package serversentevents
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -33,7 +34,10 @@ var chunked = &socket.Framing{
 // serveHijacked carries c over conn. It returns when the stream is begun.
 func serveHijacked(conn net.Conn, header http.Header, r *http.Request, c *transports.Connection, watch *socket.Watch) {
 	s := socket.New(c, transports.Resumption(r), conn, nil, chunked, watch)
-	if err := s.Write(preface(header), false); err != nil {
+	stop := context.AfterFunc(c.Cutting(), func() { _ = conn.Close() })
+	err := s.Write(preface(header), false)
+	stop()
+	if err != nil {
 		_ = conn.Close()
 		c.Lost(transports.WriteCause(err))
 		return

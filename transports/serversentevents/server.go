@@ -6,6 +6,7 @@
 package serversentevents
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"sync"
@@ -68,6 +69,7 @@ func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 func (s *stream) carry(r *http.Request) (cause error) {
 	cause = transports.ErrCut
 	defer s.end()
+	defer context.AfterFunc(s.c.Cutting(), func() { s.Cut(transports.ErrCut) })()
 	defer func() {
 		if s.opened {
 			s.c.Detach(s, cause)

@@ -10,13 +10,13 @@ package websockets
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"sync"
-	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -41,7 +41,7 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 				c.Lost(transports.ErrCut)
 			}
 		}()
-		conn, early, err := upgrade(w, r, header, c.Options().SendTimeout)
+		conn, early, err := upgrade(w, r, header, c)
 		if err != nil {
 			c.Lost(err)
 			return
@@ -75,10 +75,11 @@ func answer(w http.ResponseWriter, r *http.Request, o *transports.Options) http.
 
 // upgrade answers the handshake. early is what the client sent behind it without
 // waiting for the answer.
-func upgrade(w http.ResponseWriter, r *http.Request, header http.Header, timeout time.Duration) (conn net.Conn, early []byte, err error) {
-	h := &hijacker{ResponseWriter: w}
+func upgrade(w http.ResponseWriter, r *http.Request, header http.Header, c *transports.Connection) (conn net.Conn, early []byte, err error) {
+	h := &hijacker{ResponseWriter: w, cutting: c.Cutting(), stop: func() bool { return true }}
+	defer func() { h.stop() }()
 	u := upgrader
-	u.HandshakeTimeout = timeout
+	u.HandshakeTimeout = c.Options().SendTimeout
 	upgraded, err := u.Upgrade(h, r, header)
 	if err != nil {
 		return nil, nil, err
@@ -90,7 +91,9 @@ func upgrade(w http.ResponseWriter, r *http.Request, header http.Header, timeout
 // client that does not wait; the original serves it.
 type hijacker struct {
 	http.ResponseWriter
-	early []byte
+	early   []byte
+	cutting context.Context // whose end closes the connection until stop is called
+	stop    func() bool
 }
 
 // Hijack implements http.Hijacker.
@@ -99,6 +102,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	h.stop = context.AfterFunc(h.cutting, func() { _ = conn.Close() })
 	if n := rw.Reader.Buffered(); n > 0 {
 		h.early = make([]byte, n)
 		_, err = io.ReadFull(rw.Reader, h.early) // from the buffer

@@ -1,0 +1,59 @@
+package auth
+
+import (
+	"bytes"
+	"encoding/json"
+	"math/big"
+	"strconv"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// idOf returns the user ID that a claim of a token says: its text, or the decimal digits of an
+// integer, exactly; "" if the claim is missing or anything else.
+func idOf(claim string, claims jwt.MapClaims, token string) string {
+	switch value := claims[claim].(type) {
+	case string:
+		return value
+	case float64: // which may have lost digits
+		return integer(numberOf(claim, token))
+	}
+	return ""
+}
+
+// numberOf returns the number that a claim of a token is, as it is written there.
+func numberOf(claim, token string) string {
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	text, err := jwt.NewParser().DecodeSegment(payload)
+	if err != nil {
+		return ""
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var claims map[string]any
+	if decoder.Decode(&claims) != nil {
+		return ""
+	}
+	number, _ := claims[claim].(json.Number)
+	return number.String()
+}
+
+// maxExponent bounds the digits that an exponent stands for.
+const maxExponent = 100
+
+// integer returns the decimal digits of a JSON number, "" if it is no integer or has too large
+// an exponent: 42, 42.0 and 4.2e1 are one user.
+func integer(number string) string {
+	if _, exponent, ok := strings.Cut(strings.ToLower(number), "e"); ok {
+		if n, err := strconv.Atoi(exponent); err != nil || n > maxExponent || n < -maxExponent {
+			return ""
+		}
+	}
+	r, ok := new(big.Rat).SetString(number)
+	if !ok || !r.IsInt() {
+		return ""
+	}
+	return r.Num().String()
+}
