@@ -105,7 +105,10 @@ func (b *Bearer) Authenticate(r *http.Request) (*User, error) {
 	if err != nil || expires == nil {
 		return nil, &TokenError{Reason: "The token has no expiration", cause: err}
 	}
-	return &User{ID: idOf(b.options.UserIDClaim, claims, text), Claims: claims, Expires: expires.Time}, nil
+	return &User{
+		ID: idOf(b.options.UserIDClaim, claims, text), Claims: claims,
+		Expires: expires.Time, ClockSkew: b.options.ClockSkew,
+	}, nil
 }
 
 // reason is what may be told of a refusal: the kind, nothing of the content.

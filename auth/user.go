@@ -16,19 +16,57 @@ type User struct {
 	ID string
 	// Claims are the token's, as decoded from JSON. May be nil.
 	Claims map[string]any
-	// Expires is when the authentication ends; zero: never.
+	// Expires is when the authentication ends: the exp of a token. Zero: never.
 	Expires time.Time
+	// ClockSkew is for how long after Expires the credentials are still accepted. A
+	// connection that begins in this time ends with it. Default 0.
+	ClockSkew time.Duration
 
+	latest time.Time // a bound of the end; zero: none
 	ticket *Ticket
 }
 
-// Lifetime is for how many whole seconds the authentication is good yet; 0: for ever,
-// or for less than one.
-func (u *User) Lifetime() int {
-	if u == nil || u.Expires.IsZero() {
-		return 0
+// End returns the end of the authentication for a connection that began at a time: it is
+// Expires, or, for one that began later than that, Expires plus ClockSkew, and not after
+// the bound of EndingBy. Zero: never. u may be nil.
+func (u *User) End(begun time.Time) time.Time {
+	if u == nil {
+		return time.Time{}
 	}
-	return int(min(max(0, time.Until(u.Expires)/time.Second), math.MaxInt))
+	end := u.Expires
+	if !end.IsZero() && !begun.Before(end) {
+		end = end.Add(u.ClockSkew)
+	}
+	if !u.latest.IsZero() && (end.IsZero() || end.After(u.latest)) {
+		end = u.latest
+	}
+	return end
+}
+
+// EndingBy returns u with an authentication that ends at latest at a time.
+func (u *User) EndingBy(latest time.Time) *User {
+	copied := *u
+	copied.latest = latest
+	return &copied
+}
+
+// Lifetime returns for how many whole seconds the authentication is still good, at most
+// 2^31-1, as ASP.NET Core tells it. ok is false if it has no end, or has ended. u may be nil.
+func (u *User) Lifetime() (seconds int64, ok bool) {
+	left := time.Until(u.End(time.Time{}))
+	if left <= 0 {
+		return 0, false
+	}
+	return min(int64(left/time.Second), math.MaxInt32), true
+}
+
+// FresherThan reports whether the credentials of u expire later than those of the same
+// user in old.
+func (u *User) FresherThan(old *User) bool {
+	if u == nil || old == nil || old.Expires.IsZero() {
+		return false
+	}
+	return u.Expires.IsZero() || u.Expires.After(old.Expires)
 }
 
 // WithTicket returns u as it came in by a ticket.

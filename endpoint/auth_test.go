@@ -168,7 +168,7 @@ func TestConnectionsHaveOneUser(t *testing.T) {
 			if status := request(offer.ConnectionToken[1:]+"A", "alice"); status != http.StatusNotFound {
 				t.Errorf("a forged token: %d", status)
 			}
-			if name == "poll" || name == "post" {
+			if name == "poll" {
 				if status := request(offer.ConnectionToken, "alice"); status != http.StatusOK {
 					t.Errorf("the user himself: %d", status)
 				}
@@ -205,92 +205,5 @@ func TestReplayedConnectionToken(t *testing.T) {
 	}
 	if status != http.StatusNotFound {
 		t.Errorf("after the end: %d", status)
-	}
-}
-
-func TestRefresh(t *testing.T) {
-	s := startSite(t, endpoint.Options{EnableAuthenticationRefresh: true, CloseOnAuthenticationExpiration: true})
-	if offer := s.negotiate("alice"); offer.TokenLifetimeSeconds != 0 {
-		t.Error("a lifetime of credentials that are good for ever:", offer.TokenLifetimeSeconds)
-	}
-	offer := s.negotiate("alice:2.5")
-	if offer.TokenLifetimeSeconds < 1 || offer.TokenLifetimeSeconds > 2 {
-		t.Error("a lifetime of", offer.TokenLifetimeSeconds)
-	}
-	conn, status := s.dial("?id="+offer.ConnectionToken, "alice:2.5")
-	if conn == nil {
-		t.Fatal(status)
-	}
-	say(t, conn, shake)
-	old := s.negotiateVersion0("alice")
-	for _, c := range []struct {
-		method, query, user string
-		status              int
-		answer              string
-	}{
-		{http.MethodGet, "?id=" + offer.ConnectionToken, "alice:9.5", 405, ""},
-		{http.MethodPost, "", "alice:9.5", 400, `{"error":"missing_connection_token"}`},
-		{http.MethodPost, "?id=" + offer.ConnectionToken, "", 401, `{"error":"invalid_token"}`},
-		{http.MethodPost, "?id=" + offer.ConnectionID, "alice:9.5", 404, `{"error":"connection_not_found"}`},
-		{http.MethodPost, "?id=" + old, "alice:9.5", 404, `{"error":"connection_not_found"}`},
-		{http.MethodPost, "?id=" + offer.ConnectionToken, "mallory:9.5", 403, `{"error":"user_changed"}`},
-		{http.MethodPost, "?id=" + offer.ConnectionToken, "alice:1000.5", 200, `{"tokenLifetimeSeconds":1000}`},
-	} {
-		status, answer := s.do(c.method, "/refresh"+c.query, c.user, "")
-		if status != c.status || strings.TrimSpace(answer) != c.answer {
-			t.Errorf("%s /refresh%s by %q: %d %s", c.method, c.query, c.user, status, answer)
-		}
-	}
-	if answer := say(t, conn, askLife); answer != `{"type":3,"invocationId":"0","result":"1000.5"}` {
-		t.Error("the method does not see the new credentials:", answer)
-	}
-	// Fresh credentials may be such as end sooner.
-	if status, answer := s.do(http.MethodPost, "/refresh?id="+offer.ConnectionToken, "alice:0.1", ""); status != http.StatusOK {
-		t.Error(status, answer)
-	}
-	if answer := hear(t, conn); answer != `{"type":7,"allowReconnect":true}` {
-		t.Error(answer)
-	}
-}
-
-func (s *site) negotiateVersion0(user string) (id string) {
-	_, text := s.do(http.MethodPost, "/negotiate", user, "")
-	_, rest, _ := strings.Cut(text, `"connectionId":"`)
-	id, _, _ = strings.Cut(rest, `"`)
-	return id
-}
-
-func TestNoRefreshByDefault(t *testing.T) {
-	s := startSite(t, endpoint.Options{})
-	offer := s.negotiate("alice:100")
-	if offer.TokenLifetimeSeconds != 0 {
-		t.Error("a lifetime is told")
-	}
-	// The path is not looked at: it is the endpoint's own, where this is a POST.
-	if status, _ := s.do(http.MethodPost, "/refresh?id="+offer.ConnectionToken, "mallory:100", ""); status == http.StatusOK {
-		t.Error("somebody else refreshed")
-	}
-}
-
-// Polls bring fresher credentials by the way.
-func TestPollsRefresh(t *testing.T) {
-	s := startSite(t, endpoint.Options{CloseOnAuthenticationExpiration: true})
-	id := "?id=" + s.negotiate("alice:1000").ConnectionToken
-	for _, user := range []string{"alice:1000", "alice:2000", "alice:500"} {
-		if user == "alice:1000" {
-			s.do(http.MethodGet, id, user, "")
-		}
-		s.do(http.MethodPost, id, user, "")
-	}
-	s.do(http.MethodPost, id, "alice:500", shake+"\x1e"+askLife+"\x1e")
-	got := ""
-	for !strings.Contains(got, "result") {
-		status, text := s.do(http.MethodGet, id, "alice:500", "")
-		if got += text; status != http.StatusOK {
-			t.Fatal(status, got)
-		}
-	}
-	if !strings.Contains(got, `"result":"2000"`) {
-		t.Error(got)
 	}
 }

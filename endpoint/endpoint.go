@@ -37,9 +37,19 @@ type Options struct {
 	// within a second of the end of the user's authentication. Default false.
 	CloseOnAuthenticationExpiration bool
 	// EnableAuthenticationRefresh tells clients for how long their credentials are good
-	// and takes fresher ones at POST {path}/refresh, as ASP.NET Core 11 does. Default
-	// false.
+	// and takes fresher ones of the same user at POST {path}/refresh, as ASP.NET Core 11
+	// does. Default false.
 	EnableAuthenticationRefresh bool
+	// OnAuthenticationRefresh, where EnableAuthenticationRefresh is set, decides whether a
+	// connection takes fresher credentials, which POST {path}/refresh and long polls bring.
+	// It may block, within the context of the request. It is not called concurrently for one
+	// connection. A panic refuses. See Hub.OnAuthenticationRefreshed for what follows.
+	// Default: all are taken.
+	OnAuthenticationRefresh func(*transports.Refresh) bool
+	// MaximumAuthenticationExpiration is the longest time for which credentials count, from
+	// their negotiation or refresh on, or from the WebSocket that skips negotiation.
+	// Default 0: as long as they say.
+	MaximumAuthenticationExpiration time.Duration
 	// TicketLifetime, if positive, keeps long-lived tokens out of URLs: a negotiation with
 	// credentials is answered with a ticket, which must be used within this time and opens
 	// one connection; it may negotiate again until that is open. Every official client takes
@@ -64,8 +74,7 @@ type Options struct {
 type Endpoint struct {
 	registry   *transports.Registry
 	negotiate  http.Handler
-	refresh    http.Handler // nil: there is no such path
-	tickets    *tickets     // nil: none are handed out
+	tickets    *tickets // nil: none are handed out
 	transports *transports.Handler
 	hub        *hub.Hub     // nil for raw connections
 	diagnose   bool         // the page is there
@@ -102,6 +111,7 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 		o.Transports = transports.All()
 	}
 	registry := transports.NewRegistry(app, o.Options)
+	registry.SetRefreshing(o.refreshing())
 	carriers := map[transports.Type]transports.Carry{
 		transports.WebSockets:       websockets.Carry(registry.Running()),
 		transports.ServerSentEvents: serversentevents.Carry(registry.Running()),
@@ -133,10 +143,15 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 			TokenLifetime:  o.EnableAuthenticationRefresh,
 		}),
 	}
-	if o.EnableAuthenticationRefresh {
-		e.refresh = refresh{registry}
-	}
 	return e
+}
+
+func (o *Options) refreshing() transports.Refreshing {
+	r := transports.Refreshing{Enabled: o.EnableAuthenticationRefresh, Max: o.MaximumAuthenticationExpiration}
+	if r.Enabled {
+		r.Allow = o.OnAuthenticationRefresh
+	}
+	return r
 }
 
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -161,8 +176,8 @@ func (e *Endpoint) part(name string) http.Handler {
 	switch {
 	case strings.EqualFold(name, "negotiate"):
 		return e.negotiate
-	case e.refresh != nil && strings.EqualFold(name, "refresh"):
-		return e.refresh
+	case strings.EqualFold(name, "refresh"): // where it is off, too: it is not sending
+		return http.HandlerFunc(e.transports.ServeRefresh)
 	case e.hub != nil && name == "carillon.js":
 		return scriptFile
 	case e.diagnose && strings.EqualFold(name, "diagnose"):

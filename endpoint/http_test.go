@@ -98,13 +98,13 @@ func TestPostsWithoutLength(t *testing.T) {
 	_ = response.Body.Close()
 
 	url := open(t, server.URL+"/echo")
-	raw(t, server, "POST "+path(url)+" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n")
 	_, r = raw(t, server, "GET "+path(url)+" HTTP/1.0\r\nAccept: text/event-stream\r\n\r\n")
 	response, err = http.ReadResponse(r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
+	raw(t, server, "POST "+path(url)+" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
 	want := ":\r\ndata: abc\r\n\r\n"
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(response.Body, got); err != nil || string(got) != want {

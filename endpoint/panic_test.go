@@ -58,12 +58,14 @@ func TestPanicsOfHooks(t *testing.T) {
 		_ = response.Body.Close()
 		t.Error("a WebSocket whose subprotocol could not be chosen was opened")
 	}
-	post(t, url, "the connection is not spoilt")
 	conn, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = response.Body.Close()
+	if err := conn.WriteMessage(websocket.TextMessage, []byte("the connection is not spoilt")); err != nil {
+		t.Fatal(err)
+	}
 	if _, text, err := conn.ReadMessage(); string(text) != "the connection is not spoilt" {
 		t.Errorf("%q, %v", text, err)
 	}

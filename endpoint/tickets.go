@@ -121,7 +121,11 @@ func (e *Endpoint) bearer(r *http.Request, key string) *auth.User {
 	case e.events != nil && strings.EqualFold(last, "events"):
 		return nil
 	}
-	if c := e.registry.Find(transports.Token(r)); c != nil && c.Bears(key) {
+	token := transports.Token(r)
+	if strings.EqualFold(lastSegment(r), "refresh") {
+		token = transports.RefreshedToken(r)
+	}
+	if c := e.registry.Find(token); c != nil && c.Bears(key) {
 		return c.User()
 	}
 	return nil
@@ -145,11 +149,18 @@ func (e *Endpoint) Authenticator(next auth.Authenticator) auth.Authenticator {
 		switch {
 		case user == nil:
 			return nil, &auth.TokenError{Reason: "The ticket is not valid"}
-		case !user.Expires.IsZero() && !time.Now().Before(user.Expires):
+		case hasEnded(user, time.Now()):
 			return nil, &auth.TokenError{Reason: "The token expired"}
 		}
 		return user, nil
 	})
+}
+
+// hasEnded reports whether the credentials that a ticket stands for are not accepted any
+// more.
+func hasEnded(u *auth.User, now time.Time) bool {
+	end := u.End(now)
+	return !end.IsZero() && !now.Before(end)
 }
 
 // redirect sends whom credentials of their own brought here to the same endpoint, as long

@@ -158,7 +158,7 @@ func TestTicketExpires(t *testing.T) {
 		if status, _ := enter(good.AccessToken); status != http.StatusOK {
 			t.Error(status)
 		}
-		if status, _ := ask(http.MethodPost, "/hub?id="+bobs.ConnectionToken, short.AccessToken); status != http.StatusOK {
+		if status, _ := ask(http.MethodGet, "/hub?id="+bobs.ConnectionToken, short.AccessToken); status != http.StatusOK {
 			t.Error(status)
 		}
 		time.Sleep(12 * time.Second) // of the bubble

@@ -134,7 +134,7 @@ func (s *Session) connected(err error) {
 		s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
 		s.close(err, s.closeText(err), false)
 	} else {
-		s.greeted.Store(true)
+		s.wasGreeted()
 	}
 	s.input.mu.Lock()
 	defer s.input.mu.Unlock()
@@ -144,6 +144,14 @@ func (s *Session) connected(err error) {
 		s.input.partial = nil
 		s.take(backlog)
 	}
+}
+
+// wasGreeted notes that OnConnected succeeded.
+func (s *Session) wasGreeted() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.greeted.Store(true)
+	s.tellRefreshedLocked()
 }
 
 type connectKey struct{}

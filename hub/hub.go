@@ -20,6 +20,7 @@ type Hub struct {
 	methods        map[string]*published // by the name as declared and by its folded form
 	onConnected    func(ctx context.Context) error
 	onDisconnected func(ctx context.Context, cause error)
+	onRefreshed    func(ctx context.Context)
 	observed       bool // a filter looks at invocations
 
 	lifetime  Lifetime

@@ -63,6 +63,7 @@ type Session struct {
 	asked     map[string]*question // results that the client owes
 	items     *Items
 	gone      bool // nothing is asked of the client any more
+	refreshed refreshed
 
 	place int // in the sweep, whose lock guards it; -1: in none
 }

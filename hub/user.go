@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
@@ -9,6 +11,19 @@ import (
 
 // ErrExpired is why a connection ends whose user's authentication has ended.
 var ErrExpired = errors.New("hub: the authentication has expired")
+
+// OnAuthenticationRefreshed sets what runs after a client has refreshed its credentials,
+// once for each time: [Caller.User] has the new claims, the user's id and the groups are as
+// before. It runs after OnConnected, concurrently with the client's invocations but not with
+// itself, and never after OnDisconnected has begun. ctx carries the caller and ends with the
+// connection. A panic is logged.
+func (h *Hub) OnAuthenticationRefreshed(f func(ctx context.Context)) {
+	h.registering()
+	if h.onRefreshed != nil {
+		panic("hub: OnAuthenticationRefreshed is set already")
+	}
+	h.onRefreshed = f
+}
 
 // userID is that of the beginning: nobody becomes another one.
 func (s *Session) userID() string {
@@ -19,15 +34,72 @@ func (s *Session) userID() string {
 }
 
 // Refresh replaces the user by the same one with fresher credentials: claims and
-// expiry count from now on. The id must be the same. Safe for concurrent use.
+// expiry count from now on. The id must be the same. It does not block. Safe for
+// concurrent use.
 func (s *Session) Refresh(u *auth.User) { s.user.Store(u) }
 
-// expired tells whether the session is to end with its user's authentication, and
+// Refreshed has OnAuthenticationRefreshed run: the client has refreshed its credentials. It
+// does not wait for that. Before OnConnected begins it does nothing, for that sees the new
+// credentials. Safe for concurrent use.
+func (s *Session) Refreshed() {
+	if s.hub.onRefreshed == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if phase := s.phase.Load(); phase != connecting && phase != open || s.line.over {
+		return
+	}
+	s.refreshed.waiting++
+	s.tellRefreshedLocked()
+}
+
+// refreshed counts the refreshes of which the application is to be told.
+type refreshed struct {
+	waiting int
+	telling bool
+}
+
+// tellRefreshedLocked runs OnAuthenticationRefreshed, if it is to run and does not. It
+// counts as an invocation that has given up its place: the end waits for it.
+func (s *Session) tellRefreshedLocked() {
+	if f := &s.refreshed; f.telling || f.waiting == 0 || !s.greeted.Load() || s.line.over {
+		return
+	}
+	s.refreshed.waiting--
+	s.refreshed.telling = true
+	s.line.released++
+	s.running.Add(1)
+	go s.runOnRefreshed()
+}
+
+// runOnRefreshed ends with a panic of the application, and with runtime.Goexit.
+func (s *Session) runOnRefreshed() {
+	defer s.running.Done()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.refreshed.telling = false
+		s.line.released--
+		s.tellRefreshedLocked()
+		s.advance()
+	}()
+	var err error
+	defer func() {
+		if err != nil {
+			s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
+		}
+	}()
+	defer s.recovered(&err)
+	s.hub.onRefreshed(s.ctx)
+}
+
+// expired reports whether the session is to end with its user's authentication, and
 // that has ended.
 func (s *Session) expired(now time.Time) bool {
 	if !s.info.CloseOnExpiry {
 		return false
 	}
-	u := s.user.Load()
-	return u != nil && !u.Expires.IsZero() && !now.Before(u.Expires)
+	end := s.user.Load().End(s.begun)
+	return !end.IsZero() && !now.Before(end)
 }

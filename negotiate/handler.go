@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -105,7 +104,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 		response.ConnectionToken = n.Token()
 	}
 	if h.options.TokenLifetime {
-		response.TokenLifetimeSeconds = int64(auth.UserFrom(r.Context()).Lifetime())
+		response.TokenLifetimeSeconds, response.lifetime = n.User().Lifetime()
 	}
 	if len(stateful) > 1 {
 		response.StatefulTransports = stateful

@@ -22,14 +22,16 @@ type Response struct {
 	URL                  string      `json:"url,omitempty"`
 	AccessToken          string      `json:"accessToken,omitempty"`
 	UseStatefulReconnect bool        `json:"useStatefulReconnect,omitempty"`
-	TokenLifetimeSeconds int64       `json:"tokenLifetimeSeconds,omitempty"` // .NET 11
 	NegotiateVersion     int         `json:"negotiateVersion"`
 	ConnectionID         string      `json:"connectionId"`
 	ConnectionToken      string      `json:"connectionToken,omitempty"`
+	TokenLifetimeSeconds int64       `json:"tokenLifetimeSeconds,omitempty"` // .NET 11
 	AvailableTransports  []Transport `json:"availableTransports"`
 	// StatefulTransports are those that UseStatefulReconnect is true for, told only to a
 	// client that asks with statefulTransports=all. SignalR's servers know WebSockets only.
 	StatefulTransports []transports.Type `json:"statefulTransports,omitempty"`
+
+	lifetime bool // TokenLifetimeSeconds is told; it may be 0
 }
 
 // Transport is one that a client may try.
@@ -45,13 +47,13 @@ func (r *Response) append(b []byte) []byte {
 	if r.UseStatefulReconnect {
 		b = append(b, `"useStatefulReconnect":true,`...)
 	}
-	if r.TokenLifetimeSeconds != 0 {
-		b = append(strconv.AppendInt(append(b, `"tokenLifetimeSeconds":`...), r.TokenLifetimeSeconds, 10), ',')
-	}
 	b = strconv.AppendInt(append(b, `"negotiateVersion":`...), int64(r.NegotiateVersion), 10)
 	b = append(append(append(b, `,"connectionId":"`...), r.ConnectionID...), '"')
 	if r.ConnectionToken != "" {
 		b = append(append(append(b, `,"connectionToken":"`...), r.ConnectionToken...), '"')
+	}
+	if r.lifetime {
+		b = strconv.AppendInt(append(b, `,"tokenLifetimeSeconds":`...), r.TokenLifetimeSeconds, 10)
 	}
 	b = append(b, `,"availableTransports":[`...)
 	for i, t := range r.AvailableTransports {

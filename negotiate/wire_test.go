@@ -11,7 +11,7 @@ func TestResponseAppend(t *testing.T) {
 	for _, r := range []Response{
 		{ConnectionID: "a", AvailableTransports: []Transport{}},
 		{
-			UseStatefulReconnect: true, TokenLifetimeSeconds: 7, NegotiateVersion: 1, ConnectionID: "a", ConnectionToken: "b",
+			UseStatefulReconnect: true, TokenLifetimeSeconds: 7, lifetime: true, NegotiateVersion: 1, ConnectionID: "a", ConnectionToken: "b",
 			AvailableTransports: []Transport{{transports.WebSockets, []string{"Text", "Binary"}}, {transports.ServerSentEvents, []string{"Text"}}},
 			StatefulTransports:  transports.All(),
 		},

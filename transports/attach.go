@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/frame"
 )
 
@@ -105,17 +104,14 @@ func (c *Connection) begin(kind Type, r *http.Request, number int) error {
 	c.kind, c.request, c.state, c.opened = kind, p, open, time.Now()
 	c.resumption = number
 	c.registry.options.Meter.Opened(kind)
-	if c.registry.options.AllowUserChange {
-		c.user = auth.UserFrom(r.Context())
-	}
 	c.resumable = slices.Contains(c.stateful, kind)
 	return nil
 }
 
-// Open gives the connection to the application: the first time by Connect, with
-// what was posted before; after a break by Resumed. From then on k is its carrier, and
-// whose data counts. nil is for a first poll, which carries nothing. An older carrier
-// that came in meanwhile is cut. It fails as Attach does; resumption is that of the request.
+// Open gives the connection to the application: the first time by Connect, after a
+// break by Resumed. From then on k is its carrier, and whose data counts. nil is for a
+// first poll, which carries nothing. An older carrier that came in meanwhile is cut. It
+// fails as Attach does; resumption is that of the request.
 func (c *Connection) Open(k Carrier, resumption int) error {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
@@ -151,15 +147,12 @@ func (c *Connection) connect() {
 		return
 	}
 	c.mu.Lock()
-	early := c.inbox.drop()
+	defer c.mu.Unlock()
 	if c.refresher, _ = receiver.(Refresher); c.refresher != nil {
 		c.refresher.Refresh(c.user) // it may have come while the application began
 	}
-	c.mu.Unlock()
 	c.receiver = receiver
-	if len(early) > 0 {
-		_ = c.receive(early) // it has ended the connection
-	}
+	c.letPosts()
 }
 
 // resume goes on with another WebSocket. If it was faster than the end of the older
@@ -354,45 +347,54 @@ func (c *Connection) Rest() {
 // Finish ends the connection after its carrier ended in order, or the client left.
 func (c *Connection) Finish(cause error) { c.end(cause, false) }
 
-// Post hands what a client sent by a request of its own to the application, or
-// keeps it until there is one. What comes while the last of the queue is fetched is
-// dropped. What was sent before the resumption that is in force is refused by ErrActive.
+// Post hands what a client sent by a request of its own to the application, once that
+// has the connection: a client may post as soon as it sees the begin of the answer to the
+// request that opens it. What comes while the last of the queue is fetched is dropped. What
+// was sent before the resumption that is in force is refused by ErrActive.
 func (c *Connection) Post(ctx context.Context, resumption int, data []byte) error {
-	for len(data) > 0 {
-		rest, opened, err := c.post(resumption, data)
-		if err != nil || len(rest) == 0 {
+	for {
+		opening, err := c.post(resumption, data)
+		if opening == nil {
 			return err
 		}
-		data = rest
 		select {
-		case <-opened:
+		case <-opening:
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-c.ctx.Done():
 		}
 	}
-	return nil
 }
 
-// post returns what there was no room for, and what tells that the transport is there.
-func (c *Connection) post(resumption int, data []byte) (rest []byte, opened <-chan struct{}, err error) {
+// post returns opening, to be waited for, if the application does not have the connection.
+func (c *Connection) post(resumption int, data []byte) (opening <-chan struct{}, err error) {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
 	if c.interrupted || !c.isCurrent(resumption) { // half of it may be forgotten
-		return nil, nil, ErrActive
+		return nil, ErrActive
 	}
 	if c.receiver != nil {
 		_ = c.receive(data) // it has ended the connection; the POST was well all the same
-		return nil, nil, nil
+		return nil, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch c.state {
 	case negotiated, open:
-		return c.inbox.put(data, c.registry.options.MaxReceiveBytes), c.inbox.wait(), nil
+		if c.opening == nil {
+			c.opening = make(chan struct{})
+		}
+		return c.opening, nil
 	case closing:
-		return nil, nil, nil
+		return nil, nil
 	default:
-		return nil, nil, ErrEnded
+		return nil, ErrEnded
+	}
+}
+
+// letPosts has POSTs look again that wait for the application. The lock is held.
+func (c *Connection) letPosts() {
+	if c.opening != nil {
+		close(c.opening)
+		c.opening = nil
 	}
 }

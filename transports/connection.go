@@ -60,12 +60,13 @@ type Connection struct {
 	request *request
 	// user is whose requests are taken; refresher is told of fresher credentials.
 	user      *auth.User
-	origin    string // see Origin
+	refreshes *refreshes // nil: none was made
+	origin    string     // see Origin
 	refresher Refresher
-	inbox     inbox
-	told      bool // the application knows of the end
-	finished  bool // all was sent, and nothing more will be
-	leaving   bool // it is over with the answer to the poll that waits
+	opening   chan struct{} // closed when the receiver is there, or the connection over; nil: nobody waits
+	told      bool          // the application knows of the end
+	finished  bool          // all was sent, and nothing more will be
+	leaving   bool          // it is over with the answer to the poll that waits
 	// shutting: the server shuts down.
 	shutting   bool
 	resumption int   // how often the client came back; see Resumption
@@ -315,6 +316,7 @@ func (c *Connection) Close(cause error) {
 		return
 	}
 	c.state = closing
+	c.letPosts()
 	c.wake()
 	stranded := c.carrier == nil && c.resumable && c.kind != LongPolling && !c.left.IsZero()
 	c.mu.Unlock()
@@ -369,11 +371,15 @@ func (c *Connection) rescue(returned *bool, err *error) {
 		return
 	}
 	p := recover()
-	c.registry.options.Logger.Error("the application panicked", "connection", c.id, "panic", p, "stack", string(debug.Stack()))
+	c.logPanic(p)
 	c.end(ErrApplication, true)
 	if err != nil {
 		*err = ErrApplication
 	}
+}
+
+func (c *Connection) logPanic(p any) {
+	c.registry.options.Logger.Error("the application panicked", "connection", c.id, "panic", p, "stack", string(debug.Stack()))
 }
 
 // end drops the queue and the carrier. It does nothing the second time.
@@ -393,7 +399,7 @@ func (c *Connection) endIf(cause error, cut bool, condition func() bool) {
 	c.left = time.Time{}
 	c.queue.drop()
 	c.account()
-	c.inbox.drop()
+	c.letPosts()
 	unclaimed := c.kind == "" && errors.Is(cause, ErrTimeout)
 	c.mu.Unlock()
 	if c.ticket != nil && c.Posts() == 0 {

@@ -73,9 +73,6 @@ type Options struct {
 	// may be 100. A longer one is answered 431. A connection keeps the head of the request
 	// that opened it. Default 32768, as the original's server.
 	MaxHeadBytes int
-	// MaxReceiveBytes is how much is kept of what a client posts before its
-	// transport is there; a POST waits for the rest. Default 65536.
-	MaxReceiveBytes int
 	// SubprotocolSelector picks one of the WebSocket subprotocols that a client
 	// offers. Default: none is answered.
 	SubprotocolSelector func(offered []string) string
@@ -83,11 +80,6 @@ type Options struct {
 	// client that asked for it; for one that asked for all transports, as the client of
 	// this module does, also when an event stream, a poll or a POST breaks. Default false.
 	AllowStatefulReconnect bool
-	// AllowUserChange lets any user who gets as far as the endpoint go on with a
-	// connection whose token they know, as ASP.NET Core 10 does; its user is who opens the
-	// transport. By default the requests of a connection are refused (403) when they are
-	// not by the user who negotiated it.
-	AllowUserChange bool
 	// AllowedOrigins are the pages that may use the endpoint besides those of its own
 	// host, as "https://app.example"; "https://*.app.example" stands for the subdomains of a
 	// host, with that scheme and port and without the host itself; "*" allows all. A
@@ -116,7 +108,6 @@ func (o Options) WithDefaults() Options {
 	orDefault(&o.MaxQueueBytes, 1<<20)
 	orDefault(&o.WaitBytes, 1<<16)
 	orDefault(&o.MaxHeadBytes, 1<<15)
-	orDefault(&o.MaxReceiveBytes, 1<<16)
 	orDefault(&o.Limits.Connections, 100_000)
 	orDefault(&o.Limits.ConnectionsPerUser, 1000)
 	orDefault(&o.Limits.QueueBytes, 256<<20)

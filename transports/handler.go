@@ -114,6 +114,9 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 		notSupported(w, kind)
 		return
 	}
+	if kind == LongPolling && c.refreshByPoll(w, r) {
+		return
+	}
 	carry(w, r, c)
 }
 
@@ -222,7 +225,7 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Conn
 	} else if c == nil {
 		Text(w, http.StatusNotFound, noConnection)
 	} else if !c.Admits(r) {
-		Empty(w, http.StatusForbidden)
+		c.refuseUser(w, kind)
 		return nil, false
 	}
 	return c, c != nil
@@ -261,8 +264,13 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if c.Transport() == WebSockets {
+	switch c.Transport() {
+	case WebSockets:
 		Text(w, http.StatusMethodNotAllowed, "POST requests are not allowed for WebSocket connections.")
+		return
+	case "": // nothing is kept for a transport that may never come
+		w.Header()["Content-Length"] = noLength
+		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
 	c.posted()
@@ -284,6 +292,9 @@ func (c *Connection) posted() {
 
 var bodyBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
 
+// receiveBuffer is the original's ApplicationMaxBufferSize.
+const receiveBuffer = 1 << 16
+
 // readBody hands on what comes as it comes, one POST of a connection after the
 // other. A body that breaks off is kept as far as it came.
 func (c *Connection) readBody(w http.ResponseWriter, r *http.Request) error {
@@ -303,7 +314,7 @@ func (c *Connection) readBody(w http.ResponseWriter, r *http.Request) error {
 		n, err := r.Body.Read(buf[:])
 		// A body that ended the connection was well, but for one that would not have fitted
 		// into the original's buffer.
-		if size += n; size > c.registry.options.MaxReceiveBytes && c.ctx.Err() != nil {
+		if size += n; size > receiveBuffer && c.ctx.Err() != nil {
 			return ErrEnded
 		}
 		if n > 0 {

@@ -30,7 +30,7 @@ type Negotiation struct {
 func (r *Registry) newNegotiation(request *http.Request, hasToken bool, stateful []Type) *Negotiation {
 	n := &Negotiation{
 		ids: newIDs(), hasToken: hasToken, address: Network(request),
-		user: auth.UserFrom(request.Context()), origin: foreignOrigin(request), since: time.Since(r.begun),
+		user: r.bounded(auth.UserFrom(request.Context())), origin: foreignOrigin(request), since: time.Since(r.begun),
 	}
 	if r.options.AllowStatefulReconnect {
 		n.stateful = stateful
@@ -65,6 +65,8 @@ func (r *Registry) Withdraw(n *Negotiation) {
 		r.census.leave(n.client())
 	}
 }
+// User is who negotiated; nil for an anonymous client.
+func (n *Negotiation) User() *auth.User { return n.user }
 
 // ID is the public id of the connection.
 func (n *Negotiation) ID() string { return string(n.ids[:idLength]) }

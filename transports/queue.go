@@ -150,35 +150,3 @@ func (q *queue) release() {
 		q.waiting = nil
 	}
 }
-
-// inbox keeps what a client posts before its transport is there. Guarded by the
-// connection's lock.
-type inbox struct {
-	data   []byte
-	opened chan struct{} // closed when the transport is there; nil: nobody waits
-}
-
-// put keeps what fits below limit and returns the rest.
-func (i *inbox) put(data []byte, limit int) []byte {
-	n := min(len(data), max(0, limit-len(i.data)))
-	i.data = append(i.data, data[:n]...)
-	return data[n:]
-}
-
-func (i *inbox) wait() <-chan struct{} {
-	if i.opened == nil {
-		i.opened = make(chan struct{})
-	}
-	return i.opened
-}
-
-// drop empties the inbox, returns what was in it and lets go who waits.
-func (i *inbox) drop() []byte {
-	data := i.data
-	i.data = nil
-	if i.opened != nil {
-		close(i.opened)
-		i.opened = nil
-	}
-	return data
-}

@@ -15,9 +15,10 @@ import (
 // Registry holds the connections of one endpoint and finds them by their tokens.
 // It is safe for concurrent use.
 type Registry struct {
-	options Options
-	app     Application
-	begun   time.Time
+	options    Options
+	refreshing Refreshing
+	app        Application
+	begun      time.Time
 	// running counts connections, requests, and goroutines that outlive the call which
 	// began them: each is begun by one that is counted, or under mu before finished.
 	running sync.WaitGroup

@@ -1,20 +1,33 @@
 package transports
 
 import (
+	"errors"
 	"net/http"
+	"time"
 
 	"github.com/carillon-go/carillon/auth"
 )
 
-// Refresher is a Receiver that is told of fresher credentials of its client. Refresh
-// is called with the connection's lock held: it must not block or call back.
+// Refresher is a Receiver that is told of fresher credentials of its client.
 type Refresher interface {
 	Receiver
+	// Refresh replaces the user by the same one with other credentials. It is called with
+	// the connection's lock held: it must not block or call back.
 	Refresh(u *auth.User)
+	// Refreshed follows Refresh, without a lock, where clients may refresh their
+	// credentials. It must not block.
+	Refreshed()
 }
 
-// User is whose connection it is, as the freshest credentials describe them; nil for
-// an anonymous client.
+// Why a connection does not get another user.
+var (
+	ErrUserChanged    = errors.New("transports: the credentials are not those of the connection's user")
+	ErrRefused        = errors.New("transports: the application refuses the credentials")
+	ErrRefreshedOften = errors.New("transports: the connection's credentials are refreshed too often")
+)
+
+// User returns the user of the connection, with the freshest credentials; nil for an
+// anonymous client.
 func (c *Connection) User() *auth.User {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -29,47 +42,137 @@ func (c *Connection) Bears(digest string) bool {
 // HasToken tells whether the connection has a token that is not its id.
 func (c *Connection) HasToken() bool { return c.token != c.id }
 
-// Admits tells whether a request comes from the user whose connection it is. One
-// that brings credentials which are good for longer prolongs the connection.
+// Admits reports whether the connection's user makes a request.
 func (c *Connection) Admits(r *http.Request) bool {
-	u := auth.UserFrom(r.Context())
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.registry.options.AllowUserChange {
-		return true
-	}
-	if !sameUser(c.user, u) {
-		return false
-	}
-	if u != nil && !c.user.Expires.IsZero() && (u.Expires.IsZero() || u.Expires.After(c.user.Expires)) {
-		c.refresh(u)
-	}
-	return true
+	return sameUser(c.User(), auth.UserFrom(r.Context()))
 }
 
-// Refresh replaces the user by the same one with other credentials. It fails for
-// another user.
-func (c *Connection) Refresh(u *auth.User) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !sameUser(c.user, u) {
-		return false
-	}
-	c.refresh(u)
-	return true
-}
-
-// refresh needs the lock.
-func (c *Connection) refresh(u *auth.User) {
-	c.user = u
-	if c.refresher != nil {
-		c.refresher.Refresh(u)
-	}
-}
-
+// sameUser reports whether two users have one id, or both are anonymous.
 func sameUser(a, b *auth.User) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
 	return a.ID == b.ID
+}
+
+// Refresh gives the connection the credentials of r, after Refreshing.Allow has agreed.
+// One refresh of a connection is made after the other; those that wait, and Allow's
+// answer, are waited for until the context of r ends. It returns the user that the
+// connection has then. It fails with ErrUserChanged if either side has no user id or they
+// differ, with ErrRefused, ErrRefreshedOften or ErrEnded, or with the cause of the context.
+func (c *Connection) Refresh(r *http.Request) (*auth.User, error) {
+	u, ctx := auth.UserFrom(r.Context()), r.Context()
+	turn, err := c.beginRefresh(u, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ErrRefused
+	case <-c.ctx.Done():
+		return nil, ErrEnded
+	}
+	if c.registry.refreshing.Allow == nil {
+		defer func() { <-turn }()
+		return c.changeUser(u, c.registry.bounded(u))
+	}
+	return c.askAndChange(r, u, turn)
+}
+
+// askAndChange changes the user if Allow agrees. Allow has a goroutine of its own, so that
+// the wait for it can end and runtime.Goexit ends that goroutine alone.
+func (c *Connection) askAndChange(r *http.Request, u *auth.User, turn <-chan struct{}) (*auth.User, error) {
+	type outcome struct {
+		user *auth.User
+		err  error
+	}
+	ctx, decided := r.Context(), make(chan outcome, 1)
+	r = r.WithContext(ctx)
+	r.Body = http.NoBody // Allow may outlive the request
+	c.registry.running.Go(func() {
+		result := outcome{err: ErrRefused} // also of a panic and of runtime.Goexit
+		defer func() {
+			<-turn
+			decided <- result
+		}()
+		bounded := c.registry.bounded(u)
+		if c.allows(r, bounded) && ctx.Err() == nil {
+			result.user, result.err = c.changeUser(u, bounded)
+		}
+	})
+	select {
+	case result := <-decided:
+		return result.user, result.err
+	case <-ctx.Done():
+		return nil, ErrRefused
+	case <-c.ctx.Done():
+		return nil, ErrEnded
+	}
+}
+
+// beginRefresh reports whether u may refresh the connection's credentials now. turn is
+// held by the refresh that is being made.
+func (c *Connection) beginRefresh(u *auth.User, now time.Time) (turn chan struct{}, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.state >= closing || c.ctx.Err() != nil:
+		return nil, ErrEnded
+	case c.user == nil || u == nil || c.user.ID == "" || c.user.ID != u.ID:
+		return nil, ErrUserChanged
+	}
+	if c.refreshes == nil {
+		c.refreshes = &refreshes{turn: make(chan struct{}, 1)}
+	}
+	if !c.refreshes.earned(now) {
+		return nil, ErrRefreshedOften
+	}
+	return c.refreshes.turn, nil
+}
+
+// allows asks the application; a panic refuses.
+func (c *Connection) allows(r *http.Request, u *auth.User) (allowed bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			allowed = false
+			c.logPanic(p)
+		}
+	}()
+	return c.registry.refreshing.Allow(&Refresh{
+		Request: r, ConnectionID: c.id, Previous: c.User(), User: u, Ends: u.End(time.Time{}),
+	})
+}
+
+// changeUser is the only function that changes the user of a connection. u is the one of
+// the request, bounded the same with the bound of Refreshing.Max. Credentials that the
+// connection has already, as those of a ticket are, change nothing.
+func (c *Connection) changeUser(u, bounded *auth.User) (*auth.User, error) {
+	c.mu.Lock()
+	if c.state >= closing || c.ctx.Err() != nil {
+		c.mu.Unlock()
+		return nil, ErrEnded
+	}
+	if u == c.user {
+		c.mu.Unlock()
+		return u, nil
+	}
+	c.user = bounded
+	refresher := c.refresher
+	if refresher != nil {
+		refresher.Refresh(bounded)
+	}
+	c.mu.Unlock()
+	if refresher != nil && c.registry.refreshing.Enabled {
+		refresher.Refreshed()
+	}
+	return bounded, nil
+}
+
+// bounded returns u with the end that Refreshing.Max allows.
+func (r *Registry) bounded(u *auth.User) *auth.User {
+	if longest := r.refreshing.Max; u != nil && longest > 0 {
+		return u.EndingBy(time.Now().Add(longest))
+	}
+	return u
 }

@@ -8,6 +8,8 @@ const (
 	types = "names types of .NET"
 	lacks = "Go has no such type; the test hub has what it looks like in JSON instead"
 	newer = "ASP.NET Core 11.0.0 answers otherwise, and a server does as that one"
+	early = "11.0.0: a POST before the transport is refused"
+	other = "11.0.0: the requests of another user are refused"
 	twice = "defect: the original lets a new WebSocket wait beside a living old one, and fails it; a server lets it take over at once"
 )
 
@@ -23,9 +25,14 @@ var leftOut = map[string]map[string]string{
 		"version beyond an int": newer,
 	},
 	"http": {
-		"long polling: three polls at once": "race: which of the new polls takes over and which gets 409",
+		"transports the path does not allow":                          early,
+		"POST before any transport, and twice":                        early,
+		"long polling: the first poll after the handshake was posted": early,
+		"authorization: another user on an existing connection":       other,
+		"long polling: three polls at once":                           "race: which of the new polls takes over and which gets 409",
 	},
 	"websocket": {
+		"upgrade: by POST":                                       early,
 		"upgrade: no Connection header":                          "defect: a handshake that a proxy stripped is taken for a poll and binds the connection; a server refuses it and keeps the id usable",
 		"a call and a close in one write: is the call answered?": "race: the end of the connection and the answer",
 	},
@@ -52,6 +59,7 @@ var leftOut = map[string]map[string]string{
 		"requests right after the signal": "race: the listener may be closed already",
 	},
 	"stateful": {
+		"another user on the second WebSocket":                                                             other,
 		"which messages count":                                                                             "defect: an item of an unknown stream is not counted by the original, but by its clients; both count it",
 		"half a message before the break is not forgotten":                                                 "defect: half a message before the break spoils the connection behind it; it is forgotten",
 		"take-over: the old WebSocket still lives, its client answers the close frame":                     twice,

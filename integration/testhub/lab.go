@@ -91,7 +91,6 @@ func (s *site) addLabs(t timeouts, tokens *tokens) {
 		}
 		var at endpoint.Options
 		at.HoldTimeout = -1 // the original has none
-		at.AllowUserChange = true
 		at.AllowedOrigins = []string{"*"}
 		at.Limits = transports.Unlimited()
 		at.DisconnectTimeout = t.seconds("disconnect")

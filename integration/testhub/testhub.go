@@ -49,7 +49,7 @@ func (s *site) addTestHubs(t timeouts, tokens *tokens) {
 	clocks := hub.New(t.hub())
 	s.clocks = clock.Register(clocks)
 	for _, path := range []string{"/clockhub", "/hubs/clock"} {
-		s.add(path, endpoint.New(clocks, endpoint.Options{Options: transports.Options{AllowUserChange: true, AllowedOrigins: []string{"*"}}}), tokens.welcome)
+		s.add(path, endpoint.New(clocks, endpoint.Options{Options: transports.Options{AllowedOrigins: []string{"*"}}}), tokens.welcome)
 	}
 }
 

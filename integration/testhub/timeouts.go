@@ -66,7 +66,6 @@ func (t timeouts) transports() transports.Options {
 		HoldTimeout:       -1, // the original has none of these
 		AllowedOrigins:    []string{"*"},
 		Limits:            transports.Unlimited(),
-		AllowUserChange:   true,
 		PollTimeout:       t.seconds("poll"),
 		DisconnectTimeout: t.seconds("disconnect"),
 	}

@@ -1,0 +1,78 @@
+package transports
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"testing"
+)
+
+// hearing is an application that hears what is posted.
+type hearing chan string
+
+func (h hearing) Connect(*Connection) (Receiver, error) { return h, nil }
+func (h hearing) Receive(data []byte) error             { h <- string(data); return nil }
+func (h hearing) Disconnected(error)                    {}
+
+// startPost posts to a connection whose transport has come and which the application does
+// not have yet, and waits until the POST waits.
+func startPost(ctx context.Context, t *testing.T, app Application) (c *Connection, posted chan error) {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/hub?id=x", nil)
+	c, err := NewRegistry(app, Options{}).Create(r, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Claim(ServerSentEvents, r); err != nil {
+		t.Fatal(err)
+	}
+	posted = make(chan error, 1)
+	go func() { posted <- c.Post(ctx, 0, []byte("at once")) }() // awaited by the test
+	for waits := false; !waits; runtime.Gosched() {
+		c.mu.Lock()
+		waits = c.opening != nil
+		c.mu.Unlock()
+	}
+	return c, posted
+}
+
+// A client may post as soon as it sees the begin of its event stream, before the
+// application has the connection.
+func TestPostsWaitForTheApplication(t *testing.T) {
+	app := make(hearing, 1)
+	c, posted := startPost(t.Context(), t, app)
+	if err := c.Open(mute{}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-posted; err != nil {
+		t.Error(err)
+	}
+	if heard := <-app; heard != "at once" {
+		t.Error(heard)
+	}
+	c.Abort(ErrCut)
+}
+
+// A POST does not wait for an application that never gets the connection.
+func TestPostsDoNotWaitForEver(t *testing.T) {
+	c, posted := startPost(t.Context(), t, make(hearing, 1))
+	c.Abort(ErrCut)
+	if err := <-posted; !errors.Is(err, ErrEnded) {
+		t.Error(err)
+	}
+	c, posted = startPost(t.Context(), t, make(hearing, 1))
+	c.Close(ErrShutdown)
+	if err := <-posted; err != nil {
+		t.Error(err)
+	}
+	c.Abort(ErrCut)
+	ctx, cancel := context.WithCancel(t.Context())
+	c, posted = startPost(ctx, t, make(hearing, 1))
+	cancel()
+	if err := <-posted; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	c.Abort(ErrCut)
+}

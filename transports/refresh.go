@@ -1,0 +1,200 @@
+package transports
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carillon-go/carillon/auth"
+)
+
+// Refreshing says how connections take fresher credentials. The zero value is that only
+// long polls bring them.
+type Refreshing struct {
+	// Enabled serves Handler.ServeRefresh, and makes long polls of another user ask for a
+	// refresh. Default false.
+	Enabled bool
+	// Allow decides about each refresh, a long poll with fresher credentials included. It
+	// runs without a lock, for one refresh of a connection at a time. A panic and
+	// runtime.Goexit refuse, as does the end of the request's context. Default: all are
+	// allowed.
+	Allow func(*Refresh) bool
+	// Max is the longest time from a negotiation, or a refresh, to the end of the
+	// authentication. Default 0: as long as the credentials say.
+	Max time.Duration
+}
+
+// Refresh is what Refreshing.Allow decides about.
+type Refresh struct {
+	// Request brings the credentials. It has no body.
+	Request *http.Request
+	// ConnectionID is the public id of the connection.
+	ConnectionID string
+	// Previous is the connection's user until now, User the same one with the new
+	// credentials. Neither may be changed.
+	Previous, User *auth.User
+	// Ends is the end of the authentication by the new credentials; zero: never.
+	Ends time.Time
+}
+
+// SetRefreshing sets how connections take fresher credentials. It is called before the
+// first request.
+func (r *Registry) SetRefreshing(o Refreshing) { r.refreshing = o }
+
+// A connection may be refreshed refreshBurst times at once, and one time more for each
+// refreshInterval.
+const (
+	refreshInterval = time.Second / 20
+	refreshBurst    = 100
+)
+
+// refreshes is what a connection keeps of its refreshes. The connection's lock guards it.
+type refreshes struct {
+	turn chan struct{} // full while one is being made
+	next time.Time     // when all that were made have been earned back
+}
+
+// earned counts a refresh, unless there were too many.
+func (f *refreshes) earned(now time.Time) bool {
+	if f.next.Before(now) {
+		f.next = now
+	}
+	if f.next.Sub(now) > (refreshBurst-1)*refreshInterval {
+		return false
+	}
+	f.next = f.next.Add(refreshInterval)
+	return true
+}
+
+// The header that names the connection of a refresh, as http.Header spells it.
+const tokenHeader = "X-Signalr-Connection-Token"
+
+// RefreshedToken returns the token of the connection that a refresh is for: the values of
+// X-SignalR-Connection-Token that are not empty, joined by a comma as in the original, so
+// that two of them name no connection. Clients of the release candidates of ASP.NET Core
+// 11 have it in the query. "" if there is none.
+func RefreshedToken(r *http.Request) string {
+	token := ""
+	for _, value := range r.Header[tokenHeader] {
+		switch {
+		case value == "":
+		case token == "":
+			token = value
+		default:
+			token += "," + value
+		}
+	}
+	if token == "" {
+		return Token(r)
+	}
+	return token
+}
+
+// Answers of a refresh that changed nothing.
+const (
+	missingToken       = `{"error":"missing_connection_token"}`
+	unsupportedVersion = `{"error":"unsupported_negotiate_version"}`
+	connectionNotFound = `{"error":"connection_not_found"}`
+	userChanged        = `{"error":"user_changed"}`
+	changeRejected     = `{"error":"permission_change_rejected"}`
+	tooManyRefreshes   = `{"error":"too_many_refreshes"}`
+	refreshRequired    = `{"error":"authentication_refresh_required"}`
+)
+
+// ServeRefresh takes fresher credentials for a connection, authenticated as every other
+// request. Codes and members are those of ASP.NET Core 11.
+func (h *Handler) ServeRefresh(w http.ResponseWriter, r *http.Request) {
+	if !h.registry.enter() {
+		Unavailable(w)
+		return
+	}
+	defer h.registry.running.Done()
+	if h.registry.RefuseLongHead(w, r) {
+		return
+	}
+	switch {
+	case !h.registry.refreshing.Enabled:
+		w.Header()["Content-Length"] = noLength
+		w.WriteHeader(http.StatusNotFound)
+	case !strings.EqualFold(r.Method, http.MethodPost):
+		NotAllowed(w, r)
+	default:
+		h.refresh(w, r)
+	}
+}
+
+func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) {
+	token := RefreshedToken(r)
+	if token == "" {
+		object(w, http.StatusBadRequest, missingToken)
+		return
+	}
+	c := h.registry.Find(token)
+	switch {
+	case c == nil:
+		object(w, http.StatusNotFound, connectionNotFound)
+		return
+	case !c.HasToken():
+		object(w, http.StatusBadRequest, unsupportedVersion)
+		return
+	}
+	u, err := c.Refresh(r)
+	if err != nil {
+		refuseRefresh(w, err)
+		return
+	}
+	answer := "{}"
+	if seconds, ok := u.Lifetime(); ok {
+		answer = `{"tokenLifetimeSeconds":` + strconv.FormatInt(seconds, 10) + `}`
+	}
+	object(w, http.StatusOK, answer)
+}
+
+// refuseRefresh answers a refresh, or a poll, that Connection.Refresh refused.
+func refuseRefresh(w http.ResponseWriter, err error) {
+	switch {
+	case errors.Is(err, ErrUserChanged):
+		object(w, http.StatusForbidden, userChanged)
+	case errors.Is(err, ErrRefreshedOften):
+		w.Header().Set("Retry-After", "1")
+		object(w, http.StatusTooManyRequests, tooManyRefreshes)
+	case errors.Is(err, ErrEnded):
+		object(w, http.StatusNotFound, connectionNotFound)
+	default:
+		object(w, http.StatusForbidden, changeRejected)
+	}
+}
+
+// refreshByPoll takes the credentials of a poll if they are fresher than the connection's.
+// It reports whether the poll is answered. Refreshes beyond the limit are left out.
+func (c *Connection) refreshByPoll(w http.ResponseWriter, r *http.Request) (answered bool) {
+	if kind := c.Transport(); kind != "" && kind != LongPolling || !auth.UserFrom(r.Context()).FresherThan(c.User()) {
+		return false
+	}
+	if _, err := c.Refresh(r); errors.Is(err, ErrRefused) {
+		refuseRefresh(w, err)
+		return true
+	}
+	return false
+}
+
+// refuseUser answers a request of another user than the connection's.
+func (c *Connection) refuseUser(w http.ResponseWriter, kind Type) {
+	if kind == LongPolling && c.registry.refreshing.Enabled && c.Transport() == LongPolling {
+		object(w, http.StatusConflict, refreshRequired)
+		return
+	}
+	Text(w, http.StatusForbidden, "The user associated with this connection changed.")
+}
+
+// object answers with a JSON object.
+func object(w http.ResponseWriter, status int, body string) {
+	w.Header()["Content-Type"] = jsonObject
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body))
+}
+
+var jsonObject = []string{"application/json"}
