@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
 )
 
 func try(t *testing.T, args ...string) (code int, stdout, stderr string) {
@@ -84,5 +86,40 @@ func TestFileHasTheNamesOfTheFlags(t *testing.T) {
 		if code, _, stderr := try(t, "--config", file, "--addr", "127.0.0.1:0"); code == exitOK || !strings.Contains(stderr, complaint) {
 			t.Errorf("%s: exit code %d, %q", text, code, stderr)
 		}
+	}
+}
+
+// Fresh tokens are taken unless that is switched off, by a flag, a variable or the file. The
+// flag of older versions, which switched it on, is still accepted.
+func TestRefreshIsSwitchedOff(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(file, []byte(`{"jwt-refresh": false}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	parse := func(args ...string) bool {
+		t.Helper()
+		var c commands
+		parser, err := kong.New(&c, kong.DefaultEnvars("CARILLON"), kong.Configuration(loadConfig))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parser.Parse(args); err != nil {
+			t.Fatal(args, err)
+		}
+		return c.Serve.JWTRefresh
+	}
+	for _, on := range [][]string{{}, {"--jwt-refresh"}, {"--jwt-refresh=true"}, {"--config", file, "--jwt-refresh"}} {
+		if !parse(on...) {
+			t.Errorf("%v switches it off", on)
+		}
+	}
+	for _, off := range [][]string{{"--no-jwt-refresh"}, {"--jwt-refresh=false"}, {"--config", file}} {
+		if parse(off...) {
+			t.Errorf("%v does not switch it off", off)
+		}
+	}
+	t.Setenv("CARILLON_JWT_REFRESH", "false")
+	if parse() {
+		t.Error("the variable does not switch it off")
 	}
 }

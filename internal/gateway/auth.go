@@ -20,10 +20,12 @@ func (c *Config) validateAuth() error {
 		return errors.New("--jwt-key and --jwks-url exclude each other")
 	case !c.usesJWT() && (c.JWTIssuer != "" || c.JWTAudience != ""):
 		return errors.New("--jwt-issuer and --jwt-audience need --jwt-key or --jwks-url")
-	case !c.usesJWT() && (c.JWTRefresh || c.Tickets > 0):
-		return errors.New("--jwt-refresh and --tickets need --jwt-key or --jwks-url")
+	case !c.usesJWT() && (c.JWTMaxLifetime > 0 || c.Tickets > 0):
+		return errors.New("--tickets and --jwt-max-lifetime need --jwt-key or --jwks-url")
 	case c.Tickets < 0:
 		return errors.New("--tickets: the time must not be negative")
+	case c.JWTMaxLifetime < 0:
+		return errors.New("--jwt-max-lifetime: the time must not be negative")
 	}
 	if _, err := parseURL(c.JWKSURL); err != nil {
 		return fmt.Errorf("--jwks-url: %w", err)
@@ -50,7 +52,8 @@ func parseURL(text string) (*url.URL, error) {
 func (c *Config) authenticated(o endpoint.Options) (endpoint.Options, error) {
 	public, err := parseURL(c.PublicURL)
 	o.CloseOnAuthenticationExpiration = true
-	o.EnableAuthenticationRefresh = c.JWTRefresh
+	o.EnableAuthenticationRefresh = c.JWTRefresh && c.usesJWT()
+	o.MaximumAuthenticationExpiration = c.JWTMaxLifetime
 	o.TicketLifetime, o.PublicURL = c.Tickets, public
 	return o, err
 }

@@ -229,11 +229,13 @@ func TestPublishedKeysRotate(t *testing.T) {
 
 func TestInvalidTokenSettings(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"--jwks-url":   func(c *Config) { c.JWKSURL = "keys.example" },
-		"exclude":      func(c *Config) { c.JWTKey, c.JWKSURL = "key", "https://keys.example" },
-		"--jwt-issuer": func(c *Config) { c.JWTIssuer = "me" },
-		"--tickets":    func(c *Config) { c.Tickets = time.Second },
-		"--public-url": func(c *Config) { c.JWTKey, c.PublicURL = "key", "example.com" },
+		"--jwks-url":                   func(c *Config) { c.JWKSURL = "keys.example" },
+		"exclude":                      func(c *Config) { c.JWTKey, c.JWKSURL = "key", "https://keys.example" },
+		"--jwt-issuer":                 func(c *Config) { c.JWTIssuer = "me" },
+		"--tickets":                    func(c *Config) { c.Tickets = time.Second },
+		"--jwt-max-lifetime need":      func(c *Config) { c.JWTMaxLifetime = time.Second },
+		"--jwt-max-lifetime: the time": func(c *Config) { c.JWTKey, c.JWTMaxLifetime = "key", -1 },
+		"--public-url":                 func(c *Config) { c.JWTKey, c.PublicURL = "key", "example.com" },
 	} {
 		c := Config{Path: "/hub", Transports: []string{"WebSockets"}}
 		change(&c)

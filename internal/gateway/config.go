@@ -38,7 +38,8 @@ type Config struct {
 	JWTAudience  string `name:"jwt-audience" placeholder:"AUDIENCE" help:"What a token's aud has to contain. Default: not looked at."`
 	JWTUserClaim string `name:"jwt-user-claim" default:"sub" placeholder:"CLAIM" help:"Claim of the token that names the user."`
 
-	JWTRefresh bool `name:"jwt-refresh" help:"Take fresh tokens for living connections at {path}/refresh, as clients of .NET 11 send them."`
+	JWTRefresh     bool          `name:"jwt-refresh" default:"true" negatable:"" help:"Take fresh tokens for living connections at {path}/refresh, as clients of .NET 11 send them. On wherever tokens are verified; --no-jwt-refresh switches it off."`
+	JWTMaxLifetime time.Duration `name:"jwt-max-lifetime" placeholder:"DURATION" help:"Longest time for which a token counts, from the beginning of a connection or a refresh on, such as 1h; then the connection ends. Default: to the token's own end."`
 
 	Tickets   time.Duration `placeholder:"DURATION" help:"Keep tokens out of URLs: who negotiates with one gets a ticket in its place, for so long and for one connection, such as 30s; tokens in a URL are refused then. Default: no tickets."`
 	PublicURL string        `name:"public-url" placeholder:"URL" help:"URL by which clients know the hub, if a proxy changes host or path: for --tickets."`

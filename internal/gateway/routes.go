@@ -56,11 +56,7 @@ func (s *Server) isTraffic(r *http.Request) bool {
 
 // hubPaths are those that the hub's endpoint answers.
 func (c *Config) hubPaths() []string {
-	paths := []string{c.Path, c.Path + "/negotiate", c.Path + "/events"}
-	if c.JWTRefresh {
-		paths = append(paths, c.Path+"/refresh")
-	}
-	return paths
+	return []string{c.Path, c.Path + "/negotiate", c.Path + "/events", c.Path + "/refresh"}
 }
 
 // mount hands what is for the hub to h, before routing: paths of hubs have no case

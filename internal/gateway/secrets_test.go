@@ -85,7 +85,8 @@ func (r *running) attempts(id, token string) map[string]int {
 		"poll, query":          status(http.MethodGet, path+"&access_token="+token, ""),
 		"post":                 status(http.MethodPost, path, shake, header...),
 		"delete":               status(http.MethodDelete, path, "", header...),
-		"refresh":              status(http.MethodPost, "/hubs/clock/refresh?id="+id, "", header...),
+		"refresh":              status(http.MethodPost, "/hubs/clock/refresh", "", append(header, connectionToken, id)...),
+		"refresh, query":       status(http.MethodPost, "/hubs/clock/refresh?id="+id, "", header...),
 	}
 }
 
@@ -139,7 +140,7 @@ func TestSecretsAreKept(t *testing.T) {
 		}
 	}
 	renewed := tokenOf(t, "alice", func(c jwt.MapClaims) { c["exp"] = time.Now().Add(2 * time.Hour).Unix() })
-	if answer := r.do(http.MethodPost, "/hubs/clock/refresh?id="+id, "", "Authorization", "Bearer "+renewed); answer.StatusCode != http.StatusOK {
+	if answer := r.do(http.MethodPost, "/hubs/clock/refresh", "", "Authorization", "Bearer "+renewed, connectionToken, id); answer.StatusCode != http.StatusOK {
 		t.Error("refresh:", answer.Status)
 	}
 	_ = conn.Close()
@@ -170,7 +171,7 @@ func TestTicketsAreKept(t *testing.T) {
 	if answer := r.do(http.MethodPost, negotiation, "", "Authorization", "Bearer "+ticket); answer.StatusCode != http.StatusUnauthorized {
 		t.Error("negotiated beside its connection:", answer.Status)
 	}
-	if answer := r.do(http.MethodPost, "/hubs/clock/refresh?id="+id, "", "Authorization", "Bearer "+alice); answer.StatusCode != http.StatusOK {
+	if answer := r.do(http.MethodPost, "/hubs/clock/refresh", "", "Authorization", "Bearer "+alice, connectionToken, id); answer.StatusCode != http.StatusOK {
 		t.Error("refresh:", answer.Status)
 	}
 	_ = conn.Close()
