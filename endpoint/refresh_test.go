@@ -144,6 +144,10 @@ func TestRefreshAnswers(t *testing.T) {
 				t.Errorf("%s: %d %v", method, w.Code, w.Header())
 			}
 		}
+		w := o.ask(t.Context(), http.MethodPost, "/refresh", "alice:600", connectionToken, strings.Repeat("x", 100<<10))
+		if w.Code != http.StatusRequestHeaderFieldsTooLarge || w.Body.Len() > 0 {
+			t.Error("a header of 100 KiB:", w.Code, w.Body)
+		}
 		o.end()
 		other.end()
 	})

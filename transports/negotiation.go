@@ -65,6 +65,7 @@ func (r *Registry) Withdraw(n *Negotiation) {
 		r.census.leave(n.client())
 	}
 }
+
 // User is who negotiated; nil for an anonymous client.
 func (n *Negotiation) User() *auth.User { return n.user }
 
