@@ -76,6 +76,7 @@ type Endpoint struct {
 	negotiate  http.Handler
 	tickets    *tickets // nil: none are handed out
 	transports *transports.Handler
+	refreshes  bool         // credentials are refreshed
 	hub        *hub.Hub     // nil for raw connections
 	diagnose   bool         // the page is there
 	events     http.Handler // nil: there is no such path
@@ -135,6 +136,7 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 		origins:    newOrigins(&o.Options, registry),
 		log:        o.Logger,
 		transports: transports.NewHandler(registry, carriers),
+		refreshes:  o.EnableAuthenticationRefresh,
 		negotiate: negotiate.NewHandler(registry, o.AllowStatefulReconnect, negotiate.Options{
 			Transports:     o.Transports,
 			Policy:         o.Policy,
@@ -162,6 +164,8 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	above, last := lastSegments(r)
 	negotiates := strings.EqualFold(last, "negotiate")
 	switch part := e.part(last); {
+	case !e.refreshes && strings.EqualFold(last, "refresh") && transports.IsRefresh(r):
+		e.transports.ServeRefresh(w, r) // says that there is no such path
 	case part == nil, !negotiates && transports.IsHandshake(r): // which no part takes
 		e.transports.ServeHTTP(w, r)
 	case negotiates && e.part(above) != nil:
@@ -176,7 +180,7 @@ func (e *Endpoint) part(name string) http.Handler {
 	switch {
 	case strings.EqualFold(name, "negotiate"):
 		return e.negotiate
-	case strings.EqualFold(name, "refresh"): // where it is off, too: it is not sending
+	case e.refreshes && strings.EqualFold(name, "refresh"):
 		return http.HandlerFunc(e.transports.ServeRefresh)
 	case e.hub != nil && name == "carillon.js":
 		return scriptFile

@@ -190,9 +190,16 @@ func TestNoRefreshByDefault(t *testing.T) {
 		t.Error("a lifetime is told")
 	}
 	for _, method := range []string{http.MethodPost, http.MethodGet} {
-		if status, answer := s.do(method, "/refresh?id="+offer.ConnectionToken, "alice:100", "", connectionToken, offer.ConnectionToken); status != http.StatusNotFound || answer != "" {
+		if status, answer := s.do(method, "/refresh", "alice:100", "", connectionToken, offer.ConnectionToken); status != http.StatusNotFound || answer != "" {
 			t.Error(method, status, answer)
 		}
+	}
+	if status, answer := s.do(http.MethodPost, "/refresh", "alice:100", ""); status != http.StatusNotFound || answer != "" {
+		t.Error(status, answer)
+	}
+	// For a connection of a hub that has this path it may be sending.
+	if status, _ := s.do(http.MethodPost, "/refresh?id="+offer.ConnectionToken, "mallory:100", ""); status == http.StatusOK {
+		t.Error("somebody else refreshed")
 	}
 }
 

@@ -92,6 +92,12 @@ func RefreshedToken(r *http.Request) string {
 	return token
 }
 
+// IsRefresh reports whether a request refreshes credentials, at a path that may be a hub's
+// own as well: it has the header, or posts for no connection.
+func IsRefresh(r *http.Request) bool {
+	return len(r.Header[tokenHeader]) > 0 || strings.EqualFold(r.Method, http.MethodPost) && Token(r) == ""
+}
+
 // Answers of a refresh that changed nothing.
 const (
 	missingToken       = `{"error":"missing_connection_token"}`
