@@ -59,8 +59,9 @@ type Options struct {
 	// Not positive: never; an endpoint with a hub, whose clients begin with a handshake,
 	// takes 3 s for zero.
 	HoldTimeout time.Duration
-	// SendTimeout is how long one write may take before the connection is cut.
-	// Default 10 s.
+	// SendTimeout is how long one write may take before the connection is cut. On Linux a
+	// network connection is also cut when its client acknowledges nothing for four times as
+	// long. Default 10 s.
 	SendTimeout time.Duration
 	// MaxQueueBytes is the most that waits to be sent to one client; Send fails
 	// beyond it. A client that may reconnect statefully has room as long as less waits.
@@ -120,6 +121,10 @@ func (o Options) WithDefaults() Options {
 	}
 	return o
 }
+
+// UnacknowledgedTimeout is how long a client may acknowledge nothing of what is sent to it.
+// With a ping every 15 s, one whose link is gone is found out within 55 s by default.
+func (o Options) UnacknowledgedTimeout() time.Duration { return 4 * o.SendTimeout }
 
 func orDefault[T int | time.Duration](v *T, d T) {
 	if *v == 0 {

@@ -18,6 +18,7 @@ import (
 	"github.com/carillon-go/carillon/clock"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/link"
 	"github.com/carillon-go/carillon/internal/metrics"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/worker"
@@ -153,13 +154,14 @@ func (s *Server) loadCertificate() error {
 	return nil
 }
 
-// Run listens on the configured address and serves until ctx is cancelled.
+// Run listens on the configured address and serves until ctx is cancelled. Connections whose
+// link is gone end, also those that the HTTP server keeps, as those of HTTP/2.
 func (s *Server) Run(ctx context.Context) error {
 	listener, err := listen(ctx, s.config.Addr)
 	if err != nil {
 		return err
 	}
-	return s.Serve(ctx, listener)
+	return s.Serve(ctx, link.Listener(listener, transports.Options{}.WithDefaults().UnacknowledgedTimeout()))
 }
 
 // listen fails for what is wrong with the address only: an end that is asked for before the

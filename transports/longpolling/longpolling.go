@@ -46,7 +46,7 @@ func (l *lines) carry(w http.ResponseWriter, r *http.Request, c *transports.Conn
 		return
 	}
 	if !c.HasNews() {
-		if answer := l.leave(w, r); answer != nil {
+		if answer := l.leave(w, r, c); answer != nil {
 			answer.park(r, c)
 			answer.goOn()
 			return

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/link"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -69,7 +70,7 @@ func find(w http.ResponseWriter) *response {
 }
 
 // leave takes the connection from the HTTP server; nil: it has to stay there.
-func (l *lines) leave(w http.ResponseWriter, r *http.Request) *response {
+func (l *lines) leave(w http.ResponseWriter, r *http.Request, c *transports.Connection) *response {
 	s := l.of(r)
 	if s == nil {
 		return nil
@@ -78,6 +79,7 @@ func (l *lines) leave(w http.ResponseWriter, r *http.Request) *response {
 	if err != nil {
 		return nil
 	}
+	link.LimitUnacknowledged(conn, c.Options().UnacknowledgedTimeout())
 	early, _ := rw.Peek(rw.Reader.Buffered())
 	return &response{line: s.add(conn, bytes.Clone(early), r), header: w.Header(), length: -1}
 }

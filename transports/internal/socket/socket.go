@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/link"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -71,6 +72,7 @@ type Protocol interface {
 // Serve carries the connection until p tells the cause of its end. It returns at once.
 func (s *Socket) Serve(p Protocol) {
 	s.spoken = p
+	link.LimitUnacknowledged(s.conn.Conn, s.c.Options().UnacknowledgedTimeout())
 	s.watch.readers.Join()
 	s.watch.readers.Go(s)
 }
@@ -318,6 +320,9 @@ func (s *Socket) Await(patience time.Duration) {
 	s.reading.Unlock()
 	s.rouse()
 }
+
+// Silence is how long nothing has moved on the connection; see link.Silence.
+func (s *Socket) Silence() (d time.Duration, ok bool) { return link.Silence(s.conn.Conn) }
 
 // Reset makes closing the connection a TCP reset.
 func (s *Socket) Reset() { ResetOnClose(s.conn.Conn) }

@@ -1,0 +1,46 @@
+package link
+
+import (
+	"crypto/tls"
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Silence is how long nothing has moved on conn, which may be over, in either direction. ok is
+// false where that is not known. The kernel keeps count, so that writing costs nothing more.
+func Silence(conn net.Conn) (d time.Duration, ok bool) {
+	var info *unix.TCPInfo
+	var err error
+	if !control(conn, func(fd int) { info, err = unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO) }) || err != nil {
+		return 0, false
+	}
+	return time.Duration(min(info.Last_data_sent, info.Last_data_recv)) * time.Millisecond, true
+}
+
+// LimitUnacknowledged has the kernel end conn when its peer has acknowledged nothing of what was
+// sent for d, or has not answered TCP's keep-alives for as long: the link is gone. Without it the
+// kernel goes on sending for a quarter of an hour. It does nothing where conn is no socket.
+func LimitUnacknowledged(conn net.Conn, d time.Duration) {
+	control(conn, func(fd int) {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
+	})
+}
+
+// control calls f with the descriptor of conn's socket, and reports whether it did.
+func control(conn net.Conn, f func(fd int)) bool {
+	if secure, isTLS := conn.(*tls.Conn); isTLS {
+		conn = secure.NetConn()
+	}
+	socket, isSocket := conn.(syscall.Conn)
+	if !isSocket {
+		return false
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	return raw.Control(func(fd uintptr) { f(int(fd)) }) == nil
+}

@@ -1,0 +1,16 @@
+//go:build !linux
+
+package link
+
+import (
+	"net"
+	"time"
+)
+
+// Silence is how long nothing has moved on conn in either direction. ok is false where that is
+// not known, as here.
+func Silence(net.Conn) (d time.Duration, ok bool) { return 0, false }
+
+// LimitUnacknowledged does nothing here: the system decides how long it sends to a peer that
+// acknowledges nothing.
+func LimitUnacknowledged(net.Conn, time.Duration) {}
