@@ -29,6 +29,12 @@ type Connection interface {
 	Context() context.Context
 }
 
+// LogNamer is a Connection whose id may be a secret.
+type LogNamer interface {
+	// LogName names the connection in a log.
+	LogName() string
+}
+
 // Uncorker is a Connection that may keep back what is sent until Receive returns, as
 // far as that makes no SendWait wait.
 type Uncorker interface {

@@ -12,9 +12,17 @@ import (
 func (s *Session) log(level slog.Level, event string, about ...slog.Attr) {
 	l, ctx := s.hub.options.Logger, context.Background()
 	if l.Enabled(ctx, level) {
-		l = l.With(slog.String("hub", s.hub.options.Name), slog.String("connection_id", s.id))
+		l = l.With(slog.String("hub", s.hub.options.Name), slog.String("connection_id", s.logName()))
 		l.LogAttrs(ctx, level, event, about...) //nolint:sloglint // the callers' events are constants
 	}
+}
+
+// logName names the session's connection in a log.
+func (s *Session) logName() string {
+	if n, ok := s.conn.(LogNamer); ok {
+		return n.LogName()
+	}
+	return s.id
 }
 
 // recovered turns a panic of application code into an error; it is to be deferred.

@@ -379,7 +379,7 @@ func (c *Connection) rescue(returned *bool, err *error) {
 }
 
 func (c *Connection) logPanic(p any) {
-	c.registry.options.Logger.Error("the application panicked", "connection", c.id, "panic", p, "stack", string(debug.Stack()))
+	c.registry.options.Logger.Error("the application panicked", "connection", c.LogName(), "panic", p, "stack", string(debug.Stack()))
 }
 
 // end drops the queue and the carrier. It does nothing the second time.

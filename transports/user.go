@@ -1,6 +1,8 @@
 package transports
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"time"
@@ -41,6 +43,16 @@ func (c *Connection) Bears(digest string) bool {
 
 // HasToken tells whether the connection has a token that is not its id.
 func (c *Connection) HasToken() bool { return c.token != c.id }
+
+// LogName names the connection in a log: by its id, or by a hash of that where the id opens the
+// connection, in version 0 of negotiation and without one.
+func (c *Connection) LogName() string {
+	if c.HasToken() {
+		return c.id
+	}
+	sum := sha256.Sum256([]byte(c.id))
+	return "sha256:" + hex.EncodeToString(sum[:8])
+}
 
 // Admits reports whether the connection's user makes a request.
 func (c *Connection) Admits(r *http.Request) bool {

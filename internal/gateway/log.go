@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -75,7 +76,12 @@ func statusOf(c echo.Context) int {
 	return c.Response().Status
 }
 
-// redactedURI is u as a log may show it: without the values of secret parameters.
+// tokenLike is as long as the shortest token. What looks like one is a secret also where a
+// query is garbled, and its name is no parameter's.
+var tokenLike = regexp.MustCompile(`[A-Za-z0-9_-]{22,}`)
+
+// redactedURI is u as a log may show it: without the values of secret parameters, and without
+// what looks like a token in the others.
 func redactedURI(u *url.URL) string {
 	if u.RawQuery == "" {
 		return u.Path
@@ -85,6 +91,8 @@ func redactedURI(u *url.URL) string {
 		name, _, _ := strings.Cut(pair, "=")
 		if isSecret(name) {
 			pairs[i] = name + "=***"
+		} else {
+			pairs[i] = tokenLike.ReplaceAllLiteralString(pair, "***")
 		}
 	}
 	return u.Path + "?" + strings.Join(pairs, "&")

@@ -14,6 +14,9 @@ func TestRedactedURI(t *testing.T) {
 		"/hub?i%64=SECRET":                      "/hub?i%64=***",
 		"/hub?acc%zzess_token=SECRET":           "/hub?acc%zzess_token=***",
 		"/hub?x=1;id=SECRET":                    "/hub?x=1&id=***",
+		"/hub?id%00=0123456789abcdefghijkl":     "/hub?id%00=***",
+		"/hub?id%3D0123456789abcdefghijkl":      "/hub?id%***",
+		"/hub?0123456789abcdefghijkl&x=y":       "/hub?***&x=y",
 		"/hub/negotiate?negotiateVersion=1&idx": "/hub/negotiate?negotiateVersion=1&idx",
 	} {
 		u, err := url.Parse(uri)

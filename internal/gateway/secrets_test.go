@@ -224,3 +224,59 @@ func (r *running) silent(secrets []string) {
 		r.t.Error("the log has not seen the requests")
 	}
 }
+
+// In version 0 of negotiation, and without one, a connection's id opens it: it is in no line of
+// the log, at whatever level, of whatever befalls the connection.
+func TestIDsThatOpenAreNotLogged(t *testing.T) {
+	r := start(t, nil)
+	var ids []string
+	negotiate := func() string {
+		var o struct{ ConnectionID string }
+		if err := json.NewDecoder(r.do(http.MethodPost, "/hubs/clock/negotiate", "").Body).Decode(&o); err != nil || o.ConnectionID == "" {
+			t.Fatal(o, err)
+		}
+		ids = append(ids, o.ConnectionID)
+		return "/hubs/clock?id=" + o.ConnectionID
+	}
+	records := []string{
+		shake, `{"type":1,"invocationId":"1","target":"Nothing","arguments":[]}` + "\x1e", `{"type":1,"invocationId":"2","target":"Click","arguments":[1,2,3]}` + "\x1e",
+		strings.Repeat(`{"type":1,"target":"Nothing","arguments":[]}`+"\x1e", 11_000), // beyond the limit of invocations
+	}
+	for _, last := range []string{"garbage\x1e", `{"type":7}` + "\x1e", strings.Repeat("x", 40<<10)} {
+		path := negotiate()
+		conn, status := r.dial(strings.TrimPrefix(path, "/hubs/clock?"))
+		if conn == nil {
+			t.Fatal(status)
+		}
+		for _, record := range append(records, last) {
+			_ = conn.WriteMessage(websocket.TextMessage, []byte(record))
+		}
+		for err := error(nil); err == nil; _, _, err = conn.ReadMessage() {
+		}
+		path = negotiate()
+		stream := r.do(http.MethodGet, path, "", "Accept", "text/event-stream")
+		poll := negotiate()
+		r.do(http.MethodGet, poll, "")
+		for _, record := range append(records, last) {
+			r.do(http.MethodPost, path, record)
+			r.do(http.MethodPost, poll, record)
+		}
+		_ = stream.Body.Close()
+		r.do(http.MethodGet, poll, "")
+		r.do(http.MethodDelete, poll, "")
+	}
+	r.stop()
+	err := <-r.ended
+	r.ended <- err
+	log := r.log.String()
+	for _, id := range ids {
+		if strings.Contains(log, id) {
+			t.Errorf("%s is in the log", id)
+		}
+	}
+	for _, want := range []string{"connection_id=sha256:", "over a limit", "FailedInvokingHubMethod"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log has no %q", want)
+		}
+	}
+}
