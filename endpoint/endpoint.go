@@ -248,7 +248,7 @@ func (e *Endpoint) DrainOver(ctx context.Context, window time.Duration) error {
 }
 
 // Shutdown ends the endpoint: negotiation answers 503 with Retry-After, the hub's
-// clients are told that they may reconnect, what is queued goes out. Connections
+// connections end so that their clients reconnect, what is queued goes out. Connections
 // that are still there when ctx ends are cut, and about two seconds later Shutdown
 // returns in any case. The error is ctx's if a client that is there did not get all, or
 // if application code was still running. Without an error nothing is left running.

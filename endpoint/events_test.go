@@ -81,7 +81,7 @@ func TestEvents(t *testing.T) {
 				t.Fatal(err)
 			}
 			body, err := io.ReadAll(response.Body)
-			want := ":\r\nretry: 2000\r\n\r\nevent: Tell\r\ndata: [\"x\",1]\r\n\r\nevent: Tell\r\ndata: [{\"a\":2}]\r\n\r\n:\r\n\r\n"
+			want := ":\r\nretry: 2000\r\n\r\nevent: Tell\r\ndata: [\"x\",1]\r\n\r\nevent: Tell\r\ndata: [{\"a\":2}]\r\n\r\n"
 			if err != nil || string(body) != want {
 				t.Errorf("%q, %v", body, err)
 			}

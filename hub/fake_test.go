@@ -45,6 +45,7 @@ type fakeConnection struct {
 	closed  chan struct{} // closed by Close and Abort
 	cause   error
 	aborted bool
+	hungUp  bool
 }
 
 func newFakeConnection(id string, capacity int) *fakeConnection {
@@ -97,6 +98,11 @@ func (c *fakeConnection) over() bool {
 
 func (c *fakeConnection) Close(cause error) { c.end(cause, false) }
 func (c *fakeConnection) Abort(cause error) { c.end(cause, true) }
+
+func (c *fakeConnection) HangUp(cause error) {
+	c.hungUp = true // before closed is
+	c.end(cause, false)
+}
 
 func (c *fakeConnection) end(cause error, abort bool) {
 	c.mu.Lock()

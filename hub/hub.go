@@ -111,7 +111,7 @@ func (h *Hub) Connect(c Connection, info ConnectInfo) *Session {
 	s := newSession(h, c, info)
 	s.log(slog.LevelDebug, "ConnectedStarting")
 	if !h.sessions.add(s) {
-		s.close(ErrShutdown, "", true)
+		s.dismiss()
 	}
 	if info.Listens {
 		s.listen()

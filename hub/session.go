@@ -222,12 +222,16 @@ func (s *Session) close(cause error, text string, allowReconnect bool) {
 // end sends the last frame and ends the connection in order. What runs is told by its
 // ctx; the rest is done beside, for what runs may be what ends it.
 func (s *Session) end(was phase, cause error, last *frame.Frame) {
+	s.endBy(s.conn.Close, was, cause, last)
+}
+
+func (s *Session) endBy(closeConnection func(error), was phase, cause error, last *frame.Frame) {
 	s.deaf.Store(true)
 	if last != nil {
 		// A full queue has no room for it; the connection ends without it.
 		_ = s.conn.Send(last)
 	}
-	s.conn.Close(cause)
+	closeConnection(cause)
 	s.cancel(cause)
 	s.mu.Lock()
 	s.line.drop()

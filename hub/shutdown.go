@@ -49,7 +49,8 @@ func sliceSize(sessions int, window time.Duration) int {
 
 // Shutdown ends every session: new invocations are not looked at any more, streams
 // are cancelled, and once the running invocations are through, or ctx is done, the
-// client gets a close message that invites it to reconnect. An upload that its client
+// connection ends. A client that may reconnect statefully gets a close message before that
+// which invites it to reconnect. An upload that its client
 // has not ended when half of the time to ctx's deadline is over ends with ErrShutdown,
 // so that its method has the other half to conclude. Shutdown returns when all
 // connections are gone, or with ctx's error. Connections that come later are closed.
@@ -70,7 +71,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	for _, s := range h.sessions.snapshot(nil) {
-		s.close(ErrShutdown, "", true)
+		s.dismiss()
 	}
 	return context.Cause(ctx)
 }
@@ -91,11 +92,38 @@ func (h *Hub) awaitUploads(ctx context.Context, gone <-chan struct{}) bool {
 	}
 }
 
+// Hanger is a Connection whose transport has a closing handshake of its own, which some
+// clients take for the wish that they stay away.
+type Hanger interface {
+	// HangUp ends the connection as Close does, but without that handshake.
+	HangUp(cause error)
+}
+
+// dismiss ends the session because the hub shuts down. A client that may reconnect statefully
+// gets a close message that invites it to reconnect. Others get none, for some take any close
+// message for the end and never come back: @microsoft/signalr 3.0 and signalrcore. All of
+// them reconnect when the connection just ends.
+func (s *Session) dismiss() {
+	was := s.leave()
+	if was == closing {
+		return
+	}
+	if s.stateful != nil && was != shaking {
+		s.end(was, ErrShutdown, s.wire.closing("", true))
+		return
+	}
+	closeConnection := s.conn.Close
+	if c, ok := s.conn.(Hanger); ok {
+		closeConnection = c.HangUp
+	}
+	s.endBy(closeConnection, was, ErrShutdown, nil)
+}
+
 // drain ends the session as a shutdown does.
 func (s *Session) drain() {
 	s.draining.Store(true)
 	if s.phase.Load() == shaking {
-		s.close(ErrShutdown, "", true)
+		s.dismiss()
 		return
 	}
 	s.mu.Lock()
@@ -115,7 +143,7 @@ func (s *Session) drained() {
 		s.running.Add(1)
 		go func() {
 			defer s.running.Done()
-			s.close(ErrShutdown, "", true)
+			s.dismiss()
 		}()
 	}
 }

@@ -11,7 +11,18 @@ import (
 	"github.com/carillon-go/carillon/hub"
 )
 
+// goodbye invites a client to reconnect.
 const goodbye = `{"type":7,"allowReconnect":true}`
+
+// wantHangUp checks that the connection ends without a close message and without a closing
+// handshake of its transport.
+func (c *client) wantHangUp() {
+	c.t.Helper()
+	c.wantEnd()
+	if !c.conn.hungUp {
+		c.t.Error("the connection was closed with a handshake")
+	}
+}
 
 func TestShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -20,24 +31,27 @@ func TestShutdown(t *testing.T) {
 		busy := connect(t, h, clientOptions{id: "busy"})
 		streaming := connect(t, h, clientOptions{id: "streaming"})
 		early := dial(t, h, clientOptions{id: "early"})
+		stateful := connectStateful(t, h)
 		busy.send(call("1", "SendThenWait", `1000,"x"`), call("2", "Text", `"y"`))
 		busy.want(started("x"))
 		streaming.send(stream("1", "Infinite", ""))
 		synctest.Wait()
 		done := make(chan error)
 		go func() { done <- h.Shutdown(t.Context()) }()
-		idle.want(goodbye)
-		idle.wantEnd()
-		early.wantEnd()
-		streaming.want(`{"type":1,"target":"StreamCanceled","arguments":[]}`, end("1"), goodbye)
+		idle.wantHangUp()
+		early.wantHangUp()
+		stateful.want(goodbye)
+		stateful.wantEnd()
+		streaming.want(`{"type":1,"target":"StreamCanceled","arguments":[]}`, end("1"))
+		streaming.wantHangUp()
 		busy.send(call("3", "Text", `"z"`)) // too late
-		busy.want(result("1", `"x"`), result("2", `"y"`), goodbye)
-		busy.wantEnd()
+		busy.want(result("1", `"x"`), result("2", `"y"`))
+		busy.wantHangUp()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 		late := dial(t, h, clientOptions{id: "late"})
-		late.wantEnd()
+		late.wantHangUp()
 	})
 }
 
@@ -52,8 +66,7 @@ func TestShutdownWithADeadline(t *testing.T) {
 		if err := h.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
-		c.want(goodbye)
-		c.wantEnd()
+		c.wantHangUp()
 	})
 }
 
@@ -95,10 +108,9 @@ func TestDrainIsSpread(t *testing.T) {
 				t.Error(err)
 			}
 			for _, c := range clients {
-				c.want(goodbye)
-				c.wantEnd()
+				c.wantHangUp()
 			}
-			dial(t, h, clientOptions{id: "late"}).wantEnd()
+			dial(t, h, clientOptions{id: "late"}).wantHangUp()
 		})
 	}
 }
@@ -140,8 +152,8 @@ func TestDrainWaitsForUploads(t *testing.T) {
 			t.Error(err)
 		}
 		c.send(item("s", "2"), end("s"))
-		c.want(result("1", `"1,2"`), goodbye)
-		c.wantEnd()
+		c.want(result("1", `"1,2"`))
+		c.wantHangUp()
 	})
 }
 
@@ -157,8 +169,8 @@ func TestShutdownEndsUploads(t *testing.T) {
 		if err := h.Shutdown(ctx); err != nil {
 			t.Error(err)
 		}
-		c.want(result("1", `"1,hub: shutting down"`), goodbye)
-		c.wantEnd()
+		c.want(result("1", `"1,hub: shutting down"`))
+		c.wantHangUp()
 	})
 }
 
@@ -173,8 +185,8 @@ func TestShutdownWaitsForAnswers(t *testing.T) {
 		go func() { done <- h.Shutdown(t.Context()) }()
 		synctest.Wait()
 		c.send(result(id, "42"))
-		c.want(result("1", `"got 42"`), goodbye)
-		c.wantEnd()
+		c.want(result("1", `"got 42"`))
+		c.wantHangUp()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}

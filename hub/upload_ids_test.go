@@ -166,6 +166,7 @@ func TestShutdownEndsStreamsThatWaitForTheirUploads(t *testing.T) {
 		c.send(streamWith("1", "Double", `"u"`), item("u", "1"))
 		c.want(item("1", "2"))
 		go func() { _ = h.Shutdown(context.WithoutCancel(t.Context())) }()
-		c.want(end("1"), `{"type":7,"allowReconnect":true}`)
+		c.want(end("1"))
+		c.wantHangUp()
 	})
 }

@@ -67,6 +67,7 @@ type Connection struct {
 	told      bool          // the application knows of the end
 	finished  bool          // all was sent, and nothing more will be
 	leaving   bool          // it is over with the answer to the poll that waits
+	hangsUp   bool          // see HangUp
 	// shutting: the server shuts down.
 	shutting   bool
 	resumption int   // how often the client came back; see Resumption
@@ -305,6 +306,22 @@ func (c *Connection) SendWait(ctx context.Context, f *frame.Frame) error {
 			return ErrEnded
 		}
 	}
+}
+
+// HangUp ends the connection as Close does, but without the closing handshake of a WebSocket:
+// what is queued goes out, then the network connection is reset.
+func (c *Connection) HangUp(cause error) {
+	c.mu.Lock()
+	c.hangsUp = true
+	c.mu.Unlock()
+	c.Close(cause)
+}
+
+// HangsUp reports whether HangUp was called.
+func (c *Connection) HangsUp() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hangsUp
 }
 
 // Close ends the connection in order: nothing more is accepted, what is queued goes

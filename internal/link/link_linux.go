@@ -12,12 +12,24 @@ import (
 // Silence is how long nothing has moved on conn, which may be over, in either direction. ok is
 // false where that is not known. The kernel keeps count, so that writing costs nothing more.
 func Silence(conn net.Conn) (d time.Duration, ok bool) {
-	var info *unix.TCPInfo
-	var err error
-	if !control(conn, func(fd int) { info, err = unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO) }) || err != nil {
+	info, ok := tcpInfo(conn)
+	if !ok {
 		return 0, false
 	}
 	return time.Duration(min(info.Last_data_sent, info.Last_data_recv)) * time.Millisecond, true
+}
+
+// OnTheWay reports whether something was written to conn that the system of its peer has not
+// acknowledged. ok is false where that is not known.
+func OnTheWay(conn net.Conn) (is, ok bool) {
+	info, ok := tcpInfo(conn)
+	return ok && (info.Unacked > 0 || info.Notsent_bytes > 0), ok
+}
+
+func tcpInfo(conn net.Conn) (info *unix.TCPInfo, ok bool) {
+	var err error
+	ok = control(conn, func(fd int) { info, err = unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO) })
+	return info, ok && err == nil
 }
 
 // LimitUnacknowledged has the kernel end conn when its peer has acknowledged nothing of what was

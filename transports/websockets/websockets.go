@@ -195,8 +195,13 @@ func (s *webSocket) control(opcode byte, payload []byte) {
 }
 
 // Last implements socket.Protocol: it sends our close frame. The end comes when the
-// client has answered it, or after the close time-out.
+// client has answered it, or after the close time-out. If the application hangs up there is no
+// close frame.
 func (s *webSocket) Last() {
+	if s.c.HangsUp() {
+		s.HangUp(s.c.Options().CloseTimeout)
+		return
+	}
 	s.Await(s.c.Options().CloseTimeout)
 	s.sendClose(closeNormal)
 }

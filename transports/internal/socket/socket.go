@@ -324,6 +324,28 @@ func (s *Socket) Await(patience time.Duration) {
 // Silence is how long nothing has moved on the connection; see link.Silence.
 func (s *Socket) Silence() (d time.Duration, ok bool) { return link.Silence(s.conn.Conn) }
 
+// sentInterval is how often HangUp looks whether the client's system has everything.
+const sentInterval = 5 * time.Millisecond
+
+// HangUp resets the network connection, without a word of TLS, once the client's system has
+// acknowledged what was written, or after patience. Where the system cannot tell that, it
+// closes the connection instead.
+func (s *Socket) HangUp(patience time.Duration) {
+	if s.Write(nil, true) == nil {
+		is, ok := link.OnTheWay(s.conn.Conn)
+		for until := now() + instant(patience); is && ok && now() < until; is, ok = link.OnTheWay(s.conn.Conn) {
+			time.Sleep(sentInterval) // nothing tells when it has
+		}
+		if ok {
+			s.Reset()
+			if secure, isTLS := s.conn.Conn.(*tls.Conn); isTLS {
+				_ = secure.NetConn().Close()
+			}
+		}
+	}
+	s.Cut(nil)
+}
+
 // Reset makes closing the connection a TCP reset.
 func (s *Socket) Reset() { ResetOnClose(s.conn.Conn) }
 
