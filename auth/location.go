@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
+
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // Token returns the bearer token of a request, and whether it stood in the URL: where
@@ -11,7 +13,7 @@ import (
 // "" if there is none.
 func Token(r *http.Request) (text string, inURL bool) {
 	scheme, text, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	if ok && strings.EqualFold(scheme, "Bearer") {
+	if ok && fold.Equal(scheme, "Bearer") {
 		return strings.TrimSpace(text), false
 	}
 	if r.Method == http.MethodGet && (isWebSocket(r) || isEventStream(r)) {
@@ -47,7 +49,7 @@ func isEventStream(r *http.Request) bool {
 func hasElement(lines []string, value string) bool {
 	for _, line := range lines {
 		for element := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(element), value) {
+			if fold.Equal(strings.TrimSpace(element), value) {
 				return true
 			}
 		}

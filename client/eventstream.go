@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // eventStream is the Server-Sent Events transport: one answer that does not end, and POSTs.
@@ -43,7 +45,7 @@ func openEventStream(opening context.Context, n *network, t target, o Options) (
 
 func isEventStream(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
+	return fold.Equal(strings.TrimSpace(media), "text/event-stream")
 }
 
 // eventLimit is the longest event: one message, or many short ones that the server wrote together.

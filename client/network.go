@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // network makes the requests of one HubConnection: one place for headers, tokens, cookies, proxies
@@ -298,7 +300,7 @@ func failure(op string, response *http.Response) error {
 
 func isHTML(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.TrimSpace(media), "text/html")
+	return fold.Equal(strings.TrimSpace(media), "text/html")
 }
 
 // discard reads what little is left, so that the connection can be used again, and closes.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/longpolling"
@@ -162,9 +163,9 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	above, last := lastSegments(r)
-	negotiates := strings.EqualFold(last, "negotiate")
+	negotiates := fold.Equal(last, "negotiate")
 	switch part := e.part(last); {
-	case !e.refreshes && strings.EqualFold(last, "refresh") && transports.IsRefresh(r):
+	case !e.refreshes && fold.Equal(last, "refresh") && transports.IsRefresh(r):
 		e.transports.ServeRefresh(w, r) // says that there is no such path
 	case part == nil, !negotiates && transports.IsHandshake(r): // which no part takes
 		e.transports.ServeHTTP(w, r)
@@ -178,15 +179,15 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // part returns what the endpoint serves at {path}/name; nil: nothing but the hub itself.
 func (e *Endpoint) part(name string) http.Handler {
 	switch {
-	case strings.EqualFold(name, "negotiate"):
+	case fold.Equal(name, "negotiate"):
 		return e.negotiate
-	case e.refreshes && strings.EqualFold(name, "refresh"):
+	case e.refreshes && fold.Equal(name, "refresh"):
 		return http.HandlerFunc(e.transports.ServeRefresh)
 	case e.hub != nil && name == "carillon.js":
 		return scriptFile
-	case e.diagnose && strings.EqualFold(name, "diagnose"):
+	case e.diagnose && fold.Equal(name, "diagnose"):
 		return diagnosePage()
-	case e.events != nil && strings.EqualFold(name, "events"):
+	case e.events != nil && fold.Equal(name, "events"):
 		return e.events
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -116,13 +117,13 @@ func (t *tickets) redeem(key string) *auth.User {
 // connection of its own takes none but for a negotiation, whatever else the request names.
 func (e *Endpoint) bearer(r *http.Request, key string) *auth.User {
 	switch last := lastSegment(r); {
-	case strings.EqualFold(last, "negotiate"):
+	case fold.Equal(last, "negotiate"):
 		return e.tickets.redeem(key)
-	case e.events != nil && strings.EqualFold(last, "events"):
+	case e.events != nil && fold.Equal(last, "events"):
 		return nil
 	}
 	token := transports.Token(r)
-	if strings.EqualFold(lastSegment(r), "refresh") {
+	if fold.Equal(lastSegment(r), "refresh") {
 		token = transports.RefreshedToken(r)
 	}
 	if c := e.registry.Find(token); c != nil && c.Bears(key) {

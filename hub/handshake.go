@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
@@ -59,7 +59,7 @@ func (s *Session) agree(r protocol.HandshakeRequest) {
 
 func (h *Hub) wireNamed(name string) *wire {
 	for _, w := range h.wires {
-		if strings.EqualFold(w.Name(), name) {
+		if fold.Equal(w.Name(), name) {
 			return w
 		}
 	}

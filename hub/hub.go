@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 
 	"github.com/carillon-go/carillon/internal/crew"
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // Hub is a set of methods that clients invoke, and the clients that are connected.
@@ -76,7 +76,7 @@ func (h *Hub) method(target string) *published {
 }
 
 // foldName maps names that differ in case alone to one.
-func foldName(name string) string { return strings.ToUpper(name) }
+func foldName(name string) string { return fold.Upper(name) }
 
 // OnConnected sets what runs when a client has shaken hands, before any of its
 // messages is looked at. Its error ends the connection; the client is told not to

@@ -3,11 +3,11 @@ package hub
 import (
 	"bytes"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
@@ -54,7 +54,7 @@ func newEventWire(o Options) *wire {
 
 func protocolNamed(all []protocol.HubProtocol, name string) protocol.HubProtocol {
 	for _, p := range all {
-		if strings.EqualFold(p.Name(), name) {
+		if fold.Equal(p.Name(), name) {
 			return p
 		}
 	}

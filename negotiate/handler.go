@@ -6,9 +6,9 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 
+	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -46,7 +46,7 @@ func NewHandler(r *transports.Registry, stateful bool, o Options) *Handler {
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !strings.EqualFold(r.Method, http.MethodPost) { // the original's methods have no case
+	if !fold.Equal(r.Method, http.MethodPost) { // the original's methods have no case
 		transports.NotAllowed(w, r)
 		return
 	}

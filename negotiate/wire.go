@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -112,7 +113,7 @@ func wantsStateful(r *http.Request) []transports.Type {
 	wanted, _ := transports.Parameter(r, "useStatefulReconnect")
 	which, _ := transports.Parameter(r, "statefulTransports")
 	switch {
-	case !strings.EqualFold(strings.TrimSpace(wanted), "true"):
+	case !fold.Equal(strings.TrimSpace(wanted), "true"):
 		return nil
 	case which == "all":
 		return transports.All()

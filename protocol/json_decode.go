@@ -10,11 +10,22 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// Bind decodes the raw arguments into targets. Their types are looked at before their number.
+// Bind decodes the raw arguments into targets. Their types are looked at before their number. Of a message with several arrays of
+// arguments each is decoded, and the last one counts.
 func (p *JSON) Bind(arguments []byte, targets ...any) error {
 	r := jsonReader{data: arguments}
+	err := p.bindArray(&r, targets)
+	for err == nil && r.peek() == '[' {
+		err = p.bindArray(&r, targets)
+	}
+	return err
+}
+
+func (p *JSON) bindArray(r *jsonReader, targets []any) error {
 	if r.peek() != '[' {
 		return brokenArguments(r.failAt("is an invalid start of a value."))
 	}
@@ -32,7 +43,7 @@ func (p *JSON) Bind(arguments []byte, targets ...any) error {
 		case !more:
 			return nil
 		case n < len(targets):
-			if err := p.decode(&r, targets[n]); err != nil {
+			if err := p.decode(r, targets[n]); err != nil {
 				return &BindError{Err: err}
 			}
 		default:
@@ -580,7 +591,7 @@ func (m *members[F]) find(name []byte, foldCase bool) *member[F] {
 		return one
 	}
 	for _, one := range m.list {
-		if strings.EqualFold(one.name, string(name)) {
+		if fold.Equal(one.name, string(name)) {
 			return one
 		}
 	}

@@ -44,7 +44,8 @@ type jsonParser struct {
 	oldID, oldTarget string // for reuse
 
 	result, item []byte
-	itemRead     bool // behind the id: the original looks for the stream before it reads on
+	bound, early []byte // arguments behind a target, one array after the other; the last ones in front of it
+	itemRead     bool   // behind the id: the original looks for the stream before it reads on
 	has          struct{ typ, id, target, arguments, item, sequence bool }
 }
 
@@ -216,12 +217,29 @@ func (p *jsonParser) arguments() error {
 			continue
 		}
 		if !more {
-			p.m.Arguments = p.data[start:p.pos]
+			p.keepArguments(p.data[start:p.pos:p.pos])
 			return nil
 		}
 		if err := p.skip(); err != nil {
 			return err
 		}
+	}
+}
+
+// keepArguments keeps one of several properties of that name. The original binds each as soon as it knows the target, and those in front of
+// the target last: all of them have to fit, and the last ones count.
+func (p *jsonParser) keepArguments(raw []byte) {
+	switch {
+	case p.m.Target == "":
+		p.early = raw
+	case p.bound == nil:
+		p.bound = raw
+	default:
+		p.bound = append(p.bound, raw...)
+	}
+	p.m.Arguments = p.early
+	if p.bound != nil {
+		p.m.Arguments = p.bound
 	}
 }
 
@@ -346,6 +364,10 @@ func (p *jsonParser) complete() error {
 
 func (p *jsonParser) completeInvocation() error {
 	m := p.m
+	if p.bound != nil && p.early != nil {
+		p.bound = append(p.bound, p.early...)
+		m.Arguments = p.bound
+	}
 	switch {
 	case !p.has.target:
 		return missing("target")

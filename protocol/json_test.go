@@ -202,3 +202,32 @@ func TestPassPlain(t *testing.T) {
 		}
 	}
 }
+
+// As the original has it: it binds arguments as soon as it knows the target, and those that came before the target at the end.
+func TestJSONArgumentsTwice(t *testing.T) {
+	p := NewJSON(JSONOptions{})
+	for members, want := range map[string]string{
+		`"target":"t","arguments":["a"],"arguments":["b"]`:                   "b",
+		`"arguments":["a"],"target":"t","arguments":["b"]`:                   "a",
+		`"arguments":["a"],"arguments":["b"],"target":"t"`:                   "b",
+		`"arguments":[5],"arguments":["b"],"target":"t"`:                     "b",
+		`"target":"t","arguments":["a"],"arguments":[5]`:                     (&BindError{}).Error(),
+		`"target":"t","arguments":[5],"arguments":["a"]`:                     (&BindError{}).Error(),
+		`"arguments":[5],"target":"t","arguments":["b"]`:                     (&BindError{}).Error(),
+		`"target":"t","arguments":["a"],"arguments":[]`:                      (&CountError{Got: 0, Want: 1}).Error(),
+		`"target":"t","arguments":["a"],"arguments":["b"],"arguments":["c"]`: "c",
+	} {
+		var (
+			m Message
+			s string
+		)
+		record := []byte(`{"type":1,` + members + `}`)
+		err := p.Parse(record, &m)
+		if err == nil {
+			err = m.Settle(p.Bind(m.Arguments, &s))
+		}
+		if got := s + text(err); got != want && text(err) != want || string(record) != `{"type":1,`+members+`}` {
+			t.Errorf("%s: %q, %v, want %q", members, s, err, want)
+		}
+	}
+}

@@ -227,3 +227,16 @@ func TestJSONDecodeError(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Names of properties differ in case as in .NET: no letter outside ASCII stands for one of ASCII.
+func TestJSONNamesWithoutCase(t *testing.T) {
+	type object struct{ Kiss, Ähre int }
+	for text, want := range map[string]object{
+		`{"KISS":1,"ÄHRE":2}`: {1, 2}, `{"kisſ":1,"\u212aiss":2,"k\u0131ss":3}`: {},
+	} {
+		var o object
+		if err := NewJSON(JSONOptions{}).Decode([]byte(text), &o); err != nil || o != want {
+			t.Errorf("%s: %v, %v", text, o, err)
+		}
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // Carry serves a request that opens or continues a connection over one transport.
@@ -50,7 +52,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // NotAllowed answers a method that is not served. HEAD is told no length.
 func NotAllowed(w http.ResponseWriter, r *http.Request) {
-	if strings.EqualFold(r.Method, http.MethodHead) {
+	if fold.Equal(r.Method, http.MethodHead) {
 		w.Header().Set("Content-Type", "text/plain")
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
@@ -130,7 +132,7 @@ func notSupported(w http.ResponseWriter, kind Type) {
 func choose(r *http.Request) Type {
 	for _, line := range r.Header.Values("Accept") {
 		for element := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(element), "text/event-stream") {
+			if fold.Equal(strings.TrimSpace(element), "text/event-stream") {
 				return ServerSentEvents
 			}
 		}
@@ -173,7 +175,7 @@ func isUpgrade(r *http.Request) bool {
 func hasToken(h http.Header, name, token string) bool {
 	for _, line := range h.Values(name) {
 		for element := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(element), token) {
+			if fold.Equal(strings.TrimSpace(element), token) {
 				return true
 			}
 		}

@@ -3,7 +3,8 @@ package transports
 import (
 	"io"
 	"net/http"
-	"strings"
+
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // ServeListener answers a GET with an event stream for a client that only listens, such
@@ -18,7 +19,7 @@ func (h *Handler) ServeListener(w http.ResponseWriter, r *http.Request) {
 	if h.registry.RefuseLongHead(w, r) {
 		return
 	}
-	if !strings.EqualFold(r.Method, http.MethodGet) {
+	if !fold.Equal(r.Method, http.MethodGet) {
 		NotAllowed(w, r)
 		return
 	}

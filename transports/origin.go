@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // Origins decides which pages may use an endpoint and, for CORS, read its answers. It is safe
@@ -115,7 +117,7 @@ func SameOrigin(r *http.Request, origin string) bool {
 // Scheme is the one that the client used. A proxy need not be trusted to say https: who
 // says so without one misleads itself only, and nobody comes to speak in clear by it.
 func Scheme(r *http.Request) string {
-	if r.URL.Scheme == "https" || r.URL.Scheme == "" && r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+	if r.URL.Scheme == "https" || r.URL.Scheme == "" && r.TLS != nil || fold.Equal(r.Header.Get("X-Forwarded-Proto"), "https") {
 		return "https"
 	}
 	return "http"

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // Parameter returns the values of a query parameter, whose name has no case, and how
@@ -12,11 +14,11 @@ import (
 func Parameter(r *http.Request, name string) (value string, n int) {
 	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
 		key, v, _ := strings.Cut(pair, "=")
-		if !strings.EqualFold(key, name) && !strings.ContainsAny(key, "%+") || strings.Contains(pair, ";") {
+		if !fold.Equal(key, name) && !strings.ContainsAny(key, "%+") || strings.Contains(pair, ";") {
 			continue
 		}
 		key, err := url.QueryUnescape(key)
-		if err != nil || !strings.EqualFold(key, name) {
+		if err != nil || !fold.Equal(key, name) {
 			continue
 		}
 		if v, err = url.QueryUnescape(v); err != nil {

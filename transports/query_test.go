@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -19,7 +20,7 @@ func FuzzParameter(f *testing.F) {
 		values, _ := url.ParseQuery(query)
 		var want []string
 		for name, all := range values {
-			if strings.EqualFold(name, "id") {
+			if fold.Equal(name, "id") {
 				want = append(want, all...)
 			}
 		}

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // Refreshing says how connections take fresher credentials. The zero value is that only
@@ -95,7 +95,7 @@ func RefreshedToken(r *http.Request) string {
 // IsRefresh reports whether a request refreshes credentials, at a path that may be a hub's
 // own as well: it has the header, or posts for no connection.
 func IsRefresh(r *http.Request) bool {
-	return len(r.Header[tokenHeader]) > 0 || strings.EqualFold(r.Method, http.MethodPost) && Token(r) == ""
+	return len(r.Header[tokenHeader]) > 0 || fold.Equal(r.Method, http.MethodPost) && Token(r) == ""
 }
 
 // Answers of a refresh that changed nothing.
@@ -124,7 +124,7 @@ func (h *Handler) ServeRefresh(w http.ResponseWriter, r *http.Request) {
 	case !h.registry.refreshing.Enabled:
 		w.Header()["Content-Length"] = noLength
 		w.WriteHeader(http.StatusNotFound)
-	case !strings.EqualFold(r.Method, http.MethodPost):
+	case !fold.Equal(r.Method, http.MethodPost):
 		NotAllowed(w, r)
 	default:
 		h.refresh(w, r)

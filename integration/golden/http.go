@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // A request as it is sent: nothing is added to what stands here.
@@ -46,7 +48,7 @@ func (r request) lengthIsDue() bool {
 // header returns the value of the first header with that name, in any case.
 func header(headers []string, name string) string {
 	for _, h := range headers {
-		if n, v, ok := strings.Cut(h, ": "); ok && strings.EqualFold(n, name) {
+		if n, v, ok := strings.Cut(h, ": "); ok && fold.Equal(n, name) {
 			return v
 		}
 	}

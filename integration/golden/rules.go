@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // What the transcripts abbreviate.
@@ -28,7 +30,7 @@ func compareHeaders(recorded []string, x *exchange) error {
 	var got []string
 	for _, h := range x.headers {
 		name, v, _ := strings.Cut(h, ":")
-		if slices.ContainsFunc(unrecorded, func(n string) bool { return strings.EqualFold(n, name) }) {
+		if slices.ContainsFunc(unrecorded, func(n string) bool { return fold.Equal(n, name) }) {
 			continue
 		}
 		got = append(got, allow(strings.ToLower(name), strings.TrimSpace(v), x)...)

@@ -18,6 +18,7 @@ import (
 	"github.com/carillon-go/carillon/clock"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // site is everything behind the listeners. Paths have no case.
@@ -106,7 +107,7 @@ func isASCII(s string) bool {
 func query(r *http.Request, name string) string {
 	var all []string
 	for n, values := range r.URL.Query() {
-		if strings.EqualFold(n, name) {
+		if fold.Equal(n, name) {
 			all = append(all, values...)
 		}
 	}

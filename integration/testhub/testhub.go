@@ -13,6 +13,7 @@ import (
 	"github.com/carillon-go/carillon/clock"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/protocol"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -223,7 +224,7 @@ func (t testHub) header(ctx context.Context, name *string) (*string, error) {
 // headerOf is nil for a header that is not there. net/http keeps Host apart from the rest.
 func headerOf(r *http.Request, name string) *string {
 	values := r.Header.Values(name)
-	if strings.EqualFold(name, "Host") {
+	if fold.Equal(name, "Host") {
 		values = []string{r.Host}
 	}
 	if len(values) == 0 {
@@ -240,7 +241,7 @@ func (t testHub) cookie(ctx context.Context, name *string) (*string, error) {
 	}
 	for part := range strings.SplitSeq(strings.Join(request(ctx).Header.Values("Cookie"), ";"), ";") {
 		key, value, ok := strings.Cut(strings.TrimSpace(part), "=")
-		if !ok || !strings.EqualFold(key, *name) {
+		if !ok || !fold.Equal(key, *name) {
 			continue
 		}
 		if plain, err := url.PathUnescape(value); err == nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -106,7 +107,7 @@ func transportsOf(setting string, names []string) ([]transports.Type, error) {
 names:
 	for _, name := range names {
 		for _, t := range known {
-			if !strings.EqualFold(name, string(t)) {
+			if !fold.Equal(name, string(t)) {
 				continue
 			}
 			if !slices.Contains(offered, t) {

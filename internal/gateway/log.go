@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // Query parameters that open a connection or a door: the connection token and
@@ -70,7 +72,7 @@ func requestLevel(status int, traffic bool) slog.Level {
 // statusOf is the status of the answer. A hijacked connection got its answer past
 // the response writer: a WebSocket's is 101.
 func statusOf(c echo.Context) int {
-	if !c.Response().Committed && strings.EqualFold(c.Request().Header.Get("Upgrade"), "websocket") {
+	if !c.Response().Committed && fold.Equal(c.Request().Header.Get("Upgrade"), "websocket") {
 		return http.StatusSwitchingProtocols
 	}
 	return c.Response().Status
@@ -106,7 +108,7 @@ func isSecret(name string) bool {
 		return true
 	}
 	for _, secret := range secretParameters {
-		if strings.EqualFold(name, secret) {
+		if fold.Equal(name, secret) {
 			return true
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // routes returns what the server answers. The hub's answers go straight to the
@@ -51,7 +52,7 @@ func (s *Server) readyz(c echo.Context) error {
 
 // isTraffic tells whether a request is one of many of a connection.
 func (s *Server) isTraffic(r *http.Request) bool {
-	return strings.EqualFold(strings.TrimSuffix(r.URL.Path, "/"), s.config.Path)
+	return fold.Equal(strings.TrimSuffix(r.URL.Path, "/"), s.config.Path)
 }
 
 // hubPaths are those that the hub's endpoint answers.
@@ -65,7 +66,7 @@ func mount(paths []string, h http.Handler) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			asked := strings.TrimSuffix(c.Request().URL.Path, "/")
-			if !slices.ContainsFunc(paths, func(path string) bool { return strings.EqualFold(asked, path) }) {
+			if !slices.ContainsFunc(paths, func(path string) bool { return fold.Equal(asked, path) }) {
 				return next(c)
 			}
 			h.ServeHTTP(c.Response(), c.Request())

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // answerTimeout is how long each write of an answer may take that is no poll's.
@@ -84,7 +86,7 @@ func (w *response) head(done bool) http.Header {
 			h.Del("Content-Type")
 		}
 	}
-	if w.last && !strings.EqualFold(h.Get("Connection"), "close") {
+	if w.last && !fold.Equal(h.Get("Connection"), "close") {
 		h.Set("Connection", "close")
 	}
 	if _, ok := h["Date"]; !ok {
