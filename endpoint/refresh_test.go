@@ -84,6 +84,24 @@ func (o *office) end() {
 	}
 }
 
+// A connection that is refreshed and not opened is forgotten as if it was not refreshed.
+func TestUnclaimedRefreshes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t, endpoint.Options{})
+		token := o.negotiate("1", "alice:600").token
+		for range 14 {
+			o.want(token, "alice:600", 200, `{"tokenLifetimeSeconds":600}`)
+			time.Sleep(time.Second) // of the bubble
+		}
+		time.Sleep(3 * time.Second) // of the bubble
+		o.want(token, "alice:600", 404, `{"error":"connection_not_found"}`)
+		if n := o.endpoint.Connections(); n != 0 {
+			t.Errorf("%d connections are left", n)
+		}
+		o.end()
+	})
+}
+
 // Each answer of a refresh is as ASP.NET Core 11 has it.
 func TestRefreshAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -436,6 +454,9 @@ func TestRefreshesInALoop(t *testing.T) {
 		}
 		if asked != 100+1+5*20+20 {
 			t.Errorf("the application was asked %d times", asked)
+		}
+		if n := o.endpoint.Refusals().Refreshes; n != 9900+5*980+80 {
+			t.Errorf("%d refused", n)
 		}
 		o.end()
 	})

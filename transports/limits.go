@@ -54,16 +54,24 @@ var (
 // Refusals counts since the start what the limits did: connections refused because of
 // their number in all, of a user, of an address, or of negotiations; frames for which all
 // queues together had no room; connections whose client did not read within SendTimeout;
-// requests whose head was too long, or for whose head all connections had no room.
-type Refusals struct{ Connections, User, Address, Negotiations, Queue, SendTimeouts, Heads uint64 }
+// requests whose head was too long, or for whose head all connections had no room;
+// refreshes of connections that had too many.
+type Refusals struct {
+	Connections, User, Address, Negotiations, Queue, SendTimeouts, Heads, Refreshes uint64
+}
 
 // refusals are counted without a lock.
-type refusals struct{ connections, user, address, negotiations, queue, sendTimeouts, heads atomic.Uint64 }
+type refusals struct {
+	connections, user, address, negotiations, queue, sendTimeouts, heads, refreshes atomic.Uint64
+}
 
 // Refusals returns the counts.
 func (r *Registry) Refusals() Refusals {
 	c := &r.refused
-	return Refusals{c.connections.Load(), c.user.Load(), c.address.Load(), c.negotiations.Load(), c.queue.Load(), c.sendTimeouts.Load(), c.heads.Load()}
+	return Refusals{
+		Connections: c.connections.Load(), User: c.user.Load(), Address: c.address.Load(), Negotiations: c.negotiations.Load(),
+		Queue: c.queue.Load(), SendTimeouts: c.sendTimeouts.Load(), Heads: c.heads.Load(), Refreshes: c.refreshes.Load(),
+	}
 }
 
 // client is whom a connection is counted for. The registry's lock guards the counts.

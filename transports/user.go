@@ -138,7 +138,7 @@ func (c *Connection) beginRefresh(u *auth.User, now time.Time) (turn chan struct
 		c.refreshes = &refreshes{turn: make(chan struct{}, 1)}
 	}
 	if !c.refreshes.earned(now) {
-		return nil, ErrRefreshedOften
+		return nil, c.registry.refuse(&c.registry.refused.refreshes, "refreshes of a connection", ErrRefreshedOften)
 	}
 	return c.refreshes.turn, nil
 }

@@ -87,6 +87,7 @@ func (m *Metrics) Watch(e *endpoint.Endpoint, h *hub.Hub) {
 		"queued_bytes":            func() uint64 { return e.Refusals().Queue },
 		"send_timeout":            func() uint64 { return e.Refusals().SendTimeouts },
 		"heads":                   func() uint64 { return e.Refusals().Heads },
+		"refreshes":               func() uint64 { return e.Refusals().Refreshes },
 		"handshake_timeout":       func() uint64 { return h.Refusals().Handshakes },
 		"message_size":            func() uint64 { return h.Refusals().Messages },
 		"invocations":             func() uint64 { return h.Refusals().Invocations },
