@@ -20,9 +20,10 @@ import (
 // program, a variable CARILLON_… and a key of its configuration file, and hold
 // the defaults.
 type Config struct {
-	Addr    string `default:":8080" help:"Address to listen on."`
-	TLSCert string `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain, PEM. With --tls-key: HTTPS, and HTTP/2 for clients that speak it."`
-	TLSKey  string `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key of the certificate, PEM."`
+	Addr    string   `default:":8080" help:"Address to listen on."`
+	TLSCert string   `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain, PEM. With --tls-key: HTTPS, and HTTP/2 for clients that speak it."`
+	TLSKey  string   `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key of the certificate, PEM."`
+	Host    []string `placeholder:"NAME" help:"Host name that requests may ask for, such as example.com; may be repeated. Others are answered 421, but for loopback names and for probes. Default: pages and metrics at a loopback address answer loopback names only, the hub and all else any."`
 
 	Path       string   `default:"/hubs/clock" help:"Path of the clock hub."`
 	Transports []string `default:"WebSockets,ServerSentEvents,LongPolling" help:"Transports to offer, in this order."`
@@ -87,6 +88,9 @@ func (c *Config) Validate() error {
 		errs = append(errs, err)
 	}
 	errs = append(errs, c.validateAuth())
+	for _, name := range c.Host {
+		errs = append(errs, validateHost(name))
+	}
 	for _, origin := range c.CORSOrigin {
 		if err := transports.CheckOrigin(origin); err != nil {
 			errs = append(errs, fmt.Errorf("--cors-origin: %w", err))

@@ -18,7 +18,7 @@ func (s *Server) serveMetrics(ctx context.Context) (stop func(), err error) {
 	}
 	s.log.Info("metrics", "listens", l.Addr().String())
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.metrics.Handler())
+	mux.Handle("GET /metrics", onlyHosts(s.config.newHosts(l.Addr()), s.metrics.Handler()))
 	server := newHTTPServer(s.log)
 	server.Handler = mux
 	done := make(chan struct{})

@@ -43,6 +43,11 @@ func TestMetrics(t *testing.T) {
 		body = text(t, metrics.do(http.MethodGet, "/metrics", ""))
 	}
 	scrape(`signalr_server_active_connections{signalr_transport="web_sockets"} 0`)
+	for host, want := range map[string]int{"evil.example": http.StatusMisdirectedRequest, "localhost:9090": http.StatusOK} {
+		if status := metrics.ask(http.MethodGet, "/metrics", host); status != want {
+			t.Errorf("metrics of %s: %d", host, status)
+		}
+	}
 	if answer := r.do(http.MethodGet, "/metrics", ""); answer.StatusCode != http.StatusNotFound {
 		t.Error("at the hub's address:", answer.Status)
 	}

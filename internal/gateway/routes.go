@@ -30,7 +30,7 @@ func (s *Server) routes() (http.Handler, error) {
 	if len(s.config.CORSOrigin) > 0 {
 		e.Use(s.allowOrigins())
 	}
-	e.Use(mount(s.config.hubPaths(), s.entry))
+	e.Use(s.checkHost, mount(s.config.hubPaths(), s.entry))
 
 	e.Match([]string{http.MethodGet, http.MethodHead}, s.config.Path+"/carillon.js", echo.WrapHandler(endpoint.Script()))
 	e.Match([]string{http.MethodGet, http.MethodHead}, s.config.Path+"/diagnose", echo.WrapHandler(endpoint.DiagnosePage()))
@@ -65,14 +65,24 @@ func (c *Config) hubPaths() []string {
 func mount(paths []string, h http.Handler) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			asked := strings.TrimSuffix(c.Request().URL.Path, "/")
-			if !slices.ContainsFunc(paths, func(path string) bool { return fold.Equal(asked, path) }) {
+			if !isOneOf(paths, c.Request().URL.Path) {
 				return next(c)
 			}
 			h.ServeHTTP(c.Response(), c.Request())
 			return nil
 		}
 	}
+}
+
+// isOneOf reports whether a path is one of a hub's, which have no case and may end in a slash.
+func isOneOf(paths []string, path string) bool {
+	path = strings.TrimSuffix(path, "/")
+	return slices.ContainsFunc(paths, func(known string) bool { return fold.Equal(path, known) })
+}
+
+// isHub reports whether a path is the hub's own, or its script, which pages of any name load.
+func (c *Config) isHub(path string) bool {
+	return path == c.Path+"/carillon.js" || isOneOf(c.hubPaths(), path)
 }
 
 // limitRest gives a client restTimeout for what is left of a body when it is answered: the

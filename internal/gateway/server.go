@@ -67,6 +67,7 @@ type Server struct {
 	metrics *metrics.Metrics // nil: nobody looks
 	http    *http.Server
 	ready   atomic.Bool
+	hosts   hosts // of the listener; set before it serves
 }
 
 // New returns a server with the settings of c, which must be valid.
@@ -181,6 +182,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if err := s.startWorkers(); err != nil {
 		return errors.Join(err, l.Close())
 	}
+	s.hosts = s.config.newHosts(l.Addr())
 	served := make(chan error, 1)
 	go func() { served <- s.serveHTTP(s.behindProxyProtocol(l)) }()
 	s.ready.Store(true)
