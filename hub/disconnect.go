@@ -19,6 +19,9 @@ func (s *Session) Disconnected(cause error) {
 		s.conclude(was, cause)
 	}
 	s.running.Wait()
+	if s.stateful != nil {
+		s.stateful.release()
+	}
 	s.hub.sessions.remove(s)
 	s.log(slog.LevelDebug, "ConnectedEnding")
 }

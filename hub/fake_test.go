@@ -46,6 +46,9 @@ type fakeConnection struct {
 	cause   error
 	aborted bool
 	hungUp  bool
+
+	held atomic.Int64 // by Hold
+	full atomic.Bool  // for Hold
 }
 
 func newFakeConnection(id string, capacity int) *fakeConnection {
@@ -97,6 +100,13 @@ func (c *fakeConnection) over() bool {
 }
 
 func (c *fakeConnection) Close(cause error) { c.end(cause, false) }
+
+// Hold implements hub.Holder.
+func (c *fakeConnection) Hold(n int) bool {
+	c.held.Add(int64(n))
+	return c.full.Load()
+}
+
 func (c *fakeConnection) Abort(cause error) { c.end(cause, true) }
 
 func (c *fakeConnection) HangUp(cause error) {
@@ -205,6 +215,9 @@ func (c *client) leave(cause error) {
 		c.conn.cancel(cause) // a reader that is blocked in the session sees that
 	})
 	<-c.finished
+	if n := c.conn.held.Load(); n != 0 {
+		c.t.Errorf("%d bytes are held for a connection that is gone", n)
+	}
 }
 
 // connect connects a client and shakes hands.

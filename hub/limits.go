@@ -13,11 +13,13 @@ type Refusals struct {
 	Handshakes, Messages, Invocations, SlowConsumers uint64
 	// Streams that were refused because their client had too many under way.
 	Streams uint64
+	// Results that clients were not asked for because they owed too many.
+	Results uint64
 }
 
 // refusals are counted without a lock.
 type refusals struct {
-	handshakes, messages, invocations, slowConsumers, streams atomic.Uint64
+	handshakes, messages, invocations, slowConsumers, streams, results atomic.Uint64
 
 	logged atomic.Int64 // the second of the last line
 }
@@ -27,7 +29,7 @@ func (h *Hub) Refusals() Refusals {
 	c := &h.refused
 	return Refusals{
 		Handshakes: c.handshakes.Load(), Messages: c.messages.Load(), Invocations: c.invocations.Load(),
-		SlowConsumers: c.slowConsumers.Load(), Streams: c.streams.Load(),
+		SlowConsumers: c.slowConsumers.Load(), Streams: c.streams.Load(), Results: c.results.Load(),
 	}
 }
 
@@ -73,6 +75,18 @@ func (s *Session) tooFast() bool {
 	s.offended(errTooFast, false)
 	return true
 }
+
+// A client owes at most maxResults results at a time, and at most maxAsking of its own plain
+// invocations wait for results of its: each is a goroutine, and the client need never answer.
+// resultBytes is about what one costs.
+const (
+	maxResults  = 1000
+	maxAsking   = 100
+	resultBytes = 8 << 10
+)
+
+// errTooManyResults is what asking a client fails with that owes too many results.
+var errTooManyResults = NewError("More results are awaited than a connection may owe.")
 
 // maxEnding is how many streams beyond Options.MaxStreams may be over and wait for a client
 // that does not read to be told so.

@@ -302,9 +302,10 @@ func (l *line) wait() <-chan struct{} {
 
 // behind tells whether so much waits that a client had better stop.
 func (s *Session) behind() bool {
+	held := s.heldByUploads()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return int64(s.line.bytes)+s.held.Load() > maxWaiting
+	return int64(s.line.bytes)+held > maxWaiting
 }
 
 // drop forgets what waits.

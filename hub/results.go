@@ -28,7 +28,8 @@ var errAskedWhileConnecting = &typedError{"InvalidOperationException", "Client r
 // Invoke invokes a method on one client and waits for its result. s is an untyped
 // audience of a single connection: Client(id) or Caller(ctx). It fails with the
 // client's error (one as made by NewError), with ctx, or when the connection is gone.
-// While an invocation waits for its own client the next one may run.
+// While an invocation waits for its own client the next one may run, as long as no more than
+// 100 wait; a client owes 1,000 results at most. Beyond that Invoke fails at once.
 func Invoke[R any](ctx context.Context, s Sender, method string, args ...any) (R, error) {
 	var result R
 	a, ok := s.(*audienceSender)
@@ -79,15 +80,18 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 	if err != nil {
 		return err
 	}
+	own, _ := ctx.Value(callKey{}).(*call)
+	if own != nil && own.session != s {
+		own = nil
+	}
 	q := &question{decode: decode, done: make(chan struct{})}
-	if !s.owes(id, q) {
-		return disconnected(s.id)
+	if err := s.owes(id, q, own); err != nil {
+		return err
 	}
 	if err := s.sendWait(ctx, f); err != nil {
 		return s.withdraw(ctx, id, q)
 	}
-	own, _ := ctx.Value(callKey{}).(*call)
-	if own != nil && own.session == s {
+	if own != nil {
 		s.release(own)
 		defer s.rejoin(ctx)
 	}
@@ -99,19 +103,27 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 	}
 }
 
-// owes notes a question; false if nobody is left to answer it.
-func (s *Session) owes(id string, q *question) bool {
+// owes notes a question that is asked by own, one of the client's invocations, or by others
+// if own is nil.
+func (s *Session) owes(id string, q *question, own *call) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gone {
-		return false
+	switch {
+	case s.gone:
+		return disconnected(s.id)
+	case len(s.asked) >= maxResults,
+		own != nil && own.inLine && !own.released && s.line.released >= maxAsking,
+		len(s.asked) > 0 && s.hold(0):
+		s.exceeded(&s.hub.refused.results, "results of a client")
+		return errTooManyResults
 	}
 	if s.asked == nil {
 		s.asked = make(map[string]*question)
 	}
 	s.asked[id] = q
+	s.hold(resultBytes)
 	s.hub.questions.put(id, s)
-	return true
+	return nil
 }
 
 // withdraw takes a question back. If it is being answered the answer counts, unless ctx is
@@ -137,6 +149,7 @@ func (s *Session) question(id string) *question {
 	q := s.asked[id]
 	if q != nil {
 		delete(s.asked, id)
+		s.hold(-resultBytes)
 		s.hub.questions.delete(id)
 	}
 	return q
@@ -182,6 +195,7 @@ func (s *Session) unanswerable() {
 	open := s.asked
 	s.asked, s.gone = nil, true
 	s.mu.Unlock()
+	s.hold(-resultBytes * len(open))
 	for id, q := range open {
 		s.hub.questions.delete(id)
 		q.settle(disconnected(s.id))

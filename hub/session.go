@@ -51,7 +51,6 @@ type Session struct {
 	keepAlive keepAlive
 	groups    memberships
 	running   sync.WaitGroup // every goroutine of the session, and that it is not concluded
-	held      atomic.Int64   // bytes that wait in uploads
 	endings   endings        // of the ctxs of invocations
 
 	mu      sync.Mutex // guards the following
@@ -61,6 +60,7 @@ type Session struct {
 	// uploading are the uploads of the calls that run, those too that the client has ended.
 	uploading map[upload]*call
 	asked     map[string]*question // results that the client owes
+	budget    *uploadBudget        // nil: there was no upload yet
 	items     *Items
 	gone      bool // nothing is asked of the client any more
 	refreshed refreshed

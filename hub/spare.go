@@ -70,13 +70,16 @@ func (r *stateful) setAsideLocked(n int) {
 
 // dropLocked forgets the first n frames.
 func (r *stateful) dropLocked(n int) {
+	freed := 0
 	for i, f := range r.kept[:n] {
+		freed += f.Len()
 		if i < r.spare.frames {
 			r.spare.bytes -= f.Len()
 		} else {
 			r.bytes -= f.Len()
 		}
 	}
+	r.hold(-freed)
 	r.kept = append(r.kept[:0], r.kept[n:]...)
 	clear(r.kept[len(r.kept):cap(r.kept)])
 	r.first += int64(n)

@@ -23,10 +23,12 @@ type Resumer interface {
 type stateful struct {
 	mu    sync.Mutex // held while something counted is queued: the order of numbers is that of sending
 	kept  []*frame.Frame
-	bytes int           // of those that are not acknowledged
-	first int64         // the number of the first that is kept, or of the next one
-	sent  int64         // the highest number that was queued
-	spare spare         // the acknowledged ones at the beginning of kept
+	bytes int   // of those that are not acknowledged
+	first int64 // the number of the first that is kept, or of the next one
+	sent  int64 // the highest number that was queued
+	spare spare // the acknowledged ones at the beginning of kept
+	over  bool  // nothing is kept any more
+	hold  func(n int) (full bool)
 	away  bool          // there is no WebSocket
 	probe bool          // one message may exceed the limit
 	deaf  bool          // no acknowledgement is going to be read
@@ -38,7 +40,9 @@ type stateful struct {
 	acked int64
 }
 
-func newStateful() *stateful { return &stateful{first: 1, next: 1, seen: -1, acked: -1} }
+func newStateful(hold func(n int) (full bool)) *stateful {
+	return &stateful{first: 1, next: 1, seen: -1, acked: -1, hold: hold}
+}
 
 // maxFanOut is how much may be kept of what is sent without waiting, such as
 // broadcasts, to a client that does not acknowledge. Beyond it the client is a slow
@@ -47,6 +51,9 @@ const maxFanOut = 1 << 20
 
 // keep keeps a frame and queues it, unless the client is away.
 func (r *stateful) keep(c Connection, f *frame.Frame) error {
+	if r.over {
+		return errEnded
+	}
 	if !r.away {
 		if err := c.Send(f); err != nil {
 			return err
@@ -54,6 +61,7 @@ func (r *stateful) keep(c Connection, f *frame.Frame) error {
 	}
 	r.kept = append(r.kept, f)
 	r.bytes += f.Len()
+	r.hold(f.Len())
 	if !r.away {
 		r.sent = r.last()
 	}
@@ -69,7 +77,7 @@ func (r *stateful) send(c Connection, f *frame.Frame) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := ErrSlowConsumer
-	if r.bytes <= maxFanOut {
+	if r.bytes <= maxFanOut && !r.crowdedLocked() {
 		err = r.keep(c, f)
 	}
 	if p := f.Delivery().Policy; p == DropNewest || p == DropOldest {
@@ -100,7 +108,8 @@ func (r *stateful) sendWait(ctx context.Context, c Connection, f *frame.Frame, l
 func (r *stateful) tryKeep(c Connection, f *frame.Frame, limit int) (room <-chan struct{}, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if limit <= 0 || r.deaf || r.bytes < limit || r.probe && r.bytes < maxFanOut {
+	isRoom := limit <= 0 || r.bytes < limit || r.probe && r.bytes < maxFanOut
+	if r.deaf || isRoom && !r.crowdedLocked() {
 		r.probe = false
 		return nil, r.keep(c, f)
 	}
@@ -108,6 +117,26 @@ func (r *stateful) tryKeep(c Connection, f *frame.Frame, limit int) (room <-chan
 		r.room = make(chan struct{})
 	}
 	return r.room, nil
+}
+
+// crowdedLocked reports whether nothing may be added to what is kept because too much waits in
+// all connections together.
+func (r *stateful) crowdedLocked() bool {
+	if len(r.kept) == 0 || !r.hold(0) {
+		return false
+	}
+	r.dropLocked(r.spare.frames)
+	return len(r.kept) > 0
+}
+
+// release forgets what is kept: the session has ended.
+func (r *stateful) release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	r.dropLocked(len(r.kept))
+	r.kept = nil
+	r.letIn()
 }
 
 // letIn needs the lock.
@@ -235,7 +264,7 @@ func (s *Session) agreeStateful(version int) {
 	}
 	agreed := version >= protocol.MaxVersion
 	if agreed {
-		s.stateful = newStateful()
+		s.stateful = newStateful(s.hold)
 	}
 	c.Resume(agreed)
 }

@@ -74,12 +74,15 @@ func (s *Session) openUploadsLocked(c *call) {
 	if len(c.streamIDs) > 0 && c.method.authorize != nil {
 		c.decided = make(chan struct{})
 	}
+	if s.budget == nil {
+		s.budget = newUploadBudget(s)
+	}
 	_, targets := c.method.split(c.params)
 	for i, t := range targets {
 		u := t.open(uploadBounds{
 			items:    s.hub.options.StreamBufferCapacity,
 			itself:   c.method.decodesItself,
-			held:     &s.held,
+			budget:   s.budget,
 			stateful: s.stateful != nil,
 			gone:     s.conn.Context().Done(),
 		})
@@ -163,6 +166,10 @@ func (s *Session) uploaded(m *protocol.Message) {
 	err := protocol.ErrUnknown
 	if u != nil {
 		err = s.push(u, m.Payload)
+		// Nothing would end the wait of a client whose acknowledgements are behind its items.
+		if s.stateful != nil && s.heldByUploads() > maxWaiting && s.hold(0) {
+			s.slow()
+		}
 	}
 	err = m.Settle(err)
 	if fault := asFault(err); fault != nil {

@@ -4,7 +4,6 @@ import (
 	"iter"
 	"reflect"
 	"sync"
-	"sync/atomic"
 
 	"github.com/carillon-go/carillon/protocol"
 )
@@ -40,10 +39,10 @@ type uploadBounds struct {
 	items int
 	// itself: the items may have methods to decode themselves.
 	itself bool
-	// held is how many bytes wait in all uploads of the session.
-	held *atomic.Int64
-	// stateful: more is read all the same, for acknowledgements may be behind it which
-	// methods wait for, until maxWaitingStateful bytes are held.
+	// budget is that of all uploads of the session.
+	budget *uploadBudget
+	// stateful: more items are read, for acknowledgements may be behind them which methods
+	// wait for, until maxUploaded bytes are held.
 	stateful bool
 	// gone is closed with the connection: its method may never read.
 	gone <-chan struct{}
@@ -95,7 +94,7 @@ func (q *uploadQueue[T]) push(p protocol.HubProtocol, raw []byte, patient func()
 		return nil
 	}
 	q.items = append(q.items, uploadItem[T]{value, len(raw)})
-	q.bounds.held.Add(int64(len(raw)))
+	q.bounds.budget.add(len(raw))
 	q.mu.Unlock()
 	signal(q.news)
 	if !q.full() {
@@ -105,6 +104,7 @@ func (q *uploadQueue[T]) push(p protocol.HubProtocol, raw []byte, patient func()
 	for q.full() {
 		select {
 		case <-q.room:
+		case <-q.bounds.budget.freed:
 		case <-q.bounds.gone:
 			return nil
 		}
@@ -115,8 +115,13 @@ func (q *uploadQueue[T]) push(p protocol.HubProtocol, raw []byte, patient func()
 func (q *uploadQueue[T]) full() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return !q.ended && len(q.items) > q.bounds.items &&
-		(!q.bounds.stateful || q.bounds.held.Load() > maxWaitingStateful)
+	if q.ended || len(q.items) == 0 {
+		return false
+	}
+	if q.bounds.stateful {
+		return q.bounds.budget.held.Load() > maxUploaded
+	}
+	return len(q.items) > q.bounds.items || q.bounds.budget.isFull()
 }
 
 func (q *uploadQueue[T]) end(err error) {
@@ -134,7 +139,7 @@ func (q *uploadQueue[T]) drop() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, item := range q.items {
-		q.bounds.held.Add(-int64(item.size))
+		q.bounds.budget.add(-item.size)
 	}
 	q.items = nil
 }
@@ -160,7 +165,7 @@ func (q *uploadQueue[T]) tryTake() (item T, ok, over bool, err error) {
 	first := q.items[0]
 	q.items[0] = uploadItem[T]{}
 	q.items = q.items[1:]
-	q.bounds.held.Add(-int64(first.size))
+	q.bounds.budget.add(-first.size)
 	signal(q.room)
 	return first.value, true, false, nil
 }

@@ -23,8 +23,10 @@ type Limits struct {
 	// NegotiationsPerAddress in a second, ten times as many in a burst. Default 100, but
 	// not for private addresses. Beyond: 429.
 	NegotiationsPerAddress int
-	// QueueBytes that wait for slow readers in all connections together. Default 256 MiB.
-	// Beyond it who has something waiting has no room for more.
+	// QueueBytes that wait for slow readers in all connections together, and that hubs keep for
+	// their clients: messages that are not acknowledged, items of uploads, results that are
+	// awaited. Default 256 MiB. Beyond it a connection that has something waiting has no room
+	// for more.
 	QueueBytes int
 	// HeadBytes that connections keep together of the requests that opened them, see
 	// Connection.Request. Default 4 KiB for each of Connections, or none
@@ -198,6 +200,20 @@ func (c *Connection) account() {
 
 // Queued is how many bytes wait to be sent, in all connections.
 func (r *Registry) Queued() int { return int(r.queued.Load()) }
+
+// Hold counts n bytes more that the application keeps for the connection, or fewer if n is
+// negative, in what waits in all connections. It reports whether that is more than may be:
+// then an application that keeps something for the connection already must not keep more.
+func (c *Connection) Hold(n int) (full bool) {
+	sum, limit := c.registry.queued.Add(int64(n)), int64(c.registry.options.Limits.QueueBytes)
+	if limit <= 0 || sum <= limit {
+		return false
+	}
+	if n == 0 { // it asks whether it may
+		_ = c.registry.refuse(&c.registry.refused.queue, "queued bytes", nil)
+	}
+	return true
+}
 
 // room is how many bytes may wait for the connection.
 func (c *Connection) room() int {

@@ -92,6 +92,7 @@ func (m *Metrics) Watch(e *endpoint.Endpoint, h *hub.Hub) {
 		"message_size":            func() uint64 { return h.Refusals().Messages },
 		"invocations":             func() uint64 { return h.Refusals().Invocations },
 		"streams":                 func() uint64 { return h.Refusals().Streams },
+		"client_results":          func() uint64 { return h.Refusals().Results },
 		"slow_consumer":           func() uint64 { return h.Refusals().SlowConsumers },
 	} {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
