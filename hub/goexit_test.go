@@ -30,6 +30,14 @@ type exitingError struct{}
 
 func (exitingError) Error() string { exit(); return "" }
 
+// refusing is not decoded, for a reason that ends the goroutine that asks for it.
+type refusing struct{}
+
+func (*refusing) UnmarshalJSON([]byte) error { return exitingError{} }
+
+const unbound = "InvalidDataException: Error binding arguments. " +
+	"Make sure that the types of the provided values match the types of the hub method being invoked."
+
 const exited = "Exception: panic: the code called runtime.Goexit"
 
 func newExitingLab() *hub.Hub {
@@ -46,6 +54,7 @@ func newExitingLab() *hub.Hub {
 	h.Handle("Policy", hub.Action0(nothing).Authorize(func(context.Context) bool { exit(); return true }))
 	h.Handle("Error", hub.Action0(func(context.Context) error { return exitingError{} }))
 	h.Handle("Argument", hub.Action1(func(context.Context, exiting) error { return nil }))
+	h.Handle("Refusing", hub.Action1(func(context.Context, refusing) error { return nil }))
 	h.Handle("Key", hub.Action1(func(context.Context, map[exiting]int) error { return nil }))
 	h.Handle("Sends", hub.Action0(func(ctx context.Context) error { return h.Clients().All().Send(ctx, "M", exiting{}) }))
 	h.Handle("Asks", hub.Func0(func(ctx context.Context) (exiting, error) {
@@ -89,6 +98,7 @@ func TestGoexitEndsOneInvocation(t *testing.T) {
 		{[]string{call("1", "Error", "")}, []string{unexpected("Error")}},
 		{[]string{call("1", "Sends", "")}, []string{unexpected("Sends")}},
 		{[]string{call("1", "Argument", "1")}, []string{failed("1", "Failed to invoke 'Argument' due to an error on the server. "+exited)}},
+		{[]string{call("1", "Refusing", "1")}, []string{failed("1", "Failed to invoke 'Refusing' due to an error on the server. "+unbound)}},
 		{[]string{call("1", "Key", `{"a":1}`)}, []string{failed("1", "Failed to invoke 'Key' due to an error on the server. "+exited)}},
 		{[]string{callWith("1", "Reader", "", `"u"`), item("u", "1")}, []string{unexpected("Reader")}},
 		{[]string{callWith("1", "Item", "", `"u"`), item("u", "1")}, []string{result("1", `"Failed to bind Stream message. `+exited+`"`)}},

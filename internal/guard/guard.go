@@ -25,7 +25,8 @@ func NewPanic(value any) *Panic { return &Panic{Value: value, Stack: debug.Stack
 var ErrGoexit error = &Panic{Value: errors.New("the code called runtime.Goexit")}
 
 // Call calls f on a goroutine of its own, waits for it, and returns its error. A panic of f
-// is returned as a *Panic, a call of runtime.Goexit as ErrGoexit.
+// is returned as a *Panic, a call of runtime.Goexit as ErrGoexit; so is that of an error which
+// cannot say its text, such as a nil pointer.
 func Call(f func() error) error {
 	ended := make(chan error, 1)
 	go func() {
@@ -36,7 +37,11 @@ func Call(f func() error) error {
 			}
 			ended <- err
 		}()
-		err = f()
+		result := f()
+		if result != nil {
+			_ = result.Error()
+		}
+		err = result
 	}()
 	return <-ended
 }

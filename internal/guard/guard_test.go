@@ -14,6 +14,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// silent is an error that ends the goroutine that looks at it.
+type silent struct{}
+
+func (silent) Error() string { runtime.Goexit(); return "" }
+
 func TestCall(t *testing.T) {
 	if err := guard.Call(func() error { return nil }); err != nil {
 		t.Error(err)
@@ -22,6 +27,9 @@ func TestCall(t *testing.T) {
 		t.Error(err)
 	}
 	if err := guard.Call(func() error { runtime.Goexit(); return nil }); !errors.Is(err, guard.ErrGoexit) {
+		t.Error(err)
+	}
+	if err := guard.Call(func() error { return silent{} }); !errors.Is(err, guard.ErrGoexit) {
 		t.Error(err)
 	}
 	var p *guard.Panic
