@@ -16,6 +16,10 @@ func (p *JSON) Parse(record []byte, m *Message) error {
 		err = q.complete()
 	}
 	if err == nil {
+		if q.itemRead && m.isRequest() {
+			// The original looks for the stream of an item, whatever the message is, and passes it over if nobody knows that.
+			m.Type, m.Payload, m.fault = StreamItem, q.item, nil
+		}
 		return nil
 	}
 	fault := jsonFault(err)
@@ -24,6 +28,16 @@ func (p *JSON) Parse(record []byte, m *Message) error {
 		return nil
 	}
 	return fault
+}
+
+// isRequest reports whether the message asks for something that an item beside it would keep from being done.
+func (m *Message) isRequest() bool {
+	switch m.Type {
+	case Invocation, StreamInvocation, CancelInvocation, Close:
+		return true
+	default:
+		return false
+	}
 }
 
 // jsonFault is what the original makes of an error while it reads a message.

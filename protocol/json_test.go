@@ -231,3 +231,24 @@ func TestJSONArgumentsTwice(t *testing.T) {
 		}
 	}
 }
+
+// An item behind an id makes a request the item of a stream, which somebody may know or not.
+func TestJSONItemOfARequest(t *testing.T) {
+	p := NewJSON(JSONOptions{})
+	for record, want := range map[string]MessageType{
+		`{"type":7,"invocationId":"2","item":1}`:                                StreamItem,
+		`{"item":1,"type":7,"invocationId":"2"}`:                                Close,
+		`{"type":7,"invocationId":"","item":1}`:                                 Close,
+		`{"type":5,"invocationId":"2","item":1}`:                                StreamItem,
+		`{"type":1,"invocationId":"2","item":1,"target":"M","arguments":[]}`:    StreamItem,
+		`{"invocationId":"2","item":{},"target":"M","arguments":[],"type":4}`:   StreamItem,
+		`{"type":1,"item":1,"invocationId":"2","target":"M","arguments":["x"]}`: Invocation,
+		`{"type":3,"invocationId":"2","item":1}`:                                Completion,
+		`{"type":6,"invocationId":"2","item":1}`:                                Ping,
+	} {
+		var m Message
+		if err := p.Parse([]byte(record), &m); err != nil || m.Type != want {
+			t.Errorf("%s: %v, %v", record, m.Type, err)
+		}
+	}
+}
