@@ -246,6 +246,20 @@ func TestServerShutdown(t *testing.T) {
 	q.expectEOF()
 }
 
+// When the registry stops, answers say that their network connections end, and those end.
+func TestRegistryStop(t *testing.T) {
+	s := newSite(t, transports.Options{}, nil)
+	c, p := s.open()
+	await(t, s.served)
+	p.park()
+	s.registry.Stop()
+	send(t, c, "x")
+	if response := p.expect("x"); !response.Close {
+		t.Error("the answer does not say that the connection ends")
+	}
+	p.expectEOF()
+}
+
 // The registry's end waits for nobody's next request.
 func TestRegistryShutdown(t *testing.T) {
 	s := newSite(t, transports.Options{}, nil)

@@ -35,12 +35,13 @@ type site struct {
 	app      mute
 }
 
-func newSite(t *testing.T, o transports.Options, middleware func(http.Handler) http.Handler) *site {
+func newSite(t *testing.T, o transports.Options, middleware func(http.Handler) http.Handler, start func(*httptest.Server)) *site {
 	t.Helper()
 	s := &site{app: mute{make(chan *transports.Connection, 10)}}
 	s.registry = transports.NewRegistry(s.app, o)
-	s.http = httptest.NewServer(middleware(transports.NewHandler(s.registry,
+	s.http = httptest.NewUnstartedServer(middleware(transports.NewHandler(s.registry,
 		map[transports.Type]transports.Carry{transports.ServerSentEvents: serversentevents.Carry(s.registry.Running())})))
+	start(s.http)
 	t.Cleanup(func() {
 		_ = s.registry.Shutdown(t.Context())
 		s.http.Close()
@@ -86,7 +87,7 @@ func TestEndIsAnnounced(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSite(t, transports.Options{}, middleware)
+			s := newSite(t, transports.Options{}, middleware, (*httptest.Server).Start)
 			r := s.open(t)
 			response, err := http.ReadResponse(r, nil)
 			if err != nil {
@@ -103,6 +104,42 @@ func TestEndIsAnnounced(t *testing.T) {
 				}
 			} else if name != "within the HTTP server" {
 				t.Error("the answer does not say that its connection ends")
+			}
+		})
+	}
+}
+
+// A stream that is held back must not look as if it had ended in order, also where a
+// middleware recovers from panics.
+func TestAbortBehindRecovery(t *testing.T) {
+	recovering := func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer func() { _ = recover() }()
+			h.ServeHTTP(kept{w}, r)
+		})
+	}
+	for name, start := range map[string]func(*httptest.Server){
+		"HTTP/1.1": (*httptest.Server).Start,
+		"HTTP/2":   func(s *httptest.Server) { s.EnableHTTP2 = true; s.StartTLS() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, transports.Options{HoldTimeout: 10 * time.Millisecond}, recovering, start)
+			n, err := s.registry.Negotiate(&http.Request{}, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.http.URL+"/?id="+n.Token(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Accept", "text/event-stream")
+			response, err := s.http.Client().Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			if body, err := io.ReadAll(response.Body); err == nil {
+				t.Errorf("the stream ends in order behind %q", body)
 			}
 		})
 	}

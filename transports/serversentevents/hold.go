@@ -2,7 +2,6 @@ package serversentevents
 
 import (
 	"crypto/tls"
-	"net/http"
 	"time"
 
 	"github.com/carillon-go/carillon/transports"
@@ -57,7 +56,7 @@ func left(c *transports.Connection, begun time.Time, silence time.Duration) erro
 func (s *stream) reset() {
 	conn, _, err := s.control.Hijack()
 	if err != nil {
-		panic(http.ErrAbortHandler)
+		s.abort()
 	}
 	socket.ResetOnClose(conn)
 	if secure, ok := conn.(*tls.Conn); ok {

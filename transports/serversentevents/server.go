@@ -61,8 +61,16 @@ func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 	case errors.Is(cause, transports.ErrHeld):
 		s.reset()
 	case errors.Is(cause, transports.ErrCut):
-		panic(http.ErrAbortHandler) // the stream must not look as if it had ended in order
+		s.abort()
 	}
+}
+
+// abort ends the stream so that it does not look as if it had ended in order. A middleware may
+// recover from the panic; the deadline resets a stream of HTTP/2, and keeps the end of the body
+// from being written under HTTP/1.1.
+func (s *stream) abort() {
+	_ = s.control.SetWriteDeadline(time.Now())
+	panic(http.ErrAbortHandler)
 }
 
 // carry serves the stream and then detaches it, also if the writer of a middleware panics.
