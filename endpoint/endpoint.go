@@ -95,11 +95,11 @@ func New(h *hub.Hub, o Options) *Endpoint {
 	if o.HoldTimeout == 0 {
 		o.HoldTimeout = holdTimeout
 	}
-	e := newEndpoint(&hubApplication{hub: h, events: o.Events, closeOnExpiry: o.CloseOnAuthenticationExpiration}, o)
+	e := newEndpoint(&hubApplication{hub: h, closeOnExpiry: o.CloseOnAuthenticationExpiration}, o)
 	e.hub, e.diagnose = h, o.Diagnose
 	if o.Events.Enabled {
 		o.Events.keep(h)
-		e.events = http.HandlerFunc(e.transports.ServeListener)
+		e.events = o.Events.admit(http.HandlerFunc(e.transports.ServeListener))
 	}
 	return e
 }
@@ -267,7 +267,6 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 // hubApplication gives connections to a hub.
 type hubApplication struct {
 	hub           *hub.Hub
-	events        Events
 	closeOnExpiry bool
 }
 
@@ -276,8 +275,7 @@ func (a *hubApplication) Connect(c *transports.Connection) (transports.Receiver,
 	var groups []string
 	var lastEvent string
 	if c.Listens() {
-		r := c.Request()
-		groups, lastEvent = a.events.groups(r), lastEventID(r)
+		groups, lastEvent = groupsOf(c.RequestContext()), lastEventID(c.Request())
 	}
 	return a.hub.Connect(c, hub.ConnectInfo{
 		Request:           c.Request,

@@ -1,7 +1,9 @@
 package endpoint
 
 import (
+	"context"
 	"net/http"
+	"strings"
 
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/transports"
@@ -16,6 +18,7 @@ type Events struct {
 	// Enabled serves the path. Default false.
 	Enabled bool
 	// Groups that the client of a request becomes a member of, by its query or its user.
+	// A request for more than 100 is answered 400: each takes memory, and a URL names many.
 	// Default: none.
 	Groups func(r *http.Request) []string
 	// History is how many events are kept for clients that come back with Last-Event-ID, or
@@ -26,11 +29,34 @@ type Events struct {
 	HistoryBytes int
 }
 
-func (e Events) groups(r *http.Request) []string {
-	if e.Groups == nil || r == nil {
-		return nil
+// maxListenerGroups is the number of groups that a listener may be in.
+const maxListenerGroups = 100
+
+type groupsKey struct{}
+
+// admit asks for the groups of a listener before its stream begins, and refuses too many.
+func (e Events) admit(next http.Handler) http.Handler {
+	if e.Groups == nil {
+		return next
 	}
-	return e.Groups(r)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		groups := e.Groups(r)
+		if len(groups) > maxListenerGroups {
+			transports.Text(w, http.StatusBadRequest, "Too many groups")
+			return
+		}
+		kept := make([]string, len(groups))
+		for i, group := range groups {
+			kept[i] = strings.Clone(group) // and not the URL that it may be a part of
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), groupsKey{}, kept)))
+	})
+}
+
+// groupsOf returns the groups of the listener whose request had a context.
+func groupsOf(ctx context.Context) []string {
+	groups, _ := ctx.Value(groupsKey{}).([]string)
+	return groups
 }
 
 // lastEventID returns the id of the event that a listener got last; "" if it names none. An

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -193,5 +194,22 @@ func TestEventsForOneWhoDoesNotRead(t *testing.T) {
 				t.Error(cause)
 			}
 		})
+	}
+}
+
+// A URL has room for thousands of groups, each of which takes memory: a listener is in at most 100.
+func TestEventsOfManyGroups(t *testing.T) {
+	server, e, _, _ := listenable(t, endpoint.Options{Events: endpoint.Events{Enabled: true, Groups: byQuery}}, (*httptest.Server).Start)
+	for n, want := range map[int]int{100: http.StatusOK, 101: http.StatusBadRequest, 2000: http.StatusBadRequest} {
+		query := "?a=b"
+		for i := range n {
+			query += "&group=" + strconv.Itoa(i)
+		}
+		if response := listen(t, server, query); response.StatusCode != want {
+			t.Errorf("%d groups: %s", n, response.Status)
+		}
+	}
+	if n := e.Connections(); n != 1 {
+		t.Error(n, "connections")
 	}
 }
