@@ -3,8 +3,10 @@
 
 GO      ?= go
 NPM     ?= npm
+MVN     ?= mvn
 TOOL    := bin/golangci-lint
 CLIENTS := integration/clients
+OTHERS  := integration/others
 # The checkers of deploy/ that are Python packages.
 CHECKERS := bin/checkers
 
@@ -55,12 +57,23 @@ allocations:
 	$(GO) test -run 'Allocations$$' -bench . -benchtime 1x -timeout $(TEST_TIMEOUT) ./hub ./endpoint ./protocol
 	cd bench && $(GO) vet ./... && $(GO) build -o /dev/null ./server
 
-# The official clients, as the integration tests drive them.
-clients: $(CLIENTS)/node_modules/.package-lock.json
+# The clients that the integration tests drive: the newest official ones, older ones and other
+# people's. Without Python or Maven the tests of theirs are skipped, or fail under CI.
+clients: $(CLIENTS)/node_modules/.package-lock.json $(OTHERS)/javascript/node_modules/.package-lock.json \
+  $(OTHERS)/python/venv/.installed $(OTHERS)/java/jars/.installed
 
-$(CLIENTS)/node_modules/.package-lock.json: $(CLIENTS)/package-lock.json
-	$(NPM) ci --prefix $(CLIENTS) --no-audit --no-fund --fetch-timeout 60000
+%/node_modules/.package-lock.json: %/package-lock.json
+	$(NPM) ci --prefix $* --no-audit --no-fund --fetch-timeout 60000
 	@touch $@
+
+$(OTHERS)/python/venv/.installed: $(OTHERS)/python/requirements.txt
+	@if python3 -m venv $(@D) && $(@D)/bin/pip install -q --disable-pip-version-check -r $<; \
+	  then touch $@; else echo "no Python: its clients are not tested"; fi
+
+$(OTHERS)/java/jars/.installed: $(OTHERS)/java/pom.xml
+	@if $(MVN) -q -B -f $< dependency:copy-dependencies -DoutputDirectory=jars/9 && \
+	  $(MVN) -q -B -f $< dependency:copy-dependencies -DoutputDirectory=jars/3 -Dsignalr.version=3.1.0; \
+	  then touch $@; else echo "no Maven: the Java client is not tested"; fi
 
 # Without Python the tests of deploy/ that need them are skipped, or fail under CI.
 checkers: $(CHECKERS)/.installed
@@ -87,4 +100,4 @@ bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout $(TEST_TIMEOUT) ./...
 
 clean:
-	rm -rf bin $(CLIENTS)/node_modules
+	rm -rf bin $(CLIENTS)/node_modules $(OTHERS)/javascript/node_modules $(OTHERS)/python/venv $(OTHERS)/java/jars

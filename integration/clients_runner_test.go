@@ -54,8 +54,15 @@ type reply struct {
 // startRunner starts clients/script. The process ends with the test.
 func startRunner(t *testing.T, script string, env ...string) *runner {
 	t.Helper()
+	return startCommand(t, func(ctx context.Context) *exec.Cmd { return nodeCommand(ctx, t, script, env...) })
+}
+
+// startCommand starts the command that is made with a context, which is a runner. The process ends with the test.
+func startCommand(t *testing.T, command func(context.Context) *exec.Cmd) *runner {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
-	cmd := nodeCommand(ctx, t, script, env...)
+	cmd := command(ctx)
+	name := strings.Join(cmd.Args, " ")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -74,12 +81,12 @@ func startRunner(t *testing.T, script string, env ...string) *runner {
 		in.Close() // the end of the orders
 		_, _ = io.Copy(io.Discard, out)
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("%s: %v\n%s", script, err, r.stderr)
+			t.Errorf("%s: %v\n%s", name, err, r.stderr)
 		}
 	})
 	var first reply
 	if err := r.out.Decode(&first); err != nil {
-		t.Fatalf("%s does not start: %v\n%s", script, err, r.stderr)
+		t.Fatalf("%s does not start: %v\n%s", name, err, r.stderr)
 	}
 	r.scenarios = first.Scenarios
 	return r
