@@ -15,10 +15,12 @@ type JSONOptions struct {
 //     integer from 1.0
 //   - [time.Time] as DateTime: seven digits of a second; "Z" in UTC, no zone in [Unspecified] and for the zero time, else the
 //     offset. What is read with an offset comes in [time.Local], without a zone in Unspecified
+//   - [DateTimeOffset] as DateTimeOffset
 //   - [time.Duration] as TimeSpan, [json.Number] as decimal (its text is kept), [Guid] as Guid
 //   - types with methods of [json.Marshaler] or [encoding.TextMarshaler] and their reverses by these; what MarshalJSON returns is
 //     spelled anew
-//   - into an empty interface what encoding/json reads there
+//   - the option "string" of a tag as encoding/json has it
+//   - into an empty interface what encoding/json reads there; a number that a float64 would change as int64, uint64 or [json.Number]
 type JSON struct {
 	asDeclared bool
 	encoders   typeCache[encodeFunc]

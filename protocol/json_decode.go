@@ -299,6 +299,8 @@ func knownJSONDecoder(t reflect.Type) jsonDecodeFunc {
 	switch t {
 	case timeType:
 		return textDecoder(parseDateTime)
+	case dateTimeOffsetType:
+		return textDecoder(parseDateTimeOffset)
 	case durationType:
 		return textDecoder(parseTimeSpan)
 	case numberType:
@@ -543,6 +545,11 @@ func setPlainKey(key reflect.Value, name string) error {
 
 func (p *JSON) structDecoder(t reflect.Type) jsonDecodeFunc {
 	members := newMembers(p.fieldsOf(t), &p.decoders)
+	for _, m := range members.list {
+		if m.quoted && isQuotable(m.typ) {
+			m.decode = func() jsonDecodeFunc { return quotedDecoder(m.typ, p.decoders.of(m.typ)) }
+		}
+	}
 	return func(r *jsonReader, v reflect.Value) error {
 		if err := r.objectOf(t); err != nil {
 			return err
@@ -598,7 +605,7 @@ func (m *members[F]) find(name []byte, foldCase bool) *member[F] {
 	return nil
 }
 
-// decodeJSONAny reads what encoding/json reads into an empty interface.
+// decodeJSONAny reads into an empty interface. See readAnyNumber.
 func decodeJSONAny(r *jsonReader, v reflect.Value) error {
 	x, err := r.readAny()
 	if err != nil {
@@ -625,7 +632,7 @@ func (r *jsonReader) readAny() (any, error) {
 	case '{':
 		return r.readAnyMap()
 	}
-	return r.readFloat(64, reflect.TypeFor[float64])
+	return r.readAnyNumber()
 }
 
 func (r *jsonReader) readAnyList() (any, error) {

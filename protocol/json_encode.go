@@ -91,6 +91,11 @@ func knownJSONEncoder(t reflect.Type) encodeFunc {
 			when, _ := reflect.TypeAssert[time.Time](v)
 			return appendJSONTime(dst, when)
 		}
+	case dateTimeOffsetType:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			when, _ := reflect.TypeAssert[DateTimeOffset](v)
+			return when.appendJSON(dst)
+		}
 	case durationType:
 		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			return append(appendTimeSpan(append(dst, '"'), time.Duration(v.Int())), '"'), nil
@@ -368,7 +373,11 @@ func (p *JSON) structEncoder(t reflect.Type) encodeFunc {
 	var members []member
 	for _, f := range p.fieldsOf(t) {
 		head := append(appendJSONString([]byte{','}, f.name), ':')
-		members = append(members, member{f, head, p.encoders.later(f.typ)})
+		encode := p.encoders.later(f.typ)
+		if f.quoted && isQuotable(f.typ) {
+			encode = func() encodeFunc { return quotedEncoder(p.encoders.of(f.typ)) }
+		}
+		members = append(members, member{f, head, encode})
 	}
 	return func(dst []byte, v reflect.Value, depth int) (_ []byte, err error) {
 		if depth >= maxDepth {
@@ -420,8 +429,11 @@ func appendJSONFloat(dst []byte, f float64, bits int) ([]byte, error) {
 	return strconv.AppendFloat(dst, f, 'f', -1, bits), nil
 }
 
-// appendJSONNumber writes a number that is kept as its text.
+// appendJSONNumber writes a number that is kept as its text. No text is 0, as to encoding/json.
 func appendJSONNumber(dst []byte, text string) ([]byte, error) {
+	if text == "" {
+		return append(dst, '0'), nil
+	}
 	r := jsonReader{data: []byte(text)}
 	if c := r.peek(); c != '-' && (c < '0' || c > '9') {
 		return dst, cannotWrite(r.failAt("is no number."))
@@ -443,8 +455,8 @@ func appendJSONBytes(dst, b []byte) []byte {
 }
 
 func appendJSONTime(dst []byte, t time.Time) ([]byte, error) {
-	if y := t.Year(); y < 1 || y > 9999 {
-		return dst, &Fault{Exception: "ArgumentOutOfRangeException", Message: "Ticks must be between DateTime.MinValue.Ticks and DateTime.MaxValue.Ticks."}
+	if !isDateTime(t) {
+		return dst, errDateTime
 	}
 	dst = append(dst, '"')
 	dst = appendDateTime(dst, t)

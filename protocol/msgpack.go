@@ -12,7 +12,8 @@ package protocol
 //     to case
 //   - nil pointers, slices, maps and interfaces as nil; nil is an error for what is none of these, but "" for a string
 //   - integers in the shortest form, but as wide as their type within an empty interface; read in any width that fits, and into floats
-//   - [time.Time] as the timestamp extension, of which .NET keeps 100 ns; read in UTC
+//   - [time.Time] as the timestamp extension, of which .NET keeps 100 ns; read in UTC. A DateTimeOffset is read too, with its offset
+//   - [DateTimeOffset] as DateTimeOffset: an array of a timestamp and minutes
 //   - [time.Duration] as TimeSpan: a number of 100 ns. [json.Number] as decimal and [Guid] as Guid: strings
 //   - types with methods of [encoding.TextMarshaler] and its reverse as strings
 //   - into an empty interface: int64 (uint64 where it must be), float32, float64, string, bool, []byte, time.Time, []any, map[string]any

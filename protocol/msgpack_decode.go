@@ -113,8 +113,15 @@ func (r *packReader) readUint(bits int) (uint64, error) {
 	return n, err
 }
 
-// readTime reads a timestamp, in UTC.
+// readTime reads a timestamp, in UTC, or a DateTimeOffset.
 func (r *packReader) readTime() (time.Time, error) {
+	if msgp.NextType(r.data) == msgp.ArrayType {
+		return r.readOffsetTime()
+	}
+	return r.readTimestamp()
+}
+
+func (r *packReader) readTimestamp() (time.Time, error) {
 	body, err := r.timestamp()
 	if err != nil {
 		return time.Time{}, err
@@ -130,12 +137,11 @@ func (r *packReader) readTime() (time.Time, error) {
 		nanos = int64(binary.BigEndian.Uint32(body))
 		seconds = int64(binary.BigEndian.Uint64(body[4:]))
 	}
-	const least, most = -62135596800, 253402300799 // the years 1 to 9999
-	if seconds < least || seconds > most {
+	if seconds < leastSecond || seconds > mostSecond {
 		return time.Time{}, errOutOfRange
 	}
 	t := time.Unix(seconds, nanos).UTC()
-	if t.Year() > 9999 {
+	if !isDateTime(t) {
 		return time.Time{}, errOutOfRange
 	}
 	return t, nil
@@ -226,6 +232,11 @@ func knownPackDecoder(t reflect.Type) packDecodeFunc {
 	case timeType:
 		return func(r *packReader, v reflect.Value) (err error) {
 			*(v.Addr().Interface().(*time.Time)), err = r.readTime()
+			return err
+		}
+	case dateTimeOffsetType:
+		return func(r *packReader, v reflect.Value) (err error) {
+			v.Addr().Interface().(*DateTimeOffset).Time, err = r.readOffsetTime()
 			return err
 		}
 	case durationType:
@@ -515,7 +526,7 @@ func (r *packReader) readAny() (any, error) {
 	case msgp.MapType:
 		return r.readAnyMap()
 	}
-	return r.readTime()
+	return r.readTimestamp()
 }
 
 func (r *packReader) readAnyList() (any, error) {

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"encoding"
 	"encoding/binary"
 	"math"
@@ -31,7 +32,7 @@ func (p *MessagePack) append(dst []byte, v any) ([]byte, error) {
 	case []byte:
 		return appendPackBytes(dst, v), nil
 	case time.Time:
-		return appendTimestamp(dst, v), nil
+		return appendTimestamp(dst, v)
 	}
 	r := reflect.ValueOf(v)
 	return p.encoders.of(r.Type())(dst, r, 0)
@@ -71,19 +72,22 @@ func appendPackBytes(dst, b []byte) []byte {
 // timestampType is the extension type of timestamps.
 const timestampType = 0xff
 
-// appendTimestamp writes the shortest of the three forms. .NET's clock has ticks of 100 ns.
-func appendTimestamp(dst []byte, t time.Time) []byte {
+// appendTimestamp writes the shortest of the three forms. .NET's clock has ticks of 100 ns, and the years 1 to 9999.
+func appendTimestamp(dst []byte, t time.Time) ([]byte, error) {
 	seconds := t.Unix()
+	if seconds < leastSecond || seconds > mostSecond {
+		return dst, errDateTime
+	}
 	nanos := uint64(t.Nanosecond()) / uint64(tick) * uint64(tick)
 	switch {
 	case seconds>>34 != 0:
 		dst = append(dst, 0xc7, 12, timestampType)
 		dst = binary.BigEndian.AppendUint32(dst, uint32(nanos))
-		return binary.BigEndian.AppendUint64(dst, uint64(seconds))
+		return binary.BigEndian.AppendUint64(dst, uint64(seconds)), nil
 	case nanos == 0 && seconds <= math.MaxUint32:
-		return binary.BigEndian.AppendUint32(append(dst, 0xd6, timestampType), uint32(seconds))
+		return binary.BigEndian.AppendUint32(append(dst, 0xd6, timestampType), uint32(seconds)), nil
 	}
-	return binary.BigEndian.AppendUint64(append(dst, 0xd7, timestampType), nanos<<34|uint64(seconds))
+	return binary.BigEndian.AppendUint64(append(dst, 0xd7, timestampType), nanos<<34|uint64(seconds)), nil
 }
 
 var (
@@ -142,7 +146,16 @@ func knownPackEncoder(t reflect.Type) encodeFunc {
 	case timeType:
 		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			when, _ := reflect.TypeAssert[time.Time](v)
-			return appendTimestamp(dst, when), nil
+			return appendTimestamp(dst, when)
+		}
+	case dateTimeOffsetType:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			when, _ := reflect.TypeAssert[DateTimeOffset](v)
+			return when.appendPack(dst)
+		}
+	case numberType:
+		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			return appendPackString(dst, cmp.Or(v.String(), "0")), nil
 		}
 	case durationType:
 		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {

@@ -16,7 +16,7 @@ const maxPackDepth = 500
 // packReader reads MessagePack from the front of what is left.
 type packReader struct {
 	data   []byte
-	depth  int
+	depth  int32
 	strict bool // see skipElements
 }
 
@@ -91,6 +91,14 @@ func (r *packReader) because(err error) error {
 	return r.unexpected()
 }
 
+// first returns the code of the next value; 0 if there is none.
+func (r *packReader) first() byte {
+	if len(r.data) == 0 {
+		return 0
+	}
+	return r.data[0]
+}
+
 func (r *packReader) isNil() bool { return len(r.data) > 0 && r.data[0] == 0xc0 }
 
 // null passes a nil.
@@ -133,6 +141,11 @@ func (r *packReader) bool() (bool, error) {
 func (r *packReader) text() (text []byte, isNil bool, err error) {
 	if r.null() {
 		return nil, true, nil
+	}
+	if end := 1 + int(r.first()&^0xe0); r.first()&0xe0 == 0xa0 && end <= len(r.data) { // most are short
+		text = r.data[1:end:end]
+		r.data = r.data[end:]
+		return text, false, nil
 	}
 	text, err = r.content(strForms)
 	return text, false, err

@@ -4,7 +4,6 @@ import (
 	"encoding"
 	"encoding/json"
 	"reflect"
-	"strings"
 	"sync"
 	"time"
 	"unicode"
@@ -45,69 +44,10 @@ var (
 	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// field is one field of a struct as it goes over the wire.
-type field struct {
-	name      string
-	index     []int
-	typ       reflect.Type
-	omitEmpty bool
-	omitZero  bool
-}
+// isZeroer is a type with a zero value of its own.
+type isZeroer interface{ IsZero() bool }
 
-// fieldsOf lists the fields of a struct in the order of their declaration: exported ones, embedded structs without a name dissolved.
-// key is that of the tags, rename gives untagged fields their name.
-func fieldsOf(t reflect.Type, key string, rename func(string) string) []field {
-	var (
-		fields []field
-		closed = map[string]bool{} // embedded fields that are not dissolved, by index
-	)
-	for _, f := range reflect.VisibleFields(t) {
-		tag := f.Tag.Get(key)
-		name, options, _ := strings.Cut(tag, ",")
-		dissolved := f.Anonymous && name == "" && canDissolve(f)
-		within := closed[path(f.Index[:len(f.Index)-1])]
-		if f.Anonymous && !dissolved || within {
-			closed[path(f.Index)] = true
-		}
-		if within || dissolved || !f.IsExported() || tag == "-" {
-			continue
-		}
-		if name == "" {
-			name = rename(f.Name)
-		}
-		fields = append(fields, field{name, f.Index, f.Type, hasOption(options, "omitempty"), hasOption(options, "omitzero")})
-	}
-	return fields
-}
-
-// canDissolve tells whether the fields of an embedded field can be reached, and made if it is a pointer.
-func canDissolve(f reflect.StructField) bool {
-	return base(f.Type).Kind() == reflect.Struct && (f.Type.Kind() == reflect.Struct || f.IsExported())
-}
-
-func base(t reflect.Type) reflect.Type {
-	if t.Kind() == reflect.Pointer {
-		return t.Elem()
-	}
-	return t
-}
-
-func path(index []int) string {
-	b := make([]byte, 0, 2*len(index))
-	for _, i := range index {
-		b = append(b, byte(i), byte(i>>8))
-	}
-	return string(b)
-}
-
-func hasOption(options, name string) bool {
-	for o := range strings.SplitSeq(options, ",") {
-		if o == name {
-			return true
-		}
-	}
-	return false
-}
+var isZeroerType = reflect.TypeFor[isZeroer]()
 
 // in returns the field of v; false if it is not written, or stands in an embedded pointer that is nil.
 func (f *field) in(v reflect.Value) (reflect.Value, bool) {
@@ -119,7 +59,7 @@ func (f *field) in(v reflect.Value) (reflect.Value, bool) {
 			return v, false
 		}
 	}
-	if f.omitEmpty && isEmpty(v) || f.omitZero && v.IsZero() {
+	if f.omitEmpty && isEmpty(v) || f.omitZero && isZero(v) {
 		return v, false
 	}
 	return v, true
@@ -137,6 +77,21 @@ func (f *field) of(v reflect.Value) reflect.Value {
 		v = v.Field(n)
 	}
 	return v
+}
+
+// isZero asks the value if its type has a zero value of its own, as that of [time.Time] in any location.
+func isZero(v reflect.Value) bool {
+	switch {
+	case v.IsZero():
+		return true
+	case v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface:
+		return false
+	case v.Type().Implements(isZeroerType):
+		return v.Interface().(isZeroer).IsZero()
+	case v.CanAddr() && v.Addr().Type().Implements(isZeroerType):
+		return v.Addr().Interface().(isZeroer).IsZero()
+	}
+	return false
 }
 
 // extend makes a slice longer by an element, and returns that.
@@ -206,7 +161,7 @@ var kindNames = map[reflect.Kind]string{
 
 // fullTypeName is typeName with the namespace, which Go's own types do not tell.
 func fullTypeName(t reflect.Type) string {
-	if base(t).PkgPath() == "" || base(t) == timeType || base(t) == durationType {
+	if base(t).PkgPath() == "" || base(t) == timeType || base(t) == dateTimeOffsetType || base(t) == durationType {
 		return "System." + typeName(t)
 	}
 	return typeName(t)

@@ -1,0 +1,106 @@
+package protocol
+
+import (
+	"bytes"
+	"reflect"
+	"time"
+)
+
+// DateTimeOffset is a time that is written as .NET's DateTimeOffset: in JSON always with its offset from UTC, "+00:00" in UTC, and in
+// MessagePack as an array of a timestamp and the minutes of the offset. Offsets of more than 14 hours, which .NET has not, are written in
+// UTC; seconds of an offset are left out. A plain [time.Time] can read both.
+type DateTimeOffset struct{ time.Time }
+
+var dateTimeOffsetType = reflect.TypeFor[DateTimeOffset]()
+
+// mostOffset is the most that .NET's clocks may differ from UTC.
+const mostOffset = 14 * time.Hour
+
+// expressible returns the time with an offset that .NET has, and that offset in minutes.
+func (d DateTimeOffset) expressible() (t time.Time, minutes int) {
+	_, seconds := d.Zone()
+	minutes = seconds / 60
+	if time.Duration(minutes)*time.Minute > mostOffset || time.Duration(minutes)*time.Minute < -mostOffset {
+		minutes = 0
+	}
+	return d.In(time.FixedZone("", minutes*60)), minutes
+}
+
+func (d DateTimeOffset) appendJSON(dst []byte) ([]byte, error) {
+	t, _ := d.expressible()
+	if !isDateTime(t) || !isDateTime(t.UTC()) {
+		return dst, errDateTime
+	}
+	return t.AppendFormat(dst, `"2006-01-02T15:04:05.9999999-07:00"`), nil
+}
+
+// appendPack writes the clock of the time zone as if it were UTC's.
+func (d DateTimeOffset) appendPack(dst []byte) ([]byte, error) {
+	t, minutes := d.expressible()
+	if !isDateTime(t.UTC()) {
+		return dst, errDateTime
+	}
+	dst, err := appendTimestamp(append(dst, 0x92), t.Add(time.Duration(minutes)*time.Minute))
+	return appendPackInt(dst, int64(minutes)), err
+}
+
+// parseDateTimeOffset reads what parseDateTime reads, and keeps the offset; without one the time is local.
+func parseDateTimeOffset(s []byte) (DateTimeOffset, bool) {
+	t, ok := parseDateTime(s)
+	if !ok {
+		return DateTimeOffset{}, false
+	}
+	_, clock, _ := bytes.Cut(s, []byte("T"))
+	at := bytes.IndexAny(clock, "Z+-")
+	if at < 0 {
+		return DateTimeOffset{time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.Local)}, true
+	}
+	if clock[at] == 'Z' {
+		return DateTimeOffset{t.UTC()}, true
+	}
+	p := dateParser{clock[at:]}
+	seconds := p.behind(clock[at]) * 3600
+	if len(p.s) > 0 {
+		seconds += p.behind(':') * 60
+	}
+	if clock[at] == '-' {
+		seconds = -seconds
+	}
+	return DateTimeOffset{t.In(time.FixedZone("", seconds))}, true
+}
+
+// readOffsetTime reads an array of a timestamp, which is the clock of a time zone as if it were UTC's, and of the minutes of its offset.
+func (r *packReader) readOffsetTime() (time.Time, error) {
+	n, err := r.arrayHeader()
+	if err != nil {
+		return time.Time{}, err
+	}
+	if n != 2 {
+		return time.Time{}, errOutOfRange
+	}
+	t, err := r.readTimestamp()
+	if err != nil {
+		return time.Time{}, err
+	}
+	minutes, err := r.readInt(16)
+	if err != nil {
+		return time.Time{}, err
+	}
+	const most = int64(mostOffset / time.Minute)
+	utc := t.Add(-time.Duration(minutes) * time.Minute)
+	if minutes < -most || minutes > most || !isDateTime(utc) {
+		return time.Time{}, errOutOfRange
+	}
+	if minutes == 0 {
+		return utc, nil
+	}
+	return utc.In(time.FixedZone("", int(minutes)*60)), nil
+}
+
+// leastSecond and mostSecond bound the years 1 to 9999, in seconds from 1970.
+const leastSecond, mostSecond = -62135596800, 253402300799
+
+// isDateTime reports whether .NET's clocks have the time.
+func isDateTime(t time.Time) bool { return 1 <= t.Year() && t.Year() <= 9999 }
+
+var errDateTime = &Fault{Exception: "ArgumentOutOfRangeException", Message: "Ticks must be between DateTime.MinValue.Ticks and DateTime.MaxValue.Ticks."}
