@@ -9,6 +9,7 @@ package transports
 import (
 	"errors"
 	"log/slog"
+	"math"
 	"time"
 )
 
@@ -112,7 +113,7 @@ func (o Options) WithDefaults() Options {
 	orDefault(&o.Limits.Connections, 100_000)
 	orDefault(&o.Limits.ConnectionsPerUser, 1000)
 	orDefault(&o.Limits.QueueBytes, 256<<20)
-	orDefault(&o.Limits.HeadBytes, o.Limits.Connections*normalHeadBytes)
+	orDefault(&o.Limits.HeadBytes, min(o.Limits.Connections, math.MaxInt/normalHeadBytes)*normalHeadBytes)
 	if o.Meter == nil {
 		o.Meter = noMeter{}
 	}
