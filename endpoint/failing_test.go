@@ -145,6 +145,23 @@ func failRequest(t *testing.T, server *httptest.Server, steps []string, header s
 	}
 }
 
+// A connection that is made for one request is not counted when that is refused.
+func TestRefusedWithoutNegotiation(t *testing.T) {
+	t.Parallel()
+	e := endpoint.NewRaw(echo{}, endpoint.Options{Options: transports.Options{
+		DisconnectTimeout: time.Hour, SubprotocolSelector: func([]string) string { panic("hook") },
+	}})
+	served := make(chan struct{}, 1)
+	server := failingServer(t, e, served)
+	defer server.Close()
+	for range 3 {
+		takeStep(t, server, "", "GET /echo Sec-WebSocket-Protocol: any\r\n"+webSocketHeaders, "X-Fail: none panic\r\n")
+		<-served
+	}
+	awaitConnections(e, 0)
+	awaitEnd(t, e)
+}
+
 // takeStep makes a request, and reads the answer to one that does not fail.
 func takeStep(t *testing.T, server *httptest.Server, url, step, header string) {
 	t.Helper()

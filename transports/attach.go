@@ -329,6 +329,9 @@ func (c *Connection) leave() {
 	}
 }
 
+// endUnclaimed ends a connection that was made for one request, if that has not claimed it.
+func (c *Connection) endUnclaimed() { c.endIf(ErrCut, false, func() bool { return c.kind == "" }) }
+
 // Rest ends a request that Claim let in, if none carries the connection: from now on the
 // sweep looks at it.
 func (c *Connection) Rest() {

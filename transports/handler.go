@@ -111,6 +111,9 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	if Token(r) == "" {
+		defer c.endUnclaimed()
+	}
 	carry := h.carriers[kind]
 	if carry == nil || c.refuses(kind) {
 		notSupported(w, kind)

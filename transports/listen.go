@@ -34,6 +34,7 @@ func (h *Handler) ServeListener(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.listens = true
+	defer c.endUnclaimed()
 	carry(w, r, c)
 }
 
