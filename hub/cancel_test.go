@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -346,4 +347,24 @@ func cancelMany(c *client, times int) {
 			c.next()
 		}
 	}
+}
+
+// Each cancellation looks for its invocation among those that wait, so their number is
+// limited as that of invocations is. Those of a client that waits for nothing are not.
+func TestTooManyCancellations(t *testing.T) {
+	synctest.Test(t, testTooManyCancellations)
+}
+
+func testTooManyCancellations(t *testing.T) {
+	c := connect(t, newCancelLab(hub.Options{MaxInvocationsPerSecond: 2}), clientOptions{})
+	many := slices.Repeat([]string{cancel("nobody")}, 1000)
+	c.send(call("1", "Await", `"a"`))
+	c.send(many...)
+	c.send(cancel("1"))
+	c.want(awaited("1", "a"))
+	c.send(call("1", "SendThenWait", `300,"a"`), call("2", "Text", `"b"`))
+	c.send(many...)
+	c.want(started("a"), result("1", `"a"`), result("2", `"b"`))
+	c.want(`{"type":7,"error":"Connection closed with an error. HubException: More invocations came than a connection may make."}`)
+	c.wantEnd()
 }

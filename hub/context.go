@@ -128,8 +128,16 @@ func (c *call) own() *ending {
 func (c *call) hasID(id string) bool { return c.id == id && id != "" && !c.idFree.Load() }
 
 // cancelled ends the ctx and the uploads of an invocation at the client's wish. The
-// completion is as its method returns. One that waits for its turn runs all the same.
+// completion is as its method returns. One that waits for its turn runs all the same. While
+// some wait, all of them may have to be looked at: a cancellation then counts as an
+// invocation of the client.
 func (s *Session) cancelled(id string) {
+	s.mu.Lock()
+	waiting := s.line.first != nil
+	s.mu.Unlock()
+	if waiting && s.tooFast() {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.streams[id]; c != nil {
