@@ -134,6 +134,45 @@ func TestTicketOpensNothingElse(t *testing.T) {
 	}
 }
 
+// A refresh with the user's own credentials prolongs the connection of a ticket, which goes on
+// with it. The ticket itself prolongs nothing.
+func TestTicketsAndRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := endpoint.NewRaw(&closing{}, endpoint.Options{
+			EnableAuthenticationRefresh: true, TicketLifetime: 30 * time.Second, MaximumAuthenticationExpiration: time.Minute,
+		})
+		o := &office{t, auth.Middleware(e.Authenticator(auth.Func(byName)), e), e}
+		var redirected struct{ AccessToken string }
+		_ = json.Unmarshal(o.ask(t.Context(), http.MethodPost, "/negotiate?negotiateVersion=1", "alice:20").Body.Bytes(), &redirected)
+		ticket := redirected.AccessToken
+		token := o.negotiate("1", ticket).token
+		poll := func(want int) {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if w := o.ask(ctx, http.MethodGet, "?id="+token, ticket); w.Code != want {
+				t.Errorf("a poll with the ticket: %d", w.Code)
+			}
+		}
+		poll(http.StatusOK)
+		time.Sleep(5 * time.Second) // of the bubble
+		o.want(token, ticket, 200, `{"tokenLifetimeSeconds":15}`)
+		o.want(token, "mallory:900", 403, `{"error":"user_changed"}`)
+		o.want(token, "alice:900", 200, `{"tokenLifetimeSeconds":60}`)
+		time.Sleep(10 * time.Second) // of the bubble
+		poll(http.StatusOK)
+		time.Sleep(9 * time.Second) // of the bubble, beyond the end of the first credentials
+		poll(http.StatusOK)
+		o.want(token, ticket, 200, `{"tokenLifetimeSeconds":39}`)
+		other := o.negotiate("1", "").token
+		if w := o.ask(t.Context(), http.MethodPost, "/refresh", ticket, connectionToken, other); w.Code != http.StatusUnauthorized {
+			t.Error("a ticket refreshes another connection:", w.Code)
+		}
+		time.Sleep(time.Minute) // of the bubble
+		o.end()
+	})
+}
+
 // What a ticket stands for ends with what its user came with.
 func TestTicketExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -62,7 +62,7 @@ func requestLevel(status int, traffic bool) slog.Level {
 	switch {
 	case status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable:
 		return slog.LevelError
-	case traffic && status < http.StatusBadRequest:
+	case traffic && status < http.StatusBadRequest, status == http.StatusTooManyRequests: // the limit says so itself, once a second
 		return slog.LevelDebug
 	default:
 		return slog.LevelInfo

@@ -1,9 +1,32 @@
 package gateway
 
 import (
+	"log/slog"
+	"net/http"
 	"net/url"
 	"testing"
 )
+
+// A client that is refused for asking too often writes no line for each request.
+func TestRequestLevel(t *testing.T) {
+	for _, c := range []struct {
+		status  int
+		traffic bool
+		want    slog.Level
+	}{
+		{http.StatusOK, true, slog.LevelDebug},
+		{http.StatusOK, false, slog.LevelInfo},
+		{http.StatusNotFound, true, slog.LevelInfo},
+		{http.StatusTooManyRequests, true, slog.LevelDebug},
+		{http.StatusTooManyRequests, false, slog.LevelDebug},
+		{http.StatusServiceUnavailable, true, slog.LevelInfo},
+		{http.StatusInternalServerError, true, slog.LevelError},
+	} {
+		if got := requestLevel(c.status, c.traffic); got != c.want {
+			t.Errorf("%d, traffic %v: %v, want %v", c.status, c.traffic, got, c.want)
+		}
+	}
+}
 
 func TestRedactedURI(t *testing.T) {
 	for uri, want := range map[string]string{
