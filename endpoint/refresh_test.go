@@ -392,7 +392,12 @@ func TestRefreshesOfAConnectionAreOneAtATime(t *testing.T) {
 func TestRefreshThatIsDecidedTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		decide := make(chan bool)
-		o := newOffice(t, endpoint.Options{OnAuthenticationRefresh: func(*transports.Refresh) bool { return <-decide }})
+		o := newOffice(t, endpoint.Options{OnAuthenticationRefresh: func(f *transports.Refresh) bool {
+			if got := f.Previous.Claims["seconds"]; got != "600" {
+				t.Error("what was decided too late counts:", got)
+			}
+			return <-decide
+		}})
 		token := o.negotiate("1", "alice:600").token
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
