@@ -3,6 +3,10 @@ package protocol
 // JSONOptions are the options of [JSON]. The zero value is SignalR's default.
 type JSONOptions struct {
 	AsDeclared bool // untagged struct fields keep their names instead of becoming camelCase. Default false
+
+	// MaxDepth is how deep arrays and objects may nest: in a message that is read, which is one itself and has an array of arguments, and
+	// in a value that is written. A message beyond it ends the connection. At most 10,000; default 64, as in System.Text.Json.
+	MaxDepth int
 }
 
 // JSON is the text encoding of hub messages, spelled as System.Text.Json spells it with SignalR's options.
@@ -23,13 +27,19 @@ type JSONOptions struct {
 //   - into an empty interface what encoding/json reads there; a number that a float64 would change as int64, uint64 or [json.Number]
 type JSON struct {
 	asDeclared bool
+	depth      int32
+	tooDeep    *Fault
 	encoders   typeCache[encodeFunc]
 	decoders   typeCache[jsonDecodeFunc]
 }
 
 // NewJSON returns the JSON hub protocol.
 func NewJSON(o JSONOptions) *JSON {
-	p := &JSON{asDeclared: o.AsDeclared}
+	p := &JSON{asDeclared: o.AsDeclared, depth: maxDepth}
+	if o.MaxDepth > 0 {
+		p.depth = int32(min(o.MaxDepth, mostDepth))
+	}
+	p.tooDeep = errTooDeep(p.depth)
 	p.encoders.build = p.encoder
 	p.decoders.build = p.decoder
 	return p

@@ -17,7 +17,7 @@ import (
 // Bind decodes the raw arguments into targets. Their types are looked at before their number. Of a message with several arrays of
 // arguments each is decoded, and the last one counts.
 func (p *JSON) Bind(arguments []byte, targets ...any) error {
-	r := jsonReader{data: arguments}
+	r := jsonReader{data: arguments, most: p.depth}
 	err := p.bindArray(&r, targets)
 	for err == nil && r.peek() == '[' {
 		err = p.bindArray(&r, targets)
@@ -57,7 +57,7 @@ func (p *JSON) bindArray(r *jsonReader, targets []any) error {
 
 // Decode decodes one raw value.
 func (p *JSON) Decode(raw []byte, target any) error {
-	r := jsonReader{data: raw}
+	r := jsonReader{data: raw, most: p.depth}
 	err := p.decode(&r, target)
 	if err == nil {
 		err = r.end()
@@ -546,7 +546,7 @@ func setPlainKey(key reflect.Value, name string) error {
 func (p *JSON) structDecoder(t reflect.Type) jsonDecodeFunc {
 	members := newMembers(p.fieldsOf(t), &p.decoders)
 	for _, m := range members.list {
-		if m.quoted && isQuotable(m.typ) {
+		if m.quoted && p.isQuotable(m.typ) {
 			m.decode = func() jsonDecodeFunc { return quotedDecoder(m.typ, p.decoders.of(m.typ)) }
 		}
 	}

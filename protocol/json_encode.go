@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
 	"slices"
@@ -41,7 +42,7 @@ func (p *JSON) append(dst []byte, v any) ([]byte, error) {
 
 // encoder makes what writes values of a type.
 func (p *JSON) encoder(t reflect.Type) encodeFunc {
-	if f := knownJSONEncoder(t); f != nil {
+	if f := p.knownEncoder(t); f != nil {
 		return f
 	}
 	switch t.Kind() {
@@ -77,8 +78,8 @@ func (p *JSON) encoder(t reflect.Type) encodeFunc {
 	return unsupported(t)
 }
 
-// knownJSONEncoder is for types that are not written by their kind. What a pointer or an interface leads to is known by itself.
-func knownJSONEncoder(t reflect.Type) encodeFunc {
+// knownEncoder is for types that are not written by their kind. What a pointer or an interface leads to is known by itself.
+func (p *JSON) knownEncoder(t reflect.Type) encodeFunc {
 	switch t {
 	case guidType:
 		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
@@ -107,11 +108,11 @@ func knownJSONEncoder(t reflect.Type) encodeFunc {
 	case t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface:
 		return nil
 	case t.Implements(jsonMarshalerType):
-		return marshalJSON
+		return p.marshalJSON
 	case t.Implements(textMarshalerType):
 		return marshalJSONText
 	case pointer.Implements(jsonMarshalerType):
-		return addressed(marshalJSON)
+		return addressed(p.marshalJSON)
 	case pointer.Implements(textMarshalerType):
 		return addressed(marshalJSONText)
 	}
@@ -144,12 +145,12 @@ func unsupported(t reflect.Type) encodeFunc {
 	}
 }
 
-func marshalJSON(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+func (p *JSON) marshalJSON(dst []byte, v reflect.Value, depth int) ([]byte, error) {
 	text, err := v.Interface().(json.Marshaler).MarshalJSON()
 	if err != nil {
 		return dst, cannotWrite(err)
 	}
-	r := jsonReader{data: text, depth: depth, outer: depth}
+	r := jsonReader{data: text, depth: int32(depth), outer: int32(depth), most: p.depth}
 	out, err := r.respell(dst)
 	if err == nil {
 		err = r.end()
@@ -262,15 +263,18 @@ func (p *JSON) pointerEncoder(t reflect.Type) encodeFunc {
 		switch {
 		case v.IsNil():
 			return append(dst, "null"...), nil
-		case depth > maxDepth:
-			return dst, errTooDeep
+		case depth > int(p.depth):
+			return dst, p.tooDeep
 		}
 		return element()(dst, v.Elem(), depth+deeper)
 	}
 }
 
 // errTooDeep is what System.Text.Json says of a ring, and of what it takes for one.
-var errTooDeep = &Fault{Exception: "JsonException", Message: "A possible object cycle was detected. This can either be due to a cycle or if the object depth is larger than the maximum allowed depth of 64. Consider using ReferenceHandler.Preserve on JsonSerializerOptions to support cycles."}
+func errTooDeep(depth int32) *Fault {
+	const text = "A possible object cycle was detected. This can either be due to a cycle or if the object depth is larger than the maximum allowed depth of %d. Consider using ReferenceHandler.Preserve on JsonSerializerOptions to support cycles."
+	return &Fault{Exception: "JsonException", Message: fmt.Sprintf(text, depth)}
+}
 
 func (p *JSON) listEncoder(t reflect.Type) encodeFunc {
 	if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 {
@@ -281,8 +285,8 @@ func (p *JSON) listEncoder(t reflect.Type) encodeFunc {
 		switch {
 		case t.Kind() == reflect.Slice && v.IsNil():
 			return append(dst, "null"...), nil
-		case depth >= maxDepth:
-			return dst, errTooDeep
+		case depth >= int(p.depth):
+			return dst, p.tooDeep
 		}
 		dst = append(dst, '[')
 		f := element()
@@ -304,8 +308,8 @@ func (p *JSON) mapEncoder(t reflect.Type) encodeFunc {
 		switch {
 		case v.IsNil():
 			return append(dst, "null"...), nil
-		case depth >= maxDepth:
-			return dst, errTooDeep
+		case depth >= int(p.depth):
+			return dst, p.tooDeep
 		}
 		keys, err := sortedKeys(v)
 		if err != nil {
@@ -374,14 +378,14 @@ func (p *JSON) structEncoder(t reflect.Type) encodeFunc {
 	for _, f := range p.fieldsOf(t) {
 		head := append(appendJSONString([]byte{','}, f.name), ':')
 		encode := p.encoders.later(f.typ)
-		if f.quoted && isQuotable(f.typ) {
+		if f.quoted && p.isQuotable(f.typ) {
 			encode = func() encodeFunc { return quotedEncoder(p.encoders.of(f.typ)) }
 		}
 		members = append(members, member{f, head, encode})
 	}
 	return func(dst []byte, v reflect.Value, depth int) (_ []byte, err error) {
-		if depth >= maxDepth {
-			return dst, errTooDeep
+		if depth >= int(p.depth) {
+			return dst, p.tooDeep
 		}
 		dst = append(dst, '{')
 		start := len(dst)

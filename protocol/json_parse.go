@@ -9,7 +9,7 @@ import (
 // Parse fills m in place from a record. As in ASP.NET Core's JsonHubProtocol names are exact and come in any order, the last of equal ones
 // counts, unknown ones are passed, and what stands behind the object is ignored.
 func (p *JSON) Parse(record []byte, m *Message) error {
-	q := jsonParser{jsonReader: jsonReader{data: record}, m: m, oldID: m.InvocationID, oldTarget: m.Target}
+	q := jsonParser{jsonReader: jsonReader{data: record, most: p.depth}, m: m, oldID: m.InvocationID, oldTarget: m.Target}
 	*m = Message{}
 	err := q.message()
 	if err == nil {

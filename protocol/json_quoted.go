@@ -4,7 +4,7 @@ import "reflect"
 
 // isQuotable reports whether the option "string" of a tag means something for a type: as to encoding/json for booleans, numbers and
 // strings, and pointers to these, that are not written in a way of their own.
-func isQuotable(t reflect.Type) bool {
+func (p *JSON) isQuotable(t reflect.Type) bool {
 	if t.Name() == "" {
 		t = base(t)
 	}
@@ -15,7 +15,7 @@ func isQuotable(t reflect.Type) bool {
 	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return knownJSONEncoder(t) == nil && knownJSONDecoder(t) == nil
+		return p.knownEncoder(t) == nil && knownJSONDecoder(t) == nil
 	}
 	return false
 }

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
@@ -9,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep System.Text.Json lets arrays and objects nest.
-const maxDepth = 64
+// maxDepth is how deep System.Text.Json lets arrays and objects nest, and mostDepth how deep JSONOptions can: a bound for recursion.
+const maxDepth, mostDepth = 64, 10_000
 
 // jsonReader walks over JSON text without decoding it, as strict as System.Text.Json's Utf8JsonReader: no comments, no trailing
 // commas. Text within strings is checked only where it is decoded.
@@ -19,8 +20,9 @@ const maxDepth = 64
 type jsonReader struct {
 	data  []byte
 	pos   int
-	depth int
-	outer int // depth of what the text stands in
+	depth int32
+	outer int32 // depth of what the text stands in
+	most  int32 // how deep arrays and objects may nest; 0: maxDepth
 }
 
 // syntaxError is what Utf8JsonReader calls a JsonReaderException.
@@ -78,16 +80,23 @@ func (r *jsonReader) end() error {
 
 // enter passes the bracket that peek saw.
 func (r *jsonReader) enter() error {
-	if r.depth >= maxDepth {
+	if r.isDeepest() {
 		kind := "array"
 		if r.data[r.pos] == '{' {
 			kind = "object"
 		}
-		return r.fail("The maximum configured depth of 64 has been exceeded. Cannot read next JSON " + kind + ".")
+		return r.fail(fmt.Sprintf("The maximum configured depth of %d has been exceeded. Cannot read next JSON %s.", cmp.Or(r.most, maxDepth), kind))
 	}
 	r.depth++
 	r.pos++
 	return nil
+}
+
+func (r *jsonReader) isDeepest() bool {
+	if r.most == 0 {
+		return r.depth >= maxDepth
+	}
+	return r.depth >= r.most
 }
 
 func (r *jsonReader) leave() {
@@ -347,7 +356,7 @@ func (r *jsonReader) literal(word string) error {
 func (r *jsonReader) token() (kind byte, err error) {
 	switch c := r.peek(); c {
 	case '{', '[':
-		if r.depth >= maxDepth {
+		if r.isDeepest() {
 			return c, r.enter()
 		}
 		return c, nil

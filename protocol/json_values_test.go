@@ -240,3 +240,36 @@ func TestJSONNamesWithoutCase(t *testing.T) {
 		}
 	}
 }
+
+// The depth of 64 is the default, and counts the message and its arguments; so does that of an option.
+func TestJSONDepth(t *testing.T) {
+	nested := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for option, depth := range map[int]int{0: 64, -1: 64, 1: 1, 3: 3, 64: 64, 100: 100, 500: 500, 1 << 30: mostDepth} {
+		p := NewJSON(JSONOptions{MaxDepth: option})
+		for n := max(0, depth-4); n < depth+2; n++ {
+			var m Message
+			err := p.Parse([]byte(`{"type":1,"target":"t","arguments":[`+nested(n)+`]}`), &m)
+			if (err == nil) != (n+2 <= depth) {
+				t.Errorf("%d: an argument of depth %d: %v", option, n, err)
+			}
+			if err == nil {
+				var v any
+				if err := p.Bind(m.Arguments, &v); n > 0 && err != nil {
+					t.Errorf("%d: an argument of depth %d: %v", option, n, err)
+				}
+			}
+			var v any = 1
+			for range n {
+				v = []any{v}
+			}
+			for _, v := range []any{v, json.RawMessage(nested(n))} {
+				if n == 0 {
+					continue
+				}
+				if _, err := p.append(nil, v); (err == nil) != (n <= depth) {
+					t.Errorf("%d: a %T of depth %d: %v", option, v, n, err)
+				}
+			}
+		}
+	}
+}
