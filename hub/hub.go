@@ -34,7 +34,7 @@ type Hub struct {
 }
 
 // New makes a hub without methods. It panics if Options.Protocols names a protocol
-// that does not exist.
+// that does not exist, or one twice.
 func New(o Options) *Hub {
 	o = o.withDefaults()
 	l := &local{}

@@ -76,6 +76,8 @@ func TestRegistrationsThatPanic(t *testing.T) {
 	nothing := func(context.Context) error { return nil }
 	method := func(m hub.Method) func(h *hub.Hub) { return func(h *hub.Hub) { h.Handle("M", m) } }
 	for name, register := range map[string]func(h *hub.Hub){
+		"an unknown protocol":          func(*hub.Hub) { hub.New(hub.Options{Protocols: []string{"xml"}}) },
+		"a protocol twice":             func(*hub.Hub) { hub.New(hub.Options{Protocols: []string{"json", "messagepack", "JSON"}}) },
 		"an empty name":                func(h *hub.Hub) { h.Handle("", hub.Action0(nothing)) },
 		"a zero method":                method(hub.Method{}),
 		"a nil function":               method(hub.Action0(nil)),

@@ -3,6 +3,7 @@ package hub
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -31,6 +32,9 @@ func newWires(o Options) []*wire {
 	wires := make([]*wire, 0, maxWires)
 	for _, name := range o.Protocols {
 		p := protocolNamed(all, name)
+		if slices.ContainsFunc(wires, func(w *wire) bool { return w.HubProtocol == p }) {
+			panic(fmt.Sprintf("hub: %s: Options.Protocols has %q twice", registrant(), name))
+		}
 		w := &wire{HubProtocol: p, index: len(wires)}
 		w.hello = w.frame(protocol.AppendHandshakeResponse(nil, ""))
 		w.ping = w.frame(p.AppendPing(nil))
@@ -58,7 +62,7 @@ func protocolNamed(all []protocol.HubProtocol, name string) protocol.HubProtocol
 			return p
 		}
 	}
-	panic(fmt.Sprintf("hub: Options.Protocols: there is no protocol %q", name))
+	panic(fmt.Sprintf("hub: %s: Options.Protocols: there is no protocol %q", registrant(), name))
 }
 
 func (w *wire) frame(payload []byte) *frame.Frame {
