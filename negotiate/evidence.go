@@ -72,6 +72,7 @@ func (e *Evidence) Offer(r *http.Request, o *Offer) {
 	if p := n.waiting; p.open() && w.since.Sub(p.since) > patience {
 		e.unclaimed(n, p, w.since)
 	}
+	n.goesOn(w.since, e.options.HalfLife)
 	if !o.Fixed {
 		e.arrange(n, o, w.since)
 		w.probes = key.family.pingsAtOnce() && slices.Contains(o.Transports, transports.LongPolling)

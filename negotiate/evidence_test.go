@@ -148,12 +148,28 @@ func TestEvidence(t *testing.T) {
 		"mute, of a client that does not ping at once": {dotNet, func(e *negotiate.Evidence, r *http.Request) {
 			ofEvidence(e, r).saw(transports.Mute, sse0)
 		}, "WSL"},
-		"opened, and nothing came over it": {nodeJS, func(e *negotiate.Evidence, r *http.Request) {
-			o := ofEvidence(e, r)
-			o.saw(transports.Opened, ws0)
-			o.saw(transports.Held, ws0)
-			o.saw(transports.Ended, ws0)
+		"nothing came over it, and the client waited": {nodeJS, func(e *negotiate.Evidence, r *http.Request) {
+			drop(e, r, 0)
+			elapse(3 * time.Second)
 		}, "SLW"},
+		"nothing came over it for long": {nodeJS, func(e *negotiate.Evidence, r *http.Request) { drop(e, r, 3*time.Second) }, "SLW"},
+		"nothing came over two":         {nodeJS, func(e *negotiate.Evidence, r *http.Request) { drop(e, r, 0); drop(e, r, 0) }, "SLW"},
+		"the user left the page":        {chrome, func(e *negotiate.Evidence, r *http.Request) { drop(e, r, 0) }, "WSL"},
+		"the user left the site":        {chrome, func(e *negotiate.Evidence, r *http.Request) { drop(e, r, 0); elapse(time.Hour) }, "WSL"},
+		"the user left two pages, others stay": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			use(e, r, ws0)
+			elapse(3 * time.Hour)
+			for range 4 {
+				drop(e, r, 0)
+				elapse(3 * time.Second)
+			}
+		}, "WSL"},
+		"the user left a page, and came back": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			drop(e, r, 0)
+			use(e, r, ws0).saw(transports.Ended, ws0)
+			elapse(time.Minute)
+			drop(e, r, 0)
+		}, "WSL"},
 		"insists on what fails": {nodeJS, func(e *negotiate.Evidence, r *http.Request) {
 			ofEvidence(e, r).saw(transports.Stripped, ws0)
 			for range 4 {
@@ -214,6 +230,15 @@ func TestEvidence(t *testing.T) {
 			})
 		})
 	}
+}
+
+// drop opens a WebSocket over which nothing comes until it ends, after a while.
+func drop(e *negotiate.Evidence, r *http.Request, after time.Duration) {
+	o := ofEvidence(e, r)
+	o.saw(transports.Opened, ws0)
+	elapse(after)
+	o.saw(transports.Held, ws0)
+	o.saw(transports.Ended, ws0)
 }
 
 // use opens a connection and proves it; it stays.

@@ -66,6 +66,7 @@ type network struct {
 	// negotiated is when somebody did last, unseen when it was found last that event
 	// streams do not begin at the client.
 	negotiated, unseen time.Time
+	drop               time.Time // when a WebSocket ended last over which no byte came; see dropped
 }
 
 func (n *network) unlink() { n.older.newer, n.newer.older = n.newer, n.older }

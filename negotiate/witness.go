@@ -70,6 +70,9 @@ func (w *witness) Observe(event transports.Event) {
 		}
 	case transports.Proved:
 		n.tally(event.Transport).worked(now, e.options.HalfLife)
+		if event.Transport == transports.WebSockets {
+			n.drop = time.Time{}
+		}
 		w.prove(n, event.Transport)
 	case transports.Cut:
 		n.silence.cut(event.Silence, now, e.options.HalfLife)
@@ -86,8 +89,10 @@ func (w *witness) failed(n *network, event transports.Event, now time.Time) {
 		reason = "handshakes arrive without Upgrade"
 	case transports.Held:
 		if event.Transport == transports.WebSockets {
-			reason = "opens, and nothing comes"
-		} else if n.crowded() {
+			n.dropped(w.since, now, w.evidence.options.HalfLife)
+			return
+		}
+		if n.crowded() {
 			return
 		}
 	case transports.Mute:
