@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"time"
@@ -42,7 +43,7 @@ func (c *connector) connect(ctx context.Context) (*session, error) {
 	var failed []Transport
 	for i, transport := range usable {
 		if i > 0 {
-			if t, _, err = c.negotiate(ctx, t); err != nil {
+			if t, err = c.negotiateAgain(ctx, t, start); err != nil {
 				return nil, err
 			}
 		}
@@ -62,6 +63,17 @@ func (c *connector) connect(ctx context.Context) (*session, error) {
 		failures = append([]error{ErrNoTransport}, failures...)
 	}
 	return nil, &connectError{failures: failures}
+}
+
+// negotiateAgain negotiates for the next transport with the token that a redirect gave, if one
+// did. The transport that failed may have used that up: then it begins with the application's own
+// credentials.
+func (c *connector) negotiateAgain(ctx context.Context, t, start target) (target, error) {
+	next, _, err := c.negotiate(ctx, t)
+	if refused := new(HTTPError); errors.As(err, &refused) && refused.StatusCode == http.StatusUnauthorized && !t.cred.renewable {
+		next, _, err = c.negotiate(ctx, start)
+	}
+	return next, err
 }
 
 // credentials are the application's own.

@@ -1,11 +1,14 @@
 package integration_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,8 +58,59 @@ func refuseTransports(next http.Handler) http.Handler {
 			http.Error(w, "refused on the way", http.StatusBadGateway)
 			return
 		}
+		if r.URL.Query().Get("muted") == string(kind) {
+			w = &mutedWriter{w}
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// mutedWriter lets a WebSocket open, and nothing of what the server then says through.
+type mutedWriter struct{ http.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (w *mutedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	muted := &mutedConn{Conn: conn}
+	return muted, bufio.NewReadWriter(rw.Reader, bufio.NewWriter(muted)), nil
+}
+
+// mutedConn sends the answer to the handshake alone.
+type mutedConn struct {
+	net.Conn
+	said atomic.Bool
+}
+
+// Write implements net.Conn.
+func (c *mutedConn) Write(b []byte) (int, error) {
+	if c.said.Swap(true) {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
+
+// TestTicketThatIsUsedUp: a WebSocket on which the handshake is not answered has used up its ticket, and our client, which
+// tries the next transport then, gets another.
+func TestTicketThatIsUsedUp(t *testing.T) {
+	t.Parallel()
+	conn := client.New(startTickets(t)+"/hub?muted=WebSockets", client.Options{
+		Memory: client.NewMemory(), HandshakeTimeout: time.Second,
+		AccessToken: func(context.Context) (string, error) { return "alices-token", nil },
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := conn.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := client.Invoke[string](ctx, conn, "Who"); err != nil || got != "alice by ServerSentEvents" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := conn.Stop(ctx); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestTicketsFallBack: where a transport is refused on the way the official client and ours negotiate again with their
