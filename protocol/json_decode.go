@@ -15,14 +15,23 @@ import (
 )
 
 // Bind decodes the raw arguments into targets. Their types are looked at before their number. Of a message with several arrays of
-// arguments each is decoded, and the last one counts.
+// arguments each is decoded, and the last one counts; so does the last error.
 func (p *JSON) Bind(arguments []byte, targets ...any) error {
 	r := jsonReader{data: arguments, most: p.depth}
-	err := p.bindArray(&r, targets)
-	for err == nil && r.peek() == '[' {
-		err = p.bindArray(&r, targets)
+	var last error
+	for first := true; first || r.peek() == '['; first = false {
+		array := r
+		err := p.bindArray(&array, targets)
+		if err == nil {
+			r = array
+			continue
+		}
+		last = err
+		if r.skip() != nil {
+			break // nothing is read behind broken arguments
+		}
 	}
-	return err
+	return last
 }
 
 func (p *JSON) bindArray(r *jsonReader, targets []any) error {

@@ -273,3 +273,20 @@ func TestJSONDepth(t *testing.T) {
 		}
 	}
 }
+
+// Of several arrays of arguments each is bound: an error of one is not made good by a later one, and the last error counts.
+func TestJSONBindsSeveralArrays(t *testing.T) {
+	p := NewJSON(JSONOptions{})
+	fits, count := "", (&CountError{Got: 0, Want: 1}).Error()
+	bind := (&BindError{}).Error()
+	for in, want := range map[string]string{
+		`["x"][1]`: bind, `["x"][]`: count, `[]["x"]`: bind, `["x"][][1]`: count, `[]["x"][1]`: bind, `[1]["x"]`: bind, `[1][]`: count,
+		`[1][2]`: fits, `[{"a":[1,2]}][]`: count, `[[],1,2][]`: count,
+	} {
+		n := 0
+		err := p.Bind([]byte(in), &n)
+		if want == fits && err != nil || want != fits && (err == nil || err.Error() != want) {
+			t.Errorf("%s: %v, want %s", in, err, want)
+		}
+	}
+}
