@@ -15,7 +15,7 @@ const stretch = 256
 // fanOut sends a message to sessions, without waiting for any. The error is that of
 // an encoding, and nobody has got the message in it then. It returns when the message is
 // sent or queued for all of them, so that the next one comes behind it.
-func fanOut(to []*Session, except []string, m *message) error {
+func fanOut(to []*Session, except nameSet, m *message) error {
 	helpers := min(runtime.GOMAXPROCS(0), len(to)/stretch) - 1
 	if helpers <= 0 {
 		return deliver(to, except, m)
@@ -68,7 +68,7 @@ func prefetch(next []*Session) {
 	}
 }
 
-func deliver(to []*Session, except []string, m *message) error {
+func deliver(to []*Session, except nameSet, m *message) error {
 	for i, s := range to {
 		if i%ahead == 0 {
 			prefetch(to[i:min(i+ahead, len(to))])
@@ -76,7 +76,7 @@ func deliver(to []*Session, except []string, m *message) error {
 		if i%stretch == stretch-1 {
 			runtime.Gosched()
 		}
-		if len(except) > 0 && slices.Contains(except, s.id) {
+		if except.has(s.id) {
 			continue
 		}
 		f, err := m.frame(s.wire)

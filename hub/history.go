@@ -90,8 +90,9 @@ func (h *history) greeting(s *Session) []byte {
 		if !whole {
 			text = append(append(text, "\r\n"...), protocol.Gap...)
 		}
+		groups := newNameSet(s.info.Groups)
 		for _, past := range h.kept {
-			if past.number > since && s.isMeant(past.to) {
+			if past.number > since && s.isMeant(past.to, groups) {
 				text = append(append(text, blank...), past.text...)
 			}
 		}
@@ -109,11 +110,11 @@ func (h *history) number(id string) (since int64, whole bool) {
 	return since, true
 }
 
-// isMeant tells whether what went to an audience was for a listener that was away.
-func (s *Session) isMeant(to Audience) bool {
+// isMeant tells whether what went to an audience was for a listener of some groups that was away.
+func (s *Session) isMeant(to Audience, groups nameSet) bool {
 	switch to.Kind {
 	case InGroups:
-		return slices.ContainsFunc(to.Names, func(name string) bool { return slices.Contains(s.info.Groups, name) })
+		return slices.ContainsFunc(to.Names, groups.has)
 	case OfUsers:
 		id := s.userID()
 		return id != "" && slices.Contains(to.Names, id)

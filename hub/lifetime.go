@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"slices"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/protocol"
@@ -128,9 +127,11 @@ func (l *local) sendToConnections(ctx context.Context, to Audience, m *message) 
 			return s.sendOwn(ctx, m)
 		}
 	}
+	var passed passedNames
+	except := newNameSet(to.Except)
 	for i, id := range to.Names {
-		if s := l.find(id); s != nil && !slices.Contains(to.Names[:i], id) {
-			if err := fanOut([]*Session{s}, to.Except, m); err != nil {
+		if s := l.find(id); !passed.isRepeated(to.Names, i) && s != nil {
+			if err := fanOut([]*Session{s}, except, m); err != nil {
 				return err
 			}
 		}

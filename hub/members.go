@@ -1,7 +1,5 @@
 package hub
 
-import "slices"
-
 // members are sessions by all that an audience can name.
 type members struct {
 	connections connections
@@ -34,16 +32,18 @@ func (m *members) send(to Audience, what *message) error {
 	case OfUsers:
 		return m.users.send(to, what)
 	default:
-		return fanOut(m.connections.snapshot(), to.Except, what)
+		return fanOut(m.connections.snapshot(), newNameSet(to.Except), what)
 	}
 }
 
 func (d *directory) send(to Audience, what *message) error {
+	var passed passedNames
+	except := newNameSet(to.Except)
 	for i, name := range to.Names {
-		if slices.Contains(to.Names[:i], name) {
+		if passed.isRepeated(to.Names, i) {
 			continue
 		}
-		if err := fanOut(d.snapshot(name), to.Except, what); err != nil {
+		if err := fanOut(d.snapshot(name), except, what); err != nil {
 			return err
 		}
 	}

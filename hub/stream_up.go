@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/carillon-go/carillon/protocol"
 )
@@ -11,8 +10,9 @@ import (
 // conflictLocked returns the error of a call one of whose uploads has the id of another
 // one that is open.
 func (s *Session) conflictLocked(c *call) error {
+	var passed passedNames
 	for i, id := range c.streamIDs {
-		if s.uploads[id] != nil || slices.Contains(c.streamIDs[:i], id) {
+		if s.uploads[id] != nil || passed.isRepeated(c.streamIDs, i) {
 			return NewError(fmt.Sprintf("Stream ID '%s' is already in use.", id))
 		}
 	}
