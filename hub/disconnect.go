@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -65,12 +66,18 @@ func (s *Session) farewell(cause error) {
 	if s.input.ready != nil {
 		<-s.input.ready
 	}
-	if !s.greeted.Load() {
+	if !s.greeted.Load() || !s.hub.bidsFarewell() {
 		return
 	}
 	if err := s.apart(func() error { s.runOnDisconnected(cause); return nil }); err != nil {
 		s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
 	}
+}
+
+// bidsFarewell reports whether anything runs when a client disconnects.
+func (h *Hub) bidsFarewell() bool {
+	return h.onDisconnected != nil ||
+		slices.ContainsFunc(h.options.Filters, func(f Filter) bool { return f.Disconnect != nil })
 }
 
 // runOnDisconnected runs it within the filters.
