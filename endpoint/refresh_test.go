@@ -255,28 +255,6 @@ func TestMaximumAuthenticationExpiration(t *testing.T) {
 	})
 }
 
-func TestMaximumEndsConnections(t *testing.T) {
-	s := startSite(t, endpoint.Options{
-		EnableAuthenticationRefresh: true, CloseOnAuthenticationExpiration: true,
-		MaximumAuthenticationExpiration: 2 * time.Second,
-	})
-	negotiated, _ := s.dial("?id="+s.negotiate("alice:1000").ConnectionToken, "alice:1000")
-	skipped, _ := s.dial("", "alice:1000")
-	for name, conn := range map[string]interface {
-		ReadMessage() (int, []byte, error)
-		WriteMessage(int, []byte) error
-	}{"negotiated": negotiated, "skipped": skipped} {
-		if err := conn.WriteMessage(1, []byte(shake+"\x1e")); err != nil {
-			t.Fatal(err)
-		}
-		for _, want := range []string{"{}\x1e", `{"type":7,"allowReconnect":true}` + "\x1e"} {
-			if _, got, err := conn.ReadMessage(); string(got) != want {
-				t.Errorf("%s: %q, %v", name, got, err)
-			}
-		}
-	}
-}
-
 // The application may refuse fresher credentials. Then the connection keeps those it has. A
 // panic, and the end of the goroutine, refuse.
 func TestRefreshMayBeRefused(t *testing.T) {

@@ -181,8 +181,8 @@ func TestRefreshHookIsSetOnce(t *testing.T) {
 }
 
 // A token that is within the clock skew when a connection begins keeps it until the skew is
-// over. A connection that began before ends with the token, and a refresh counts to the
-// end of its own token.
+// over. A connection that began before ends with the token, or where the server bounds that,
+// and a refresh counts to the end of its own token.
 func TestConnectionsWithinTheClockSkew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secret := []byte("a secret of more than 32 bytes, for tests")
@@ -215,9 +215,14 @@ func TestConnectionsWithinTheClockSkew(t *testing.T) {
 		}
 		expires := time.Now().Add(time.Minute)
 		before := enter("before", authenticate(expires))
+		bounded := enter("bounded", authenticate(expires).EndingBy(time.Now().Add(30*time.Second)))
 		refreshed := enter("refreshed", authenticate(expires))
 		refreshed.refresh(authenticate(expires.Add(10 * time.Second)))
-		time.Sleep(time.Minute) // of the bubble
+		time.Sleep(31 * time.Second) // of the bubble
+		bounded.want(goodbye)
+		bounded.wantEnd()
+		before.quiet()
+		time.Sleep(29 * time.Second) // of the bubble
 		within := enter("within", authenticate(expires))
 		time.Sleep(2 * time.Second) // of the bubble
 		before.want(goodbye)
