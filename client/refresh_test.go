@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -71,7 +70,6 @@ func (o *office) refresh(w http.ResponseWriter, r *http.Request, hub http.Handle
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
-	r.URL.RawQuery = "id=" + url.QueryEscape(r.Header.Get("X-SignalR-Connection-Token"))
 	recorder := httptest.NewRecorder()
 	hub.ServeHTTP(recorder, r)
 	w.WriteHeader(recorder.Code)

@@ -19,18 +19,31 @@ func startServer(t *testing.T, command ...string) (url string) {
 	return p.URL()
 }
 
-// original starts ASP.NET Core SignalR itself, which stands beside the repository where the project
-// is developed, not in it.
-func original(t *testing.T, args ...string) (url string) {
+// reference is a program of the original, ASP.NET Core SignalR itself: "aspnet11" is 11.0.0, "aspnet"
+// is 10.0.12. They stand beside the repository where the project is developed, not in it.
+func reference(t *testing.T, name string) (program string) {
 	t.Helper()
-	program, err := filepath.Abs("../../shared/reference/aspnet")
+	dir, err := filepath.Abs("../../shared/reference")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(program); err != nil {
-		t.Skipf("the reference server is not here: %v", err)
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("the original is not beside the checkout: %v", err)
 	}
-	return startServer(t, append([]string{program, "testhub"}, args...)...)
+	program = filepath.Join(dir, name)
+	if _, err := os.Stat(program); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	return program
+}
+
+// original starts the test hub of ASP.NET Core 11.0.0.
+func original(t *testing.T, args ...string) (url string) {
+	t.Helper()
+	return startServer(t, append([]string{reference(t, "aspnet11"), "testhub"}, args...)...)
 }
 
 // carillon builds and starts our own test hub server.

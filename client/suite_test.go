@@ -206,6 +206,9 @@ func runSuite(t *testing.T, server string) {
 
 func TestOriginal(t *testing.T) { runSuite(t, original(t)) }
 
+// TestOriginal10 does so with the long-term release, 10.0.12.
+func TestOriginal10(t *testing.T) { runSuite(t, startServer(t, reference(t, "aspnet"), "testhub")) }
+
 func TestCarillon(t *testing.T) { runSuite(t, carillon(t)) }
 
 func connectAndStop(r *rig) {

@@ -1,0 +1,216 @@
+package client
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/carillon-go/carillon/internal/testproc"
+)
+
+var lifetimes = flag.Int("lifetimes", 2, "lifetimes of access tokens that a connection has to outlive")
+
+// tokenLife is how long a token is good for.
+const tokenLife = 6 * time.Second
+
+// clockServer is a clock behind bearer tokens: it shows the time to all clients once a second.
+type clockServer struct {
+	*testing.T
+	addr    string
+	key     []byte
+	command []string
+	process *exec.Cmd
+}
+
+// startClock starts a program with the arguments that command makes of the address and the file of the key.
+func startClock(t *testing.T, command func(addr, key string) []string) *clockServer {
+	t.Helper()
+	s := &clockServer{T: t, addr: testproc.FreeAddress(), key: []byte(rand.Text() + rand.Text())}
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, s.key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.command = command(s.addr, file)
+	s.start()
+	t.Cleanup(s.kill)
+	return s
+}
+
+// start waits until the server takes connections; the original's says nothing.
+func (s *clockServer) start() {
+	s.Helper()
+	s.process = exec.Command(s.command[0], s.command[1:]...)
+	if err := s.process.Start(); err != nil {
+		s.Fatal(err)
+	}
+	(&rig{T: s.T}).until("the server", func() bool {
+		c, err := net.Dial("tcp", s.addr)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+// kill ends the server without a word.
+func (s *clockServer) kill() {
+	_ = s.process.Process.Kill()
+	_ = s.process.Wait()
+}
+
+// token is a JWT of a user.
+func (s *clockServer) token(context.Context) (string, error) {
+	encode := base64.RawURLEncoding.EncodeToString
+	text := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode(fmt.Appendf(nil, `{"sub":"alice","exp":%d}`, time.Now().Add(tokenLife).Unix()))
+	mac := hmac.New(sha256.New, s.key)
+	mac.Write([]byte(text))
+	return text + "." + encode(mac.Sum(nil)), nil
+}
+
+// watcher is one connection to the clock.
+type watcher struct {
+	*HubConnection
+	name      string
+	refreshed atomic.Int32
+
+	mu        sync.Mutex
+	ticks     []int64
+	connected int
+	failed    []error
+}
+
+func (s *clockServer) watch(c combo) *watcher {
+	r := &rig{T: s.T, combo: c}
+	o := r.options()
+	o.AccessToken = s.token
+	o.Reconnect = ReconnectForever(100*time.Millisecond, time.Second)
+	w := &watcher{HubConnection: r.open("http://"+s.addr+"/hubs/clock", o), name: c.String()}
+	w.On("ShowTime", Action1(func(_ context.Context, now time.Time) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if now.Year() > 1970 { // the original answers a refresh with another one
+			w.ticks = append(w.ticks, now.UnixNano()/100)
+		}
+		return nil
+	}))
+	w.OnStateChange(func(_ context.Context, change StateChange) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if change.To == Connected {
+			w.connected++
+		}
+	})
+	w.OnAuthenticationRefreshed(func(context.Context, time.Duration) { w.refreshed.Add(1) })
+	w.OnAuthenticationRefreshFailed(func(_ context.Context, err error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.failed = append(w.failed, err)
+	})
+	r.start(w.HubConnection)
+	return w
+}
+
+// await waits until there were so many refreshes.
+func (w *watcher) await(t *testing.T, want int32) {
+	t.Helper()
+	deadline := time.Now().Add(time.Duration(want)*tokenLife + patience)
+	for w.refreshed.Load() < want {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %d refreshes, want %d; failed %v", w.name, w.refreshed.Load(), want, w.failures())
+		}
+		time.Sleep(10 * time.Millisecond) // the callback has no event of its own here
+	}
+}
+
+func (w *watcher) failures() []error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.failed)
+}
+
+func TestOriginalLifetimes(t *testing.T) {
+	t.Parallel()
+	program := reference(t, "aspnet11")
+	outlive(t, startClock(t, func(addr, key string) []string { return []string{program, "clock", "-addr", addr, "-key", key} }))
+}
+
+func TestCarillonLifetimes(t *testing.T) {
+	t.Parallel()
+	program, err := testproc.Build(t.TempDir(), "../cmd/gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	outlive(t, startClock(t, func(addr, key string) []string { return []string{program, "--addr", addr, "--jwt-key", key} }))
+}
+
+// outlive: connections outlive their tokens on each transport and protocol, without a reconnect or a lost tick. When the
+// server restarts they come back, and go on refreshing.
+func outlive(t *testing.T, s *clockServer) {
+	t.Helper()
+	var all []*watcher
+	for _, c := range combos() {
+		all = append(all, s.watch(c))
+	}
+	for _, w := range all {
+		w.await(t, int32(2**lifetimes)) // each time half of one is over
+	}
+	checkTicks(t, all)
+	for _, w := range all {
+		w.mu.Lock()
+		if w.connected != 1 || len(w.failed) > 0 || w.State() != Connected {
+			t.Errorf("%s: connected %d times; %v; failed %v", w.name, w.connected, w.State(), w.failed)
+		}
+		w.mu.Unlock()
+	}
+	s.kill()
+	s.start()
+	var before []int32
+	for _, w := range all {
+		before = append(before, w.refreshed.Load())
+	}
+	for i, w := range all {
+		w.await(t, before[i]+3)
+		w.mu.Lock()
+		if w.connected < 2 {
+			t.Errorf("%s: connected %d times", w.name, w.connected)
+		}
+		w.mu.Unlock()
+	}
+}
+
+// checkTicks: what one connection was shown, all were.
+func checkTicks(t *testing.T, all []*watcher) {
+	t.Helper()
+	shown := make(map[int64]int)
+	from, to := int64(0), time.Now().Add(-2*time.Second).UnixNano()/100 // the newest ticks may be on their way
+	for _, w := range all {
+		w.mu.Lock()
+		if len(w.ticks) == 0 {
+			w.mu.Unlock()
+			t.Fatalf("%s: no tick", w.name)
+		}
+		from = max(from, w.ticks[0])
+		for _, tick := range w.ticks {
+			shown[tick]++
+		}
+		w.mu.Unlock()
+	}
+	for tick, times := range shown {
+		if from <= tick && tick <= to && times != len(all) {
+			t.Errorf("the tick of %v was shown to %d connections of %d", time.Unix(0, tick*100), times, len(all))
+		}
+	}
+}
