@@ -15,17 +15,17 @@ import (
 // call is one invocation by a client. It is the ctx of its method too (context.go), so
 // that it costs one piece of memory, its parameters included.
 type call struct {
-	session  *Session
-	method   *published // nil: there is none
-	target   string     // as the client wrote it
-	id       string     // "": no completion is wanted
-	params   params
-	early    error // why the method cannot be called: it is unknown, or the arguments do not fit
-	*special       // plain, or its own
-	size     int   // of its record
-	streamed bool  // by a stream invocation
-	inLine   bool  // neither a stream nor with uploads
-	step     step  // of the goroutine that runs it
+	session   *Session
+	method    *published // nil: there is none
+	target    string     // as the client wrote it
+	id        string     // "": no completion is wanted
+	params    params
+	bindError error // why the method cannot be called: it is unknown, or the arguments do not fit
+	*special        // plain, or its own
+	size      int   // of its record
+	streamed  bool  // by a stream invocation
+	queued    bool  // neither a stream nor with uploads
+	step      step  // of the goroutine that runs it
 
 	// released reports that it has given up its place, or is through. The session's lock
 	// guards it, duplicate until the call runs, and next.
@@ -45,90 +45,90 @@ type special struct {
 	conflict  error              // another call has one of streamIDs
 	decided   chan struct{}      // closed after the authorization; nil: no call waits for that
 	ctx       context.Context    // of a stream
-	end       context.CancelFunc // ends ctx
-	deed      func()             // instead of an invocation
+	cancel    context.CancelFunc // ends ctx
+	task      func()             // instead of an invocation
 }
 
 // plain is what calls have that have nothing special. Nobody changes it.
 var plain = new(special)
 
-// newDeed returns what is done in the line without being an invocation.
-func (s *Session) newDeed(deed func(), size int) *call {
-	return &call{session: s, special: &special{deed: deed}, size: size}
+// newTask returns what is done in the line without being an invocation.
+func (s *Session) newTask(deed func(), size int) *call {
+	return &call{session: s, special: &special{task: deed}, size: size}
 }
 
-// invoked takes an invocation: its arguments are decoded here, so that those that do
+// receiveInvocation takes an invocation: its arguments are decoded here, so that those that do
 // not fit are answered without waiting for anything.
-func (s *Session) invoked(m *protocol.Message, size int) {
+func (s *Session) receiveInvocation(m *protocol.Message, size int) {
 	if s.draining.Load() || s.tooFast() {
 		return
 	}
 	c := s.newCall(m, size)
-	if c.early == nil && !c.inLine && s.tooManyStreams() {
-		c.early = errTooManyStreams
+	if c.bindError == nil && !c.queued && s.tooManyStreams() {
+		c.bindError = errTooManyStreams
 	}
-	if fault := asFault(c.early); fault != nil {
+	if fault := asFault(c.bindError); fault != nil {
 		s.fault(fault)
 		return
 	}
 	switch {
-	case c.early == nil && !c.inLine:
-		s.giveWay()
-		s.invokeBeside(c)
-	case c.early == nil || s.hub.observed:
-		c.inLine = true
-		s.invokeInLine(c)
+	case c.bindError == nil && !c.queued:
+		s.yield()
+		s.invokeConcurrently(c)
+	case c.bindError == nil || s.hub.observed:
+		c.queued = true
+		s.invokeQueued(c)
 	default:
-		s.giveWay()
+		s.yield()
 		s.log(slog.LevelDebug, "InvalidHubParameters", slog.String("method", c.name()))
 		if c.id != "" {
-			s.inTurn(size, func() { c.fail(c.failure(c.early)) })
+			s.runInOrder(size, func() { c.fail(c.failure(c.bindError)) })
 		}
 	}
 }
 
-func (s *Session) invokeInLine(c *call) {
+func (s *Session) invokeQueued(c *call) {
 	s.enqueue(c)
 	s.input.started = true
 	if s.hub.options.MaxParallelInvocations > 1 {
-		s.giveWay() // one after the other as far as they need not wait
+		s.yield() // one after the other as far as they need not wait
 	}
 }
 
-// invokeBeside invokes a streaming method, or one with uploads.
-func (s *Session) invokeBeside(c *call) {
-	if c.misfits() {
-		s.enqueue(s.newDeed(c.run, c.size))
+// invokeConcurrently invokes a streaming method, or one with uploads.
+func (s *Session) invokeConcurrently(c *call) {
+	if c.mismatched() {
+		s.enqueue(s.newTask(c.run, c.size))
 		return
 	}
 	s.prepare(c)
-	if (c.conflict != nil || c.duplicate) && c.method.authorize == nil && s.stateful == nil {
+	if (c.conflict != nil || c.duplicate) && c.method.authorize == nil && s.buffer == nil {
 		c.run() // it is refused before the next message is read, as in the original
 		return
 	}
-	s.startBeside()
+	s.startConcurrent()
 	go func() {
-		defer s.endBeside()
+		defer s.endConcurrent()
 		c.run()
 	}()
 	s.input.started = true
-	s.giveWay()
+	s.yield()
 }
 
-// giveWay gives the methods that were started since the last time the chance to send what
+// yield gives the methods that were started since the last time the chance to send what
 // they have: in the original one that need not wait is through before the next message is
 // read. Invocations that come together need it only once, for they run one after the other
 // anyway.
-func (s *Session) giveWay() {
+func (s *Session) yield() {
 	if s.input.started {
 		s.input.started = false
 		runtime.Gosched()
 	}
 }
 
-// misfits tells whether the method is refused whoever calls it: by a stream invocation
+// mismatched tells whether the method is refused whoever calls it: by a stream invocation
 // of a plain method, the reverse, or the wrong number of uploads.
-func (c *call) misfits() bool {
+func (c *call) mismatched() bool {
 	return c.streamed != c.method.stream || len(c.streamIDs) != len(c.method.uploads)
 }
 
@@ -136,19 +136,19 @@ func (s *Session) newCall(m *protocol.Message, size int) *call {
 	method := s.hub.method(m.Target)
 	var c *call
 	if method == nil {
-		c = &call{early: NewError("Method does not exist.")}
+		c = &call{bindError: NewError("Method does not exist.")}
 	} else {
 		c = method.newCall()
 		c.method = method
 		arguments, _ := method.split(c.params)
-		c.early = s.bind(method, m.Arguments, arguments)
+		c.bindError = s.bind(method, m.Arguments, arguments)
 	}
-	c.early = m.Settle(c.early)
+	c.bindError = m.Settle(c.bindError)
 	c.session, c.size = s, size
 	c.target, c.id = m.Target, m.InvocationID
 	c.streamed = m.Type == protocol.StreamInvocation
-	c.inLine = !c.streamed && (method == nil || len(method.uploads) == 0)
-	if c.special = plain; !c.inLine || len(m.StreamIDs) > 0 || len(m.Headers) > 0 {
+	c.queued = !c.streamed && (method == nil || len(method.uploads) == 0)
+	if c.special = plain; !c.queued || len(m.StreamIDs) > 0 || len(m.Headers) > 0 {
 		c.special = &special{headers: m.Headers, streamIDs: m.StreamIDs}
 	}
 	s.log(slog.LevelDebug, "ReceivedHubInvocation", slog.String("method", c.name()))
@@ -185,20 +185,20 @@ const (
 // run answers the invocation.
 func (c *call) run() {
 	defer c.finish()
-	defer c.exited()
+	defer c.failAfterGoexit()
 	c.answer()
 	c.step = answered
 }
 
-// exited answers an invocation whose code has called runtime.Goexit, as it would for a panic.
-func (c *call) exited() {
+// failAfterGoexit answers an invocation whose code has called runtime.Goexit, as it would for a panic.
+func (c *call) failAfterGoexit() {
 	if c.step == answered {
 		return
 	}
 	c.session.logPanic(guard.ErrGoexit)
 	switch c.step {
 	case encoding:
-		c.session.unspeakable(guard.ErrGoexit)
+		c.session.closeOnEncodeError(guard.ErrGoexit)
 	case streaming:
 		c.fail(c.streamFailure(guard.ErrGoexit))
 	default:
@@ -231,7 +231,7 @@ func (c *call) answer() {
 // refusal tells why the method is not called, if it is not. The error is a panic of
 // the authorization.
 func (c *call) refusal() (text string, err error) {
-	if c.early != nil { // a filter is to see it
+	if c.bindError != nil { // a filter is to see it
 		return "", nil
 	}
 	defer c.session.recovered(&err)
@@ -263,21 +263,21 @@ func (c *call) perform() (result any, err error) {
 	if c.method != nil {
 		inv.Known, inv.Method = true, c.method.name
 	}
-	if c.early == nil {
+	if c.bindError == nil {
 		inv.params = c.params
 	}
 	return filtered(c, c.session.hub.options.Filters, inv, func(ctx context.Context) (any, error) {
-		if c.early != nil {
-			return nil, c.early
+		if c.bindError != nil {
+			return nil, c.bindError
 		}
-		return c.method.invoke(c.under(ctx), c.params)
+		return c.method.invoke(c.withContext(ctx), c.params)
 	})
 }
 
 // failure is the text of a completion for an error of the invocation.
 func (c *call) failure(err error) string {
 	detailed := c.session.hub.options.DetailedErrors
-	if c.early != nil && is(err, c.early) {
+	if c.bindError != nil && is(err, c.bindError) {
 		return explain(fmt.Sprintf("Failed to invoke '%s' due to an error on the server.", c.name()), err, detailed)
 	}
 	return explain(fmt.Sprintf("An unexpected error occurred invoking '%s' on the server.", c.name()), err, detailed)
@@ -302,7 +302,7 @@ func (c *call) succeed(result any) {
 	c.step = encoding
 	f, err := w.encode(func(dst []byte) ([]byte, error) { return w.AppendResult(dst, c.id, result) })
 	if err != nil {
-		c.session.unspeakable(err)
+		c.session.closeOnEncodeError(err)
 		return
 	}
 	c.complete(f)

@@ -29,7 +29,7 @@ func (c *call) Done() <-chan struct{} {
 	if c.ctx != nil {
 		return c.ctx.Done()
 	}
-	return c.own().done
+	return c.ownEnding().done
 }
 
 // Err returns nil until Done is closed, then context.Canceled.
@@ -71,7 +71,7 @@ func (c *call) AfterFunc(f func()) (stop func() bool) {
 	if c.ctx != nil {
 		return context.AfterFunc(c.ctx, f)
 	}
-	e := c.own()
+	e := c.ownEnding()
 	run := sync.OnceFunc(func() {
 		<-e.done // about to be closed; Err is not nil then
 		f()
@@ -87,8 +87,8 @@ func (c *call) AfterFunc(f func()) (stop func() bool) {
 	}
 }
 
-// under returns the ctx that the filters made of a call's.
-func (c *call) under(ctx context.Context) context.Context {
+// withContext returns the ctx that the filters made of a call's.
+func (c *call) withContext(ctx context.Context) context.Context {
 	if ctx == context.Context(c) {
 		return ctx
 	}
@@ -110,8 +110,8 @@ func (f filteredContext) AfterFunc(run func()) (stop func() bool) {
 	return context.AfterFunc(f.Context, run)
 }
 
-// own returns the ending of a plain invocation's ctx, made at the first call.
-func (c *call) own() *ending {
+// ownEnding returns the ending of a plain invocation's ctx, made at the first call.
+func (c *call) ownEnding() *ending {
 	if e := c.ending.Load(); e != nil {
 		return e
 	}
@@ -127,13 +127,13 @@ func (c *call) own() *ending {
 // hasID reports whether the call is the one that the client means by id.
 func (c *call) hasID(id string) bool { return c.id == id && id != "" && !c.idFree.Load() }
 
-// cancelled ends the ctx and the uploads of an invocation at the client's wish. The
+// receiveCancel ends the ctx and the uploads of an invocation at the client's wish. The
 // completion is as its method returns. One that waits for its turn runs all the same. While
 // some wait, all of them may have to be looked at: a cancellation then counts as an
 // invocation of the client.
-func (s *Session) cancelled(id string) {
+func (s *Session) receiveCancel(id string) {
 	s.mu.Lock()
-	waiting := s.line.first != nil
+	waiting := s.tasks.first != nil
 	s.mu.Unlock()
 	if waiting && s.tooFast() {
 		return
@@ -143,7 +143,7 @@ func (s *Session) cancelled(id string) {
 	if c := s.streams[id]; c != nil {
 		c.cancelLocked()
 	}
-	if c := s.line.find(id); c != nil {
+	if c := s.tasks.find(id); c != nil {
 		c.cancelLocked()
 	}
 }
@@ -151,9 +151,9 @@ func (s *Session) cancelled(id string) {
 // cancelLocked ends the ctx and the uploads of a call.
 func (c *call) cancelLocked() {
 	if c.ctx != nil {
-		c.end()
+		c.cancel()
 	} else {
-		e := c.own()
+		e := c.ownEnding()
 		e.cancel()
 		c.session.endings.close(e.done)
 	}

@@ -12,16 +12,16 @@ import (
 // the connection has ended for whatever cause, nil if in order. It returns when
 // OnDisconnected is through and nothing runs for the session any more.
 func (s *Session) Disconnected(cause error) {
-	s.deaf.Store(true)
+	s.receiveStopped.Store(true)
 	if errors.Is(cause, ErrSlowConsumer) {
 		s.exceeded(&s.hub.refused.slowConsumers, "queue of a slow consumer")
 	}
-	if was := s.leave(); was != closing {
+	if was := s.startClosing(); was != closing {
 		s.conclude(was, cause)
 	}
 	s.running.Wait()
-	if s.stateful != nil {
-		s.stateful.release()
+	if s.buffer != nil {
+		s.buffer.release()
 	}
 	s.hub.sessions.remove(s)
 	s.log(slog.LevelDebug, "ConnectedEnding")
@@ -33,20 +33,20 @@ func (s *Session) conclude(was phase, cause error) {
 	if was >= connecting {
 		s.hub.lifetime.Disconnected(s)
 	}
-	s.unanswerable()
-	still := s.settle()
-	s.linger(still)
+	s.failPending()
+	still := s.closeTasks()
+	s.graceWait(still)
 	s.cancel(cause)
 	s.abandonUploads(errEnded)
 	<-still
 	if was >= connecting {
-		s.farewell(cause)
+		s.runOnDisconnected(cause)
 	}
 }
 
-// linger gives invocations that came just before the end a moment to get through with
+// graceWait gives invocations that came just before the end a moment to get through with
 // a ctx that is not done, unless the session itself ended the connection.
-func (s *Session) linger(still <-chan struct{}) {
+func (s *Session) graceWait(still <-chan struct{}) {
 	select {
 	case <-still: // as nearly always
 		return
@@ -61,27 +61,27 @@ func (s *Session) linger(still <-chan struct{}) {
 	}
 }
 
-// farewell runs OnDisconnected, if OnConnected succeeded.
-func (s *Session) farewell(cause error) {
+// runOnDisconnected runs OnDisconnected, if OnConnected succeeded.
+func (s *Session) runOnDisconnected(cause error) {
 	if s.input.ready != nil {
 		<-s.input.ready
 	}
-	if !s.greeted.Load() || !s.hub.bidsFarewell() {
+	if !s.wasConnected.Load() || !s.hub.hasOnDisconnected() {
 		return
 	}
-	if err := s.apart(func() error { s.runOnDisconnected(cause); return nil }); err != nil {
+	if err := s.apart(func() error { s.callOnDisconnected(cause); return nil }); err != nil {
 		s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
 	}
 }
 
-// bidsFarewell reports whether anything runs when a client disconnects.
-func (h *Hub) bidsFarewell() bool {
+// hasOnDisconnected reports whether anything runs when a client disconnects.
+func (h *Hub) hasOnDisconnected() bool {
 	return h.onDisconnected != nil ||
 		slices.ContainsFunc(h.options.Filters, func(f Filter) bool { return f.Disconnect != nil })
 }
 
-// runOnDisconnected runs it within the filters.
-func (s *Session) runOnDisconnected(cause error) {
+// callOnDisconnected runs it within the filters.
+func (s *Session) callOnDisconnected(cause error) {
 	filteredDisconnect(context.WithoutCancel(s.ctx), cause, s.hub.options.Filters, func(ctx context.Context, cause error) {
 		if s.hub.onDisconnected != nil {
 			s.hub.onDisconnected(ctx, cause)

@@ -26,7 +26,7 @@ func (l *endings) add(session context.Context, done chan struct{}) {
 		return
 	}
 	if len(l.open) == cap(l.open) {
-		l.open = slices.DeleteFunc(l.open, over)
+		l.open = slices.DeleteFunc(l.open, isClosed)
 		l.open = slices.Grow(l.open, len(l.open)+1)
 	}
 	l.open = append(l.open, weaken(done))
@@ -58,8 +58,8 @@ func closeOnce(done chan struct{}) {
 	}
 }
 
-// over reports whether a channel is closed, or nothing refers to it.
-func over(w weak.Pointer[byte]) bool {
+// isClosed reports whether a channel is closed, or nothing refers to it.
+func isClosed(w weak.Pointer[byte]) bool {
 	done := strengthen(w)
 	if done == nil {
 		return true

@@ -20,7 +20,7 @@ func Left(h *Hub) string {
 
 // Kept is how many bytes are kept for a stateful client.
 func (s *Session) Kept() int {
-	r := s.stateful
+	r := s.buffer
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.bytes + r.spare.bytes

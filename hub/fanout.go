@@ -7,20 +7,20 @@ import (
 	"sync/atomic"
 )
 
-// stretch is how many receivers are sent to in one go, each with a system call. A fan-out
+// batchSize is how many receivers are sent to in one go, each with a system call. A fan-out
 // to several stretches is spread over the cores, and behind each of them others get their
 // turn: they would wait for several times as long until the scheduler interrupts it.
-const stretch = 256
+const batchSize = 256
 
 // fanOut sends a message to sessions, without waiting for any. The error is that of
 // an encoding, and nobody has got the message in it then. It returns when the message is
 // sent or queued for all of them, so that the next one comes behind it.
 func fanOut(to []*Session, except nameSet, m *message) error {
-	helpers := min(runtime.GOMAXPROCS(0), len(to)/stretch) - 1
+	helpers := min(runtime.GOMAXPROCS(0), len(to)/batchSize) - 1
 	if helpers <= 0 {
 		return deliver(to, except, m)
 	}
-	lists := slices.Collect(slices.Chunk(to, stretch))
+	lists := slices.Collect(slices.Chunk(to, batchSize))
 	var (
 		next    atomic.Int32
 		failure atomic.Pointer[error]
@@ -46,8 +46,8 @@ func fanOut(to []*Session, except nameSet, m *message) error {
 	return nil
 }
 
-// ahead is for how many receivers memory is fetched at the same time.
-const ahead = 16
+// prefetchAhead is for how many receivers memory is fetched at the same time.
+const prefetchAhead = 16
 
 // prefetch has the processor fetch what sending needs: for one receiver after the other it
 // would wait that long, which is most of what a broadcast to many costs beside the kernel.
@@ -55,7 +55,7 @@ func prefetch(next []*Session) {
 	for _, s := range next {
 		s.phase.Load()
 	}
-	var behind [ahead]*atomic.Uint32
+	var behind [prefetchAhead]*atomic.Uint32
 	for i, s := range next {
 		if c, ok := s.conn.(Prefetcher); ok {
 			behind[i] = c.Prefetch()
@@ -70,10 +70,10 @@ func prefetch(next []*Session) {
 
 func deliver(to []*Session, except nameSet, m *message) error {
 	for i, s := range to {
-		if i%ahead == 0 {
-			prefetch(to[i:min(i+ahead, len(to))])
+		if i%prefetchAhead == 0 {
+			prefetch(to[i:min(i+prefetchAhead, len(to))])
 		}
-		if i%stretch == stretch-1 {
+		if i%batchSize == batchSize-1 {
 			runtime.Gosched()
 		}
 		if except.has(s.id) {

@@ -16,43 +16,43 @@ const handshakeCanceled = "Handshake was canceled."
 
 var errNoHandshake = errors.New("hub: no handshake")
 
-// shake looks for the handshake in what came in; what is behind it are messages.
-func (s *Session) shake(data []byte) (rest []byte) {
+// parseHandshake looks for the handshake in what came in; what is behind it are messages.
+func (s *Session) parseHandshake(data []byte) (rest []byte) {
 	seen := len(s.input.partial)
-	s.keep(data)
+	s.bufferInput(data)
 	record, rest, err := protocol.NextHandshakeAfter(s.input.partial, seen, s.hub.options.MaxMessageSize)
 	switch {
 	case err != nil:
 		s.exceeded(&s.hub.refused.messages, "length of the handshake")
-		s.refuse(handshakeCanceled)
+		s.refuseHandshake(handshakeCanceled)
 	case record == nil:
 		return nil
 	default:
 		request, err := protocol.ParseHandshakeRequest(record)
 		if err != nil {
-			s.refuse(explain("An unexpected error occurred during connection handshake.", err, s.hub.options.DetailedErrors))
+			s.refuseHandshake(explain("An unexpected error occurred during connection handshake.", err, s.hub.options.DetailedErrors))
 			return nil
 		}
-		s.agree(request)
+		s.acceptHandshake(request)
 	}
 	// The rest is copied, for it lies in the buffer that it is going to be kept in.
 	rest = append([]byte(nil), rest...)
-	s.forget()
+	s.clearInput()
 	return rest
 }
 
-// agree answers a handshake.
-func (s *Session) agree(r protocol.HandshakeRequest) {
+// acceptHandshake answers a handshake.
+func (s *Session) acceptHandshake(r protocol.HandshakeRequest) {
 	w := s.hub.wireNamed(r.Protocol)
 	switch {
 	case w == nil:
-		s.refuse(fmt.Sprintf("The protocol '%s' is not supported.", r.Protocol))
+		s.refuseHandshake(fmt.Sprintf("The protocol '%s' is not supported.", r.Protocol))
 	case r.Version > w.Version():
-		s.refuse(fmt.Sprintf("The server does not support version %d of the '%s' protocol.", r.Version, r.Protocol))
+		s.refuseHandshake(fmt.Sprintf("The server does not support version %d of the '%s' protocol.", r.Version, r.Protocol))
 	case w.Binary() && !s.info.Binary:
-		s.refuse(fmt.Sprintf("Cannot use the '%s' protocol on the current transport. The transport does not support 'Binary' transfer format.", w.Name()))
+		s.refuseHandshake(fmt.Sprintf("Cannot use the '%s' protocol on the current transport. The transport does not support 'Binary' transfer format.", w.Name()))
 	default:
-		s.agreeStateful(r.Version)
+		s.acceptStatefulReconnect(r.Version)
 		s.connect(w)
 	}
 }
@@ -66,11 +66,11 @@ func (h *Hub) wireNamed(name string) *wire {
 	return nil
 }
 
-// refuse answers a handshake with an error and ends the session.
-func (s *Session) refuse(text string) {
-	if s.phase.CompareAndSwap(shaking, closing) {
+// refuseHandshake answers a handshake with an error and ends the session.
+func (s *Session) refuseHandshake(text string) {
+	if s.phase.CompareAndSwap(handshaking, closing) {
 		s.log(slog.LevelDebug, "HandshakeFailed", slog.String("reason", text))
-		s.end(shaking, errNoHandshake, frame.New(protocol.AppendHandshakeResponse(nil, text), false))
+		s.endSession(handshaking, errNoHandshake, frame.New(protocol.AppendHandshakeResponse(nil, text), false))
 	}
 }
 
@@ -78,26 +78,26 @@ func (s *Session) refuse(text string) {
 func (s *Session) connect(w *wire) {
 	s.wire = w
 	next := open
-	if s.hub.greets() {
+	if s.hub.hasOnConnected() {
 		next = connecting
 		s.input.ready = make(chan struct{})
 	}
-	s.greeted.Store(next == open)
-	if !s.welcome(next) {
+	s.wasConnected.Store(next == open)
+	if !s.register(next) {
 		return
 	}
 	s.log(slog.LevelDebug, "HandshakeComplete", slog.String("protocol", w.Name()))
 	if next == connecting {
-		s.startBeside()
-		go s.greet()
+		s.startConcurrent()
+		go s.runOnConnected()
 	}
 }
 
-// welcome makes the client known and answers its handshake; false if it came too late.
-func (s *Session) welcome(next phase) bool {
+// register makes the client known and answers its handshake; false if it came too late.
+func (s *Session) register(next phase) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.phase.CompareAndSwap(shaking, agreeing) {
+	if !s.phase.CompareAndSwap(handshaking, answering) {
 		return false
 	}
 	s.hub.lifetime.Connected(s)
@@ -105,13 +105,13 @@ func (s *Session) welcome(next phase) bool {
 		_ = s.hub.lifetime.Add(s.ctx, s.id, group) // a local one is there
 	}
 	// A failure is the end of the connection, of which we are going to hear.
-	_ = s.conn.Send(s.hello())
+	_ = s.conn.Send(s.handshakeResponse())
 	s.phase.Store(next)
 	return true
 }
 
-// greets tells whether anything runs when a client connects.
-func (h *Hub) greets() bool {
+// hasOnConnected tells whether anything runs when a client connects.
+func (h *Hub) hasOnConnected() bool {
 	for _, f := range h.options.Filters {
 		if f.Connect != nil {
 			return true
@@ -120,21 +120,21 @@ func (h *Hub) greets() bool {
 	return h.onConnected != nil
 }
 
-// greet runs OnConnected, then handles what came in meanwhile.
-func (s *Session) greet() {
-	defer s.endBeside()
+// runOnConnected runs OnConnected, then handles what came in meanwhile.
+func (s *Session) runOnConnected() {
+	defer s.endConcurrent()
 	err := guard.ErrGoexit
-	defer func() { s.connected(err) }()
-	err = s.runOnConnected()
+	defer func() { s.finishOnConnected(err) }()
+	err = s.callOnConnected()
 }
 
-// connected goes on when OnConnected has ended.
-func (s *Session) connected(err error) {
+// finishOnConnected goes on when OnConnected has ended.
+func (s *Session) finishOnConnected(err error) {
 	if err != nil {
 		s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
 		s.close(err, s.closeText(err), false)
 	} else {
-		s.wasGreeted()
+		s.noteConnected()
 	}
 	s.input.mu.Lock()
 	defer s.input.mu.Unlock()
@@ -142,22 +142,22 @@ func (s *Session) connected(err error) {
 	if s.phase.CompareAndSwap(connecting, open) {
 		backlog := s.input.partial
 		s.input.partial = nil
-		s.take(backlog)
+		s.handleInput(backlog)
 	}
 }
 
-// wasGreeted notes that OnConnected succeeded.
-func (s *Session) wasGreeted() {
+// noteConnected notes that OnConnected succeeded.
+func (s *Session) noteConnected() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.greeted.Store(true)
-	s.tellRefreshedLocked()
+	s.wasConnected.Store(true)
+	s.startRefreshedLocked()
 }
 
 type connectKey struct{}
 
-// runOnConnected runs it within the filters; a panic is an error.
-func (s *Session) runOnConnected() (err error) {
+// callOnConnected runs it within the filters; a panic is an error.
+func (s *Session) callOnConnected() (err error) {
 	defer s.recovered(&err)
 	ctx := context.WithValue(s.ctx, connectKey{}, s)
 	return filteredConnect(ctx, s.hub.options.Filters, func(ctx context.Context) error {

@@ -53,8 +53,8 @@ func (p pastEvent) size() int {
 	return size
 }
 
-// keep gives a message the next id. Who sends it calls sent when listeners have it.
-func (h *history) keep(to Audience, m *message) (sent func(), err error) {
+// keepEvent gives a message the next id. Who sends it calls sent when listeners have it.
+func (h *history) keepEvent(to Audience, m *message) (sent func(), err error) {
 	f, err := m.frame(h.wire)
 	if err != nil {
 		return nil, err
@@ -79,10 +79,10 @@ func (h *history) appendID(dst []byte) []byte {
 	return strconv.AppendInt(append(dst, '-'), h.last, 10)
 }
 
-// greeting tells a listener when to come back, what it missed, and where it is, so that it
+// streamStartLocked tells a listener when to come back, what it missed, and where it is, so that it
 // misses nothing if it is cut before the next event. It is one frame, which an empty queue
 // always takes. The lock is held.
-func (h *history) greeting(s *Session) []byte {
+func (h *history) streamStartLocked(s *Session) []byte {
 	const blank = "\r\n\r\n"
 	text := []byte(protocol.Retry)
 	if last := s.info.LastEventID; last != "" {

@@ -23,14 +23,14 @@ type Hub struct {
 	onRefreshed    func(ctx context.Context)
 	observed       bool // a filter looks at invocations
 
-	lifetime  Lifetime
-	local     *local // what this process has of it
-	sessions  sweep
-	started   atomic.Bool
-	came      atomic.Uint64 // sessions, ever
-	asks      atomic.Int64  // questions asked of clients
-	questions questions
-	refused   refusals
+	lifetime       Lifetime
+	local          *local // what this process has of it
+	sessions       sweep
+	started        atomic.Bool
+	lastSession    atomic.Uint64 // sessions, ever
+	lastResultID   atomic.Int64  // questions asked of clients
+	pendingResults pendingResults
+	refused        refusals
 }
 
 // New makes a hub without methods. It panics if Options.Protocols names a protocol
@@ -46,7 +46,7 @@ func New(o Options) *Hub {
 		local:    l,
 		lifetime: l,
 	}
-	h.sessions.workers = crew.New(&h.sessions.running, work)
+	h.sessions.workers = crew.New(&h.sessions.running, runCalls)
 	for _, f := range o.Filters {
 		h.observed = h.observed || f.Invoke != nil
 	}

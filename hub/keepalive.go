@@ -11,19 +11,19 @@ import (
 // keepAlive is what a session knows of time. The sweep looks at it once a second.
 type keepAlive struct {
 	// Both in nanoseconds of the session's age.
-	nextPing time.Duration // the sweep's own
-	heard    atomic.Int64  // when the client was heard last
-	watched  atomic.Bool   // the client pinged: it has to go on saying something
-	busy     atomic.Bool   // what it said is being taken, or it is away: it cannot be expected to say more
+	nextPing  time.Duration // the sweep's own
+	lastHeard atomic.Int64  // when the client was heard last
+	watched   atomic.Bool   // the client pinged: it has to go on saying something
+	busy      atomic.Bool   // what it said is being taken, or it is away: it cannot be expected to say more
 }
 
 func (k *keepAlive) pinged() { k.watched.Store(true) }
 
-// taking notes that what came in begins to be handled, or that the client is away; or that
+// setBusy notes that what came in begins to be handled, or that the client is away; or that
 // this is over.
-func (s *Session) taking(busy bool) {
+func (s *Session) setBusy(busy bool) {
 	if !busy && s.keepAlive.watched.Load() {
-		s.keepAlive.heard.Store(int64(time.Since(s.begun)))
+		s.keepAlive.lastHeard.Store(int64(time.Since(s.begun)))
 	}
 	s.keepAlive.busy.Store(busy)
 }
@@ -33,9 +33,9 @@ var errSilent = &protocol.Fault{
 	Message:   "Client hasn't sent a message/ping within the configured ClientTimeoutInterval.",
 }
 
-// look does what time asks for: the keep-alive, the end of a silent client, of one
+// checkTimeouts does what time asks for: the keep-alive, the end of a silent client, of one
 // that does not shake hands, and of one whose authentication has ended.
-func (s *Session) look(now time.Time) {
+func (s *Session) checkTimeouts(now time.Time) {
 	if s.expired(now) {
 		s.close(ErrExpired, "", true)
 		return
@@ -43,19 +43,19 @@ func (s *Session) look(now time.Time) {
 	o := &s.hub.options
 	age := now.Sub(s.begun)
 	switch s.phase.Load() {
-	case shaking:
+	case handshaking:
 		if o.HandshakeTimeout > 0 && age >= o.HandshakeTimeout {
 			s.exceeded(&s.hub.refused.handshakes, "time for the handshake")
-			s.refuse(handshakeCanceled)
+			s.refuseHandshake(handshakeCanceled)
 		}
 	case connecting, open:
-		if s.silent(age) {
+		if s.isSilent(age) {
 			s.log(slog.LevelDebug, "ClientTimeout")
 			s.close(errSilent, s.closeText(errSilent), true)
 			return
 		}
-		if s.stateful != nil && !s.behind() {
-			s.stateful.acknowledge(s.conn, s.wire)
+		if s.buffer != nil && !s.isBacklogged() {
+			s.buffer.acknowledge(s.conn, s.wire)
 		}
 		if o.KeepAliveInterval > 0 && !s.info.NoPings {
 			s.ping(age, s.pingInterval())
@@ -63,10 +63,10 @@ func (s *Session) look(now time.Time) {
 	}
 }
 
-func (s *Session) silent(age time.Duration) bool {
+func (s *Session) isSilent(age time.Duration) bool {
 	k := &s.keepAlive
 	return k.watched.Load() && !k.busy.Load() && s.hub.options.ClientTimeout > 0 &&
-		age-time.Duration(k.heard.Load()) > s.hub.options.ClientTimeout
+		age-time.Duration(k.lastHeard.Load()) > s.hub.options.ClientTimeout
 }
 
 func (s *Session) pingInterval() time.Duration {

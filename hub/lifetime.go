@@ -60,8 +60,8 @@ type local struct {
 	history   *history // nil: none is kept for them
 }
 
-// of is where a session belongs.
-func (l *local) of(s *Session) *members {
+// membersOf is where a session belongs.
+func (l *local) membersOf(s *Session) *members {
 	if s.info.Listens {
 		return &l.listeners
 	}
@@ -75,20 +75,20 @@ func (l *local) find(connectionID string) *Session {
 	return l.listeners.connections.find(connectionID)
 }
 
-func (l *local) Connected(s *Session) { l.of(s).add(s) }
+func (l *local) Connected(s *Session) { l.membersOf(s).add(s) }
 
-func (l *local) Disconnected(s *Session) { l.of(s).remove(s) }
+func (l *local) Disconnected(s *Session) { l.membersOf(s).remove(s) }
 
 func (l *local) Add(_ context.Context, connectionID, group string) error {
 	if s := l.find(connectionID); s != nil {
-		s.groups.join(group, func() { l.of(s).groups.add(group, s) })
+		s.groups.join(group, func() { l.membersOf(s).groups.add(group, s) })
 	}
 	return nil
 }
 
 func (l *local) Remove(_ context.Context, connectionID, group string) error {
 	if s := l.find(connectionID); s != nil {
-		s.groups.part(group, func() { l.of(s).groups.remove(group, s) })
+		s.groups.leave(group, func() { l.membersOf(s).groups.remove(group, s) })
 	}
 	return nil
 }
@@ -98,17 +98,17 @@ func (l *local) Send(ctx context.Context, to Audience, method string, args []any
 	if to.Kind == Connections {
 		return l.sendToConnections(ctx, to, &m)
 	}
-	if err := l.tell(to, &m); err != nil {
+	if err := l.sendToListeners(to, &m); err != nil {
 		return err
 	}
 	return l.send(to, &m)
 }
 
-// tell sends to listeners. What is kept for them waits for its turn: they say which event
+// sendToListeners sends to listeners. What is kept for them waits for its turn: they say which event
 // was their last one, and then get what has a higher number.
-func (l *local) tell(to Audience, m *message) error {
+func (l *local) sendToListeners(to Audience, m *message) error {
 	if l.history != nil {
-		sent, err := l.history.keep(to, m)
+		sent, err := l.history.keepEvent(to, m)
 		if err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (l *local) sendToConnections(ctx context.Context, to Audience, m *message) 
 			return s.sendOwn(ctx, m)
 		}
 	}
-	var passed passedNames
+	var passed seenNames
 	except := newNameSet(to.Except)
 	for i, id := range to.Names {
 		if s := l.find(id); !passed.isRepeated(to.Names, i) && s != nil {

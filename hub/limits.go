@@ -49,8 +49,8 @@ const invocationsBurst = 10
 // session's age. Its reader's own.
 type pace time.Duration
 
-// earned tells whether one more may come.
-func (p *pace) earned(age time.Duration, perSecond int) bool {
+// allow tells whether one more may come.
+func (p *pace) allow(age time.Duration, perSecond int) bool {
 	next := max(time.Duration(*p), age)
 	if next-age > invocationsBurst*time.Second {
 		return false
@@ -68,11 +68,11 @@ var errTooManyStreams = NewError("More streams are under way than a connection m
 // tooFast ends the session if the client invokes too often.
 func (s *Session) tooFast() bool {
 	limit := s.hub.options.MaxInvocationsPerSecond
-	if limit < 0 || s.pace.earned(time.Since(s.begun), limit) {
+	if limit < 0 || s.pace.allow(time.Since(s.begun), limit) {
 		return false
 	}
 	s.exceeded(&s.hub.refused.invocations, "invocations")
-	s.offended(errTooFast, false)
+	s.closeOnClientError(errTooFast, false)
 	return true
 }
 
@@ -80,9 +80,9 @@ func (s *Session) tooFast() bool {
 // invocations wait for results of its: each is a goroutine, and the client need never answer.
 // resultBytes is about what one costs.
 const (
-	maxResults  = 1000
-	maxAsking   = 100
-	resultBytes = 8 << 10
+	maxResults       = 1000
+	maxResultWaiters = 100
+	resultBytes      = 8 << 10
 )
 
 // errTooManyResults is what asking a client fails with that owes too many results.
@@ -99,7 +99,7 @@ func (s *Session) tooManyStreams() bool {
 		return false
 	}
 	s.mu.Lock()
-	many := len(s.streams)+len(s.uploading) >= limit || s.line.beside >= limit+maxEnding
+	many := len(s.streams)+len(s.uploading) >= limit || s.tasks.concurrent >= limit+maxEnding
 	s.mu.Unlock()
 	if many {
 		s.exceeded(&s.hub.refused.streams, "streams")

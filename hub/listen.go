@@ -11,10 +11,10 @@ func (s *Session) listen() {
 	s.connect(s.hub.events)
 }
 
-// hello is what a client gets first.
-func (s *Session) hello() *frame.Frame {
+// handshakeResponse is what a client gets first.
+func (s *Session) handshakeResponse() *frame.Frame {
 	if h := s.hub.local.history; h != nil && s.info.Listens {
-		return frame.NewEvent(h.greeting(s))
+		return frame.NewEvent(h.streamStartLocked(s))
 	}
-	return s.wire.hello
+	return s.wire.handshakeResponse
 }

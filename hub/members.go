@@ -19,7 +19,7 @@ func (m *members) remove(s *Session) {
 	if id := s.userID(); id != "" {
 		m.users.remove(id, s)
 	}
-	for _, g := range s.groups.leave() {
+	for _, g := range s.groups.leaveAll() {
 		m.groups.remove(g, s)
 	}
 }
@@ -37,7 +37,7 @@ func (m *members) send(to Audience, what *message) error {
 }
 
 func (d *directory) send(to Audience, what *message) error {
-	var passed passedNames
+	var passed seenNames
 	except := newNameSet(to.Except)
 	for i, name := range to.Names {
 		if passed.isRepeated(to.Names, i) {

@@ -30,15 +30,15 @@ func (s nameSet) has(name string) bool {
 	return slices.Contains(s.few, name)
 }
 
-// passedNames finds names that came before in a list, whose names are asked for in order.
-type passedNames map[string]struct{}
+// seenNames finds names that came before in a list, whose names are asked for in order.
+type seenNames map[string]struct{}
 
-func (p *passedNames) isRepeated(names []string, i int) bool {
+func (p *seenNames) isRepeated(names []string, i int) bool {
 	if len(names) <= fewNames {
 		return slices.Contains(names[:i], names[i])
 	}
 	if *p == nil {
-		*p = make(passedNames, len(names))
+		*p = make(seenNames, len(names))
 	}
 	_, repeated := (*p)[names[i]]
 	(*p)[names[i]] = struct{}{}

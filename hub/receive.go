@@ -33,21 +33,21 @@ var messages = sync.Pool{New: func() any { return new(protocol.Message) }}
 func (s *Session) Receive(data []byte) error {
 	s.input.mu.Lock()
 	defer s.input.mu.Unlock()
-	if s.phase.Load() == shaking {
-		if data = s.shake(data); len(data) == 0 {
+	if s.phase.Load() == handshaking {
+		if data = s.parseHandshake(data); len(data) == 0 {
 			return nil
 		}
 	}
 	if s.phase.Load() == connecting {
-		if err := s.await(len(data)); err != nil {
+		if err := s.awaitOnConnected(len(data)); err != nil {
 			return err
 		}
 	}
 	switch s.phase.Load() {
 	case connecting:
-		s.keep(data)
+		s.bufferInput(data)
 	case open:
-		s.take(data)
+		s.handleInput(data)
 	}
 	return s.ended()
 }
@@ -60,8 +60,8 @@ func (s *Session) ended() error {
 	return nil
 }
 
-// await blocks while OnConnected runs and n bytes more would be too many.
-func (s *Session) await(n int) error {
+// awaitOnConnected blocks while OnConnected runs and n bytes more would be too many.
+func (s *Session) awaitOnConnected(n int) error {
 	if len(s.input.partial) == 0 || len(s.input.partial)+n <= maxBacklog {
 		return nil
 	}
@@ -77,18 +77,18 @@ func (s *Session) await(n int) error {
 	}
 }
 
-// take handles the whole records of what came in and keeps the rest.
-func (s *Session) take(data []byte) {
-	s.taking(true)
-	defer s.taking(false)
+// handleInput handles the whole records of what came in and keeps the rest.
+func (s *Session) handleInput(data []byte) {
+	s.setBusy(true)
+	defer s.setBusy(false)
 	seen := len(s.input.partial)
 	if seen > 0 {
 		s.input.partial = append(s.input.partial, data...)
 		data = s.input.partial
 	}
-	rest := s.records(data, seen)
-	if s.deaf.Load() || len(rest) == 0 {
-		s.forget()
+	rest := s.handleRecords(data, seen)
+	if s.receiveStopped.Load() || len(rest) == 0 {
+		s.clearInput()
 		return
 	}
 	if len(rest) < len(data) || len(s.input.partial) == 0 {
@@ -96,23 +96,23 @@ func (s *Session) take(data []byte) {
 	}
 }
 
-func (s *Session) keep(data []byte) { s.input.partial = append(s.input.partial, data...) }
+func (s *Session) bufferInput(data []byte) { s.input.partial = append(s.input.partial, data...) }
 
-func (s *Session) forget() {
+func (s *Session) clearInput() {
 	s.input.partial = s.input.partial[:0]
 	if cap(s.input.partial) > maxIdleInput {
 		s.input.partial = nil
 	}
 }
 
-// records handles whole records one after the other and returns what is left. The first seen bytes of data are an incomplete record.
-func (s *Session) records(data []byte, seen int) (rest []byte) {
+// handleRecords handles whole records one after the other and returns what is left. The first seen bytes of data are an incomplete record.
+func (s *Session) handleRecords(data []byte, seen int) (rest []byte) {
 	m := messages.Get().(*protocol.Message)
 	defer func() {
 		*m = protocol.Message{Target: m.Target} // most messages have that of the last one
 		messages.Put(m)
 	}()
-	for len(data) > 0 && !s.deaf.Load() {
+	for len(data) > 0 && !s.receiveStopped.Load() {
 		record, rest, err := protocol.NextAfter(s.wire.HubProtocol, data, seen, s.hub.options.MaxMessageSize)
 		if err == nil && record == nil {
 			break
@@ -134,71 +134,71 @@ func (s *Session) records(data []byte, seen int) (rest []byte) {
 
 // fault ends the session for a violation of the protocol, once what came before is
 // answered.
-func (s *Session) fault(err error) { s.offended(err, true) }
+func (s *Session) fault(err error) { s.closeOnClientError(err, true) }
 
-// offended ends the session for what the client sent, once what came before is answered.
-func (s *Session) offended(err error, allowReconnect bool) {
-	s.hearNoMore()
+// closeOnClientError ends the session for what the client sent, once what came before is answered.
+func (s *Session) closeOnClientError(err error, allowReconnect bool) {
+	s.stopReceiving()
 	s.log(slog.LevelDebug, "ErrorProcessingRequest", slog.Any("error", err))
-	s.inTurn(0, func() { s.close(err, s.closeText(err), allowReconnect) })
+	s.runInOrder(0, func() { s.close(err, s.closeText(err), allowReconnect) })
 }
 
-// hearNoMore drops what still comes in, acknowledgements too.
-func (s *Session) hearNoMore() {
-	s.deaf.Store(true)
-	if s.stateful != nil {
-		s.stateful.giveUp()
+// stopReceiving drops what still comes in, acknowledgements too.
+func (s *Session) stopReceiving() {
+	s.receiveStopped.Store(true)
+	if s.buffer != nil {
+		s.buffer.stopAcks()
 	}
 }
 
-// completed takes a completion: the answer to a question, or the end of an upload.
-func (s *Session) completed(m *protocol.Message) {
-	if s.answered(m) {
+// receiveCompletion takes a completion: the answer to a question, or the end of an upload.
+func (s *Session) receiveCompletion(m *protocol.Message) {
+	if s.completePending(m) {
 		return
 	}
 	err := m.Settle(protocol.ErrUnknown)
 	if errors.Is(err, protocol.ErrUnknown) {
-		err = s.hub.questions.foreign(s, m.InvocationID)
+		err = s.hub.pendingResults.wrongOwner(s, m.InvocationID)
 	}
 	if err != nil {
 		s.fault(err)
 		return
 	}
-	s.uploadEnded(m)
+	s.endUpload(m)
 }
 
 // handle does what a message asks for. size is that of its record.
 func (s *Session) handle(m *protocol.Message, size int) {
-	if r := s.stateful; r != nil && !r.isNew(m.Type) {
+	if r := s.buffer; r != nil && !r.isNew(m.Type) {
 		return
 	}
 	if m.Type == protocol.Invocation || m.Type == protocol.StreamInvocation {
-		s.invoked(m, size)
+		s.receiveInvocation(m, size)
 		return
 	}
-	s.giveWay()
+	s.yield()
 	switch m.Type {
 	case protocol.StreamItem:
-		s.uploaded(m)
+		s.receiveItem(m)
 	case protocol.Completion:
-		s.completed(m)
+		s.receiveCompletion(m)
 	case protocol.CancelInvocation:
-		s.cancelled(m.InvocationID)
+		s.receiveCancel(m.InvocationID)
 	case protocol.Ping:
 		s.keepAlive.pinged()
 	case protocol.Close:
-		s.hearNoMore()
+		s.stopReceiving()
 		cause := clientError(m)
-		s.inTurn(0, func() { s.close(cause, "", false) })
+		s.runInOrder(0, func() { s.close(cause, "", false) })
 	case protocol.Ack:
-		if s.stateful != nil {
-			s.stateful.acknowledged(m.SequenceID)
+		if s.buffer != nil {
+			s.buffer.acknowledged(m.SequenceID)
 		}
 	case protocol.Sequence:
-		if s.stateful == nil {
+		if s.buffer == nil {
 			return
 		}
-		if err := s.stateful.sequence(m.SequenceID); err != nil {
+		if err := s.buffer.sequence(m.SequenceID); err != nil {
 			s.fault(err)
 		}
 	default:

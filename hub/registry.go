@@ -162,15 +162,15 @@ func (d *directory) snapshot(name string) []*Session {
 // memberships are the groups of one session. What it does to a group it does under
 // its lock, so that nobody is in a group that it left at its end.
 type memberships struct {
-	mu    sync.Mutex
-	names map[string]struct{}
-	gone  bool
+	mu     sync.Mutex
+	names  map[string]struct{}
+	closed bool
 }
 
 func (m *memberships) join(group string, add func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.gone {
+	if m.closed {
 		return
 	}
 	if m.names == nil {
@@ -180,7 +180,7 @@ func (m *memberships) join(group string, add func()) {
 	add()
 }
 
-func (m *memberships) part(group string, remove func()) {
+func (m *memberships) leave(group string, remove func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, in := m.names[group]; in {
@@ -189,11 +189,11 @@ func (m *memberships) part(group string, remove func()) {
 	}
 }
 
-// leave returns the groups and admits no more.
-func (m *memberships) leave() []string {
+// leaveAll returns the groups and admits no more.
+func (m *memberships) leaveAll() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.gone = true
+	m.closed = true
 	groups := make([]string, 0, len(m.names))
 	for g := range m.names {
 		groups = append(groups, g)

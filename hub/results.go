@@ -21,9 +21,9 @@ func disconnected(id string) error {
 	return &typedError{ioException, "Connection '" + id + "' disconnected."}
 }
 
-// errAskedWhileConnecting is what OnConnected gets that waits for its own client,
+// errResultInOnConnected is what OnConnected gets that waits for its own client,
 // whose messages wait for OnConnected.
-var errAskedWhileConnecting = &typedError{"InvalidOperationException", "Client results inside OnConnectedAsync Hub methods are not allowed."}
+var errResultInOnConnected = &typedError{"InvalidOperationException", "Client results inside OnConnectedAsync Hub methods are not allowed."}
 
 // Invoke invokes a method on one client and waits for its result. s is an untyped
 // audience of a single connection: Client(id) or Caller(ctx). It fails with the
@@ -56,14 +56,14 @@ func decode(p protocol.HubProtocol, raw []byte, target any, itself bool) error {
 	return guard.Call(func() error { return p.Decode(raw, target) })
 }
 
-// question is a result that a client owes.
-type question struct {
+// pendingResult is a result that a client owes.
+type pendingResult struct {
 	decode decoder
 	done   chan struct{}
 	err    error // written before done is closed
 }
 
-func (q *question) settle(err error) {
+func (q *pendingResult) complete(err error) {
 	q.err = err
 	close(q.done)
 }
@@ -71,9 +71,9 @@ func (q *question) settle(err error) {
 // ask invokes a method on the client and waits for the result.
 func (s *Session) ask(ctx context.Context, method string, args []any, decode decoder) error {
 	if ctx.Value(connectKey{}) == s {
-		return errAskedWhileConnecting
+		return errResultInOnConnected
 	}
-	id := "s" + strconv.FormatInt(s.hub.asks.Add(1), 10)
+	id := "s" + strconv.FormatInt(s.hub.lastResultID.Add(1), 10)
 	f, err := s.wire.encode(func(dst []byte) ([]byte, error) {
 		return s.wire.AppendInvocation(dst, id, method, nil, args...)
 	})
@@ -84,52 +84,52 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 	if own != nil && own.session != s {
 		own = nil
 	}
-	q := &question{decode: decode, done: make(chan struct{})}
-	if err := s.owes(id, q, own); err != nil {
+	q := &pendingResult{decode: decode, done: make(chan struct{})}
+	if err := s.addPending(id, q, own); err != nil {
 		return err
 	}
 	if err := s.sendWait(ctx, f); err != nil {
-		return s.withdraw(ctx, id, q)
+		return s.cancelPending(ctx, id, q)
 	}
 	if own != nil {
-		s.release(own)
-		defer s.rejoin(ctx)
+		s.releasePlace(own)
+		defer s.requeue(ctx)
 	}
 	select {
 	case <-q.done:
 		return q.err
 	case <-ctx.Done():
-		return s.withdraw(ctx, id, q)
+		return s.cancelPending(ctx, id, q)
 	}
 }
 
-// owes notes a question that is asked by own, one of the client's invocations, or by others
+// addPending notes a question that is asked by own, one of the client's invocations, or by others
 // if own is nil.
-func (s *Session) owes(id string, q *question, own *call) error {
+func (s *Session) addPending(id string, q *pendingResult, own *call) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.gone:
+	case s.concluded:
 		return disconnected(s.id)
-	case len(s.asked) >= maxResults,
-		own != nil && own.inLine && !own.released && s.line.released >= maxAsking,
-		len(s.asked) > 0 && s.hold(0):
+	case len(s.results) >= maxResults,
+		own != nil && own.queued && !own.released && s.tasks.released >= maxResultWaiters,
+		len(s.results) > 0 && s.hold(0):
 		s.exceeded(&s.hub.refused.results, "results of a client")
 		return errTooManyResults
 	}
-	if s.asked == nil {
-		s.asked = make(map[string]*question)
+	if s.results == nil {
+		s.results = make(map[string]*pendingResult)
 	}
-	s.asked[id] = q
+	s.results[id] = q
 	s.hold(resultBytes)
-	s.hub.questions.put(id, s)
+	s.hub.pendingResults.put(id, s)
 	return nil
 }
 
-// withdraw takes a question back. If it is being answered the answer counts, unless ctx is
+// cancelPending takes a question back. If it is being answered the answer counts, unless ctx is
 // done before it is decoded.
-func (s *Session) withdraw(ctx context.Context, id string, q *question) error {
-	if s.question(id) == nil {
+func (s *Session) cancelPending(ctx context.Context, id string, q *pendingResult) error {
+	if s.takePending(id) == nil {
 		select {
 		case <-q.done:
 			return q.err
@@ -142,38 +142,38 @@ func (s *Session) withdraw(ctx context.Context, id string, q *question) error {
 	return disconnected(s.id)
 }
 
-// question takes one off those that are open.
-func (s *Session) question(id string) *question {
+// takePending takes one off those that are open.
+func (s *Session) takePending(id string) *pendingResult {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := s.asked[id]
+	q := s.results[id]
 	if q != nil {
-		delete(s.asked, id)
+		delete(s.results, id)
 		s.hold(-resultBytes)
-		s.hub.questions.delete(id)
+		s.hub.pendingResults.delete(id)
 	}
 	return q
 }
 
-// answered takes a completion for what the client was asked, if it is one.
-func (s *Session) answered(m *protocol.Message) bool {
-	q := s.question(m.InvocationID)
+// completePending takes a completion for what the client was asked, if it is one.
+func (s *Session) completePending(m *protocol.Message) bool {
+	q := s.takePending(m.InvocationID)
 	if q == nil {
 		return false
 	}
 	switch {
 	case m.HasError:
-		q.settle(NewError(m.Error))
+		q.complete(NewError(m.Error))
 	case !m.HasResult:
-		q.settle(NewError("Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown."))
+		q.complete(NewError("Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown."))
 	default:
-		q.settle(resultError(s.decodeResult(q, m.Payload)))
+		q.complete(resultError(s.decodeResult(q, m.Payload)))
 	}
 	return true
 }
 
 // decodeResult decodes a result.
-func (s *Session) decodeResult(q *question, raw []byte) (err error) {
+func (s *Session) decodeResult(q *pendingResult, raw []byte) (err error) {
 	defer s.recovered(&err)
 	err = q.decode(s.wire, raw)
 	s.logPanic(err)
@@ -189,28 +189,28 @@ func resultError(err error) error {
 	return err
 }
 
-// unanswerable fails everything the client was asked, and what it is going to be.
-func (s *Session) unanswerable() {
+// failPending fails everything the client was asked, and what it is going to be.
+func (s *Session) failPending() {
 	s.mu.Lock()
-	open := s.asked
-	s.asked, s.gone = nil, true
+	open := s.results
+	s.results, s.concluded = nil, true
 	s.mu.Unlock()
 	s.hold(-resultBytes * len(open))
 	for id, q := range open {
-		s.hub.questions.delete(id)
-		q.settle(disconnected(s.id))
+		s.hub.pendingResults.delete(id)
+		q.complete(disconnected(s.id))
 	}
 }
 
-// questions are those that are open, of all clients of a hub.
-type questions struct{ owners sync.Map } // id -> *Session
+// pendingResults are those that are open, of all clients of a hub.
+type pendingResults struct{ owners sync.Map } // id -> *Session
 
-func (q *questions) put(id string, s *Session) { q.owners.Store(id, s) }
-func (q *questions) delete(id string)          { q.owners.Delete(id) }
+func (q *pendingResults) put(id string, s *Session) { q.owners.Store(id, s) }
+func (q *pendingResults) delete(id string)          { q.owners.Delete(id) }
 
-// foreign is the violation of a client that answers what another one was asked. The
+// wrongOwner is the violation of a client that answers what another one was asked. The
 // ids are easy to guess, so the answer must not count.
-func (q *questions) foreign(s *Session, id string) error {
+func (q *pendingResults) wrongOwner(s *Session, id string) error {
 	owner, ok := q.owners.Load(id)
 	if !ok || owner == s {
 		return nil

@@ -16,11 +16,11 @@ import (
 type phase = int32
 
 const (
-	shaking    phase = iota // waits for the handshake
-	agreeing                // the answer to it is being sent, under the lock
-	connecting              // OnConnected runs
-	open                    // messages are handled
-	closing                 // a close message was sent, or the connection is gone
+	handshaking phase = iota // waits for the handshake
+	answering                // the answer to it is being sent, under the lock
+	connecting               // OnConnected runs
+	open                     // messages are handled
+	closing                  // a close message was sent, or the connection is gone
 )
 
 // Session is one client's conversation with a hub: a state machine without a
@@ -28,13 +28,13 @@ const (
 // that live as long as there is something to do and are waited for at the end.
 type Session struct {
 	// What sending needs comes first, side by side.
-	conn     Connection
-	wire     *wire     // nil until the handshake
-	stateful *stateful // nil: what is sent is not kept; set by the handshake
-	phase    atomic.Int32
-	deaf     atomic.Bool // what comes in is dropped
-	greeted  atomic.Bool // OnConnected succeeded
-	draining atomic.Bool // no new invocations are taken
+	conn           Connection
+	wire           *wire          // nil until the handshake
+	buffer         *messageBuffer // nil: what is sent is not kept; set by the handshake
+	phase          atomic.Int32
+	receiveStopped atomic.Bool // what comes in is dropped
+	wasConnected   atomic.Bool // OnConnected succeeded
+	draining       atomic.Bool // no new invocations are taken
 
 	hub    *Hub
 	id     string
@@ -54,22 +54,22 @@ type Session struct {
 	endings   endings        // of the ctxs of invocations
 
 	mu      sync.Mutex // guards the following
-	line    line
+	tasks   dispatchQueue
 	streams map[string]*call  // streaming invocations by id
 	uploads map[string]upload // uploaded streams by id
 	// uploading are the uploads of the calls that run, those too that the client has ended.
 	uploading map[upload]*call
-	asked     map[string]*question // results that the client owes
-	budget    *uploadBudget        // nil: there was no upload yet
+	results   map[string]*pendingResult // results that the client owes
+	budget    *uploadBudget             // nil: there was no upload yet
 	items     *Items
-	gone      bool // nothing is asked of the client any more
+	concluded bool // nothing is asked of the client any more
 	refreshed refreshed
 
 	place int // in the sweep, whose lock guards it; -1: in none
 }
 
 func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
-	s := &Session{hub: h, number: h.came.Add(1), conn: c, id: c.ID(), info: info, begun: time.Now()}
+	s := &Session{hub: h, number: h.lastSession.Add(1), conn: c, id: c.ID(), info: info, begun: time.Now()}
 	s.caller.session = s
 	s.user.Store(info.User)
 	parent := context.Background()
@@ -110,11 +110,11 @@ func (s *Session) itemsOf() *Items {
 	return s.items
 }
 
-// progress tells how far the session is. A client that is just being answered is
+// currentPhase tells how far the session is. A client that is just being answered is
 // waited for: once it is known nothing is lost to it, but the answer comes first.
-func (s *Session) progress() phase {
+func (s *Session) currentPhase() phase {
 	p := s.phase.Load()
-	if p == agreeing {
+	if p == answering {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		p = s.phase.Load()
@@ -122,10 +122,10 @@ func (s *Session) progress() phase {
 	return p
 }
 
-// leave makes the session a closing one; it tells how far it was.
-func (s *Session) leave() (was phase) {
+// startClosing makes the session a closing one; it tells how far it was.
+func (s *Session) startClosing() (was phase) {
 	for {
-		if was = s.progress(); was == closing || s.phase.CompareAndSwap(was, closing) {
+		if was = s.currentPhase(); was == closing || s.phase.CompareAndSwap(was, closing) {
 			return was
 		}
 	}
@@ -134,24 +134,24 @@ func (s *Session) leave() (was phase) {
 // send queues a frame without waiting. A client whose queue is full loses its
 // connection.
 func (s *Session) send(f *frame.Frame) {
-	if s.progress() == closing {
+	if s.currentPhase() == closing {
 		return
 	}
-	if s.queue(f) != nil {
-		s.slow()
+	if s.enqueueFrame(f) != nil {
+		s.abortSlow()
 	}
 }
 
-// slow cuts a client that does not take what is sent to it. Of a connection that the
+// abortSlow cuts a client that does not take what is sent to it. Of a connection that the
 // session ended meanwhile, or is about to end, what is queued has to go out.
-func (s *Session) slow() {
-	if s.phase.Load() != closing && !s.deaf.Load() {
+func (s *Session) abortSlow() {
+	if s.phase.Load() != closing && !s.receiveStopped.Load() {
 		s.conn.Abort(ErrSlowConsumer)
 	}
 }
 
-func (s *Session) queue(f *frame.Frame) error {
-	if r := s.stateful; r != nil {
+func (s *Session) enqueueFrame(f *frame.Frame) error {
+	if r := s.buffer; r != nil {
 		return r.send(s.conn, f)
 	}
 	return s.conn.Send(f)
@@ -159,10 +159,10 @@ func (s *Session) queue(f *frame.Frame) error {
 
 // sendWait queues a frame, waiting for room.
 func (s *Session) sendWait(ctx context.Context, f *frame.Frame) error {
-	if s.progress() == closing {
+	if s.currentPhase() == closing {
 		return errEnded
 	}
-	if r := s.stateful; r != nil {
+	if r := s.buffer; r != nil {
 		var err error
 		if s.phase.Load() == connecting { // acknowledgements wait for OnConnected, so it must not wait for them
 			err = r.send(s.conn, f)
@@ -170,7 +170,7 @@ func (s *Session) sendWait(ctx context.Context, f *frame.Frame) error {
 			err = r.sendWait(ctx, s.conn, f, s.hub.options.StatefulBufferSize)
 		}
 		if err != nil && ctx.Err() == nil {
-			s.slow() // it would wait for ever for what is left out
+			s.abortSlow() // it would wait for ever for what is left out
 		}
 		return err
 	}
@@ -188,14 +188,14 @@ func (s *Session) uncork() {
 func (s *Session) sendOwn(ctx context.Context, m *message) error {
 	f, err := m.frame(s.wire)
 	if err != nil {
-		s.unspeakable(err)
+		s.closeOnEncodeError(err)
 		return err
 	}
 	return s.sendWait(ctx, f)
 }
 
-// unspeakable ends the session because something for its client cannot be encoded.
-func (s *Session) unspeakable(err error) {
+// closeOnEncodeError ends the session because something for its client cannot be encoded.
+func (s *Session) closeOnEncodeError(err error) {
 	s.log(slog.LevelError, "FailedWritingMessage", slog.Any("error", err))
 	s.close(err, s.closeText(err), true)
 }
@@ -210,23 +210,23 @@ func (s *Session) abort() { s.close(ErrAborted, "", false) }
 // close ends the session with a close message; only the first close counts. What is
 // queued before it goes out, nothing behind it does.
 func (s *Session) close(cause error, text string, allowReconnect bool) {
-	switch was := s.leave(); was {
+	switch was := s.startClosing(); was {
 	case closing:
-	case shaking: // there is no protocol yet to say it in
-		s.end(was, cause, nil)
+	case handshaking: // there is no protocol yet to say it in
+		s.endSession(was, cause, nil)
 	default:
-		s.end(was, cause, s.wire.closing(text, allowReconnect))
+		s.endSession(was, cause, s.wire.closing(text, allowReconnect))
 	}
 }
 
-// end sends the last frame and ends the connection in order. What runs is told by its
+// endSession sends the last frame and ends the connection in order. What runs is told by its
 // ctx; the rest is done beside, for what runs may be what ends it.
-func (s *Session) end(was phase, cause error, last *frame.Frame) {
-	s.endBy(s.conn.Close, was, cause, last)
+func (s *Session) endSession(was phase, cause error, last *frame.Frame) {
+	s.endSessionBy(s.conn.Close, was, cause, last)
 }
 
-func (s *Session) endBy(closeConnection func(error), was phase, cause error, last *frame.Frame) {
-	s.deaf.Store(true)
+func (s *Session) endSessionBy(closeConnection func(error), was phase, cause error, last *frame.Frame) {
+	s.receiveStopped.Store(true)
 	if last != nil {
 		// A full queue has no room for it; the connection ends without it.
 		_ = s.conn.Send(last)
@@ -234,8 +234,8 @@ func (s *Session) endBy(closeConnection func(error), was phase, cause error, las
 	closeConnection(cause)
 	s.cancel(cause)
 	s.mu.Lock()
-	s.line.drop()
-	s.advance()
+	s.tasks.dropAll()
+	s.dispatchLocked()
 	s.mu.Unlock()
 	go s.conclude(was, cause)
 }

@@ -104,25 +104,25 @@ type Hanger interface {
 // message for the end and never come back: @microsoft/signalr 3.0 and signalrcore. All of
 // them reconnect when the connection just ends.
 func (s *Session) dismiss() {
-	was := s.leave()
+	was := s.startClosing()
 	if was == closing {
 		return
 	}
-	if s.stateful != nil && was != shaking {
-		s.end(was, ErrShutdown, s.wire.closing("", true))
+	if s.buffer != nil && was != handshaking {
+		s.endSession(was, ErrShutdown, s.wire.closing("", true))
 		return
 	}
 	closeConnection := s.conn.Close
 	if c, ok := s.conn.(Hanger); ok {
 		closeConnection = c.HangUp
 	}
-	s.endBy(closeConnection, was, ErrShutdown, nil)
+	s.endSessionBy(closeConnection, was, ErrShutdown, nil)
 }
 
 // drain ends the session as a shutdown does.
 func (s *Session) drain() {
 	s.draining.Store(true)
-	if s.phase.Load() == shaking {
+	if s.phase.Load() == handshaking {
 		s.dismiss()
 		return
 	}
@@ -131,15 +131,15 @@ func (s *Session) drain() {
 	for _, c := range s.streams {
 		c.cancelLocked()
 	}
-	s.advance()
+	s.dispatchLocked()
 }
 
-// drained ends a session that drains and has nothing left to do. The lock is held, and
+// dismissIfDrainedLocked ends a session that drains and has nothing left to do. The lock is held, and
 // one that is closing cannot get to its end before it is free; one that got there has
 // nothing that may be counted any more.
-func (s *Session) drained() {
-	if s.phase.Load() != closing && s.draining.Load() && s.line.beside == 0 && s.line.through() {
-		s.line.beside++ // once
+func (s *Session) dismissIfDrainedLocked() {
+	if s.phase.Load() != closing && s.draining.Load() && s.tasks.concurrent == 0 && s.tasks.isDone() {
+		s.tasks.concurrent++ // once
 		s.running.Add(1)
 		go func() {
 			defer s.running.Done()
@@ -148,19 +148,19 @@ func (s *Session) drained() {
 	}
 }
 
-// startBeside notes that something is going to run beside the line; endBeside that it
+// startConcurrent notes that something is going to run beside the line; endBeside that it
 // is through.
-func (s *Session) startBeside() {
+func (s *Session) startConcurrent() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.line.beside++
+	s.tasks.concurrent++
 	s.running.Add(1)
 }
 
-func (s *Session) endBeside() {
+func (s *Session) endConcurrent() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.line.beside--
-	s.drained()
+	s.tasks.concurrent--
+	s.dismissIfDrainedLocked()
 	s.running.Done()
 }

@@ -28,10 +28,10 @@ func (p *spare) catchesUp(number int64) bool {
 }
 
 // acknowledged makes room for what the client has received.
-func (r *stateful) acknowledged(number int64) {
+func (r *messageBuffer) acknowledged(number int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	number = min(number, r.last())
+	number = min(number, r.lastLocked())
 	if number < r.first {
 		return
 	}
@@ -42,11 +42,11 @@ func (r *stateful) acknowledged(number int64) {
 		r.setAsideLocked(n)
 	}
 	r.spare.heard = max(r.spare.heard, number)
-	r.letIn()
+	r.notifyRoomLocked()
 }
 
-// beginAgainLocked prepares for a client that came back.
-func (r *stateful) beginAgainLocked() {
+// resumeSpareLocked prepares for a client that came back.
+func (r *messageBuffer) resumeSpareLocked() {
 	r.spare.doubtful, r.spare.heard = r.sent, 0
 	if r.spare.frames == 0 {
 		return
@@ -57,7 +57,7 @@ func (r *stateful) beginAgainLocked() {
 }
 
 // setAsideLocked makes the first n frames spare ones.
-func (r *stateful) setAsideLocked(n int) {
+func (r *messageBuffer) setAsideLocked(n int) {
 	for ; r.spare.frames < n; r.spare.frames++ {
 		size := r.kept[r.spare.frames].Len()
 		r.bytes -= size
@@ -69,7 +69,7 @@ func (r *stateful) setAsideLocked(n int) {
 }
 
 // dropLocked forgets the first n frames.
-func (r *stateful) dropLocked(n int) {
+func (r *messageBuffer) dropLocked(n int) {
 	freed := 0
 	for i, f := range r.kept[:n] {
 		freed += f.Len()

@@ -20,10 +20,10 @@ func (s *Session) prepare(c *call) {
 	}
 	s.openUploadsLocked(c)
 	if !c.streamed {
-		s.line.begin(c)
+		s.tasks.addRunning(c)
 		return
 	}
-	c.ctx, c.end = context.WithCancel(s.ctx)
+	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	if s.streams == nil {
 		s.streams = make(map[string]*call)
 	}
@@ -38,22 +38,22 @@ func (s *Session) runsLocked(c *call) bool {
 	if c.streamed {
 		return s.streams[c.id] != nil
 	}
-	return s.line.runs(c.id)
+	return s.tasks.isRunning(c.id)
 }
 
 // finish forgets a call that is through.
 func (c *call) finish() {
-	if c.inLine {
+	if c.queued {
 		return
 	}
 	c.endUploads(nil)
 	s := c.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.line.forget(c)
+	s.tasks.removeRunning(c)
 	if s.streams[c.id] == c {
 		delete(s.streams, c.id)
-		c.end()
+		c.cancel()
 	}
 	c.decideLocked()
 }
@@ -64,7 +64,7 @@ func (c *call) stream() {
 	text, err := c.items()
 	c.finish()
 	if err != nil {
-		c.session.unspeakable(err)
+		c.session.closeOnEncodeError(err)
 		return
 	}
 	if text != "" {

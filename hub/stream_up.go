@@ -10,7 +10,7 @@ import (
 // conflictLocked returns the error of a call one of whose uploads has the id of another
 // one that is open.
 func (s *Session) conflictLocked(c *call) error {
-	var passed passedNames
+	var passed seenNames
 	for i, id := range c.streamIDs {
 		if s.uploads[id] != nil || passed.isRepeated(c.streamIDs, i) {
 			return NewError(fmt.Sprintf("Stream ID '%s' is already in use.", id))
@@ -83,7 +83,7 @@ func (s *Session) openUploadsLocked(c *call) {
 			items:    s.hub.options.StreamBufferCapacity,
 			itself:   c.method.decodesItself,
 			budget:   s.budget,
-			stateful: s.stateful != nil,
+			stateful: s.buffer != nil,
 			gone:     s.conn.Context().Done(),
 		})
 		c.uploads = append(c.uploads, u)
@@ -93,7 +93,7 @@ func (s *Session) openUploadsLocked(c *call) {
 		}
 		s.uploads[c.streamIDs[i]] = u
 		s.uploading[u] = c
-		if s.gone {
+		if s.concluded {
 			u.end(errEnded)
 		}
 	}
@@ -159,16 +159,16 @@ func asFault(err error) error {
 	return nil
 }
 
-// uploaded hands an item to its method, and waits until that has room for it. One
+// receiveItem hands an item to its method, and waits until that has room for it. One
 // that is of the wrong type ends the stream.
-func (s *Session) uploaded(m *protocol.Message) {
+func (s *Session) receiveItem(m *protocol.Message) {
 	u := s.upload(m.InvocationID, false)
 	err := protocol.ErrUnknown
 	if u != nil {
 		err = s.push(u, m.Payload)
 		// Nothing would end the wait of a client whose acknowledgements are behind its items.
-		if s.stateful != nil && s.heldByUploads() > maxWaiting && s.hold(0) {
-			s.slow()
+		if s.buffer != nil && s.heldByUploads() > maxWaiting && s.hold(0) {
+			s.abortSlow()
 		}
 	}
 	err = m.Settle(err)
@@ -190,8 +190,8 @@ func (s *Session) push(u upload, raw []byte) (err error) {
 	return err
 }
 
-// uploadEnded ends an uploaded stream at the client's wish.
-func (s *Session) uploadEnded(m *protocol.Message) {
+// endUpload ends an uploaded stream at the client's wish.
+func (s *Session) endUpload(m *protocol.Message) {
 	u := s.upload(m.InvocationID, true)
 	if u == nil {
 		return

@@ -94,7 +94,7 @@ func (w *sweep) run(stop <-chan struct{}) {
 		case now := <-ticker.C:
 			sessions = w.snapshot(sessions)
 			for _, s := range sessions {
-				s.look(now)
+				s.checkTimeouts(now)
 			}
 			clear(sessions)
 		case <-stop:

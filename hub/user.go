@@ -47,28 +47,28 @@ func (s *Session) Refreshed() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if phase := s.phase.Load(); phase != connecting && phase != open || s.line.over {
+	if phase := s.phase.Load(); phase != connecting && phase != open || s.tasks.closed {
 		return
 	}
 	s.refreshed.waiting++
-	s.tellRefreshedLocked()
+	s.startRefreshedLocked()
 }
 
 // refreshed counts the refreshes of which the application is to be told.
 type refreshed struct {
 	waiting int
-	telling bool
+	running bool
 }
 
-// tellRefreshedLocked runs OnAuthenticationRefreshed, if it is to run and does not. It
+// startRefreshedLocked runs OnAuthenticationRefreshed, if it is to run and does not. It
 // counts as an invocation that has given up its place: the end waits for it.
-func (s *Session) tellRefreshedLocked() {
-	if f := &s.refreshed; f.telling || f.waiting == 0 || !s.greeted.Load() || s.line.over {
+func (s *Session) startRefreshedLocked() {
+	if f := &s.refreshed; f.running || f.waiting == 0 || !s.wasConnected.Load() || s.tasks.closed {
 		return
 	}
 	s.refreshed.waiting--
-	s.refreshed.telling = true
-	s.line.released++
+	s.refreshed.running = true
+	s.tasks.released++
 	s.running.Add(1)
 	go s.runOnRefreshed()
 }
@@ -79,10 +79,10 @@ func (s *Session) runOnRefreshed() {
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.refreshed.telling = false
-		s.line.released--
-		s.tellRefreshedLocked()
-		s.advance()
+		s.refreshed.running = false
+		s.tasks.released--
+		s.startRefreshedLocked()
+		s.dispatchLocked()
 	}()
 	var err error
 	defer func() {

@@ -19,12 +19,12 @@ const maxWires = 3
 // wire is a hub protocol together with the frames that every connection shares.
 type wire struct {
 	protocol.HubProtocol
-	index          int  // in message.frames
-	events         bool // frames are text of an event stream
-	hello          *frame.Frame
-	ping           *frame.Frame
-	close          *frame.Frame
-	closeReconnect *frame.Frame
+	index             int  // in message.frames
+	events            bool // frames are text of an event stream
+	handshakeResponse *frame.Frame
+	ping              *frame.Frame
+	close             *frame.Frame
+	closeReconnect    *frame.Frame
 }
 
 func newWires(o Options) []*wire {
@@ -36,7 +36,7 @@ func newWires(o Options) []*wire {
 			panic(fmt.Sprintf("hub: %s: Options.Protocols has %q twice", registrant(), name))
 		}
 		w := &wire{HubProtocol: p, index: len(wires)}
-		w.hello = w.frame(protocol.AppendHandshakeResponse(nil, ""))
+		w.handshakeResponse = w.frame(protocol.AppendHandshakeResponse(nil, ""))
 		w.ping = w.frame(p.AppendPing(nil))
 		w.close = w.frame(p.AppendClose(nil, "", false))
 		w.closeReconnect = w.frame(p.AppendClose(nil, "", true))
@@ -49,7 +49,7 @@ func newWires(o Options) []*wire {
 func newEventWire(o Options) *wire {
 	p := protocol.Events{JSON: protocol.NewJSON(o.JSON)}
 	w := &wire{HubProtocol: p, index: maxWires - 1, events: true}
-	w.hello = w.frame([]byte(protocol.Retry))
+	w.handshakeResponse = w.frame([]byte(protocol.Retry))
 	w.ping = w.frame(p.AppendPing(nil))
 	w.close = w.frame(p.AppendClose(nil, "", false))
 	w.closeReconnect = w.close

@@ -20,37 +20,37 @@ const (
 	maxWaitingStateful = 1 << 20
 )
 
-// line is the order in which a client's invocations run. It holds those that wait
+// dispatchQueue is the order in which a client's invocations run. It holds those that wait
 // for their turn, and what has its place between them. Streams and invocations with
 // uploads are not in it.
-type line struct {
+type dispatchQueue struct {
 	first, last *call
 	running     *call         // plain invocations that run, uploads or not, the newest first
 	bytes       int           // of the records that wait
 	executing   int           // invocations that run in their place
 	released    int           // invocations that run and have given up their place
-	beside      int           // what runs beside the line: streams, uploads, OnConnected
+	concurrent  int           // what runs beside the line: streams, uploads, OnConnected
 	started     time.Duration // the session's age when the last invocation of the line began
-	turning     bool          // a deed in between is being done
+	runningTask bool          // a deed in between is being done
 	timer       *time.Timer   // looks again when the first deed may overtake; nil: not set
 	room        chan struct{} // closed when there is room again; nil: nobody waits
-	still       chan struct{} // closed when there is nothing left; nil: nobody waits
-	over        bool          // nothing more comes in: the end waits for what is there
+	done        chan struct{} // closed when there is nothing left; nil: nobody waits
+	closed      bool          // nothing more comes in: the end waits for what is there
 }
 
 // enqueue puts an invocation, or a deed, into the line, and blocks the reader while
 // too much waits.
 func (s *Session) enqueue(c *call) {
 	s.mu.Lock()
-	if s.line.over { // OnDisconnected may have run
+	if s.tasks.closed { // OnDisconnected may have run
 		s.mu.Unlock()
 		return
 	}
-	s.line.append(c)
-	s.advance()
+	s.tasks.append(c)
+	s.dispatchLocked()
 	var room <-chan struct{}
-	if s.stateful == nil && s.line.bytes > maxWaiting || s.line.bytes > maxWaitingStateful {
-		room = s.line.wait()
+	if s.buffer == nil && s.tasks.bytes > maxWaiting || s.tasks.bytes > maxWaitingStateful {
+		room = s.tasks.notifyRoom()
 	}
 	s.mu.Unlock()
 	if room == nil {
@@ -64,22 +64,22 @@ func (s *Session) enqueue(c *call) {
 	}
 }
 
-// inTurn does a deed when the invocations before it have been started and have run
+// runInOrder does a deed when the invocations before it have been started and have run
 // for a moment: at once, on this goroutine, if there are none and it may wait. size is
 // that of the record it belongs to.
-func (s *Session) inTurn(size int, deed func()) {
+func (s *Session) runInOrder(size int, deed func()) {
 	s.mu.Lock()
-	idle := s.line.idle()
+	idle := s.tasks.idle()
 	s.mu.Unlock()
-	if idle && s.stateful == nil {
+	if idle && s.buffer == nil {
 		deed()
 		return
 	}
-	s.enqueue(s.newDeed(deed, size))
+	s.enqueue(s.newTask(deed, size))
 }
 
-// work does a call and what comes next in the line.
-func work(c *call) {
+// runCalls does a call and what comes next in the line.
+func runCalls(c *call) {
 	s := c.session
 	defer s.running.Done()
 	defer func() {
@@ -87,67 +87,67 @@ func work(c *call) {
 			return
 		}
 		// The application's code has ended this goroutine by runtime.Goexit.
-		if c = s.next(c); c != nil {
+		if c = s.nextTask(c); c != nil {
 			s.running.Add(1)
 			s.hub.sessions.workers.Go(c)
 		}
 	}()
 	for c != nil {
-		if c.deed != nil {
-			c.deed()
+		if c.task != nil {
+			c.task()
 		} else {
 			c.run()
 		}
-		c = s.next(c)
+		c = s.nextTask(c)
 	}
 }
 
-// next notes that c is done and takes what may be done now.
-func (s *Session) next(done *call) *call {
+// nextTask notes that c is done and takes what may be done now.
+func (s *Session) nextTask(done *call) *call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.line.forget(done)
+	s.tasks.removeRunning(done)
 	switch {
-	case done.deed != nil:
-		s.line.turning = false
+	case done.task != nil:
+		s.tasks.runningTask = false
 	case done.released:
-		s.line.released--
+		s.tasks.released--
 	default:
 		done.released = true // what it left running has no place to give up any more
-		s.line.executing--
+		s.tasks.executing--
 	}
-	c := s.draw()
-	s.advance()
+	c := s.dequeueLocked()
+	s.dispatchLocked()
 	return c
 }
 
-// advance starts what may be done now. The lock is held.
-func (s *Session) advance() {
-	for c := s.draw(); c != nil; c = s.draw() {
+// dispatchLocked starts what may be done now. The lock is held.
+func (s *Session) dispatchLocked() {
+	for c := s.dequeueLocked(); c != nil; c = s.dequeueLocked() {
 		s.running.Add(1)
 		s.hub.sessions.workers.Go(c)
 	}
-	if s.line.through() && s.line.still != nil {
-		close(s.line.still)
-		s.line.still = nil
+	if s.tasks.isDone() && s.tasks.done != nil {
+		close(s.tasks.done)
+		s.tasks.done = nil
 	}
-	s.drained()
+	s.dismissIfDrainedLocked()
 }
 
-// draw takes the first of the line if its time has come. The lock is held.
-func (s *Session) draw() *call {
-	l := &s.line
+// dequeueLocked takes the first of the line if its time has come. The lock is held.
+func (s *Session) dequeueLocked() *call {
+	l := &s.tasks
 	c := l.first
-	if c == nil || l.turning {
+	if c == nil || l.runningTask {
 		return nil
 	}
-	if c.deed != nil {
+	if c.task != nil {
 		if early := overtakeAfter - (time.Since(s.begun) - l.started); l.executing > 0 && early > 0 {
-			s.lookAgain(early)
+			s.dispatchAfterLocked(early)
 			return nil
 		}
-		l.turning = true
-		s.stopLooking()
+		l.runningTask = true
+		s.stopTimerLocked()
 	} else {
 		if l.executing >= s.hub.options.MaxParallelInvocations {
 			return nil
@@ -156,59 +156,59 @@ func (s *Session) draw() *call {
 		l.started = time.Since(s.begun)
 	}
 	l.shift()
-	if c.deed == nil {
-		c.duplicate = l.runs(c.id)
-		l.begin(c)
+	if c.task == nil {
+		c.duplicate = l.isRunning(c.id)
+		l.addRunning(c)
 	}
 	return c
 }
 
-// lookAgain has the line advance after a while. The lock is held.
-func (s *Session) lookAgain(after time.Duration) {
-	if s.line.timer != nil {
+// dispatchAfterLocked has the line advance after a while. The lock is held.
+func (s *Session) dispatchAfterLocked(after time.Duration) {
+	if s.tasks.timer != nil {
 		return
 	}
 	s.running.Add(1)
-	s.line.timer = time.AfterFunc(after, func() {
+	s.tasks.timer = time.AfterFunc(after, func() {
 		defer s.running.Done()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.line.timer = nil
-		s.advance()
+		s.tasks.timer = nil
+		s.dispatchLocked()
 	})
 }
 
-// stopLooking stops the timer. The lock is held.
-func (s *Session) stopLooking() {
-	if s.line.timer != nil && s.line.timer.Stop() {
-		s.line.timer = nil
+// stopTimerLocked stops the timer. The lock is held.
+func (s *Session) stopTimerLocked() {
+	if s.tasks.timer != nil && s.tasks.timer.Stop() {
+		s.tasks.timer = nil
 		s.running.Done()
 	}
 }
 
-// release gives up the place of an invocation that waits for its own client, once,
+// releasePlace gives up the place of an invocation that waits for its own client, once,
 // so that the next one runs.
-func (s *Session) release(c *call) {
+func (s *Session) releasePlace(c *call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.inLine && !c.released {
+	if c.queued && !c.released {
 		c.released = true
-		s.line.executing--
-		s.line.released++
-		s.advance()
+		s.tasks.executing--
+		s.tasks.released++
+		s.dispatchLocked()
 	}
 }
 
-// rejoin has an invocation that gave up its place go on behind those that waited
+// requeue has an invocation that gave up its place go on behind those that waited
 // before it, or when ctx is done.
-func (s *Session) rejoin(ctx context.Context) {
+func (s *Session) requeue(ctx context.Context) {
 	s.mu.Lock()
-	if s.line.first == nil {
+	if s.tasks.first == nil {
 		s.mu.Unlock()
 		return
 	}
 	turn := make(chan struct{})
-	s.line.append(s.newDeed(func() { close(turn) }, 0))
+	s.tasks.append(s.newTask(func() { close(turn) }, 0))
 	s.mu.Unlock()
 	select {
 	case <-turn:
@@ -217,22 +217,22 @@ func (s *Session) rejoin(ctx context.Context) {
 	}
 }
 
-// settle lets nothing more into the line, and returns a channel that is closed when no
+// closeTasks lets nothing more into the line, and returns a channel that is closed when no
 // invocation waits or runs.
-func (s *Session) settle() <-chan struct{} {
+func (s *Session) closeTasks() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	still := make(chan struct{})
-	s.line.still, s.line.over = still, true
-	s.advance()
+	s.tasks.done, s.tasks.closed = still, true
+	s.dispatchLocked()
 	return still
 }
 
-func (l *line) idle() bool { return l.first == nil && l.executing == 0 && !l.turning }
+func (l *dispatchQueue) idle() bool { return l.first == nil && l.executing == 0 && !l.runningTask }
 
-func (l *line) through() bool { return l.idle() && l.released == 0 }
+func (l *dispatchQueue) isDone() bool { return l.idle() && l.released == 0 }
 
-func (l *line) append(c *call) {
+func (l *dispatchQueue) append(c *call) {
 	if l.first == nil {
 		l.first = c
 	} else {
@@ -242,7 +242,7 @@ func (l *line) append(c *call) {
 	l.bytes += c.size
 }
 
-func (l *line) shift() {
+func (l *dispatchQueue) shift() {
 	c := l.first
 	l.first, c.next = c.next, nil
 	if l.first == nil {
@@ -255,11 +255,11 @@ func (l *line) shift() {
 	}
 }
 
-// begin adds a plain invocation to those that run.
-func (l *line) begin(c *call) { l.running, c.next = c, l.running }
+// addRunning adds a plain invocation to those that run.
+func (l *dispatchQueue) addRunning(c *call) { l.running, c.next = c, l.running }
 
-// forget takes an invocation off those that run, if it is there.
-func (l *line) forget(c *call) {
+// removeRunning takes an invocation off those that run, if it is there.
+func (l *dispatchQueue) removeRunning(c *call) {
 	for p := &l.running; *p != nil; p = &(*p).next {
 		if *p == c {
 			*p, c.next = c.next, nil
@@ -268,8 +268,8 @@ func (l *line) forget(c *call) {
 	}
 }
 
-// runs reports whether a plain invocation with that id runs and is not answered yet.
-func (l *line) runs(id string) bool {
+// isRunning reports whether a plain invocation with that id runs and is not answered yet.
+func (l *dispatchQueue) isRunning(id string) bool {
 	for c := l.running; c != nil; c = c.next {
 		if c.hasID(id) {
 			return true
@@ -280,36 +280,36 @@ func (l *line) runs(id string) bool {
 
 // find returns the plain invocation with that id, or nil. Of several, which wait for their
 // turn one after the other, it is the last.
-func (l *line) find(id string) (found *call) {
+func (l *dispatchQueue) find(id string) (found *call) {
 	for c := l.running; c != nil && found == nil; c = c.next {
 		if c.hasID(id) {
 			found = c
 		}
 	}
 	for c := l.first; c != nil; c = c.next {
-		if c.deed == nil && c.hasID(id) {
+		if c.task == nil && c.hasID(id) {
 			found = c
 		}
 	}
 	return found
 }
 
-// wait returns a channel that is closed when less waits.
-func (l *line) wait() <-chan struct{} {
+// notifyRoom returns a channel that is closed when less waits.
+func (l *dispatchQueue) notifyRoom() <-chan struct{} {
 	l.room = make(chan struct{})
 	return l.room
 }
 
-// behind tells whether so much waits that a client had better stop.
-func (s *Session) behind() bool {
+// isBacklogged tells whether so much waits that a client had better stop.
+func (s *Session) isBacklogged() bool {
 	held := s.heldByUploads()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return int64(s.line.bytes)+held > maxWaiting
+	return int64(s.tasks.bytes)+held > maxWaiting
 }
 
-// drop forgets what waits.
-func (l *line) drop() {
+// dropAll forgets what waits.
+func (l *dispatchQueue) dropAll() {
 	for l.first != nil {
 		l.shift()
 	}

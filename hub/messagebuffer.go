@@ -17,22 +17,22 @@ type Resumer interface {
 	Received() int64
 }
 
-// stateful is what a session keeps for a client that may come back on another
+// messageBuffer is what a session keeps for a client that may come back on another
 // WebSocket: what it has not acknowledged, and how far it was heard. Messages of the
 // types 1 to 5 are counted, from 1, each way; others are neither counted nor kept.
-type stateful struct {
-	mu    sync.Mutex // held while something counted is queued: the order of numbers is that of sending
-	kept  []*frame.Frame
-	bytes int   // of those that are not acknowledged
-	first int64 // the number of the first that is kept, or of the next one
-	sent  int64 // the highest number that was queued
-	spare spare // the acknowledged ones at the beginning of kept
-	over  bool  // nothing is kept any more
-	hold  func(n int) (full bool)
-	away  bool          // there is no WebSocket
-	probe bool          // one message may exceed the limit
-	deaf  bool          // no acknowledgement is going to be read
-	room  chan struct{} // closed when there may be room; nil: nobody waits
+type messageBuffer struct {
+	mu          sync.Mutex // held while something counted is queued: the order of numbers is that of sending
+	kept        []*frame.Frame
+	bytes       int   // of those that are not acknowledged
+	first       int64 // the number of the first that is kept, or of the next one
+	sent        int64 // the highest number that was queued
+	spare       spare // the acknowledged ones at the beginning of kept
+	closed      bool  // nothing is kept any more
+	hold        func(n int) (full bool)
+	away        bool          // there is no WebSocket
+	probe       bool          // one message may exceed the limit
+	acksStopped bool          // no acknowledgement is going to be read
+	room        chan struct{} // closed when there may be room; nil: nobody waits
 
 	// What comes in. The session's reader counts; the sweep acknowledges.
 	next  int64 // the number of the next counted message
@@ -40,8 +40,8 @@ type stateful struct {
 	acked int64
 }
 
-func newStateful(hold func(n int) (full bool)) *stateful {
-	return &stateful{first: 1, next: 1, seen: -1, acked: -1, hold: hold}
+func newMessageBuffer(hold func(n int) (full bool)) *messageBuffer {
+	return &messageBuffer{first: 1, next: 1, seen: -1, acked: -1, hold: hold}
 }
 
 // maxFanOut is how much may be kept of what is sent without waiting, such as
@@ -49,9 +49,9 @@ func newStateful(hold func(n int) (full bool)) *stateful {
 // consumer. What waits for room waits at Options.StatefulBufferSize.
 const maxFanOut = 1 << 20
 
-// keep keeps a frame and queues it, unless the client is away.
-func (r *stateful) keep(c Connection, f *frame.Frame) error {
-	if r.over {
+// keepLocked keeps a frame and queues it, unless the client is away.
+func (r *messageBuffer) keepLocked(c Connection, f *frame.Frame) error {
+	if r.closed {
 		return errEnded
 	}
 	if !r.away {
@@ -63,22 +63,22 @@ func (r *stateful) keep(c Connection, f *frame.Frame) error {
 	r.bytes += f.Len()
 	r.hold(f.Len())
 	if !r.away {
-		r.sent = r.last()
+		r.sent = r.lastLocked()
 	}
 	return nil
 }
 
-// last is the number of the last frame that is kept.
-func (r *stateful) last() int64 { return r.first + int64(len(r.kept)) - 1 }
+// lastLocked is the number of the last frame that is kept.
+func (r *messageBuffer) lastLocked() int64 { return r.first + int64(len(r.kept)) - 1 }
 
 // send keeps and queues a frame without waiting. One that may be dropped is left out
 // before it is counted, if there is no room.
-func (r *stateful) send(c Connection, f *frame.Frame) error {
+func (r *messageBuffer) send(c Connection, f *frame.Frame) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := ErrSlowConsumer
-	if r.bytes <= maxFanOut && !r.crowdedLocked() {
-		err = r.keep(c, f)
+	if r.bytes <= maxFanOut && !r.isCrowdedLocked() {
+		err = r.keepLocked(c, f)
 	}
 	if p := f.Delivery().Policy; p == DropNewest || p == DropOldest {
 		return nil
@@ -88,7 +88,7 @@ func (r *stateful) send(c Connection, f *frame.Frame) error {
 
 // sendWait keeps and queues a frame once less than limit bytes are kept, as the
 // original does: the limit may be exceeded by one message.
-func (r *stateful) sendWait(ctx context.Context, c Connection, f *frame.Frame, limit int) error {
+func (r *messageBuffer) sendWait(ctx context.Context, c Connection, f *frame.Frame, limit int) error {
 	for {
 		room, err := r.tryKeep(c, f, limit)
 		if room == nil {
@@ -105,13 +105,13 @@ func (r *stateful) sendWait(ctx context.Context, c Connection, f *frame.Frame, l
 }
 
 // tryKeep keeps and queues a frame if there is room, and else returns what tells of it.
-func (r *stateful) tryKeep(c Connection, f *frame.Frame, limit int) (room <-chan struct{}, err error) {
+func (r *messageBuffer) tryKeep(c Connection, f *frame.Frame, limit int) (room <-chan struct{}, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	isRoom := limit <= 0 || r.bytes < limit || r.probe && r.bytes < maxFanOut
-	if r.deaf || isRoom && !r.crowdedLocked() {
+	if r.acksStopped || isRoom && !r.isCrowdedLocked() {
 		r.probe = false
-		return nil, r.keep(c, f)
+		return nil, r.keepLocked(c, f)
 	}
 	if r.room == nil {
 		r.room = make(chan struct{})
@@ -119,9 +119,9 @@ func (r *stateful) tryKeep(c Connection, f *frame.Frame, limit int) (room <-chan
 	return r.room, nil
 }
 
-// crowdedLocked reports whether nothing may be added to what is kept because too much waits in
+// isCrowdedLocked reports whether nothing may be added to what is kept because too much waits in
 // all connections together.
-func (r *stateful) crowdedLocked() bool {
+func (r *messageBuffer) isCrowdedLocked() bool {
 	if len(r.kept) == 0 || !r.hold(0) {
 		return false
 	}
@@ -130,33 +130,33 @@ func (r *stateful) crowdedLocked() bool {
 }
 
 // release forgets what is kept: the session has ended.
-func (r *stateful) release() {
+func (r *messageBuffer) release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.over = true
+	r.closed = true
 	r.dropLocked(len(r.kept))
 	r.kept = nil
-	r.letIn()
+	r.notifyRoomLocked()
 }
 
-// letIn needs the lock.
-func (r *stateful) letIn() {
+// notifyRoomLocked needs the lock.
+func (r *messageBuffer) notifyRoomLocked() {
 	if r.room != nil {
 		close(r.room)
 		r.room = nil
 	}
 }
 
-// giveUp lets go what waits for an acknowledgement: none is read any more.
-func (r *stateful) giveUp() {
+// stopAcks lets go what waits for an acknowledgement: none is read any more.
+func (r *messageBuffer) stopAcks() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.deaf = true
-	r.letIn()
+	r.acksStopped = true
+	r.notifyRoomLocked()
 }
 
 // interrupted notes that there is no WebSocket.
-func (r *stateful) interrupted() {
+func (r *messageBuffer) interrupted() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.away = true
@@ -169,21 +169,21 @@ func (r *stateful) interrupted() {
 // The client's acknowledgement may have been lost with the old WebSocket, and the
 // official clients send another only after a message that is new to them. So one may
 // exceed the limit: without it a full buffer would stay full for ever.
-func (r *stateful) resumed(c Connection, w *wire, received int64) {
+func (r *messageBuffer) resumed(c Connection, w *wire, received int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.away, r.probe = false, true
 	// The last one may have broken while it brought once more what was acknowledged meanwhile.
 	r.next = max(r.next, r.seen+1)
-	r.letIn()
-	r.beginAgainLocked()
+	r.notifyRoomLocked()
+	r.resumeSpareLocked()
 	if n := min(received, r.sent) - r.first + 1; received > 0 && n > 0 {
 		r.dropLocked(int(n))
 	}
 	if c.Send(w.frame(w.AppendSequence(nil, r.first))) != nil {
 		return
 	}
-	r.sent = r.last()
+	r.sent = r.lastLocked()
 	// The acknowledgement before the break may be lost. Without one now, a client whose sockets break
 	// more often than the sweep runs sends the same messages again and again.
 	if r.seen > 0 && c.Send(w.frame(w.AppendAck(nil, r.seen))) == nil {
@@ -211,7 +211,7 @@ var (
 )
 
 // sequence notes the number of what the client sends next. Numbers begin with 1; 0 is taken, as by the original.
-func (r *stateful) sequence(number int64) error {
+func (r *messageBuffer) sequence(number int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -228,7 +228,7 @@ func (r *stateful) sequence(number int64) error {
 }
 
 // isNew counts a message; false: it was handled before the WebSocket broke.
-func (r *stateful) isNew(t protocol.MessageType) bool {
+func (r *messageBuffer) isNew(t protocol.MessageType) bool {
 	if t < protocol.Invocation || t > protocol.CancelInvocation {
 		return true
 	}
@@ -244,7 +244,7 @@ func (r *stateful) isNew(t protocol.MessageType) bool {
 }
 
 // acknowledge tells the client how far it was heard, if there is news.
-func (r *stateful) acknowledge(c Connection, w *wire) {
+func (r *messageBuffer) acknowledge(c Connection, w *wire) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.away || r.seen == r.acked {
@@ -255,16 +255,16 @@ func (r *stateful) acknowledge(c Connection, w *wire) {
 	}
 }
 
-// agreeStateful turns the counting on if both sides agreed on it: the negotiation,
+// acceptStatefulReconnect turns the counting on if both sides agreed on it: the negotiation,
 // and version 2 in the handshake.
-func (s *Session) agreeStateful(version int) {
+func (s *Session) acceptStatefulReconnect(version int) {
 	c, ok := s.conn.(Resumer)
 	if !ok || !s.info.StatefulReconnect {
 		return
 	}
 	agreed := version >= protocol.MaxVersion
 	if agreed {
-		s.stateful = newStateful(s.hold)
+		s.buffer = newMessageBuffer(s.hold)
 	}
 	c.Resume(agreed)
 }
@@ -274,9 +274,9 @@ func (s *Session) agreeStateful(version int) {
 // client sends again what was not acknowledged.
 func (s *Session) Interrupted() {
 	s.forgetInput()
-	s.taking(true) // it cannot say anything
-	if s.stateful != nil {
-		s.stateful.interrupted()
+	s.setBusy(true) // it cannot say anything
+	if s.buffer != nil {
+		s.buffer.interrupted()
 	}
 }
 
@@ -284,14 +284,14 @@ func (s *Session) Interrupted() {
 // connection's queue is empty and nothing is read before it returns.
 func (s *Session) Resumed() {
 	s.forgetInput()
-	s.taking(false)
-	if s.stateful != nil && s.phase.Load() != closing {
-		s.stateful.resumed(s.conn, s.wire, s.conn.(Resumer).Received())
+	s.setBusy(false)
+	if s.buffer != nil && s.phase.Load() != closing {
+		s.buffer.resumed(s.conn, s.wire, s.conn.(Resumer).Received())
 	}
 }
 
 func (s *Session) forgetInput() {
 	s.input.mu.Lock()
 	defer s.input.mu.Unlock()
-	s.forget()
+	s.clearInput()
 }
