@@ -20,6 +20,16 @@ type Func func(r *http.Request) (*User, error)
 // Authenticate calls f.
 func (f Func) Authenticate(r *http.Request) (*User, error) { return f(r) }
 
+// TokenError is the error of an Authenticator that refuses a token. Middleware shows Reason to the
+// client, so it must contain nothing of the token. Err is the cause, for logs.
+type TokenError struct {
+	Reason string
+	Err    error
+}
+
+func (e *TokenError) Error() string { return "auth: " + e.Reason }
+func (e *TokenError) Unwrap() error { return e.Err }
+
 // ErrForbidden is what a Policy returns to refuse a user who is known.
 var ErrForbidden = errors.New("auth: the user is not allowed to do this")
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/auth/bearer"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
 )
@@ -17,11 +18,11 @@ import (
 // A hub for users with tokens: policy decides who of them may enter, tickets keep the
 // tokens out of URLs.
 func ExampleEndpoint_Authenticator() {
-	keys, err := auth.Secret([]byte("a secret of at least 32 random bytes"))
+	keys, err := bearer.Secret([]byte("a secret of at least 32 random bytes"))
 	if err != nil {
 		panic(err)
 	}
-	bearer, err := auth.NewBearer(auth.BearerOptions{Keys: keys, Issuer: "https://login.example.com/", Audience: "chat"})
+	tokens, err := bearer.New(bearer.Options{Keys: keys, Issuer: "https://login.example.com/", Audience: "chat"})
 	if err != nil {
 		panic(err)
 	}
@@ -36,7 +37,7 @@ func ExampleEndpoint_Authenticator() {
 		EnableAuthenticationRefresh:     true,
 		TicketLifetime:                  30 * time.Second,
 	})
-	guarded := auth.Middleware(chat.Authenticator(bearer), auth.Require(policy, chat))
+	guarded := auth.Middleware(chat.Authenticator(tokens), auth.Require(policy, chat))
 	mux := http.NewServeMux()
 	mux.Handle("/chat", guarded)
 	mux.Handle("/chat/", guarded) // negotiate and refresh

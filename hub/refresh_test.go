@@ -12,6 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/auth/bearer"
 	"github.com/carillon-go/carillon/hub"
 )
 
@@ -186,11 +187,11 @@ func TestRefreshHookIsSetOnce(t *testing.T) {
 func TestConnectionsWithinTheClockSkew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secret := []byte("a secret of more than 32 bytes, for tests")
-		keys, err := auth.Secret(secret)
+		keys, err := bearer.Secret(secret)
 		if err != nil {
 			t.Fatal(err)
 		}
-		bearer, err := auth.NewBearer(auth.BearerOptions{Keys: keys, ClockSkew: 30 * time.Second})
+		bearer, err := bearer.New(bearer.Options{Keys: keys, ClockSkew: 30 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/auth/bearer"
 )
 
 // tokenLife is how long a token is good; the original accepts it clockSkew longer.
@@ -19,17 +20,17 @@ const (
 // tokens issues and accepts the tokens of this process.
 type tokens struct {
 	key    []byte
-	bearer *auth.Bearer
+	bearer *bearer.Authenticator
 }
 
 func newTokens() (*tokens, error) {
 	key := make([]byte, 64)
 	_, _ = rand.Read(key) // never fails
-	keys, err := auth.Secret(key)
+	keys, err := bearer.Secret(key)
 	if err != nil {
 		return nil, err
 	}
-	bearer, err := auth.NewBearer(auth.BearerOptions{Keys: keys, ClockSkew: clockSkew})
+	bearer, err := bearer.New(bearer.Options{Keys: keys, ClockSkew: clockSkew})
 	return &tokens{key, bearer}, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/auth/bearer"
 	"github.com/carillon-go/carillon/endpoint"
 )
 
@@ -77,12 +78,12 @@ func (s *Server) guard() error {
 }
 
 // bearer keeps published keys fresh until ctx is cancelled.
-func (c *Config) bearer(ctx context.Context) (*auth.Bearer, error) {
+func (c *Config) bearer(ctx context.Context) (*bearer.Authenticator, error) {
 	keys, err := c.keys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return auth.NewBearer(auth.BearerOptions{
+	return bearer.New(bearer.Options{
 		Keys:        keys,
 		Issuer:      c.JWTIssuer,
 		Audience:    c.JWTAudience,
@@ -90,9 +91,9 @@ func (c *Config) bearer(ctx context.Context) (*auth.Bearer, error) {
 	})
 }
 
-func (c *Config) keys(ctx context.Context) (auth.KeySet, error) {
+func (c *Config) keys(ctx context.Context) (bearer.KeySet, error) {
 	if c.JWTKey != "" {
-		return auth.KeyFile(c.JWTKey)
+		return bearer.KeyFile(c.JWTKey)
 	}
-	return auth.JWKS(ctx, c.JWKSURL)
+	return bearer.JWKS(ctx, c.JWKSURL)
 }

@@ -1,4 +1,4 @@
-package auth
+package bearer
 
 import (
 	"crypto/ecdsa"
@@ -44,7 +44,7 @@ func (k staticKey) Algorithms() []string        { return k.algorithms }
 // Secret verifies HS256, HS384 and HS512 with a shared secret of at least 32 bytes.
 func Secret(secret []byte) (KeySet, error) {
 	if len(secret) < minSecret {
-		return nil, fmt.Errorf("auth: the secret has %d bytes; use at least %d random ones", len(secret), minSecret)
+		return nil, fmt.Errorf("bearer: the secret has %d bytes; use at least %d random ones", len(secret), minSecret)
 	}
 	return staticKey{key: secret, algorithms: hmacAlgorithms}, nil
 }
@@ -59,7 +59,7 @@ func PublicKey(key any) (KeySet, error) {
 	case ed25519.PublicKey:
 		return staticKey{key: key, algorithms: edAlgorithms}, nil
 	}
-	return nil, fmt.Errorf("auth: a key of type %T verifies nothing; RSA, ECDSA and Ed25519 public keys do", key)
+	return nil, fmt.Errorf("bearer: a key of type %T verifies nothing; RSA, ECDSA and Ed25519 public keys do", key)
 }
 
 // KeyFile reads a key: a public key or certificate in PEM, or else the file's
@@ -67,7 +67,7 @@ func PublicKey(key any) (KeySet, error) {
 func KeyFile(path string) (KeySet, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("auth: %w", err)
+		return nil, fmt.Errorf("bearer: %w", err)
 	}
 	block, _ := pem.Decode(data)
 	if block == nil {
@@ -75,7 +75,7 @@ func KeyFile(path string) (KeySet, error) {
 	}
 	key, err := parsePEM(block)
 	if err != nil {
-		return nil, fmt.Errorf("auth: %s: %w", path, err)
+		return nil, fmt.Errorf("bearer: %s: %w", path, err)
 	}
 	return PublicKey(key)
 }

@@ -1,4 +1,6 @@
-package auth
+// Package bearer authenticates requests by JSON Web Tokens: those of an identity provider that
+// publishes its keys, or those signed with a key or secret of one's own.
+package bearer
 
 import (
 	"errors"
@@ -6,10 +8,12 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/carillon-go/carillon/auth"
 )
 
-// BearerOptions say which tokens a Bearer accepts.
-type BearerOptions struct {
+// Options say which tokens an Authenticator accepts.
+type Options struct {
 	// Keys verify signatures. Needed.
 	Keys KeySet
 	// Issuer must equal the token's iss; empty: not looked at.
@@ -29,7 +33,7 @@ type BearerOptions struct {
 	QueryOnAnyRequest bool
 }
 
-func (o BearerOptions) withDefaults() BearerOptions {
+func (o Options) withDefaults() Options {
 	switch {
 	case o.ClockSkew == 0:
 		o.ClockSkew = 30 * time.Second
@@ -42,18 +46,18 @@ func (o BearerOptions) withDefaults() BearerOptions {
 	return o
 }
 
-// Bearer authenticates by a JSON Web Token, from the Authorization header or, for
+// Authenticator is an auth.Authenticator. It takes the token from the Authorization header or, for
 // WebSockets and event streams, the query parameter access_token, which is where
 // the official clients put it. Safe for concurrent use.
-type Bearer struct {
-	options BearerOptions
+type Authenticator struct {
+	options Options
 	parser  *jwt.Parser
 }
 
-// NewBearer returns a Bearer. It fails when there is no key to verify with.
-func NewBearer(options BearerOptions) (*Bearer, error) {
+// New returns an Authenticator. It fails without Options.Keys.
+func New(options Options) (*Authenticator, error) {
 	if options.Keys == nil {
-		return nil, errors.New("auth: a bearer needs keys to verify tokens with")
+		return nil, errors.New("bearer: an authenticator needs keys to verify tokens with")
 	}
 	options = options.withDefaults()
 	parse := []jwt.ParserOption{
@@ -67,22 +71,12 @@ func NewBearer(options BearerOptions) (*Bearer, error) {
 	if options.Audience != "" {
 		parse = append(parse, jwt.WithAudience(options.Audience))
 	}
-	return &Bearer{options: options, parser: jwt.NewParser(parse...)}, nil
+	return &Authenticator{options: options, parser: jwt.NewParser(parse...)}, nil
 }
 
-// TokenError is why a token was refused, in words that may be shown to whoever
-// sent it: they hold nothing of the token.
-type TokenError struct {
-	Reason string
-	cause  error
-}
-
-func (e *TokenError) Error() string { return "auth: " + e.Reason }
-func (e *TokenError) Unwrap() error { return e.cause }
-
-// Authenticate implements Authenticator. Its errors are *TokenError.
-func (b *Bearer) Authenticate(r *http.Request) (*User, error) {
-	text, _ := Token(r)
+// Authenticate implements auth.Authenticator. Its errors are *auth.TokenError.
+func (b *Authenticator) Authenticate(r *http.Request) (*auth.User, error) {
+	text, _ := auth.Token(r)
 	if text == "" && b.options.QueryOnAnyRequest {
 		text = r.URL.Query().Get("access_token")
 	}
@@ -99,13 +93,13 @@ func (b *Bearer) Authenticate(r *http.Request) (*User, error) {
 		err = errAlgorithm
 	}
 	if err != nil {
-		return nil, &TokenError{Reason: reason(err), cause: err}
+		return nil, &auth.TokenError{Reason: reason(err), Err: err}
 	}
 	expires, err := claims.GetExpirationTime()
 	if err != nil || expires == nil {
-		return nil, &TokenError{Reason: "The token has no expiration", cause: err}
+		return nil, &auth.TokenError{Reason: "The token has no expiration", Err: err}
 	}
-	return &User{
+	return &auth.User{
 		ID: idOf(b.options.UserIDClaim, claims, text), Claims: claims,
 		Expires: expires.Time, ClockSkew: b.options.ClockSkew,
 	}, nil

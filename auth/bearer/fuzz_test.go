@@ -1,4 +1,4 @@
-package auth
+package bearer
 
 import (
 	"net/http"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/carillon-go/carillon/auth"
 )
 
 // Whatever is sent as a token: one that is accepted was signed, is good now and names
@@ -17,7 +19,7 @@ func FuzzBearer(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	bearer, err := NewBearer(BearerOptions{Keys: keys, Audience: "hub", ClockSkew: -1})
+	bearer, err := New(Options{Keys: keys, Audience: "hub", ClockSkew: -1})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -46,7 +48,7 @@ func FuzzBearer(f *testing.F) {
 		} {
 			r.URL = httptest.NewRequest(http.MethodGet, "/hub", nil).URL
 			r.URL.RawQuery = query
-			text, _ := Token(r)
+			text, _ := auth.Token(r)
 			u, err := bearer.Authenticate(r)
 			switch {
 			case text == "" && (u != nil || err != nil):

@@ -1,4 +1,4 @@
-package auth
+package bearer
 
 import (
 	"context"
@@ -49,7 +49,7 @@ const (
 func JWKS(ctx context.Context, address string) (KeySet, error) {
 	published, err := url.Parse(address)
 	if err != nil {
-		return nil, errors.New("auth: the URL of the keys cannot be parsed") // it may hold a password
+		return nil, errors.New("bearer: the URL of the keys cannot be parsed") // it may hold a password
 	}
 	source, err := jwkset.NewStorageFromHTTP(address, jwkset.HTTPClientStorageOptions{
 		Client:                    keysClient(),
@@ -63,7 +63,7 @@ func JWKS(ctx context.Context, address string) (KeySet, error) {
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("auth: keys from %s: %w", published.Redacted(), err)
+		return nil, fmt.Errorf("bearer: keys from %s: %w", published.Redacted(), err)
 	}
 	storage, err := jwkset.NewHTTPClient(jwkset.HTTPClientOptions{
 		HTTPURLs:          map[string]jwkset.Storage{address: source},
@@ -71,11 +71,11 @@ func JWKS(ctx context.Context, address string) (KeySet, error) {
 		RefreshUnknownKID: rate.NewLimiter(rate.Inf, 0), // Key limits it
 	})
 	if err != nil {
-		return nil, fmt.Errorf("auth: keys from %s: %w", published.Redacted(), err)
+		return nil, fmt.Errorf("bearer: keys from %s: %w", published.Redacted(), err)
 	}
 	keys, err := keyfunc.New(keyfunc.Options{Ctx: ctx, Storage: storage})
 	if err != nil {
-		return nil, fmt.Errorf("auth: keys from %s: %w", published.Redacted(), err)
+		return nil, fmt.Errorf("bearer: keys from %s: %w", published.Redacted(), err)
 	}
 	return &jwks{Keyfunc: keys}, nil
 }

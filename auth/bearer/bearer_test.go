@@ -1,4 +1,4 @@
-package auth
+package bearer
 
 import (
 	"crypto/ecdsa"
@@ -22,11 +22,13 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/carillon-go/carillon/auth"
 )
 
 var testSecret = []byte("0123456789abcdef0123456789abcdef")
 
-func testBearer(t *testing.T, options BearerOptions) *Bearer {
+func testBearer(t *testing.T, options Options) *Authenticator {
 	t.Helper()
 	if options.Keys == nil {
 		keys, err := Secret(testSecret)
@@ -35,7 +37,7 @@ func testBearer(t *testing.T, options BearerOptions) *Bearer {
 		}
 		options.Keys = keys
 	}
-	b, err := NewBearer(options)
+	b, err := New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +62,7 @@ func withHeader(token string) *http.Request {
 func in(d time.Duration) int64 { return time.Now().Add(d).Unix() }
 
 func TestBearerAccepts(t *testing.T) {
-	b := testBearer(t, BearerOptions{Issuer: "me", Audience: "hub"})
+	b := testBearer(t, Options{Issuer: "me", Audience: "hub"})
 	token := sign(t, jwt.SigningMethodHS256, testSecret,
 		jwt.MapClaims{"sub": "alice", "exp": in(time.Minute), "iss": "me", "aud": []string{"other", "hub"}, "role": "admin"})
 	u, err := b.Authenticate(withHeader(token))
@@ -104,7 +106,7 @@ func TestBearerRefuses(t *testing.T) {
 		"without a signature": valid[:strings.LastIndex(valid, ".")+1],
 		"no token at all":     "garbage",
 	}
-	b := testBearer(t, BearerOptions{Issuer: "me", Audience: "hub"})
+	b := testBearer(t, Options{Issuer: "me", Audience: "hub"})
 	for name, token := range cases {
 		t.Run(name, func(t *testing.T) {
 			u, err := b.Authenticate(withHeader(token))
@@ -128,7 +130,7 @@ func TestPublicKeyIsNoSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := testBearer(t, BearerOptions{Keys: keys})
+	b := testBearer(t, Options{Keys: keys})
 	claims := jwt.MapClaims{"sub": "a", "exp": in(time.Minute)}
 	if _, err := b.Authenticate(withHeader(sign(t, jwt.SigningMethodHS256, []byte(public), claims))); err == nil {
 		t.Error("a token signed with the public key as a secret was accepted")
@@ -141,10 +143,10 @@ func TestPublicKeyIsNoSecret(t *testing.T) {
 func TestTokenInQueryOfAnyRequest(t *testing.T) {
 	token := sign(t, jwt.SigningMethodHS256, testSecret, jwt.MapClaims{"sub": "a", "exp": in(time.Minute)})
 	r := httptest.NewRequest(http.MethodPost, "/hub?access_token="+token, nil)
-	if u, err := testBearer(t, BearerOptions{}).Authenticate(r); u != nil || err != nil {
+	if u, err := testBearer(t, Options{}).Authenticate(r); u != nil || err != nil {
 		t.Errorf("by default: %v, %v", u, err)
 	}
-	if u, err := testBearer(t, BearerOptions{QueryOnAnyRequest: true}).Authenticate(r); u == nil || err != nil {
+	if u, err := testBearer(t, Options{QueryOnAnyRequest: true}).Authenticate(r); u == nil || err != nil {
 		t.Errorf("on any request: %v, %v", u, err)
 	}
 }
@@ -185,7 +187,7 @@ func TestCriticalHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := &asked{KeySet: secret}
-	b := testBearer(t, BearerOptions{Keys: keys})
+	b := testBearer(t, Options{Keys: keys})
 	claims := fmt.Sprintf(`{"sub":"alice","exp":%d}`, in(time.Minute))
 	for name, header := range map[string]map[string]any{
 		"an extension":         {"crit": []string{"http://example.com/x"}, "http://example.com/x": 1},
@@ -199,7 +201,7 @@ func TestCriticalHeaders(t *testing.T) {
 		"b64 of another type":  {"b64": "true"},
 	} {
 		u, err := b.Authenticate(withHeader(signWith(t, header, claims)))
-		var refused *TokenError
+		var refused *auth.TokenError
 		if u != nil || !errors.As(err, &refused) || refused.Reason != "The token has a critical header that is not understood" {
 			t.Errorf("%s: %v, %v", name, u, err)
 		}
@@ -215,7 +217,7 @@ func TestCriticalHeaders(t *testing.T) {
 // A claim of text or of an integer names the user. Any other leaves the user without an ID,
 // which is for a policy to judge.
 func TestUserIDs(t *testing.T) {
-	b := testBearer(t, BearerOptions{UserIDClaim: "user_id"})
+	b := testBearer(t, Options{UserIDClaim: "user_id"})
 	for value, want := range map[string]string{
 		`"alice"`: "alice", `"42"`: "42", `""`: "", `42`: "42", `0`: "0", `-0`: "0", `-7`: "-7",
 		`42.0`: "42", `4.2e1`: "42", `420E-1`: "42", `1e3`: "1000",
@@ -230,18 +232,18 @@ func TestUserIDs(t *testing.T) {
 		}
 	}
 	anonymous := signWith(t, nil, fmt.Sprintf(`{"exp":%d}`, in(time.Minute)))
-	needsID := func(u *User, _ *http.Request) error {
+	needsID := func(u *auth.User, _ *http.Request) error {
 		if u.ID == "" {
-			return ErrForbidden
+			return auth.ErrForbidden
 		}
 		return nil
 	}
 	for name, c := range map[string]struct {
-		policy Policy
+		policy auth.Policy
 		want   int
 	}{"no policy": {nil, http.StatusOK}, "a policy": {needsID, http.StatusForbidden}} {
 		w := httptest.NewRecorder()
-		Middleware(b, Require(c.policy, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))).ServeHTTP(w, withHeader(anonymous))
+		auth.Middleware(b, auth.Require(c.policy, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))).ServeHTTP(w, withHeader(anonymous))
 		if w.Code != c.want {
 			t.Errorf("%s: %d", name, w.Code)
 		}
@@ -250,7 +252,7 @@ func TestUserIDs(t *testing.T) {
 
 // A refusal says in words why, and nothing of the token.
 func TestReasons(t *testing.T) {
-	b := testBearer(t, BearerOptions{Issuer: "me", Audience: "hub"})
+	b := testBearer(t, Options{Issuer: "me", Audience: "hub"})
 	good := func(more string) string {
 		return fmt.Sprintf(`{"sub":"alice","exp":%d,"iss":"me","aud":"hub"%s}`, in(time.Minute), more)
 	}
@@ -270,7 +272,7 @@ func TestReasons(t *testing.T) {
 		signWith(t, map[string]any{"crit": []string{"secret"}}, good("")): "The token has a critical header that is not understood",
 	} {
 		w := httptest.NewRecorder()
-		Middleware(b, http.NotFoundHandler()).ServeHTTP(w, withHeader(token))
+		auth.Middleware(b, http.NotFoundHandler()).ServeHTTP(w, withHeader(token))
 		if got := w.Header().Get("WWW-Authenticate"); w.Code != http.StatusUnauthorized || got != `Bearer error="invalid_token", error_description="`+want+`"` {
 			t.Errorf("%d, %s, want %s", w.Code, got, want)
 		}
@@ -278,14 +280,14 @@ func TestReasons(t *testing.T) {
 }
 
 func TestMiddleware(t *testing.T) {
-	admin := func(u *User, _ *http.Request) error {
+	admin := func(u *auth.User, _ *http.Request) error {
 		if u.Claims["role"] != "admin" {
-			return ErrForbidden
+			return auth.ErrForbidden
 		}
 		return nil
 	}
-	h := Middleware(testBearer(t, BearerOptions{}), Require(admin, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = w.Write([]byte(UserFrom(r.Context()).ID))
+	h := auth.Middleware(testBearer(t, Options{}), auth.Require(admin, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(auth.UserFrom(r.Context()).ID))
 	})))
 	token := func(claims jwt.MapClaims) string {
 		claims["exp"] = in(time.Minute)
@@ -337,7 +339,7 @@ func TestKeyFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := testBearer(t, BearerOptions{Keys: keys})
+	b := testBearer(t, Options{Keys: keys})
 	if _, err := b.Authenticate(withHeader(sign(t, jwt.SigningMethodES256, key, jwt.MapClaims{"sub": "a", "exp": in(time.Minute)}))); err != nil {
 		t.Error(err)
 	}

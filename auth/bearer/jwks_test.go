@@ -1,4 +1,4 @@
-package auth
+package bearer
 
 import (
 	"compress/gzip"
@@ -68,7 +68,7 @@ func TestJWKSRotation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := testBearer(t, BearerOptions{Keys: keys})
+	b := testBearer(t, Options{Keys: keys})
 	if _, err := b.Authenticate(withHeader(first)); err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestJWKSKeepsItsKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := testBearer(t, BearerOptions{Keys: keys})
+	b := testBearer(t, Options{Keys: keys})
 	wrong.Store(true)
 	if _, err := b.Authenticate(withHeader(p.rotate(t))); err == nil {
 		t.Error("a key that was not published verifies")
