@@ -15,19 +15,20 @@ import (
 //go:embed diagnose
 var diagnoseFiles embed.FS
 
-// DiagnosePage serves a page that measures, from the browser that shows it, which
-// transports get through to the hub, what is held back or cut, and says what to change.
-// Its place is {path}/diagnose, where an endpoint with Options.Diagnose serves it; this
-// is for those who let in only users there, for an address bar sends no token.
+// DiagnosePage returns the handler of a page that measures, from the browser that shows it,
+// which transports reach the hub and which of them a proxy buffers or cuts, and that suggests
+// remedies. An endpoint with Options.Diagnose serves it at {path}/diagnose. An address bar
+// sends no token: applications that authenticate requests to the endpoint can serve the page
+// elsewhere.
 func DiagnosePage() http.Handler { return diagnosePage() }
 
-// diagnosePage is the page in one piece, with a policy that lets run what stands in it
-// and nothing else.
+// diagnosePage is the page with its script and style inlined. Its Content-Security-Policy
+// allows only these two.
 var diagnosePage = sync.OnceValue(func() *static.File {
 	file := func(name string) string {
 		content, err := diagnoseFiles.ReadFile("diagnose/" + name)
 		if err != nil {
-			panic(err) // it is embedded
+			panic(err) // embedded files can always be read
 		}
 		return string(content)
 	}

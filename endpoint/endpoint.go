@@ -1,6 +1,5 @@
-// Package endpoint is what an application mounts: one hub at one path, with its
-// negotiation and its transports, as a plain http.Handler. It is where hub and
-// transports meet.
+// Package endpoint joins a hub with its negotiation and its transports. An application mounts
+// an [Endpoint] at one path as a plain http.Handler.
 package endpoint
 
 import (
@@ -23,43 +22,46 @@ import (
 	"github.com/carillon-go/carillon/transports/websockets"
 )
 
-// Options of an endpoint. The zero value is SignalR's defaults.
+// Options configure an Endpoint. The zero value has SignalR's defaults.
 type Options struct {
 	transports.Options
-	// Transports that are allowed, in the order in which they are offered. Default: all.
+	// Transports are the allowed transports, in the order in which clients are offered them.
+	// Default: all.
 	Transports []transports.Type
-	// Policy changes per request what is offered. Default: none.
+	// Policy changes the offer of each negotiation. Default: none.
 	Policy negotiate.Policy
-	// MinimumProtocolVersion of negotiation. Default 0.
+	// MinimumProtocolVersion is the lowest accepted version of negotiation. Default 0.
 	MinimumProtocolVersion int
-	// Redirect sends a client to another server, with a token for it. Default: none.
+	// Redirect sends a client to another server, with an access token for it, if ok is true.
+	// Default: none.
 	Redirect func(r *http.Request) (url, accessToken string, ok bool)
-	// CloseOnAuthenticationExpiration ends a hub's connection, which may then reconnect,
-	// within a second of the end of the user's authentication. Default false.
+	// CloseOnAuthenticationExpiration closes a hub's connection within a second after the
+	// user's authentication ends. The client may reconnect. Default false.
 	CloseOnAuthenticationExpiration bool
-	// EnableAuthenticationRefresh tells clients for how long their credentials are good
-	// and takes fresher ones of the same user at POST {path}/refresh, as ASP.NET Core 11
-	// does. Default false.
+	// EnableAuthenticationRefresh sends clients the remaining lifetime of their credentials
+	// and accepts fresher credentials of the same user at POST {path}/refresh, as ASP.NET
+	// Core 11 does. Default false.
 	EnableAuthenticationRefresh bool
-	// OnAuthenticationRefresh, where EnableAuthenticationRefresh is set, decides whether a
-	// connection takes fresher credentials, which POST {path}/refresh and long polls bring.
-	// It may block, within the context of the request. It is not called concurrently for one
-	// connection. A panic refuses. See Hub.OnAuthenticationRefreshed for what follows.
-	// Default: all are taken.
+	// OnAuthenticationRefresh decides whether a connection accepts fresher credentials. POST
+	// {path}/refresh and long polls bring them. It is called only if
+	// EnableAuthenticationRefresh is set, and never concurrently for one connection. It may
+	// block within the context of the request. A panic refuses the credentials. After it
+	// accepts, the hub calls the functions of Hub.OnAuthenticationRefreshed. Default: all are
+	// accepted.
 	OnAuthenticationRefresh func(*transports.Refresh) bool
-	// MaximumAuthenticationExpiration is the longest time for which credentials count, from
-	// their negotiation or refresh on, or from the WebSocket that skips negotiation.
-	// Default 0: as long as they say.
+	// MaximumAuthenticationExpiration is the longest time for which credentials are valid. It
+	// starts at their negotiation or refresh, or at the request of a WebSocket that skips
+	// negotiation. Default 0: as long as the credentials say.
 	MaximumAuthenticationExpiration time.Duration
-	// TicketLifetime, if positive, keeps long-lived tokens out of URLs: a negotiation with
-	// credentials is answered with a ticket, which must be used within this time and opens
-	// one connection; it may negotiate again until that is open. Every official client takes
-	// it for its access token. It needs Endpoint.Authenticator in front. Default 0: no
-	// tickets; 30 s is a good value.
+	// TicketLifetime, if positive, keeps long-lived tokens out of URLs. A negotiation with
+	// credentials is answered with a ticket, which every official client uses as its access
+	// token. A ticket must be used within this time. It opens one connection, and can
+	// negotiate repeatedly until that connection is open. Endpoint.Authenticator must
+	// authenticate the requests. Default 0: no tickets; 30 s is a good value.
 	TicketLifetime time.Duration
-	// PublicURL of the endpoint, if clients know it by another one than the one that their
-	// requests arrive with: for tickets, behind a proxy that changes host or path. Default:
-	// the request's, or https if X-Forwarded-Proto says so.
+	// PublicURL is the endpoint's URL for clients. Tickets need it behind a proxy that
+	// changes host or path. Default: the URL of the request, with https if X-Forwarded-Proto
+	// says so.
 	PublicURL *url.URL
 	// Diagnose serves [DiagnosePage] at {path}/diagnose. Default false.
 	Diagnose bool
@@ -67,27 +69,27 @@ type Options struct {
 	Events Events
 }
 
-// Endpoint serves a hub, or raw connections, at one path and at {path}/negotiate and
-// {path}/refresh, which it tells apart by the last segment, so it works behind any
-// prefix. Its path must not end in the name of a part that it serves: such as negotiate, or
-// events if Options.Events is on. Negotiations there are refused, and the log says why.
-// Safe for concurrent use.
+// Endpoint serves a hub, or raw connections, at one path, and negotiation, refresh and its
+// other parts at {path}/negotiate, {path}/refresh and so on. It distinguishes them by the
+// last segment of the path, so it works below any prefix. Its own path must not end in the
+// name of a part that it serves, such as negotiate, or events if Options.Events is enabled:
+// it refuses negotiations there and logs the reason. Safe for concurrent use.
 type Endpoint struct {
 	registry   *transports.Registry
 	negotiate  http.Handler
-	tickets    *tickets // nil: none are handed out
+	tickets    *tickets // nil: the endpoint issues no tickets
 	transports *transports.Handler
-	refreshes  bool         // credentials are refreshed
+	refreshes  bool         // {path}/refresh is served
 	hub        *hub.Hub     // nil for raw connections
-	diagnose   bool         // the page is there
-	events     http.Handler // nil: there is no such path
+	diagnose   bool         // {path}/diagnose is served
+	events     http.Handler // nil: {path}/events is not served
 	origins    *origins
 	log        *slog.Logger
-	misplaced  sync.Once // the log has it
+	misplaced  sync.Once // guards the warning of refuseName
 }
 
-// holdTimeout is the hub's default: its clients post a handshake as soon as they see
-// their event stream.
+// holdTimeout is the default of HoldTimeout for hubs. Their clients post a handshake as soon
+// as their event stream opens.
 const holdTimeout = 3 * time.Second
 
 // New returns an endpoint for h.
@@ -104,7 +106,7 @@ func New(h *hub.Hub, o Options) *Endpoint {
 	return e
 }
 
-// NewRaw returns an endpoint whose connections app handles without a hub.
+// NewRaw returns an endpoint that passes its connections to app, without a hub.
 func NewRaw(app transports.Application, o Options) *Endpoint { return newEndpoint(app, o) }
 
 func newEndpoint(app transports.Application, o Options) *Endpoint {
@@ -166,8 +168,8 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	negotiates := fold.Equal(last, "negotiate")
 	switch part := e.part(last); {
 	case !e.refreshes && fold.Equal(last, "refresh") && transports.IsRefresh(r):
-		e.transports.ServeRefresh(w, r) // says that there is no such path
-	case part == nil, !negotiates && transports.IsHandshake(r): // which no part takes
+		e.transports.ServeRefresh(w, r) // answers 404
+	case part == nil, !negotiates && transports.IsHandshake(r): // parts accept no WebSocket handshakes
 		e.transports.ServeHTTP(w, r)
 	case negotiates && e.part(above) != nil:
 		e.refuseName(w, r, above)
@@ -176,7 +178,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// part returns what the endpoint serves at {path}/name; nil: nothing but the hub itself.
+// part returns the handler of {path}/name, or nil if only the hub itself can serve that path.
 func (e *Endpoint) part(name string) http.Handler {
 	switch {
 	case fold.Equal(name, "negotiate"):
@@ -193,17 +195,17 @@ func (e *Endpoint) part(name string) http.Handler {
 	return nil
 }
 
-// refuseName answers a negotiation at a path that ends in the name of a part. The endpoint does
-// not know its own path, so it would take the client's next requests for requests to that part.
+// refuseName answers a negotiation at a path that ends in the name of a part. The endpoint
+// does not know its own path, so it would pass the client's next requests to that part.
 func (e *Endpoint) refuseName(w http.ResponseWriter, r *http.Request, name string) {
-	e.misplaced.Do(func() { // anybody can ask for such a path
+	e.misplaced.Do(func() { // any client can request such a path
 		e.log.Warn("no client can connect to a hub whose path ends in the name of one of its parts", "path", r.URL.Path, "name", name)
 	})
 	negotiate.Refuse(w, fmt.Sprintf("The path of the hub must not end in '%s', which has another meaning there.", name))
 }
 
-// lastSegments returns the last segment of the path of a request and the one before it; a slash
-// at the end does not count.
+// lastSegments returns the last segment of the request's path and the segment before it. A
+// trailing slash does not count.
 func lastSegments(r *http.Request) (above, last string) {
 	path := strings.TrimSuffix(r.URL.Path, "/")
 	i := strings.LastIndexByte(path, '/')
@@ -216,20 +218,22 @@ func lastSegment(r *http.Request) string {
 	return last
 }
 
-// Connections is how many there are, negotiated ones included.
+// Connections returns the number of connections, including negotiated ones that are not open
+// yet.
 func (e *Endpoint) Connections() int { return e.registry.Len() }
 
-// QueuedBytes is how much waits to be sent, in all connections.
+// QueuedBytes returns the number of bytes queued for sending in all connections.
 func (e *Endpoint) QueuedBytes() int { return e.registry.Queued() }
 
-// HeadBytes is how much all connections keep of the requests that opened them.
+// HeadBytes returns the number of bytes that all connections keep of the request heads that
+// opened them.
 func (e *Endpoint) HeadBytes() int { return e.registry.HeadBytes() }
 
-// Refusals counts what limits refused.
+// Refusals returns how often each limit refused a request or a connection.
 func (e *Endpoint) Refusals() transports.Refusals { return e.registry.Refusals() }
 
-// Drain refuses new connections: from now on negotiation answers 503 with
-// Retry-After. Those that are there go on.
+// Drain refuses new connections: negotiation answers 503 with Retry-After. Existing
+// connections continue.
 func (e *Endpoint) Drain() {
 	e.registry.Stop()
 	if e.tickets != nil {
@@ -237,9 +241,9 @@ func (e *Endpoint) Drain() {
 	}
 }
 
-// DrainOver drains, and asks the hub's clients to leave and come back, spread over window
-// so that they do not do it in one instant; few are through sooner: see hub.Hub.Drain. It
-// does not wait until they are gone. Raw connections go on until Shutdown.
+// DrainOver calls Drain and asks the hub's clients to reconnect elsewhere, spread over window
+// to avoid a burst. Only few connections finish earlier; see hub.Hub.Drain. It does not wait
+// until the connections are closed. Raw connections continue until Shutdown.
 func (e *Endpoint) DrainOver(ctx context.Context, window time.Duration) error {
 	e.Drain()
 	if e.hub == nil {
@@ -248,23 +252,23 @@ func (e *Endpoint) DrainOver(ctx context.Context, window time.Duration) error {
 	return e.hub.Drain(ctx, window)
 }
 
-// Shutdown ends the endpoint: negotiation answers 503 with Retry-After, the hub's
-// connections end so that their clients reconnect, what is queued goes out. Connections
-// that are still there when ctx ends are cut, and about two seconds later Shutdown
-// returns in any case. The error is ctx's if a client that is there did not get all, or
-// if application code was still running. Without an error nothing is left running.
+// Shutdown closes the endpoint. Negotiation answers 503 with Retry-After, the hub's
+// connections close so that their clients reconnect, and queued messages are sent. When ctx
+// ends, Shutdown cuts the remaining connections and returns at most about two seconds later.
+// It returns ctx's error if a connected client did not receive everything or if application
+// code is still running. After a nil error nothing is left running.
 func (e *Endpoint) Shutdown(ctx context.Context) error {
 	e.Drain()
 	if e.hub != nil {
 		if err := e.hub.Shutdown(ctx); err != nil {
-			_ = e.registry.Shutdown(ctx) // cuts what did not end
+			_ = e.registry.Shutdown(ctx) // cuts the remaining connections
 			return err
 		}
 	}
 	return e.registry.Shutdown(ctx)
 }
 
-// hubApplication gives connections to a hub.
+// hubApplication passes connections to a hub.
 type hubApplication struct {
 	hub           *hub.Hub
 	closeOnExpiry bool

@@ -9,32 +9,32 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Events says who may listen to a hub at GET {path}/events with nothing but an event
-// stream: EventSource, curl -N. Each invocation of the client is an event with the
-// method's name, whose data are the arguments as a JSON array. The client is a member of
-// the hub like any other, but one that says nothing and is asked for nothing. What is sent
-// while it is away is lost to it, but for what History keeps.
+// Events configures plain event streams at GET {path}/events, for clients such as EventSource
+// and curl -N. Each invocation of the client is an event with the method's name. Its data are
+// the arguments as a JSON array. The client is a member of the hub like any other, but it
+// sends nothing and the hub requests no results from it. It misses messages sent while it is
+// disconnected, except the events that History keeps.
 type Events struct {
 	// Enabled serves the path. Default false.
 	Enabled bool
-	// Groups that the client of a request becomes a member of, by its query or its user.
-	// A request for more than 100 is answered 400: each takes memory, and a URL names many.
-	// Default: none.
+	// Groups returns the groups that the client joins, depending on the request's query or
+	// user. A request with more than 100 groups is answered 400, because each group takes
+	// memory and one URL can name many. Default: none.
 	Groups func(r *http.Request) []string
-	// History is how many events are kept for clients that come back with Last-Event-ID, or
-	// with ?lastEventId= in the URL if there is no such header; if more are missed, an event
-	// carillon-gap comes before those that are kept. Default 0: none, and events have no ids.
+	// History is the number of events kept for clients that reconnect with Last-Event-ID, or
+	// with ?lastEventId= in the URL if that header is missing. If a client missed more, an
+	// event carillon-gap precedes the kept events. Default 0: none, and events have no ids.
 	History int
-	// HistoryBytes that they may have together. Default 262144.
+	// HistoryBytes is the limit of the kept events together. Default 262144.
 	HistoryBytes int
 }
 
-// maxListenerGroups is the number of groups that a listener may be in.
+// maxListenerGroups is the largest number of groups of a listener.
 const maxListenerGroups = 100
 
 type groupsKey struct{}
 
-// admit asks for the groups of a listener before its stream begins, and refuses too many.
+// admit calls Groups before a stream begins and refuses too many groups.
 func (e Events) admit(next http.Handler) http.Handler {
 	if e.Groups == nil {
 		return next
@@ -47,22 +47,23 @@ func (e Events) admit(next http.Handler) http.Handler {
 		}
 		kept := make([]string, len(groups))
 		for i, group := range groups {
-			kept[i] = strings.Clone(group) // and not the URL that it may be a part of
+			kept[i] = strings.Clone(group) // the copy does not keep the whole URL alive
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), groupsKey{}, kept)))
 	})
 }
 
-// groupsOf returns the groups of the listener whose request had a context.
+// groupsOf returns the groups that admit stored in the request's context.
 func groupsOf(ctx context.Context) []string {
 	groups, _ := ctx.Value(groupsKey{}).([]string)
 	return groups
 }
 
-// lastEventID returns the id of the event that a listener got last; "" if it names none. An
-// EventSource that comes back by itself sends it in a header. A page can only put it into the URL
-// of a new EventSource, whose later requests have both: then the header is newer. One that is too
-// long to be the hub's is no id of it, which the listener is told, and is not kept.
+// lastEventID returns the id of the last event that a listener received, or "" if the request
+// names none. An EventSource that reconnects by itself sends the id in a header. A page can
+// only put it into the URL of a new EventSource, whose later requests have both: then the
+// header is newer. An id longer than any id of the hub is replaced by an unknown one: it is
+// not kept, and the listener gets the gap event.
 func lastEventID(r *http.Request) string {
 	const maxEventID, unknown = 64, "-"
 	id := r.Header.Get("Last-Event-ID")
@@ -75,7 +76,7 @@ func lastEventID(r *http.Request) string {
 	return id
 }
 
-// keep has the hub keep what e says.
+// keep configures the hub's history of events.
 func (e Events) keep(h *hub.Hub) {
 	if e.HistoryBytes == 0 {
 		e.HistoryBytes = 262144

@@ -6,18 +6,18 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// origins decides which pages may use an endpoint. Browsers say from which one a request
-// comes, and pages cannot change what they say; other clients say nothing and pass.
+// origins decides which pages may use an endpoint. Browsers send the origin of the page with
+// each request, and pages cannot change it. Other clients send no origin and pass.
 type origins struct {
 	allowed  *transports.Origins
 	registry *transports.Registry
 }
 
-// newOrigins takes options with a Logger.
+// newOrigins requires that o has a Logger.
 func newOrigins(o *transports.Options, registry *transports.Registry) *origins {
 	for _, entry := range o.AllowedOrigins {
 		if err := transports.CheckOrigin(entry); err != nil {
-			o.Logger.Warn("an allowed origin is none of the web", "error", err)
+			o.Logger.Warn("an allowed origin is not a web origin", "error", err)
 		}
 	}
 	return &origins{transports.NewOrigins(o.AllowedOrigins, o.AllowOrigin), registry}
@@ -27,10 +27,11 @@ func newOrigins(o *transports.Options, registry *transports.Registry) *origins {
 // endpoint. A CORS middleware in front asks it which pages may read the answers.
 func (e *Endpoint) AllowsOrigin(origin string) bool { return e.origins.allowed.Allows(origin) }
 
-// admit tells whether a request may pass. Of a foreign page no WebSocket may, for it
-// brings the user's cookies along and may be read by whoever opened it, and nothing else
-// that bears credentials. A WebSocket with the token of a negotiation that passed comes
-// from the page that made it: another page cannot read the answer.
+// admit reports whether a request may pass. A foreign page may not open a WebSocket: the
+// browser sends the user's cookies with the handshake, and the page can read the messages.
+// Nor may it make another request with credentials. A WebSocket with the token of an admitted
+// negotiation with the same origin passes, because another page cannot read the negotiation's
+// answer.
 func (o *origins) admit(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" || o.isOurs(r, origin) {

@@ -13,10 +13,11 @@ var script []byte
 var scriptFile = static.New(script, map[string]string{
 	"Content-Type":                 "text/javascript; charset=utf-8",
 	"Cache-Control":                "public, max-age=3600",
-	"Cross-Origin-Resource-Policy": "cross-origin", // as pages of other origins may connect
+	"Cross-Origin-Resource-Policy": "cross-origin", // pages of other origins may connect, too
 })
 
-// Script serves carillon.js, which gives the official JavaScript client a WebSocket with
-// a time limit. An endpoint with a hub serves it at {path}/carillon.js; this is for those
-// who let in only users there, for a script tag sends no token.
+// Script returns the handler of carillon.js, which gives the official JavaScript client a
+// WebSocket with a time limit. An endpoint with a hub serves it at {path}/carillon.js. A
+// script tag sends no token: applications that authenticate requests to the endpoint can
+// serve the script elsewhere.
 func Script() http.Handler { return scriptFile }

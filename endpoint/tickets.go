@@ -16,30 +16,30 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// A client that negotiates with credentials is redirected to the same endpoint with a
-// ticket instead. Official clients then negotiate anew with the ticket and use it, in
-// place of their own token, for everything else of that connection: the only thing that
-// they put into a URL.
+// A client that negotiates with credentials is redirected to the same endpoint with a ticket.
+// Official clients then negotiate again with the ticket and use it instead of their own token
+// for all requests of that connection. So the ticket is the only token that they put into a
+// URL.
 //
-// A ticket negotiates until a connection is open that was negotiated with it, so that a
-// client whose first transport fails can try the next. From then on it is good for that one
-// connection.
+// A ticket can negotiate until a connection that was negotiated with it is open, so that a
+// client whose first transport fails can try the next one. After that it is valid for that
+// connection only.
 
-// maxTickets bounds those that wait for their first negotiation, and those that may negotiate
-// again.
+// maxTickets is the limit of the tickets that have not negotiated yet, and of the tickets
+// that may negotiate again.
 const maxTickets = 10_000
 
-// ticketPrefix tells tickets from other tokens.
+// ticketPrefix distinguishes tickets from other tokens.
 const ticketPrefix = "ticket."
 
-// tickets are those that may negotiate, by digest: what is kept does not open anything.
+// tickets holds the valid tickets by digest. A digest cannot be used as a ticket.
 type tickets struct {
 	lifetime time.Duration
-	url      *url.URL    // of the endpoint as clients know it; nil: as they ask for it
-	over     atomic.Bool // none are handed out any more
+	url      *url.URL    // of the endpoint for clients; nil: the URL of the request
+	over     atomic.Bool // redirect issues no more tickets
 
 	mu         sync.Mutex
-	waiting    ticketQueue // have not negotiated
+	waiting    ticketQueue // not used in a negotiation yet
 	negotiated ticketQueue
 }
 
@@ -51,17 +51,17 @@ func newTickets(o Options) *tickets {
 }
 
 type ticket struct {
-	user *auth.User // who comes by the ticket
+	user *auth.User // the user that the ticket authenticates
 	ends time.Time
 }
 
-// ticketQueue holds the newest maxTickets of some tickets, each until it ends.
+// ticketQueue holds the newest maxTickets tickets of one kind, each until it expires.
 type ticketQueue struct {
 	byKey map[string]ticket
-	order []string // oldest first; some are not in byKey any more
+	order []string // oldest first; some are no longer in byKey
 }
 
-// add puts in a ticket. One too many costs the oldest.
+// add adds a ticket. If the queue is full, it drops the oldest one.
 func (q *ticketQueue) add(key string, t ticket, now time.Time) {
 	n := 0
 	for ; n < len(q.order); n++ {
@@ -73,7 +73,7 @@ func (q *ticketQueue) add(key string, t ticket, now time.Time) {
 	}
 	q.order = append(q.order[n:], key)
 	q.byKey[key] = t
-	if len(q.order) >= 2*maxTickets { // one that is there may be older than many that are not
+	if len(q.order) >= 2*maxTickets { // a valid ticket at the front can keep many removed keys in order
 		q.order = slices.DeleteFunc(q.order, func(key string) bool { _, ok := q.byKey[key]; return !ok })
 	}
 }
@@ -93,8 +93,8 @@ func (t *tickets) issue(u *auth.User) (text string) {
 	return text
 }
 
-// redeem returns the user whom a ticket brings to a negotiation; nil: there is none, it has
-// ended, or a connection is open with it.
+// redeem returns the user that a ticket authenticates for a negotiation. It returns nil if
+// the ticket is unknown, has expired, or has opened a connection.
 func (t *tickets) redeem(key string) *auth.User {
 	now := time.Now()
 	t.mu.Lock()
@@ -113,9 +113,10 @@ func (t *tickets) redeem(key string) *auth.User {
 	return found.user
 }
 
-// bearer is who holds the ticket that a request came with, nil for nobody. What opens a
-// connection of its own takes none but for a negotiation, whatever else the request names.
-func (e *Endpoint) bearer(r *http.Request, key string) *auth.User {
+// ticketUser returns the user of the request's ticket, or nil. A ticket is accepted for
+// negotiation and for the connection that it opened. Requests that open a connection without
+// negotiation are refused even if they name such a connection.
+func (e *Endpoint) ticketUser(r *http.Request, key string) *auth.User {
 	switch last := lastSegment(r); {
 	case fold.Equal(last, "negotiate"):
 		return e.tickets.redeem(key)
@@ -132,8 +133,9 @@ func (e *Endpoint) bearer(r *http.Request, key string) *auth.User {
 	return nil
 }
 
-// Authenticator accepts the tickets that the endpoint hands out, refuses other tokens
-// in the URL, and leaves the rest to next. Without Options.TicketLifetime it is next.
+// Authenticator returns an authenticator that accepts the endpoint's tickets, refuses other
+// tokens in the URL, and passes all other requests to next. Without Options.TicketLifetime it
+// returns next.
 func (e *Endpoint) Authenticator(next auth.Authenticator) auth.Authenticator {
 	if e.tickets == nil {
 		return next
@@ -146,7 +148,7 @@ func (e *Endpoint) Authenticator(next auth.Authenticator) auth.Authenticator {
 			}
 			return next.Authenticate(r)
 		}
-		user := e.bearer(r, digest(text))
+		user := e.ticketUser(r, digest(text))
 		switch {
 		case user == nil:
 			return nil, &auth.TokenError{Reason: "The ticket is not valid"}
@@ -157,15 +159,14 @@ func (e *Endpoint) Authenticator(next auth.Authenticator) auth.Authenticator {
 	})
 }
 
-// hasEnded reports whether the credentials that a ticket stands for are not accepted any
-// more.
+// hasEnded reports whether the credentials behind a ticket have expired.
 func hasEnded(u *auth.User, now time.Time) bool {
 	end := u.End(now)
 	return !end.IsZero() && !now.Before(end)
 }
 
-// redirect sends whom credentials of their own brought here to the same endpoint, as long
-// as negotiations are answered there.
+// redirect returns the same endpoint's URL and a ticket if the request has credentials of its
+// own. After Drain it redirects no more.
 func (t *tickets) redirect(r *http.Request) (url, accessToken string, ok bool) {
 	user := auth.UserFrom(r.Context())
 	if user == nil || user.Ticket() != nil || t.over.Load() {
@@ -174,13 +175,13 @@ func (t *tickets) redirect(r *http.Request) (url, accessToken string, ok bool) {
 	return t.target(r), t.issue(user), true
 }
 
-// target is the endpoint's URL as the client knows it, with what its query says beyond
-// the parameters of negotiation, which the client adds again, and the token, which it
-// is to forget.
+// target returns the endpoint's URL for the client, with the request's query. It leaves out
+// the parameters of negotiation, which the client adds again, and the access token, which the
+// client must not use again.
 func (t *tickets) target(r *http.Request) string {
 	to := url.URL{Scheme: transports.Scheme(r), Host: r.Host, Path: r.URL.Path}
 	if asked, err := url.ParseRequestURI(r.RequestURI); err == nil {
-		to.Path = asked.Path // with what a mux took off
+		to.Path = asked.Path // includes the prefix that a mux removed
 	}
 	to.Path = prefix(r) + to.Path
 	to.Path = strings.TrimSuffix(to.Path, "/")
@@ -199,8 +200,8 @@ func (t *tickets) target(r *http.Request) string {
 	return to.String()
 }
 
-// prefix is the path that a proxy in front took off, as that proxy says. It need not be
-// trusted: who says so without one misleads itself only, and on this host.
+// prefix returns the path that a proxy says it removed. The proxy need not be trusted: a
+// client that forges the header misleads only itself, and only on this host.
 func prefix(r *http.Request) string {
 	path := r.Header.Get("X-Forwarded-Prefix")
 	if !strings.HasPrefix(path, "/") {
