@@ -12,53 +12,53 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// call is one invocation by a client. It is the ctx of its method too (context.go), so
-// that it costs one piece of memory, its parameters included.
+// call is one invocation by a client. It is also the ctx of its method (context.go). A
+// call and its parameters are one allocation.
 type call struct {
 	session   *Session
-	method    *published // nil: there is none
+	method    *published // nil if the method is unknown
 	target    string     // as the client wrote it
-	id        string     // "": no completion is wanted
+	id        string     // "" if the client wants no completion
 	params    params
-	bindError error // why the method cannot be called: it is unknown, or the arguments do not fit
-	*special        // plain, or its own
-	size      int   // of its record
-	streamed  bool  // by a stream invocation
+	bindError error // the reason not to call the method: it is unknown, or the arguments do not fit
+	*special        // plain, or the call's own
+	size      int   // of the record, in bytes
+	streamed  bool  // by a StreamInvocation
 	queued    bool  // neither a stream nor with uploads
-	step      step  // of the goroutine that runs it
+	step      step  // the current activity of the goroutine that runs the call
 
-	// released reports that it has given up its place, or is through. The session's lock
-	// guards it, duplicate until the call runs, and next.
+	// released is set when the call has released its place or has returned. The session's
+	// lock guards released and next, and duplicate until the call runs.
 	released  bool
-	duplicate bool        // another invocation that runs has its id
+	duplicate bool        // another running invocation has its id
 	idFree    atomic.Bool // the completion is about to be sent
-	next      *call       // in the line, then among the invocations that run
+	next      *call       // in the queue, later among the running invocations
 
-	ending atomic.Pointer[ending] // of its ctx; nil: nothing has asked for it
+	ending atomic.Pointer[ending] // of its ctx; nil until something asks for it
 }
 
-// special is what few calls have.
+// special holds the fields that few calls need.
 type special struct {
 	headers   map[string]string  // for filters
 	streamIDs []string           // uploads of the client
-	uploads   []upload           // those, once they are open
+	uploads   []upload           // the uploads of streamIDs, once they are open
 	conflict  error              // another call has one of streamIDs
-	decided   chan struct{}      // closed after the authorization; nil: no call waits for that
+	decided   chan struct{}      // closed after the authorization; nil: no call can wait for it
 	ctx       context.Context    // of a stream
-	cancel    context.CancelFunc // ends ctx
-	task      func()             // instead of an invocation
+	cancel    context.CancelFunc // cancels ctx
+	task      func()             // runs in place of an invocation
 }
 
-// plain is what calls have that have nothing special. Nobody changes it.
+// plain is shared by all calls without special fields. It is never modified.
 var plain = new(special)
 
-// newTask returns what is done in the line without being an invocation.
+// newTask returns a call that runs task at its place in the queue.
 func (s *Session) newTask(deed func(), size int) *call {
 	return &call{session: s, special: &special{task: deed}, size: size}
 }
 
-// receiveInvocation takes an invocation: its arguments are decoded here, so that those that do
-// not fit are answered without waiting for anything.
+// receiveInvocation starts or queues an invocation. It decodes the arguments, so that an
+// invocation with arguments that do not fit is answered without waiting for others.
 func (s *Session) receiveInvocation(m *protocol.Message, size int) {
 	if s.draining.Load() || s.tooFast() {
 		return
@@ -91,7 +91,7 @@ func (s *Session) invokeQueued(c *call) {
 	s.enqueue(c)
 	s.input.started = true
 	if s.hub.options.MaxParallelInvocations > 1 {
-		s.yield() // one after the other as far as they need not wait
+		s.yield() // start them one after the other as long as they do not wait
 	}
 }
 
@@ -103,7 +103,7 @@ func (s *Session) invokeConcurrently(c *call) {
 	}
 	s.prepare(c)
 	if (c.conflict != nil || c.duplicate) && c.method.authorize == nil && s.buffer == nil {
-		c.run() // it is refused before the next message is read, as in the original
+		c.run() // the refusal comes before the next message is read, as in the original
 		return
 	}
 	s.startConcurrent()
@@ -115,10 +115,10 @@ func (s *Session) invokeConcurrently(c *call) {
 	s.yield()
 }
 
-// yield gives the methods that were started since the last time the chance to send what
-// they have: in the original one that need not wait is through before the next message is
-// read. Invocations that come together need it only once, for they run one after the other
-// anyway.
+// yield lets the methods that were started since the last yield run and send their
+// results. In the original, a method that does not wait ends before the next message is
+// read. Invocations that arrive together need one yield only, because they run one after
+// the other anyway.
 func (s *Session) yield() {
 	if s.input.started {
 		s.input.started = false
@@ -126,8 +126,9 @@ func (s *Session) yield() {
 	}
 }
 
-// mismatched tells whether the method is refused whoever calls it: by a stream invocation
-// of a plain method, the reverse, or the wrong number of uploads.
+// mismatched reports whether the invocation is refused for every caller: a
+// StreamInvocation of a plain method, an Invocation of a streaming method, or a wrong
+// number of uploads.
 func (c *call) mismatched() bool {
 	return c.streamed != c.method.stream || len(c.streamIDs) != len(c.method.uploads)
 }
@@ -155,15 +156,15 @@ func (s *Session) newCall(m *protocol.Message, size int) *call {
 	return c
 }
 
-// name is what errors call the method.
+// name returns the method's name for error texts.
 func (c *call) name() string {
 	if c.method == nil || c.streamed && c.session.wire.Binary() {
-		return c.target // as the original has it
+		return c.target // as in the original
 	}
 	return c.method.name
 }
 
-// bind decodes the arguments.
+// bind decodes the arguments into targets.
 func (s *Session) bind(m *published, arguments []byte, targets []any) (err error) {
 	defer s.recovered(&err)
 	if !m.decodesItself {
@@ -172,7 +173,8 @@ func (s *Session) bind(m *published, arguments []byte, targets []any) (err error
 	return s.apart(func() error { return s.wire.Bind(arguments, targets...) })
 }
 
-// step is what an invocation does, in case that its code ends the goroutine.
+// step is the stage of an invocation. It decides about the answer if application code
+// ends the goroutine.
 type step uint8
 
 const (
@@ -182,7 +184,7 @@ const (
 	answered
 )
 
-// run answers the invocation.
+// run runs the invocation and sends its completion.
 func (c *call) run() {
 	defer c.finish()
 	defer c.failAfterGoexit()
@@ -190,7 +192,8 @@ func (c *call) run() {
 	c.step = answered
 }
 
-// failAfterGoexit answers an invocation whose code has called runtime.Goexit, as it would for a panic.
+// failAfterGoexit completes an invocation that ended with runtime.Goexit, as after a
+// panic.
 func (c *call) failAfterGoexit() {
 	if c.step == answered {
 		return
@@ -228,10 +231,10 @@ func (c *call) answer() {
 	}
 }
 
-// refusal tells why the method is not called, if it is not. The error is a panic of
-// the authorization.
+// refusal returns the reason not to call the method, or "". err is a panic of the
+// authorization, or a reason that clients see as an error of the method.
 func (c *call) refusal() (text string, err error) {
-	if c.bindError != nil { // a filter is to see it
+	if c.bindError != nil { // filters see the error
 		return "", nil
 	}
 	defer c.session.recovered(&err)
@@ -253,7 +256,7 @@ func (c *call) refusal() (text string, err error) {
 	return "", nil
 }
 
-// perform calls the method within the filters; a panic is an error.
+// perform calls the method within the filters. It returns a panic as an error.
 func (c *call) perform() (result any, err error) {
 	defer c.session.recovered(&err)
 	if !c.session.hub.observed {
@@ -274,7 +277,7 @@ func (c *call) perform() (result any, err error) {
 	})
 }
 
-// failure is the text of a completion for an error of the invocation.
+// failure returns the text of the completion for an error of the invocation.
 func (c *call) failure(err error) string {
 	detailed := c.session.hub.options.DetailedErrors
 	if c.bindError != nil && is(err, c.bindError) {
@@ -283,8 +286,8 @@ func (c *call) failure(err error) string {
 	return explain(fmt.Sprintf("An unexpected error occurred invoking '%s' on the server.", c.name()), err, detailed)
 }
 
-// fail completes the invocation with an error. Its id is free before the client hears
-// of that.
+// fail completes the invocation with an error. The id is free before the client gets the
+// completion.
 func (c *call) fail(text string) {
 	c.session.log(slog.LevelDebug, "FailedInvokingHubMethod", slog.String("method", c.name()))
 	c.finish()
@@ -308,8 +311,8 @@ func (c *call) succeed(result any) {
 	c.complete(f)
 }
 
-// complete sends the completion. It fails with the connection, and then nobody is
-// left to be told.
+// complete sends the completion. It fails only if the connection has ended; then the
+// error has no receiver.
 func (c *call) complete(f *frame.Frame) {
 	c.idFree.Store(true)
 	_ = c.session.sendWait(c.session.ctx, f)

@@ -8,31 +8,32 @@ import (
 	"github.com/carillon-go/carillon/auth"
 )
 
-// Caller is the connection that a method, OnConnected or OnDisconnected runs for.
-// Its methods may be called concurrently, and after the connection has ended.
+// Caller is the connection on behalf of which a method, OnConnected or OnDisconnected
+// runs. Its methods are safe for concurrent use and may be called after the connection
+// has ended.
 type Caller struct{ session *Session }
 
 type callerKey struct{}
 
-// CallerFrom returns the caller that ctx carries; nil if ctx was not made for one.
+// CallerFrom returns the caller that ctx carries, or nil if it carries none.
 func CallerFrom(ctx context.Context) *Caller {
 	c, _ := ctx.Value(callerKey{}).(*Caller)
 	return c
 }
 
-// ConnectionID is the public id of the connection.
+// ConnectionID returns the connection's public id.
 func (c *Caller) ConnectionID() string { return c.session.id }
 
-// User is who opened the transport, as the client's freshest credentials describe it;
-// nil if nobody in particular.
+// User returns the user that opened the transport, with the claims of the most recent
+// credentials. It returns nil for an anonymous client.
 func (c *Caller) User() *auth.User { return c.session.user.Load() }
 
-// UserID is the user's id; "" if there is none.
+// UserID returns the user's id, or "" if there is none.
 func (c *Caller) UserID() string { return c.session.userID() }
 
-// Request is the HTTP request that opened the transport: the WebSocket handshake,
-// the event stream's GET or the first poll. Each call makes it anew, without
-// its body. May be nil.
+// Request returns the HTTP request that opened the transport: the WebSocket handshake,
+// the GET of the event stream or the first poll. Each call returns a new copy without the
+// body. It may return nil.
 func (c *Caller) Request() *http.Request {
 	if request := c.session.info.Request; request != nil {
 		return request()
@@ -40,18 +41,19 @@ func (c *Caller) Request() *http.Request {
 	return nil
 }
 
-// Transport is "WebSockets", "ServerSentEvents" or "LongPolling".
+// Transport returns "WebSockets", "ServerSentEvents" or "LongPolling".
 func (c *Caller) Transport() string { return c.session.info.Transport }
 
-// Items are the application's own values of this connection.
+// Items returns the values that the application keeps with this connection.
 func (c *Caller) Items() *Items { return c.session.itemsOf() }
 
-// Abort ends the connection, with a close message that does not invite to
-// reconnect. What the method sends from then on, its completion too, is dropped.
+// Abort ends the connection with a close message that does not allow the client to
+// reconnect. Messages that the method sends afterwards, its completion included, are
+// dropped.
 func (c *Caller) Abort() { c.session.abort() }
 
-// Items are values that application code keeps with a connection; safe for
-// concurrent use. Keys should be of types of their own, as with contexts.
+// Items are values that application code keeps with a connection. They are safe for
+// concurrent use. Keys should have a type of their own, like context keys.
 type Items struct{ values sync.Map }
 
 // Get returns the value of key.

@@ -2,73 +2,76 @@ package hub
 
 import "context"
 
-// Sender sends to an audience: the untyped form of a typed proxy.
+// Sender sends to an audience. It is the untyped form of a typed proxy. Senders are safe
+// for concurrent use.
 type Sender interface {
-	// Send invokes a method on every client of the audience. It returns without
-	// waiting for clients, but when the audience is the very connection that ctx was
-	// made for: then it waits for room in its queue, until ctx is done, unless the
-	// message may be dropped (see SlowPolicy). A client that does not exist is none. An
-	// argument that cannot be encoded is an error. The arguments must not be changed any
-	// more.
+	// Send invokes a method on every client of the audience, without a result. It does
+	// not block, except when the audience is the caller that ctx carries: then it waits
+	// for room in the caller's queue or for ctx, unless the message may be dropped (see
+	// SlowPolicy). Connections that do not exist are ignored. Send fails if an argument
+	// cannot be encoded. The arguments must not be modified after the call.
 	Send(ctx context.Context, method string, args ...any) error
 }
 
-// Clients are the audiences of a hub, each in the typed form C.
+// Clients makes the audiences of a hub, each as a typed proxy C. It is safe for
+// concurrent use.
 type Clients[C any] struct {
 	hub   *Hub
 	proxy func(Sender) C
-	// slow is what becomes of messages for those who read too slowly; nil: as the hub has it.
+	// slow is the policy for slow consumers; nil means the hub's.
 	slow *slowConsumers
 }
 
-// All is every client.
+// All returns the audience of all clients.
 func (c Clients[C]) All() C { return c.to(Audience{Kind: Everyone}) }
 
-// AllExcept is every client but those connections.
+// AllExcept returns the audience of all clients except the given connections.
 func (c Clients[C]) AllExcept(connectionIDs ...string) C {
 	return c.to(Audience{Kind: Everyone, Except: connectionIDs})
 }
 
-// Client is one connection.
+// Client returns the audience of one connection.
 func (c Clients[C]) Client(connectionID string) C {
 	return c.to(Audience{Kind: Connections, Names: []string{connectionID}})
 }
 
-// Clients are some connections.
+// Clients returns the audience of the given connections.
 func (c Clients[C]) Clients(connectionIDs ...string) C {
 	return c.to(Audience{Kind: Connections, Names: connectionIDs})
 }
 
-// Group is every connection in a group.
+// Group returns the audience of all connections in a group.
 func (c Clients[C]) Group(group string) C { return c.Groups(group) }
 
-// GroupExcept is every connection in a group but those.
+// GroupExcept returns the audience of all connections in a group except the given ones.
 func (c Clients[C]) GroupExcept(group string, connectionIDs ...string) C {
 	return c.to(Audience{Kind: InGroups, Names: []string{group}, Except: connectionIDs})
 }
 
-// Groups is every connection in some groups; one that is in two gets a message twice.
+// Groups returns the audience of all connections in the given groups. A connection that
+// is in two of them gets each message twice.
 func (c Clients[C]) Groups(groups ...string) C {
 	return c.to(Audience{Kind: InGroups, Names: groups})
 }
 
-// User is every connection of a user.
+// User returns the audience of all connections of a user.
 func (c Clients[C]) User(userID string) C { return c.Users(userID) }
 
-// Users is every connection of some users.
+// Users returns the audience of all connections of the given users.
 func (c Clients[C]) Users(userIDs ...string) C {
 	return c.to(Audience{Kind: OfUsers, Names: userIDs})
 }
 
-// Caller is the connection that ctx was made for; nobody if it was made for none.
+// Caller returns the audience of the connection that ctx carries. The audience is empty
+// if ctx carries none.
 func (c Clients[C]) Caller(ctx context.Context) C {
 	return c.to(Audience{Kind: Connections, Names: callerID(ctx)})
 }
 
-// Others is every client but the caller.
+// Others returns the audience of all clients except the caller.
 func (c Clients[C]) Others(ctx context.Context) C { return c.AllExcept(callerID(ctx)...) }
 
-// OthersInGroup is every connection in a group but the caller.
+// OthersInGroup returns the audience of all connections in a group except the caller.
 func (c Clients[C]) OthersInGroup(ctx context.Context, group string) C {
 	return c.GroupExcept(group, callerID(ctx)...)
 }
@@ -85,7 +88,7 @@ func callerID(ctx context.Context) []string {
 type audienceSender struct {
 	hub  *Hub
 	to   Audience
-	slow *slowConsumers // nil: as the hub has it
+	slow *slowConsumers // nil: the hub's policy
 }
 
 func (s *audienceSender) Send(ctx context.Context, method string, args ...any) error {
@@ -98,21 +101,23 @@ func (s *audienceSender) Send(ctx context.Context, method string, args ...any) e
 	return s.hub.lifetime.Send(ctx, to, method, args)
 }
 
-// Groups are sets of connections with names, which live as long as something is in
-// them. Membership ends with the connection.
+// Groups are named sets of connections. A group exists while it has members. A connection
+// leaves its groups when it ends.
 type Groups interface {
-	// Add adds a connection to a group, as soon as it returns. A connection that does
-	// not exist is no error.
+	// Add adds a connection to a group before it returns. A connection that does not
+	// exist is ignored.
 	Add(ctx context.Context, connectionID, group string) error
-	// Remove takes a connection out of a group.
+	// Remove removes a connection from a group.
 	Remove(ctx context.Context, connectionID, group string) error
 }
 
-// Context is a hub as code outside it sees it, typed by the interface C that its
-// clients implement; IHubContext<THub, T> of ASP.NET Core. Safe for concurrent use.
+// Context gives code outside the hub access to its clients, typed by the interface C that
+// the clients implement. It corresponds to IHubContext<THub, T> of ASP.NET Core. It is
+// safe for concurrent use.
 type Context[C any] struct{ clients Clients[C] }
 
-// NewContext makes a context; proxy gives an audience its typed form.
+// NewContext returns a context. proxy wraps the untyped sender of an audience in its
+// typed form.
 func NewContext[C any](h *Hub, proxy func(Sender) C) Context[C] {
 	return Context[C]{Clients[C]{hub: h, proxy: proxy}}
 }

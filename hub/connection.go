@@ -10,75 +10,78 @@ import (
 	"github.com/carillon-go/carillon/frame"
 )
 
-// Connection is what a session needs of whatever carries it. Its methods are called
-// concurrently.
+// Connection carries the messages of a session. Its methods are called concurrently.
 type Connection interface {
-	// ID is the public id.
+	// ID returns the public id.
 	ID() string
-	// Send appends to the bounded queue and never blocks; an error if that is full or
-	// the connection has ended.
+	// Send appends to the bounded queue and never blocks. It fails if the queue is full
+	// or the connection has ended.
 	Send(f *frame.Frame) error
-	// SendWait waits for room in the queue.
+	// SendWait is Send, but waits for room in the queue until ctx is done.
 	SendWait(ctx context.Context, f *frame.Frame) error
-	// Close ends it in order: nothing more is accepted, what is queued goes out, then
-	// the carrier ends.
+	// Close ends the connection in order: it accepts no more frames, sends the queued
+	// ones and then ends the carrier.
 	Close(cause error)
-	// Abort drops the queue and cuts.
+	// Abort drops the queue and ends the carrier at once.
 	Abort(cause error)
 	// Context is cancelled, with the cause, when the connection has ended.
 	Context() context.Context
 }
 
-// LogNamer is a Connection whose id may be a secret.
+// LogNamer is implemented by a Connection with an id that may be a secret.
 type LogNamer interface {
-	// LogName names the connection in a log.
+	// LogName returns the connection's name for logs.
 	LogName() string
 }
 
-// Uncorker is a Connection that may keep back what is sent until Receive returns, as
-// far as that makes no SendWait wait.
+// Uncorker is implemented by a Connection that may hold frames back until Receive
+// returns, as long as no SendWait has to wait for that.
 type Uncorker interface {
-	// Uncork sends what was kept back: Receive is about to wait.
+	// Uncork sends the frames held back. The session calls it before Receive waits.
 	Uncork()
 }
 
-// Prefetcher is a Connection whose memory is worth to be fetched before Send needs it.
+// Prefetcher is implemented by a Connection that can load the memory Send needs into the
+// processor's cache in advance.
 type Prefetcher interface {
-	// Prefetch is called for several connections before something is sent to all of them.
-	// It loads from what Send needs first, and returns what to load from next, or nil.
+	// Prefetch is called for several connections before a message is sent to all of them.
+	// It loads the first memory that Send needs and returns the word to load next, or
+	// nil.
 	Prefetch() *atomic.Uint32
 }
 
-// ConnectInfo is what is known of a connection when it begins.
+// ConnectInfo describes a new connection.
 type ConnectInfo struct {
-	// Request returns the one that opened the transport. May be nil.
+	// Request returns the request that opened the transport. May be nil.
 	Request func() *http.Request
-	// Context has the values that the contexts of methods have. May be nil; its end
-	// means nothing.
+	// Context provides the values of the methods' contexts. May be nil. Its cancellation
+	// is ignored.
 	Context context.Context
-	// User who did; nil for an anonymous one.
+	// User opened the transport. It is nil for an anonymous client.
 	User *auth.User
-	// Transport by its name in the protocol: "WebSockets", "ServerSentEvents" or
-	// "LongPolling".
+	// Transport is the protocol's name of the transport: "WebSockets", "ServerSentEvents"
+	// or "LongPolling".
 	Transport string
-	// KeepAliveInterval is shorter than the hub's where the network cuts what is silent
-	// for a while. Zero: the hub's.
+	// KeepAliveInterval replaces the hub's interval if it is shorter, for networks that
+	// cut silent connections early. Zero: the hub's interval.
 	KeepAliveInterval time.Duration
-	// Groups that a client which Listens is in from the beginning.
+	// Groups are the initial groups of a client that Listens.
 	Groups []string
-	// LastEventID is what a listener got last: what came since is sent to it again, as far
-	// as it is kept; see Hub.KeepEvents. Empty: nothing is.
+	// LastEventID is the id of the last event that a listener received. Later events are
+	// sent again if they are still kept; see Hub.KeepEvents. Empty: nothing is sent
+	// again.
 	LastEventID string
-	// Listens is for clients that only listen and shake no hands: they get events, see
-	// protocol.Events, from the beginning.
+	// Listens marks a client that only receives events (see protocol.Events) and does no
+	// handshake.
 	Listens bool
-	// Binary tells whether the carrier can do the transfer format Binary.
+	// Binary reports whether the carrier supports the transfer format Binary.
 	Binary bool
-	// NoPings is for carriers that keep themselves alive: long polling.
+	// NoPings is set for carriers with a keep-alive of their own: long polling.
 	NoPings bool
-	// CloseOnExpiry ends the session when the user's authentication ends, with a close
-	// message that invites the client to reconnect; looked at once a second.
+	// CloseOnExpiry ends the session when the user's authentication expires, with a close
+	// message that allows the client to reconnect. It is checked once a second.
 	CloseOnExpiry bool
-	// StatefulReconnect was asked for, is allowed, and the carrier can do it.
+	// StatefulReconnect is set if the client asked for it, the server allows it and the
+	// carrier supports it.
 	StatefulReconnect bool
 }

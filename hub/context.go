@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// A call is the ctx of its method. That of a stream is a context of package context, which
-// ends with the stream. That of a plain invocation ends when the client cancels it or when
-// the session ends, but not when the method returns: goroutines that it started may go on
-// with it. Most methods never ask for its end, so what that needs is made when it is asked
-// for, and none of it is kept once nothing refers to the ctx any more.
-
-// ending is how the ctx of a plain invocation ends.
+// ending is the end of a plain invocation's ctx.
+//
+// A call is the ctx of its method. The ctx of a stream is a context of package context
+// that ends with the stream. The ctx of a plain invocation ends when the client cancels
+// it or when the session ends, but not when the method returns: goroutines of the method
+// may go on using it. Most methods never ask for the end of ctx. So the means for that
+// are made on demand, and are freed when nothing refers to the ctx any longer.
 type ending struct {
-	done   chan struct{}   // the ctx's Done; its session's endings close it
+	done   chan struct{}   // the ctx's Done; closed through the session's endings
 	client context.Context // ends when the client cancels the invocation
 	cancel context.CancelFunc
 }
 
 type callKey struct{}
 
-// Deadline returns none: clients set no time limits.
+// Deadline returns false: clients set no time limits.
 func (*call) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
 
 // Done returns a channel of this invocation's own.
@@ -49,7 +49,8 @@ func (c *call) Err() error {
 	}
 }
 
-// Value makes the call a context from which it can be found.
+// Value returns the call itself for callKey, so that the call can be found from derived
+// contexts.
 func (c *call) Value(key any) any {
 	if key == (callKey{}) {
 		return c
@@ -58,22 +59,22 @@ func (c *call) Value(key any) any {
 		return c.ctx.Value(key)
 	}
 	if e := c.ending.Load(); e != nil && e.client.Err() != nil {
-		if v := e.client.Value(key); v != nil { // what context.Cause looks for
+		if v := e.client.Value(key); v != nil { // for context.Cause
 			return v
 		}
 	}
 	return c.session.ctx.Value(key)
 }
 
-// AfterFunc is like context.AfterFunc. By it context.WithCancel and its like follow the end
-// of a ctx without a goroutine.
+// AfterFunc works like context.AfterFunc. With it, context.WithCancel and others follow
+// the end of the ctx without a goroutine.
 func (c *call) AfterFunc(f func()) (stop func() bool) {
 	if c.ctx != nil {
 		return context.AfterFunc(c.ctx, f)
 	}
 	e := c.ownEnding()
 	run := sync.OnceFunc(func() {
-		<-e.done // about to be closed; Err is not nil then
+		<-e.done // about to be closed; afterwards Err is not nil
 		f()
 	})
 	stopEnd := context.AfterFunc(c.session.ctx, run)
@@ -87,7 +88,7 @@ func (c *call) AfterFunc(f func()) (stop func() bool) {
 	}
 }
 
-// withContext returns the ctx that the filters made of a call's.
+// withContext returns the ctx that filters have derived from a call's ctx.
 func (c *call) withContext(ctx context.Context) context.Context {
 	if ctx == context.Context(c) {
 		return ctx
@@ -95,14 +96,14 @@ func (c *call) withContext(ctx context.Context) context.Context {
 	return filteredContext{ctx, c}
 }
 
-// filteredContext is what filters made of the ctx of a call. Contexts that are derived from
-// it start no goroutine either, if filters added values alone.
+// filteredContext is a ctx that filters have derived from a call's. Contexts derived from
+// it start no goroutine either if the filters only added values.
 type filteredContext struct {
 	context.Context
 	call *call
 }
 
-// AfterFunc is that of the call, as long as the ctx ends with it.
+// AfterFunc uses the call's AfterFunc if the ctx ends together with the call's.
 func (f filteredContext) AfterFunc(run func()) (stop func() bool) {
 	if f.Done() == f.call.Done() {
 		return f.call.AfterFunc(run)
@@ -110,7 +111,7 @@ func (f filteredContext) AfterFunc(run func()) (stop func() bool) {
 	return context.AfterFunc(f.Context, run)
 }
 
-// ownEnding returns the ending of a plain invocation's ctx, made at the first call.
+// ownEnding returns the ending of a plain invocation's ctx. The first call makes it.
 func (c *call) ownEnding() *ending {
 	if e := c.ending.Load(); e != nil {
 		return e
@@ -124,13 +125,13 @@ func (c *call) ownEnding() *ending {
 	return e
 }
 
-// hasID reports whether the call is the one that the client means by id.
+// hasID reports whether a message of the client with id means this call.
 func (c *call) hasID(id string) bool { return c.id == id && id != "" && !c.idFree.Load() }
 
-// receiveCancel ends the ctx and the uploads of an invocation at the client's wish. The
-// completion is as its method returns. One that waits for its turn runs all the same. While
-// some wait, all of them may have to be looked at: a cancellation then counts as an
-// invocation of the client.
+// receiveCancel ends the ctx and the uploads of an invocation that the client cancels.
+// The invocation completes when its method returns. A queued invocation still runs. While
+// calls are queued, all of them may have to be searched, so a cancellation then counts as
+// an invocation of the client.
 func (s *Session) receiveCancel(id string) {
 	s.mu.Lock()
 	waiting := s.tasks.first != nil

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Disconnected ends the session; the connection's reader calls it once and last, when
-// the connection has ended for whatever cause, nil if in order. It returns when
-// OnDisconnected is through and nothing runs for the session any more.
+// Disconnected ends the session. The connection's reader calls it once, as its last call,
+// after the connection has ended. cause is nil after an orderly end. Disconnected returns
+// when OnDisconnected has returned and nothing runs for the session any longer.
 func (s *Session) Disconnected(cause error) {
 	s.receiveStopped.Store(true)
 	if errors.Is(cause, ErrSlowConsumer) {
@@ -27,7 +27,7 @@ func (s *Session) Disconnected(cause error) {
 	s.log(slog.LevelDebug, "ConnectedEnding")
 }
 
-// conclude does what the end of a session brings about, once.
+// conclude does the work at the end of a session, once.
 func (s *Session) conclude(was phase, cause error) {
 	defer s.running.Done()
 	if was >= connecting {
@@ -44,11 +44,11 @@ func (s *Session) conclude(was phase, cause error) {
 	}
 }
 
-// graceWait gives invocations that came just before the end a moment to get through with
-// a ctx that is not done, unless the session itself ended the connection.
+// graceWait gives invocations that arrived just before the end up to overtakeAfter to
+// return before their ctx ends, unless the session itself has ended the connection.
 func (s *Session) graceWait(still <-chan struct{}) {
 	select {
-	case <-still: // as nearly always
+	case <-still: // the usual case
 		return
 	default:
 	}

@@ -5,41 +5,41 @@ import (
 	"time"
 )
 
-// overtakeAfter is how long an invocation may run before what need not wait for it
-// goes past: the answer to an invocation that cannot run, a close message. What runs
-// shorter is overtaken by nothing, as in the original, where a method that does not
-// wait is through before the next message is read.
+// overtakeAfter is the time an invocation may run before tasks that need not wait for it
+// overtake it: the completion of an invocation that cannot run, a close message. Shorter
+// invocations are never overtaken. In the original, a method that does not wait ends
+// before the next message is read.
 const overtakeAfter = 100 * time.Millisecond
 
-// maxWaiting is how many bytes of invocations may wait for their turn before nothing
-// more is read. Of a client that may reconnect statefully more is read, for its
-// acknowledgements are what methods may wait for, but nothing more acknowledged: it
-// stops by itself, and at maxWaitingStateful it is stopped.
+// maxWaiting is the limit in bytes of queued invocations. Above it the reader stops. A
+// client with stateful reconnect is read further, because methods may wait for its
+// acknowledgements. It gets no more acknowledgements itself, so it stops sending; at
+// maxWaitingStateful the reader stops too.
 const (
 	maxWaiting         = 65536
 	maxWaitingStateful = 1 << 20
 )
 
-// dispatchQueue is the order in which a client's invocations run. It holds those that wait
-// for their turn, and what has its place between them. Streams and invocations with
-// uploads are not in it.
+// dispatchQueue orders the invocations of a client. It holds queued invocations and the
+// tasks with a place between them. Streams and invocations with uploads are not queued;
+// they run concurrently with the queue. The session's lock guards it.
 type dispatchQueue struct {
 	first, last *call
-	running     *call         // plain invocations that run, uploads or not, the newest first
-	bytes       int           // of the records that wait
-	executing   int           // invocations that run in their place
-	released    int           // invocations that run and have given up their place
-	concurrent  int           // what runs beside the line: streams, uploads, OnConnected
-	started     time.Duration // the session's age when the last invocation of the line began
-	runningTask bool          // a deed in between is being done
-	timer       *time.Timer   // looks again when the first deed may overtake; nil: not set
-	room        chan struct{} // closed when there is room again; nil: nobody waits
-	done        chan struct{} // closed when there is nothing left; nil: nobody waits
-	closed      bool          // nothing more comes in: the end waits for what is there
+	running     *call         // running plain invocations, with or without uploads, the newest first
+	bytes       int           // size of the queued records
+	executing   int           // invocations that run and hold their place
+	released    int           // invocations that run and have released their place
+	concurrent  int           // things that run outside the queue: streams, uploads, OnConnected
+	started     time.Duration // the session's age when the last queued invocation began
+	runningTask bool          // a task is running
+	timer       *time.Timer   // dispatches again when the first task may overtake; nil: not set
+	room        chan struct{} // closed when there is room again; nil: no waiter
+	done        chan struct{} // closed when the queue is empty and nothing runs; nil: no waiter
+	closed      bool          // nothing more is queued: the session is ending
 }
 
-// enqueue puts an invocation, or a deed, into the line, and blocks the reader while
-// too much waits.
+// enqueue appends an invocation or a task to the queue. It blocks the reader while the
+// queue is over its limit.
 func (s *Session) enqueue(c *call) {
 	s.mu.Lock()
 	if s.tasks.closed { // OnDisconnected may have run
@@ -64,9 +64,10 @@ func (s *Session) enqueue(c *call) {
 	}
 }
 
-// runInOrder does a deed when the invocations before it have been started and have run
-// for a moment: at once, on this goroutine, if there are none and it may wait. size is
-// that of the record it belongs to.
+// runInOrder runs task after each earlier invocation has started and has either ended or
+// run for overtakeAfter. If the queue is idle and the reader may block, that is, without
+// stateful reconnect, it runs task synchronously. size is that of the task's record, in
+// bytes.
 func (s *Session) runInOrder(size int, deed func()) {
 	s.mu.Lock()
 	idle := s.tasks.idle()
@@ -78,7 +79,7 @@ func (s *Session) runInOrder(size int, deed func()) {
 	s.enqueue(s.newTask(deed, size))
 }
 
-// runCalls does a call and what comes next in the line.
+// runCalls runs a call and then further calls from the queue.
 func runCalls(c *call) {
 	s := c.session
 	defer s.running.Done()
@@ -86,7 +87,7 @@ func runCalls(c *call) {
 		if c == nil {
 			return
 		}
-		// The application's code has ended this goroutine by runtime.Goexit.
+		// The application's code has ended this goroutine with runtime.Goexit.
 		if c = s.nextTask(c); c != nil {
 			s.running.Add(1)
 			s.hub.sessions.workers.Go(c)
@@ -102,7 +103,7 @@ func runCalls(c *call) {
 	}
 }
 
-// nextTask notes that c is done and takes what may be done now.
+// nextTask records that done has returned and dequeues the next call, or returns nil.
 func (s *Session) nextTask(done *call) *call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +114,7 @@ func (s *Session) nextTask(done *call) *call {
 	case done.released:
 		s.tasks.released--
 	default:
-		done.released = true // what it left running has no place to give up any more
+		done.released = true // goroutines that it left running have no place to release
 		s.tasks.executing--
 	}
 	c := s.dequeueLocked()
@@ -121,7 +122,7 @@ func (s *Session) nextTask(done *call) *call {
 	return c
 }
 
-// dispatchLocked starts what may be done now. The lock is held.
+// dispatchLocked starts all calls that may run now.
 func (s *Session) dispatchLocked() {
 	for c := s.dequeueLocked(); c != nil; c = s.dequeueLocked() {
 		s.running.Add(1)
@@ -134,7 +135,8 @@ func (s *Session) dispatchLocked() {
 	s.dismissIfDrainedLocked()
 }
 
-// dequeueLocked takes the first of the line if its time has come. The lock is held.
+// dequeueLocked removes and returns the first call if it may run now; otherwise it
+// returns nil.
 func (s *Session) dequeueLocked() *call {
 	l := &s.tasks
 	c := l.first
@@ -163,7 +165,7 @@ func (s *Session) dequeueLocked() *call {
 	return c
 }
 
-// dispatchAfterLocked has the line advance after a while. The lock is held.
+// dispatchAfterLocked dispatches again after a delay.
 func (s *Session) dispatchAfterLocked(after time.Duration) {
 	if s.tasks.timer != nil {
 		return
@@ -178,7 +180,7 @@ func (s *Session) dispatchAfterLocked(after time.Duration) {
 	})
 }
 
-// stopTimerLocked stops the timer. The lock is held.
+// stopTimerLocked stops the timer of dispatchAfterLocked.
 func (s *Session) stopTimerLocked() {
 	if s.tasks.timer != nil && s.tasks.timer.Stop() {
 		s.tasks.timer = nil
@@ -186,8 +188,8 @@ func (s *Session) stopTimerLocked() {
 	}
 }
 
-// releasePlace gives up the place of an invocation that waits for its own client, once,
-// so that the next one runs.
+// releasePlace releases, once, the place of an invocation that waits for its own client,
+// so that the next invocation runs.
 func (s *Session) releasePlace(c *call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,8 +201,8 @@ func (s *Session) releasePlace(c *call) {
 	}
 }
 
-// requeue has an invocation that gave up its place go on behind those that waited
-// before it, or when ctx is done.
+// requeue waits for a new turn at the end of the queue, or until ctx is done. An
+// invocation that has released its place calls it before it goes on.
 func (s *Session) requeue(ctx context.Context) {
 	s.mu.Lock()
 	if s.tasks.first == nil {
@@ -217,8 +219,8 @@ func (s *Session) requeue(ctx context.Context) {
 	}
 }
 
-// closeTasks lets nothing more into the line, and returns a channel that is closed when no
-// invocation waits or runs.
+// closeTasks closes the queue for new calls. It returns a channel that is closed when no
+// invocation is queued or runs.
 func (s *Session) closeTasks() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -255,10 +257,10 @@ func (l *dispatchQueue) shift() {
 	}
 }
 
-// addRunning adds a plain invocation to those that run.
+// addRunning adds a plain invocation to the running ones.
 func (l *dispatchQueue) addRunning(c *call) { l.running, c.next = c, l.running }
 
-// removeRunning takes an invocation off those that run, if it is there.
+// removeRunning removes c from the running invocations if it is one of them.
 func (l *dispatchQueue) removeRunning(c *call) {
 	for p := &l.running; *p != nil; p = &(*p).next {
 		if *p == c {
@@ -268,7 +270,8 @@ func (l *dispatchQueue) removeRunning(c *call) {
 	}
 }
 
-// isRunning reports whether a plain invocation with that id runs and is not answered yet.
+// isRunning reports whether a plain invocation with that id runs and has no completion
+// yet.
 func (l *dispatchQueue) isRunning(id string) bool {
 	for c := l.running; c != nil; c = c.next {
 		if c.hasID(id) {
@@ -278,8 +281,8 @@ func (l *dispatchQueue) isRunning(id string) bool {
 	return false
 }
 
-// find returns the plain invocation with that id, or nil. Of several, which wait for their
-// turn one after the other, it is the last.
+// find returns the plain invocation with that id, or nil. If several have the id, because
+// they are queued one after the other, it returns the last.
 func (l *dispatchQueue) find(id string) (found *call) {
 	for c := l.running; c != nil && found == nil; c = c.next {
 		if c.hasID(id) {
@@ -294,13 +297,14 @@ func (l *dispatchQueue) find(id string) (found *call) {
 	return found
 }
 
-// notifyRoom returns a channel that is closed when less waits.
+// notifyRoom returns a channel that is closed when at most maxWaiting/2 bytes are queued.
 func (l *dispatchQueue) notifyRoom() <-chan struct{} {
 	l.room = make(chan struct{})
 	return l.room
 }
 
-// isBacklogged tells whether so much waits that a client had better stop.
+// isBacklogged reports whether so many bytes are queued that the client should stop
+// sending.
 func (s *Session) isBacklogged() bool {
 	held := s.heldByUploads()
 	s.mu.Lock()
@@ -308,7 +312,7 @@ func (s *Session) isBacklogged() bool {
 	return int64(s.tasks.bytes)+held > maxWaiting
 }
 
-// dropAll forgets what waits.
+// dropAll drops the queued calls.
 func (l *dispatchQueue) dropAll() {
 	for l.first != nil {
 		l.shift()

@@ -1,13 +1,13 @@
-// Package hub is the semantics of SignalR: sessions that turn records into calls
-// of typed methods, completions, streams both ways, groups, users, broadcasts,
-// results asked from clients, keep-alive and time-outs.
+// Package hub implements the semantics of SignalR: sessions turn records into calls of
+// typed methods. The hub handles completions, streams in both directions, groups, users,
+// broadcasts, client results, keep-alive and timeouts.
 //
-// A hub knows nothing of what carries its connections. Whatever does (see
-// [Connection]) calls [Hub.Connect], hands what the client sent to
-// [Session.Receive] and ends with [Session.Disconnected].
+// A hub does not depend on the transport of its connections. The transport (see
+// [Connection]) calls [Hub.Connect], passes received data to [Session.Receive] and
+// finally calls [Session.Disconnected].
 //
-// An application registers functions under the names that clients use, and sends
-// to clients through a typed [Context], from methods and from anywhere else:
+// An application registers functions under the names that clients use. It sends to
+// clients through a typed [Context], from methods and from any other code:
 //
 //	h := hub.New(hub.Options{})
 //	chats := hub.NewContext(h, newChatProxy)

@@ -9,19 +9,20 @@ import (
 	"weak"
 )
 
-// endings are the Done channels of a session's invocations that were asked for. They are
-// closed with the session. The references are weak: the channel of a method that has
-// returned goes with the last goroutine that waits for it.
+// endings are the Done channels of a session's invocations that have been asked for one.
+// They are closed when the session ends. The references are weak: after the method has
+// returned, the channel is freed with the last goroutine that waits for it.
 type endings struct {
 	mu   sync.Mutex
 	open []weak.Pointer[byte]
 }
 
-// add has a channel closed with the session, whose ctx is given.
+// add registers a channel to be closed with the session, or closes it if the session's
+// ctx has ended.
 func (l *endings) add(session context.Context, done chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if session.Err() != nil { // closeAll may be over
+	if session.Err() != nil { // closeAll may have run already
 		closeOnce(done)
 		return
 	}
@@ -49,7 +50,8 @@ func (l *endings) closeAll() {
 	l.open = nil
 }
 
-// closeOnce closes a channel that may be closed. The lock of its endings is held.
+// closeOnce closes a channel that may be closed already. The caller holds the endings'
+// lock.
 func closeOnce(done chan struct{}) {
 	select {
 	case <-done:
@@ -73,12 +75,12 @@ func isClosed(w weak.Pointer[byte]) bool {
 }
 
 // weaken returns a weak reference to a channel. A channel is a pointer to memory of its
-// own, which package weak can watch as any other.
+// own, so package weak can track it.
 func weaken(done chan struct{}) weak.Pointer[byte] {
 	return weak.Make((*byte)(reflect.ValueOf(done).UnsafePointer()))
 }
 
-// strengthen returns the channel of a weak reference; nil if nothing refers to it.
+// strengthen returns the channel of a weak reference, or nil if nothing refers to it.
 func strengthen(w weak.Pointer[byte]) chan struct{} {
 	p := w.Value()
 	return *(*chan struct{})(unsafe.Pointer(&p))

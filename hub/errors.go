@@ -7,35 +7,35 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// ErrShutdown is why connections end when their hub is shut down.
+// ErrShutdown is the cause of a connection's end when its hub is shut down.
 var ErrShutdown = errors.New("hub: shutting down")
 
-// ErrAborted is why a connection ends that the application aborted.
+// ErrAborted is the cause of a connection's end when the application aborts it.
 var ErrAborted = errors.New("hub: aborted by the application")
 
-// ErrSlowConsumer is why a connection ends that did not take what was sent to it.
+// ErrSlowConsumer is the cause of a connection's end when its client reads too slowly.
 var ErrSlowConsumer = errors.New("hub: slow consumer")
 
-// errEnded is what sending to a connection whose end has begun returns.
+// errEnded is returned by sends to a connection that has begun to end.
 var errEnded = errors.New("hub: the connection has ended")
 
-// NewError returns an error whose text reaches the caller, as a HubException of
-// ASP.NET Core does. Of other errors clients learn only that there was one, unless
-// Options.DetailedErrors is set: then also their type, which is what a method
-// ErrorType() string of the error says, else "Exception", and their text.
+// NewError returns an error with a text that the caller of the method receives, like
+// HubException of ASP.NET Core. Of other errors a client learns only that there was one.
+// With Options.DetailedErrors it also gets their text and their type, which is the result
+// of the error's method ErrorType() string, or "Exception" without that method.
 func NewError(text string) error { return &typedError{hubException, text} }
 
 const hubException = "HubException"
 
-// typedError is an error with the name that .NET gives its type.
+// typedError is an error with the name of its type in .NET.
 type typedError struct{ name, text string }
 
 func (e *typedError) Error() string     { return e.text }
 func (e *typedError) ErrorType() string { return e.name }
 
-// describe returns the type of err and its text as clients are told. Of an error
-// that wraps one made by NewError only the latter's text is for clients. An error is the
-// application's code: one that is a nil pointer may panic.
+// describe returns the type and text of err for clients. If err wraps an error made by
+// NewError, the text is that of the wrapped error. A method of err is application code
+// and may panic, for example on a nil pointer.
 func describe(err error) (name, text string) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -56,13 +56,14 @@ func describe(err error) (name, text string) {
 	return "Exception", err.Error()
 }
 
-// is tells whether err is target or wraps it. It may panic as well: then it is not.
+// is reports whether err is target or wraps it. If that panics, is returns false.
 func is(err, target error) (yes bool) {
 	defer func() { _ = recover() }()
 	return errors.Is(err, target)
 }
 
-// explain returns what a client is told of err behind a general text.
+// explain returns the general text, followed by the description of err if clients may see
+// it.
 func explain(general string, err error, detailed bool) string {
 	name, text := describe(err)
 	if !detailed && name != hubException {

@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// Disconnect ends connections, wherever they are: each client gets a close message
-// that does not invite it to reconnect, as Caller.Abort sends it, and what its methods
-// send from then on is dropped. It does not wait for the ends. A connection that does
-// not exist is no error.
+// Disconnect ends connections, wherever they are. Each client gets a close message that
+// does not allow it to reconnect, as with Caller.Abort. Messages that its methods send
+// afterwards are dropped. Disconnect does not wait for the connections to end.
+// Connections that do not exist are ignored.
 func (h *Hub) Disconnect(ctx context.Context, connectionIDs ...string) error {
 	return h.lifetime.Disconnect(ctx, Audience{Kind: Connections, Names: connectionIDs})
 }
 
-// DisconnectUser ends every connection of users, as Disconnect does. It keeps nobody
-// out, nor whom it meets before the handshake: who is to stay away needs a token that
-// is refused, too.
+// DisconnectUser ends every connection of the given users, as Disconnect does. It does
+// not prevent a new connection, and it misses connections that are still in the
+// handshake. To keep a user out, also revoke the user's token.
 func (h *Hub) DisconnectUser(ctx context.Context, userIDs ...string) error {
 	return h.lifetime.Disconnect(ctx, Audience{Kind: OfUsers, Names: userIDs})
 }

@@ -7,14 +7,16 @@ import (
 	"sync/atomic"
 )
 
-// batchSize is how many receivers are sent to in one go, each with a system call. A fan-out
-// to several stretches is spread over the cores, and behind each of them others get their
-// turn: they would wait for several times as long until the scheduler interrupts it.
+// batchSize is the number of receivers that are sent to in one run, each with a system
+// call. A fan-out of several batches is spread over the cores, and after each batch other
+// goroutines get to run. Otherwise they would wait several times as long, until the
+// scheduler preempts the fan-out.
 const batchSize = 256
 
-// fanOut sends a message to sessions, without waiting for any. The error is that of
-// an encoding, and nobody has got the message in it then. It returns when the message is
-// sent or queued for all of them, so that the next one comes behind it.
+// fanOut sends a message to sessions and waits for none of them. It fails only if the
+// message cannot be encoded; then no receiver of that protocol got it. When fanOut
+// returns, the message is sent or queued for all receivers, so that the next message
+// follows it.
 func fanOut(to []*Session, except nameSet, m *message) error {
 	helpers := min(runtime.GOMAXPROCS(0), len(to)/batchSize) - 1
 	if helpers <= 0 {
@@ -46,11 +48,12 @@ func fanOut(to []*Session, except nameSet, m *message) error {
 	return nil
 }
 
-// prefetchAhead is for how many receivers memory is fetched at the same time.
+// prefetchAhead is the number of receivers for which memory is prefetched at a time.
 const prefetchAhead = 16
 
-// prefetch has the processor fetch what sending needs: for one receiver after the other it
-// would wait that long, which is most of what a broadcast to many costs beside the kernel.
+// prefetch loads the memory that sending needs. Without it, sending would wait for memory
+// once for each receiver, which is most of the time of a large broadcast outside the
+// kernel.
 func prefetch(next []*Session) {
 	for _, s := range next {
 		s.phase.Load()

@@ -2,37 +2,37 @@ package hub
 
 import "context"
 
-// Filter is code around what a hub does for its clients. Each function is optional;
-// it calls next for what it surrounds, with the ctx it was given or one made from it.
-// Filters see invocations of unknown methods, and such as do not fit their method,
-// too: next returns the error then. An invocation that such a filter sees never
-// overtakes another.
+// Filter runs code around the invocations, connects and disconnects of a hub. Each
+// function is optional. It calls next with the ctx it was given or with one derived from
+// it. Filters also see invocations of unknown methods and invocations with arguments that
+// do not fit; for these, next returns the error. An invocation of that kind does not
+// overtake others if the hub has a filter with Invoke.
 type Filter struct {
-	// Invoke surrounds an invocation, after its authorization. The result of a
+	// Invoke runs around an invocation, after its authorization. The result of a
 	// streaming method is an iter.Seq2[any, error].
 	Invoke func(ctx context.Context, inv *Invocation, next func(context.Context) (any, error)) (any, error)
-	// Connect surrounds Hub.OnConnected; an error ends the connection.
+	// Connect runs around Hub.OnConnected. An error ends the connection.
 	Connect func(ctx context.Context, next func(context.Context) error) error
-	// Disconnect surrounds Hub.OnDisconnected; cause is nil for an orderly end.
+	// Disconnect runs around Hub.OnDisconnected. cause is nil after an orderly end.
 	Disconnect func(ctx context.Context, cause error, next func(ctx context.Context, cause error))
 }
 
-// Invocation is what a filter sees of one.
+// Invocation describes an invocation to a filter.
 type Invocation struct {
-	// Method is the name as it was declared; "" for an unknown one.
+	// Method is the method's name as registered, or "" if the method is unknown.
 	Method string
-	// Known tells whether there is such a method.
+	// Known reports whether the method exists.
 	Known bool
-	// Target is the name as the client wrote it.
+	// Target is the method's name as sent by the client.
 	Target string
-	// Headers of the message, such as a trace context. May be nil.
+	// Headers are the message's headers, for example a trace context. May be nil.
 	Headers map[string]string
 
 	params params
 }
 
-// Arguments returns copies of the decoded arguments, uploads among them; nil for an
-// unknown method and for arguments that do not fit.
+// Arguments returns copies of the decoded arguments, uploads included. It returns nil for
+// an unknown method and for arguments that do not fit.
 func (i *Invocation) Arguments() []any {
 	if i.params == nil {
 		return nil
@@ -40,7 +40,7 @@ func (i *Invocation) Arguments() []any {
 	return i.params.values()
 }
 
-// filtered invokes what lies within the filters.
+// filtered runs the Invoke filters around last.
 func filtered(ctx context.Context, filters []Filter, inv *Invocation, last func(context.Context) (any, error)) (any, error) {
 	for i, f := range filters {
 		if f.Invoke != nil {

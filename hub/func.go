@@ -2,18 +2,18 @@ package hub
 
 import "context"
 
-// Func0 makes a method of a function without parameters, but with a result. Func1
-// to Func6 do of functions with parameters; Action0 to Action6 of functions without
-// a result, which complete with null; Stream0 to Stream4 of functions that answer
-// by a stream of items. A parameter of type [Upload] takes the next stream that the
-// client uploads.
+// Func0 makes a method from a function without parameters that has a result. Func1 to
+// Func6 do the same for functions with parameters. Action0 to Action6 are for functions
+// without a result; these complete with null. Stream0 to Stream4 are for functions that
+// answer with a stream of items. A parameter of type [Upload] receives the next stream
+// that the client uploads.
 //
-// The functions run concurrently for different clients. An error completes the
-// invocation with an error: see [NewError]. A panic does too, and ends nothing else;
-// so does a call of runtime.Goexit.
-// ctx carries the caller ([CallerFrom]). It is done when the connection has ended, and
-// when the client cancels the invocation, also while that waits for its turn: it runs all
-// the same. The return of the function does not end ctx; the end of a stream does.
+// The functions run concurrently for different clients. An error completes the invocation
+// with an error: see [NewError]. A panic and a call of runtime.Goexit do the same and end
+// nothing else. ctx carries the caller ([CallerFrom]). ctx is done when the connection
+// has ended and when the client cancels the invocation. An invocation that is cancelled
+// while it is queued still runs. ctx does not end when the function returns; the ctx of a
+// stream ends with the stream.
 func Func0[R any](f func(context.Context) (R, error)) Method {
 	return newMethod(false, f, func(ctx context.Context, _ *params0) (any, error) { return f(ctx) })
 }
@@ -52,7 +52,7 @@ func Func6[A, B, C, D, E, F, R any](f func(context.Context, A, B, C, D, E, F) (R
 	})
 }
 
-// Action0 makes a method of a function without parameters and without a result; see
+// Action0 makes a method from a function without parameters and without a result; see
 // [Func0].
 func Action0(f func(context.Context) error) Method {
 	return newMethod(false, f, func(ctx context.Context, _ *params0) (any, error) { return nil, f(ctx) })

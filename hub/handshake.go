@@ -16,7 +16,8 @@ const handshakeCanceled = "Handshake was canceled."
 
 var errNoHandshake = errors.New("hub: no handshake")
 
-// parseHandshake looks for the handshake in what came in; what is behind it are messages.
+// parseHandshake buffers data until the handshake is complete, answers it, and returns
+// the data after it.
 func (s *Session) parseHandshake(data []byte) (rest []byte) {
 	seen := len(s.input.partial)
 	s.bufferInput(data)
@@ -35,13 +36,13 @@ func (s *Session) parseHandshake(data []byte) (rest []byte) {
 		}
 		s.acceptHandshake(request)
 	}
-	// The rest is copied, for it lies in the buffer that it is going to be kept in.
+	// The rest is copied because it is part of the buffer that it will be stored in.
 	rest = append([]byte(nil), rest...)
 	s.clearInput()
 	return rest
 }
 
-// acceptHandshake answers a handshake.
+// acceptHandshake answers a well-formed handshake.
 func (s *Session) acceptHandshake(r protocol.HandshakeRequest) {
 	w := s.hub.wireNamed(r.Protocol)
 	switch {
@@ -66,7 +67,7 @@ func (h *Hub) wireNamed(name string) *wire {
 	return nil
 }
 
-// refuseHandshake answers a handshake with an error and ends the session.
+// refuseHandshake answers the handshake with an error and ends the session.
 func (s *Session) refuseHandshake(text string) {
 	if s.phase.CompareAndSwap(handshaking, closing) {
 		s.log(slog.LevelDebug, "HandshakeFailed", slog.String("reason", text))
@@ -74,7 +75,7 @@ func (s *Session) refuseHandshake(text string) {
 	}
 }
 
-// connect consents to the handshake and runs OnConnected beside the reader.
+// connect answers the handshake and runs OnConnected concurrently with the reader.
 func (s *Session) connect(w *wire) {
 	s.wire = w
 	next := open
@@ -93,7 +94,8 @@ func (s *Session) connect(w *wire) {
 	}
 }
 
-// register makes the client known and answers its handshake; false if it came too late.
+// register adds the client to the lifetime and answers its handshake. It returns false if
+// the session has ended.
 func (s *Session) register(next phase) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,15 +104,15 @@ func (s *Session) register(next phase) bool {
 	}
 	s.hub.lifetime.Connected(s)
 	for _, group := range s.info.Groups { // before OnConnected, which may send to them
-		_ = s.hub.lifetime.Add(s.ctx, s.id, group) // a local one is there
+		_ = s.hub.lifetime.Add(s.ctx, s.id, group) // a connection of this process exists
 	}
-	// A failure is the end of the connection, of which we are going to hear.
+	// If Send fails, the connection has ended and Disconnected will be called.
 	_ = s.conn.Send(s.handshakeResponse())
 	s.phase.Store(next)
 	return true
 }
 
-// hasOnConnected tells whether anything runs when a client connects.
+// hasOnConnected reports whether application code runs when a client connects.
 func (h *Hub) hasOnConnected() bool {
 	for _, f := range h.options.Filters {
 		if f.Connect != nil {
@@ -120,7 +122,7 @@ func (h *Hub) hasOnConnected() bool {
 	return h.onConnected != nil
 }
 
-// runOnConnected runs OnConnected, then handles what came in meanwhile.
+// runOnConnected runs OnConnected, then handles the messages received in the meantime.
 func (s *Session) runOnConnected() {
 	defer s.endConcurrent()
 	err := guard.ErrGoexit
@@ -128,7 +130,8 @@ func (s *Session) runOnConnected() {
 	err = s.callOnConnected()
 }
 
-// finishOnConnected goes on when OnConnected has ended.
+// finishOnConnected opens the session after OnConnected, or ends it if OnConnected
+// failed.
 func (s *Session) finishOnConnected(err error) {
 	if err != nil {
 		s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
@@ -146,7 +149,7 @@ func (s *Session) finishOnConnected(err error) {
 	}
 }
 
-// noteConnected notes that OnConnected succeeded.
+// noteConnected records that OnConnected has succeeded.
 func (s *Session) noteConnected() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +159,7 @@ func (s *Session) noteConnected() {
 
 type connectKey struct{}
 
-// callOnConnected runs it within the filters; a panic is an error.
+// callOnConnected calls OnConnected within the filters. It returns a panic as an error.
 func (s *Session) callOnConnected() (err error) {
 	defer s.recovered(&err)
 	ctx := context.WithValue(s.ctx, connectKey{}, s)

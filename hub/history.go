@@ -12,11 +12,11 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// KeepEvents keeps what is sent to others than single connections, the newest so many
-// events and bytes, for listeners that come back. It is called before the first connection.
-// From then on events have ids, which strictly increase in every stream; the ids of another
-// process are strange to this one. A second call with the same numbers changes nothing; one
-// with others panics.
+// KeepEvents keeps the newest messages that are sent to audiences other than single
+// connections, at most maxEvents events and maxBytes bytes, for listeners that reconnect.
+// It must be called before the first connection. Events then have ids, which strictly
+// increase in every stream. Ids of another process are not recognized. A second call with
+// the same numbers has no effect; one with other numbers panics.
 func (h *Hub) KeepEvents(maxEvents, maxBytes int) {
 	place := h.registering()
 	if k := h.local.history; k != nil {
@@ -31,10 +31,10 @@ func (h *Hub) KeepEvents(maxEvents, maxBytes int) {
 type history struct {
 	wire                *wire
 	maxEvents, maxBytes int
-	epoch               string // begins every id
+	epoch               string // prefix of every id
 
-	mu    sync.Mutex // held while listeners are sent an event, and while one joins
-	last  int64      // number of the newest event
+	mu    sync.Mutex // held while an event is sent to listeners, and while a listener joins
+	last  int64      // the number of the newest event
 	kept  []pastEvent
 	bytes int
 }
@@ -53,7 +53,8 @@ func (p pastEvent) size() int {
 	return size
 }
 
-// keepEvent gives a message the next id. Who sends it calls sent when listeners have it.
+// keepEvent gives a message the next id. The caller must call sent after it has sent the
+// message to the listeners.
 func (h *history) keepEvent(to Audience, m *message) (sent func(), err error) {
 	f, err := m.frame(h.wire)
 	if err != nil {
@@ -79,9 +80,9 @@ func (h *history) appendID(dst []byte) []byte {
 	return strconv.AppendInt(append(dst, '-'), h.last, 10)
 }
 
-// streamStartLocked tells a listener when to come back, what it missed, and where it is, so that it
-// misses nothing if it is cut before the next event. It is one frame, which an empty queue
-// always takes. The lock is held.
+// streamStartLocked returns the start of a listener's stream: the retry time, the events
+// that it missed, and the current id, so that it misses nothing if it is cut before the
+// next event. The start is one frame, which an empty queue always accepts.
 func (h *history) streamStartLocked(s *Session) []byte {
 	const blank = "\r\n\r\n"
 	text := []byte(protocol.Retry)
@@ -100,7 +101,7 @@ func (h *history) streamStartLocked(s *Session) []byte {
 	return h.appendID(append(text, blank...))
 }
 
-// number is that of an id, if everything since is kept.
+// number returns the number of an id. whole is false if not all later events are kept.
 func (h *history) number(id string) (since int64, whole bool) {
 	epoch, digits, _ := strings.Cut(id, "-")
 	since, err := strconv.ParseInt(digits, 10, 64)
@@ -110,7 +111,8 @@ func (h *history) number(id string) (since int64, whole bool) {
 	return since, true
 }
 
-// isMeant tells whether what went to an audience was for a listener of some groups that was away.
+// isMeant reports whether a message to an audience was meant for a listener in these
+// groups.
 func (s *Session) isMeant(to Audience, groups nameSet) bool {
 	switch to.Kind {
 	case InGroups:

@@ -2,15 +2,16 @@ package hub
 
 import "sync/atomic"
 
-// Holder is a Connection that counts what a session keeps for it together with what waits in
-// the queues of all connections.
+// Holder is implemented by a Connection that counts the bytes a session keeps for it
+// together with the bytes in the queues of all connections.
 type Holder interface {
-	// Hold counts n bytes more, or fewer if n is negative. It reports whether so much waits in
-	// all connections together that a session which keeps something already must not keep more.
+	// Hold adds n bytes to the count; n may be negative. It reports whether all
+	// connections together hold so much that a session which already keeps something must
+	// not keep more.
 	Hold(n int) (full bool)
 }
 
-// hold is Holder's Hold; a Connection that is none is never full.
+// hold calls the connection's Hold. A connection that is not a Holder is never full.
 func (s *Session) hold(n int) (full bool) {
 	if c, ok := s.conn.(Holder); ok {
 		return c.Hold(n)
@@ -18,22 +19,22 @@ func (s *Session) hold(n int) (full bool) {
 	return false
 }
 
-// maxUploaded is how many bytes of items may wait in all uploads of a client before nothing
-// more is read. Once decoded they may be several times as long.
+// maxUploaded is the limit in bytes of buffered items in all uploads of a client. At the
+// limit the reader stops. Decoded items may be several times as large.
 const maxUploaded = 1 << 20
 
-// uploadBudget is what all uploads of a session hold together.
+// uploadBudget counts the bytes in all uploads of a session.
 type uploadBudget struct {
 	held  atomic.Int64
 	hold  func(n int) (full bool)
-	freed chan struct{} // has an element when items were taken from any of them
+	freed chan struct{} // has an element after items were taken from one of the uploads
 }
 
 func newUploadBudget(s *Session) *uploadBudget {
 	return &uploadBudget{hold: s.hold, freed: make(chan struct{}, 1)}
 }
 
-// add counts the bytes of items that came, or negative ones of items that were taken.
+// add counts n bytes of received items, or -n bytes of items that were taken.
 func (b *uploadBudget) add(n int) {
 	b.held.Add(int64(n))
 	b.hold(n)
@@ -42,10 +43,10 @@ func (b *uploadBudget) add(n int) {
 	}
 }
 
-// isFull reports whether an upload that holds something must not take more.
+// isFull reports whether an upload with buffered items must not buffer more.
 func (b *uploadBudget) isFull() bool { return b.held.Load() > maxUploaded || b.hold(0) }
 
-// heldByUploads is how many bytes wait in the uploads of the session.
+// heldByUploads returns the number of bytes buffered in the session's uploads.
 func (s *Session) heldByUploads() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

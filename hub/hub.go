@@ -10,31 +10,31 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// Hub is a set of methods that clients invoke, and the clients that are connected.
-// Methods, OnConnected and OnDisconnected are registered before the first connection;
-// everything else is safe for concurrent use.
+// Hub is a set of methods that clients invoke, together with the connected clients.
+// Methods, OnConnected and OnDisconnected are registered before the first connection. All
+// other methods are safe for concurrent use.
 type Hub struct {
 	options        Options
 	wires          []*wire
-	events         *wire                 // of those who only listen
-	methods        map[string]*published // by the name as declared and by its folded form
+	events         *wire                 // for clients that only listen
+	methods        map[string]*published // by the declared name and by its folded form
 	onConnected    func(ctx context.Context) error
 	onDisconnected func(ctx context.Context, cause error)
 	onRefreshed    func(ctx context.Context)
-	observed       bool // a filter looks at invocations
+	observed       bool // a filter has Invoke
 
 	lifetime       Lifetime
-	local          *local // what this process has of it
+	local          *local // the lifetime of this process
 	sessions       sweep
 	started        atomic.Bool
-	lastSession    atomic.Uint64 // sessions, ever
-	lastResultID   atomic.Int64  // questions asked of clients
+	lastSession    atomic.Uint64 // the number of the newest session
+	lastResultID   atomic.Int64  // the newest invocation id of a client result
 	pendingResults pendingResults
 	refused        refusals
 }
 
-// New makes a hub without methods. It panics if Options.Protocols names a protocol
-// that does not exist, or one twice.
+// New returns a hub without methods. It panics if Options.Protocols names an unknown
+// protocol or names one twice.
 func New(o Options) *Hub {
 	o = o.withDefaults()
 	l := &local{}
@@ -53,10 +53,10 @@ func New(o Options) *Hub {
 	return h
 }
 
-// Handle publishes a method under a name, which clients may write in any case. It
-// panics, with the place of the call, if the name is empty or taken, if the method is the zero
-// Method or made of a nil function, if the hub's protocols can't decode a parameter or encode
-// the result, and after the first connection.
+// Handle registers a method under a name. Clients may write the name in any case. Handle
+// panics, with the place of the call, if the name is empty or taken, if the method is the
+// zero Method or was made from a nil function, if one of the hub's protocols cannot
+// decode a parameter or encode the result, and after the first connection.
 func (h *Hub) Handle(name string, m Method) {
 	place := h.registering()
 	if err := h.check(name, m); err != nil {
@@ -67,7 +67,7 @@ func (h *Hub) Handle(name string, m Method) {
 	h.methods[name] = p
 }
 
-// method finds a method by what a client wrote.
+// method returns the method for a target as sent by a client, or nil.
 func (h *Hub) method(target string) *published {
 	if m := h.methods[target]; m != nil {
 		return m
@@ -75,28 +75,29 @@ func (h *Hub) method(target string) *published {
 	return h.methods[foldName(target)]
 }
 
-// foldName maps names that differ in case alone to one.
+// foldName maps names that differ only in case to one name.
 func foldName(name string) string { return fold.Upper(name) }
 
-// OnConnected sets what runs when a client has shaken hands, before any of its
-// messages is looked at. Its error ends the connection; the client is told not to
-// reconnect. It cannot ask its own client for results: see Invoke. OnConnected panics if f
-// is nil, if it was called before, and after the first connection.
+// OnConnected sets the function that runs after a client's handshake, before any of its
+// messages is handled. If it fails, the connection ends with a close message that does
+// not allow the client to reconnect. It cannot wait for results of its own client: see
+// Invoke. OnConnected panics if f is nil, if it was called before, and after the first
+// connection.
 func (h *Hub) OnConnected(f func(ctx context.Context) error) {
 	h.registerOnce("OnConnected", h.onConnected != nil, f == nil)
 	h.onConnected = f
 }
 
-// OnDisconnected sets what runs when a connection has ended for which OnConnected
-// succeeded, after the invocations of its client. cause is nil for an orderly end,
-// by either side. ctx carries the caller and is not cancelled. OnDisconnected panics as
-// OnConnected does.
+// OnDisconnected sets the function that runs when a connection has ended, after the
+// invocations of its client. It runs only if OnConnected succeeded. cause is nil after an
+// orderly end by either side. ctx carries the caller and is not cancelled. OnDisconnected
+// panics as OnConnected does.
 func (h *Hub) OnDisconnected(f func(ctx context.Context, cause error)) {
 	h.registerOnce("OnDisconnected", h.onDisconnected != nil, f == nil)
 	h.onDisconnected = f
 }
 
-// Clients returns the audiences, untyped; NewContext gives typed ones.
+// Clients returns the audiences as untyped senders. NewContext returns typed ones.
 func (h *Hub) Clients() Clients[Sender] {
 	return Clients[Sender]{hub: h, proxy: func(s Sender) Sender { return s }}
 }
@@ -104,8 +105,8 @@ func (h *Hub) Clients() Clients[Sender] {
 // Groups returns the groups.
 func (h *Hub) Groups() Groups { return h.lifetime }
 
-// Connect begins a session on a connection. The caller hands on what it reads and
-// says when it has ended: Session.Receive, Session.Disconnected.
+// Connect starts a session on a connection. The caller passes received data to
+// Session.Receive and calls Session.Disconnected after the connection has ended.
 func (h *Hub) Connect(c Connection, info ConnectInfo) *Session {
 	h.started.Store(true)
 	s := newSession(h, c, info)

@@ -8,19 +8,19 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// keepAlive is what a session knows of time. The sweep looks at it once a second.
+// keepAlive holds the times of a session. The sweep checks them once a second.
 type keepAlive struct {
-	// Both in nanoseconds of the session's age.
-	nextPing  time.Duration // the sweep's own
-	lastHeard atomic.Int64  // when the client was heard last
-	watched   atomic.Bool   // the client pinged: it has to go on saying something
-	busy      atomic.Bool   // what it said is being taken, or it is away: it cannot be expected to say more
+	// Both times are ages of the session, in nanoseconds.
+	nextPing  time.Duration // used by the sweep only
+	lastHeard atomic.Int64  // the last time the client sent data
+	watched   atomic.Bool   // the client has sent a ping, so it must keep sending
+	busy      atomic.Bool   // received data is being handled, or the client is away: no more can be expected of it
 }
 
 func (k *keepAlive) pinged() { k.watched.Store(true) }
 
-// setBusy notes that what came in begins to be handled, or that the client is away; or that
-// this is over.
+// setBusy records that received data is being handled or that the client is away, or that
+// this has ended.
 func (s *Session) setBusy(busy bool) {
 	if !busy && s.keepAlive.watched.Load() {
 		s.keepAlive.lastHeard.Store(int64(time.Since(s.begun)))
@@ -33,8 +33,8 @@ var errSilent = &protocol.Fault{
 	Message:   "Client hasn't sent a message/ping within the configured ClientTimeoutInterval.",
 }
 
-// checkTimeouts does what time asks for: the keep-alive, the end of a silent client, of one
-// that does not shake hands, and of one whose authentication has ended.
+// checkTimeouts sends a ping if one is due. It ends the session if the authentication has
+// expired, if the handshake takes too long, or if the client is silent for too long.
 func (s *Session) checkTimeouts(now time.Time) {
 	if s.expired(now) {
 		s.close(ErrExpired, "", true)
@@ -76,8 +76,9 @@ func (s *Session) pingInterval() time.Duration {
 	return s.info.KeepAliveInterval
 }
 
-// ping sends one if it is due. The first is due an interval after the connection
-// began, the others an interval apart, so that looking late does not add up.
+// ping sends a ping if one is due. The first is due one interval after the connection
+// began, each later one an interval after the previous due time, so that delays of the
+// sweep do not add up.
 func (s *Session) ping(age, interval time.Duration) {
 	k := &s.keepAlive
 	if k.nextPing == 0 {
@@ -89,6 +90,6 @@ func (s *Session) ping(age, interval time.Duration) {
 	if k.nextPing += interval; age >= k.nextPing {
 		k.nextPing = age + interval
 	}
-	// Without room for it the client has enough to read.
+	// If the queue is full, the client does not need a ping.
 	_ = s.conn.Send(s.wire.ping)
 }

@@ -7,60 +7,60 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// Lifetime knows who is connected, in which groups and as which user, and sends to
-// them. It is the one place that a backplane replaces.
+// Lifetime knows the connections, their groups and their users, and sends to them. A
+// backplane would replace it.
 type Lifetime interface {
-	// Connected takes in a session before its handshake is answered. It must not send
-	// to it.
+	// Connected adds a session before its handshake is answered. It must not send to the
+	// session.
 	Connected(s *Session)
-	// Disconnected forgets it and its memberships, once.
+	// Disconnected removes a session and its memberships. It is called once.
 	Disconnected(s *Session)
-	// Add adds a connection to a group, wherever it is; see Groups.
+	// Add adds a connection to a group, on any node; see Groups.
 	Add(ctx context.Context, connectionID, group string) error
-	// Remove takes a connection out of a group.
+	// Remove removes a connection from a group.
 	Remove(ctx context.Context, connectionID, group string) error
 	// Send invokes a method on an audience; see Sender.
 	Send(ctx context.Context, to Audience, method string, args []any) error
-	// Disconnect ends connections, or those of users; see Hub.Disconnect.
+	// Disconnect ends connections, or the connections of users; see Hub.Disconnect.
 	Disconnect(ctx context.Context, who Audience) error
-	// Ask invokes a method on one connection and waits for its result, which decode
-	// gets raw. If Ask fails decode may go on running.
+	// Ask invokes a method on one connection and waits for its result, which it passes to
+	// decode undecoded. If Ask fails, decode may still be running.
 	Ask(ctx context.Context, connectionID, method string, args []any, decode decoder) error
 }
 
-// decoder decodes the raw result of a client; raw is valid during the call only.
+// decoder decodes the raw result of a client. raw is valid only during the call.
 type decoder func(p protocol.HubProtocol, raw []byte) error
 
-// AudienceKind tells what the names of an Audience are.
+// AudienceKind is the meaning of an Audience's names.
 type AudienceKind int
 
 // The kinds of audiences.
 const (
-	Everyone    AudienceKind = iota // no names
+	Everyone    AudienceKind = iota // without names
 	Connections                     // ids of connections
 	InGroups                        // names of groups
 	OfUsers                         // ids of users
 )
 
-// Audience is who a message goes to, as data.
+// Audience describes the receivers of a message.
 type Audience struct {
 	Kind  AudienceKind
 	Names []string
-	// Except are ids of connections that the message does not go to.
+	// Except are ids of connections that do not receive the message.
 	Except []string
-	// Delivery says what becomes of the message for those who read too slowly.
+	// Delivery is the policy for slow consumers.
 	Delivery frame.Delivery
 }
 
-// local is the Lifetime of a hub that stands alone. Behind a backplane it would be what one
-// process has of the hub, and sends there what comes.
+// local is the Lifetime of a hub without a backplane. With a backplane it would hold the
+// connections of one process and send them the messages that the backplane delivers.
 type local struct {
-	members            // those who shook hands
-	listeners members  // those who did not, in whose streams events are in order
-	history   *history // nil: none is kept for them
+	members            // sessions with a handshake
+	listeners members  // clients without a handshake, with ordered events in their streams
+	history   *history // nil: no events are kept
 }
 
-// membersOf is where a session belongs.
+// membersOf returns the members that a session belongs to.
 func (l *local) membersOf(s *Session) *members {
 	if s.info.Listens {
 		return &l.listeners
@@ -104,8 +104,9 @@ func (l *local) Send(ctx context.Context, to Audience, method string, args []any
 	return l.send(to, &m)
 }
 
-// sendToListeners sends to listeners. What is kept for them waits for its turn: they say which event
-// was their last one, and then get what has a higher number.
+// sendToListeners sends to listeners. With a history, messages are sent one at a time: a
+// listener that reconnects reports its last event and gets the events with higher
+// numbers.
 func (l *local) sendToListeners(to Audience, m *message) error {
 	if l.history != nil {
 		sent, err := l.history.keepEvent(to, m)

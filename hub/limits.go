@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Refusals counts since the start what clients did beyond a hub's limits.
+// Refusals counts the violations of a hub's limits since its start.
 type Refusals struct {
-	// Handshakes that did not come in time, Messages that were too long, Invocations that
-	// came too often and SlowConsumers whose queue was full: each is the end of a connection.
+	// Handshakes were too late, Messages were too long, Invocations came too often, and
+	// SlowConsumers had a full queue. Each of these has ended a connection.
 	Handshakes, Messages, Invocations, SlowConsumers uint64
-	// Streams that were refused because their client had too many under way.
+	// Streams were refused because their client had too many of them.
 	Streams uint64
-	// Results that clients were not asked for because they owed too many.
+	// Results were not requested because too many were pending for their client.
 	Results uint64
 }
 
@@ -21,10 +21,10 @@ type Refusals struct {
 type refusals struct {
 	handshakes, messages, invocations, slowConsumers, streams, results atomic.Uint64
 
-	logged atomic.Int64 // the second of the last line
+	logged atomic.Int64 // the second of the last log entry
 }
 
-// Refusals returns the counts.
+// Refusals returns the counts. It is safe for concurrent use.
 func (h *Hub) Refusals() Refusals {
 	c := &h.refused
 	return Refusals{
@@ -33,8 +33,8 @@ func (h *Hub) Refusals() Refusals {
 	}
 }
 
-// exceeded counts what went beyond a limit, and logs the first of a second: clients must
-// not fill the log.
+// exceeded counts a violation of a limit. It logs the first one of each second only, so
+// that clients cannot fill the log.
 func (s *Session) exceeded(count *atomic.Uint64, limit string) {
 	n := count.Add(1)
 	if now := time.Now().Unix(); s.hub.refused.logged.Swap(now) != now {
@@ -42,14 +42,14 @@ func (s *Session) exceeded(count *atomic.Uint64, limit string) {
 	}
 }
 
-// invocationsBurst is how many seconds' worth of invocations may come at once.
+// invocationsBurst is the size of a burst of invocations, in seconds of the allowed rate.
 const invocationsBurst = 10
 
-// pace is when a client that invokes too often has earned its next invocation, in the
-// session's age. Its reader's own.
+// pace is the session's age at which a client that invokes too often may invoke again.
+// Only the session's reader uses it.
 type pace time.Duration
 
-// allow tells whether one more may come.
+// allow reports whether one more invocation is allowed at this age, and counts it.
 func (p *pace) allow(age time.Duration, perSecond int) bool {
 	next := max(time.Duration(*p), age)
 	if next-age > invocationsBurst*time.Second {
@@ -62,10 +62,10 @@ func (p *pace) allow(age time.Duration, perSecond int) bool {
 // errTooFast ends the connection of a client that invokes too often.
 var errTooFast = NewError("More invocations came than a connection may make.")
 
-// errTooManyStreams is the answer to a stream beyond Options.MaxStreams.
+// errTooManyStreams is the error of a stream above Options.MaxStreams.
 var errTooManyStreams = NewError("More streams are under way than a connection may have.")
 
-// tooFast ends the session if the client invokes too often.
+// tooFast reports whether the client invokes too often; then it ends the session.
 func (s *Session) tooFast() bool {
 	limit := s.hub.options.MaxInvocationsPerSecond
 	if limit < 0 || s.pace.allow(time.Since(s.begun), limit) {
@@ -76,23 +76,26 @@ func (s *Session) tooFast() bool {
 	return true
 }
 
-// A client owes at most maxResults results at a time, and at most maxAsking of its own plain
-// invocations wait for results of its: each is a goroutine, and the client need never answer.
-// resultBytes is about what one costs.
+// At most maxResults results of a client are pending at a time, and at most
+// maxResultWaiters of its own plain invocations wait for its results: each is a
+// goroutine, and the client may never answer. resultBytes is the approximate size of a
+// pending result.
 const (
 	maxResults       = 1000
 	maxResultWaiters = 100
 	resultBytes      = 8 << 10
 )
 
-// errTooManyResults is what asking a client fails with that owes too many results.
+// errTooManyResults is the error of Invoke when too many results of the client are
+// pending.
 var errTooManyResults = NewError("More results are awaited than a connection may owe.")
 
-// maxEnding is how many streams beyond Options.MaxStreams may be over and wait for a client
-// that does not read to be told so.
+// maxEnding is the number of streams above Options.MaxStreams that may have ended and
+// wait for room to send their completion to a client that does not read.
 const maxEnding = 100
 
-// tooManyStreams tells whether the client has as many streams, either way, as it may.
+// tooManyStreams reports whether the client has the maximum number of streams, both
+// directions together.
 func (s *Session) tooManyStreams() bool {
 	limit := s.hub.options.MaxStreams
 	if limit < 0 {

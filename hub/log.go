@@ -7,8 +7,8 @@ import (
 	"github.com/carillon-go/carillon/internal/guard"
 )
 
-// log logs an event of the session. The events bear the names of ASP.NET Core's, so that who
-// knows those finds them. One of a level that is off costs nothing: slog is not called.
+// log logs an event of the session. Events have the names of ASP.NET Core's, so that
+// people find the ones they know. A disabled level costs nothing: slog is not called.
 func (s *Session) log(level slog.Level, event string, about ...slog.Attr) {
 	l, ctx := s.hub.options.Logger, context.Background()
 	if l.Enabled(ctx, level) {
@@ -17,7 +17,7 @@ func (s *Session) log(level slog.Level, event string, about ...slog.Attr) {
 	}
 }
 
-// logName names the session's connection in a log.
+// logName returns the connection's name for logs.
 func (s *Session) logName() string {
 	if n, ok := s.conn.(LogNamer); ok {
 		return n.LogName()
@@ -25,7 +25,7 @@ func (s *Session) logName() string {
 	return s.id
 }
 
-// recovered turns a panic of application code into an error; it is to be deferred.
+// recovered turns a panic of application code into an error. It must be deferred.
 func (s *Session) recovered(err *error) {
 	if v := recover(); v != nil {
 		*err = guard.NewPanic(v)
@@ -33,8 +33,8 @@ func (s *Session) recovered(err *error) {
 	}
 }
 
-// apart calls application code on a goroutine of its own, so that it cannot end that of the
-// caller. A panic, or a call of runtime.Goexit, is an error.
+// apart calls application code on a goroutine of its own, so that it cannot end the
+// caller's. A panic and a call of runtime.Goexit become errors.
 func (s *Session) apart(f func() error) error {
 	err := guard.Call(f)
 	s.logPanic(err)

@@ -1,6 +1,6 @@
 package hub
 
-// members are sessions by all that an audience can name.
+// members are sessions by id, group and user.
 type members struct {
 	connections connections
 	groups      directory
@@ -24,7 +24,7 @@ func (m *members) remove(s *Session) {
 	}
 }
 
-// send sends to those whom an audience other than Connections names.
+// send sends to an audience of a kind other than Connections.
 func (m *members) send(to Audience, what *message) error {
 	switch to.Kind {
 	case InGroups:

@@ -8,34 +8,36 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// Resumer is a Connection that can outlive its WebSocket. It does so until the
-// handshake tells that this is not agreed.
+// Resumer is implemented by a Connection that can outlive its WebSocket. It may do so
+// until Resume(false) is called at the handshake.
 type Resumer interface {
+	// Resume reports whether both sides have agreed on stateful reconnect.
 	Resume(agreed bool)
-	// Received returns the number of the last message that the client says it has received, when it
-	// resumes; 0 if it does not say. The number is not checked.
+	// Received returns the number of the last message that the client reports as received
+	// when it resumes, or 0 if it reports none. The number is not checked.
 	Received() int64
 }
 
-// messageBuffer is what a session keeps for a client that may come back on another
-// WebSocket: what it has not acknowledged, and how far it was heard. Messages of the
-// types 1 to 5 are counted, from 1, each way; others are neither counted nor kept.
+// messageBuffer is the state of a session with stateful reconnect: the frames that the
+// client has not acknowledged, and the numbers of the received messages. Messages of the
+// types 1 to 5 are numbered from 1 in each direction. Other messages are neither numbered
+// nor kept.
 type messageBuffer struct {
-	mu          sync.Mutex // held while something counted is queued: the order of numbers is that of sending
+	mu          sync.Mutex // held while a numbered frame is queued, so that frames are sent in the order of numbers
 	kept        []*frame.Frame
-	bytes       int   // of those that are not acknowledged
-	first       int64 // the number of the first that is kept, or of the next one
+	bytes       int   // of the unacknowledged frames
+	first       int64 // the number of the first kept frame, or of the next one
 	sent        int64 // the highest number that was queued
-	spare       spare // the acknowledged ones at the beginning of kept
-	closed      bool  // nothing is kept any more
+	spare       spare // the acknowledged frames at the beginning of kept
+	closed      bool  // nothing more is kept
 	hold        func(n int) (full bool)
-	away        bool          // there is no WebSocket
+	away        bool          // the WebSocket is lost
 	probe       bool          // one message may exceed the limit
-	acksStopped bool          // no acknowledgement is going to be read
-	room        chan struct{} // closed when there may be room; nil: nobody waits
+	acksStopped bool          // no more acknowledgements will be read
+	room        chan struct{} // closed when there may be room; nil: no waiter
 
-	// What comes in. The session's reader counts; the sweep acknowledges.
-	next  int64 // the number of the next counted message
+	// Received messages. The session's reader numbers them; the sweep acknowledges them.
+	next  int64 // the number of the next numbered message
 	seen  int64 // the highest number that was handled
 	acked int64
 }
@@ -44,9 +46,9 @@ func newMessageBuffer(hold func(n int) (full bool)) *messageBuffer {
 	return &messageBuffer{first: 1, next: 1, seen: -1, acked: -1, hold: hold}
 }
 
-// maxFanOut is how much may be kept of what is sent without waiting, such as
-// broadcasts, to a client that does not acknowledge. Beyond it the client is a slow
-// consumer. What waits for room waits at Options.StatefulBufferSize.
+// maxFanOut is the limit in bytes of kept frames that were sent without waiting, such as
+// broadcasts. A client that exceeds it is a slow consumer. Senders that wait do so at
+// Options.StatefulBufferSize.
 const maxFanOut = 1 << 20
 
 // keepLocked keeps a frame and queues it, unless the client is away.
@@ -68,11 +70,11 @@ func (r *messageBuffer) keepLocked(c Connection, f *frame.Frame) error {
 	return nil
 }
 
-// lastLocked is the number of the last frame that is kept.
+// lastLocked returns the number of the last kept frame.
 func (r *messageBuffer) lastLocked() int64 { return r.first + int64(len(r.kept)) - 1 }
 
-// send keeps and queues a frame without waiting. One that may be dropped is left out
-// before it is counted, if there is no room.
+// send keeps and queues a frame and does not wait. If there is no room, a frame that may
+// be dropped is dropped before it gets a number.
 func (r *messageBuffer) send(c Connection, f *frame.Frame) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -86,8 +88,8 @@ func (r *messageBuffer) send(c Connection, f *frame.Frame) error {
 	return err
 }
 
-// sendWait keeps and queues a frame once less than limit bytes are kept, as the
-// original does: the limit may be exceeded by one message.
+// sendWait waits until fewer than limit bytes are kept, then keeps and queues a frame. As
+// in the original, one message may exceed the limit.
 func (r *messageBuffer) sendWait(ctx context.Context, c Connection, f *frame.Frame, limit int) error {
 	for {
 		room, err := r.tryKeep(c, f, limit)
@@ -104,7 +106,8 @@ func (r *messageBuffer) sendWait(ctx context.Context, c Connection, f *frame.Fra
 	}
 }
 
-// tryKeep keeps and queues a frame if there is room, and else returns what tells of it.
+// tryKeep keeps and queues a frame if there is room. Otherwise it returns a channel that
+// is closed when there may be room.
 func (r *messageBuffer) tryKeep(c Connection, f *frame.Frame, limit int) (room <-chan struct{}, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,8 +122,8 @@ func (r *messageBuffer) tryKeep(c Connection, f *frame.Frame, limit int) (room <
 	return r.room, nil
 }
 
-// isCrowdedLocked reports whether nothing may be added to what is kept because too much waits in
-// all connections together.
+// isCrowdedLocked reports whether no frame may be added because all connections together
+// hold too much.
 func (r *messageBuffer) isCrowdedLocked() bool {
 	if len(r.kept) == 0 || !r.hold(0) {
 		return false
@@ -129,7 +132,7 @@ func (r *messageBuffer) isCrowdedLocked() bool {
 	return len(r.kept) > 0
 }
 
-// release forgets what is kept: the session has ended.
+// release drops the kept frames after the session has ended.
 func (r *messageBuffer) release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -139,7 +142,7 @@ func (r *messageBuffer) release() {
 	r.notifyRoomLocked()
 }
 
-// notifyRoomLocked needs the lock.
+// notifyRoomLocked wakes the senders that wait for room.
 func (r *messageBuffer) notifyRoomLocked() {
 	if r.room != nil {
 		close(r.room)
@@ -147,7 +150,7 @@ func (r *messageBuffer) notifyRoomLocked() {
 	}
 }
 
-// stopAcks lets go what waits for an acknowledgement: none is read any more.
+// stopAcks lets senders pass that wait for an acknowledgement, because no more are read.
 func (r *messageBuffer) stopAcks() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,25 +158,27 @@ func (r *messageBuffer) stopAcks() {
 	r.notifyRoomLocked()
 }
 
-// interrupted notes that there is no WebSocket.
+// interrupted records that the WebSocket is lost.
 func (r *messageBuffer) interrupted() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.away = true
 }
 
-// resumed sends on the new WebSocket first the number of what comes, then what was
-// not acknowledged, then what is new. A client that says how much it has received gets
-// nothing twice, so that connections that break soon carry it forward.
+// resumed sends on the new WebSocket: first the number of the next frame, then the
+// unacknowledged frames. New frames follow. A client that reports the number it has
+// received gets no frame twice, so that it makes progress even over connections that
+// break soon.
 //
 // The client's acknowledgement may have been lost with the old WebSocket, and the
-// official clients send another only after a message that is new to them. So one may
-// exceed the limit: without it a full buffer would stay full for ever.
+// official clients send another one only after a message that is new to them. So one
+// message may exceed the limit; otherwise a full buffer would stay full forever.
 func (r *messageBuffer) resumed(c Connection, w *wire, received int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.away, r.probe = false, true
-	// The last one may have broken while it brought once more what was acknowledged meanwhile.
+	// The last WebSocket may have broken while the client repeated messages that were
+	// acknowledged in the meantime.
 	r.next = max(r.next, r.seen+1)
 	r.notifyRoomLocked()
 	r.resumeSpareLocked()
@@ -184,13 +189,14 @@ func (r *messageBuffer) resumed(c Connection, w *wire, received int64) {
 		return
 	}
 	r.sent = r.lastLocked()
-	// The acknowledgement before the break may be lost. Without one now, a client whose sockets break
-	// more often than the sweep runs sends the same messages again and again.
+	// The acknowledgement before the break may be lost. Without a new one, a client with
+	// sockets that break more often than the sweep runs repeats the same messages again
+	// and again.
 	if r.seen > 0 && c.Send(w.frame(w.AppendAck(nil, r.seen))) == nil {
 		r.acked = r.seen
 	}
 	for _, f := range r.kept {
-		if c.Send(f) != nil { // more is kept than may be queued, and none may be left out
+		if c.Send(f) != nil { // more is kept than may be queued, and no frame may be skipped
 			c.Abort(ErrSlowConsumer)
 			return
 		}
@@ -198,19 +204,21 @@ func (r *messageBuffer) resumed(c Connection, w *wire, received int64) {
 }
 
 var (
-	// errSequence has the words of the original.
+	// errSequence has the text of the original.
 	errSequence = &protocol.Fault{
 		Exception: "InvalidOperationException",
 		Message:   "Sequence ID greater than amount of messages we've received.",
 	}
-	// errNoSequence is our own: after a negative number the original drops all that follows as duplicates.
+	// errNoSequence is our own: after a negative number the original drops all later
+	// messages as duplicates.
 	errNoSequence = &protocol.Fault{
 		Exception: "InvalidOperationException",
 		Message:   "Sequence ID less than 0.",
 	}
 )
 
-// sequence notes the number of what the client sends next. Numbers begin with 1; 0 is taken, as by the original.
+// sequence sets the number of the client's next message. Numbers begin with 1; 0 is
+// accepted, as in the original.
 func (r *messageBuffer) sequence(number int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -221,13 +229,14 @@ func (r *messageBuffer) sequence(number int64) error {
 		return errSequence
 	}
 	r.next = number
-	if number <= r.acked { // which was lost with the old WebSocket, and the client may wait for it
+	if number <= r.acked { // the acknowledgement was lost with the old WebSocket, and the client may wait for it
 		r.acked = number - 1
 	}
 	return nil
 }
 
-// isNew counts a message; false: it was handled before the WebSocket broke.
+// isNew numbers a message. It returns false for a message that was handled before the
+// WebSocket broke.
 func (r *messageBuffer) isNew(t protocol.MessageType) bool {
 	if t < protocol.Invocation || t > protocol.CancelInvocation {
 		return true
@@ -243,20 +252,20 @@ func (r *messageBuffer) isNew(t protocol.MessageType) bool {
 	return true
 }
 
-// acknowledge tells the client how far it was heard, if there is news.
+// acknowledge sends the client the highest handled number if it has changed.
 func (r *messageBuffer) acknowledge(c Connection, w *wire) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.away || r.seen == r.acked {
 		return
 	}
-	if c.Send(w.frame(w.AppendAck(nil, r.seen))) == nil { // else there is no room for it yet
+	if c.Send(w.frame(w.AppendAck(nil, r.seen))) == nil { // otherwise the queue is full, and the sweep tries again
 		r.acked = r.seen
 	}
 }
 
-// acceptStatefulReconnect turns the counting on if both sides agreed on it: the negotiation,
-// and version 2 in the handshake.
+// acceptStatefulReconnect turns stateful reconnect on if both sides agreed on it, in the
+// negotiation and with version 2 in the handshake.
 func (s *Session) acceptStatefulReconnect(version int) {
 	c, ok := s.conn.(Resumer)
 	if !ok || !s.info.StatefulReconnect {
@@ -269,19 +278,19 @@ func (s *Session) acceptStatefulReconnect(version int) {
 	c.Resume(agreed)
 }
 
-// Interrupted notes that the connection lost its WebSocket and waits for another. Half
-// a message that was received is forgotten, as is all that waits for OnConnected: the
-// client sends again what was not acknowledged.
+// Interrupted records that the connection has lost its WebSocket and waits for another. A
+// partly received message and all messages that wait for OnConnected are discarded: the
+// client repeats all messages that were not acknowledged.
 func (s *Session) Interrupted() {
 	s.forgetInput()
-	s.setBusy(true) // it cannot say anything
+	s.setBusy(true) // the client cannot send
 	if s.buffer != nil {
 		s.buffer.interrupted()
 	}
 }
 
-// Resumed notes that another WebSocket took the place of the last one. The
-// connection's queue is empty and nothing is read before it returns.
+// Resumed records that another WebSocket has replaced the last one. The connection's
+// queue is empty, and nothing is read before Resumed returns.
 func (s *Session) Resumed() {
 	s.forgetInput()
 	s.setBusy(false)

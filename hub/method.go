@@ -7,21 +7,21 @@ import (
 	"slices"
 )
 
-// Method is a typed function in its untyped form, made by FuncN, ActionN or StreamN
-// and published by [Hub.Handle].
+// Method is the untyped form of a typed function. It is made by FuncN, ActionN or StreamN
+// and registered by [Hub.Handle].
 type Method struct {
-	newCall   func() *call                                     // with fresh parameters
+	newCall   func() *call                                     // makes a call with new parameters
 	invoke    func(ctx context.Context, p params) (any, error) // a stream's result is an iter.Seq2[any, error], or nil
 	function  reflect.Value                                    // the typed function
-	stream    bool                                             // answers by items
-	uploads   []int                                            // which parameters are uploaded streams
-	authorize []func(ctx context.Context) bool                 // all of them have to agree
+	stream    bool                                             // answers with items
+	uploads   []int                                            // the indexes of the parameters that are uploaded streams
+	authorize []func(ctx context.Context) bool                 // all must return true
 }
 
-// Authorize returns the method for those callers only that allowed approves of, and all
-// functions that were given to Authorize before: the method runs if every one of them returns
-// true. They are called each time before the method runs, in the order in which they were
-// given, until one returns false; they may use [CallerFrom]. Authorize panics if allowed is nil.
+// Authorize returns a copy of the method that runs only if allowed returns true, and so
+// do all functions given to earlier calls of Authorize. Before each run of the method
+// they are called in that order until one returns false. They may use [CallerFrom].
+// Authorize panics if allowed is nil.
 func (m Method) Authorize(allowed func(ctx context.Context) bool) Method {
 	if allowed == nil {
 		panic(fmt.Sprintf("hub: %s: Authorize needs a function", registrant()))
@@ -30,7 +30,7 @@ func (m Method) Authorize(allowed func(ctx context.Context) bool) Method {
 	return m
 }
 
-// isAuthorized reports whether the caller of ctx may call the method.
+// isAuthorized reports whether the caller that ctx carries may call the method.
 func (m *Method) isAuthorized(ctx context.Context) bool {
 	for _, allowed := range m.authorize {
 		if !allowed(ctx) {
@@ -40,7 +40,7 @@ func (m *Method) isAuthorized(ctx context.Context) bool {
 	return true
 }
 
-// bound is a call and its parameters in one piece of memory.
+// bound is a call and its parameters in one allocation.
 type bound[P any] struct {
 	call
 	p P
@@ -68,17 +68,16 @@ func newMethod[P any, PP interface {
 	return m
 }
 
-// published is a method under the name it was declared with.
+// published is a registered method.
 type published struct {
 	Method
 	name  string
 	place string // of its registration, as file:line
-	// decodesItself: a parameter may have methods to decode itself.
+	// decodesItself is set if a parameter may have methods to decode itself.
 	decodesItself bool
 }
 
-// split parts a call's parameters into those that come as arguments and those that
-// come as streams.
+// split separates a call's parameters into arguments and uploaded streams.
 func (m *published) split(p params) (arguments []any, streams []uploadTarget) {
 	all := p.targets()
 	if len(m.uploads) == 0 {

@@ -2,13 +2,15 @@ package hub
 
 import "slices"
 
-// fewNames is up to how many names are compared one by one, which takes no memory.
+// fewNames is the largest number of names that are compared one by one, without
+// allocation.
 const fewNames = 16
 
-// nameSet tells whether a name is among others, in a time that does not grow with their number.
+// nameSet is a set of names with a lookup time that does not grow with the number of
+// names.
 type nameSet struct {
 	few  []string
-	many map[string]struct{} // instead of few
+	many map[string]struct{} // used if few is not enough
 }
 
 func newNameSet(names []string) nameSet {
@@ -30,7 +32,7 @@ func (s nameSet) has(name string) bool {
 	return slices.Contains(s.few, name)
 }
 
-// seenNames finds names that came before in a list, whose names are asked for in order.
+// seenNames finds the repeated names of a list. The caller asks for each name in order.
 type seenNames map[string]struct{}
 
 func (p *seenNames) isRepeated(names []string, i int) bool {

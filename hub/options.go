@@ -8,55 +8,63 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// Options of a hub. The zero value is SignalR's defaults; zero means the default
-// and a negative value switches off, unless a field says otherwise.
+// Options configure a hub. Each zero field takes its default, which is that of SignalR
+// where SignalR has one. A negative value switches a limit off, unless the field says
+// otherwise.
 type Options struct {
-	// Name of the hub in logs. Default "hub".
+	// Name identifies the hub in logs. Default "hub".
 	Name string
-	// HandshakeTimeout is how long a connection may take for its handshake; looked
-	// at once a second. Default 15 s.
+	// HandshakeTimeout is the time a connection has to send its handshake. It is checked
+	// once a second. Default 15 s.
 	HandshakeTimeout time.Duration
-	// KeepAliveInterval is the time between two pings to each client, whatever else
-	// is sent; looked at once a second. None on long polling. Default 15 s.
+	// KeepAliveInterval is the time between two pings to each client. Other messages do
+	// not postpone a ping. It is checked once a second. Long polling has no pings.
+	// Default 15 s.
 	KeepAliveInterval time.Duration
-	// ClientTimeout ends the connection of a client that pinged once and then sent
-	// nothing for so long; looked at once a second. Default 30 s.
+	// ClientTimeout closes the connection of a client that has sent a ping once and then
+	// sends nothing for this long. It is checked once a second. Default 30 s.
 	ClientTimeout time.Duration
-	// MaxMessageSize in bytes of one message from a client, its separator or length
-	// prefix included, and of the handshake. Default 32768.
+	// MaxMessageSize is the limit, in bytes, of the handshake and of each message from a
+	// client. The separator or length prefix counts. Default 32768.
 	MaxMessageSize int
-	// StreamBufferCapacity is how many items of an uploaded stream wait for their
-	// method before nothing more is read from that connection. Default 10.
+	// StreamBufferCapacity is the number of items of an uploaded stream that are buffered
+	// for the method. While the buffer is full, nothing is read from the connection.
+	// Default 10.
 	StreamBufferCapacity int
-	// MaxParallelInvocations of one client. Streams and invocations with uploads are
-	// not counted. Negative: no limit. Default 1.
+	// MaxParallelInvocations is the number of invocations of one client that run at a
+	// time. Streams and invocations with uploads do not count. Negative: no limit.
+	// Default 1.
 	MaxParallelInvocations int
-	// MaxInvocationsPerSecond of one client, ten times as many in a burst. Beyond, its
-	// connection is closed, with a close message that does not invite to reconnect.
-	// Default 1,000.
+	// MaxInvocationsPerSecond limits the invocations of one client. A burst may be ten
+	// times as large. A client that exceeds the limit loses its connection, after a close
+	// message that does not allow it to reconnect. Default 1,000.
 	MaxInvocationsPerSecond int
-	// MaxStreams of one client that are under way at a time, down and up together. An
-	// invocation that would begin another one fails. Default 100.
+	// MaxStreams is the number of streams of one client that run at a time, both
+	// directions together. An invocation that would start another stream fails. Default
+	// 100.
 	MaxStreams int
-	// DetailedErrors tells clients the type and text of every error, not only of
-	// those made by NewError. Default false.
+	// DetailedErrors sends clients the type and text of every error. By default they get
+	// only the text of errors made by NewError. Default false.
 	DetailedErrors bool
-	// StatefulBufferSize in bytes of what is kept for a client that may reconnect
-	// statefully, until it acknowledges; what waits for its caller waits then, but for
-	// OnConnected, behind which acknowledgements are read. A message is sent as long as
-	// less than that is kept. Default 100000.
+	// StatefulBufferSize is the number of unacknowledged bytes buffered for a client with
+	// stateful reconnect. When the buffer is full, completions, stream items and sends to
+	// the caller block. Sends from OnConnected do not block, because acknowledgements are
+	// read only after OnConnected has returned. One message may exceed the limit. Default
+	// 100000.
 	StatefulBufferSize int
-	// SlowConsumers is what becomes of a message to a client that reads too slowly; see
-	// Clients.SlowConsumers for one message. Default Disconnect.
+	// SlowConsumers is the policy for messages to a client that reads too slowly.
+	// Clients.SlowConsumers sets it for single messages. Default Disconnect.
 	SlowConsumers SlowPolicy
-	// JSON options of the hub's JSON protocol.
+	// JSON configures the JSON hub protocol.
 	JSON protocol.JSONOptions
-	// Protocols that clients may choose, by name. Default "json" and "messagepack".
+	// Protocols are the names of the hub protocols that clients may choose. Default
+	// "json" and "messagepack".
 	Protocols []string
-	// Filters around invocations, connects and disconnects; the first is outermost.
+	// Filters run around invocations, connects and disconnects. The first is the
+	// outermost.
 	Filters []Filter
-	// Logger for the hub's events, at debug level in a normal life. Arguments,
-	// results and tokens are never logged. Default: none.
+	// Logger receives the hub's events, in normal operation at debug level. Arguments,
+	// results and tokens are never logged. Default: no logging.
 	Logger *slog.Logger
 }
 

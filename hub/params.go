@@ -2,8 +2,8 @@ package hub
 
 // params are the parameters of one call.
 type params interface {
-	targets() []any // pointers to them, in order
-	values() []any  // copies of them, in order
+	targets() []any // pointers to the parameters, in order
+	values() []any  // copies of the parameters, in order
 }
 
 type params0 struct{}

@@ -8,28 +8,28 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// input is what came in and is not handled yet.
+// input is received data that is not handled yet.
 type input struct {
 	mu      sync.Mutex
-	partial []byte        // the begin of a record; while OnConnected runs, what came meanwhile
-	ready   chan struct{} // closed when OnConnected is through; nil if there is nothing to wait for
-	started bool          // methods were, since giveWay
+	partial []byte        // the beginning of a record; while OnConnected runs, all data received since
+	ready   chan struct{} // closed when OnConnected has returned; nil if it does not run
+	started bool          // methods were started since the last yield
 }
 
-// maxBacklog is how much may come in while OnConnected runs, and wait for its turn
-// afterwards, before nothing more is read; the original's buffer for what comes in.
+// maxBacklog is the number of bytes that may be received while OnConnected runs before
+// the reader stops. It equals the original's receive buffer.
 const maxBacklog = 65536
 
-// maxIdleInput is the largest buffer that an idle session keeps.
+// maxIdleInput is the size in bytes of the largest buffer that an idle session keeps.
 const maxIdleInput = 4096
 
-// messages are what records are parsed into.
+// messages are reused for parsing records.
 var messages = sync.Pool{New: func() any { return new(protocol.Message) }}
 
-// Receive takes what the client sent, in order. data is only valid during the call,
-// which blocks while the client is ahead of its methods by more than is buffered. An
-// error means that the connection has ended; violations of the protocol are none,
-// the session answers them and ends.
+// Receive handles data from the client, in order. data is only valid during the call.
+// Receive blocks while more invocations are waiting than may be buffered. An error means
+// that the connection has ended. A violation of the protocol is not an error: the session
+// answers it and ends.
 func (s *Session) Receive(data []byte) error {
 	s.input.mu.Lock()
 	defer s.input.mu.Unlock()
@@ -52,7 +52,7 @@ func (s *Session) Receive(data []byte) error {
 	return s.ended()
 }
 
-// ended tells the reader that nobody listens to it any more.
+// ended returns an error if the connection has ended.
 func (s *Session) ended() error {
 	if s.conn.Context().Err() != nil {
 		return errEnded
@@ -60,7 +60,8 @@ func (s *Session) ended() error {
 	return nil
 }
 
-// awaitOnConnected blocks while OnConnected runs and n bytes more would be too many.
+// awaitOnConnected blocks while OnConnected runs and n more bytes would exceed
+// maxBacklog.
 func (s *Session) awaitOnConnected(n int) error {
 	if len(s.input.partial) == 0 || len(s.input.partial)+n <= maxBacklog {
 		return nil
@@ -77,7 +78,7 @@ func (s *Session) awaitOnConnected(n int) error {
 	}
 }
 
-// handleInput handles the whole records of what came in and keeps the rest.
+// handleInput handles the complete records of the input and data, and keeps the rest.
 func (s *Session) handleInput(data []byte) {
 	s.setBusy(true)
 	defer s.setBusy(false)
@@ -105,11 +106,12 @@ func (s *Session) clearInput() {
 	}
 }
 
-// handleRecords handles whole records one after the other and returns what is left. The first seen bytes of data are an incomplete record.
+// handleRecords handles the complete records of data in order and returns the rest. The
+// first seen bytes of data are an incomplete record.
 func (s *Session) handleRecords(data []byte, seen int) (rest []byte) {
 	m := messages.Get().(*protocol.Message)
 	defer func() {
-		*m = protocol.Message{Target: m.Target} // most messages have that of the last one
+		*m = protocol.Message{Target: m.Target} // most messages have the same target as the previous one
 		messages.Put(m)
 	}()
 	for len(data) > 0 && !s.receiveStopped.Load() {
@@ -132,18 +134,19 @@ func (s *Session) handleRecords(data []byte, seen int) (rest []byte) {
 	return data
 }
 
-// fault ends the session for a violation of the protocol, once what came before is
-// answered.
+// fault ends the session because of a violation of the protocol, after earlier messages
+// have been answered.
 func (s *Session) fault(err error) { s.closeOnClientError(err, true) }
 
-// closeOnClientError ends the session for what the client sent, once what came before is answered.
+// closeOnClientError ends the session because of a message of the client, after earlier
+// messages have been answered.
 func (s *Session) closeOnClientError(err error, allowReconnect bool) {
 	s.stopReceiving()
 	s.log(slog.LevelDebug, "ErrorProcessingRequest", slog.Any("error", err))
 	s.runInOrder(0, func() { s.close(err, s.closeText(err), allowReconnect) })
 }
 
-// stopReceiving drops what still comes in, acknowledgements too.
+// stopReceiving drops all further messages, acknowledgements included.
 func (s *Session) stopReceiving() {
 	s.receiveStopped.Store(true)
 	if s.buffer != nil {
@@ -151,7 +154,7 @@ func (s *Session) stopReceiving() {
 	}
 }
 
-// receiveCompletion takes a completion: the answer to a question, or the end of an upload.
+// receiveCompletion handles a completion: it answers a pending result or ends an upload.
 func (s *Session) receiveCompletion(m *protocol.Message) {
 	if s.completePending(m) {
 		return
@@ -167,7 +170,7 @@ func (s *Session) receiveCompletion(m *protocol.Message) {
 	s.endUpload(m)
 }
 
-// handle does what a message asks for. size is that of its record.
+// handle handles a message. size is the length of its record in bytes.
 func (s *Session) handle(m *protocol.Message, size int) {
 	if r := s.buffer; r != nil && !r.isNew(m.Type) {
 		return

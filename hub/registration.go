@@ -11,8 +11,8 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// registering returns the place of a registration, as file:line. It panics after the first
-// connection.
+// registering returns the place of a registration, as file:line. It panics after the
+// first connection.
 func (h *Hub) registering() (place string) {
 	place = registrant()
 	if h.started.Load() {
@@ -21,7 +21,8 @@ func (h *Hub) registering() (place string) {
 	return place
 }
 
-// registerOnce panics if a function that a hub has one of is set again, or is nil.
+// registerOnce panics if a function that a hub has at most once is already set, or is
+// nil.
 func (h *Hub) registerOnce(name string, isSet, isNil bool) {
 	place := h.registering()
 	switch {
@@ -32,7 +33,7 @@ func (h *Hub) registerOnce(name string, isSet, isNil bool) {
 	}
 }
 
-// registrant returns the place, as file:line, of the nearest call from outside the package.
+// registrant returns the nearest caller outside this package, as file:line.
 func registrant() string {
 	callers := make([]uintptr, 16)
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
@@ -50,7 +51,7 @@ var (
 	errNoFunction = errors.New("a method needs a function")
 )
 
-// check returns why a method cannot be published.
+// check returns the reason why a method cannot be registered, or nil.
 func (h *Hub) check(name string, m Method) error {
 	if name == "" {
 		return errNoName
@@ -77,7 +78,7 @@ func (m *Method) hasOwnDecoder() bool {
 	})
 }
 
-// parameterType is the type that is decoded for a parameter.
+// parameterType returns the type that is decoded for a parameter.
 func parameterType(target any) reflect.Type {
 	if u, ok := target.(uploadTarget); ok {
 		return u.itemType()
@@ -85,7 +86,7 @@ func parameterType(target any) reflect.Type {
 	return reflect.TypeOf(target).Elem()
 }
 
-// check returns which parameter or result of the method p cannot handle.
+// check returns an error if p cannot handle a parameter or the result of the method.
 func (m *Method) check(p protocol.HubProtocol) error {
 	for i, target := range m.newCall().params.targets() {
 		if err := checkParameter(p, parameterType(target)); err != nil {
@@ -122,7 +123,7 @@ func (m *Method) checkResult(p protocol.HubProtocol) error {
 		return nil
 	}
 	result := f.Out(0)
-	if m.stream { // an iter.Seq2: its function yield has the item as its first parameter
+	if m.stream { // an iter.Seq2: the first parameter of its yield function is the item
 		result = result.In(0).In(0)
 	}
 	if isUpload(result) {

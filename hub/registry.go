@@ -7,17 +7,17 @@ import (
 	"sync"
 )
 
-// shardCount spreads what many connections change at once.
+// shardCount is the number of locks for data that many connections change concurrently.
 const shardCount = 64
 
 var shardSeed = maphash.MakeSeed()
 
 func shardOf(name string) int { return int(maphash.String(shardSeed, name) % shardCount) }
 
-// set is a set of sessions. Its lock is its owner's.
+// set is a set of sessions, guarded by its owner's lock.
 type set struct {
 	members map[*Session]struct{}
-	list    []*Session // the members as they were read last, never written again; nil after a change
+	list    []*Session // the result of the last snapshot, never modified; nil after a change
 }
 
 func (s *set) add(m *Session) {
@@ -33,8 +33,8 @@ func (s *set) remove(m *Session) {
 	s.list = nil
 }
 
-// snapshot returns the members in a slice that is valid for ever, so that nothing is
-// locked while something is sent to them.
+// snapshot returns the members in a slice that is never modified, so that no lock is held
+// while a message is sent to them.
 func (s *set) snapshot() []*Session {
 	if s.list == nil && len(s.members) > 0 {
 		s.list = make([]*Session, 0, len(s.members))
@@ -45,12 +45,12 @@ func (s *set) snapshot() []*Session {
 	return s.list
 }
 
-// connections are the sessions by their ids.
+// connections are the sessions by id.
 type connections struct {
 	shards [shardCount]connectionShard
 
 	mu   sync.Mutex
-	list []*Session // all of them, never written again; nil after a change
+	list []*Session // all sessions, never modified; nil after a change
 }
 
 type connectionShard struct {
@@ -79,7 +79,7 @@ func (c *connections) remove(s *Session) {
 	}
 }
 
-// changed forgets the list, last: what it is made of has changed before.
+// changed invalidates list. It is called after the shard has changed.
 func (c *connections) changed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,9 +93,10 @@ func (c *connections) find(id string) *Session {
 	return h.byID[id]
 }
 
-// snapshot returns all sessions in a slice that is valid for ever, in the order in which
-// they came: what belongs to neighbours, the kernel's sockets above all, lies side by side
-// in memory, and a third of a broadcast to many is waiting for memory.
+// snapshot returns all sessions in a slice that is never modified, ordered by their
+// start. The memory of connections that started one after the other, the kernel's sockets
+// included, is adjacent; a third of the time of a large broadcast is spent waiting for
+// memory.
 func (c *connections) snapshot() []*Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,7 +117,7 @@ func (c *connections) snapshot() []*Session {
 	return all
 }
 
-// directory is sets by name: groups, users. An empty set is no more.
+// directory holds sets by name: groups or users. Empty sets are removed.
 type directory struct{ shards [shardCount]directoryShard }
 
 type directoryShard struct {
@@ -159,8 +160,8 @@ func (d *directory) snapshot(name string) []*Session {
 	return nil
 }
 
-// memberships are the groups of one session. What it does to a group it does under
-// its lock, so that nobody is in a group that it left at its end.
+// memberships are the groups of one session. Its lock is held during every change of the
+// groups, so that a session cannot join a group after it has left all of them at its end.
 type memberships struct {
 	mu     sync.Mutex
 	names  map[string]struct{}
@@ -189,7 +190,7 @@ func (m *memberships) leave(group string, remove func()) {
 	}
 }
 
-// leaveAll returns the groups and admits no more.
+// leaveAll returns the groups and prevents further joins.
 func (m *memberships) leaveAll() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

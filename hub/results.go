@@ -21,15 +21,16 @@ func disconnected(id string) error {
 	return &typedError{ioException, "Connection '" + id + "' disconnected."}
 }
 
-// errResultInOnConnected is what OnConnected gets that waits for its own client,
-// whose messages wait for OnConnected.
+// errResultInOnConnected is the error of a client result inside OnConnected of the same
+// client: its messages are handled after OnConnected has returned.
 var errResultInOnConnected = &typedError{"InvalidOperationException", "Client results inside OnConnectedAsync Hub methods are not allowed."}
 
 // Invoke invokes a method on one client and waits for its result. s is an untyped
-// audience of a single connection: Client(id) or Caller(ctx). It fails with the
-// client's error (one as made by NewError), with ctx, or when the connection is gone.
-// While an invocation waits for its own client the next one may run, as long as no more than
-// 100 wait; a client owes 1,000 results at most. Beyond that Invoke fails at once.
+// audience of a single connection: Client(id) or Caller(ctx). Invoke fails with the
+// client's error (as made by NewError), with the cause of ctx, or when the connection
+// ends. While a method waits for a result of its own client, the next queued invocation
+// may run, as long as at most 100 wait. At most 1,000 results of a client may be pending.
+// Above these limits Invoke fails at once.
 func Invoke[R any](ctx context.Context, s Sender, method string, args ...any) (R, error) {
 	var result R
 	a, ok := s.(*audienceSender)
@@ -47,8 +48,8 @@ func Invoke[R any](ctx context.Context, s Sender, method string, args ...any) (R
 	return result, nil
 }
 
-// decode decodes a value whose type may have methods for that, which must not end the
-// goroutine that reads from the client.
+// decode decodes a value. itself is set if the value's type may have methods to decode
+// itself; these must not end the goroutine that reads from the client.
 func decode(p protocol.HubProtocol, raw []byte, target any, itself bool) error {
 	if !itself {
 		return p.Decode(raw, target)
@@ -56,7 +57,7 @@ func decode(p protocol.HubProtocol, raw []byte, target any, itself bool) error {
 	return guard.Call(func() error { return p.Decode(raw, target) })
 }
 
-// pendingResult is a result that a client owes.
+// pendingResult is a client result that has not arrived.
 type pendingResult struct {
 	decode decoder
 	done   chan struct{}
@@ -103,8 +104,8 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 	}
 }
 
-// addPending notes a question that is asked by own, one of the client's invocations, or by others
-// if own is nil.
+// addPending adds a pending result. own is the invocation of the same client that waits
+// for it, or nil.
 func (s *Session) addPending(id string, q *pendingResult, own *call) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,8 +127,8 @@ func (s *Session) addPending(id string, q *pendingResult, own *call) error {
 	return nil
 }
 
-// cancelPending takes a question back. If it is being answered the answer counts, unless ctx is
-// done before it is decoded.
+// cancelPending removes a pending result and returns the error. If the result is being
+// decoded, its outcome counts, unless ctx is done earlier.
 func (s *Session) cancelPending(ctx context.Context, id string, q *pendingResult) error {
 	if s.takePending(id) == nil {
 		select {
@@ -142,7 +143,7 @@ func (s *Session) cancelPending(ctx context.Context, id string, q *pendingResult
 	return disconnected(s.id)
 }
 
-// takePending takes one off those that are open.
+// takePending removes and returns the pending result with that id, or returns nil.
 func (s *Session) takePending(id string) *pendingResult {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,7 +156,8 @@ func (s *Session) takePending(id string) *pendingResult {
 	return q
 }
 
-// completePending takes a completion for what the client was asked, if it is one.
+// completePending handles a completion if it answers a pending result. It reports whether
+// it does.
 func (s *Session) completePending(m *protocol.Message) bool {
 	q := s.takePending(m.InvocationID)
 	if q == nil {
@@ -172,7 +174,7 @@ func (s *Session) completePending(m *protocol.Message) bool {
 	return true
 }
 
-// decodeResult decodes a result.
+// decodeResult decodes a result. It returns a panic as an error.
 func (s *Session) decodeResult(q *pendingResult, raw []byte) (err error) {
 	defer s.recovered(&err)
 	err = q.decode(s.wire, raw)
@@ -180,7 +182,7 @@ func (s *Session) decodeResult(q *pendingResult, raw []byte) (err error) {
 	return err
 }
 
-// resultError is what asking fails with if the result cannot be decoded.
+// resultError returns the error of Invoke for a result that cannot be decoded.
 func resultError(err error) error {
 	var d *protocol.DecodeError
 	if errors.As(err, &d) {
@@ -189,7 +191,7 @@ func resultError(err error) error {
 	return err
 }
 
-// failPending fails everything the client was asked, and what it is going to be.
+// failPending fails all pending results and those that are added later.
 func (s *Session) failPending() {
 	s.mu.Lock()
 	open := s.results
@@ -202,14 +204,14 @@ func (s *Session) failPending() {
 	}
 }
 
-// pendingResults are those that are open, of all clients of a hub.
+// pendingResults maps the ids of all pending results of a hub to their sessions.
 type pendingResults struct{ owners sync.Map } // id -> *Session
 
 func (q *pendingResults) put(id string, s *Session) { q.owners.Store(id, s) }
 func (q *pendingResults) delete(id string)          { q.owners.Delete(id) }
 
-// wrongOwner is the violation of a client that answers what another one was asked. The
-// ids are easy to guess, so the answer must not count.
+// wrongOwner returns the violation of a client that answers an invocation of another
+// client, or nil. Ids are easy to guess, so such an answer must not count.
 func (q *pendingResults) wrongOwner(s *Session, id string) error {
 	owner, ok := q.owners.Load(id)
 	if !ok || owner == s {

@@ -12,60 +12,61 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// phase is how far a session is.
+// phase is the progress of a session.
 type phase = int32
 
 const (
 	handshaking phase = iota // waits for the handshake
-	answering                // the answer to it is being sent, under the lock
+	answering                // the handshake response is being queued, with the lock held
 	connecting               // OnConnected runs
 	open                     // messages are handled
-	closing                  // a close message was sent, or the connection is gone
+	closing                  // a close message was sent, or the connection has ended
 )
 
-// Session is one client's conversation with a hub: a state machine without a
-// goroutine of its own. The connection's reader drives it; methods run on goroutines
-// that live as long as there is something to do and are waited for at the end.
+// Session is one client's conversation with a hub. It is a state machine without a
+// goroutine of its own: the connection's reader drives it. Methods run on goroutines that
+// end when they have no more work; Disconnected waits for all of them.
 type Session struct {
-	// What sending needs comes first, side by side.
+	// The fields that sending needs are first, next to each other.
 	conn           Connection
 	wire           *wire          // nil until the handshake
-	buffer         *messageBuffer // nil: what is sent is not kept; set by the handshake
+	buffer         *messageBuffer // nil without stateful reconnect; set by the handshake
 	phase          atomic.Int32
-	receiveStopped atomic.Bool // what comes in is dropped
+	receiveStopped atomic.Bool // received data is dropped
 	wasConnected   atomic.Bool // OnConnected succeeded
-	draining       atomic.Bool // no new invocations are taken
+	draining       atomic.Bool // new invocations are ignored
 
 	hub    *Hub
 	id     string
-	number uint64 // in the order in which the hub's sessions came
+	number uint64 // the session's rank among all sessions of the hub, by start
 	info   ConnectInfo
 	caller Caller
-	ctx    context.Context         // of what runs for the client; carries the caller
+	ctx    context.Context         // of everything that runs for the client; carries the caller
 	stop   context.CancelCauseFunc // ends ctx; see cancel
 	begun  time.Time
-	user   atomic.Pointer[auth.User] // with the freshest credentials
+	user   atomic.Pointer[auth.User] // with the most recent credentials
 
 	input     input
 	pace      pace
 	keepAlive keepAlive
 	groups    memberships
-	running   sync.WaitGroup // every goroutine of the session, and that it is not concluded
-	endings   endings        // of the ctxs of invocations
+	running   sync.WaitGroup // counts the session's goroutines, and 1 until conclude has returned
+	endings   endings        // end the contexts of invocations
 
 	mu      sync.Mutex // guards the following
 	tasks   dispatchQueue
 	streams map[string]*call  // streaming invocations by id
 	uploads map[string]upload // uploaded streams by id
-	// uploading are the uploads of the calls that run, those too that the client has ended.
+	// uploading are the uploads of running calls, including uploads that the client has
+	// ended.
 	uploading map[upload]*call
-	results   map[string]*pendingResult // results that the client owes
-	budget    *uploadBudget             // nil: there was no upload yet
+	results   map[string]*pendingResult // client results that the session waits for, by invocation id
+	budget    *uploadBudget             // nil until the first upload
 	items     *Items
-	concluded bool // nothing is asked of the client any more
+	concluded bool // the session waits for no more client results
 	refreshed refreshed
 
-	place int // in the sweep, whose lock guards it; -1: in none
+	place int // index in the sweep, guarded by the sweep's lock; -1: not in it
 }
 
 func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
@@ -95,7 +96,7 @@ func (c callerContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// cancel ends the ctx of everything that runs for the client.
+// cancel ends the contexts of everything that runs for the client.
 func (s *Session) cancel(cause error) {
 	s.stop(cause)
 	s.endings.closeAll()
@@ -110,8 +111,9 @@ func (s *Session) itemsOf() *Items {
 	return s.items
 }
 
-// currentPhase tells how far the session is. A client that is just being answered is
-// waited for: once it is known nothing is lost to it, but the answer comes first.
+// currentPhase returns the phase. During answering it waits until the handshake response
+// is queued: the client is registered then and must not miss a message, but no message
+// may precede the response.
 func (s *Session) currentPhase() phase {
 	p := s.phase.Load()
 	if p == answering {
@@ -122,7 +124,7 @@ func (s *Session) currentPhase() phase {
 	return p
 }
 
-// startClosing makes the session a closing one; it tells how far it was.
+// startClosing sets the phase to closing and returns the previous one.
 func (s *Session) startClosing() (was phase) {
 	for {
 		if was = s.currentPhase(); was == closing || s.phase.CompareAndSwap(was, closing) {
@@ -131,8 +133,8 @@ func (s *Session) startClosing() (was phase) {
 	}
 }
 
-// send queues a frame without waiting. A client whose queue is full loses its
-// connection.
+// send queues a frame and does not wait. If the client's queue is full, the connection is
+// cut.
 func (s *Session) send(f *frame.Frame) {
 	if s.currentPhase() == closing {
 		return
@@ -142,8 +144,8 @@ func (s *Session) send(f *frame.Frame) {
 	}
 }
 
-// abortSlow cuts a client that does not take what is sent to it. Of a connection that the
-// session ended meanwhile, or is about to end, what is queued has to go out.
+// abortSlow cuts the connection of a slow client, unless the session is ending: then the
+// queued frames must still be sent.
 func (s *Session) abortSlow() {
 	if s.phase.Load() != closing && !s.receiveStopped.Load() {
 		s.conn.Abort(ErrSlowConsumer)
@@ -157,34 +159,34 @@ func (s *Session) enqueueFrame(f *frame.Frame) error {
 	return s.conn.Send(f)
 }
 
-// sendWait queues a frame, waiting for room.
+// sendWait queues a frame and waits for room.
 func (s *Session) sendWait(ctx context.Context, f *frame.Frame) error {
 	if s.currentPhase() == closing {
 		return errEnded
 	}
 	if r := s.buffer; r != nil {
 		var err error
-		if s.phase.Load() == connecting { // acknowledgements wait for OnConnected, so it must not wait for them
+		if s.phase.Load() == connecting { // acknowledgements are read after OnConnected, so it must not wait for them
 			err = r.send(s.conn, f)
 		} else {
 			err = r.sendWait(ctx, s.conn, f, s.hub.options.StatefulBufferSize)
 		}
 		if err != nil && ctx.Err() == nil {
-			s.abortSlow() // it would wait for ever for what is left out
+			s.abortSlow() // otherwise the client would wait forever for the missing frame
 		}
 		return err
 	}
 	return s.conn.SendWait(ctx, f)
 }
 
-// uncork is called before the reader waits for something that may wait for the client.
+// uncork is called before the reader waits for an event that may depend on the client.
 func (s *Session) uncork() {
 	if c, ok := s.conn.(Uncorker); ok {
 		c.Uncork()
 	}
 }
 
-// sendOwn sends to the session's own client, from one of its methods.
+// sendOwn sends to the session's own client from one of its methods.
 func (s *Session) sendOwn(ctx context.Context, m *message) error {
 	f, err := m.frame(s.wire)
 	if err != nil {
@@ -194,7 +196,7 @@ func (s *Session) sendOwn(ctx context.Context, m *message) error {
 	return s.sendWait(ctx, f)
 }
 
-// closeOnEncodeError ends the session because something for its client cannot be encoded.
+// closeOnEncodeError ends the session because a message for its client cannot be encoded.
 func (s *Session) closeOnEncodeError(err error) {
 	s.log(slog.LevelError, "FailedWritingMessage", slog.Any("error", err))
 	s.close(err, s.closeText(err), true)
@@ -204,23 +206,24 @@ func (s *Session) closeText(err error) string {
 	return explain("Connection closed with an error.", err, s.hub.options.DetailedErrors)
 }
 
-// abort ends the session at the application's wish.
+// abort ends the session on behalf of the application.
 func (s *Session) abort() { s.close(ErrAborted, "", false) }
 
-// close ends the session with a close message; only the first close counts. What is
-// queued before it goes out, nothing behind it does.
+// close ends the session with a close message. Only the first call counts. Frames queued
+// earlier are sent; later ones are not.
 func (s *Session) close(cause error, text string, allowReconnect bool) {
 	switch was := s.startClosing(); was {
 	case closing:
-	case handshaking: // there is no protocol yet to say it in
+	case handshaking: // no protocol is chosen yet, so there is no close message
 		s.endSession(was, cause, nil)
 	default:
 		s.endSession(was, cause, s.wire.closing(text, allowReconnect))
 	}
 }
 
-// endSession sends the last frame and ends the connection in order. What runs is told by its
-// ctx; the rest is done beside, for what runs may be what ends it.
+// endSession sends the last frame and closes the connection in order. It cancels the
+// contexts of everything that runs. The rest happens concurrently, because the caller may
+// itself be something that runs for the session.
 func (s *Session) endSession(was phase, cause error, last *frame.Frame) {
 	s.endSessionBy(s.conn.Close, was, cause, last)
 }
@@ -228,7 +231,7 @@ func (s *Session) endSession(was phase, cause error, last *frame.Frame) {
 func (s *Session) endSessionBy(closeConnection func(error), was phase, cause error, last *frame.Frame) {
 	s.receiveStopped.Store(true)
 	if last != nil {
-		// A full queue has no room for it; the connection ends without it.
+		// If the queue is full, the connection ends without the last frame.
 		_ = s.conn.Send(last)
 	}
 	closeConnection(cause)
@@ -240,7 +243,7 @@ func (s *Session) endSessionBy(closeConnection func(error), was phase, cause err
 	go s.conclude(was, cause)
 }
 
-// clientError is what a client says in its close message.
+// clientError returns the error that a client reports in its close message, or nil.
 func clientError(m *protocol.Message) error {
 	if m.Error == "" {
 		return nil

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Drain begins the end of a hub with many clients: it ends their sessions as Shutdown
-// does, but spread over window, so that they do not all come back in one instant. The
-// pace is at least minPace, so that few clients are through sooner. It returns when the
-// last of them has been asked to leave, or with ctx's error; it does not wait for what
-// they still run, that is for Shutdown. Connections that come later are closed.
+// Drain ends the sessions as Shutdown does, but spreads the ends over window, so that the
+// clients do not all reconnect at once. It ends at least 100 sessions per second, so a
+// small hub takes less time. Drain returns when all sessions have been asked to end, or
+// when ctx is done, with its cause. It does not wait for running invocations; Shutdown
+// does. Later connections are closed.
 func (h *Hub) Drain(ctx context.Context, window time.Duration) error {
 	gone := h.sessions.close()
 	waiting := h.sessions.snapshot(nil)
@@ -34,26 +34,27 @@ func (h *Hub) Drain(ctx context.Context, window time.Duration) error {
 	}
 }
 
-// Drain ends sessions in slices, one at each sliceInterval. No server has trouble with
-// minPace clients that come back in a second.
+// Drain ends one slice of sessions every sliceInterval. minPace is the lowest rate per
+// second; any server can handle that many reconnects.
 const (
 	sliceInterval = 100 * time.Millisecond
 	minPace       = 100
 )
 
-// sliceSize is how many sessions each slice has if all are to be through within window.
+// sliceSize returns the number of sessions per slice that ends all sessions within
+// window.
 func sliceSize(sessions int, window time.Duration) int {
 	slices := max(1, int(window/sliceInterval))
 	return max((sessions+slices-1)/slices, int(minPace*sliceInterval/time.Second))
 }
 
-// Shutdown ends every session: new invocations are not looked at any more, streams
-// are cancelled, and once the running invocations are through, or ctx is done, the
-// connection ends. A client that may reconnect statefully gets a close message before that
-// which invites it to reconnect. An upload that its client
-// has not ended when half of the time to ctx's deadline is over ends with ErrShutdown,
-// so that its method has the other half to conclude. Shutdown returns when all
-// connections are gone, or with ctx's error. Connections that come later are closed.
+// Shutdown ends every session. New invocations are ignored and streams are cancelled. A
+// connection ends when its running invocations have returned or when ctx is done. A
+// client with stateful reconnect first gets a close message that allows it to reconnect.
+// Uploads that are still open after half of the time to ctx's deadline end with
+// ErrShutdown, so that their methods have the other half to return. Shutdown returns when
+// all connections have ended, or when ctx is done, with its cause. Later connections are
+// closed.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	gone := h.sessions.close()
 	for _, s := range h.sessions.snapshot(nil) {
@@ -76,8 +77,8 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// awaitUploads waits for half of the time to ctx's deadline, and tells whether all
-// sessions were gone before.
+// awaitUploads waits for half of the time to ctx's deadline. It reports whether all
+// sessions ended in that time.
 func (h *Hub) awaitUploads(ctx context.Context, gone <-chan struct{}) bool {
 	if deadline, ok := ctx.Deadline(); ok {
 		half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
@@ -92,17 +93,17 @@ func (h *Hub) awaitUploads(ctx context.Context, gone <-chan struct{}) bool {
 	}
 }
 
-// Hanger is a Connection whose transport has a closing handshake of its own, which some
-// clients take for the wish that they stay away.
+// Hanger is implemented by a Connection with a transport that has its own closing
+// handshake. Some clients do not reconnect after that handshake.
 type Hanger interface {
-	// HangUp ends the connection as Close does, but without that handshake.
+	// HangUp ends the connection as Close does, but without the closing handshake.
 	HangUp(cause error)
 }
 
-// dismiss ends the session because the hub shuts down. A client that may reconnect statefully
-// gets a close message that invites it to reconnect. Others get none, for some take any close
-// message for the end and never come back: @microsoft/signalr 3.0 and signalrcore. All of
-// them reconnect when the connection just ends.
+// dismiss ends the session because the hub shuts down. A client with stateful reconnect
+// gets a close message that allows it to reconnect. Other clients get no close message:
+// some, such as @microsoft/signalr 3.0 and signalrcore, never reconnect after one. All
+// clients reconnect after the connection just ends.
 func (s *Session) dismiss() {
 	was := s.startClosing()
 	if was == closing {
@@ -119,7 +120,7 @@ func (s *Session) dismiss() {
 	s.endSessionBy(closeConnection, was, ErrShutdown, nil)
 }
 
-// drain ends the session as a shutdown does.
+// drain starts the end of the session for a shutdown.
 func (s *Session) drain() {
 	s.draining.Store(true)
 	if s.phase.Load() == handshaking {
@@ -134,12 +135,12 @@ func (s *Session) drain() {
 	s.dispatchLocked()
 }
 
-// dismissIfDrainedLocked ends a session that drains and has nothing left to do. The lock is held, and
-// one that is closing cannot get to its end before it is free; one that got there has
-// nothing that may be counted any more.
+// dismissIfDrainedLocked dismisses a draining session that runs nothing more. running.Add
+// is safe here: a closing session cannot conclude while the caller holds the lock, and a
+// session that has concluded is in the phase closing.
 func (s *Session) dismissIfDrainedLocked() {
 	if s.phase.Load() != closing && s.draining.Load() && s.tasks.concurrent == 0 && s.tasks.isDone() {
-		s.tasks.concurrent++ // once
+		s.tasks.concurrent++ // so that this happens once
 		s.running.Add(1)
 		go func() {
 			defer s.running.Done()
@@ -148,8 +149,8 @@ func (s *Session) dismissIfDrainedLocked() {
 	}
 }
 
-// startConcurrent notes that something is going to run beside the line; endBeside that it
-// is through.
+// startConcurrent counts work that runs concurrently with the queue; endConcurrent ends
+// it.
 func (s *Session) startConcurrent() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

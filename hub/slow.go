@@ -2,32 +2,35 @@ package hub
 
 import "github.com/carillon-go/carillon/frame"
 
-// SlowPolicy is what becomes of a message to a client that reads more slowly than it
-// is sent to. It applies to what Sender sends; completions, stream items and
-// questions are never dropped.
+// SlowPolicy decides about a message to a client that reads more slowly than messages are
+// sent to it. It applies to messages of Sender. Completions, stream items and invocations
+// with a client result are never dropped.
 //
-// A client that may reconnect statefully counts what it gets, so what was sent to it
-// cannot be taken back: DropOldest drops the newest there, and Conflate is Disconnect.
+// A client with stateful reconnect counts its messages, so a message already sent to it
+// cannot be removed. For such a client DropOldest drops the newest message and Conflate
+// is Disconnect.
 type SlowPolicy = frame.Policy
 
-// What may become of such a message.
+// These are the policies.
 const (
-	// Disconnect ends the connection when its queue has no room.
+	// Disconnect ends the connection when its queue is full.
 	Disconnect = frame.Disconnect
-	// DropNewest leaves the message out when there is no room.
+	// DropNewest drops the message when the queue is full.
 	DropNewest = frame.DropNewest
-	// DropOldest makes room by dropping messages that were sent with DropOldest too, the
-	// oldest first; the message is left out if all of them are not enough.
+	// DropOldest makes room by dropping queued messages that were also sent with
+	// DropOldest, the oldest first. If that does not make enough room, the message itself
+	// is dropped.
 	DropOldest = frame.DropOldest
-	// Conflate puts the message in the place of one with the same key that still waits in
-	// the queue, full or not, so that only the newest reaches a client that lags. It may
-	// arrive before what was sent between the two; to a client that only listens it comes
-	// behind that. The key is the method's name, or that of Clients.Conflate. Without such a
-	// message and without room the connection ends.
+	// Conflate replaces a queued message that has the same key, whether or not the queue
+	// is full, so that a slow client gets only the newest one. The new message takes the
+	// place of the old one, ahead of messages sent between the two; for a client that
+	// only listens it comes after them. The key is the method's name or that of
+	// Clients.Conflate. If no queued message has the key and the queue is full, the
+	// connection ends.
 	Conflate = frame.Conflate
 )
 
-// slowConsumers is a policy with a key.
+// slowConsumers is a policy with its key.
 type slowConsumers struct {
 	policy SlowPolicy
 	key    string // "": the method's name
@@ -43,15 +46,15 @@ func (s *slowConsumers) delivery(method string) frame.Delivery {
 	return d
 }
 
-// SlowConsumers returns the same audiences, with a policy of their own instead of
-// Options.SlowConsumers.
+// SlowConsumers returns the same audiences with p instead of Options.SlowConsumers.
 func (c Clients[C]) SlowConsumers(p SlowPolicy) Clients[C] {
 	c.slow = &slowConsumers{policy: p}
 	return c
 }
 
-// Conflate returns the same audiences; of the messages that are sent to them, with any
-// method, and wait for one client, only the newest with that key stays.
+// Conflate returns the same audiences with the policy Conflate and a key. Of the messages
+// that are sent with this key, by any method, and are queued for one client, only the
+// newest stays.
 func (c Clients[C]) Conflate(key string) Clients[C] {
 	c.slow = &slowConsumers{Conflate, key}
 	return c

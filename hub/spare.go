@@ -1,33 +1,33 @@
 package hub
 
-// spare are frames that a client has acknowledged and that are kept all the same. After a
-// break the official client counts again from the number in our Sequence message, but goes on
-// acknowledging the highest number that it ever had. If the next break came before the
-// count had caught up, a Sequence behind that number would be ahead of the count, and the
-// client would fail. So the frames stay until an acknowledgement shows that the count has
-// caught up.
+// spare describes frames that are kept although the client has acknowledged them. After a
+// break the official client counts again from the number in our Sequence message, but
+// goes on acknowledging the highest number that it ever received. If the next break comes
+// before its count has caught up, a Sequence after that number would be ahead of its
+// count, and the client would fail. So the frames are kept until an acknowledgement shows
+// that the count has caught up.
 type spare struct {
 	frames, bytes int
-	doubtful      int64 // the highest number that was sent before the last resumption
+	doubtful      int64 // the highest number sent before the last resumption
 	heard         int64 // the highest acknowledgement since then
-	resumptions   int   // that began with the same frames
+	resumptions   int   // the number of resumptions that began with the same frames
 }
 
-// maxSpare and maxSpareResumptions bound what is kept and how often it is sent again. Beyond
-// them the client's acknowledgement counts as it is.
+// maxSpare limits the bytes of spare frames, and maxSpareResumptions how often they are
+// sent again. Above the limits the client's acknowledgement is taken as it is.
 const (
 	maxSpare            = maxFanOut
 	maxSpareResumptions = 3
 )
 
-// catchesUp reports whether an acknowledgement shows how far the client has counted since the
-// last resumption: it covers a message that was not sent before, or is higher than another
-// acknowledgement on the same carrier.
+// catchesUp reports whether an acknowledgement shows the client's count since the last
+// resumption: it covers a message that was sent for the first time, or it is higher than
+// another acknowledgement on the same carrier.
 func (p *spare) catchesUp(number int64) bool {
 	return number > p.doubtful || p.heard > 0 && number > p.heard
 }
 
-// acknowledged makes room for what the client has received.
+// acknowledged frees the frames that the client has received.
 func (r *messageBuffer) acknowledged(number int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -45,7 +45,7 @@ func (r *messageBuffer) acknowledged(number int64) {
 	r.notifyRoomLocked()
 }
 
-// resumeSpareLocked prepares for a client that came back.
+// resumeSpareLocked prepares the spare frames for a resumption.
 func (r *messageBuffer) resumeSpareLocked() {
 	r.spare.doubtful, r.spare.heard = r.sent, 0
 	if r.spare.frames == 0 {
@@ -56,7 +56,7 @@ func (r *messageBuffer) resumeSpareLocked() {
 	}
 }
 
-// setAsideLocked makes the first n frames spare ones.
+// setAsideLocked makes the first n frames spare.
 func (r *messageBuffer) setAsideLocked(n int) {
 	for ; r.spare.frames < n; r.spare.frames++ {
 		size := r.kept[r.spare.frames].Len()
@@ -68,7 +68,7 @@ func (r *messageBuffer) setAsideLocked(n int) {
 	}
 }
 
-// dropLocked forgets the first n frames.
+// dropLocked removes the first n frames.
 func (r *messageBuffer) dropLocked(n int) {
 	freed := 0
 	for i, f := range r.kept[:n] {

@@ -5,11 +5,11 @@ import (
 	"iter"
 )
 
-// Stream0 makes a streaming method of a function without parameters; see [Func0].
-// The function itself may fail; after that an error that the stream yields is its
-// end. The stream is read as fast as the client takes it, and no longer once the
-// client cancels it or is gone: ctx is done then, and a stream that waits must heed
-// it. A nil stream is an error.
+// Stream0 makes a streaming method from a function without parameters; see [Func0]. An
+// error of the function fails the invocation. An error that the stream yields ends the
+// stream. The stream is read only as fast as the client takes the items. Reading stops
+// when the client cancels the stream or disconnects: ctx is done then, and a stream that
+// waits must return when ctx is done. A nil stream is an error.
 func Stream0[T any](f func(context.Context) (iter.Seq2[T, error], error)) Method {
 	return newMethod(true, f, func(ctx context.Context, _ *params0) (any, error) { return items(f(ctx)) })
 }
@@ -36,7 +36,7 @@ func Stream4[A, B, C, D, T any](f func(context.Context, A, B, C, D) (iter.Seq2[T
 	})
 }
 
-// items gives a stream its untyped form; a nil stream becomes a nil result.
+// items converts a stream to its untyped form. A nil stream becomes a nil result.
 func items[T any](seq iter.Seq2[T, error], err error) (any, error) {
 	if err != nil || seq == nil {
 		return nil, err
@@ -50,8 +50,8 @@ func items[T any](seq iter.Seq2[T, error], err error) (any, error) {
 	}), nil
 }
 
-// FromChannel makes a stream of a channel: it ends when ch is closed, and when ctx
-// is done, which must be the ctx that the method was given.
+// FromChannel makes a stream from a channel. The stream ends when ch is closed and when
+// ctx is done. ctx must be the one that the method was given.
 func FromChannel[T any](ctx context.Context, ch <-chan T) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {

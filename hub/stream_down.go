@@ -6,9 +6,9 @@ import (
 	"iter"
 )
 
-// prepare makes a call that runs beside the line known by its ids, so that the messages
-// right behind it find it: the items of its uploads, and its cancellation. If one of its
-// ids is in use, the call takes none of them and will be refused.
+// prepare registers a call that runs concurrently with the queue by its ids, so that the
+// next messages find it: the items of its uploads and its cancellation. If one of its ids
+// is in use, none is registered, and the call will be refused.
 func (s *Session) prepare(c *call) {
 	s.awaitHolders(c)
 	s.mu.Lock()
@@ -41,7 +41,7 @@ func (s *Session) runsLocked(c *call) bool {
 	return s.tasks.isRunning(c.id)
 }
 
-// finish forgets a call that is through.
+// finish removes a call that has ended.
 func (c *call) finish() {
 	if c.queued {
 		return
@@ -58,8 +58,8 @@ func (c *call) finish() {
 	c.decideLocked()
 }
 
-// stream sends what the method yields, then the completion. The id is free again
-// before the client hears of that.
+// stream sends the items of the method, then the completion. The id is free before the
+// client gets the completion.
 func (c *call) stream() {
 	text, err := c.items()
 	c.finish()
@@ -75,8 +75,8 @@ func (c *call) stream() {
 	c.complete(w.frame(w.AppendVoid(nil, c.id)))
 }
 
-// items calls the method and sends its items; text is the error to complete with,
-// err what cannot be sent.
+// items calls the method and sends its items. text is the error of the completion. err is
+// set if an item cannot be encoded.
 func (c *call) items() (text string, err error) {
 	result, err := c.perform()
 	seq, _ := result.(iter.Seq2[any, error])
@@ -96,17 +96,20 @@ func (c *call) items() (text string, err error) {
 	return text, unsent
 }
 
-// streamFailure is the text of a completion for an error of a stream that has begun.
+// streamFailure returns the text of a completion for an error of a stream that has
+// started.
 func (c *call) streamFailure(err error) string {
 	return explain("An error occurred on the server while streaming results.", err, c.session.hub.options.DetailedErrors)
 }
 
-// wasCancelled tells the end that the client wished for from a failure.
+// wasCancelled reports whether err is the result of the client's cancellation and not a
+// failure.
 func (c *call) wasCancelled(err error) bool {
 	return c.Err() != nil && is(err, c.Err())
 }
 
-// send sends the items until the stream ends, fails or is no longer wanted.
+// send sends the items until the stream ends, fails or is cancelled. unsent is the error
+// of an item that cannot be encoded.
 func (c *call) send(seq iter.Seq2[any, error]) (unsent, err error) {
 	s := c.session
 	defer s.recovered(&err)

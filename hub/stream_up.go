@@ -7,8 +7,8 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// conflictLocked returns the error of a call one of whose uploads has the id of another
-// one that is open.
+// conflictLocked returns an error if one of the call's uploads has the id of an open
+// upload.
 func (s *Session) conflictLocked(c *call) error {
 	var passed seenNames
 	for i, id := range c.streamIDs {
@@ -19,9 +19,9 @@ func (s *Session) conflictLocked(c *call) error {
 	return nil
 }
 
-// awaitHolders waits until no call whose authorization is under way holds an upload id of
-// c: if that call is refused, its ids are free. The reader waits for the authorization as
-// the original's does; it waits in this case alone, and until the session ends.
+// awaitHolders waits until no call with a running authorization holds an upload id of c:
+// if that call is refused, its ids become free. In this case alone the reader waits for
+// an authorization, as the original's reader does. The wait ends with the session.
 func (s *Session) awaitHolders(c *call) {
 	for {
 		s.mu.Lock()
@@ -42,7 +42,7 @@ func (s *Session) awaitHolders(c *call) {
 }
 
 // undecidedLocked returns the channel of a call that holds an upload id of c and is not
-// authorized yet; nil if there is none.
+// yet authorized, or nil.
 func (s *Session) undecidedLocked(c *call) <-chan struct{} {
 	for _, id := range c.streamIDs {
 		if holder := s.uploading[s.uploads[id]]; holder != nil && holder.decided != nil {
@@ -52,8 +52,8 @@ func (s *Session) undecidedLocked(c *call) <-chan struct{} {
 	return nil
 }
 
-// decide notes that a call is authorized. If it is not, finish does that, after it has freed
-// the ids.
+// decide records that a call is authorized. For a call that is refused, finish does this
+// after it has freed the ids.
 func (c *call) decide() {
 	if c.decided != nil {
 		c.session.mu.Lock()
@@ -69,7 +69,7 @@ func (c *call) decideLocked() {
 	}
 }
 
-// openUploadsLocked makes the uploads of a call known by their ids, which are free.
+// openUploadsLocked registers the uploads of a call by their ids, which are free.
 func (s *Session) openUploadsLocked(c *call) {
 	if len(c.streamIDs) > 0 && c.method.authorize != nil {
 		c.decided = make(chan struct{})
@@ -99,7 +99,7 @@ func (s *Session) openUploadsLocked(c *call) {
 	}
 }
 
-// abandonUploads ends all of them with an error.
+// abandonUploads ends all uploads with an error.
 func (s *Session) abandonUploads(err error) {
 	s.mu.Lock()
 	open := s.uploading
@@ -110,7 +110,7 @@ func (s *Session) abandonUploads(err error) {
 	}
 }
 
-// cancelUploadsLocked ends the uploads of a call that is cancelled. Their ids are free.
+// cancelUploadsLocked ends the uploads of a cancelled call and frees their ids.
 func (s *Session) cancelUploadsLocked(c *call) {
 	for i, u := range c.uploads {
 		if s.uploads[c.streamIDs[i]] == u {
@@ -150,8 +150,8 @@ func (s *Session) upload(id string, forget bool) upload {
 	return u
 }
 
-// asFault returns err if it ends the connection. One within another error does not:
-// it tells why something did not fit.
+// asFault returns err if it is a Fault, which ends the connection. A Fault wrapped in
+// another error does not: it only explains why a value does not fit.
 func asFault(err error) error {
 	if fault, ok := err.(*protocol.Fault); ok { //nolint:errorlint // see above
 		return fault
@@ -159,14 +159,15 @@ func asFault(err error) error {
 	return nil
 }
 
-// receiveItem hands an item to its method, and waits until that has room for it. One
-// that is of the wrong type ends the stream.
+// receiveItem queues an item for its method and waits while the queue is full. An item of
+// the wrong type ends the stream.
 func (s *Session) receiveItem(m *protocol.Message) {
 	u := s.upload(m.InvocationID, false)
 	err := protocol.ErrUnknown
 	if u != nil {
 		err = s.push(u, m.Payload)
-		// Nothing would end the wait of a client whose acknowledgements are behind its items.
+		// If the client's acknowledgements follow its items, nothing else would end the
+		// wait.
 		if s.buffer != nil && s.heldByUploads() > maxWaiting && s.hold(0) {
 			s.abortSlow()
 		}
@@ -190,7 +191,7 @@ func (s *Session) push(u upload, raw []byte) (err error) {
 	return err
 }
 
-// endUpload ends an uploaded stream at the client's wish.
+// endUpload ends an uploaded stream at the client's request.
 func (s *Session) endUpload(m *protocol.Message) {
 	u := s.upload(m.InvocationID, true)
 	if u == nil {

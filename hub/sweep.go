@@ -7,22 +7,22 @@ import (
 	"github.com/carillon-go/carillon/internal/crew"
 )
 
-// sweepInterval is how often time is looked at; the original's heartbeat.
+// sweepInterval is the time between two checks; it equals the original's heartbeat.
 const sweepInterval = time.Second
 
-// sweep looks at all sessions of a hub once a second, from one goroutine that runs
-// while there are any.
+// sweep checks all sessions of a hub once a second, on one goroutine that runs while
+// there are sessions.
 type sweep struct {
 	mu      sync.Mutex
-	all     []*Session // each at its place
+	all     []*Session // each session at index place
 	closed  bool
-	stop    chan struct{} // ends the goroutine
-	emptied chan struct{} // closed when the last session is gone from a closed sweep
+	stop    chan struct{} // closed to end the goroutine
+	emptied chan struct{} // closed when a closed sweep has no more sessions
 	running sync.WaitGroup
-	workers *crew.Crew[*call] // on whose goroutines invocations run
+	workers *crew.Crew[*call] // run the invocations
 }
 
-// add takes a session in, unless the hub is shut down.
+// add adds a session. It returns false if the hub is shut down.
 func (w *sweep) add(s *Session) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,8 +62,8 @@ func (w *sweep) remove(s *Session) {
 	}
 }
 
-// close admits no more sessions and returns a channel that is closed when all are
-// gone.
+// close prevents further adds. It returns a channel that is closed when all sessions have
+// been removed.
 func (w *sweep) close() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -8,14 +8,16 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// Upload is a stream that the client sends, as a parameter of a method. Not read,
-// it holds up its connection once Options.StreamBufferCapacity items wait; it is
-// over when the method has returned, and ends when the client cancels the invocation.
+// Upload is a stream that the client sends, as a parameter of a method. If the method
+// does not read it, the connection is not read while Options.StreamBufferCapacity items
+// are buffered. It ends when the method returns and when the client cancels the
+// invocation.
 type Upload[T any] struct{ q *uploadQueue[T] }
 
-// All returns the items as they come, for one reader. The last may be an error: the
-// client ended the stream with one (its text in an error as NewError's), an item was
-// no T, the client cancelled the invocation (context.Canceled), or the connection ended.
+// All returns the items in order, for one reader. The last element may be an error: the
+// client ended the stream with an error (then with its text, as made by NewError), an
+// item did not decode to T, the client cancelled the invocation (context.Canceled), or
+// the connection ended.
 func (u Upload[T]) All() iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
@@ -27,35 +29,35 @@ func (u Upload[T]) All() iter.Seq2[T, error] {
 	}
 }
 
-// uploadTarget is a parameter of type Upload, whatever its items.
+// uploadTarget is a parameter of type Upload with items of any type.
 type uploadTarget interface {
 	open(b uploadBounds) upload
 	itemType() reflect.Type
 }
 
-// uploadBounds are how much of an upload may wait for its method before nothing more is
-// read from the client.
+// uploadBounds limit the items of an upload that are buffered for its method before
+// nothing more is read from the client.
 type uploadBounds struct {
 	items int
-	// itself: the items may have methods to decode themselves.
+	// itself is set if the items may have methods to decode themselves.
 	itself bool
-	// budget is that of all uploads of the session.
+	// budget is shared by all uploads of the session.
 	budget *uploadBudget
-	// stateful: more items are read, for acknowledgements may be behind them which methods
-	// wait for, until maxUploaded bytes are held.
+	// stateful is set for stateful reconnect: acknowledgements that methods wait for may
+	// follow the items. So reading stops only at maxUploaded buffered bytes.
 	stateful bool
-	// gone is closed with the connection: its method may never read.
+	// gone is closed when the connection ends: the method may never read.
 	gone <-chan struct{}
 }
 
 // upload is the receiving end of an uploaded stream.
 type upload interface {
-	// push decodes an item and waits for room, or for the end of the stream or the
-	// connection. patient is called before it waits.
+	// push decodes an item and waits for room, for the end of the stream or for the end
+	// of the connection. It calls patient before it waits.
 	push(p protocol.HubProtocol, raw []byte, patient func()) error
-	// end ends the stream, with an error or nil. Only the first end counts.
+	// end ends the stream, with err or nil. Only the first call counts.
 	end(err error)
-	// drop forgets what nobody will take.
+	// drop discards the items that were not read.
 	drop()
 }
 
@@ -66,11 +68,11 @@ func (u *Upload[T]) open(b uploadBounds) upload {
 
 func (*Upload[T]) itemType() reflect.Type { return reflect.TypeFor[T]() }
 
-// uploadQueue has one that pushes and one that takes.
+// uploadQueue is a queue with one writer and one reader.
 type uploadQueue[T any] struct {
 	bounds uploadBounds
-	news   chan struct{} // there is an item, or the end
-	room   chan struct{} // an item was taken, or the end
+	news   chan struct{} // signals a new item or the end
+	room   chan struct{} // signals that an item was taken, or the end
 
 	mu    sync.Mutex
 	items []uploadItem[T]
@@ -144,7 +146,7 @@ func (q *uploadQueue[T]) drop() {
 	q.items = nil
 }
 
-// take waits for the next item; ok is false behind the last one.
+// take waits for the next item. ok is false after the last one.
 func (q *uploadQueue[T]) take() (item T, ok bool, err error) {
 	for {
 		item, ok, over, err := q.tryTake()
@@ -155,7 +157,7 @@ func (q *uploadQueue[T]) take() (item T, ok bool, err error) {
 	}
 }
 
-// tryTake takes an item if one is there. What came before the end comes before it.
+// tryTake takes an item if there is one. It reports the end only after all items.
 func (q *uploadQueue[T]) tryTake() (item T, ok, over bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

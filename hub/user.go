@@ -9,14 +9,17 @@ import (
 	"github.com/carillon-go/carillon/auth"
 )
 
-// ErrExpired is why a connection ends whose user's authentication has ended.
+// ErrExpired is the cause of a connection's end when its user's authentication has
+// expired.
 var ErrExpired = errors.New("hub: the authentication has expired")
 
-// OnAuthenticationRefreshed sets what runs after a client has refreshed its credentials,
-// once for each time: [Caller.User] has the new claims, the user's id and the groups are as
-// before. It runs after OnConnected, concurrently with the client's invocations but not with
-// itself, and never after OnDisconnected has begun. ctx carries the caller and ends with the
-// connection. A panic is logged.
+// OnAuthenticationRefreshed sets the function that runs each time after a client has
+// refreshed its credentials. [Caller.User] then has the new claims; the user's id and the
+// groups stay the same. The function runs after OnConnected, concurrently with the
+// client's invocations but not with itself, and never after OnDisconnected has begun. ctx
+// carries the caller and ends with the connection. A panic is logged.
+// OnAuthenticationRefreshed panics if it was called before, and after the first
+// connection.
 func (h *Hub) OnAuthenticationRefreshed(f func(ctx context.Context)) {
 	h.registering()
 	if h.onRefreshed != nil {
@@ -25,7 +28,8 @@ func (h *Hub) OnAuthenticationRefreshed(f func(ctx context.Context)) {
 	h.onRefreshed = f
 }
 
-// userID is that of the beginning: nobody becomes another one.
+// userID returns the id of the user that opened the transport. A refresh does not change
+// it.
 func (s *Session) userID() string {
 	if s.info.User == nil {
 		return ""
@@ -33,14 +37,13 @@ func (s *Session) userID() string {
 	return s.info.User.ID
 }
 
-// Refresh replaces the user by the same one with fresher credentials: claims and
-// expiry count from now on. The id must be the same. It does not block. Safe for
-// concurrent use.
+// Refresh replaces the user by one with the same id and fresher credentials. Its claims
+// and expiry apply from now on. Refresh does not block. It is safe for concurrent use.
 func (s *Session) Refresh(u *auth.User) { s.user.Store(u) }
 
-// Refreshed has OnAuthenticationRefreshed run: the client has refreshed its credentials. It
-// does not wait for that. Before OnConnected begins it does nothing, for that sees the new
-// credentials. Safe for concurrent use.
+// Refreshed schedules OnAuthenticationRefreshed after a refresh and does not wait for it.
+// Before OnConnected has begun it does nothing, because OnConnected sees the new
+// credentials. It is safe for concurrent use.
 func (s *Session) Refreshed() {
 	if s.hub.onRefreshed == nil {
 		return
@@ -54,14 +57,15 @@ func (s *Session) Refreshed() {
 	s.startRefreshedLocked()
 }
 
-// refreshed counts the refreshes of which the application is to be told.
+// refreshed counts the refreshes that the application has not been notified of.
 type refreshed struct {
 	waiting int
 	running bool
 }
 
-// startRefreshedLocked runs OnAuthenticationRefreshed, if it is to run and does not. It
-// counts as an invocation that has given up its place: the end waits for it.
+// startRefreshedLocked runs OnAuthenticationRefreshed if a refresh is waiting and the
+// function is not running. The run counts as an invocation that has released its place,
+// so the end of the session waits for it.
 func (s *Session) startRefreshedLocked() {
 	if f := &s.refreshed; f.running || f.waiting == 0 || !s.wasConnected.Load() || s.tasks.closed {
 		return
@@ -73,7 +77,7 @@ func (s *Session) startRefreshedLocked() {
 	go s.runOnRefreshed()
 }
 
-// runOnRefreshed ends with a panic of the application, and with runtime.Goexit.
+// runOnRefreshed survives a panic and a runtime.Goexit of the application's function.
 func (s *Session) runOnRefreshed() {
 	defer s.running.Done()
 	defer func() {
@@ -94,8 +98,8 @@ func (s *Session) runOnRefreshed() {
 	s.hub.onRefreshed(s.ctx)
 }
 
-// expired reports whether the session is to end with its user's authentication, and
-// that has ended.
+// expired reports whether the session must end because its user's authentication has
+// expired.
 func (s *Session) expired(now time.Time) bool {
 	if !s.info.CloseOnExpiry {
 		return false

@@ -13,10 +13,10 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// maxWires is how many hub protocols there are, that of mere listeners included.
+// maxWires is the number of hub protocols, that of listeners included.
 const maxWires = 3
 
-// wire is a hub protocol together with the frames that every connection shares.
+// wire is a hub protocol with the frames that all its connections share.
 type wire struct {
 	protocol.HubProtocol
 	index             int  // in message.frames
@@ -45,7 +45,8 @@ func newWires(o Options) []*wire {
 	return wires
 }
 
-// newEventWire is the protocol of those who only listen. Nobody can ask for it.
+// newEventWire returns the protocol of clients that only listen. Clients cannot choose it
+// in a handshake.
 func newEventWire(o Options) *wire {
 	p := protocol.Events{JSON: protocol.NewJSON(o.JSON)}
 	w := &wire{HubProtocol: p, index: maxWires - 1, events: true}
@@ -72,14 +73,15 @@ func (w *wire) frame(payload []byte) *frame.Frame {
 	return frame.New(payload, w.Binary())
 }
 
-// buffers are what messages are encoded in before they get memory of their own size.
+// buffers are reused for encoding messages, which are then copied to memory of the right
+// size.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// maxIdleBuffer is the largest buffer that is kept for the next message.
+// maxIdleBuffer is the size in bytes of the largest buffer that is reused.
 const maxIdleBuffer = 65536
 
-// encode makes a frame of what build appends. A panic of a value that encodes itself
-// is an error.
+// encode returns a frame of the bytes that build appends. It returns a panic of a value
+// that encodes itself as an error.
 func (w *wire) encode(build func(dst []byte) ([]byte, error)) (f *frame.Frame, err error) {
 	buffer := buffers.Get().(*[]byte)
 	defer func() {
@@ -111,12 +113,12 @@ func (w *wire) closing(text string, allowReconnect bool) *frame.Frame {
 	}
 }
 
-// message is an invocation of clients, encoded once for each protocol that one of
-// its receivers speaks.
+// message is an invocation of clients. It is encoded at most once for each protocol that
+// its receivers use.
 type message struct {
 	method string
 	args   []any
-	// delivery is what becomes of it for those who read too slowly.
+	// delivery is the policy for slow consumers.
 	delivery frame.Delivery
 	mu       sync.Mutex // held while encoding
 	frames   [maxWires]atomic.Pointer[frame.Frame]
