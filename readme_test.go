@@ -3,12 +3,14 @@ package carillon_test
 import (
 	"bufio"
 	"context"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,23 +44,54 @@ func build(t *testing.T, source string) string {
 	return binary
 }
 
-// serve runs a server until the test ends, and waits until it answers.
-func serve(t *testing.T, addr, binary string, args ...string) {
+// run starts a program that is killed at the end of the test, at the latest after patience.
+func run(t *testing.T, stderr io.Writer, binary string, args ...string) (context.Context, *exec.Cmd) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Stderr = stderr
 	if err := cmd.Start(); err != nil {
+		cancel()
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cancel() // kills it
+		cancel()
 		_ = cmd.Wait()
 	})
+	return ctx, cmd
+}
+
+// terminate asks a program to end, and fails the test unless it ends with exit status 0.
+func terminate(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
+	}
+}
+
+// buildSnippet builds the n-th Go program of the README, with another address in it.
+func buildSnippet(t *testing.T, n int, address, replacement string) string {
+	t.Helper()
+	main := filepath.Join(t.TempDir(), "main.go")
+	source := strings.ReplaceAll(snippet(t, "go", n), address, replacement)
+	if err := os.WriteFile(main, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return build(t, main)
+}
+
+// serve starts a server and waits until it answers.
+func serve(t *testing.T, addr, binary string, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cmd := run(t, nil, binary, args...)
 	for {
-		response, err := http.Post("http://"+addr+"/negotiate", "", nil)
+		response, err := http.Get("http://" + addr + "/")
 		if err == nil {
 			_ = response.Body.Close()
-			return
+			return cmd
 		}
 		if ctx.Err() != nil {
 			t.Fatalf("it does not listen: %v", err)
@@ -132,14 +165,10 @@ func TestJavaScriptClient(t *testing.T) {
 func TestHub(t *testing.T) {
 	node(t)
 	addr := testproc.FreeAddress()
-	main := filepath.Join(t.TempDir(), "main.go")
-	if err := os.WriteFile(main, []byte(strings.ReplaceAll(snippet(t, "go", 0), "localhost:8081", addr)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	serve(t, addr, build(t, main))
+	cmd := serve(t, addr, buildSnippet(t, 0, "localhost:8081", addr))
 	script := `
 import { HubConnectionBuilder } from "@microsoft/signalr";
-const connection = new HubConnectionBuilder().withUrl("http://` + addr + `/").configureLogging("none").build();
+const connection = new HubConnectionBuilder().withUrl("http://` + addr + `/chat").configureLogging("none").build();
 let sum;
 connection.on("Receive", (user, text) => console.log(user, text, sum));
 await connection.start();
@@ -149,4 +178,50 @@ await connection.invoke("Send", "Ada", "hello");
 	if line := runScript(t, script); line != "Ada hello 42" {
 		t.Errorf("printed %q", line)
 	}
+	terminate(t, cmd)
+}
+
+// The Go client starts before its server, outlives a restart of the server, and prints
+// nothing but ticks.
+func TestGoClient(t *testing.T) {
+	addr := testproc.FreeAddress()
+	gateway := build(t, "./cmd/gateway")
+	output, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer output.Close()
+	_, conn := run(t, output, buildSnippet(t, 1, "localhost:8080", addr))
+	for range 2 {
+		begin := time.Now()
+		server := serve(t, addr, gateway, "--addr", addr)
+		awaitTick(t, output.Name(), begin)
+		terminate(t, server)
+	}
+	terminate(t, conn)
+}
+
+// awaitTick waits until a client has printed a tick that is later than a time, and fails the
+// test if the client prints anything else.
+func awaitTick(t *testing.T, file string, begin time.Time) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(text), "\n")
+		for _, line := range lines[:len(lines)-1] { // the last one may be incomplete
+			_, tick, _ := strings.Cut(line, " tick ")
+			at, err := time.Parse("2006-01-02 15:04:05.999999999 -0700 MST", tick)
+			if err != nil {
+				t.Fatalf("printed %q", line)
+			}
+			if at.After(begin) {
+				return
+			}
+		}
+		time.Sleep(20 * time.Millisecond) // another process writes the file
+	}
+	t.Fatal("no tick")
 }
