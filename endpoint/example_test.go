@@ -2,18 +2,84 @@ package endpoint_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/auth/bearer"
+	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/transports"
 )
+
+// A hub is mounted at its path and below it, where negotiation is.
+func ExampleNew() {
+	chat := hub.New(hub.Options{})
+	chat.Handle("Add", hub.Func2(func(_ context.Context, a, b int) (int, error) { return a + b, nil }))
+	mounted := endpoint.New(chat, endpoint.Options{})
+	mux := http.NewServeMux()
+	mux.Handle("/chat", mounted)
+	mux.Handle("/chat/", mounted)
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	ctx := context.Background()
+	conn := client.New(server.URL+"/chat", client.Options{})
+	if err := conn.Start(ctx); err != nil {
+		panic(err)
+	}
+	sum, err := client.Invoke[int](ctx, conn, "Add", 20, 22)
+	fmt.Println(sum, err)
+	_ = conn.Stop(ctx)
+	fmt.Println(mounted.Shutdown(ctx))
+	// Output:
+	// 42 <nil>
+	// <nil>
+}
+
+// shouter is an application on raw connections: it sends back the data that it receives, in
+// capital letters.
+type shouter struct{ c *transports.Connection }
+
+func (shouter) Connect(c *transports.Connection) (transports.Receiver, error) {
+	return shouter{c}, nil
+}
+
+func (s shouter) Receive(data []byte) error {
+	return s.c.Send(frame.New(bytes.ToUpper(data), false))
+}
+
+func (s shouter) Disconnected(error) {}
+
+// Raw connections carry bytes without a hub's protocol, over the same transports.
+func ExampleNewRaw() {
+	raw := endpoint.NewRaw(shouter{}, endpoint.Options{})
+	server := httptest.NewServer(raw)
+	defer server.Close()
+
+	conn, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(server.URL, "http"), nil)
+	if err != nil {
+		panic(err)
+	}
+	defer response.Body.Close()
+	defer conn.Close()
+	_ = conn.WriteMessage(websocket.TextMessage, []byte("hello"))
+	_, data, _ := conn.ReadMessage()
+	fmt.Printf("%s\n", data)
+	_ = conn.Close()
+	_ = raw.Shutdown(context.Background())
+	// Output: HELLO
+}
 
 // A hub for users with tokens: policy decides who of them may enter, tickets keep the
 // tokens out of URLs.

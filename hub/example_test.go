@@ -115,3 +115,27 @@ func ExampleUpload() {
 	// {"type":2,"invocationId":"0","item":16}
 	// {"type":3,"invocationId":"0"}
 }
+
+// A filter surrounds each invocation. The first filter is the outermost.
+func ExampleFilter() {
+	h := hub.New(hub.Options{Filters: []hub.Filter{{
+		Invoke: func(ctx context.Context, inv *hub.Invocation, next func(context.Context) (any, error)) (any, error) {
+			result, err := next(ctx)
+			fmt.Println(inv.Method, inv.Arguments(), "returns", result, err)
+			return result, err
+		},
+	}}})
+	h.Handle("Add", hub.Func2(func(_ context.Context, a, b int) (int, error) { return a + b, nil }))
+
+	client := wire{id: "1", got: make(chan string, 10)}
+	session := h.Connect(client, hub.ConnectInfo{Transport: "WebSockets", Binary: true})
+	_ = session.Receive([]byte(`{"protocol":"json","version":1}` + "\x1e"))
+	_ = session.Receive([]byte(`{"type":1,"invocationId":"0","target":"add","arguments":[20,22]}` + "\x1e"))
+	fmt.Println(<-client.got)
+	fmt.Println(<-client.got)
+	session.Disconnected(nil)
+	// Output:
+	// {}
+	// Add [20 22] returns 42 <nil>
+	// {"type":3,"invocationId":"0","result":42}
+}
