@@ -49,11 +49,13 @@ type fakeConnection struct {
 
 	held atomic.Int64 // by Hold
 	full atomic.Bool  // for Hold
+	room atomic.Int64 // for Room
 }
 
 func newFakeConnection(id string, capacity int) *fakeConnection {
 	c := &fakeConnection{id: id, queue: make(chan *frame.Frame, capacity), closed: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.room.Store(2 << 20)
 	return c
 }
 
@@ -106,6 +108,9 @@ func (c *fakeConnection) Hold(n int) bool {
 	c.held.Add(int64(n))
 	return c.full.Load()
 }
+
+// Room implements hub.Holder.
+func (c *fakeConnection) Room() int { return int(c.room.Load()) }
 
 func (c *fakeConnection) Abort(cause error) { c.end(cause, true) }
 

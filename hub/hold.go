@@ -9,6 +9,8 @@ type Holder interface {
 	// connections together hold so much that a session which already keeps something must
 	// not keep more.
 	Hold(n int) (full bool)
+	// Room returns how many bytes may wait to be sent to the client, at this moment.
+	Room() int
 }
 
 // hold calls the connection's Hold. A connection that is not a Holder is never full.
@@ -17,6 +19,19 @@ func (s *Session) hold(n int) (full bool) {
 		return c.Hold(n)
 	}
 	return false
+}
+
+// normalAllowance is what unacknowledgedAllowance returns for a Connection that is not a Holder.
+const normalAllowance = 1 << 20
+
+// unacknowledgedAllowance returns how many bytes of messages that were sent without waiting a
+// client may leave unacknowledged: half of what may wait for it, because all of them wait
+// in its queue besides when they are sent again.
+func (s *Session) unacknowledgedAllowance() int {
+	if c, ok := s.conn.(Holder); ok {
+		return c.Room() / 2
+	}
+	return normalAllowance
 }
 
 // maxUploaded is the limit in bytes of buffered items in all uploads of a client. At the

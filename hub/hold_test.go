@@ -146,3 +146,36 @@ func TestStatefulClientsInAFullHouse(t *testing.T) {
 		}
 	})
 }
+
+// A client that may come back may leave half of what may wait for it unacknowledged, and gets all of it when it comes back.
+func TestStatefulBurst(t *testing.T) {
+	h := newLab(hub.Options{KeepAliveInterval: -1})
+	c := connectStateful(t, h)
+	c.conn.room.Store(16 << 20)
+	const count, size = 200, 30_000
+	send := func() {
+		if err := h.Clients().All().Send(t.Context(), "M", pad(size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range count {
+		send()
+	}
+	c.session.Interrupted()
+	for len(c.conn.queue) > 0 {
+		<-c.conn.queue
+	}
+	c.session.Resumed()
+	c.want(sequence(1))
+	for i := range count {
+		if r := c.next(); !strings.Contains(r, `"target":"M"`) {
+			t.Fatalf("message %d: %.80s", i, r)
+		}
+	}
+	c.conn.room.Store(count * size) // others wait too
+	send()
+	<-c.conn.closed
+	if !errors.Is(c.conn.cause, hub.ErrSlowConsumer) {
+		t.Error(c.conn.cause)
+	}
+}

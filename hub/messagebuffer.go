@@ -31,6 +31,7 @@ type messageBuffer struct {
 	spare       spare // the acknowledged frames at the beginning of kept
 	closed      bool  // nothing more is kept
 	hold        func(n int) (full bool)
+	allowance   func() int    // see Session.unacknowledgedAllowance
 	away        bool          // the WebSocket is lost
 	probe       bool          // one message may exceed the limit
 	acksStopped bool          // no more acknowledgements will be read
@@ -42,14 +43,19 @@ type messageBuffer struct {
 	acked int64
 }
 
-func newMessageBuffer(hold func(n int) (full bool)) *messageBuffer {
-	return &messageBuffer{first: 1, next: 1, seen: -1, acked: -1, hold: hold}
+func newMessageBuffer(s *Session) *messageBuffer {
+	return &messageBuffer{first: 1, next: 1, seen: -1, acked: -1, hold: s.hold, allowance: s.unacknowledgedAllowance}
 }
 
-// maxFanOut is the limit in bytes of kept frames that were sent without waiting, such as
-// broadcasts. A client that exceeds it is a slow consumer. Senders that wait do so at
+// maxUnacknowledged is how many messages may be kept for a client, however short they are.
+const maxUnacknowledged = 1 << 16
+
+// hasFanOutRoomLocked reports whether another message may be kept that is sent without waiting,
+// such as a broadcast. Without room the client is a slow consumer. Senders that wait do so at
 // Options.StatefulBufferSize.
-const maxFanOut = 1 << 20
+func (r *messageBuffer) hasFanOutRoomLocked() bool {
+	return len(r.kept)-r.spare.frames < maxUnacknowledged && r.bytes <= r.allowance()
+}
 
 // keepLocked keeps a frame and queues it, unless the client is away.
 func (r *messageBuffer) keepLocked(c Connection, f *frame.Frame) error {
@@ -79,7 +85,7 @@ func (r *messageBuffer) send(c Connection, f *frame.Frame) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := ErrSlowConsumer
-	if r.bytes <= maxFanOut && !r.isCrowdedLocked() {
+	if r.hasFanOutRoomLocked() && !r.isCrowdedLocked() {
 		err = r.keepLocked(c, f)
 	}
 	if p := f.Delivery().Policy; p == DropNewest || p == DropOldest {
@@ -111,7 +117,7 @@ func (r *messageBuffer) sendWait(ctx context.Context, c Connection, f *frame.Fra
 func (r *messageBuffer) tryKeep(c Connection, f *frame.Frame, limit int) (room <-chan struct{}, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	isRoom := limit <= 0 || r.bytes < limit || r.probe && r.bytes < maxFanOut
+	isRoom := limit <= 0 || r.bytes < limit || r.probe && r.hasFanOutRoomLocked()
 	if r.acksStopped || isRoom && !r.isCrowdedLocked() {
 		r.probe = false
 		return nil, r.keepLocked(c, f)
@@ -273,7 +279,7 @@ func (s *Session) acceptStatefulReconnect(version int) {
 	}
 	agreed := version >= protocol.MaxVersion
 	if agreed {
-		s.buffer = newMessageBuffer(s.hold)
+		s.buffer = newMessageBuffer(s)
 	}
 	c.Resume(agreed)
 }

@@ -13,12 +13,9 @@ type spare struct {
 	resumptions   int   // the number of resumptions that began with the same frames
 }
 
-// maxSpare limits the bytes of spare frames, and maxSpareResumptions how often they are
-// sent again. Above the limits the client's acknowledgement is taken as it is.
-const (
-	maxSpare            = maxFanOut
-	maxSpareResumptions = 3
-)
+// maxSpareResumptions limits how often spare frames are sent again. Above it, and above the
+// messageBuffer's allowance in bytes, the client's acknowledgement is taken as it is.
+const maxSpareResumptions = 3
 
 // catchesUp reports whether an acknowledgement shows the client's count since the last
 // resumption: it covers a message that was sent for the first time, or it is higher than
@@ -63,7 +60,7 @@ func (r *messageBuffer) setAsideLocked(n int) {
 		r.bytes -= size
 		r.spare.bytes += size
 	}
-	if r.spare.bytes > maxSpare {
+	if r.spare.bytes > r.allowance() {
 		r.dropLocked(r.spare.frames)
 	}
 }

@@ -189,7 +189,7 @@ func (c *Connection) Send(f *frame.Frame) error {
 		return ErrEnded
 	}
 	if len(c.queue.frames) > 0 {
-		if done, err := c.queue.settle(f, c.room(), c.resumable); done {
+		if done, err := c.queue.settle(f, c.roomForLocked(f.Len()), c.resumable); done {
 			c.account()
 			return err
 		}

@@ -65,8 +65,10 @@ type Options struct {
 	// long. Default 10 s.
 	SendTimeout time.Duration
 	// MaxQueueBytes is the most that waits to be sent to one client; Send fails
-	// beyond it. A client that may reconnect statefully has room as long as less waits.
-	// Default 1 MiB: a burst of broadcasts, not a reader that stopped.
+	// beyond it, and beyond 65,536 messages. A message that may be dropped finds room in the
+	// first MiB only. A client that may reconnect statefully has room as
+	// long as less waits. Limits.QueueBytes may leave less. Default 16 MiB: a burst of
+	// broadcasts to a client that polls, not a reader that stopped.
 	MaxQueueBytes int
 	// WaitBytes is how much may be queued before SendWait waits for room. Default
 	// 65536, the original's TransportMaxBufferSize.
@@ -107,7 +109,7 @@ func (o Options) WithDefaults() Options {
 	orDefault(&o.PollTimeout, 90*time.Second)
 	orDefault(&o.CloseTimeout, 5*time.Second)
 	orDefault(&o.SendTimeout, 10*time.Second)
-	orDefault(&o.MaxQueueBytes, 1<<20)
+	orDefault(&o.MaxQueueBytes, 16<<20)
 	orDefault(&o.WaitBytes, 1<<16)
 	orDefault(&o.MaxHeadBytes, 1<<15)
 	orDefault(&o.Limits.Connections, 100_000)

@@ -25,8 +25,9 @@ type Limits struct {
 	NegotiationsPerAddress int
 	// QueueBytes that wait for slow readers in all connections together, and that hubs keep for
 	// their clients: messages that are not acknowledged, items of uploads, results that are
-	// awaited. Default 256 MiB. Beyond it a connection that has something waiting has no room
-	// for more.
+	// awaited. Default 256 MiB. A connection that has something waiting may have no more than
+	// is still free of it: the fuller it is, the shorter is the queue for which a connection
+	// counts as a slow reader. A message that waits for many connections counts for each.
 	QueueBytes int
 	// HeadBytes that connections keep together of the requests that opened them, see
 	// Connection.Request. Default 4 KiB for each of Connections, or none
@@ -215,12 +216,24 @@ func (c *Connection) Hold(n int) (full bool) {
 	return true
 }
 
-// room is how many bytes may wait for the connection.
-func (c *Connection) room() int {
+// Room returns how many bytes may wait for the connection: MaxQueueBytes, or as many as all
+// connections together may still have, if those are fewer. So no number of slow readers takes
+// everything: with n of them a share of one in n+1 is left for each of the others.
+func (c *Connection) Room() int {
 	o := &c.registry.options
-	if o.Limits.QueueBytes > 0 && c.registry.queued.Load() > int64(o.Limits.QueueBytes) {
-		_ = c.registry.refuse(&c.registry.refused.queue, "queued bytes", nil)
-		return 0
+	if o.Limits.QueueBytes <= 0 {
+		return o.MaxQueueBytes
 	}
-	return o.MaxQueueBytes
+	free := int64(o.Limits.QueueBytes) - c.registry.queued.Load()
+	return int(min(max(free, 0), int64(o.MaxQueueBytes)))
+}
+
+// roomForLocked returns Room, and counts a refusal if other connections leave too little of it
+// for n bytes more.
+func (c *Connection) roomForLocked(n int) int {
+	room := c.Room()
+	if room < c.registry.options.MaxQueueBytes && room < c.queue.bytes+n {
+		_ = c.registry.refuse(&c.registry.refused.queue, "queued bytes", nil)
+	}
+	return room
 }

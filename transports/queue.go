@@ -23,20 +23,34 @@ func (q *queue) push(f *frame.Frame) {
 	q.bytes += f.Len()
 }
 
+// maxQueuedFrames is how many frames may wait for one client, however short they are: what the
+// queue costs beyond its bytes, and how long it takes to look for one among them.
+const maxQueuedFrames = 1 << 16
+
+// maxDroppableBytes is how many bytes may wait before a message that may be dropped is: it may
+// be stale by then, and nothing ends for the want of it.
+const maxDroppableBytes = 1 << 20
+
 // settle does for a frame what a queue that holds something has to do first: it tells
 // that it is done with the frame, or else there is room for it below limit. strict says
 // that no frame may be dropped, nor be too long.
 func (q *queue) settle(f *frame.Frame, limit int, strict bool) (done bool, err error) {
 	if strict {
-		if q.bytes < limit {
+		if q.bytes < limit && len(q.frames) < maxQueuedFrames {
 			return false, nil
 		}
 		return true, ErrQueueFull
 	}
 	policy := f.Delivery().Policy
+	if policy == frame.DropNewest || policy == frame.DropOldest {
+		limit = min(limit, maxDroppableBytes)
+	}
 	over := q.bytes + f.Len() - limit // how many bytes there are too many
 	if policy == frame.Conflate && q.replace(f, over) {
 		return true, nil
+	}
+	if len(q.frames) >= maxQueuedFrames {
+		over = max(over, 1)
 	}
 	if over <= 0 {
 		return false, nil

@@ -79,3 +79,35 @@ func (q *queue) String() string {
 	}
 	return strings.Join(texts, " ")
 }
+
+// However short frames are, only so many wait, and one that may be dropped makes room for another.
+func TestQueueOfManyFrames(t *testing.T) {
+	var q queue
+	oldest := frameOf("o")
+	for range maxQueuedFrames {
+		q.push(oldest)
+	}
+	for _, c := range []struct {
+		next   string
+		strict bool
+		want   error
+	}{{"x", false, ErrQueueFull}, {"x", true, ErrQueueFull}, {"n", false, nil}, {"a", false, ErrQueueFull}} {
+		if done, err := q.settle(frameOf(c.next), 1<<30, c.strict); !done || !errors.Is(err, c.want) {
+			t.Errorf("%+v: %v, %v", c, done, err)
+		}
+	}
+	if done, err := q.settle(oldest, 1<<30, false); done || err != nil || len(q.frames) != maxQueuedFrames-1 {
+		t.Errorf("%v, %v, %d frames", done, err, len(q.frames))
+	}
+}
+
+// Beyond the first MiB only messages wait that must not be dropped.
+func TestQueueOfDroppableFrames(t *testing.T) {
+	var q queue
+	q.push(frameOf(strings.Repeat("x", maxDroppableBytes)))
+	for text, dropped := range map[string]bool{"x": false, "a": false, "n": true, "o": true} {
+		if done, err := q.settle(frameOf(text), 2*maxDroppableBytes, false); done != dropped || err != nil {
+			t.Errorf("%s: %v, %v", text, done, err)
+		}
+	}
+}

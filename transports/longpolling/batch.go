@@ -26,14 +26,18 @@ func (b *batch) giveBack() {
 	}
 }
 
-// gather takes what is queued, up to what may be queued at once: what comes
-// meanwhile must not make a body without end.
+// maxBody is how long a body becomes before what is left waits for the next poll. It may be
+// exceeded by one message.
+const maxBody = 1 << 20
+
+// gather takes what is queued, as far as one body may bring it: what comes meanwhile must not
+// make a body without end.
 func (b *batch) gather(c *transports.Connection, k transports.Carrier) (outcome transports.Outcome) {
 	for size := 0; ; {
 		had := len(b.frames)
 		b.frames, outcome = c.Next(k, b.frames)
 		size += length(b.frames[had:])
-		if outcome != transports.Frames || size >= c.Options().MaxQueueBytes {
+		if outcome != transports.Frames || size >= maxBody {
 			return outcome
 		}
 	}

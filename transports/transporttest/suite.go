@@ -32,6 +32,7 @@ func Run(t *testing.T, kind transports.Type, carry func(*transports.Registry) tr
 		"refused":             testRefused,
 		"client leaves":       testLeave,
 		"client drops":        testDrop,
+		"a burst":             testBurst,
 		"send never blocks":   testQueueFull,
 		"slow policies":       testSlowPolicies,
 		"send waits for room": testSendWait,
@@ -202,6 +203,20 @@ func testDrop(t *testing.T, start starter) {
 		t.Error("the end has no cause")
 	}
 	s.awaitEmpty()
+}
+
+// A burst waits for a client that does not read meanwhile, and comes whole.
+func testBurst(t *testing.T, start starter) {
+	s := start(t, transports.Options{})
+	c, p := s.connect()
+	const count = 200
+	text := strings.Repeat("x", 30_000)
+	for range count {
+		if err := p.send(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(t, c, strings.Repeat(text, count))
 }
 
 // A client that does not read costs its bound and nobody's time.
