@@ -60,7 +60,7 @@ func (s *Session) newTask(deed func(), size int) *call {
 // receiveInvocation starts or queues an invocation. It decodes the arguments, so that an
 // invocation with arguments that do not fit is answered without waiting for others.
 func (s *Session) receiveInvocation(m *protocol.Message, size int) {
-	if s.draining.Load() || s.tooFast() {
+	if !s.awaitPace() || s.draining.Load() {
 		return
 	}
 	c := s.newCall(m, size)

@@ -136,7 +136,7 @@ func (s *Session) receiveCancel(id string) {
 	s.mu.Lock()
 	waiting := s.tasks.first != nil
 	s.mu.Unlock()
-	if waiting && s.tooFast() {
+	if waiting && !s.awaitPace() {
 		return
 	}
 	s.mu.Lock()

@@ -8,9 +8,11 @@ import (
 
 // Refusals counts the violations of a hub's limits since its start.
 type Refusals struct {
-	// Handshakes were too late, Messages were too long, Invocations came too often, and
-	// SlowConsumers had a full queue. Each of these has ended a connection.
-	Handshakes, Messages, Invocations, SlowConsumers uint64
+	// Handshakes were too late, Messages were too long, and SlowConsumers had a full queue.
+	// Each of these has ended a connection.
+	Handshakes, Messages, SlowConsumers uint64
+	// Invocations came too often, and waited before they were handled.
+	Invocations uint64
 	// Streams were refused because their client had too many of them.
 	Streams uint64
 	// Results were not requested because too many were pending for their client.
@@ -43,37 +45,44 @@ func (s *Session) exceeded(count *atomic.Uint64, limit string) {
 }
 
 // invocationsBurst is the size of a burst of invocations, in seconds of the allowed rate.
-const invocationsBurst = 10
+const invocationsBurst = 30
 
 // pace is the session's age at which a client that invokes too often may invoke again.
 // Only the session's reader uses it.
 type pace time.Duration
 
-// allow reports whether one more invocation is allowed at this age, and counts it.
-func (p *pace) allow(age time.Duration, perSecond int) bool {
-	next := max(time.Duration(*p), age)
-	if next-age > invocationsBurst*time.Second {
-		return false
-	}
-	*p = pace(next + time.Second/time.Duration(perSecond))
-	return true
+// next counts one more invocation and returns how long it has to wait.
+func (p *pace) next(age time.Duration, perSecond int) (wait time.Duration) {
+	earned := max(time.Duration(*p), age)
+	*p = pace(earned + time.Second/time.Duration(perSecond))
+	return max(0, earned-age-invocationsBurst*time.Second)
 }
-
-// errTooFast ends the connection of a client that invokes too often.
-var errTooFast = NewError("More invocations came than a connection may make.")
 
 // errTooManyStreams is the error of a stream above Options.MaxStreams.
 var errTooManyStreams = NewError("More streams are under way than a connection may have.")
 
-// tooFast reports whether the client invokes too often; then it ends the session.
-func (s *Session) tooFast() bool {
+// awaitPace waits until the client may invoke once more. Nothing more is read from it
+// meanwhile. It returns false if the session ends first.
+func (s *Session) awaitPace() bool {
 	limit := s.hub.options.MaxInvocationsPerSecond
-	if limit < 0 || s.pace.allow(time.Since(s.begun), limit) {
-		return false
+	if limit < 0 {
+		return true
+	}
+	wait := s.pace.next(time.Since(s.begun), limit)
+	if wait == 0 {
+		return true
 	}
 	s.exceeded(&s.hub.refused.invocations, "invocations")
-	s.closeOnClientError(errTooFast, false)
-	return true
+	s.uncork()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.ctx.Done():
+	case <-s.conn.Context().Done():
+	}
+	return false
 }
 
 // At most maxResults results of a client are pending at a time, and at most

@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,26 +14,58 @@ import (
 	"github.com/carillon-go/carillon/hub"
 )
 
-// A client that invokes too often loses its connection, and one that only comes in
-// bursts does not.
+// A burst of invocations is handled at once. Beyond it a client is read at the pace of the limit: it loses nothing,
+// and its silence meanwhile is not taken for its end.
 func TestTooManyInvocations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newLab(hub.Options{MaxInvocationsPerSecond: 10, KeepAliveInterval: -1})
+		const perSecond, burst, beyond = 10, 300, 400
+		h := newLab(hub.Options{MaxInvocationsPerSecond: perSecond, KeepAliveInterval: -1})
 		c := connect(t, h, clientOptions{id: "a"})
-		for range 3 {
-			for range 100 {
-				c.send(call("1", "Text", `"a"`))
-				c.want(result("1", `"a"`))
+		invoke := func(n int) (took time.Duration) {
+			many := []string{`{"type":6}`} // from now on the client time-out, 30 s, holds
+			for i := range n {
+				many = append(many, call(strconv.Itoa(i), "Text", `"a"`))
 			}
-			time.Sleep(10 * time.Second) // of the bubble
+			begin := time.Now()
+			c.send(many...)
+			for i := range n {
+				c.want(result(strconv.Itoa(i), `"a"`))
+			}
+			return time.Since(begin)
 		}
-		for range 101 {
-			c.send(call("1", "Text", `"a"`))
-			c.want(result("1", `"a"`))
+		for range 2 {
+			if took := invoke(burst); took != 0 {
+				t.Errorf("a burst took %v", took)
+			}
+			time.Sleep(burst / perSecond * time.Second) // of the bubble
 		}
-		c.send(call("2", "Text", `"a"`))
-		c.want(`{"type":7,"error":"Connection closed with an error. HubException: More invocations came than a connection may make."}`)
-		c.wantEnd()
+		if took := invoke(burst + 1 + beyond); took != beyond/perSecond*time.Second {
+			t.Errorf("%d invocations beyond the burst took %v", beyond, took)
+		}
+		if n := h.Refusals().Invocations; n != beyond {
+			t.Errorf("%d invocations are counted", n)
+		}
+	})
+}
+
+// The end of a connection does not wait for the invocations that came too often.
+func TestEndOfAClientThatInvokesTooOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{MaxInvocationsPerSecond: 1, KeepAliveInterval: -1})
+		for name, end := range map[string]func(c *client){
+			"by the client": (*client).close,
+			"by the server": func(c *client) { h.Disconnect(t.Context(), "a"); <-c.finished },
+		} {
+			c := connect(t, h, clientOptions{id: "a"})
+			c.send(slices.Repeat([]string{call("", "Text", `"a"`)}, 100)...)
+			synctest.Wait()
+			begin := time.Now()
+			end(c)
+			if took := time.Since(begin); took != 0 {
+				t.Errorf("%s: the end took %v", name, took)
+			}
+			c.close()
+		}
 	})
 }
 
@@ -99,12 +133,7 @@ func TestRefusalsAreCountedAndLogged(t *testing.T) {
 			hub.Options{MaxInvocationsPerSecond: 1},
 			func(t *testing.T, h *hub.Hub) {
 				a := connect(t, h, clientOptions{id: "a"})
-				for range 11 {
-					a.send(call("", "Text", `"x"`))
-				}
-				a.send(call("", "Text", `"x"`))
-				a.next()
-				a.wantEnd()
+				a.send(slices.Repeat([]string{call("", "Text", `"x"`)}, 32)...)
 			},
 			hub.Refusals{Invocations: 1}, "invocations",
 		},

@@ -35,9 +35,9 @@ type Options struct {
 	// time. Streams and invocations with uploads do not count. Negative: no limit.
 	// Default 1.
 	MaxParallelInvocations int
-	// MaxInvocationsPerSecond limits the invocations of one client. A burst may be ten
-	// times as large. A client that exceeds the limit loses its connection, after a close
-	// message that does not allow it to reconnect. Default 1,000.
+	// MaxInvocationsPerSecond limits the rate of one client, with bursts of thirty times as
+	// many. Above it nothing more is read from the client until it may invoke again.
+	// Default 1,000.
 	MaxInvocationsPerSecond int
 	// MaxStreams is the number of streams of one client that run at a time, both
 	// directions together. An invocation that would start another stream fails. Default
