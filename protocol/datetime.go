@@ -28,16 +28,16 @@ func appendDateTime(dst []byte, t time.Time) []byte {
 // The time 24:00:00 is the beginning of the next day, which must not be after the year 9999.
 func parseDateTime(s []byte) (time.Time, bool) {
 	p := dateParser{s}
-	year, month, day := p.digits(4), p.behind('-'), p.behind('-')
+	year, month, day := p.digits(4), p.digitsAfter('-'), p.digitsAfter('-')
 	if year < 1 || month < 1 || month > 12 || day < 1 || day > daysIn(time.Month(month), year) {
 		return time.Time{}, false
 	}
 	if len(p.s) == 0 {
 		return time.Date(year, time.Month(month), day, 0, 0, 0, 0, Unspecified), true
 	}
-	hour, minute, second, nanos := p.behind('T'), p.behind(':'), 0, 0
+	hour, minute, second, nanos := p.digitsAfter('T'), p.digitsAfter(':'), 0, 0
 	if p.at(':') {
-		second = p.behind(':')
+		second = p.digitsAfter(':')
 		if p.at('.') {
 			nanos = p.fraction()
 		}
@@ -82,8 +82,8 @@ func (p *dateParser) digits(n int) int {
 	return v
 }
 
-// behind reads two digits behind the byte c.
-func (p *dateParser) behind(c byte) int {
+// digitsAfter reads two digits behind the byte c.
+func (p *dateParser) digitsAfter(c byte) int {
 	if !p.at(c) {
 		return -1
 	}
@@ -125,9 +125,9 @@ func (p *dateParser) zone(t time.Time) (time.Time, bool) {
 	if sign != '+' && sign != '-' {
 		return t, false
 	}
-	hours, minutes := p.behind(sign), 0
+	hours, minutes := p.digitsAfter(sign), 0
 	if len(p.s) > 0 {
-		minutes = p.behind(':')
+		minutes = p.digitsAfter(':')
 	}
 	offset := time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
 	if hours < 0 || uint(minutes) > 59 || offset > 14*time.Hour || len(p.s) > 0 {
@@ -182,7 +182,7 @@ func parseTimeSpan(s []byte) (time.Duration, bool) {
 		p.s = p.s[1:]
 	}
 	days := p.days()
-	hours, minutes, seconds, nanos := p.digits(2), p.behind(':'), p.behind(':'), 0
+	hours, minutes, seconds, nanos := p.digits(2), p.digitsAfter(':'), p.digitsAfter(':'), 0
 	if p.at('.') {
 		before := len(p.s)
 		if nanos = p.fraction(); before-len(p.s) > 8 {

@@ -13,14 +13,14 @@ type DateTimeOffset struct{ time.Time }
 
 var dateTimeOffsetType = reflect.TypeFor[DateTimeOffset]()
 
-// mostOffset is the most that .NET's clocks may differ from UTC.
-const mostOffset = 14 * time.Hour
+// maxOffset is the most that .NET's clocks may differ from UTC.
+const maxOffset = 14 * time.Hour
 
 // expressible returns the time with an offset that .NET has, and that offset in minutes.
 func (d DateTimeOffset) expressible() (t time.Time, minutes int) {
 	_, seconds := d.Zone()
 	minutes = seconds / 60
-	if time.Duration(minutes)*time.Minute > mostOffset || time.Duration(minutes)*time.Minute < -mostOffset {
+	if time.Duration(minutes)*time.Minute > maxOffset || time.Duration(minutes)*time.Minute < -maxOffset {
 		minutes = 0
 	}
 	return d.In(time.FixedZone("", minutes*60)), minutes
@@ -59,9 +59,9 @@ func parseDateTimeOffset(s []byte) (DateTimeOffset, bool) {
 		return DateTimeOffset{t.UTC()}, true
 	}
 	p := dateParser{clock[at:]}
-	seconds := p.behind(clock[at]) * 3600
+	seconds := p.digitsAfter(clock[at]) * 3600
 	if len(p.s) > 0 {
-		seconds += p.behind(':') * 60
+		seconds += p.digitsAfter(':') * 60
 	}
 	if clock[at] == '-' {
 		seconds = -seconds
@@ -86,7 +86,7 @@ func (r *packReader) readOffsetTime() (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	const most = int64(mostOffset / time.Minute)
+	const most = int64(maxOffset / time.Minute)
 	utc := t.Add(-time.Duration(minutes) * time.Minute)
 	if minutes < -most || minutes > most || !isDateTime(utc) {
 		return time.Time{}, errOutOfRange
@@ -97,8 +97,8 @@ func (r *packReader) readOffsetTime() (time.Time, error) {
 	return utc.In(time.FixedZone("", int(minutes)*60)), nil
 }
 
-// leastSecond and mostSecond bound the years 1 to 9999, in seconds from 1970.
-const leastSecond, mostSecond = -62135596800, 253402300799
+// minSecond and mostSecond bound the years 1 to 9999, in seconds from 1970.
+const minSecond, maxSecond = -62135596800, 253402300799
 
 // isDateTime reports whether .NET's clocks have the time.
 func isDateTime(t time.Time) bool { return 1 <= t.Year() && t.Year() <= 9999 }

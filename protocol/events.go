@@ -12,8 +12,8 @@ import (
 type Events struct{ *JSON }
 
 var (
-	errAsked     = errors.New("protocol: a client that only listens gives no results")
-	errEventName = errors.New("protocol: a name with a line break is none of an event")
+	errWantsResult = errors.New("protocol: a client that only listens gives no results")
+	errEventName   = errors.New("protocol: a name with a line break is none of an event")
 )
 
 // Retry is what a stream of events begins with: the time in milliseconds after which
@@ -33,7 +33,7 @@ func (Events) Name() string { return "events" }
 func (p Events) AppendInvocation(dst []byte, id, target string, _ []string, args ...any) ([]byte, error) {
 	switch {
 	case id != "":
-		return dst, errAsked
+		return dst, errWantsResult
 	case strings.ContainsAny(target, "\r\n"):
 		return dst, errEventName
 	}

@@ -24,14 +24,14 @@ type field struct {
 func fieldsOf(t reflect.Type, key string, rename func(string) string) []field {
 	w := fieldWalk{key: key, rename: rename, seen: map[reflect.Type]bool{}}
 	for level := []embeddedStruct{{typ: t, times: 1}}; len(level) > 0; {
-		w.next = nil
+		w.nextDepth = nil
 		for _, e := range level {
 			if !w.seen[e.typ] {
 				w.seen[e.typ] = true
 				w.walk(e)
 			}
 		}
-		level = w.next
+		level = w.nextDepth
 	}
 	return dominant(w.fields)
 }
@@ -45,11 +45,11 @@ type embeddedStruct struct {
 
 // fieldWalk goes through a struct and what is embedded in it, depth by depth.
 type fieldWalk struct {
-	key    string
-	rename func(string) string
-	seen   map[reflect.Type]bool
-	next   []embeddedStruct // of the next depth
-	fields []field
+	key       string
+	rename    func(string) string
+	seen      map[reflect.Type]bool
+	nextDepth []embeddedStruct // of the next depth
+	fields    []field
 }
 
 func (w *fieldWalk) walk(e embeddedStruct) {
@@ -78,13 +78,13 @@ func (w *fieldWalk) walk(e embeddedStruct) {
 }
 
 func (w *fieldWalk) embed(t reflect.Type, index []int, times int) {
-	for i := range w.next {
-		if w.next[i].typ == t {
-			w.next[i].times += times
+	for i := range w.nextDepth {
+		if w.nextDepth[i].typ == t {
+			w.nextDepth[i].times += times
 			return
 		}
 	}
-	w.next = append(w.next, embeddedStruct{t, index, times})
+	w.nextDepth = append(w.nextDepth, embeddedStruct{t, index, times})
 }
 
 // dominant leaves one field of each name, or none.

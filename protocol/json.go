@@ -37,7 +37,7 @@ type JSON struct {
 func NewJSON(o JSONOptions) *JSON {
 	p := &JSON{asDeclared: o.AsDeclared, depth: maxDepth}
 	if o.MaxDepth > 0 {
-		p.depth = int32(min(o.MaxDepth, mostDepth))
+		p.depth = int32(min(o.MaxDepth, maxDepthOption))
 	}
 	p.tooDeep = errTooDeep(p.depth)
 	p.encoders.build = p.encoder

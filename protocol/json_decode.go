@@ -485,8 +485,8 @@ func (r *jsonReader) objectOf(wanted reflect.Type) error {
 	return r.enter()
 }
 
-// named goes to the value of the next property, as property does, and decodes its name.
-func (r *jsonReader) named(first bool) (name []byte, more bool, err error) {
+// propertyName goes to the value of the next property, as property does, and decodes its name.
+func (r *jsonReader) propertyName(first bool) (name []byte, more bool, err error) {
 	name, escaped, more, err := r.property(first)
 	if escaped && err == nil {
 		name, err = unescape(name)
@@ -506,7 +506,7 @@ func (p *JSON) mapDecoder(t reflect.Type) jsonDecodeFunc {
 		}
 		v.Set(reflect.MakeMap(t))
 		for first := true; ; first = false {
-			name, more, err := r.named(first)
+			name, more, err := r.propertyName(first)
 			if err != nil || !more {
 				return err
 			}
@@ -564,7 +564,7 @@ func (p *JSON) structDecoder(t reflect.Type) jsonDecodeFunc {
 			return err
 		}
 		for first := true; ; first = false {
-			name, more, err := r.named(first)
+			name, more, err := r.propertyName(first)
 			if err != nil || !more {
 				return err
 			}
@@ -668,7 +668,7 @@ func (r *jsonReader) readAnyMap() (any, error) {
 	}
 	m := map[string]any{}
 	for first := true; ; first = false {
-		name, more, err := r.named(first)
+		name, more, err := r.propertyName(first)
 		if err != nil || !more {
 			return m, err
 		}

@@ -225,7 +225,7 @@ func (p *jsonParser) arguments() error {
 	for first := true; ; first = false {
 		more, err := p.element(first)
 		if err != nil {
-			if err = p.pardon(err); err != nil {
+			if err = p.forgiveComma(err); err != nil {
 				return err
 			}
 			continue
@@ -257,14 +257,14 @@ func (p *jsonParser) keepArguments(raw []byte) {
 	}
 }
 
-// pardon keeps the error for Settle, if it is the first and behind a comma, and returns nil.
-func (p *jsonParser) pardon(err error) error {
+// forgiveComma keeps the error for Settle, if it is the first and behind a comma, and returns nil.
+func (p *jsonParser) forgiveComma(err error) error {
 	c := p.peek()
 	if p.m.Target == "" || p.m.fault != nil || c != ',' && c != ']' {
 		return err
 	}
 	p.m.fault = jsonFault(err)
-	p.m.forgive = brokenArguments(err)
+	p.m.forgivable = brokenArguments(err)
 	return nil
 }
 

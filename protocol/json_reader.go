@@ -11,7 +11,7 @@ import (
 )
 
 // maxDepth is how deep System.Text.Json lets arrays and objects nest, and mostDepth how deep JSONOptions can: a bound for recursion.
-const maxDepth, mostDepth = 64, 10_000
+const maxDepth, maxDepthOption = 64, 10_000
 
 // jsonReader walks over JSON text without decoding it, as strict as System.Text.Json's Utf8JsonReader: no comments, no trailing
 // commas. Text within strings is checked only where it is decoded.

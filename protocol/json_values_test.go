@@ -244,7 +244,7 @@ func TestJSONNamesWithoutCase(t *testing.T) {
 // The depth of 64 is the default, and counts the message and its arguments; so does that of an option.
 func TestJSONDepth(t *testing.T) {
 	nested := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
-	for option, depth := range map[int]int{0: 64, -1: 64, 1: 1, 3: 3, 64: 64, 100: 100, 500: 500, 1 << 30: mostDepth} {
+	for option, depth := range map[int]int{0: 64, -1: 64, 1: 1, 3: 3, 64: 64, 100: 100, 500: 500, 1 << 30: maxDepthOption} {
 		p := NewJSON(JSONOptions{MaxDepth: option})
 		for n := max(0, depth-4); n < depth+2; n++ {
 			var m Message

@@ -42,9 +42,9 @@ type Message struct {
 	AllowReconnect bool  // of a Close
 	SequenceID     int64 // of an Ack or a Sequence
 
-	fault   *Fault     // for Settle: fatal, unless reading what was before it failed
-	unknown *Fault     // fatal with ErrUnknown
-	forgive *BindError // the one failure that makes fault harmless; nil: any
+	fault      *Fault     // for Settle: fatal, unless reading what was before it failed
+	unknown    *Fault     // fatal with ErrUnknown
+	forgivable *BindError // the one failure that makes fault harmless; nil: any
 }
 
 // ErrUnknown tells Settle that nobody wants the message: there is no such target or stream, or no such call whose result it is.
@@ -61,10 +61,10 @@ func (m *Message) Settle(err error) error {
 		return m.unknown
 	case m.fault == nil:
 		return err
-	case m.forgive == nil && err != nil:
+	case m.forgivable == nil && err != nil:
 		return err
-	case m.forgive != nil && m.forgive.isLike(err):
-		return m.forgive
+	case m.forgivable != nil && m.forgivable.isLike(err):
+		return m.forgivable
 	}
 	return m.fault
 }

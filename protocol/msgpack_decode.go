@@ -137,7 +137,7 @@ func (r *packReader) readTimestamp() (time.Time, error) {
 		nanos = int64(binary.BigEndian.Uint32(body))
 		seconds = int64(binary.BigEndian.Uint64(body[4:]))
 	}
-	if seconds < leastSecond || seconds > mostSecond {
+	if seconds < minSecond || seconds > maxSecond {
 		return time.Time{}, errOutOfRange
 	}
 	t := time.Unix(seconds, nanos).UTC()

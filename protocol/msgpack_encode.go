@@ -75,7 +75,7 @@ const timestampType = 0xff
 // appendTimestamp writes the shortest of the three forms. .NET's clock has ticks of 100 ns, and the years 1 to 9999.
 func appendTimestamp(dst []byte, t time.Time) ([]byte, error) {
 	seconds := t.Unix()
-	if seconds < leastSecond || seconds > mostSecond {
+	if seconds < minSecond || seconds > maxSecond {
 		return dst, errDateTime
 	}
 	nanos := uint64(t.Nanosecond()) / uint64(tick) * uint64(tick)

@@ -74,7 +74,7 @@ func (r *packReader) mapHeader() (int, error) {
 
 func (r *packReader) header(n uint32, rest []byte, err error, size int) (int, error) {
 	if err != nil {
-		return 0, r.because(err)
+		return 0, r.toFault(err)
 	}
 	if int64(n)*int64(size) > int64(len(rest)) {
 		return 0, errEnd
@@ -83,8 +83,8 @@ func (r *packReader) header(n uint32, rest []byte, err error, size int) (int, er
 	return int(n), nil
 }
 
-// because is the fault behind an error of msgp.
-func (r *packReader) because(err error) error {
+// toFault is the fault behind an error of msgp.
+func (r *packReader) toFault(err error) error {
 	if errors.Is(msgp.Cause(err), msgp.ErrShortBytes) {
 		return errEnd
 	}
@@ -113,7 +113,7 @@ func (r *packReader) null() bool {
 func (r *packReader) int() (int64, error) {
 	n, rest, err := msgp.ReadInt64Bytes(r.data)
 	if err != nil {
-		return 0, r.because(err)
+		return 0, r.toFault(err)
 	}
 	r.data = rest
 	return n, nil
@@ -122,7 +122,7 @@ func (r *packReader) int() (int64, error) {
 func (r *packReader) uint() (uint64, error) {
 	n, rest, err := msgp.ReadUint64Bytes(r.data)
 	if err != nil {
-		return 0, r.because(err)
+		return 0, r.toFault(err)
 	}
 	r.data = rest
 	return n, nil
@@ -131,7 +131,7 @@ func (r *packReader) uint() (uint64, error) {
 func (r *packReader) bool() (bool, error) {
 	b, rest, err := msgp.ReadBoolBytes(r.data)
 	if err != nil {
-		return false, r.because(err)
+		return false, r.toFault(err)
 	}
 	r.data = rest
 	return b, nil
