@@ -14,14 +14,14 @@ func CheckDecode(p HubProtocol, t reflect.Type) error {
 	return c.check(t)
 }
 
-// CheckEncode is [CheckDecode] for values that p encodes. What an interface holds is known
-// only when it is encoded, so interfaces are accepted.
+// CheckEncode is [CheckDecode] for values that p encodes. Interfaces are accepted,
+// because their values are known only when they are encoded.
 func CheckEncode(p HubProtocol, t reflect.Type) error {
 	c := typeCheck{binary: p.Binary(), seen: map[reflect.Type]bool{}}
 	return c.check(t)
 }
 
-// typeCheck looks at a type and at all that it contains.
+// typeCheck checks a type and all types that it contains.
 type typeCheck struct {
 	binary, decode bool
 	seen           map[reflect.Type]bool // types may contain themselves
@@ -55,7 +55,7 @@ func (c *typeCheck) check(t reflect.Type) error {
 	return nil
 }
 
-// inType says where a fault was found.
+// inType adds to err the type in which it was found.
 func inType(t reflect.Type, err error) error {
 	if err == nil || t.Name() == "" {
 		return err
@@ -101,7 +101,7 @@ func (c *typeCheck) checkKey(t reflect.Type) error {
 	return fmt.Errorf("%s is no type for the keys of a map", t)
 }
 
-// checkFields skips fields that a tag of either protocol leaves out.
+// checkFields ignores fields that a tag of either protocol excludes.
 func (c *typeCheck) checkFields(t reflect.Type) error {
 	key := "json"
 	if c.binary {

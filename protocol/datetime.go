@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Unspecified is the location of a time that says nothing of its zone: .NET's DateTimeKind.Unspecified. Its clock is UTC's.
+// Unspecified is the location of a time without a time zone: .NET's
+// DateTimeKind.Unspecified. Its clock is that of UTC.
 var Unspecified = time.FixedZone("Unspecified", 0)
 
 // tick is the unit of .NET's clocks.
@@ -23,9 +24,10 @@ func appendDateTime(dst []byte, t time.Time) []byte {
 	return t.AppendFormat(dst, layout)
 }
 
-// parseDateTime reads the ISO 8601 that System.Text.Json reads:
-// YYYY-MM-DD[Thh:mm[:ss[.f{1,16}]][Z|(+|-)hh[:mm]]], of whose fraction seven digits count.
-// The time 24:00:00 is the beginning of the next day, which must not be after the year 9999.
+// parseDateTime parses the subset of ISO 8601 that System.Text.Json accepts:
+// YYYY-MM-DD[Thh:mm[:ss[.f{1,16}]][Z|(+|-)hh[:mm]]]. The first seven digits of the
+// fraction count. The time 24:00:00 is the beginning of the next day, which must not be
+// after the year 9999.
 func parseDateTime(s []byte) (time.Time, bool) {
 	p := dateParser{s}
 	year, month, day := p.digits(4), p.digitsAfter('-'), p.digitsAfter('-')
@@ -52,7 +54,7 @@ func parseDateTime(s []byte) (time.Time, bool) {
 	return p.zone(t)
 }
 
-// isTime reports whether there is such a time of a day, its end included.
+// isTime reports whether this is a valid time of day, including 24:00:00.
 func isTime(hour, minute, second, nanos int) bool {
 	if hour == 24 {
 		return minute == 0 && second == 0 && nanos == 0
@@ -62,7 +64,7 @@ func isTime(hour, minute, second, nanos int) bool {
 
 func daysIn(m time.Month, year int) int { return time.Date(year, m+1, 0, 0, 0, 0, 0, time.UTC).Day() }
 
-// dateParser has what is left of a date. Its methods return -1 where it goes wrong.
+// dateParser holds the unparsed rest of a date. Its methods return -1 for invalid text.
 type dateParser struct{ s []byte }
 
 func (p *dateParser) at(c byte) bool { return len(p.s) > 0 && p.s[0] == c }
@@ -82,7 +84,7 @@ func (p *dateParser) digits(n int) int {
 	return v
 }
 
-// digitsAfter reads two digits behind the byte c.
+// digitsAfter reads the byte c and two digits.
 func (p *dateParser) digitsAfter(c byte) int {
 	if !p.at(c) {
 		return -1
@@ -110,7 +112,7 @@ func (p *dateParser) fraction() int {
 	return ticks * int(tick)
 }
 
-// zone reads the end of a date and gives t its location.
+// zone reads the time zone at the end of a date and returns t in its location.
 func (p *dateParser) zone(t time.Time) (time.Time, bool) {
 	if len(p.s) == 0 {
 		if t.IsZero() {
@@ -174,7 +176,7 @@ func appendPadded(dst []byte, n uint64, width int) []byte {
 	return append(dst, digits[i:]...)
 }
 
-// parseTimeSpan reads what appendTimeSpan writes.
+// parseTimeSpan parses the format of appendTimeSpan.
 func parseTimeSpan(s []byte) (time.Duration, bool) {
 	p := dateParser{s}
 	negative := p.at('-')
@@ -193,7 +195,7 @@ func parseTimeSpan(s []byte) (time.Duration, bool) {
 		return 0, false
 	}
 	d := time.Duration(days)*24*time.Hour + time.Duration(hours*3600+minutes*60+seconds)*time.Second + time.Duration(nanos)
-	if d < 0 { // more than a Duration holds
+	if d < 0 { // more than a Duration can hold
 		return 0, false
 	}
 	if negative {
@@ -202,7 +204,8 @@ func parseTimeSpan(s []byte) (time.Duration, bool) {
 	return d, true
 }
 
-// days reads the days in front of a point, if there are any: at most as many as a Duration holds.
+// days reads the days before a point, if there are any. The limit is the range of a
+// Duration.
 func (p *dateParser) days() int {
 	const most = 106751
 	n := 0

@@ -6,17 +6,20 @@ import (
 	"time"
 )
 
-// DateTimeOffset is a time that is written as .NET's DateTimeOffset: in JSON always with its offset from UTC, "+00:00" in UTC, and in
-// MessagePack as an array of a timestamp and the minutes of the offset. Offsets of more than 14 hours, which .NET has not, are written in
-// UTC; seconds of an offset are left out. A plain [time.Time] can read both.
+// DateTimeOffset is a time that is encoded as .NET's DateTimeOffset: in JSON always with
+// its offset from UTC, "+00:00" in UTC; in MessagePack as an array of a timestamp and the
+// offset in minutes. Times with an offset of more than 14 hours, which .NET does not
+// support, are written in UTC. The seconds of an offset are dropped. A plain [time.Time]
+// can be decoded from both forms.
 type DateTimeOffset struct{ time.Time }
 
 var dateTimeOffsetType = reflect.TypeFor[DateTimeOffset]()
 
-// maxOffset is the most that .NET's clocks may differ from UTC.
+// maxOffset is the largest offset from UTC in .NET.
 const maxOffset = 14 * time.Hour
 
-// expressible returns the time with an offset that .NET has, and that offset in minutes.
+// expressible returns the time with an offset that .NET supports, and that offset in
+// minutes.
 func (d DateTimeOffset) expressible() (t time.Time, minutes int) {
 	_, seconds := d.Zone()
 	minutes = seconds / 60
@@ -34,7 +37,7 @@ func (d DateTimeOffset) appendJSON(dst []byte) ([]byte, error) {
 	return t.AppendFormat(dst, `"2006-01-02T15:04:05.9999999-07:00"`), nil
 }
 
-// appendPack writes the clock of the time zone as if it were UTC's.
+// appendPack writes the local clock time as if it were UTC, then the offset.
 func (d DateTimeOffset) appendPack(dst []byte) ([]byte, error) {
 	t, minutes := d.expressible()
 	if !isDateTime(t.UTC()) {
@@ -44,7 +47,8 @@ func (d DateTimeOffset) appendPack(dst []byte) ([]byte, error) {
 	return appendPackInt(dst, int64(minutes)), err
 }
 
-// parseDateTimeOffset reads what parseDateTime reads, and keeps the offset; without one the time is local.
+// parseDateTimeOffset parses the format of parseDateTime and keeps the offset. Without an
+// offset the time is local.
 func parseDateTimeOffset(s []byte) (DateTimeOffset, bool) {
 	t, ok := parseDateTime(s)
 	if !ok {
@@ -69,7 +73,8 @@ func parseDateTimeOffset(s []byte) (DateTimeOffset, bool) {
 	return DateTimeOffset{t.In(time.FixedZone("", seconds))}, true
 }
 
-// readOffsetTime reads an array of a timestamp, which is the clock of a time zone as if it were UTC's, and of the minutes of its offset.
+// readOffsetTime reads an array of a timestamp, which is the local clock time as if it
+// were UTC, and the offset in minutes.
 func (r *packReader) readOffsetTime() (time.Time, error) {
 	n, err := r.arrayHeader()
 	if err != nil {
@@ -97,10 +102,10 @@ func (r *packReader) readOffsetTime() (time.Time, error) {
 	return utc.In(time.FixedZone("", int(minutes)*60)), nil
 }
 
-// minSecond and mostSecond bound the years 1 to 9999, in seconds from 1970.
+// minSecond and maxSecond are the limits of the years 1 to 9999, in seconds since 1970.
 const minSecond, maxSecond = -62135596800, 253402300799
 
-// isDateTime reports whether .NET's clocks have the time.
+// isDateTime reports whether .NET's DateTime can hold the time.
 func isDateTime(t time.Time) bool { return 1 <= t.Year() && t.Year() <= 9999 }
 
 var errDateTime = &Fault{Exception: "ArgumentOutOfRangeException", Message: "Ticks must be between DateTime.MinValue.Ticks and DateTime.MaxValue.Ticks."}

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Events is the protocol of those who only listen, as EventSource does: an invocation is
-// an event whose name is the method and whose data are the arguments as a JSON array.
-// What it appends is text of an event stream without the blank line at the end. Nothing
-// comes from its clients, and nobody can ask for it in a handshake.
+// Events is the protocol of clients that only listen, such as EventSource. An invocation
+// is an event with the method as its name and the arguments, a JSON array, as its data.
+// The Append methods write text of an event stream without the blank line at the end.
+// Clients cannot choose Events in a handshake and send no messages.
 type Events struct{ *JSON }
 
 var (
@@ -16,14 +16,15 @@ var (
 	errEventName   = errors.New("protocol: a name with a line break is none of an event")
 )
 
-// Retry is what a stream of events begins with: the time in milliseconds after which
-// EventSource comes back when the stream has ended.
+// Retry is the start of every event stream: the time in milliseconds after which
+// EventSource reconnects when the stream has ended.
 const Retry = "retry: 2000"
 
-// Gap is the event that tells a listener that it missed more than is kept for it.
+// Gap is the event that informs a listener that it missed events which are no longer
+// kept.
 const Gap = "event: carillon-gap\r\ndata: []"
 
-// comment is text that EventSource does not show.
+// comment is text that EventSource ignores.
 const comment = ":"
 
 // Name implements HubProtocol.
@@ -39,7 +40,7 @@ func (p Events) AppendInvocation(dst []byte, id, target string, _ []string, args
 	}
 	out := append(dst, "event: "...) //nolint:gocritic // dst is given back if an argument cannot be written
 	out = append(append(out, target...), "\r\ndata: "...)
-	out, err := p.appendArguments(out, args) // one line: values that write themselves are respelled
+	out, err := p.appendArguments(out, args) // one line: the output of values that encode themselves is rewritten without line breaks
 	if err != nil {
 		return dst, err
 	}
@@ -49,5 +50,6 @@ func (p Events) AppendInvocation(dst []byte, id, target string, _ []string, args
 // AppendPing implements HubProtocol.
 func (Events) AppendPing(dst []byte) []byte { return append(dst, comment...) }
 
-// AppendClose implements HubProtocol: the end of the stream says it all.
+// AppendClose implements HubProtocol. It appends a comment, because a stream has no close
+// message but its end.
 func (Events) AppendClose(dst []byte, _ string, _ bool) []byte { return append(dst, comment...) }

@@ -5,16 +5,18 @@ import (
 	"fmt"
 )
 
-// Fault is a violation of the protocol by the peer, or a value that the protocol cannot express. It ends the connection.
+// Fault is a violation of the protocol by the peer, or a value that the protocol cannot
+// express. It ends the connection.
 type Fault struct {
-	Exception string // the name that .NET gives the exception, without its namespace
+	Exception string // .NET's name of the exception, without its namespace
 	Message   string
 }
 
-// Error returns what a detailed close message says of it: "InvalidDataException: Error reading JSON.".
+// Error returns the text for a detailed close message: "InvalidDataException: Error
+// reading JSON.".
 func (f *Fault) Error() string { return f.Exception + ": " + f.Message }
 
-// CountError says that an invocation has another number of arguments than its target has parameters.
+// CountError reports that an invocation and its target differ in the number of arguments.
 type CountError struct{ Got, Want int }
 
 func (e *CountError) Error() string {
@@ -24,11 +26,12 @@ func (e *CountError) Error() string {
 // ErrorType returns the name of .NET's exception.
 func (e *CountError) ErrorType() string { return exceptionInvalidData }
 
-// BindError says that the arguments of an invocation cannot be read as what its target wants.
+// BindError reports that the arguments of an invocation do not fit the types of its
+// target.
 type BindError struct {
-	Err error // what is wrong with the argument; for logs, never for the peer
+	Err error // the cause, for logs only: the peer must not see it
 
-	exception, message string // instead of the usual ones
+	exception, message string // replace the default ones
 }
 
 func (e *BindError) Error() string {
@@ -38,7 +41,7 @@ func (e *BindError) Error() string {
 	return "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked."
 }
 
-// isLike tells whether err is a BindError of the same exception.
+// isLike reports whether err is a BindError with the same exception.
 func (e *BindError) isLike(err error) bool {
 	other, ok := errors.AsType[*BindError](err)
 	return ok && other.exception == e.exception
@@ -54,19 +57,20 @@ func (e *BindError) ErrorType() string {
 
 func (e *BindError) Unwrap() error { return e.Err }
 
-// DecodeError says that an item or a result cannot be read as the type that is wanted.
+// DecodeError reports that an item or a result does not fit the wanted type.
 type DecodeError struct {
-	TypeName string // as .NET calls the wanted type: "Int32"
-	Err      error  // what is wrong, for logs
+	TypeName string // .NET's name of the wanted type: "Int32"
+	Err      error  // the cause, for logs
 
 	exception string
 	message   func(what string) string
 }
 
-// Error returns the text for an uploaded item. A hub puts it, with ErrorType, behind "Failed to bind Stream message. ".
+// Error returns the text for an uploaded item. A hub appends it, after ErrorType, to
+// "Failed to bind Stream message. ".
 func (e *DecodeError) Error() string { return e.message("item") }
 
-// ResultText returns the error that a result of a client amounts to.
+// ResultText returns the text of the error for a client result.
 func (e *DecodeError) ResultText() string {
 	return "Error trying to deserialize result to " + e.TypeName + ". " + e.message("argument")
 }
@@ -83,7 +87,7 @@ const (
 	exceptionInvalidOperation = "InvalidOperationException"
 )
 
-// asFault is the fault that err is or wraps; nil if it is none.
+// asFault returns the Fault that err is or wraps, or nil.
 func asFault(err error) *Fault {
 	var fault *Fault
 	errors.As(err, &fault)
@@ -94,7 +98,7 @@ func invalidData(format string, args ...any) *Fault {
 	return &Fault{Exception: exceptionInvalidData, Message: fmt.Sprintf(format, args...)}
 }
 
-// tooLarge is the fault of a message that exceeds the limit of the receiver.
+// tooLarge returns the fault of a message that exceeds the receiver's limit.
 func tooLarge(limit int) *Fault {
 	return invalidData("The maximum message size of %dB was exceeded. The message size can be configured in AddHubOptions.", limit)
 }

@@ -7,20 +7,22 @@ import (
 	"strings"
 )
 
-// field is one field of a struct as it goes over the wire.
+// field is one field of a struct on the wire.
 type field struct {
 	name      string
 	index     []int
 	typ       reflect.Type
-	tagged    bool // name stands in the tag
+	tagged    bool // name is from the tag
 	omitEmpty bool
 	omitZero  bool
-	quoted    bool // the value is text within a string
+	quoted    bool // the value is encoded as text within a string
 }
 
-// fieldsOf lists the fields of a struct in the order of their declaration, by the rules of encoding/json: exported ones, embedded structs
-// without a name dissolved. Of several with one name the shallowest counts, of several at that depth the only one that has it in its tag,
-// else none. key is that of the tags, rename gives untagged fields their name.
+// fieldsOf lists the fields of a struct in declaration order, by the rules of
+// encoding/json: exported fields; the fields of embedded structs without a name count as
+// fields of the outer struct. Of several fields with one name the shallowest is used; at
+// equal depth the only one with the name in its tag; otherwise none. key is the key of
+// the tags. rename returns the names of untagged fields.
 func fieldsOf(t reflect.Type, key string, rename func(string) string) []field {
 	w := fieldWalk{key: key, rename: rename, seen: map[reflect.Type]bool{}}
 	for level := []embeddedStruct{{typ: t, times: 1}}; len(level) > 0; {
@@ -36,19 +38,19 @@ func fieldsOf(t reflect.Type, key string, rename func(string) string) []field {
 	return dominant(w.fields)
 }
 
-// embeddedStruct is a struct whose fields count as those of the struct around it.
+// embeddedStruct is a struct with fields that count as fields of the outer struct.
 type embeddedStruct struct {
 	typ   reflect.Type
 	index []int
-	times int // that it stands at this depth: its fields hide each other if more than once
+	times int // number of occurrences at this depth; with more than one the fields hide each other
 }
 
-// fieldWalk goes through a struct and what is embedded in it, depth by depth.
+// fieldWalk visits a struct and its embedded structs, depth by depth.
 type fieldWalk struct {
 	key       string
 	rename    func(string) string
 	seen      map[reflect.Type]bool
-	nextDepth []embeddedStruct // of the next depth
+	nextDepth []embeddedStruct // the embedded structs of the next depth
 	fields    []field
 }
 
@@ -87,7 +89,7 @@ func (w *fieldWalk) embed(t reflect.Type, index []int, times int) {
 	w.nextDepth = append(w.nextDepth, embeddedStruct{t, index, times})
 }
 
-// dominant leaves one field of each name, or none.
+// dominant keeps at most one field of each name.
 func dominant(fields []field) []field {
 	byName := map[string][]field{}
 	for _, f := range fields {
@@ -109,13 +111,14 @@ func dominant(fields []field) []field {
 	return left
 }
 
-// rank is negative if a hides b, positive if b hides a.
+// rank is negative if a hides b, and positive if b hides a.
 func rank(a, b field) int {
 	tagged := map[bool]int{true: 0, false: 1}
 	return cmp.Or(cmp.Compare(len(a.index), len(b.index)), cmp.Compare(tagged[a.tagged], tagged[b.tagged]))
 }
 
-// canDissolve reports whether the fields of an embedded field can be reached, and made if it is a pointer.
+// canDissolve reports whether the fields of an embedded field can be accessed. A nil
+// pointer must also be settable.
 func canDissolve(f reflect.StructField) bool {
 	return base(f.Type).Kind() == reflect.Struct && (f.Type.Kind() == reflect.Struct || f.IsExported())
 }

@@ -2,18 +2,18 @@ package protocol
 
 import "bytes"
 
-// recordSeparator ends every JSON record, the handshake's too.
+// recordSeparator ends every JSON record and the handshake.
 const recordSeparator = 0x1e
 
-// maxPrefix is the most bytes that the length prefix of a MessagePack record may have.
+// maxPrefix is the maximum length in bytes of the length prefix of a MessagePack record.
 const maxPrefix = 5
 
-// nextText cuts the first record that ends in a separator off buf.
+// nextText returns the first record of buf that ends in a separator, and the rest.
 //
-// As in the original the limit is looked at only when a record is not whole within it: a record that is too long is a fault
-// as soon as more than limit bytes of it are there.
+// As in the original, the limit is checked only if no complete record lies within it: a
+// record that is too long is a fault as soon as more than limit bytes of it have arrived.
 //
-// In the first seen bytes there is no separator, as an earlier call found.
+// An earlier call has found no separator in the first seen bytes.
 func nextText(buf []byte, seen, limit int) (record, rest []byte, err error) {
 	window := within(buf, limit)
 	seen = min(seen, len(window))
@@ -24,17 +24,19 @@ func nextText(buf []byte, seen, limit int) (record, rest []byte, err error) {
 	return nil, buf, exceeds(buf, limit)
 }
 
-// NextAfter is p.Next for a receiver that gets a record in many pieces: in the first seen bytes of buf an earlier call has
-// found no whole record. Protocols of this package do not look at them again, so that the work is linear in the length of the
-// record. A protocol of another package looks at all of buf.
+// NextAfter is p.Next for a receiver that gets a record in many pieces. An earlier call
+// has found no complete record in the first seen bytes of buf. The protocols of this
+// package do not search these again, so the work is linear in the length of the record. A
+// protocol of another package searches all of buf.
 func NextAfter(p HubProtocol, buf []byte, seen, limit int) (record, rest []byte, err error) {
 	if _, ok := p.(*JSON); ok {
 		return nextText(buf, seen, limit)
 	}
-	return p.Next(buf, limit) // of MessagePack this is the length prefix
+	return p.Next(buf, limit) // for MessagePack this reads only the length prefix
 }
 
-// nextBinary cuts the first record with a length prefix (seven bits a byte, least significant first) off buf.
+// nextBinary returns the first record of buf with a length prefix (seven bits per byte,
+// the least significant first), and the rest.
 func nextBinary(buf []byte, limit int) (record, rest []byte, err error) {
 	window := within(buf, limit)
 	length, n, err := readPrefix(window)
@@ -62,7 +64,7 @@ func exceeds(buf []byte, limit int) error {
 	return nil
 }
 
-// readPrefix reads a length prefix of n bytes; n is 0 if it is not whole.
+// readPrefix reads a length prefix of n bytes. n is 0 if the prefix is incomplete.
 func readPrefix(buf []byte) (length, n int, err error) {
 	for i, b := range buf[:min(len(buf), maxPrefix)] {
 		if i == maxPrefix-1 && b > 7 { // only 31 bits are allowed
@@ -84,10 +86,11 @@ func appendPrefix(dst []byte, length int) []byte {
 	return append(dst, byte(length))
 }
 
-// openBinary leaves room for a length prefix of one byte at the end of dst.
+// openBinary appends room for a length prefix of one byte.
 func openBinary(dst []byte) []byte { return append(dst, 0) }
 
-// closeBinary fills in the prefix of the record that was opened when dst had start bytes, and moves a record that needs a longer one.
+// closeBinary writes the prefix of the record that openBinary began at dst[start:]. It
+// moves the record if the prefix needs more than one byte.
 func closeBinary(dst []byte, start int) []byte {
 	length := len(dst) - start - 1
 	if length < 0x80 {

@@ -5,11 +5,11 @@ import (
 	"errors"
 )
 
-// Guid is .NET's Guid, in the order of its text: "00010203-0405-0607-0706-050403020100" is {0, 1, 2, 3, …}. It is text in both
-// hub protocols.
+// Guid is .NET's Guid, in the order of its text: "00010203-0405-0607-0706-050403020100"
+// is {0, 1, 2, 3, …}. Both hub protocols encode it as text.
 type Guid [16]byte
 
-// String returns the text with four hyphens, in small letters.
+// String returns the text with four hyphens, in lower case.
 func (g Guid) String() string {
 	text, _ := g.AppendText(nil)
 	return string(text)
@@ -29,7 +29,8 @@ func (g Guid) AppendText(b []byte) ([]byte, error) {
 // MarshalText implements [encoding.TextMarshaler].
 func (g Guid) MarshalText() ([]byte, error) { return g.AppendText(make([]byte, 0, 36)) }
 
-// UnmarshalText reads the text with four hyphens, in any case, and no other form: neither does System.Text.Json.
+// UnmarshalText parses the text with four hyphens, in any case. Like System.Text.Json it
+// accepts no other form.
 func (g *Guid) UnmarshalText(text []byte) error {
 	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
 		return errNoGUID

@@ -5,24 +5,26 @@ import (
 	"strconv"
 )
 
-// HandshakeRequest is the first record on a connection, from the client.
+// HandshakeRequest is the first record that the client sends on a connection.
 type HandshakeRequest struct {
-	Protocol string // name of a hub protocol, without regard to case
+	Protocol string // name of a hub protocol; case is ignored
 	Version  int
 }
 
-// ErrHandshakeTooLong says that the first record exceeds the limit. The original answers it with "Handshake was canceled.".
+// ErrHandshakeTooLong means that the first record exceeds the limit. The original answers
+// it with "Handshake was canceled.".
 var ErrHandshakeTooLong = errors.New("protocol: the handshake exceeds the limit")
 
-// NextHandshake cuts the first whole record off buf and returns what follows it, which is hub messages. A nil record without an
-// error means that more data is needed. limit is the largest record in bytes with its separator; 0 or less: none. The error is
+// NextHandshake returns the first complete record of buf and the rest after it, which is
+// hub messages. A nil record without an error means that more data is needed. limit is
+// the largest record in bytes with its separator; 0 or less means no limit. The error is
 // [ErrHandshakeTooLong].
 func NextHandshake(buf []byte, limit int) (record, rest []byte, err error) {
 	return NextHandshakeAfter(buf, 0, limit)
 }
 
-// NextHandshakeAfter is NextHandshake for a receiver that gets the record in many pieces: in the first seen bytes of buf an
-// earlier call has found no whole record.
+// NextHandshakeAfter is NextHandshake for a receiver that gets the record in many pieces.
+// An earlier call has found no complete record in the first seen bytes of buf.
 func NextHandshakeAfter(buf []byte, seen, limit int) (record, rest []byte, err error) {
 	record, rest, err = nextText(buf, seen, limit)
 	if err != nil {
@@ -31,7 +33,7 @@ func NextHandshakeAfter(buf []byte, seen, limit int) (record, rest []byte, err e
 	return record, rest, nil
 }
 
-// ParseHandshakeRequest reads a request. The error is a [*Fault].
+// ParseHandshakeRequest parses a request. The error is a [*Fault].
 func ParseHandshakeRequest(record []byte) (HandshakeRequest, error) {
 	var (
 		q                       HandshakeRequest
@@ -63,7 +65,7 @@ func ParseHandshakeRequest(record []byte) (HandshakeRequest, error) {
 	return q, nil
 }
 
-// handshake reads the object that a record must be, each value with member.
+// handshake reads the object of a handshake record. It calls member for each value.
 func (r *jsonReader) handshake(member func(name string) error) error {
 	if err := r.object(); err != nil {
 		return err
@@ -82,7 +84,8 @@ func (r *jsonReader) handshake(member func(name string) error) error {
 	}
 }
 
-// handshakeFault tells what is no JSON in the reader's own words, unlike jsonFault.
+// handshakeFault converts an error. Unlike jsonFault it keeps the reader's text for
+// invalid JSON.
 func handshakeFault(err error) *Fault {
 	var syntax *syntaxError
 	if errors.As(err, &syntax) {
@@ -104,7 +107,8 @@ func AppendHandshakeRequest(dst []byte, r HandshakeRequest) []byte {
 	return append(dst, '}', recordSeparator)
 }
 
-// AppendHandshakeResponse appends an answer with its separator: a refusal, or with an empty errorText the consent.
+// AppendHandshakeResponse appends a response with its separator. An empty errorText
+// accepts the handshake; any other refuses it.
 func AppendHandshakeResponse(dst []byte, errorText string) []byte {
 	if errorText == "" {
 		return append(dst, '{', '}', recordSeparator)
@@ -114,7 +118,8 @@ func AppendHandshakeResponse(dst []byte, errorText string) []byte {
 	return append(dst, '}', recordSeparator)
 }
 
-// ParseHandshakeResponse reads an answer. errorText is that of a refusal. The error, a [*Fault], says that it is no answer.
+// ParseHandshakeResponse parses a response. errorText is the text of a refusal, or "".
+// The error, a [*Fault], means that the record is not a handshake response.
 func ParseHandshakeResponse(record []byte) (errorText string, err error) {
 	r := jsonReader{data: record}
 	err = r.handshake(func(name string) (err error) {

@@ -1,30 +1,37 @@
 package protocol
 
-// JSONOptions are the options of [JSON]. The zero value is SignalR's default.
+// JSONOptions configure [JSON]. The zero value is SignalR's default.
 type JSONOptions struct {
-	AsDeclared bool // untagged struct fields keep their names instead of becoming camelCase. Default false
+	AsDeclared bool // untagged struct fields keep their names and do not become camelCase. Default false
 
-	// MaxDepth is how deep arrays and objects may nest: in a message that is read, which is one itself and has an array of arguments, and
-	// in a value that is written. A message beyond it ends the connection. At most 10,000; default 64, as in System.Text.Json.
+	// MaxDepth is the maximum nesting of arrays and objects, in received messages and in
+	// encoded values. In a received message the message and its array of arguments count
+	// as two levels. A message that exceeds it ends the connection. At most 10,000;
+	// default 64, as in System.Text.Json.
 	MaxDepth int
 }
 
-// JSON is the text encoding of hub messages, spelled as System.Text.Json spells it with SignalR's options.
+// JSON is the text encoding of hub messages, spelled as by System.Text.Json with
+// SignalR's options.
 //
-// How Go values are written and read, where it is not plain:
+// Go values are encoded and decoded like this:
 //
-//   - struct fields by their `json:"name,omitempty"` or `json:"-"` tag, untagged ones by [JSONOptions]; read without regard to case
-//   - nil pointers, slices, maps and interfaces as null; null is an error for what is none of these, but "" for a string
-//   - []byte as base64, maps in the order of their keys, numbers in .NET's spelling; no number is read from a string or from null, no
-//     integer from 1.0
-//   - [time.Time] as DateTime: seven digits of a second; "Z" in UTC, no zone in [Unspecified] and for the zero time, else the
-//     offset. What is read with an offset comes in [time.Local], without a zone in Unspecified
+//   - struct fields by their `json:"name,omitempty"` or `json:"-"` tag, untagged ones by
+//     [JSONOptions]; names are matched without regard to case
+//   - nil pointers, slices, maps and interfaces as null; decoding null into any other type is
+//     an error, except that it is "" for a string
+//   - []byte as base64, maps in the order of their keys, numbers in .NET's spelling; no number
+//     is decoded from a string or from null, no integer from 1.0
+//   - [time.Time] as DateTime: seven digits of a second; "Z" in UTC, no zone in [Unspecified]
+//     and for the zero time, otherwise the offset. Times with an offset are decoded in
+//     [time.Local], those without a zone in Unspecified
 //   - [DateTimeOffset] as DateTimeOffset
 //   - [time.Duration] as TimeSpan, [json.Number] as decimal (its text is kept), [Guid] as Guid
-//   - types with methods of [json.Marshaler] or [encoding.TextMarshaler] and their reverses by these; what MarshalJSON returns is
-//     spelled anew
-//   - the option "string" of a tag as encoding/json has it
-//   - into an empty interface what encoding/json reads there; a number that a float64 would change as int64, uint64 or [json.Number]
+//   - types with methods of [json.Marshaler] or [encoding.TextMarshaler], and of the reverse
+//     interfaces, by these methods; the output of MarshalJSON is spelled anew
+//   - the option "string" of a tag as in encoding/json
+//   - empty interfaces are decoded as by encoding/json, except that a number that a float64
+//     would change becomes an int64, uint64 or [json.Number]
 type JSON struct {
 	asDeclared bool
 	depth      int32

@@ -14,8 +14,9 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// Bind decodes the raw arguments into targets. Their types are looked at before their number. Of a message with several arrays of
-// arguments each is decoded, and the last one counts; so does the last error.
+// Bind decodes the raw arguments into targets. It checks their types before their number.
+// If a message has several arrays of arguments, each is decoded, and the last one counts;
+// so does the last error.
 func (p *JSON) Bind(arguments []byte, targets ...any) error {
 	r := jsonReader{data: arguments, most: p.depth}
 	var last error
@@ -28,7 +29,7 @@ func (p *JSON) Bind(arguments []byte, targets ...any) error {
 		}
 		last = err
 		if r.skip() != nil {
-			break // nothing is read behind broken arguments
+			break // nothing is read after malformed arguments
 		}
 	}
 	return last
@@ -97,10 +98,10 @@ func jsonMessage(r *jsonReader, err error, target any) string {
 	return at.Error()
 }
 
-// mismatchError says that a value is not of the type that is wanted.
+// mismatchError reports that a value is not of the wanted type.
 type mismatchError struct {
 	wanted reflect.Type
-	err    error // why, if there is more to say
+	err    error // the cause, if there is one
 }
 
 func (e *mismatchError) Error() string {
@@ -113,10 +114,11 @@ func (e *mismatchError) Error() string {
 
 func (e *mismatchError) Unwrap() error { return e.err }
 
-// jsonDecodeFunc reads the value at which the reader stands into one of its type.
+// jsonDecodeFunc reads the value at the reader's position into a value of its type.
 type jsonDecodeFunc func(r *jsonReader, v reflect.Value) error
 
-// decode reads the next value into a pointer. The common types need no look-up, and the reader stays where it is.
+// decode reads the next value into a pointer. Common types need no look-up, and the
+// reader stays on the stack.
 func (p *JSON) decode(r *jsonReader, target any) (err error) {
 	switch t := target.(type) {
 	case *string:
@@ -141,14 +143,14 @@ func (p *JSON) decode(r *jsonReader, target any) (err error) {
 	return err
 }
 
-// decodeOther has a reader of its own, which moves to the heap.
+// decodeOther gets a reader of its own, which escapes to the heap.
 func (p *JSON) decodeOther(r jsonReader, target any) (jsonReader, error) {
 	v := reflect.ValueOf(target).Elem()
 	err := p.decoders.of(v.Type())(&r, v)
 	return r, err
 }
 
-// wrong passes the value that is not of the wanted type as far as .NET's reader has when it complains.
+// wrong skips a value of the wrong type as far as .NET's reader has read when it fails.
 func (r *jsonReader) wrong(wanted reflect.Type) error {
 	kind, err := r.token()
 	if err != nil {
@@ -177,7 +179,7 @@ func (r *jsonReader) readString() (string, error) {
 	return r.stringValue("")
 }
 
-// readText is readString for what does not keep the text.
+// readText is readString for callers that do not keep the text.
 func (r *jsonReader) readText(wanted reflect.Type) ([]byte, error) {
 	if r.peek() != '"' {
 		return nil, r.wrong(wanted)
@@ -202,7 +204,7 @@ func (r *jsonReader) readBool() (bool, error) {
 	return false, r.wrong(reflect.TypeFor[bool]())
 }
 
-// readNumber returns the text of the number at which the reader stands.
+// readNumber returns the text of the number at the reader's position.
 func (r *jsonReader) readNumber(wanted func() reflect.Type) ([]byte, error) {
 	if c := r.peek(); c != '-' && (c < '0' || c > '9') {
 		return nil, r.wrong(wanted())
@@ -210,7 +212,7 @@ func (r *jsonReader) readNumber(wanted func() reflect.Type) ([]byte, error) {
 	return r.number()
 }
 
-// readInt reads an integer written as such: neither 1.0 nor 1e0.
+// readInt reads a number in integer notation: neither 1.0 nor 1e0.
 func (r *jsonReader) readInt(bits int, wanted func() reflect.Type) (int64, error) {
 	text, err := r.readNumber(wanted)
 	if err != nil {
@@ -235,7 +237,7 @@ func (r *jsonReader) readUint(bits int, wanted func() reflect.Type) (uint64, err
 	return n, nil
 }
 
-// readFloat reads a number; what is too large is infinite, as in .NET.
+// readFloat reads a number. A number that is too large becomes infinite, as in .NET.
 func (r *jsonReader) readFloat(bits int, wanted func() reflect.Type) (float64, error) {
 	text, err := r.readNumber(wanted)
 	if err != nil {
@@ -248,7 +250,7 @@ func (r *jsonReader) readFloat(bits int, wanted func() reflect.Type) (float64, e
 	return f, nil
 }
 
-// decoder makes what reads values of a type.
+// decoder returns the function that decodes values of a type.
 func (p *JSON) decoder(t reflect.Type) jsonDecodeFunc {
 	if f := knownJSONDecoder(t); f != nil {
 		return f
@@ -303,7 +305,7 @@ func (p *JSON) decoder(t reflect.Type) jsonDecodeFunc {
 	return func(r *jsonReader, _ reflect.Value) error { return r.wrong(t) }
 }
 
-// knownJSONDecoder is for types that are not read by their kind.
+// knownJSONDecoder returns the decoder of types that are not decoded by their kind.
 func knownJSONDecoder(t reflect.Type) jsonDecodeFunc {
 	switch t {
 	case timeType:
@@ -414,7 +416,7 @@ func (p *JSON) sliceDecoder(t reflect.Type) jsonDecodeFunc {
 	}
 }
 
-// array enters the array that must be there.
+// array enters an array. Any other value is an error.
 func (r *jsonReader) array(wanted reflect.Type) error {
 	if r.peek() != '[' {
 		return r.wrong(wanted)
@@ -439,7 +441,7 @@ func decodeJSONBytes(r *jsonReader, v reflect.Value) error {
 	return nil
 }
 
-// decodeBase64 reads padded base64 with white space anywhere.
+// decodeBase64 decodes padded base64 with white space anywhere.
 func decodeBase64(text []byte) ([]byte, error) {
 	if bytes.ContainsAny(text, " \t") {
 		text = bytes.Map(func(r rune) rune {
@@ -453,7 +455,7 @@ func decodeBase64(text []byte) ([]byte, error) {
 	return base64.StdEncoding.Strict().AppendDecode(b, text)
 }
 
-// arrayDecoder reads exactly as many elements as the array has.
+// arrayDecoder requires exactly as many elements as the array has.
 func (p *JSON) arrayDecoder(t reflect.Type) jsonDecodeFunc {
 	element := p.decoders.later(t.Elem())
 	return func(r *jsonReader, v reflect.Value) error {
@@ -477,7 +479,7 @@ func (p *JSON) arrayDecoder(t reflect.Type) jsonDecodeFunc {
 	}
 }
 
-// objectOf enters the object that must be there.
+// objectOf enters an object. Any other value is an error.
 func (r *jsonReader) objectOf(wanted reflect.Type) error {
 	if r.peek() != '{' {
 		return r.wrong(wanted)
@@ -485,7 +487,8 @@ func (r *jsonReader) objectOf(wanted reflect.Type) error {
 	return r.enter()
 }
 
-// propertyName goes to the value of the next property, as property does, and decodes its name.
+// propertyName moves to the value of the next property, as property does, and decodes its
+// name.
 func (r *jsonReader) propertyName(first bool) (name []byte, more bool, err error) {
 	name, escaped, more, err := r.property(first)
 	if escaped && err == nil {
@@ -522,7 +525,7 @@ func (p *JSON) mapDecoder(t reflect.Type) jsonDecodeFunc {
 	}
 }
 
-// setKey reads the name of a property as the key of a map.
+// setKey decodes the name of a property into the key of a map.
 func setKey(key reflect.Value, name []byte) (err error) {
 	if t, ok := key.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		err = t.UnmarshalText(name)
@@ -580,7 +583,7 @@ func (p *JSON) structDecoder(t reflect.Type) jsonDecodeFunc {
 	}
 }
 
-// members are the fields of a struct to read into, by name.
+// members are the fields of a struct by name, for decoding.
 type members[F any] struct {
 	exact map[string]*member[F]
 	list  []*member[F]
@@ -601,7 +604,7 @@ func newMembers[F any](fields []field, decoders *typeCache[F]) *members[F] {
 	return m
 }
 
-// find returns the field of that name, nil if there is none.
+// find returns the field with that name, or nil.
 func (m *members[F]) find(name []byte, foldCase bool) *member[F] {
 	if one := m.exact[string(name)]; one != nil || !foldCase {
 		return one
@@ -614,7 +617,7 @@ func (m *members[F]) find(name []byte, foldCase bool) *member[F] {
 	return nil
 }
 
-// decodeJSONAny reads into an empty interface. See readAnyNumber.
+// decodeJSONAny decodes into an empty interface. See readAnyNumber.
 func decodeJSONAny(r *jsonReader, v reflect.Value) error {
 	x, err := r.readAny()
 	if err != nil {

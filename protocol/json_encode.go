@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// append appends any value. The common types need neither reflection nor a look-up.
+// append appends any value. Common types need neither reflection nor a look-up.
 func (p *JSON) append(dst []byte, v any) ([]byte, error) {
 	switch v := v.(type) {
 	case nil:
@@ -40,7 +40,7 @@ func (p *JSON) append(dst []byte, v any) ([]byte, error) {
 	return p.encoders.of(r.Type())(dst, r, 0)
 }
 
-// encoder makes what writes values of a type.
+// encoder returns the function that encodes values of a type.
 func (p *JSON) encoder(t reflect.Type) encodeFunc {
 	if f := p.knownEncoder(t); f != nil {
 		return f
@@ -78,7 +78,8 @@ func (p *JSON) encoder(t reflect.Type) encodeFunc {
 	return unsupported(t)
 }
 
-// knownEncoder is for types that are not written by their kind. What a pointer or an interface leads to is known by itself.
+// knownEncoder returns the encoder of types that are not encoded by their kind. A value
+// behind a pointer or an interface has an encoder of its own.
 func (p *JSON) knownEncoder(t reflect.Type) encodeFunc {
 	switch t {
 	case guidType:
@@ -131,7 +132,7 @@ func addressed(f encodeFunc) encodeFunc {
 	}
 }
 
-// cannotWrite is the fault of a value whose own method failed.
+// cannotWrite returns the fault of a value with a method that failed.
 func cannotWrite(err error) error {
 	if fault := asFault(err); fault != nil {
 		return fault
@@ -169,7 +170,7 @@ func marshalJSONText(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 	return appendJSONString(dst, text), nil
 }
 
-// respell appends the value at which the reader stands without spaces and with our escapes.
+// respell appends the value at the reader's position without spaces and with our escapes.
 func (r *jsonReader) respell(dst []byte) ([]byte, error) {
 	c := r.peek()
 	start := r.pos
@@ -256,7 +257,7 @@ func (p *JSON) pointerEncoder(t reflect.Type) encodeFunc {
 	}
 	element := p.encoders.later(t.Elem())
 	deeper := 0
-	if k := t.Elem().Kind(); k == reflect.Pointer || k == reflect.Interface { // these alone can make a ring too
+	if k := t.Elem().Kind(); k == reflect.Pointer || k == reflect.Interface { // only these can form a cycle, too
 		deeper = 1
 	}
 	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
@@ -270,7 +271,8 @@ func (p *JSON) pointerEncoder(t reflect.Type) encodeFunc {
 	}
 }
 
-// errTooDeep is what System.Text.Json says of a ring, and of what it takes for one.
+// errTooDeep returns System.Text.Json's fault for a cycle, and for nesting that it takes
+// for one.
 func errTooDeep(depth int32) *Fault {
 	const text = "A possible object cycle was detected. This can either be due to a cycle or if the object depth is larger than the maximum allowed depth of %d. Consider using ReferenceHandler.Preserve on JsonSerializerOptions to support cycles."
 	return &Fault{Exception: "JsonException", Message: fmt.Sprintf(text, depth)}
@@ -334,7 +336,7 @@ type mapKey struct {
 	key  reflect.Value
 }
 
-// sortedKeys gives the entries of a map an order, which Go leaves open.
+// sortedKeys sorts the entries of a map, because Go's order is random.
 func sortedKeys(v reflect.Value) ([]mapKey, error) {
 	keys := make([]mapKey, 0, v.Len())
 	for _, k := range v.MapKeys() {
@@ -371,7 +373,7 @@ func keyText(k reflect.Value) (string, error) {
 func (p *JSON) structEncoder(t reflect.Type) encodeFunc {
 	type member struct {
 		field
-		head   []byte // the name, with a comma in front
+		head   []byte // the name, with a leading comma
 		encode func() encodeFunc
 	}
 	var members []member
@@ -416,8 +418,9 @@ func (p *JSON) fieldsOf(t reflect.Type) []field {
 
 var errNotFinite = &Fault{Exception: "ArgumentException", Message: ".NET number values such as positive and negative infinity cannot be written as valid JSON. To make it work when using 'JsonSerializer', consider specifying 'JsonNumberHandling.AllowNamedFloatingPointLiterals' (see https://learn.microsoft.com/dotnet/api/system.text.json.serialization.jsonnumberhandling)."}
 
-// appendJSONFloat writes the shortest digits that give the same number, as .NET does: with an exponent where the number has more
-// than 17 digits (9 of a float32) before the point, or is less than 0.0001.
+// appendJSONFloat writes the shortest digits that give the same number, as .NET does. It
+// uses an exponent if the number has more than 17 digits (9 for a float32) before the
+// point, or is less than 0.0001.
 func appendJSONFloat(dst []byte, f float64, bits int) ([]byte, error) {
 	abs := math.Abs(f)
 	most := 1e17
@@ -433,7 +436,8 @@ func appendJSONFloat(dst []byte, f float64, bits int) ([]byte, error) {
 	return strconv.AppendFloat(dst, f, 'f', -1, bits), nil
 }
 
-// appendJSONNumber writes a number that is kept as its text. No text is 0, as to encoding/json.
+// appendJSONNumber writes a number that is stored as text. Empty text is 0, as in
+// encoding/json.
 func appendJSONNumber(dst []byte, text string) ([]byte, error) {
 	if text == "" {
 		return append(dst, '0'), nil

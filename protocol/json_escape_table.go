@@ -1,8 +1,8 @@
 package protocol
 
-// escapedRanges are the code points from U+007F on that System.Text.Json escapes
-// although they are in the basic plane: controls, spaces other than U+0020,
-// private and unassigned ones, as .NET 10 knows them.
+// escapedRanges are the code points of the basic plane, from U+007F on, that
+// System.Text.Json escapes: controls, spaces other than U+0020, private and unassigned
+// code points, as in .NET 10.
 var escapedRanges = [...][2]uint16{
 	{0x007f, 0x00a0}, {0x0378, 0x0379}, {0x0380, 0x0383}, {0x038b, 0x038b}, {0x038d, 0x038d}, {0x03a2, 0x03a2},
 	{0x0530, 0x0530}, {0x0557, 0x0558}, {0x058b, 0x058c}, {0x0590, 0x0590}, {0x05c8, 0x05cf}, {0x05eb, 0x05ee},

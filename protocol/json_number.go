@@ -8,11 +8,11 @@ import (
 	"strconv"
 )
 
-// sureDigits is how many digits of any decimal number a float64 keeps.
+// sureDigits is the number of digits of any decimal number that a float64 preserves.
 const sureDigits = 15
 
-// readAnyNumber reads a number into an empty interface: a float64, unless it would be another number when it is written again. Then it is
-// an int64 or a uint64, and else a [json.Number].
+// readAnyNumber reads a number for an empty interface. It returns a float64 if encoding
+// that gives an equal number; otherwise an int64 or a uint64, or else a [json.Number].
 func (r *jsonReader) readAnyNumber() (any, error) {
 	text, err := r.readNumber(reflect.TypeFor[float64])
 	if err != nil {
@@ -37,15 +37,16 @@ func (r *jsonReader) readAnyNumber() (any, error) {
 	return json.Number(text), nil
 }
 
-// sameNumber reports whether two texts of JSON numbers are equal in value.
+// sameNumber reports whether two JSON numbers have equal values.
 func sameNumber(a, b []byte) bool {
 	negativeA, digitsA, exponentA, okA := decimal(a)
 	negativeB, digitsB, exponentB, okB := decimal(b)
 	return okA && okB && negativeA == negativeB && exponentA == exponentB && bytes.Equal(digitsA, digitsB)
 }
 
-// decimal takes a number apart: 0.digits times ten to the power of exponent, without zeros at either end of the digits. It is not ok if the
-// exponent is beyond reason.
+// decimal splits a number into digits and exponent: 0.digits times ten to the power of
+// exponent. The digits have no leading and no trailing zeros. ok is false if the exponent
+// is out of range.
 func decimal(text []byte) (negative bool, digits []byte, exponent int, ok bool) {
 	text, negative = bytes.CutPrefix(text, []byte("-"))
 	if i := bytes.IndexAny(text, "eE"); i >= 0 {

@@ -6,8 +6,9 @@ import (
 	"strconv"
 )
 
-// Parse fills m in place from a record. As in ASP.NET Core's JsonHubProtocol names are exact and come in any order, the last of equal ones
-// counts, unknown ones are passed, and what stands behind the object is ignored.
+// Parse fills m from a record. As in ASP.NET Core's JsonHubProtocol, property names are
+// exact and come in any order, the last of equal names counts, unknown names are skipped,
+// and data after the object is ignored.
 func (p *JSON) Parse(record []byte, m *Message) error {
 	q := jsonParser{jsonReader: jsonReader{data: record, most: p.depth}, m: m, oldID: m.InvocationID, oldTarget: m.Target}
 	*m = Message{}
@@ -17,20 +18,22 @@ func (p *JSON) Parse(record []byte, m *Message) error {
 	}
 	if err == nil {
 		if q.itemRead && m.isRequest() {
-			// The original looks for the stream of an item, whatever the message is, and passes it over if nobody knows that.
+			// The original looks up the stream of an item before it knows the type of the
+			// message, and ignores the message if the stream is unknown.
 			m.Type, m.Payload, m.fault = StreamItem, q.item, nil
 		}
 		return nil
 	}
 	fault := jsonFault(err)
-	if q.itemRead { // nobody's item is passed over whatever is wrong behind it, be it that it has no type
+	if q.itemRead { // an item of an unknown stream is ignored even if the rest is malformed or has no type
 		m.Type, m.Payload, m.fault = StreamItem, q.item, fault
 		return nil
 	}
 	return fault
 }
 
-// isRequest reports whether the message asks for something that an item beside it would keep from being done.
+// isRequest reports whether the message has an effect that an item of an unknown stream
+// in it would prevent.
 func (m *Message) isRequest() bool {
 	switch m.Type {
 	case Invocation, StreamInvocation, CancelInvocation, Close:
@@ -40,7 +43,7 @@ func (m *Message) isRequest() bool {
 	}
 }
 
-// jsonFault is what the original makes of an error while it reads a message.
+// jsonFault returns the original's fault for an error while it reads a message.
 func jsonFault(err error) *Fault {
 	if fault := asFault(err); fault != nil {
 		return fault
@@ -58,8 +61,8 @@ type jsonParser struct {
 	oldID, oldTarget string // for reuse
 
 	result, item []byte
-	bound, early []byte // arguments behind a target, one array after the other; the last ones in front of it
-	itemRead     bool   // behind the id: the original looks for the stream before it reads on
+	bound, early []byte // bound: argument arrays after the target, concatenated; early: the last array before it
+	itemRead     bool   // the item came after the id: the original looks up its stream before it reads on
 	has          struct{ typ, id, target, arguments, item, sequence bool }
 }
 
@@ -73,7 +76,7 @@ func (p *jsonParser) message() error {
 			return err
 		}
 		if escaped {
-			// An unreadable name is none that is known.
+			// A name that cannot be decoded is not a known one.
 			name, _ = unescape(name)
 		}
 		if err := p.member(name); err != nil {
@@ -82,7 +85,7 @@ func (p *jsonParser) message() error {
 	}
 }
 
-// object enters the object that a record must be.
+// object enters the object of a record. Any other value is a fault.
 func (r *jsonReader) object() error {
 	r.peek()
 	if r.pos >= len(r.data) {
@@ -120,7 +123,8 @@ func (p *jsonParser) member(name []byte) (err error) {
 	case "item":
 		first := p.peek()
 		p.item, err = p.value()
-		// One that is broken in its first token is not read, whose ever it is.
+		// An item with a malformed first token does not count as read, whichever stream
+		// it belongs to.
 		p.itemRead = m.InvocationID != "" && (err == nil || first == '[' || first == '{')
 		p.has.item = true
 	case "result":
@@ -147,7 +151,7 @@ func (r *jsonReader) string(name, old string) (string, error) {
 	return r.stringValue(old)
 }
 
-// stringValue reads the string at which the reader stands.
+// stringValue reads the string at the reader's position.
 func (r *jsonReader) stringValue(old string) (string, error) {
 	inside, escaped, err := r.text()
 	if err != nil {
@@ -160,7 +164,7 @@ func (r *jsonReader) stringValue(old string) (string, error) {
 	return reuse(old, inside), checkText(inside)
 }
 
-// mismatch is the fault of a value that is something else, or its syntax error.
+// mismatch returns the fault of a value of another type, or its syntax error.
 func (r *jsonReader) mismatch(name, wanted string) error {
 	if _, err := r.token(); err != nil {
 		return err
@@ -168,7 +172,8 @@ func (r *jsonReader) mismatch(name, wanted string) error {
 	return invalidData("Expected '%s' %s.", name, wanted)
 }
 
-// integer reads a property that must be an integer of so many bits; null is none.
+// integer reads a property that must be an integer of at most bits bits. ok is false for
+// null.
 func (r *jsonReader) integer(name string, bits int) (n int64, ok bool, err error) {
 	c := r.peek()
 	if c == 'n' {
@@ -209,10 +214,12 @@ func (p *jsonParser) allowReconnect() (err error) {
 	return err
 }
 
-// arguments passes the array of the arguments.
+// arguments reads past the array of the arguments.
 //
-// The original reads it with the types of the target, if it knows that already. A comma too many between arguments is then an error of the
-// invocation, not of the connection: the reader has passed the comma when it complains, and can go on. That works once.
+// The original decodes the array with the types of the target if it already knows the
+// target. A superfluous comma between arguments is then an error of the invocation, not
+// of the connection: the original's reader has passed the comma when it fails, and can go
+// on. That works once.
 func (p *jsonParser) arguments() error {
 	if p.peek() != '[' {
 		return p.mismatch("arguments", "to be of type Array")
@@ -240,8 +247,9 @@ func (p *jsonParser) arguments() error {
 	}
 }
 
-// keepArguments keeps one of several properties of that name. The original binds each as soon as it knows the target, and those in front of
-// the target last: all of them have to fit, and the last ones count.
+// keepArguments records one of several argument properties. The original binds each array
+// as soon as it knows the target, and the arrays before the target last. All of them must
+// fit, and the last ones count.
 func (p *jsonParser) keepArguments(raw []byte) {
 	switch {
 	case p.m.Target == "":
@@ -257,7 +265,8 @@ func (p *jsonParser) keepArguments(raw []byte) {
 	}
 }
 
-// forgiveComma keeps the error for Settle, if it is the first and behind a comma, and returns nil.
+// forgiveComma records the error for Settle and returns nil if it is the first one and
+// comes after a comma. Otherwise it returns err.
 func (p *jsonParser) forgiveComma(err error) error {
 	c := p.peek()
 	if p.m.Target == "" || p.m.fault != nil || c != ',' && c != ']' {
@@ -268,7 +277,7 @@ func (p *jsonParser) forgiveComma(err error) error {
 	return nil
 }
 
-// brokenArguments is the failure to bind arguments that are no JSON.
+// brokenArguments returns the error of binding arguments that are not valid JSON.
 func brokenArguments(err error) *BindError {
 	return &BindError{Err: err, exception: exceptionJSONReader, message: err.Error()}
 }
@@ -349,7 +358,8 @@ func (p *jsonParser) header(name []byte) error {
 	return nil
 }
 
-// complete looks for what a message of this type needs, in the order of the original.
+// complete checks the required properties of this type of message, in the original's
+// order.
 func (p *jsonParser) complete() error {
 	m := p.m
 	if !p.has.typ {
@@ -389,7 +399,8 @@ func (p *jsonParser) completeInvocation() error {
 		if !p.has.arguments {
 			return missing("invocationId")
 		}
-		// Arguments that do not fit are found before, and without an id nobody is told of them.
+		// Arguments that do not fit are found earlier, and without an id they are not
+		// reported.
 		if m.fault == nil {
 			m.fault = missing("invocationId")
 		}
@@ -401,8 +412,9 @@ func (p *jsonParser) completeInvocation() error {
 	return nil
 }
 
-// completeItem misses an id only if there is none; an empty one is that of no stream. The original looks for the stream of an item in
-// front of the id when it cannot forgive any more.
+// completeItem reports a missing id only if there is none; an empty id is that of an
+// unknown stream. If the item comes before the id, the original looks up the stream when
+// it can no longer ignore the message.
 func (p *jsonParser) completeItem() error {
 	m := p.m
 	m.Payload = p.item

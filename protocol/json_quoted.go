@@ -2,8 +2,9 @@ package protocol
 
 import "reflect"
 
-// isQuotable reports whether the option "string" of a tag means something for a type: as to encoding/json for booleans, numbers and
-// strings, and pointers to these, that are not written in a way of their own.
+// isQuotable reports whether the option "string" of a tag applies to a type. As in
+// encoding/json it applies to booleans, numbers, strings and pointers to these, unless
+// they have an encoding of their own.
 func (p *JSON) isQuotable(t reflect.Type) bool {
 	if t.Name() == "" {
 		t = base(t)
@@ -20,7 +21,7 @@ func (p *JSON) isQuotable(t reflect.Type) bool {
 	return false
 }
 
-// quotedEncoder writes what encode writes as the text of a string; null stays null.
+// quotedEncoder encodes the output of encode as a string. null stays null.
 func quotedEncoder(encode encodeFunc) encodeFunc {
 	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
 		if v.Kind() == reflect.Pointer && v.IsNil() {
@@ -34,7 +35,8 @@ func quotedEncoder(encode encodeFunc) encodeFunc {
 	}
 }
 
-// quotedDecoder reads with decode what is the text of a string, which may not be null; into a pointer null is read too.
+// quotedDecoder decodes the text of a string with decode. The string may not be null,
+// except for a pointer.
 func quotedDecoder(t reflect.Type, decode jsonDecodeFunc) jsonDecodeFunc {
 	return func(r *jsonReader, v reflect.Value) error {
 		if v.Kind() == reflect.Pointer && r.peek() == 'n' {

@@ -10,22 +10,25 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep System.Text.Json lets arrays and objects nest, and mostDepth how deep JSONOptions can: a bound for recursion.
+// maxDepth is System.Text.Json's limit for nested arrays and objects. maxDepthOption is
+// the largest limit in JSONOptions, a bound for recursion.
 const maxDepth, maxDepthOption = 64, 10_000
 
-// jsonReader walks over JSON text without decoding it, as strict as System.Text.Json's Utf8JsonReader: no comments, no trailing
-// commas. Text within strings is checked only where it is decoded.
+// jsonReader reads JSON text without decoding it. It is as strict as System.Text.Json's
+// Utf8JsonReader: no comments, no trailing commas. Text within strings is checked only
+// where it is decoded.
 //
-// Its errors are [*syntaxError] with the reader standing at what is wrong; a comma before that is passed.
+// Its errors are [*syntaxError]. After an error the reader's position is the invalid
+// byte; a comma before that byte has been passed.
 type jsonReader struct {
 	data  []byte
 	pos   int
 	depth int32
-	outer int32 // depth of what the text stands in
-	most  int32 // how deep arrays and objects may nest; 0: maxDepth
+	outer int32 // depth of the surrounding text
+	most  int32 // limit for the nesting of arrays and objects; 0: maxDepth
 }
 
-// syntaxError is what Utf8JsonReader calls a JsonReaderException.
+// syntaxError corresponds to a JsonReaderException of Utf8JsonReader.
 type syntaxError struct {
 	reason string
 	data   []byte
@@ -43,7 +46,7 @@ func (r *jsonReader) fail(reason string) error {
 	return &syntaxError{reason: reason, data: r.data, pos: r.pos}
 }
 
-// failAt blames the byte at which the reader stands.
+// failAt returns an error for the byte at the reader's position.
 func (r *jsonReader) failAt(reason string) error {
 	if r.pos >= len(r.data) {
 		return r.fail("Expected depth to be zero at the end of the JSON payload. There is an open JSON object or array that should be closed.")
@@ -58,7 +61,7 @@ func visible(c byte) string {
 	return "'" + string(rune(c)) + "'"
 }
 
-// peek passes white space and returns the byte behind it, 0 at the end.
+// peek skips white space and returns the next byte, or 0 at the end.
 func (r *jsonReader) peek() byte {
 	for ; r.pos < len(r.data); r.pos++ {
 		switch c := r.data[r.pos]; c {
@@ -70,7 +73,7 @@ func (r *jsonReader) peek() byte {
 	return 0
 }
 
-// end says what is wrong if there is more.
+// end returns an error if data remains.
 func (r *jsonReader) end() error {
 	if r.peek(); r.pos < len(r.data) {
 		return r.failAt("is invalid after a single JSON value. Expected end of data.")
@@ -78,7 +81,7 @@ func (r *jsonReader) end() error {
 	return nil
 }
 
-// enter passes the bracket that peek saw.
+// enter reads the bracket that peek returned.
 func (r *jsonReader) enter() error {
 	if r.isDeepest() {
 		kind := "array"
@@ -104,7 +107,8 @@ func (r *jsonReader) leave() {
 	r.pos++
 }
 
-// element goes to the next element of the array that was entered. At its end, which it passes, it returns false.
+// element moves to the next element of the entered array. At the end it reads the bracket
+// and returns false.
 func (r *jsonReader) element(first bool) (bool, error) {
 	c := r.peek()
 	if c == ']' {
@@ -127,8 +131,8 @@ func (r *jsonReader) element(first bool) (bool, error) {
 	return true, nil
 }
 
-// property goes to the value of the next property of the object that was entered and returns its name, still escaped. At the end of the
-// object, which it passes, it returns false.
+// property moves to the value of the next property of the entered object and returns its
+// name, still escaped. At the end of the object it reads the bracket and returns false.
 func (r *jsonReader) property(first bool) (name []byte, escaped, more bool, err error) {
 	c := r.peek()
 	if c == '}' {
@@ -167,13 +171,13 @@ func (r *jsonReader) noComma(c byte) error {
 const noComma = "is invalid after a value. Expected either ',', '}', or ']'."
 
 func (r *jsonReader) noName(c byte, first bool) error {
-	if first && c == '/' { // half a thought on comments
+	if first && c == '/' { // Utf8JsonReader has a check for comments here
 		return r.failAt(noComma)
 	}
 	return r.failAt("is an invalid start of a property name. Expected a '\"'.")
 }
 
-// plain are the bytes that mean nothing within a string.
+// plain are the bytes without a special meaning within a string.
 var plain = func() (t [256]bool) {
 	for c := range t {
 		t[c] = c >= ' ' && c != '"' && c != '\\'
@@ -181,8 +185,9 @@ var plain = func() (t [256]bool) {
 	return t
 }()
 
-// passPlain returns the first place from i on that is not plain, or the end. Eight bytes are
-// looked at together: meaning has a bit in the lowest of them that is not plain, if one is.
+// passPlain returns the first index from i on of a byte that is not plain, or the end. It
+// checks eight bytes at a time: meaning has a bit set in the lowest byte that is not
+// plain, if there is one.
 func passPlain(data []byte, i int) int {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	for ; i+8 <= len(data); i += 8 {
@@ -199,7 +204,7 @@ func passPlain(data []byte, i int) int {
 	return i
 }
 
-// text passes the string that begins where the reader stands and returns its inside, still escaped.
+// text reads the string at the reader's position and returns its inside, still escaped.
 func (r *jsonReader) text() (inside []byte, escaped bool, err error) {
 	start := r.pos + 1
 	for i := passPlain(r.data, start); i < len(r.data); i = passPlain(r.data, r.pos) {
@@ -223,7 +228,7 @@ func (r *jsonReader) text() (inside []byte, escaped bool, err error) {
 
 const endInString = "Expected end of string, but instead reached end of data."
 
-// escape passes the escape sequence at which the reader stands.
+// escape reads the escape sequence at the reader's position.
 func (r *jsonReader) escape() error {
 	r.pos++
 	if r.pos >= len(r.data) {
@@ -261,7 +266,7 @@ func hexDigit(c byte) (byte, bool) {
 	return 0, false
 }
 
-// number passes the number at which the reader stands and returns its text.
+// number reads the number at the reader's position and returns its text.
 func (r *jsonReader) number() ([]byte, error) {
 	start := r.pos
 	r.pass("-")
@@ -292,7 +297,7 @@ func (r *jsonReader) endOfNumber() error {
 	return r.fail(visible(r.data[at]) + " is an invalid end of a number. Expected a delimiter.")
 }
 
-// pass passes one of the bytes, if one is there.
+// pass reads one of the bytes if it is next.
 func (r *jsonReader) pass(bytes string) bool {
 	if r.pos < len(r.data) && strings.IndexByte(bytes, r.data[r.pos]) >= 0 {
 		r.pos++
@@ -301,7 +306,7 @@ func (r *jsonReader) pass(bytes string) bool {
 	return false
 }
 
-// whole passes the digits before the point: no zero in front of others.
+// whole reads the digits before the point. Leading zeros are an error.
 func (r *jsonReader) whole() error {
 	if !r.pass("0") {
 		return r.digits(afterSign)
@@ -314,7 +319,7 @@ func (r *jsonReader) whole() error {
 
 const afterSign = "sign character ('+' or '-')"
 
-// digits passes one or more of them.
+// digits reads one or more digits.
 func (r *jsonReader) digits(after string) error {
 	start := r.pos
 	for r.pos < len(r.data) && '0' <= r.data[r.pos] && r.data[r.pos] <= '9' {
@@ -352,7 +357,8 @@ func (r *jsonReader) literal(word string) error {
 	return r.fail("'" + string(rest) + "' is an invalid JSON literal. Expected the literal '" + word + "'.")
 }
 
-// token passes one scalar, or only checks the bracket that begins an array or object: as far as Utf8JsonReader goes to tell a value's type.
+// token reads one scalar, or only checks the bracket that begins an array or object. That
+// is as far as Utf8JsonReader reads to determine the type of a value.
 func (r *jsonReader) token() (kind byte, err error) {
 	switch c := r.peek(); c {
 	case '{', '[':
@@ -376,7 +382,8 @@ func (r *jsonReader) token() (kind byte, err error) {
 	return 0, r.failAt("is an invalid start of a value.")
 }
 
-// tokenName is what System.Text.Json's JsonTokenType is called for the kind that token returned.
+// tokenName returns the name in System.Text.Json's JsonTokenType for a kind returned by
+// token.
 func tokenName(kind byte) string {
 	switch kind {
 	case '{':
@@ -395,7 +402,7 @@ func tokenName(kind byte) string {
 	return "Number"
 }
 
-// value passes one value and returns its text.
+// value reads one value and returns its text.
 func (r *jsonReader) value() ([]byte, error) {
 	r.peek()
 	start := r.pos
@@ -447,7 +454,8 @@ func (r *jsonReader) skipObject() error {
 	}
 }
 
-// textError says that the inside of a string is no text: .NET's InvalidOperationException.
+// textError reports that the inside of a string is not valid text: .NET's
+// InvalidOperationException.
 type textError string
 
 func (e textError) Error() string { return string(e) }
@@ -457,7 +465,7 @@ const (
 	errSurrogate textError = "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate."
 )
 
-// checkText refuses the inside of a string without escapes that is no UTF-8.
+// checkText returns an error if the inside of a string without escapes is not UTF-8.
 func checkText(inside []byte) error {
 	if !utf8.Valid(inside) {
 		return errNotUTF8
@@ -465,7 +473,7 @@ func checkText(inside []byte) error {
 	return nil
 }
 
-// unescape returns the inside of a string, which text has passed, in plain UTF-8.
+// unescape decodes the inside of a string, as returned by text, to UTF-8.
 func unescape(inside []byte) ([]byte, error) {
 	if err := checkText(inside); err != nil {
 		return nil, err
@@ -508,7 +516,8 @@ func unescaped(c byte) byte {
 	return c
 }
 
-// escapedRune decodes what follows a \u, with a second surrogate. It returns -1 for half a pair.
+// escapedRune decodes the digits after a \u, and a second surrogate. It returns -1 for a
+// lone surrogate.
 func escapedRune(b []byte) (r rune, n int) {
 	r = hex4(b)
 	if r < 0xd800 || r > 0xdfff {
@@ -522,7 +531,7 @@ func escapedRune(b []byte) (r rune, n int) {
 	return -1, 4
 }
 
-// hex4 reads four digits that escape has checked.
+// hex4 decodes four digits that escape has checked.
 func hex4(b []byte) (r rune) {
 	for _, c := range b[:4] {
 		d, _ := hexDigit(c)

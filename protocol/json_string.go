@@ -2,7 +2,7 @@ package protocol
 
 import "unicode/utf8"
 
-// verbatim are the bytes of ASCII that System.Text.Json leaves as they are within a string.
+// verbatim are the ASCII bytes that System.Text.Json does not escape within a string.
 var verbatim = func() (t [256]bool) {
 	for c := byte(' '); c < 0x7f; c++ {
 		t[c] = c != '"' && c != '\\'
@@ -10,7 +10,8 @@ var verbatim = func() (t [256]bool) {
 	return t
 }()
 
-// escaped has a bit for each code point of the basic plane that has to be escaped: escapedRanges, quicker to look up.
+// escaped has a bit for each code point of the basic plane that must be escaped. It is a
+// faster form of escapedRanges.
 var escaped = func() *[1 << 16 / 64]uint64 {
 	t := new([1 << 16 / 64]uint64)
 	for _, span := range escapedRanges {
@@ -23,8 +24,9 @@ var escaped = func() *[1 << 16 / 64]uint64 {
 
 func mustEscape(r rune) bool { return r > 0xffff || escaped[r/64]>>(r%64)&1 != 0 }
 
-// appendJSONString appends s in quotes, with the relaxed escapes of System.Text.Json. What is no UTF-8 becomes U+FFFD, which is escaped,
-// as .NET does with a lone surrogate.
+// appendJSONString appends s in quotes, with the relaxed escapes of System.Text.Json.
+// Bytes that are not UTF-8 become U+FFFD, which is escaped, as .NET does with a lone
+// surrogate.
 func appendJSONString[S string | []byte](dst []byte, s S) []byte {
 	dst = append(dst, '"')
 	start := 0
@@ -51,7 +53,8 @@ func appendJSONString[S string | []byte](dst []byte, s S) []byte {
 }
 
 func decodeRune[S string | []byte](s S) (rune, int) {
-	// Neither conversion allocates: what is decoded stays here and is at most four bytes.
+	// The conversions do not allocate: the result does not escape and has at most four
+	// bytes.
 	return utf8.DecodeRuneInString(string(s[:min(len(s), utf8.UTFMax)]))
 }
 

@@ -2,18 +2,18 @@ package protocol
 
 import "strconv"
 
-// AppendInvocation appends a call of target.
+// AppendInvocation appends an invocation of target.
 func (p *JSON) AppendInvocation(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error) {
 	return p.appendInvocation(dst, `{"type":1`, id, target, streamIDs, args)
 }
 
-// AppendStreamInvocation appends a call of target whose results are to come as the stream id.
+// AppendStreamInvocation appends an invocation of target with results as the stream id.
 func (p *JSON) AppendStreamInvocation(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error) {
 	return p.appendInvocation(dst, `{"type":4`, id, target, streamIDs, args)
 }
 
 func (p *JSON) appendInvocation(dst []byte, head, id, target string, streamIDs []string, args []any) (_ []byte, err error) {
-	out := append(dst, head...) //nolint:gocritic // dst is given back if an argument cannot be written
+	out := append(dst, head...) //nolint:gocritic // dst is returned unchanged if an argument cannot be encoded
 	if id != "" {
 		out = appendID(out, id)
 	}
@@ -54,7 +54,7 @@ func (p *JSON) AppendResult(dst []byte, id string, result any) ([]byte, error) {
 }
 
 func (p *JSON) appendValue(dst []byte, head, id, name string, value any) ([]byte, error) {
-	out := append(dst, head...) //nolint:gocritic // dst is given back if the value cannot be written
+	out := append(dst, head...) //nolint:gocritic // dst is returned unchanged if the value cannot be encoded
 	out = appendID(out, id)
 	out = append(out, name...)
 	out, err := p.append(out, value)

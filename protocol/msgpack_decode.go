@@ -14,7 +14,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// Bind decodes the raw arguments into targets. Their number is looked at before their types.
+// Bind decodes the raw arguments into targets. It checks their number before their types.
 func (p *MessagePack) Bind(arguments []byte, targets ...any) error {
 	r := packReader{data: arguments}
 	n, err := r.arrayHeader()
@@ -50,10 +50,11 @@ func (p *MessagePack) Decode(raw []byte, target any) error {
 	}
 }
 
-// packDecodeFunc reads the value at which the reader stands into one of its type.
+// packDecodeFunc reads the value at the reader's position into a value of its type.
 type packDecodeFunc func(r *packReader, v reflect.Value) error
 
-// decode reads the next value into a pointer. The common types need no look-up, and the reader stays where it is.
+// decode reads the next value into a pointer. Common types need no look-up, and the
+// reader stays on the stack.
 func (p *MessagePack) decode(r *packReader, target any) (err error) {
 	switch t := target.(type) {
 	case *string:
@@ -80,7 +81,7 @@ func (p *MessagePack) decode(r *packReader, target any) (err error) {
 	return err
 }
 
-// decodeOther has a reader of its own, which moves to the heap.
+// decodeOther gets a reader of its own, which escapes to the heap.
 func (p *MessagePack) decodeOther(r packReader, target any) (packReader, error) {
 	v := reflect.ValueOf(target).Elem()
 	err := p.decoders.of(v.Type())(&r, v)
@@ -147,7 +148,7 @@ func (r *packReader) readTimestamp() (time.Time, error) {
 	return t, nil
 }
 
-// timestamp passes the extension and returns its four, eight or twelve bytes.
+// timestamp reads the extension and returns its four, eight or twelve bytes.
 func (r *packReader) timestamp() ([]byte, error) {
 	start := *r
 	raw, err := r.value()
@@ -172,7 +173,7 @@ func (r *packReader) timestamp() ([]byte, error) {
 	return raw[head:], nil
 }
 
-// decoder makes what reads values of a type.
+// decoder returns the function that decodes values of a type.
 func (p *MessagePack) decoder(t reflect.Type) packDecodeFunc {
 	if f := knownPackDecoder(t); f != nil {
 		return f
@@ -226,7 +227,7 @@ func (p *MessagePack) decoder(t reflect.Type) packDecodeFunc {
 	return func(r *packReader, _ reflect.Value) error { return r.unexpected() }
 }
 
-// knownPackDecoder is for types that are not read by their kind.
+// knownPackDecoder returns the decoder of types that are not decoded by their kind.
 func knownPackDecoder(t reflect.Type) packDecodeFunc {
 	switch t {
 	case timeType:
@@ -278,7 +279,8 @@ func decodePackNumber(r *packReader, v reflect.Value) error {
 	return nil
 }
 
-// unmarshalPack gives a generated method a value only when all of it is there: it makes room for as many elements as there are said to be.
+// unmarshalPack calls a generated method only when the whole value is there, because the
+// method allocates as many elements as the value announces.
 func unmarshalPack(r *packReader, v reflect.Value) error {
 	whole := packReader{data: r.data, depth: r.depth, strict: true}
 	raw, err := whole.value()
@@ -327,7 +329,7 @@ func (p *MessagePack) sliceDecoder(t reflect.Type) packDecodeFunc {
 		if err != nil {
 			return err
 		}
-		// A length costs the peer nothing, so not all of it is believed at once.
+		// The peer can announce any length, so the first allocation is bounded.
 		v.Set(reflect.MakeSlice(t, 0, min(n, 64)))
 		for range n {
 			if err := element()(r, extend(v)); err != nil {
@@ -339,7 +341,7 @@ func (p *MessagePack) sliceDecoder(t reflect.Type) packDecodeFunc {
 	}
 }
 
-// array enters the array that must be there and returns its length.
+// array enters an array and returns its length. Any other value is an error.
 func (r *packReader) array() (int, error) {
 	n, err := r.arrayHeader()
 	if err == nil {
@@ -348,7 +350,7 @@ func (r *packReader) array() (int, error) {
 	return n, err
 }
 
-// mapping enters the map that must be there and returns the number of its pairs.
+// mapping enters a map and returns the number of its pairs. Any other value is an error.
 func (r *packReader) mapping() (int, error) {
 	n, err := r.mapHeader()
 	if err == nil {
@@ -357,7 +359,7 @@ func (r *packReader) mapping() (int, error) {
 	return n, err
 }
 
-// decodePackBytes reads bytes; a string and an array of small numbers will do.
+// decodePackBytes decodes bytes from bytes, a string or an array of small numbers.
 func decodePackBytes(r *packReader, v reflect.Value) error {
 	if msgp.NextType(r.data) != msgp.ArrayType {
 		return decodePackRaw(r, v)
@@ -378,7 +380,8 @@ func decodePackBytes(r *packReader, v reflect.Value) error {
 	return nil
 }
 
-// decodePackRaw reads bytes or a string. It is all that the bytes in an object may be to .NET.
+// decodePackRaw decodes bytes or a string. .NET accepts no other form for bytes within an
+// object.
 func decodePackRaw(r *packReader, v reflect.Value) error {
 	if r.null() {
 		v.SetZero()
@@ -396,7 +399,7 @@ func decodePackRaw(r *packReader, v reflect.Value) error {
 	return nil
 }
 
-// arrayDecoder reads exactly as many elements as the array has.
+// arrayDecoder requires exactly as many elements as the array has.
 func (p *MessagePack) arrayDecoder(t reflect.Type) packDecodeFunc {
 	element := p.decoders.later(t.Elem())
 	return func(r *packReader, v reflect.Value) error {
@@ -548,7 +551,8 @@ func (r *packReader) readAnyList() (any, error) {
 
 var errNoKey = errors.New("protocol: no key for a map")
 
-// readAnyMap reads a map whose keys are strings, or numbers and the like that become strings.
+// readAnyMap reads a map with keys that are strings, or numbers and other scalars, which
+// become strings.
 func (r *packReader) readAnyMap() (any, error) {
 	n, err := r.mapping()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// append appends any value. The common types need neither reflection nor a look-up.
+// append appends any value. Common types need neither reflection nor a look-up.
 func (p *MessagePack) append(dst []byte, v any) ([]byte, error) {
 	switch v := v.(type) {
 	case nil:
@@ -38,7 +38,7 @@ func (p *MessagePack) append(dst []byte, v any) ([]byte, error) {
 	return p.encoders.of(r.Type())(dst, r, 0)
 }
 
-// appendPackInt writes the shortest form, without a sign if there is none.
+// appendPackInt writes the shortest form, an unsigned one if n is not negative.
 func appendPackInt(dst []byte, n int64) []byte {
 	if n >= 0 {
 		return msgp.AppendUint64(dst, uint64(n))
@@ -46,7 +46,7 @@ func appendPackInt(dst []byte, n int64) []byte {
 	return msgp.AppendInt64(dst, n)
 }
 
-// appendPackFloat writes the NaN of .NET for every NaN.
+// appendPackFloat writes .NET's NaN for every NaN.
 func appendPackFloat(dst []byte, f float64) []byte {
 	if math.IsNaN(f) {
 		f = math.Float64frombits(0xfff8 << 48)
@@ -54,7 +54,8 @@ func appendPackFloat(dst []byte, f float64) []byte {
 	return msgp.AppendFloat64(dst, f)
 }
 
-// appendPackString writes U+FFFD for what is no UTF-8: .NET's strings cannot hold anything else.
+// appendPackString replaces invalid UTF-8 with U+FFFD, because .NET's strings cannot hold
+// it.
 func appendPackString(dst []byte, s string) []byte {
 	if !utf8.ValidString(s) {
 		s = string([]rune(s))
@@ -72,7 +73,8 @@ func appendPackBytes(dst, b []byte) []byte {
 // timestampType is the extension type of timestamps.
 const timestampType = 0xff
 
-// appendTimestamp writes the shortest of the three forms. .NET's clock has ticks of 100 ns, and the years 1 to 9999.
+// appendTimestamp writes the shortest of the three forms. .NET's clock has ticks of 100
+// ns and the years 1 to 9999.
 func appendTimestamp(dst []byte, t time.Time) ([]byte, error) {
 	seconds := t.Unix()
 	if seconds < minSecond || seconds > maxSecond {
@@ -95,7 +97,7 @@ var (
 	packUnmarshalerType = reflect.TypeFor[msgp.Unmarshaler]()
 )
 
-// encoder makes what writes values of a type.
+// encoder returns the function that encodes values of a type.
 func (p *MessagePack) encoder(t reflect.Type) encodeFunc {
 	if f := knownPackEncoder(t); f != nil {
 		return f
@@ -133,7 +135,8 @@ func (p *MessagePack) encoder(t reflect.Type) encodeFunc {
 	return unsupported(t)
 }
 
-// knownPackEncoder is for types that are not written by their kind. What a pointer or an interface leads to is known by itself.
+// knownPackEncoder returns the encoder of types that are not encoded by their kind. A
+// value behind a pointer or an interface has an encoder of its own.
 func knownPackEncoder(t reflect.Type) encodeFunc {
 	switch t {
 	case guidType:
@@ -193,8 +196,9 @@ func marshalPackText(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 	return appendPackString(dst, string(text)), nil
 }
 
-// appendDynamic writes what an interface holds. Plain integers are as wide there as their type, so that a reader can tell it; an int counts
-// as .NET's, if it fits.
+// appendDynamic writes the value of an interface. Plain integers have the width of their
+// type there, so that a reader can recognize it. An int is written as .NET's int if it
+// fits.
 func (p *MessagePack) appendDynamic(dst []byte, v reflect.Value, depth int) ([]byte, error) {
 	if v.IsNil() {
 		return msgp.AppendNil(dst), nil
@@ -240,7 +244,7 @@ func (p *MessagePack) pointerEncoder(t reflect.Type) encodeFunc {
 		switch {
 		case v.IsNil():
 			return msgp.AppendNil(dst), nil
-		case depth >= maxPackDepth: // pointers alone can make a ring too
+		case depth >= maxPackDepth: // pointers alone can form a cycle, too
 			return dst, errPackDeep
 		}
 		return element()(dst, v.Elem(), depth+1)

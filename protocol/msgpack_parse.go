@@ -6,7 +6,8 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// Parse fills m in place from a record. The order of the items is fixed; surplus ones are ignored.
+// Parse fills m from a record. The order of the items is fixed. Surplus items are
+// ignored.
 func (p *MessagePack) Parse(record []byte, m *Message) error {
 	q := packParser{packReader: packReader{data: record}, m: m, oldID: m.InvocationID, oldTarget: m.Target}
 	*m = Message{}
@@ -67,7 +68,7 @@ func (p *packParser) string(field, old string) (s string, isNil bool, err error)
 
 func (p *packParser) headers() error {
 	n, rest, err := msgp.ReadMapHeaderBytes(p.data)
-	// What is left must be enough for the items behind the headers too.
+	// The rest must also be long enough for the items after the headers.
 	if err != nil || 2*int64(n)+int64(max(p.items-2, 0)) > int64(len(rest)) {
 		return readingLength("map", "headers")
 	}
@@ -106,7 +107,7 @@ func (p *packParser) header(i int) error {
 	return nil
 }
 
-// identified reads headers and an id that must be there.
+// identified reads headers and an id, which must be there.
 func (p *packParser) identified(message string) error {
 	if err := p.headers(); err != nil {
 		return err
@@ -147,8 +148,9 @@ func (p *packParser) invocation() error {
 	return nil
 }
 
-// arguments takes the arguments as they are. The original reads them by the types of the target and goes no further if that fails: what
-// is wrong with them is Bind's, and what is wrong behind them counts only if they were right.
+// arguments reads the arguments undecoded. The original decodes them with the types of
+// the target and reads no further if that fails. So errors in the arguments are reported
+// by Bind, and errors after them count only if the arguments fit.
 func (p *packParser) arguments() {
 	start := p.data
 	raw, err := p.value()
@@ -167,7 +169,7 @@ func (p *packParser) streamIDs() *Fault {
 	if err != nil {
 		return readingLength("array", "streamIds")
 	}
-	p.m.StreamIDs = make([]string, 0, min(n, 16)) // a length costs the peer nothing
+	p.m.StreamIDs = make([]string, 0, min(n, 16)) // the peer can announce any length
 	for range n {
 		id, _, err := p.text()
 		switch {
@@ -181,7 +183,8 @@ func (p *packParser) streamIDs() *Fault {
 	return nil
 }
 
-// streamItem takes the rest as the item. One that is broken is Decode's, and nobody's if the stream is unknown.
+// streamItem takes the rest as the item. A malformed item is reported by Decode, and
+// ignored if the stream is unknown.
 func (p *packParser) streamItem() error {
 	if err := p.identified("StreamItem"); err != nil {
 		return err
@@ -190,7 +193,8 @@ func (p *packParser) streamItem() error {
 	return nil
 }
 
-// rest returns the value at which the reader stands, or all there is if it is broken.
+// rest returns the value at the reader's position, or all remaining data if it is
+// malformed.
 func (p *packParser) rest() []byte {
 	start := p.data
 	raw, err := p.value()
@@ -221,7 +225,8 @@ func (p *packParser) completion() error {
 		p.m.HasResult = true
 		start := p.data
 		if p.m.Payload, err = p.value(); err != nil {
-			// Whoever waits for it gets a result of the wrong type.
+			// The caller that waits for the result gets the error of a result of the
+			// wrong type.
 			p.m.Payload, p.m.unknown = start, asFault(err)
 		}
 		return nil
@@ -231,7 +236,7 @@ func (p *packParser) completion() error {
 	return nil
 }
 
-// error reads the error of a completion or a close message; nil is none.
+// error reads the error of a completion or a close message. nil means none.
 func (p *packParser) error() error {
 	text, isNil, err := p.string("error", "")
 	p.m.Error, p.m.HasError = text, !isNil

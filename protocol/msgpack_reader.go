@@ -10,10 +10,11 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// maxPackDepth is how deep MessagePack may nest: a bound for recursion, as in .NET.
+// maxPackDepth is the limit for nesting in MessagePack: a bound for recursion, as in
+// .NET.
 const maxPackDepth = 500
 
-// packReader reads MessagePack from the front of what is left.
+// packReader reads MessagePack from the front of data.
 type packReader struct {
 	data   []byte
 	depth  int32
@@ -26,7 +27,7 @@ var (
 	errPackDeep = &Fault{Exception: "InsufficientExecutionStackException", Message: "This msgpack sequence has an object graph that exceeds the maximum depth allowed of 500."}
 )
 
-// unexpected is the fault of a value of another kind than the one that must be there.
+// unexpected returns the fault of a value of the wrong kind.
 func (r *packReader) unexpected() error {
 	if len(r.data) == 0 {
 		return errEnd
@@ -60,7 +61,7 @@ func formatName(code byte) string {
 	return "negative fixint"
 }
 
-// arrayHeader reads the length of an array, of which each element has at least one byte.
+// arrayHeader reads the length of an array. Each element has at least one byte.
 func (r *packReader) arrayHeader() (int, error) {
 	n, rest, err := msgp.ReadArrayHeaderBytes(r.data)
 	return r.header(n, rest, err, 1)
@@ -83,7 +84,7 @@ func (r *packReader) header(n uint32, rest []byte, err error, size int) (int, er
 	return int(n), nil
 }
 
-// toFault is the fault behind an error of msgp.
+// toFault returns the fault for an error of msgp.
 func (r *packReader) toFault(err error) error {
 	if errors.Is(msgp.Cause(err), msgp.ErrShortBytes) {
 		return errEnd
@@ -91,7 +92,7 @@ func (r *packReader) toFault(err error) error {
 	return r.unexpected()
 }
 
-// first returns the code of the next value; 0 if there is none.
+// first returns the code of the next value, or 0 if there is none.
 func (r *packReader) first() byte {
 	if len(r.data) == 0 {
 		return 0
@@ -101,7 +102,7 @@ func (r *packReader) first() byte {
 
 func (r *packReader) isNil() bool { return len(r.data) > 0 && r.data[0] == 0xc0 }
 
-// null passes a nil.
+// null reads a nil if it is next.
 func (r *packReader) null() bool {
 	if !r.isNil() {
 		return false
@@ -137,7 +138,8 @@ func (r *packReader) bool() (bool, error) {
 	return b, nil
 }
 
-// text reads a string without a copy; nil has none. It may not be UTF-8.
+// text reads a string without copying it. The text may be invalid UTF-8. isNil is set for
+// nil.
 func (r *packReader) text() (text []byte, isNil bool, err error) {
 	if r.null() {
 		return nil, true, nil
@@ -151,16 +153,17 @@ func (r *packReader) text() (text []byte, isNil bool, err error) {
 	return text, false, err
 }
 
-// contentForms are the codes of one family of values that are a length and bytes.
+// contentForms are the codes of one family of values that consist of a length and bytes.
 type contentForms struct{ fix, fixMask, code8 byte }
 
 var (
 	strForms = contentForms{fix: 0xa0, fixMask: 0xe0, code8: 0xd9}
-	binForms = contentForms{code8: 0xc4} // of which there is no short form
+	binForms = contentForms{code8: 0xc4} // without a short form
 )
 
-// content passes a string or bytes and returns the content without a copy. Lengths are compared as
-// they are announced, before any of them is an int, which has 32 bits on some systems.
+// content reads a string or bytes and returns the content without copying it. Lengths are
+// compared as announced, before they are converted to int, which has 32 bits on some
+// systems.
 func (r *packReader) content(forms contentForms) ([]byte, error) {
 	if len(r.data) == 0 {
 		return nil, errEnd
@@ -190,8 +193,8 @@ func (r *packReader) content(forms contentForms) ([]byte, error) {
 	return content, nil
 }
 
-// validText returns b with a U+FFFD for each part that is no UTF-8, as .NET decodes it: the begin of a character that is not whole is one
-// part.
+// validText returns b with a U+FFFD for each part that is not UTF-8, as .NET decodes it.
+// An incomplete character is one part.
 func validText(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)
@@ -230,14 +233,14 @@ func (r *packReader) float() (float64, error) {
 	return float64(n), err
 }
 
-// value passes one value and returns it raw.
+// value reads one value and returns it raw.
 func (r *packReader) value() ([]byte, error) {
 	start := r.data
 	err := r.skip()
 	return start[:len(start)-len(r.data)], err
 }
 
-// skip passes one value.
+// skip reads past one value.
 func (r *packReader) skip() error {
 	if len(r.data) == 0 {
 		return errEnd
@@ -264,13 +267,14 @@ func (r *packReader) skip() error {
 	if form.elements > 0 {
 		return r.skipElements(form.size, form.elements, n)
 	}
-	if n > math.MaxInt32 && code != 0xc9 { // but the length of an extension .NET reads another way
+	if n > math.MaxInt32 && code != 0xc9 { // except that .NET reads the length of an extension differently
 		return errTooLong
 	}
 	return r.advance(uint64(form.size) + n)
 }
 
-// skipElements passes n elements, or pairs of them. What is negative as an int is none to .NET; a strict reader refuses it.
+// skipElements reads past n elements or pairs. .NET takes a length that is negative as an
+// int as empty; a strict reader refuses it.
 func (r *packReader) skipElements(header, each int, n uint64) error {
 	if n > math.MaxInt32 {
 		if r.strict {
@@ -281,8 +285,9 @@ func (r *packReader) skipElements(header, each int, n uint64) error {
 	return r.skipMany(header, uint64(each)*n)
 }
 
-// packForms tells of the codes from 0xc0 to 0xdf how many bytes the fixed part has (0: no such code), how many of them are a length,
-// and how many values one of that length is (0: bytes).
+// packForms describe the codes from 0xc0 to 0xdf: the number of bytes of the fixed part
+// (0: no such code), how many of these are a length, and the number of values per unit of
+// that length (0: bytes).
 var packForms = [...]struct{ size, length, elements int }{
 	{1, 0, 0}, {}, {1, 0, 0}, {1, 0, 0}, // nil, -, false, true
 	{2, 1, 0}, {3, 2, 0}, {5, 4, 0}, // bin

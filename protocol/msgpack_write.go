@@ -2,12 +2,12 @@ package protocol
 
 import "github.com/tinylib/msgp/msgp"
 
-// AppendInvocation appends a call of target.
+// AppendInvocation appends an invocation of target.
 func (p *MessagePack) AppendInvocation(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error) {
 	return p.appendInvocation(dst, Invocation, id, target, streamIDs, args)
 }
 
-// AppendStreamInvocation appends a call of target whose results are to come as the stream id.
+// AppendStreamInvocation appends an invocation of target with results as the stream id.
 func (p *MessagePack) AppendStreamInvocation(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error) {
 	return p.appendInvocation(dst, StreamInvocation, id, target, streamIDs, args)
 }
@@ -33,7 +33,7 @@ func (p *MessagePack) appendInvocation(dst []byte, t MessageType, id, target str
 	return closeBinary(out, len(dst)), nil
 }
 
-// appendHead begins a message that has headers, of which we write none.
+// appendHead begins a message with headers. We write none.
 func appendHead(dst []byte, items uint32, t MessageType) []byte {
 	dst = msgp.AppendArrayHeader(dst, items)
 	dst = append(dst, byte(t))

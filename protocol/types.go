@@ -9,7 +9,8 @@ import (
 	"unicode"
 )
 
-// typeCache keeps what was made for a type once, so that nothing is looked up by reflection for each value.
+// typeCache computes a value once per type, so that encoding and decoding need no
+// reflection look-ups for each value.
 type typeCache[F any] struct {
 	made  sync.Map // reflect.Type -> F
 	build func(reflect.Type) F
@@ -24,12 +25,14 @@ func (c *typeCache[F]) of(t reflect.Type) F {
 	return f
 }
 
-// later returns a function that looks t up when it is first called: types may contain themselves.
+// later returns a function that looks t up at its first call, because types may contain
+// themselves.
 func (c *typeCache[F]) later(t reflect.Type) func() F {
 	return sync.OnceValue(func() F { return c.of(t) })
 }
 
-// encodeFunc appends a value of one type. depth counts the arrays and objects around it.
+// encodeFunc appends a value of one type. depth is the number of surrounding arrays and
+// objects.
 type encodeFunc func(dst []byte, v reflect.Value, depth int) ([]byte, error)
 
 var (
@@ -44,12 +47,13 @@ var (
 	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// isZeroer is a type with a zero value of its own.
+// isZeroer is implemented by types with a zero value of their own.
 type isZeroer interface{ IsZero() bool }
 
 var isZeroerType = reflect.TypeFor[isZeroer]()
 
-// in returns the field of v; false if it is not written, or stands in an embedded pointer that is nil.
+// in returns the field of v. It returns false if the field is not written, or is part of
+// an embedded pointer that is nil.
 func (f *field) in(v reflect.Value) (reflect.Value, bool) {
 	if len(f.index) == 1 {
 		v = v.Field(f.index[0])
@@ -65,7 +69,7 @@ func (f *field) in(v reflect.Value) (reflect.Value, bool) {
 	return v, true
 }
 
-// of returns the field of v to read into. Embedded pointers that are nil get a value.
+// of returns the field of v for decoding. Embedded nil pointers get a value.
 func (f *field) of(v reflect.Value) reflect.Value {
 	for i, n := range f.index {
 		if i > 0 && v.Kind() == reflect.Pointer {
@@ -79,7 +83,7 @@ func (f *field) of(v reflect.Value) reflect.Value {
 	return v
 }
 
-// isZero asks the value if its type has a zero value of its own, as that of [time.Time] in any location.
+// isZero asks the value if its type has a zero value of its own, such as [time.Time].
 func isZero(v reflect.Value) bool {
 	switch {
 	case v.IsZero():
@@ -94,7 +98,7 @@ func isZero(v reflect.Value) bool {
 	return false
 }
 
-// extend makes a slice longer by an element, and returns that.
+// extend appends an element to a slice and returns the element.
 func extend(v reflect.Value) reflect.Value {
 	n := v.Len()
 	if n == v.Cap() {
@@ -115,7 +119,8 @@ func isEmpty(v reflect.Value) bool {
 	return v.IsZero()
 }
 
-// camelCase is System.Text.Json's naming policy: the capitals at the beginning become small, but the last one if a small letter follows.
+// camelCase implements System.Text.Json's naming policy: leading capitals become lower
+// case, except for the last one if a lower-case letter follows.
 func camelCase(name string) string {
 	b := []rune(name)
 	for i, c := range b {
@@ -127,7 +132,7 @@ func camelCase(name string) string {
 	return string(b)
 }
 
-// typeName is what .NET calls t's counterpart, without its namespace.
+// typeName returns .NET's name of t's counterpart, without its namespace.
 func typeName(t reflect.Type) string {
 	switch t {
 	case timeType:
@@ -159,7 +164,8 @@ var kindNames = map[reflect.Kind]string{
 	reflect.Uint: "UInt64", reflect.Uint8: "Byte", reflect.Uint16: "UInt16", reflect.Uint32: "UInt32", reflect.Uint64: "UInt64",
 }
 
-// fullTypeName is typeName with the namespace, which Go's own types do not tell.
+// fullTypeName is typeName with the namespace System for .NET's own types. The namespace
+// of an application's type is unknown.
 func fullTypeName(t reflect.Type) string {
 	if base(t).PkgPath() == "" || base(t) == timeType || base(t) == dateTimeOffsetType || base(t) == durationType {
 		return "System." + typeName(t)
