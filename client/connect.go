@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/signalr"
 )
 
 // connector gets from a URL to a session.
@@ -92,14 +92,14 @@ func (c *connector) connectDirectly(ctx context.Context, t target) (*session, er
 	return s, nil
 }
 
-func (c *connector) negotiate(ctx context.Context, t target) (target, []negotiate.Transport, error) {
+func (c *connector) negotiate(ctx context.Context, t target) (target, []signalr.Offer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.RequestTimeout)
 	defer cancel()
 	return c.network.negotiate(ctx, t, c.options.StatefulReconnect)
 }
 
 // usable returns what is worth an attempt, and why the rest is not.
-func (c *connector) usable(offered []negotiate.Transport) (usable []Transport, reasons []error) {
+func (c *connector) usable(offered []signalr.Offer) (usable []Transport, reasons []error) {
 	format := "Text"
 	if c.options.Protocol.Binary() {
 		format = "Binary"

@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/signalr"
 )
 
 // maxRedirects that a negotiation may take, as the official clients count.
@@ -24,7 +24,7 @@ const maxNegotiation = 64 << 10
 
 // offer is the answer to POST {hub}/negotiate.
 type offer struct {
-	negotiate.Response
+	signalr.Negotiation
 	// OldVersion is only there in answers of ASP.NET SignalR, which is another protocol.
 	OldVersion string `json:"ProtocolVersion"`
 }
@@ -64,7 +64,7 @@ func (t target) url() *url.URL {
 }
 
 // negotiate asks t's hub what it offers and follows its redirects.
-func (n *network) negotiate(ctx context.Context, t target, stateful bool) (target, []negotiate.Transport, error) {
+func (n *network) negotiate(ctx context.Context, t target, stateful bool) (target, []signalr.Offer, error) {
 	for range maxRedirects {
 		o, err := n.negotiateOnce(ctx, t, stateful)
 		if err != nil {

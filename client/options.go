@@ -8,17 +8,17 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/protocol"
-	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/signalr"
 )
 
 // Transport names what carries a connection, as negotiation spells it.
-type Transport = transports.Type
+type Transport = signalr.Transport
 
 // The transports of SignalR.
 const (
-	WebSockets       = transports.WebSockets
-	ServerSentEvents = transports.ServerSentEvents
-	LongPolling      = transports.LongPolling
+	WebSockets       = signalr.WebSockets
+	ServerSentEvents = signalr.ServerSentEvents
+	LongPolling      = signalr.LongPolling
 )
 
 // Options of a HubConnection. The zero value is what the official clients do by default, but that

@@ -17,7 +17,7 @@ import (
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
-	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/signalr"
 )
 
 // office hands out tokens that are good for a short time: "token NAME UNIXNANO". It serves a hub that
@@ -112,7 +112,7 @@ func (o *office) options(transport client.Transport) client.Options {
 
 // TestRefreshAccessToken: a connection outlives its first token, and a refresh that fails.
 func TestRefreshAccessToken(t *testing.T) {
-	for _, transport := range transports.All() {
+	for _, transport := range signalr.Transports() {
 		for name, tickets := range map[string]time.Duration{"by token": 0, "by ticket": time.Minute} {
 			t.Run(string(transport)+" "+name, func(t *testing.T) {
 				t.Parallel()

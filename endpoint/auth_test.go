@@ -15,7 +15,7 @@ import (
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
-	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/signalr"
 )
 
 // byName takes the word behind Bearer, in the header or the query, for the user's
@@ -82,10 +82,10 @@ func (s *site) do(method, rest, user, body string, header ...string) (status int
 	return response.StatusCode, string(text)
 }
 
-func (s *site) negotiate(user string) negotiate.Response {
+func (s *site) negotiate(user string) signalr.Negotiation {
 	s.t.Helper()
 	status, text := s.do(http.MethodPost, "/negotiate?negotiateVersion=1", user, "")
-	var offer negotiate.Response
+	var offer signalr.Negotiation
 	if err := json.Unmarshal([]byte(text), &offer); err != nil || status != http.StatusOK {
 		s.t.Fatal(status, text, err)
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/frame"
-	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -53,7 +53,7 @@ func open(t testing.TB, url string) string {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	var offer negotiate.Response
+	var offer signalr.Negotiation
 	if err := json.NewDecoder(response.Body).Decode(&offer); err != nil {
 		t.Fatal(err)
 	}

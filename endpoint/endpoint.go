@@ -16,6 +16,7 @@ import (
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/longpolling"
 	"github.com/carillon-go/carillon/transports/serversentevents"
@@ -112,7 +113,7 @@ func NewRaw(app transports.Application, o Options) *Endpoint { return newEndpoin
 func newEndpoint(app transports.Application, o Options) *Endpoint {
 	o.Options = o.WithDefaults()
 	if o.Transports == nil {
-		o.Transports = transports.All()
+		o.Transports = signalr.Transports()
 	}
 	registry := transports.NewRegistry(app, o.Options)
 	registry.SetRefreshing(o.refreshing())

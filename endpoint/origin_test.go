@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/carillon-go/carillon/endpoint"
-	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -159,7 +159,7 @@ func TestOriginsOfWebSockets(t *testing.T) {
 	}
 	page := []string{"Origin", "http://page.example"}
 	response := do(http.MethodPost, server.URL+"/echo/negotiate?negotiateVersion=1", page...)
-	var offer negotiate.Response
+	var offer signalr.Negotiation
 	if err := json.NewDecoder(response.Body).Decode(&offer); err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
-	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/signalr"
 )
 
 // opens tries to open a connection by a transport, and returns the status and, if there is a
@@ -175,17 +175,17 @@ func TestTicketFallsBackInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{TicketLifetime: 30 * time.Second})
 		guarded := auth.Middleware(e.Authenticator(auth.Func(byName)), auth.Require(nil, e))
-		ask := func(method, path, token string) (int, negotiate.Response) {
+		ask := func(method, path, token string) (int, signalr.Negotiation) {
 			r := httptest.NewRequest(method, path, nil)
 			r.Header.Set("Authorization", "Bearer "+token)
 			w := httptest.NewRecorder()
 			guarded.ServeHTTP(w, r)
-			var offer negotiate.Response
+			var offer signalr.Negotiation
 			_ = json.Unmarshal(w.Body.Bytes(), &offer)
 			return w.Code, offer
 		}
 		_, redirect := ask(http.MethodPost, "/hub/negotiate?negotiateVersion=1", "alice")
-		var last negotiate.Response
+		var last signalr.Negotiation
 		for range 3 {
 			var status int
 			if status, last = ask(http.MethodPost, "/hub/negotiate?negotiateVersion=1", redirect.AccessToken); status != http.StatusOK {

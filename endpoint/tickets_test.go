@@ -16,7 +16,7 @@ import (
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/forwarded"
 	"github.com/carillon-go/carillon/hub"
-	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/signalr"
 )
 
 func startTicketSite(t *testing.T, o endpoint.Options) *site {
@@ -178,16 +178,16 @@ func TestTicketExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{TicketLifetime: 30 * time.Second})
 		guarded := auth.Middleware(e.Authenticator(auth.Func(byName)), auth.Require(nil, e))
-		ask := func(method, path, token string) (int, negotiate.Response) {
+		ask := func(method, path, token string) (int, signalr.Negotiation) {
 			r := httptest.NewRequest(method, path, nil)
 			r.Header.Set("Authorization", "Bearer "+token)
 			w := httptest.NewRecorder()
 			guarded.ServeHTTP(w, r)
-			var offer negotiate.Response
+			var offer signalr.Negotiation
 			_ = json.Unmarshal(w.Body.Bytes(), &offer)
 			return w.Code, offer
 		}
-		enter := func(token string) (int, negotiate.Response) {
+		enter := func(token string) (int, signalr.Negotiation) {
 			return ask(http.MethodPost, "/hub/negotiate?negotiateVersion=1", token)
 		}
 		_, late := enter("alice")
@@ -244,7 +244,7 @@ func TestTicketsLeadToThePublicURL(t *testing.T) {
 		}
 		w := httptest.NewRecorder()
 		auth.Middleware(e.Authenticator(auth.Func(byName)), e).ServeHTTP(w, r)
-		var offer negotiate.Response
+		var offer signalr.Negotiation
 		if err := json.Unmarshal(w.Body.Bytes(), &offer); err != nil || offer.URL != c.path {
 			t.Errorf("%s: %q, %v", c.request, offer.URL, err)
 		}
@@ -290,7 +290,7 @@ func TestTicketsBehindPrefix(t *testing.T) {
 		w := httptest.NewRecorder()
 		behind := forwarded.Trust([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
 		behind(auth.Middleware(e.Authenticator(auth.Func(byName)), e)).ServeHTTP(w, r)
-		var offer negotiate.Response
+		var offer signalr.Negotiation
 		if err := json.Unmarshal(w.Body.Bytes(), &offer); err != nil || offer.URL != want {
 			t.Errorf("%s: %q, %v", prefix, offer.URL, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -48,7 +49,7 @@ func (d *drained) sum(_ context.Context, numbers hub.Upload[int]) (sum int, err 
 // TestDrainFinishesWhatRuns: an invocation and an upload that are under way when the drain begins come to their end, on
 // every transport, and only then is their client sent away.
 func TestDrainFinishesWhatRuns(t *testing.T) {
-	for _, transport := range transports.All() {
+	for _, transport := range signalr.Transports() {
 		t.Run(string(transport), func(t *testing.T) {
 			t.Parallel()
 			d := &drained{began: make(chan struct{}, 2), release: make(chan struct{})}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -69,7 +70,7 @@ func staysOf(t *testing.T, v visitor, places []place) []stay {
 	var cells []cell
 	for i, p := range places {
 		stays[i].place, stays[i].client = p, v.name()
-		for _, kind := range transports.All() {
+		for _, kind := range signalr.Transports() {
 			if p.open(v.name()) {
 				cells = append(cells, p.quietCell(v.name(), kind))
 			}
@@ -78,7 +79,7 @@ func staysOf(t *testing.T, v visitor, places []place) []stay {
 	seen := v.visit(t, cells...)
 	for i, p := range places {
 		if p.open(v.name()) {
-			n := len(transports.All())
+			n := len(signalr.Transports())
 			stays[i].starts, seen = seen[:n], seen[n:]
 		}
 	}
@@ -95,7 +96,7 @@ func (p *place) quietCell(client string, kind transports.Type) cell {
 
 // judge tells what was lost. What does not connect when it is named is no loss, but the best transport has to.
 func (s stay) judge(t *testing.T) {
-	for i, kind := range transports.All() {
+	for i, kind := range signalr.Transports() {
 		if len(s.starts) == 0 {
 			return
 		}

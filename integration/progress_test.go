@@ -10,6 +10,7 @@ import (
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -22,7 +23,7 @@ const (
 // TestStatefulProgress holds a conversation over sockets that each break after the same number of bytes. Many more bytes
 // wait for an acknowledgement at any time. The conversation comes to its end, since a message fits between two cuts.
 func TestStatefulProgress(t *testing.T) {
-	for _, transport := range transports.All() {
+	for _, transport := range signalr.Transports() {
 		t.Run(string(transport), func(t *testing.T) {
 			t.Parallel()
 			got := make(chan int, progressMessages)

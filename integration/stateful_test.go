@@ -14,6 +14,7 @@ import (
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -86,7 +87,7 @@ func startStateful(t *testing.T, leastCut int64) *cutProxy {
 // TestStatefulReconnect sends numbered messages both ways over connections that are cut at any byte: none is lost, none
 // comes twice, none out of order.
 func TestStatefulReconnect(t *testing.T) {
-	for _, transport := range transports.All() {
+	for _, transport := range signalr.Transports() {
 		t.Run(string(transport), func(t *testing.T) {
 			t.Parallel()
 			proxy := startStateful(t, 0)

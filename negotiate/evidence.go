@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -85,7 +86,7 @@ func (e *Evidence) Offer(r *http.Request, o *Offer) {
 	if len(o.Transports) > 0 {
 		w.first = o.Transports[0]
 	}
-	w.partial = len(o.Transports) < len(transports.All())
+	w.partial = len(o.Transports) < len(signalr.Transports())
 	if !n.waiting.open() {
 		n.waiting = w
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -43,7 +44,7 @@ type offered struct {
 }
 
 func ofEvidence(p negotiate.Policy, r *http.Request) *offered {
-	o := &offered{Offer: negotiate.Offer{Transports: transports.All()}, r: r}
+	o := &offered{Offer: negotiate.Offer{Transports: signalr.Transports()}, r: r}
 	p.Offer(r, &o.Offer)
 	return o
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -26,7 +27,7 @@ func FuzzNegotiate(f *testing.F) {
 		r.URL.RawQuery = query
 		w := httptest.NewRecorder()
 		negotiate.NewHandler(registry, true, negotiate.Options{}).ServeHTTP(w, r)
-		var answer negotiate.Response
+		var answer signalr.Negotiation
 		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusOK {
 			t.Fatalf("%q: %d %s, %v", query, w.Code, w.Body, err)
 		}

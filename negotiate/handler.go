@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -40,7 +41,7 @@ type Handler struct {
 // endpoint allows stateful reconnect.
 func NewHandler(r *transports.Registry, stateful bool, o Options) *Handler {
 	if o.Transports == nil {
-		o.Transports = transports.All()
+		o.Transports = signalr.Transports()
 	}
 	return &Handler{registry: r, stateful: stateful, options: o}
 }
@@ -94,27 +95,27 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 	if offer.Observer != nil || offer.SilenceLimit > 0 {
 		h.registry.Arrange(n, offer.Observer, offer.SilenceLimit)
 	}
-	response := Response{
+	answer := response{Negotiation: signalr.Negotiation{
 		UseStatefulReconnect: len(stateful) > 0,
 		NegotiateVersion:     version,
 		ConnectionID:         n.ID(),
-		AvailableTransports:  make([]Transport, 0, 3),
-	}
+		AvailableTransports:  make([]signalr.Offer, 0, 3),
+	}}
 	if version > 0 {
-		response.ConnectionToken = n.Token()
+		answer.ConnectionToken = n.Token()
 	}
 	if h.options.TokenLifetime {
-		response.TokenLifetimeSeconds, response.lifetime = n.User().Lifetime()
+		answer.TokenLifetimeSeconds, answer.hasLifetime = n.User().Lifetime()
 	}
 	if len(stateful) > 1 {
-		response.StatefulTransports = stateful
+		answer.StatefulTransports = stateful
 	}
 	for _, t := range offer.Transports {
-		response.AvailableTransports = append(response.AvailableTransports, Transport{t, t.Formats()})
+		answer.AvailableTransports = append(answer.AvailableTransports, signalr.Offer{Transport: t, TransferFormats: t.Formats()})
 	}
 	b := bodies.Get().(*[]byte)
 	defer bodies.Put(b)
-	*b = response.append((*b)[:0])
+	*b = answer.append((*b)[:0])
 	write(w, *b)
 	answered = true
 }

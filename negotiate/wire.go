@@ -10,40 +10,22 @@ import (
 	"strings"
 
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
 // Version is the highest version of negotiation: 1 tells token and id apart.
 const Version = 1
 
-// Response is the answer, in the order of the original's properties. A server sends
-// either Error, or URL with or without AccessToken, or the rest.
-type Response struct {
-	Error                string      `json:"error,omitempty"`
-	URL                  string      `json:"url,omitempty"`
-	AccessToken          string      `json:"accessToken,omitempty"`
-	UseStatefulReconnect bool        `json:"useStatefulReconnect,omitempty"`
-	NegotiateVersion     int         `json:"negotiateVersion"`
-	ConnectionID         string      `json:"connectionId"`
-	ConnectionToken      string      `json:"connectionToken,omitempty"`
-	TokenLifetimeSeconds int64       `json:"tokenLifetimeSeconds,omitempty"` // .NET 11
-	AvailableTransports  []Transport `json:"availableTransports"`
-	// StatefulTransports are those that UseStatefulReconnect is true for, told only to a
-	// client that asks with statefulTransports=all. SignalR's servers know WebSockets only.
-	StatefulTransports []transports.Type `json:"statefulTransports,omitempty"`
-
-	lifetime bool // TokenLifetimeSeconds is told; it may be 0
-}
-
-// Transport is one that a client may try.
-type Transport struct {
-	Transport       transports.Type `json:"transport"`
-	TransferFormats []string        `json:"transferFormats"`
+// response is an answer that offers a connection.
+type response struct {
+	signalr.Negotiation
+	hasLifetime bool // TokenLifetimeSeconds is sent, even if it is 0
 }
 
 // append appends the JSON of an offer: negotiations come in crowds. Ids, tokens and names
 // of transports have nothing to escape.
-func (r *Response) append(b []byte) []byte {
+func (r *response) append(b []byte) []byte {
 	b = append(b, '{')
 	if r.UseStatefulReconnect {
 		b = append(b, `"useStatefulReconnect":true,`...)
@@ -53,7 +35,7 @@ func (r *Response) append(b []byte) []byte {
 	if r.ConnectionToken != "" {
 		b = append(append(append(b, `,"connectionToken":"`...), r.ConnectionToken...), '"')
 	}
-	if r.lifetime {
+	if r.hasLifetime {
 		b = strconv.AppendInt(append(b, `,"tokenLifetimeSeconds":`...), r.TokenLifetimeSeconds, 10)
 	}
 	b = append(b, `,"availableTransports":[`...)
@@ -83,7 +65,7 @@ func appendNames[S ~string](b []byte, names []S) []byte {
 	return append(b, ']')
 }
 
-// refusal is a Response with nothing but an error; redirect one with nothing but a
+// refusal is a response with nothing but an error; redirect one with nothing but a
 // target. Clients that see more take it for an offer.
 type refusal struct {
 	Error string `json:"error"`
@@ -116,7 +98,7 @@ func wantsStateful(r *http.Request) []transports.Type {
 	case !fold.Equal(strings.TrimSpace(wanted), "true"):
 		return nil
 	case which == "all":
-		return transports.All()
+		return signalr.Transports()
 	default:
 		return []transports.Type{transports.WebSockets}
 	}

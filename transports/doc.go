@@ -11,36 +11,19 @@ import (
 	"log/slog"
 	"math"
 	"time"
+
+	"github.com/carillon-go/carillon/signalr"
 )
 
 // Type names a transport as negotiation does.
-type Type string
+type Type = signalr.Transport
 
 // The transports of SignalR.
 const (
-	WebSockets       Type = "WebSockets"
-	ServerSentEvents Type = "ServerSentEvents"
-	LongPolling      Type = "LongPolling"
+	WebSockets       = signalr.WebSockets
+	ServerSentEvents = signalr.ServerSentEvents
+	LongPolling      = signalr.LongPolling
 )
-
-// All are the transports in the order in which they are offered by default.
-func All() []Type { return []Type{WebSockets, ServerSentEvents, LongPolling} }
-
-// Formats are the transfer formats that a transport can carry.
-func (t Type) Formats() []string {
-	if t == ServerSentEvents {
-		return textOnly
-	}
-	return textAndBinary
-}
-
-var (
-	textOnly      = []string{"Text"}
-	textAndBinary = []string{"Text", "Binary"}
-)
-
-// Binary tells whether the transport can carry what is no text.
-func (t Type) Binary() bool { return t != ServerSentEvents }
 
 // Options of the connections of one endpoint. The zero value is SignalR's
 // defaults; zero means the default.

@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/signalr"
 )
 
 // Requests that open, resume, fail and break at random, and an application that sends and
 // closes meanwhile: the receiver is called as it was promised, and nothing stays.
 func TestInterleavings(t *testing.T) {
-	for _, kind := range All() {
+	for _, kind := range signalr.Transports() {
 		t.Run(string(kind), func(t *testing.T) {
 			for range 100 {
 				synctest.Test(t, func(t *testing.T) { newMess(t, kind).run() })

@@ -14,6 +14,7 @@ import (
 
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/protocol"
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -38,7 +39,7 @@ const userHeader = "X-User"
 
 func newLife(url, who string, random *rand.Rand) *life {
 	l := &life{random: random, net: newCutter(), joined: make(map[int]int), stateful: random.IntN(2) == 0}
-	transport := transports.All()[random.IntN(3)]
+	transport := signalr.Transports()[random.IntN(3)]
 	hubProtocol := protocol.HubProtocol(protocol.NewJSON(protocol.JSONOptions{}))
 	if transport != transports.ServerSentEvents && random.IntN(2) == 0 {
 		hubProtocol = protocol.NewMessagePack()

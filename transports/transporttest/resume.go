@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -56,7 +57,7 @@ func startReturning(t *testing.T, kind transports.Type, carry func(*transports.R
 	o.AllowStatefulReconnect = true
 	r := &returning{server: &server{t: t, kind: kind}, news: make(chan struct{}, 1000)}
 	r.serve(r, carry, o)
-	c, err := r.registry.Create(&http.Request{}, true, transports.All()...)
+	c, err := r.registry.Create(&http.Request{}, true, signalr.Transports()...)
 	if err != nil {
 		t.Fatal(err)
 	}
