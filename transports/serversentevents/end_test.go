@@ -2,6 +2,7 @@ package serversentevents_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -54,13 +55,23 @@ func plain(h http.Handler) http.Handler { return h }
 // open asks for an event stream over a network connection of its own.
 func (s *site) open(t *testing.T) *bufio.Reader {
 	t.Helper()
+	_, conn := s.dial(t)
+	return bufio.NewReader(conn)
+}
+
+// dial asks for the event stream of the connection that token names.
+func (s *site) dial(t *testing.T) (token string, conn net.Conn) {
+	t.Helper()
 	n, err := s.registry.Negotiate(&http.Request{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := net.Dial("tcp", s.http.Listener.Addr().String())
+	conn, err = net.Dial("tcp", s.http.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s.http.TLS != nil {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the server is the test's
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(patience))
@@ -68,7 +79,7 @@ func (s *site) open(t *testing.T) *bufio.Reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return bufio.NewReader(conn)
+	return n.Token(), conn
 }
 
 // A stream whose network connection ends with it says so before: a client that keeps
@@ -143,4 +154,64 @@ func TestAbortBehindRecovery(t *testing.T) {
 			}
 		})
 	}
+}
+
+// post sends an empty POST for the connection of a token.
+func (s *site) post(t *testing.T, token string) int {
+	t.Helper()
+	response, err := s.http.Client().Post(s.http.URL+"/?id="+token, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+// A client may post beside reading the last words. As long as it has not closed its stream
+// that is no failure, or it would take the end for one and reconnect.
+func TestPostsBesideTheEnd(t *testing.T) {
+	for name, start := range map[string]func(*httptest.Server){
+		"HTTP/1.1": (*httptest.Server).Start, "TLS": (*httptest.Server).StartTLS,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, transports.Options{}, plain, start)
+			for !s.isKeptAtItsEnd(t) {
+			}
+		})
+	}
+}
+
+// isKeptAtItsEnd opens a stream, ends it, and posts before and after the client closes it. It
+// returns false if that took so long that it shows nothing.
+func (s *site) isKeptAtItsEnd(t *testing.T) bool {
+	token, conn := s.dial(t)
+	r := bufio.NewReader(conn)
+	response, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	begun := time.Now()
+	(<-s.app.connected).Close(nil)
+	if _, err := io.ReadAll(response.Body); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := r.ReadByte(); err != io.EOF {
+		t.Errorf("%q, %v behind the end", b, err)
+	}
+	status := s.post(t, token)
+	if time.Since(begun) > serversentevents.Farewell {
+		return false
+	}
+	if status != http.StatusOK {
+		t.Errorf("a POST before the client has closed its stream is answered %d", status)
+	}
+	_ = conn.Close()
+	for until := begun.Add(patience); s.registry.Find(token) != nil && time.Now().Before(until); {
+		time.Sleep(time.Millisecond) //nolint:forbidigo // the registry has no event for it
+	}
+	if status := s.post(t, token); status != http.StatusNotFound {
+		t.Errorf("a POST behind that is answered %d", status)
+	}
+	return true
 }

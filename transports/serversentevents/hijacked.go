@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
@@ -43,7 +44,7 @@ func serveHijacked(conn net.Conn, header http.Header, r *http.Request, c *transp
 		return
 	}
 	s.Await(holdTimeout(c))
-	s.Serve(&deaf{s, c, time.Now()})
+	s.Serve(&deaf{s: s, c: c, begun: time.Now()})
 }
 
 // preface is the answer up to the prelude, which makes EventSource fire open. It says that the
@@ -68,25 +69,43 @@ type deaf struct {
 	s     *socket.Socket
 	c     *transports.Connection
 	begun time.Time
+	limit atomic.Pointer[time.Timer] // of the wait for the client behind the end; nil: there is none
 }
 
-// Last implements socket.Protocol: it ends the body.
+// farewell is how long a client gets to read the end of its stream and to close the network
+// connection. So long its POSTs are answered 200: the .NET client drops the last words it has
+// read, and reconnects, when one that it sends beside them is answered 404.
+const farewell = time.Second
+
+// Last implements socket.Protocol: it ends the body, and what is sent, for another request
+// will not be answered here. The client's end of the network connection, or farewell, ends
+// the connection.
 func (d *deaf) Last() {
-	_ = d.s.Write([]byte("0\r\n\r\n"), true)
-	d.s.Cut(nil) // another request will not be answered here
+	if d.s.Write([]byte("0\r\n\r\n"), true) != nil || !d.s.CloseWrite() {
+		d.s.Cut(nil)
+		return
+	}
+	d.limit.Store(time.AfterFunc(farewell, func() { d.s.Cut(nil) }))
 }
 
 // Take implements socket.Protocol.
 func (d *deaf) Take(_ []byte, _ bool, err error) (rest []byte, cause error) {
+	limit := d.limit.Load()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		if err := answered(d.c); err != nil {
+		if limit == nil {
+			cause = answered(d.c)
+		}
+		if cause != nil {
 			d.s.Reset()
-			return nil, err
+			return nil, cause
 		}
 		d.s.Await(0)
 		return nil, nil
 	case err != nil:
+		if limit != nil {
+			limit.Stop()
+		}
 		silence, _ := d.s.Silence()
 		return nil, left(d.c, d.begun, silence)
 	}

@@ -346,6 +346,20 @@ func (s *Socket) HangUp(patience time.Duration) {
 	s.Cut(nil)
 }
 
+// CloseWrite ends what is sent and leaves the network connection to the client to close. It
+// fails where only both can be ended.
+func (s *Socket) CloseWrite() bool {
+	conn := s.conn.Conn
+	if secure, ok := conn.(*tls.Conn); ok {
+		if secure.CloseWrite() != nil {
+			return false
+		}
+		conn = secure.NetConn()
+	}
+	half, ok := conn.(interface{ CloseWrite() error })
+	return ok && half.CloseWrite() == nil
+}
+
 // Reset makes closing the connection a TCP reset.
 func (s *Socket) Reset() { ResetOnClose(s.conn.Conn) }
 
