@@ -5,16 +5,16 @@ import (
 	"net/http"
 )
 
-// Authenticator tells who makes a request. It returns nil without an error for
-// a request that carries no credentials, and an error for credentials that are
-// refused. It is called concurrently, and once for every HTTP request of a
-// connection: a poll and a POST carry credentials as the first request did.
+// Authenticator identifies the user of a request. It returns nil without an error for a
+// request without credentials, and an error for credentials that are refused. It is called
+// concurrently, and once for every HTTP request of a connection: each poll and POST carries
+// credentials like the first request.
 type Authenticator interface {
 	Authenticate(r *http.Request) (*User, error)
 }
 
-// Func makes an Authenticator of a function: cookies, sessions of the
-// application's own, a header that a trusted proxy sets.
+// Func is a function as an Authenticator, for example for cookies, the application's own
+// sessions, or a header that a trusted proxy sets.
 type Func func(r *http.Request) (*User, error)
 
 // Authenticate calls f.
@@ -30,14 +30,15 @@ type TokenError struct {
 func (e *TokenError) Error() string { return "auth: " + e.Reason }
 func (e *TokenError) Unwrap() error { return e.Err }
 
-// ErrForbidden is what a Policy returns to refuse a user who is known.
+// ErrForbidden is an error for a Policy that refuses an authenticated user.
 var ErrForbidden = errors.New("auth: the user is not allowed to do this")
 
-// Policy decides whether a user may enter; nil allows everybody known.
+// Policy decides whether an authenticated user may enter. A nil Policy allows every
+// authenticated user.
 type Policy func(u *User, r *http.Request) error
 
-// Middleware puts the user of a request into its context (UserFrom). Credentials
-// that are refused are answered 401; a request without any passes as anonymous.
+// Middleware puts the user of a request into its context (UserFrom). It answers refused
+// credentials with 401. A request without credentials passes as anonymous.
 func Middleware(a Authenticator, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u, err := a.Authenticate(r)
@@ -52,9 +53,9 @@ func Middleware(a Authenticator, next http.Handler) http.Handler {
 	})
 }
 
-// Require lets through whom Middleware found and policy allows: 401 for an
-// anonymous caller, 403 for one whom the policy refuses. Both have an empty
-// body, as ASP.NET Core answers: the official client shows the reason phrase.
+// Require passes requests whose user Middleware found and policy allows. It answers 401 to an
+// anonymous caller and 403 to a user that the policy refuses, both with an empty body, as
+// ASP.NET Core does: the official client then shows the reason phrase.
 func Require(policy Policy, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u := UserFrom(r.Context())
@@ -69,8 +70,8 @@ func Require(policy Policy, next http.Handler) http.Handler {
 	})
 }
 
-// refuse answers 401 with the challenge of RFC 6750. It says that a token was
-// not accepted and never why in the token's own words.
+// refuse answers 401 with the challenge of RFC 6750. The challenge gives the kind of the
+// error and never quotes the token.
 func refuse(w http.ResponseWriter, err error) {
 	challenge := "Bearer"
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// Token returns the bearer token of a request, and whether it stood in the URL: where
-// the Authorization header has none, WebSockets and event streams may carry it there.
-// "" if there is none.
+// Token returns the bearer token of a request, or "" if it has none. It reads the
+// Authorization header. If that has no bearer token, WebSocket handshakes and event streams
+// may carry the token in the URL; inURL reports that they do.
 func Token(r *http.Request) (text string, inURL bool) {
 	scheme, text, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if ok && fold.Equal(scheme, "Bearer") {
@@ -23,20 +23,20 @@ func Token(r *http.Request) (text string, inURL bool) {
 	return "", false
 }
 
-// isWebSocket reports whether a GET is a WebSocket handshake, for which a page cannot set
-// headers: it has version 13 and a key of 16 bytes. Upgrade and Connection are not looked at, for
-// proxies take them out.
+// isWebSocket reports whether a GET is a WebSocket handshake, to which a page cannot add
+// headers. A handshake has version 13 and a key of 16 bytes. Upgrade and Connection are not
+// checked, because proxies remove them.
 func isWebSocket(r *http.Request) bool {
-	const length = 24 // of 16 bytes
+	const length = 24 // of 16 bytes in base64
 	key := r.Header.Get("Sec-WebSocket-Key")
 	bytes, err := base64.StdEncoding.DecodeString(key)
 	return len(key) == length && err == nil && len(bytes) == 16 && r.Header.Get("Sec-WebSocket-Version") == "13"
 }
 
-// isEventStream reports whether a GET asks for an event stream, for which a page cannot set
-// headers either: one of the types that it accepts is that of event streams, without
-// parameters. Or its Accept was lost on the way: an EventSource alone says no-cache without
-// X-Requested-With.
+// isEventStream reports whether a GET requests an event stream, to which a page cannot add
+// headers. One of its accepted types is text/event-stream without parameters. It also
+// recognizes an EventSource whose Accept a proxy removed: only an EventSource sends
+// Cache-Control: no-cache without X-Requested-With.
 func isEventStream(r *http.Request) bool {
 	accept := r.Header.Values("Accept")
 	if len(accept) == 0 {
@@ -45,7 +45,7 @@ func isEventStream(r *http.Request) bool {
 	return hasElement(accept, "text/event-stream")
 }
 
-// hasElement reports whether one of the elements of a list is value, in whatever case.
+// hasElement reports whether a list in header lines contains value. It ignores case.
 func hasElement(lines []string, value string) bool {
 	for _, line := range lines {
 		for element := range strings.SplitSeq(line, ",") {

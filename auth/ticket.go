@@ -2,20 +2,21 @@ package auth
 
 import "sync"
 
-// Ticket stands for a user's credentials until one connection is open that was negotiated with
-// it. A connection is named by its id. Safe for concurrent use.
+// Ticket replaces a user's credentials until a connection that was negotiated with it is
+// open. Connections are identified by their ids. Safe for concurrent use.
 type Ticket struct {
 	digest string
 
 	mu     sync.Mutex
-	holder string // the connection that is, or was, open with it; "": none
-	used   bool   // its client has said something
+	holder string // the connection that holds the ticket; "": none
+	used   bool   // the holder has received data from its client
 }
 
-// NewTicket returns a ticket that a digest names, which does not open anything.
+// NewTicket returns a ticket with a digest that identifies it. The digest cannot be used in
+// place of the ticket.
 func NewTicket(digest string) *Ticket { return &Ticket{digest: digest} }
 
-// Digest names the ticket.
+// Digest returns the digest that identifies the ticket.
 func (t *Ticket) Digest() string { return t.digest }
 
 // Free reports whether a connection may be opened with the ticket.
@@ -25,7 +26,8 @@ func (t *Ticket) Free() bool {
 	return t.holder == ""
 }
 
-// Take has a connection hold the ticket. It reports false if another one does.
+// Take makes a connection the holder of the ticket. It reports false if another connection
+// holds it.
 func (t *Ticket) Take(connection string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -36,16 +38,16 @@ func (t *Ticket) Take(connection string) bool {
 	return true
 }
 
-// Use keeps a ticket from being free again: the client of the connection that holds it has
-// been heard.
+// Use binds a ticket to its holder for good, because the holder has received data from its
+// client. It does nothing for other connections.
 func (t *Ticket) Use(connection string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.used = t.used || t.holder == connection
 }
 
-// Release frees the ticket of a connection that has ended, unless its client was heard: what
-// failed on the way may be tried by another transport.
+// Release frees the ticket when its holder has closed, unless Use was called: the client may
+// then try another transport.
 func (t *Ticket) Release(connection string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

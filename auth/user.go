@@ -1,6 +1,6 @@
-// Package auth tells who makes a request. Whatever authenticates (a bearer
-// token, a cookie, a session of the application's own) puts a User into the
-// request's context; negotiate, the transports and the hub take it from there.
+// Package auth identifies the users of requests. An authenticator (for a bearer token, a
+// cookie, or the application's own sessions) puts a User into the request's context.
+// Negotiation, transports and hub read it from there.
 package auth
 
 import (
@@ -9,26 +9,27 @@ import (
 	"time"
 )
 
-// User is an authenticated caller. It is not changed once it is in a context.
+// User is an authenticated caller. It must not be changed after it has been put into a
+// context.
 type User struct {
-	// ID is what hub.Clients.User addresses: the name-identifier claim (sub)
-	// unless the application chose another one.
+	// ID is the user's id for hub.Clients.User: the name-identifier claim (sub) unless the
+	// application chose another one.
 	ID string
-	// Claims are the token's, as decoded from JSON. May be nil.
+	// Claims are the token's claims, as decoded from JSON. May be nil.
 	Claims map[string]any
-	// Expires is when the authentication ends: the exp of a token. Zero: never.
+	// Expires is the end of the authentication: the exp of a token. Zero: never.
 	Expires time.Time
-	// ClockSkew is for how long after Expires the credentials are still accepted. A
-	// connection that begins in this time ends with it. Default 0.
+	// ClockSkew is the time after Expires in which the credentials are still accepted. A
+	// connection that begins in this time closes at its end. Default 0.
 	ClockSkew time.Duration
 
-	latest time.Time // a bound of the end; zero: none
+	latest time.Time // an upper limit of the end; zero: none
 	ticket *Ticket
 }
 
-// End returns the end of the authentication for a connection that began at a time: it is
-// Expires, or, for one that began later than that, Expires plus ClockSkew, and not after
-// the bound of EndingBy. Zero: never. u may be nil.
+// End returns the end of the authentication for a connection that began at the time begun. It
+// is Expires or, if the connection began later, Expires plus ClockSkew. It is never later
+// than the limit of EndingBy. Zero: never. u may be nil.
 func (u *User) End(begun time.Time) time.Time {
 	if u == nil {
 		return time.Time{}
@@ -43,15 +44,16 @@ func (u *User) End(begun time.Time) time.Time {
 	return end
 }
 
-// EndingBy returns u with an authentication that ends at latest at a time.
+// EndingBy returns a copy of u whose authentication ends at latest or earlier.
 func (u *User) EndingBy(latest time.Time) *User {
 	copied := *u
 	copied.latest = latest
 	return &copied
 }
 
-// Lifetime returns for how many whole seconds the authentication is still good, at most
-// 2^31-1, as ASP.NET Core tells it. ok is false if it has no end, or has ended. u may be nil.
+// Lifetime returns the remaining time of the authentication in whole seconds, at most 2^31-1,
+// as ASP.NET Core sends it. ok is false if the authentication has no end or has ended. u may
+// be nil.
 func (u *User) Lifetime() (seconds int64, ok bool) {
 	left := time.Until(u.End(time.Time{}))
 	if left <= 0 {
@@ -60,8 +62,8 @@ func (u *User) Lifetime() (seconds int64, ok bool) {
 	return min(int64(left/time.Second), math.MaxInt32), true
 }
 
-// FresherThan reports whether the credentials of u expire later than those of the same
-// user in old.
+// FresherThan reports whether the credentials of u expire later than those of old, which
+// belong to the same user.
 func (u *User) FresherThan(old *User) bool {
 	if u == nil || old == nil || old.Expires.IsZero() {
 		return false
@@ -69,14 +71,14 @@ func (u *User) FresherThan(old *User) bool {
 	return u.Expires.IsZero() || u.Expires.After(old.Expires)
 }
 
-// WithTicket returns u as it came in by a ticket.
+// WithTicket returns a copy of u that was authenticated by a ticket.
 func (u *User) WithTicket(t *Ticket) *User {
 	copied := *u
 	copied.ticket = t
 	return &copied
 }
 
-// Ticket is the one that stood for the credentials; nil if none did.
+// Ticket returns the ticket that replaced the credentials, or nil if there is none.
 func (u *User) Ticket() *Ticket {
 	if u == nil {
 		return nil
@@ -91,7 +93,7 @@ func WithUser(ctx context.Context, u *User) context.Context {
 	return context.WithValue(ctx, userKey{}, u)
 }
 
-// UserFrom returns the user that ctx carries, nil for an anonymous caller.
+// UserFrom returns the user that ctx carries, or nil for an anonymous caller.
 func UserFrom(ctx context.Context) *User {
 	u, _ := ctx.Value(userKey{}).(*User)
 	return u

@@ -1,5 +1,5 @@
-// Package bearer authenticates requests by JSON Web Tokens: those of an identity provider that
-// publishes its keys, or those signed with a key or secret of one's own.
+// Package bearer authenticates requests by JSON Web Tokens. The keys are those that an
+// identity provider publishes, or the application's own key or secret.
 package bearer
 
 import (
@@ -12,24 +12,24 @@ import (
 	"github.com/carillon-go/carillon/auth"
 )
 
-// Options say which tokens an Authenticator accepts.
+// Options configure the tokens that an Authenticator accepts.
 type Options struct {
-	// Keys verify signatures. Needed.
+	// Keys verify the signatures. Required.
 	Keys KeySet
-	// Issuer must equal the token's iss; empty: not looked at.
+	// Issuer must equal the token's iss. Empty: iss is not checked.
 	Issuer string
-	// Audience must be one of the token's aud; empty: not looked at.
+	// Audience must be one of the token's aud. Empty: aud is not checked.
 	Audience string
-	// ClockSkew is how much later than its exp, and earlier than its nbf, a
-	// token is accepted. Zero: 30 s. Negative: none. (ASP.NET Core: 5 min.)
+	// ClockSkew is the time after its exp, and before its nbf, in which a token is still
+	// accepted. Negative: none. Default 30 s (ASP.NET Core: 5 min).
 	ClockSkew time.Duration
-	// UserIDClaim names the claim that becomes User.ID: its text, or the digits of an integer.
-	// A token without it is accepted, and its user has no ID: a Policy judges that. Empty: "sub".
+	// UserIDClaim names the claim that becomes User.ID: its text, or the digits of an
+	// integer. A token without this claim is accepted, and its user has an empty ID; a Policy
+	// can refuse such users. Default "sub".
 	UserIDClaim string
-	// QueryOnAnyRequest accepts access_token in the query of every request. By
-	// default only WebSocket handshakes and event streams may carry it there,
-	// because browsers cannot give those a header: a URL is logged by every
-	// proxy on its way.
+	// QueryOnAnyRequest accepts access_token in the query of every request. Otherwise only
+	// WebSocket handshakes and event streams may carry it there, because browsers cannot add
+	// a header to them, and every proxy on the way logs URLs. Default false.
 	QueryOnAnyRequest bool
 }
 
@@ -46,9 +46,10 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Authenticator is an auth.Authenticator. It takes the token from the Authorization header or, for
-// WebSockets and event streams, the query parameter access_token, which is where
-// the official clients put it. Safe for concurrent use.
+// Authenticator authenticates requests by a JSON Web Token. It implements auth.Authenticator.
+// It reads the token from the Authorization header or, for WebSockets and event streams, from
+// the query parameter access_token, where the official clients put it. Safe for concurrent
+// use.
 type Authenticator struct {
 	options Options
 	parser  *jwt.Parser
@@ -61,7 +62,7 @@ func New(options Options) (*Authenticator, error) {
 	}
 	options = options.withDefaults()
 	parse := []jwt.ParserOption{
-		jwt.WithValidMethods(options.Keys.Algorithms()), // so "none" and a public key used as a secret are refused
+		jwt.WithValidMethods(options.Keys.Algorithms()), // refuses "none" and a public key used as a secret
 		jwt.WithLeeway(options.ClockSkew),
 		jwt.WithExpirationRequired(),
 	}
@@ -84,7 +85,7 @@ func (b *Authenticator) Authenticate(r *http.Request) (*auth.User, error) {
 		return nil, nil
 	}
 	claims := jwt.MapClaims{}
-	accepted := false // the algorithm is: the key is asked for
+	accepted := false // the parser accepted the algorithm and requested the key
 	_, err := b.parser.ParseWithClaims(text, claims, func(t *jwt.Token) (any, error) {
 		accepted = true
 		return keyFor(t, b.options.Keys)
@@ -105,7 +106,8 @@ func (b *Authenticator) Authenticate(r *http.Request) (*auth.User, error) {
 	}, nil
 }
 
-// reason is what may be told of a refusal: the kind, nothing of the content.
+// reason returns the kind of an error as a text for the client. The text contains nothing of
+// the token.
 func reason(err error) string {
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):

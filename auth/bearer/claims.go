@@ -10,19 +10,19 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// idOf returns the user ID that a claim of a token says: its text, or the decimal digits of an
-// integer, exactly; "" if the claim is missing or anything else.
+// idOf returns the user ID from a claim of a token: the claim's text, or the exact decimal
+// digits of an integer. It returns "" if the claim is missing or has another type.
 func idOf(claim string, claims jwt.MapClaims, token string) string {
 	switch value := claims[claim].(type) {
 	case string:
 		return value
-	case float64: // which may have lost digits
+	case float64: // the float may have lost digits
 		return integer(numberOf(claim, token))
 	}
 	return ""
 }
 
-// numberOf returns the number that a claim of a token is, as it is written there.
+// numberOf returns the number in a claim of a token, as it is written in the token.
 func numberOf(claim, token string) string {
 	_, rest, _ := strings.Cut(token, ".")
 	payload, _, _ := strings.Cut(rest, ".")
@@ -40,11 +40,11 @@ func numberOf(claim, token string) string {
 	return number.String()
 }
 
-// maxExponent bounds the digits that an exponent stands for.
+// maxExponent limits the digits that an exponent can produce.
 const maxExponent = 100
 
-// integer returns the decimal digits of a JSON number, "" if it is no integer or has too large
-// an exponent: 42, 42.0 and 4.2e1 are one user.
+// integer returns the decimal digits of a JSON number, or "" if it is not an integer or its
+// exponent is too large. 42, 42.0 and 4.2e1 are the same user.
 func integer(number string) string {
 	if _, exponent, ok := strings.Cut(strings.ToLower(number), "e"); ok {
 		if n, err := strconv.Atoi(exponent); err != nil || n > maxExponent || n < -maxExponent {

@@ -12,9 +12,9 @@ var (
 	errNoKey     = errors.New("the key of the token was not found")
 )
 
-// keyFor returns the key of a token, unless its header says something that has to be understood
-// and is not: an extension that crit names (RFC 7515, 4.1.11), of which none is known here, or a
-// payload that is not encoded (RFC 7797). No key is asked for then.
+// keyFor returns the key of a token. It refuses, without requesting a key, a token whose
+// header requires an extension: one that crit names (RFC 7515, 4.1.11), because none is
+// supported, or an unencoded payload (RFC 7797).
 func keyFor(t *jwt.Token, keys KeySet) (any, error) {
 	_, critical := t.Header["crit"]
 	encoded, given := t.Header["b64"]
@@ -28,7 +28,8 @@ func keyFor(t *jwt.Token, keys KeySet) (any, error) {
 	return key, nil
 }
 
-// isUnverified reports whether a token was refused before or while its signature was verified.
+// isUnverified reports whether a token was refused before or during the verification of its
+// signature.
 func isUnverified(err error) bool {
 	return errors.Is(err, jwt.ErrTokenSignatureInvalid) || errors.Is(err, jwt.ErrTokenUnverifiable)
 }

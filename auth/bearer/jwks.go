@@ -20,20 +20,22 @@ import (
 
 type jwks struct {
 	keyfunc.Keyfunc
-	asking sync.Mutex // held while the provider is asked for a key that is not known
-	asked  time.Time  // when it was last
+	asking sync.Mutex // held while the provider is requested for an unknown key
+	asked  time.Time  // the end of the last such request
 }
 
-// keysTimeout bounds how long a request with a token of an unknown key waits for keys, and
-// the provider is asked for one at most every keysPause, which is longer: whoever sends such
-// tokens must not be able to heap up requests, nor to keep a new key out for long.
+// keysTimeout limits the time for which a request with a token of an unknown key waits for
+// keys. The provider is requested for an unknown key at most every keysPause, which is
+// longer. So a client that sends such tokens can neither pile up requests nor delay a new key
+// for long.
 const (
 	keysTimeout = 5 * time.Second
 	keysPause   = 10 * time.Second
 )
 
-// What a provider publishes has at most maxKeySet bytes and maxKeys keys, behind at most
-// maxKeyRedirects redirects. Beyond that it counts as one that cannot be reached.
+// The limits of a provider's key set: maxKeySet bytes and maxKeys keys, after at most
+// maxKeyRedirects redirects. A provider that exceeds them counts as unreachable. keysInterval
+// is the time between two regular reads.
 const (
 	maxKeySet       = 1 << 20
 	maxKeys         = 100
@@ -41,15 +43,15 @@ const (
 	keysInterval    = time.Hour
 )
 
-// JWKS verifies with the keys that an identity provider publishes at address: at most 100, in
-// at most 1 MiB. They are read now, again each hour, and when a token names a key that is not
-// known yet, at most once in ten seconds. A provider that cannot be reached is logged, to
-// slog's default logger, and is no error: the keys that are known stay. The refresh ends with
-// ctx.
+// JWKS returns the keys that an identity provider publishes at address: at most 100, in at
+// most 1 MiB. It reads them now, then every hour, and when a token names an unknown key, but
+// then at most once in ten seconds. A provider that cannot be reached is not an error: the
+// known keys remain valid, and slog's default logger reports it. The refresh stops when ctx
+// ends.
 func JWKS(ctx context.Context, address string) (KeySet, error) {
 	published, err := url.Parse(address)
 	if err != nil {
-		return nil, errors.New("bearer: the URL of the keys cannot be parsed") // it may hold a password
+		return nil, errors.New("bearer: the URL of the keys cannot be parsed") // err could quote a password in the URL
 	}
 	source, err := jwkset.NewStorageFromHTTP(address, jwkset.HTTPClientStorageOptions{
 		Client:                    keysClient(),
@@ -67,8 +69,8 @@ func JWKS(ctx context.Context, address string) (KeySet, error) {
 	}
 	storage, err := jwkset.NewHTTPClient(jwkset.HTTPClientOptions{
 		HTTPURLs:          map[string]jwkset.Storage{address: source},
-		RateLimitWaitMax:  keysTimeout,                  // of the request, too
-		RefreshUnknownKID: rate.NewLimiter(rate.Inf, 0), // Key limits it
+		RateLimitWaitMax:  keysTimeout,                  // also limits the request
+		RefreshUnknownKID: rate.NewLimiter(rate.Inf, 0), // Key limits the rate
 	})
 	if err != nil {
 		return nil, fmt.Errorf("bearer: keys from %s: %w", published.Redacted(), err)
@@ -85,7 +87,7 @@ func JWKS(ctx context.Context, address string) (KeySet, error) {
 func keysClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxResponseHeaderBytes = 64 << 10
-	transport.DisableKeepAlives = true // the next request comes in an hour
+	transport.DisableKeepAlives = true // the next request follows an hour later
 	return &http.Client{
 		Transport: limitedTransport{transport},
 		Timeout:   keysTimeout,
@@ -101,7 +103,7 @@ func keysClient() *http.Client {
 	}
 }
 
-// limitedTransport cuts the bodies of answers, as they are when they are decompressed.
+// limitedTransport limits the bodies of answers after decompression.
 type limitedTransport struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -118,7 +120,7 @@ type limitedBody struct {
 	left int
 }
 
-// Read implements io.Reader. It fails beyond the limit.
+// Read implements io.Reader. It fails after the limit.
 func (b *limitedBody) Read(p []byte) (int, error) {
 	if b.left <= 0 {
 		return 0, fmt.Errorf("the answer is longer than %d bytes", maxKeySet)
@@ -128,7 +130,8 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fewKeys refuses a set of too many keys: a token that names none is tried with each.
+// fewKeys refuses a set of more than maxKeys keys, because a token without a key id is
+// verified with each of them.
 type fewKeys struct{ jwkset.Storage }
 
 // KeyReplaceAll implements jwkset.Storage.
@@ -139,7 +142,7 @@ func (s fewKeys) KeyReplaceAll(ctx context.Context, all []jwkset.JWK) error {
 	return s.Storage.KeyReplaceAll(ctx, all)
 }
 
-// Key waits for keys that are on their way: others come with the same new one.
+// Key waits while another call requests keys: concurrent tokens often use the same new key.
 func (k *jwks) Key(t *jwt.Token) (any, error) {
 	if id, ok := t.Header["kid"].(string); ok && !k.knows(id) {
 		k.asking.Lock()
@@ -155,11 +158,11 @@ func (k *jwks) Key(t *jwt.Token) (any, error) {
 }
 
 func (k *jwks) knows(id string) bool {
-	all, _ := k.Storage().KeyReadAll(context.Background()) // from memory
+	all, _ := k.Storage().KeyReadAll(context.Background()) // reads from memory, so it needs no deadline
 	return slices.ContainsFunc(all, func(key jwkset.JWK) bool { return key.Marshal().KID == id })
 }
 
-// Algorithms leaves out the HMAC family: a published key is no secret.
+// Algorithms excludes the HMAC family, because a published key is not a secret.
 func (k *jwks) Algorithms() []string {
 	return append(append(append([]string{}, rsaAlgorithms...), ecdsaAlgorithms...), edAlgorithms...)
 }

@@ -18,12 +18,12 @@ import (
 type KeySet interface {
 	// Key returns the key for t, whose header is parsed and not yet trusted.
 	Key(t *jwt.Token) (any, error)
-	// Algorithms are those that the keys of this set are meant for.
+	// Algorithms returns the algorithms that the keys of this set may be used with.
 	Algorithms() []string
 }
 
-// minSecret is the least length of a shared secret: as long as the output of
-// HS256 (RFC 7518, 3.2).
+// minSecret is the shortest allowed shared secret in bytes: as long as the output of HS256
+// (RFC 7518, 3.2).
 const minSecret = 32
 
 var (
@@ -41,7 +41,8 @@ type staticKey struct {
 func (k staticKey) Key(*jwt.Token) (any, error) { return k.key, nil }
 func (k staticKey) Algorithms() []string        { return k.algorithms }
 
-// Secret verifies HS256, HS384 and HS512 with a shared secret of at least 32 bytes.
+// Secret returns a key set that verifies HS256, HS384 and HS512 with a shared secret of at
+// least 32 bytes.
 func Secret(secret []byte) (KeySet, error) {
 	if len(secret) < minSecret {
 		return nil, fmt.Errorf("bearer: the secret has %d bytes; use at least %d random ones", len(secret), minSecret)
@@ -49,7 +50,7 @@ func Secret(secret []byte) (KeySet, error) {
 	return staticKey{key: secret, algorithms: hmacAlgorithms}, nil
 }
 
-// PublicKey verifies with an RSA, ECDSA or Ed25519 public key.
+// PublicKey returns a key set that verifies with an RSA, ECDSA or Ed25519 public key.
 func PublicKey(key any) (KeySet, error) {
 	switch key.(type) {
 	case *rsa.PublicKey:
@@ -62,8 +63,8 @@ func PublicKey(key any) (KeySet, error) {
 	return nil, fmt.Errorf("bearer: a key of type %T verifies nothing; RSA, ECDSA and Ed25519 public keys do", key)
 }
 
-// KeyFile reads a key: a public key or certificate in PEM, or else the file's
-// bytes, without white space around them, as a shared secret.
+// KeyFile reads a key from a file: a public key or certificate in PEM. A file without PEM is
+// a shared secret, without the white space around it.
 func KeyFile(path string) (KeySet, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
