@@ -8,46 +8,47 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// witness connects what is observed of one connection with its network.
-type witness struct {
+// attempt connects the events of one negotiated connection with its network. evidence.mu
+// guards the fields that change after Offer.
+type attempt struct {
 	evidence *Evidence
-	key      networkKey // of the negotiation
+	key      networkKey // of the negotiation, until a request comes from another address
 	since    time.Time
-	first    transports.Type // that was offered
-	partial  bool            // not every transport was offered
-	claimed  bool            // a request came for the connection, or it was counted that none did
-	// probes says that it is to be looked whether event streams get through when a
-	// handshake does not; refuses, that the negotiation before has shown that they do not.
+	first    transports.Type // the transport that was offered first
+	partial  bool            // some transports were not offered
+	claimed  bool            // a request followed, or its absence was counted
+	// probes: if the WebSocket handshake arrives stripped, test whether event streams get
+	// through. refuses: the previous attempt showed that they do not.
 	probes, refuses bool
-	// opened and proved say that the network counts the connection among those that are open,
-	// and among those that use their transport.
+	// opened: the network counts the connection as open. proved: its transport's tally counts
+	// it as live.
 	opened, proved bool
 }
 
-// Probes implements transports.Guide. Only the JavaScript client is known to take a head
-// for an answer: Go's libraries for WebSockets wait for a body as well. A browser speaks
-// HTTP/2 where there is TLS, but not for WebSockets. Then nginx holds back only the one, if
-// it speaks HTTP/1.1 with us.
-func (w *witness) Probes(r *http.Request) bool {
+// Probes implements transports.Guide. Only the JavaScript client is known to accept a
+// response head as the answer to a handshake: WebSocket libraries for Go wait for the body,
+// too. With TLS a browser uses HTTP/2 for its requests, but not for WebSockets. Then nginx
+// strips only the handshake, if it speaks HTTP/1.1 with us.
+func (w *attempt) Probes(r *http.Request) bool {
 	if strings.HasPrefix(r.Header.Get("Origin"), "https:") && r.ProtoAtLeast(1, 1) {
 		return false
 	}
 	w.evidence.mu.Lock()
 	defer w.evidence.mu.Unlock()
-	defer func() { w.probes = false }() // once
+	defer func() { w.probes = false }() // a connection is probed once
 	return w.probes
 }
 
 // Refuses implements transports.Guide.
-func (w *witness) Refuses(kind transports.Type) bool {
+func (w *attempt) Refuses(kind transports.Type) bool {
 	return w.refuses && kind == transports.ServerSentEvents
 }
 
-// open tells whether a request may still come.
-func (w *witness) open() bool { return w != nil && !w.claimed }
+// open reports whether a request may still follow.
+func (w *attempt) open() bool { return w != nil && !w.claimed }
 
 // Observe implements transports.Observer.
-func (w *witness) Observe(event transports.Event) {
+func (w *attempt) Observe(event transports.Event) {
 	now, e := time.Now(), w.evidence
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -81,8 +82,8 @@ func (w *witness) Observe(event transports.Event) {
 	}
 }
 
-// failed notes what an event shows against its transport.
-func (w *witness) failed(n *network, event transports.Event, now time.Time) {
+// failed counts an event against its transport, if the event shows a failure.
+func (w *attempt) failed(n *network, event transports.Event, now time.Time) {
 	reason := heldBack
 	switch event.Kind {
 	case transports.Stripped:
@@ -100,7 +101,7 @@ func (w *witness) failed(n *network, event transports.Event, now time.Time) {
 			return
 		}
 	case transports.Unseen:
-		if n.negotiated.After(w.since) { // somebody has gone on, perhaps this one
+		if n.negotiated.After(w.since) { // a client has negotiated since, perhaps this one
 			return
 		}
 		n.unseen = now
@@ -110,10 +111,11 @@ func (w *witness) failed(n *network, event transports.Event, now time.Time) {
 
 const heldBack = "is held back on the way"
 
-// came notes that a request came for the connection. What it shows is evidence about
-// the address that it came from, whoever negotiated. It reports whether that is the one that
-// the connection counts for: it stays that of the request that opened it.
-func (w *witness) came(r *http.Request) bool {
+// came records that a request for the connection has arrived. The connection counts for the
+// network of the address that the request came from, even if another address negotiated.
+// After the opening it stays with the network of the request that opened it. came reports
+// whether the request belongs to the connection's network.
+func (w *attempt) came(r *http.Request) bool {
 	w.claimed = true
 	key, ok := networkOf(r)
 	if !ok || key.prefix == w.key.prefix {
@@ -126,17 +128,17 @@ func (w *witness) came(r *http.Request) bool {
 	return true
 }
 
-// prove counts the connection among those that use their transport now.
-func (w *witness) prove(n *network, kind transports.Type) {
+// prove counts the connection as one that uses its transport successfully.
+func (w *attempt) prove(n *network, kind transports.Type) {
 	if t := n.tally(kind); t != nil && w.opened && !w.proved {
 		t.living++
 		w.proved = true
 	}
 }
 
-// end takes the connection out of the counts of n, which is nil if it was forgotten. One that
-// was forgotten and has come back may not have counted it.
-func (w *witness) end(n *network, kind transports.Type) {
+// end removes the connection from the counts of n. n is nil if the network was forgotten. A
+// network that was forgotten and seen again may not have counted the connection.
+func (w *attempt) end(n *network, kind transports.Type) {
 	if n != nil && w.opened {
 		n.ended(kind)
 		if t := n.tally(kind); t != nil && w.proved {

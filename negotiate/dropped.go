@@ -2,29 +2,31 @@ package negotiate
 
 import "time"
 
-// dropLimit is how long after a dropped WebSocket a negotiation may come that goes on with it.
-// A browser waits for the answer to a handshake for four minutes.
+// dropLimit is the longest time between a dropped WebSocket and the negotiation that counts
+// it as a failure. A browser waits four minutes for the answer to a handshake.
 const dropLimit = 5 * time.Minute
 
-// dropped notes that a WebSocket has ended over which no byte came, of a client that negotiated
-// at a time. Something on the way dropped the answer, or the client left before it had come, as
-// a page does that the user leaves. The latter is over at once and the next page negotiates at
-// once; a client without an answer waits. So a WebSocket that ends soon counts when the next
-// negotiation takes its time, or when another one ends so. Where others use WebSockets now it
-// does not count.
+// dropped records that a WebSocket ended without a received byte. Its client negotiated at
+// the time negotiated. There are two possible causes: a proxy dropped the answer to the
+// handshake, or the client left before the answer arrived, for example because the user left
+// the page. In the second case the WebSocket ends early and the next page negotiates at once;
+// a client without an answer waits. So an early end counts as a failure only if the next
+// negotiation comes later than fallbackDelay, or if another WebSocket ends in the same way.
+// It does not count while other clients of the network use WebSockets. A late end counts at
+// once.
 func (n *network) dropped(negotiated, now time.Time, halfLife time.Duration) {
-	if now.Sub(negotiated) < patience && (n.drop.IsZero() || n.websockets.living > 0) {
+	if now.Sub(negotiated) < fallbackDelay && (n.drop.IsZero() || n.websockets.living > 0) {
 		n.drop = now
 		return
 	}
 	n.countDrop(now, halfLife)
 }
 
-// goesOn counts a dropped WebSocket at the negotiation after it.
+// goesOn counts a dropped WebSocket when the next negotiation shows that it was a failure.
 func (n *network) goesOn(now time.Time, halfLife time.Duration) {
 	since := now.Sub(n.drop)
 	switch {
-	case n.drop.IsZero() || since < patience:
+	case n.drop.IsZero() || since < fallbackDelay:
 	case since > dropLimit || n.websockets.living > 0:
 		n.drop = time.Time{}
 	default:
@@ -34,5 +36,5 @@ func (n *network) goesOn(now time.Time, halfLife time.Duration) {
 
 func (n *network) countDrop(now time.Time, halfLife time.Duration) {
 	n.drop = time.Time{}
-	n.websockets.failed("opens, and nothing comes", now, halfLife)
+	n.websockets.failed("opens, but nothing arrives", now, halfLife)
 }

@@ -11,22 +11,21 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// EvidenceOptions of an Evidence. The zero value has the defaults.
+// EvidenceOptions configure an Evidence. The zero value has the defaults.
 type EvidenceOptions struct {
-	// MaxNetworks is how many networks are remembered at most; the one that was seen
-	// longest ago is forgotten for a new one. Default 65,536.
+	// MaxNetworks is the largest number of networks that are remembered. A new network
+	// replaces the one that was seen longest ago. Default 65,536.
 	MaxNetworks int
-	// HalfLife is how long it takes until what was seen counts half. After one failure
-	// a transport is tried again after that time, after several in a row later. Default
-	// 15 min.
+	// HalfLife is the time after which an observation counts half. After one failure a
+	// transport is tried again after this time, after several consecutive failures later.
+	// Default 15 min.
 	HalfLife time.Duration
 }
 
-// Evidence is a Policy that learns how connections fare in the networks that clients
-// come from, and offers each what works there first. A network is an IPv4 address or
-// an IPv6 /64 together with the kind of client, because proxies are the browser's or
-// the program's. What an address shows counts for this address only. Safe for
-// concurrent use.
+// Evidence is a Policy that learns which transports work in the networks of the clients, and
+// offers each client the working ones first. A network is an IPv4 address or an IPv6 /64
+// together with the kind of client, because proxies belong to a browser or a program.
+// Observations at one address count for this address only. Safe for concurrent use.
 type Evidence struct {
 	options EvidenceOptions
 
@@ -34,7 +33,7 @@ type Evidence struct {
 	memory memory
 }
 
-// NewEvidence returns an Evidence that knows nothing yet.
+// NewEvidence returns an Evidence without observations.
 func NewEvidence(o EvidenceOptions) *Evidence {
 	if o.MaxNetworks == 0 {
 		o.MaxNetworks = 1 << 16
@@ -45,19 +44,19 @@ func NewEvidence(o EvidenceOptions) *Evidence {
 	return &Evidence{options: o, memory: newMemory(o.MaxNetworks)}
 }
 
-// Networks is how many are remembered.
+// Networks returns the number of remembered networks.
 func (e *Evidence) Networks() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.memory.len()
 }
 
-// patience is how long after a negotiation a client that negotiates again has surely
-// given up the first transport of the older one.
-const patience = 2500 * time.Millisecond
+// fallbackDelay is the time after which a client that negotiates again has certainly given up
+// the first transport of its previous negotiation.
+const fallbackDelay = 2500 * time.Millisecond
 
-// sequel is how soon a client negotiates anew whose handshake has failed.
-const sequel = 3 * time.Second
+// retryWindow is the time within which a client negotiates again after a failed handshake.
+const retryWindow = 3 * time.Second
 
 // Offer implements Policy.
 func (e *Evidence) Offer(r *http.Request, o *Offer) {
@@ -65,23 +64,23 @@ func (e *Evidence) Offer(r *http.Request, o *Offer) {
 	if !ok {
 		return
 	}
-	w := &witness{evidence: e, key: key, since: time.Now()}
+	w := &attempt{evidence: e, key: key, since: time.Now()}
 	o.Observer = w
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := e.memory.network(key)
-	if p := n.waiting; p.open() && w.since.Sub(p.since) > patience {
+	if p := n.waiting; p.open() && w.since.Sub(p.since) > fallbackDelay {
 		e.unclaimed(n, p, w.since)
 	}
 	n.goesOn(w.since, e.options.HalfLife)
 	if !o.Fixed {
 		e.arrange(n, o, w.since)
 		w.probes = key.family.pingsAtOnce() && slices.Contains(o.Transports, transports.LongPolling)
-		w.refuses = w.probes && w.since.Sub(n.unseen) < sequel
+		w.refuses = w.probes && w.since.Sub(n.unseen) < retryWindow
 	}
 	n.negotiated, n.unseen = w.since, time.Time{}
 	if o.SilenceLimit = n.silence.known(w.since, e.options.HalfLife); o.SilenceLimit > 0 {
-		o.because("connections are cut after " + o.SilenceLimit.Round(time.Second).String() + " of silence")
+		o.addReason("connections are cut after " + o.SilenceLimit.Round(time.Second).String() + " of silence")
 	}
 	if len(o.Transports) > 0 {
 		w.first = o.Transports[0]
@@ -92,15 +91,15 @@ func (e *Evidence) Offer(r *http.Request, o *Offer) {
 	}
 }
 
-// arrange puts transports that have failed in this network last, where a client that
-// insists on one still finds it. Java's client does not try the next transport when one
-// fails, so it is not offered what has failed.
+// arrange moves transports that have failed in this network to the end, where a client that
+// insists on one still finds it. Java's client does not try the next transport after a
+// failure, so it is not offered failed transports.
 func (e *Evidence) arrange(n *network, o *Offer, now time.Time) {
 	var good, bad []transports.Type
 	var reasons []string
 	for _, kind := range o.Transports {
 		t := n.tally(kind)
-		if t == nil || !t.against(now, e.options.HalfLife) {
+		if t == nil || !t.shouldAvoid(now, e.options.HalfLife) {
 			good = append(good, kind)
 			continue
 		}
@@ -114,15 +113,15 @@ func (e *Evidence) arrange(n *network, o *Offer, now time.Time) {
 		good = append(good, bad...)
 	}
 	o.Transports = good
-	o.because(strings.Join(reasons, "; "))
+	o.addReason(strings.Join(reasons, "; "))
 }
 
-// unclaimed counts an offer that no request followed. Such an offer shows something only of
-// clients that are known to go on, because people and monitors ask for an offer, too; and only
-// of WebSockets: a client that insists on them opens nothing where they fail or are not
-// offered, whatever stands first. Where the offer leaves out a transport on which a client
-// could insist, one such offer is not enough.
-func (e *Evidence) unclaimed(n *network, w *witness, now time.Time) {
+// unclaimed counts an offer that no request followed. It counts for known clients only,
+// because people and monitors also request offers and do not connect. It counts against
+// WebSockets only: a client that insists on WebSockets opens nothing if they fail or are not
+// offered, even if another transport is first. If the offer leaves out a transport that a
+// client could insist on, one such offer is not enough to avoid WebSockets.
+func (e *Evidence) unclaimed(n *network, w *attempt, now time.Time) {
 	w.claimed = true
 	if n.key.family == other || w.first != transports.WebSockets {
 		return
@@ -134,19 +133,20 @@ func (e *Evidence) unclaimed(n *network, w *witness, now time.Time) {
 	e.missed(n, w, weight, now)
 }
 
-// missed counts an offer whose first transport did not arrive. It shows nothing about a
-// network in which that transport has worked since for somebody else.
-func (e *Evidence) missed(n *network, w *witness, weight float64, now time.Time) {
+// missed counts an offer whose first transport did not reach the server. It counts nothing if
+// that transport has worked since in the network for another connection.
+func (e *Evidence) missed(n *network, w *attempt, weight float64, now time.Time) {
 	w.claimed = true
 	if t := n.tally(w.first); t != nil && !t.workedSince(w.since) {
 		t.failedBy(weight, "does not arrive", now, e.options.HalfLife)
 	}
 }
 
-// fellBack looks for the negotiation before: a client negotiates anew when a transport
-// has failed. If w opens another transport than the one that both offered first, and
-// nothing came of the first negotiation, then that transport does not get here.
-func (e *Evidence) fellBack(n *network, w *witness, kind transports.Type, now time.Time) {
+// fellBack examines the previous negotiation, because a client negotiates again after a
+// transport has failed. If w opens another transport than the one that both offered first,
+// and no request followed the previous negotiation, then that first transport does not reach
+// the server.
+func (e *Evidence) fellBack(n *network, w *attempt, kind transports.Type, now time.Time) {
 	p := n.waiting
 	if p.open() && p.since.Before(w.since) && p.first == w.first && kind != w.first {
 		e.missed(n, p, 1, now)

@@ -13,32 +13,33 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Options of a Handler.
+// Options configure a Handler.
 type Options struct {
-	// Transports that the endpoint allows, in the order in which they are offered.
+	// Transports are the allowed transports, in the order in which clients are offered them.
 	// Default: all.
 	Transports []transports.Type
-	// Policy changes the offer per request. Default: none.
+	// Policy changes the offer of each request. Default: none.
 	Policy Policy
-	// MinimumVersion of negotiation. Default 0.
+	// MinimumVersion is the lowest accepted version of negotiation. Default 0.
 	MinimumVersion int
-	// TokenLifetime tells the client for how long its credentials are good, so that it
-	// refreshes them in time. Default false.
+	// TokenLifetime adds the remaining lifetime of the client's credentials to the answer, so
+	// that the client refreshes them in time. Default false.
 	TokenLifetime bool
-	// Redirect sends a client elsewhere: it negotiates anew at url, with accessToken
-	// if that is not empty. Default: none.
+	// Redirect, if ok is true, sends a client to another endpoint: it negotiates again at
+	// url, with accessToken if that is not empty. Default: none.
 	Redirect func(r *http.Request) (url, accessToken string, ok bool)
 }
 
-// Handler answers negotiations with connections of a registry.
+// Handler answers negotiations and promises connections of a registry. Safe for concurrent
+// use.
 type Handler struct {
 	registry *transports.Registry
 	options  Options
 	stateful bool
 }
 
-// NewHandler returns a handler that makes connections in r. stateful says that the
-// endpoint allows stateful reconnect.
+// NewHandler returns a handler that promises connections of r. stateful allows stateful
+// reconnect.
 func NewHandler(r *transports.Registry, stateful bool, o Options) *Handler {
 	if o.Transports == nil {
 		o.Transports = signalr.Transports()
@@ -47,7 +48,7 @@ func NewHandler(r *transports.Registry, stateful bool, o Options) *Handler {
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !fold.Equal(r.Method, http.MethodPost) { // the original's methods have no case
+	if !fold.Equal(r.Method, http.MethodPost) { // ASP.NET Core ignores the case of methods
 		transports.NotAllowed(w, r)
 		return
 	}
@@ -84,7 +85,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 	}
 	answered := false
 	defer func() {
-		if !answered { // the policy or the writer of a middleware panicked
+		if !answered { // the policy or a middleware's writer panicked
 			h.registry.Withdraw(n)
 		}
 	}()
@@ -122,7 +123,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 
 var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
 
-// offer is what the policy makes of what is allowed.
+// offer returns the offer of a request: the allowed transports, changed by the policy.
 func (h *Handler) offer(r *http.Request) Offer {
 	if h.options.Policy == nil {
 		return Offer{Transports: h.options.Transports}
@@ -132,24 +133,25 @@ func (h *Handler) offer(r *http.Request) Offer {
 	return o
 }
 
-// Refuse answers a negotiation with an error that the client shows.
+// Refuse answers a negotiation with an error that the client reports to its user.
 func Refuse(w http.ResponseWriter, reason string) { answer(w, refusal{reason}) }
 
 var contentType = []string{"application/json"}
 
 func answer(w http.ResponseWriter, response any) {
 	body, err := json.Marshal(response)
-	if err != nil { // strings and numbers always have JSON
+	if err != nil { // cannot happen: strings and numbers always marshal
 		transports.Empty(w, http.StatusInternalServerError)
 		return
 	}
 	write(w, body)
 }
 
-// short is what the HTTP server surely tells the length of by itself, which is cheaper.
+// short is a length of answers up to which net/http sets Content-Length by itself, which
+// costs less.
 const short = 1 << 10
 
-// write says how long the answer is, as the original does.
+// write writes an answer with its Content-Length, as ASP.NET Core does.
 func write(w http.ResponseWriter, body []byte) {
 	header := w.Header()
 	header["Content-Type"] = contentType

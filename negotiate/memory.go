@@ -7,18 +7,18 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// memory holds the networks that were seen last.
+// memory holds the networks that were seen most recently.
 type memory struct {
 	most   int
 	byKey  map[networkKey]*network
-	newest *network // a ring: its older neighbour is the second newest, its newer one the oldest
+	newest *network // a ring: newest.older is the second newest, newest.newer the oldest
 }
 
 func newMemory(most int) memory { return memory{most: most, byKey: map[networkKey]*network{}} }
 
 func (m *memory) len() int { return len(m.byKey) }
 
-// network returns what is known of a network, which is the newest from now on.
+// network returns the entry of a network and makes it the newest.
 func (m *memory) network(key networkKey) *network {
 	n := m.byKey[key]
 	switch {
@@ -30,7 +30,7 @@ func (m *memory) network(key networkKey) *network {
 		n = &network{key: key}
 		m.byKey[key] = n
 	default:
-		n = m.newest.newer // the oldest makes room
+		n = m.newest.newer // the oldest entry is reused
 		n.unlink()
 		if n == m.newest {
 			m.newest = nil
@@ -53,26 +53,26 @@ func (m *memory) push(n *network) {
 	m.newest = n
 }
 
-// network is what is known of one.
+// network holds the observations of one network.
 type network struct {
 	key          networkKey
 	older, newer *network
 	websockets   tally
 	eventStreams tally
 	silence      silence
-	requests     int // event streams and connections of long polling that are open
-	// waiting is the oldest negotiation for which nobody came yet.
-	waiting *witness
-	// negotiated is when somebody did last, unseen when it was found last that event
-	// streams do not begin at the client.
+	requests     int // open event streams and long-polling connections
+	// waiting is the oldest negotiation that no request has followed yet.
+	waiting *attempt
+	// negotiated is the time of the last negotiation. unseen is the time at which a probe
+	// showed last that event streams do not reach the client; a negotiation clears it.
 	negotiated, unseen time.Time
-	drop               time.Time // when a WebSocket ended last over which no byte came; see dropped
+	drop               time.Time // the last end of a WebSocket without a received byte; see dropped
 }
 
 func (n *network) unlink() { n.older.newer, n.newer.older = n.newer, n.older }
 
-// tally returns what is known of a transport; nil: nothing speaks against the last
-// resort.
+// tally returns the tally of a transport. It returns nil for long polling, which is the last
+// resort and is never avoided.
 func (n *network) tally(kind transports.Type) *tally {
 	switch kind {
 	case transports.WebSockets:
@@ -83,21 +83,22 @@ func (n *network) tally(kind transports.Type) *tally {
 	return nil
 }
 
-// tally counts for and against a transport. Both fade.
+// tally counts successes and failures of a transport. Both decay over time.
 type tally struct {
 	good, bad float64
 	at        time.Time
-	reason    string    // of the last failure
-	proved    time.Time // when the transport worked last
-	living    int       // connections that have proved the transport and are still there
+	reason    string    // why the last failure was counted
+	proved    time.Time // the last success
+	living    int       // open connections that have used the transport successfully
 }
 
 const (
-	// enough is what must speak against a transport, beyond what speaks for it. One
-	// failure is enough where nothing is known, and has faded to that after one half-life.
+	// enough is the excess of failures over successes above which a transport is avoided. One
+	// failure suffices if nothing else is known, and has decayed to this value after one
+	// half-life.
 	enough = 0.5
-	// A transport that has worked for many is not given up for one who failed, nor one that
-	// always failed tried more seldom than every third half-life.
+	// The limits of both counts. mostGood lets many successes outweigh one failure. mostBad
+	// lets a transport that always failed be tried every third half-life.
 	mostGood, mostBad = 8, 4
 )
 
@@ -132,12 +133,13 @@ func (t *tally) worked(now time.Time, halfLife time.Duration) {
 	t.proved = now
 }
 
-// workedSince reports whether a connection used the transport at or after a time.
+// workedSince reports whether a connection has used the transport successfully since a time,
+// or is using it now.
 func (t *tally) workedSince(since time.Time) bool { return t.living > 0 || t.proved.After(since) }
 
-// against tells whether the transport should not be tried first. A connection that uses it
-// now counts as one that has just proved it, however long ago it did.
-func (t *tally) against(now time.Time, halfLife time.Duration) bool {
+// shouldAvoid reports whether the transport should not be tried first. A connection that is
+// using it counts as a recent success, however old its proof is.
+func (t *tally) shouldAvoid(now time.Time, halfLife time.Duration) bool {
 	t.fade(now, halfLife)
 	return t.bad > max(t.good, float64(min(t.living, mostGood)))+enough
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// networkKey names what shares its way to us: an address, or the /64 that a site has
-// in IPv6, and the kind of client.
+// networkKey identifies clients that share their path to the server: an address, or the /64
+// of a site in IPv6, and the kind of client.
 type networkKey struct {
-	prefix netip.Addr // its first
+	prefix netip.Addr // the first address of the network
 	family family
 }
 
@@ -23,7 +23,7 @@ func networkOf(r *http.Request) (networkKey, bool) {
 	return networkKey{network, familyOf(r.Header)}, true
 }
 
-// family is the kind of client. There are few, so that one address cannot have many
+// family is the kind of client. There are few kinds, so one address has a bounded number of
 // networks.
 type family uint8
 
@@ -38,7 +38,7 @@ const (
 	carillon
 )
 
-// signs of the families in a User-Agent, the telling ones first.
+// signs maps parts of a User-Agent to families, the more specific ones first.
 var signs = []struct {
 	text   string
 	family family
@@ -63,8 +63,8 @@ func familyOf(h http.Header) family {
 	return other
 }
 
-// pingsAtOnce tells of the JavaScript client, which sends a ping as soon as it has read
-// the answer to its handshake.
+// pingsAtOnce reports whether the client is the JavaScript client, which sends a ping as soon
+// as it has read the handshake response.
 func (f family) pingsAtOnce() bool { return f.isBrowser() || f == node }
 
 func (f family) isBrowser() bool { return f == chromium || f == firefox || f == safari }

@@ -9,23 +9,24 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Offer is what a client will be offered. Policies change it one after the other.
+// Offer is the offer to one client. Policies change it one after the other.
 type Offer struct {
-	// Transports in the order in which the client will try them.
+	// Transports are the offered transports, in the order in which the client tries them.
 	Transports []transports.Type
-	// Reason says why it is not the endpoint's usual offer; it goes out as the header
-	// Carillon-Transport-Reason, for people who look. Empty: it is.
+	// Reason states why the offer differs from the endpoint's usual one. It is sent as the
+	// header Carillon-Transport-Reason, for debugging. Empty: the usual offer.
 	Reason string
-	// Fixed is what a rule decided: evidence does not change it.
+	// Fixed is true if a rule decided the offer: evidence then does not change it.
 	Fixed bool
-	// SilenceLimit is after how much silence the network cuts: polls end before, and
-	// keep-alive pings come oftener. Zero: not known.
+	// SilenceLimit is the time of silence after which the network cuts connections: polls end
+	// earlier, and keep-alive pings are sent more often. Zero: unknown.
 	SilenceLimit time.Duration
-	// Observer is told how the connection fares. Default: none.
+	// Observer receives events about the connection. Default: none.
 	Observer transports.Observer
 }
 
-// Only leaves those of the offered transports that are allowed, in the order of allowed.
+// Only keeps the offered transports that are in allowed, in the order of allowed, and sets
+// the reason.
 func (o *Offer) Only(allowed []transports.Type, reason string) {
 	var left []transports.Type
 	for _, t := range allowed {
@@ -36,22 +37,22 @@ func (o *Offer) Only(allowed []transports.Type, reason string) {
 	o.Transports, o.Reason = left, reason
 }
 
-// because adds to the reason.
-func (o *Offer) because(reason string) {
+// addReason appends to the reason.
+func (o *Offer) addReason(reason string) {
 	if o.Reason != "" {
 		o.Reason += "; "
 	}
 	o.Reason += reason
 }
 
-// Policy decides per request what is offered and in which order. The answer stays
-// valid SignalR: a policy can leave out and reorder what the endpoint allows. It is
-// called concurrently.
+// Policy decides for each request which transports are offered and in which order. It can
+// leave out and reorder the transports that the endpoint allows, so the answer stays valid
+// SignalR. It is called concurrently.
 type Policy interface {
 	Offer(r *http.Request, o *Offer)
 }
 
-// PolicyFunc makes a Policy of a function.
+// PolicyFunc is a function as a Policy.
 type PolicyFunc func(r *http.Request, o *Offer)
 
 // Offer calls f.
@@ -67,7 +68,7 @@ func (all Policies) Offer(r *http.Request, o *Offer) {
 	}
 }
 
-// Rule says what clients of a network are offered.
+// Rule states the transports that clients of a network are offered.
 type Rule struct {
 	Network    netip.Prefix
 	Transports []transports.Type

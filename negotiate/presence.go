@@ -2,28 +2,28 @@ package negotiate
 
 import "github.com/carillon-go/carillon/transports"
 
-// browserLimit is how many connections over HTTP/1.1 a browser opens to one host, in all its
-// tabs. An event stream or a poll takes one of them for as long as it lasts. WebSockets have a
-// limit of their own, and HTTP/2 needs one connection for all.
+// browserLimit is the number of HTTP/1.1 connections that a browser opens to one host, in all
+// its tabs together. Each open event stream or poll takes one of them. WebSockets have a
+// separate limit, and HTTP/2 needs one connection for everything.
 const browserLimit = 6
 
-// opened counts a connection that is open from now on.
+// opened counts a connection that has opened.
 func (n *network) opened(kind transports.Type) {
 	if kind != transports.WebSockets {
 		n.requests++
 	}
 }
 
-// ended counts a connection that is open no more.
+// ended removes a closed connection from the count.
 func (n *network) ended(kind transports.Type) {
 	if kind != transports.WebSockets {
 		n.requests = max(0, n.requests-1)
 	}
 }
 
-// crowded reports whether a browser may have no connection left for what it wants to post, so
-// that it looks as if its event stream were held back. Where event streams are held back none
-// has proved itself.
+// crowded reports whether a browser may have no connection left for its POSTs, which looks
+// like an event stream that a proxy buffers. It requires that an event stream has worked:
+// where a proxy buffers event streams, none has.
 func (n *network) crowded() bool {
 	return n.key.family.isBrowser() && n.eventStreams.living > 0 && n.requests >= browserLimit
 }

@@ -2,23 +2,23 @@ package negotiate
 
 import "time"
 
-// silence is what is known of how long connections may be silent in a network.
+// silence estimates how long connections may be silent in a network.
 type silence struct {
 	limit time.Duration
-	seen  int // how often something was cut at about that age
+	seen  int // the number of cuts at about that age
 	at    time.Time
 }
 
-// Silences that are shorter are no network's limit; longer ones do not come up, for
-// pings and the ends of polls come before.
+// Shorter silences are not a network's limit. Longer ones do not occur, because pings and the
+// ends of polls interrupt them.
 const (
 	shortest = 7 * time.Second
 	longest  = 2 * time.Minute
 )
 
-// cut notes that a connection was cut after it had been silent for d. It may have been
-// the client's leaving too, which looks the same. So a limit that was seen once only
-// gives way to the next; and what has lived through a longer silence disproves it.
+// cut records that a connection was cut after a silence of d. The client may have left, which
+// looks the same. So a limit that was seen once is replaced by the next one, and a cut after
+// a longer silence disproves a shorter limit.
 func (s *silence) cut(d time.Duration, now time.Time, halfLife time.Duration) {
 	if d < shortest || d > longest {
 		return
@@ -32,7 +32,8 @@ func (s *silence) cut(d time.Duration, now time.Time, halfLife time.Duration) {
 	}
 }
 
-// known is the limit, zero if there is none. One that was seen once fades first.
+// known returns the limit, or zero if none is known. A limit that was seen once expires
+// earlier.
 func (s *silence) known(now time.Time, halfLife time.Duration) time.Duration {
 	age := halfLife
 	if s.seen > 1 {

@@ -1,6 +1,6 @@
-// Package negotiate answers POST {hub}/negotiate: it makes a connection and tells
-// the client its id, its token, and which transports to try in which order. What is
-// offered is decided for each request by a Policy.
+// Package negotiate answers POST {hub}/negotiate. It promises a connection and sends the
+// client its id, its token, and the transports to try, in order. A Policy decides for each
+// request which transports are offered.
 package negotiate
 
 import (
@@ -14,7 +14,8 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Version is the highest version of negotiation: 1 tells token and id apart.
+// Version is the highest supported version of negotiation. Since version 1 the connection
+// token differs from the connection id.
 const Version = 1
 
 // response is an answer that offers a connection.
@@ -23,8 +24,8 @@ type response struct {
 	hasLifetime bool // TokenLifetimeSeconds is sent, even if it is 0
 }
 
-// append appends the JSON of an offer: negotiations come in crowds. Ids, tokens and names
-// of transports have nothing to escape.
+// append appends the JSON of an offer without encoding/json, because many clients negotiate
+// at the same time after an outage. Ids, tokens and names of transports need no escaping.
 func (r *response) append(b []byte) []byte {
 	b = append(b, '{')
 	if r.UseStatefulReconnect {
@@ -65,8 +66,8 @@ func appendNames[S ~string](b []byte, names []S) []byte {
 	return append(b, ']')
 }
 
-// refusal is a response with nothing but an error; redirect one with nothing but a
-// target. Clients that see more take it for an offer.
+// refusal is a response with an error only, and redirect one with a target only. Clients take
+// an answer with more properties for an offer.
 type refusal struct {
 	Error string `json:"error"`
 }
@@ -76,8 +77,8 @@ type redirect struct {
 	AccessToken string `json:"accessToken,omitempty"`
 }
 
-// version reads the version that a client asks for. As .NET's Int32.TryParse it
-// allows white space around the number, a sign, zeros before it and NULs behind it.
+// version returns the version that a client requests. Like .NET's Int32.TryParse it accepts
+// white space around the number, a sign, leading zeros and trailing NULs.
 func version(r *http.Request) (n int, ok bool) {
 	value, count := transports.Parameter(r, "negotiateVersion")
 	if count == 0 {
@@ -90,7 +91,7 @@ func version(r *http.Request) (n int, ok bool) {
 	return n, err == nil && n >= math.MinInt32 && n <= math.MaxInt32
 }
 
-// wantsStateful tells on which transports the client asks for stateful reconnect.
+// wantsStateful returns the transports for which the client requests stateful reconnect.
 func wantsStateful(r *http.Request) []transports.Type {
 	wanted, _ := transports.Parameter(r, "useStatefulReconnect")
 	which, _ := transports.Parameter(r, "statefulTransports")
