@@ -1,6 +1,6 @@
-// Package forwarded finds out who makes a request that comes through proxies, from what
-// the trusted ones among them say: Forwarded (RFC 7239), X-Forwarded-For, -Proto, -Host
-// and -Prefix, or the PROXY protocol.
+// Package forwarded finds the client of a request that arrives through proxies. It reads the
+// headers of the trusted proxies: Forwarded (RFC 7239), X-Forwarded-For, -Proto, -Host and
+// -Prefix, or the PROXY protocol.
 package forwarded
 
 import (
@@ -15,27 +15,27 @@ const (
 	forHeader      = "X-Forwarded-For"
 	protoHeader    = "X-Forwarded-Proto"
 	hostHeader     = "X-Forwarded-Host"
-	// PrefixHeader is the path that a proxy took off. Trust leaves it in the request if
-	// the peer is trusted.
+	// PrefixHeader states the path prefix that a proxy removed. Trust leaves it in the
+	// request if the peer is trusted.
 	PrefixHeader = "X-Forwarded-Prefix"
 )
 
 var headers = []string{standardHeader, forHeader, protoHeader, hostHeader, PrefixHeader}
 
-// maxHops is how many proxies are followed. Of a longer way the last that was reached is
-// taken for the client.
+// maxHops is the largest number of proxies that are followed. On a longer way the last proxy
+// reached counts as the client.
 const maxHops = 32
 
-// Trust returns a middleware that gives a request the RemoteAddr, Host and URL.Scheme of
-// the client, as the proxies in the networks say. The way is followed from the peer back
-// and ends at the first address that is in none of them: what stands before was written
-// by somebody who may lie. From other peers the headers mean nothing.
+// Trust returns a middleware that sets RemoteAddr, Host and URL.Scheme of a request to those
+// of the client, as the proxies in networks state them. It follows the way from the peer
+// backwards and ends at the first address outside networks: any client can forge the entries
+// before it. The headers of peers outside networks are ignored.
 //
-// The headers are taken out of the request, whoever sent them, but for PrefixHeader of a
-// trusted peer: what is behind reads the request and cannot be misled. RemoteAddr is
-// "address:port" with port 0 where none was told. If Forwarded and X-Forwarded-For name
-// different clients, neither is believed, for a proxy that writes one passes the other on
-// as it came; such requests have the address 0.0.0.0 together.
+// The middleware removes the headers from every request, except PrefixHeader of a trusted
+// peer, so that later handlers cannot read forged values. RemoteAddr is "address:port", with
+// port 0 if no port was given. If Forwarded and X-Forwarded-For name different clients,
+// neither is believed, because a proxy that writes one header passes the other one on
+// unchanged. All such requests have the address 0.0.0.0.
 func Trust(networks []netip.Prefix) func(http.Handler) http.Handler {
 	t := trusted(networks)
 	return func(next http.Handler) http.Handler {
@@ -57,13 +57,13 @@ func (t trusted) contains(a netip.Addr) bool {
 	return false
 }
 
-// resolve returns r, or a copy of it as the client made it.
+// resolve returns r, or a copy of it with the client's address, host and scheme.
 func (t trusted) resolve(r *http.Request) *http.Request {
 	if !carries(r.Header) {
 		return r
 	}
 	told := r.Header
-	r = r.WithContext(r.Context()) // a copy
+	r = r.WithContext(r.Context()) // WithContext copies r
 	r.Header = maps.Clone(told)
 	for _, name := range headers {
 		delete(r.Header, name)
@@ -88,29 +88,30 @@ func carries(h http.Header) bool {
 	return false
 }
 
-// origin is what a trusted peer says of the client.
+// origin returns the client as a trusted peer states it.
 func (t trusted) origin(told http.Header) hop {
 	standard, ok := t.walkForwarded(told[standardHeader])
 	if !ok {
 		return t.walkX(told)
 	}
 	if _, both := told[forHeader]; both && t.walkX(told).client.Addr() != standard.client.Addr() {
-		return hop{client: nobody}
+		return hop{client: unknownClient}
 	}
 	return standard
 }
 
-// nobody is the client where the headers disagree, which anybody can have them do. It is
-// not the proxy: what a limit or a rule spares that for is not for who hides so.
-var nobody = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+// unknownClient (0.0.0.0) is used when Forwarded and X-Forwarded-For disagree, which any
+// client can cause. The proxy's address is not used instead: limits and rules may exempt it,
+// and a client could forge the headers to get that exemption.
+var unknownClient = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 
-// hop is what one proxy says of the request that it got. What is not told is zero.
+// hop is the client as one proxy states it. A missing value is zero.
 type hop struct {
 	client      netip.AddrPort
 	proto, host string
 }
 
-// apply makes r what the client asked for.
+// apply sets the client's address, host and scheme in r.
 func (h hop) apply(r *http.Request) {
 	if h.client.IsValid() {
 		r.RemoteAddr = h.client.String()

@@ -14,14 +14,16 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// headerTimeout is how long a proxy may take for its header, which it sends at once.
+// headerTimeout is the time within which a proxy must send its header. Proxies send it at
+// once.
 const headerTimeout = 5 * time.Second
 
-// Listen returns a listener whose connections from the networks must begin with a header
-// of the PROXY protocol, version 1 or 2, and have the client's address that it tells.
-// Others are as they come: such a header of theirs is no HTTP, and refused as that.
+// Listen returns a listener for the PROXY protocol. A connection from networks must begin
+// with a header of version 1 or 2, and gets the client's address from it. Other connections
+// are unchanged: if such a peer sends the header, the HTTP server refuses it as malformed
+// HTTP.
 //
-// What is done to sockets can be done to either: they are syscall.Conns, too.
+// Both kinds of connections implement syscall.Conn, so socket options can be set on either.
 func Listen(l net.Listener, networks []netip.Prefix) net.Listener {
 	return &listener{l, networks}
 }
@@ -43,13 +45,14 @@ func (l *listener) Accept() (net.Conn, error) {
 	return accepted, nil
 }
 
-// proxied is a connection that begins with a header, which is read when the address is
-// asked for, as the HTTP server does before all else, and not a byte of what is behind it.
+// proxied is a connection that begins with a header. The header is read at the first call of
+// RemoteAddr or Read; the HTTP server calls RemoteAddr first. The bytes after the header are
+// not read with it.
 type proxied struct {
 	*net.TCPConn
 	once   sync.Once
-	client net.Addr // the proxy's own if it speaks for itself
-	err    error    // there was no header
+	client net.Addr // the proxy's address if its header has the LOCAL command
+	err    error    // the header was missing or malformed
 }
 
 func (p *proxied) RemoteAddr() net.Addr {
@@ -82,15 +85,15 @@ func (p *proxied) readHeader() {
 const (
 	beginV1, endV1 = "PROXY ", '\n'
 	maxV1          = 107
-	beginV2        = "\r\n\r\n\x00\r\nQUIT\n" // then two bytes, and a length in two
+	beginV2        = "\r\n\r\n\x00\r\nQUIT\n" // followed by two bytes and a length of two bytes
 	fixedV2        = len(beginV2) + 4
 )
 
 var errNoHeader = errors.New("forwarded: no header of the PROXY protocol")
 
-// header reads a header, and nothing behind it.
+// header reads a header, and no byte after it.
 func header(r io.Reader) ([]byte, error) {
-	text := make([]byte, len(beginV2), maxV1) // no header is shorter
+	text := make([]byte, len(beginV2), maxV1) // the shortest header is longer
 	if _, err := io.ReadFull(r, text); err != nil {
 		return nil, err
 	}

@@ -2,11 +2,12 @@ package forwarded
 
 import "strings"
 
-// maxLine is how long a line of Forwarded may be. Proxies write some 50 bytes each.
+// maxLine is the longest accepted line of Forwarded in bytes. Proxies write some 50 bytes
+// each.
 const maxLine = 8192
 
-// parse reads a line of Forwarded (RFC 7239, 4). A line that is not well-formed has no
-// elements: an open quotation mark at its beginning changes what its end means.
+// parse parses a line of Forwarded (RFC 7239, 4). A malformed line has no elements, because
+// an open quotation mark at its beginning changes the meaning of its end.
 func parse(line string) (elements []hop, wellFormed bool) {
 	if len(line) > maxLine {
 		return nil, false
@@ -45,8 +46,8 @@ func (h *hop) set(name, value string) {
 	}
 }
 
-// pair reads name=value up to the separator, with which rest begins. There may be none:
-// the RFC allows empty elements.
+// pair parses name=value. rest begins with the separator. The pair may be missing: the RFC
+// allows empty elements.
 func pair(text string) (name, value, rest string, ok bool) {
 	end := strings.IndexAny(text, "=,;")
 	if end < 0 {
@@ -63,7 +64,7 @@ func pair(text string) (name, value, rest string, ok bool) {
 	return name, value, rest, rest == "" || rest[0] == ',' || rest[0] == ';'
 }
 
-// valueOf reads a token or a quoted string.
+// valueOf parses a token or a quoted string.
 func valueOf(text string) (value, rest string, ok bool) {
 	if !strings.HasPrefix(text, `"`) {
 		end := strings.IndexAny(text, " \t,;\"")

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// walkX follows X-Forwarded-For. The other headers of its family have an element for each
-// proxy, if every proxy adds one, or fewer.
+// walkX follows X-Forwarded-For. X-Forwarded-Proto and X-Forwarded-Host have one element for
+// each proxy, or fewer if a proxy adds none.
 func (t trusted) walkX(told http.Header) hop {
 	var client netip.AddrPort
 	hops := 0
@@ -25,7 +25,8 @@ func (t trusted) walkX(told http.Header) hop {
 	return hop{client, scheme(nth(told[protoHeader], hops)), host(nth(told[hostHeader], hops))}
 }
 
-// nth is the n-th element from the right, beginning with 1, or the one that comes nearest.
+// nth returns the n-th element from the right, starting at 1, or the leftmost one if there
+// are fewer.
 func nth(lines []string, n int) (element string) {
 	for text := range fromRight(lines) {
 		element = text
@@ -36,7 +37,7 @@ func nth(lines []string, n int) (element string) {
 	return element
 }
 
-// fromRight are the elements of a header that is a list, the last one first.
+// fromRight iterates over the elements of a list in header lines, the last one first.
 func fromRight(lines []string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for i := len(lines) - 1; i >= 0; i-- {
@@ -54,8 +55,8 @@ func fromRight(lines []string) func(yield func(string) bool) {
 	}
 }
 
-// walkForwarded follows Forwarded; false if there is none. Of a proxy that does not tell
-// host or proto, that of the one behind it counts.
+// walkForwarded follows Forwarded. ok is false if there is none. If a proxy does not state
+// host or proto, the value of the proxy nearer to the server counts.
 func (t trusted) walkForwarded(lines []string) (h hop, ok bool) {
 	hops := 0
 	for i := len(lines) - 1; i >= 0; i-- {
@@ -84,7 +85,7 @@ func (t trusted) walkForwarded(lines []string) (h hop, ok bool) {
 	return h, len(lines) > 0
 }
 
-// node reads an address with or without a port; an IPv6 address with one is in brackets.
+// node parses an address with or without a port. An IPv6 address with a port is in brackets.
 func node(text string) (netip.AddrPort, bool) {
 	if a, err := netip.ParseAddrPort(text); err == nil {
 		return plain(a.Addr(), a.Port())
@@ -101,12 +102,12 @@ func node(text string) (netip.AddrPort, bool) {
 	return plain(a, 0)
 }
 
-// plain refuses zones, which mean something to the host that wrote them only.
+// plain refuses zones, because a zone has a meaning only on the host that wrote it.
 func plain(a netip.Addr, port uint16) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(a.Unmap(), port), a.Zone() == ""
 }
 
-// scheme is http or https, or nothing.
+// scheme returns http, https or "".
 func scheme(text string) string {
 	switch strings.ToLower(text) {
 	case "http", "ws":
@@ -119,7 +120,7 @@ func scheme(text string) string {
 
 const maxHost = 255 + len(":65535")
 
-// host is text if a URL can have it for its host and port, or nothing.
+// host returns text if it can be the host and port of a URL, else "".
 func host(text string) string {
 	outside := func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-._~:[]", c)
