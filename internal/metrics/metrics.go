@@ -1,9 +1,9 @@
-// Package metrics shows a hub's endpoint to Prometheus: connections by the names of .NET's
-// meter, so that dashboards made for ASP.NET Core SignalR go on working, and what limits
-// refused.
+// Package metrics exports the metrics of a hub's endpoint to Prometheus. Connections have the
+// names of .NET's meter, so that dashboards for ASP.NET Core SignalR keep working. Refusals
+// by limits are counted, too.
 //
-// It uses Prometheus' own client: histograms, escaping and the metrics of the Go runtime
-// come with it, as every scraper expects them.
+// It uses Prometheus' own client, which provides histograms, escaping and the metrics of the
+// Go runtime in the form that every scraper expects.
 package metrics
 
 import (
@@ -20,14 +20,15 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Metrics of one hub. It is the Meter of the hub's endpoint.
+// Metrics holds the metrics of one hub. It implements transports.Meter for the hub's
+// endpoint.
 type Metrics struct {
 	registry *prometheus.Registry
 	active   *prometheus.GaugeVec
 	duration *prometheus.HistogramVec
 }
 
-// New returns metrics of the process and of no endpoint yet.
+// New returns metrics of the process. Watch adds those of an endpoint.
 func New() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
@@ -38,7 +39,7 @@ func New() *Metrics {
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "signalr_server_connection_duration_seconds",
 			Help:    "The duration of connections on the server.",
-			Buckets: []float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 120, 300}, // .NET's
+			Buckets: []float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 120, 300}, // the buckets of .NET
 		}, []string{"signalr_connection_status", "signalr_transport"}),
 	}
 	m.registry.MustRegister(m.active, m.duration,
@@ -46,7 +47,7 @@ func New() *Metrics {
 	return m
 }
 
-// names of the transports in .NET's attributes.
+// names maps transports to .NET's attributes.
 var names = map[transports.Type]string{
 	transports.WebSockets:       "web_sockets",
 	transports.ServerSentEvents: "server_sent_events",
@@ -62,7 +63,7 @@ func (m *Metrics) Ended(kind transports.Type, after time.Duration, cause error) 
 	m.duration.WithLabelValues(status(cause), names[kind]).Observe(after.Seconds())
 }
 
-// status is .NET's word for an end; most are normal, cut sockets too.
+// status returns .NET's name of an end. Most ends are normal, including cut sockets.
 func status(cause error) string {
 	switch {
 	case errors.Is(cause, transports.ErrTimeout):
@@ -74,11 +75,11 @@ func status(cause error) string {
 	}
 }
 
-// Watch adds what an endpoint and its hub count. It is called once.
+// Watch adds the metrics of an endpoint and its hub. It must be called once.
 func (m *Metrics) Watch(e *endpoint.Endpoint, h *hub.Hub) {
-	m.gauge("carillon_connections", "Connections, those too that are only negotiated.", func() float64 { return float64(e.Connections()) })
-	m.gauge("carillon_queued_bytes", "Bytes that wait to be sent in all connections.", func() float64 { return float64(e.QueuedBytes()) })
-	m.gauge("carillon_head_bytes", "Bytes that all connections keep of the requests that opened them.", func() float64 { return float64(e.HeadBytes()) })
+	m.gauge("carillon_connections", "Connections, including those that are only negotiated.", func() float64 { return float64(e.Connections()) })
+	m.gauge("carillon_queued_bytes", "Bytes queued for sending in all connections.", func() float64 { return float64(e.QueuedBytes()) })
+	m.gauge("carillon_head_bytes", "Bytes that all connections keep of their request heads.", func() float64 { return float64(e.HeadBytes()) })
 	for limit, count := range map[string]func() uint64{
 		"connections":             func() uint64 { return e.Refusals().Connections },
 		"connections_per_user":    func() uint64 { return e.Refusals().User },
@@ -97,7 +98,7 @@ func (m *Metrics) Watch(e *endpoint.Endpoint, h *hub.Hub) {
 	} {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name:        "carillon_refused_total",
-			Help:        "What clients did beyond a limit, and were refused or closed for.",
+			Help:        "Requests refused and connections closed because of a limit.",
 			ConstLabels: prometheus.Labels{"limit": limit},
 		}, func() float64 { return float64(count()) }))
 	}
@@ -107,7 +108,7 @@ func (m *Metrics) gauge(name, help string, value func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
 
-// Handler answers a scrape.
+// Handler returns the handler of scrapes.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
