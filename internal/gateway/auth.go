@@ -13,8 +13,8 @@ import (
 
 func (c *Config) usesJWT() bool { return c.JWTKey != "" || c.JWKSURL != "" }
 
-// validateAuth refuses settings that would leave the hub open, or closed, against
-// what whoever wrote them meant.
+// validateAuth refuses contradictory or incomplete settings that would open or close the hub
+// unintentionally.
 func (c *Config) validateAuth() error {
 	switch {
 	case c.JWTKey != "" && c.JWKSURL != "":
@@ -37,7 +37,7 @@ func (c *Config) validateAuth() error {
 	return nil
 }
 
-// parseURL returns nil for no text.
+// parseURL parses an http or https URL. It returns nil for an empty text.
 func parseURL(text string) (*url.URL, error) {
 	if text == "" {
 		return nil, nil
@@ -49,7 +49,7 @@ func parseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// authenticated adds to o what the settings ask for.
+// authenticated adds the settings of authentication to o.
 func (c *Config) authenticated(o endpoint.Options) (endpoint.Options, error) {
 	public, err := parseURL(c.PublicURL)
 	o.CloseOnAuthenticationExpiration = true
@@ -59,8 +59,8 @@ func (c *Config) authenticated(o endpoint.Options) (endpoint.Options, error) {
 	return o, err
 }
 
-// guard puts the door in front of the hub: whoever has a token that the settings
-// accept may enter, or everybody where they name no key.
+// guard sets entry to the hub, behind authentication if the settings name a key. Without a
+// key all clients may connect.
 func (s *Server) guard() error {
 	s.entry, s.endKeys = s.hub, func() {}
 	if !s.config.usesJWT() {
@@ -77,7 +77,8 @@ func (s *Server) guard() error {
 	return nil
 }
 
-// bearer keeps published keys fresh until ctx is cancelled.
+// bearer returns the authenticator of tokens. It keeps published keys fresh until ctx is
+// cancelled.
 func (c *Config) bearer(ctx context.Context) (*bearer.Authenticator, error) {
 	keys, err := c.keys(ctx)
 	if err != nil {

@@ -16,51 +16,50 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Config are the settings of a deployment. The tags make each a flag of the
-// program, a variable CARILLON_… and a key of its configuration file, and hold
-// the defaults.
+// Config holds the settings of a deployment. The tags define for each its flag, its variable
+// CARILLON_…, its key in the configuration file, and its default.
 type Config struct {
 	Addr    string   `default:":8080" help:"Address to listen on."`
 	TLSCert string   `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain, PEM. With --tls-key: HTTPS, and HTTP/2 for clients that speak it."`
 	TLSKey  string   `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key of the certificate, PEM."`
-	Host    []string `placeholder:"NAME" help:"Host name that requests may ask for, such as example.com; may be repeated. Others are answered 421, but for loopback names and for probes. Default: pages and metrics at a loopback address answer loopback names only, the hub and all else any."`
+	Host    []string `placeholder:"NAME" help:"Host name that requests may use, such as example.com; may be repeated. Requests for other hosts are answered 421, except for loopback names and for probes. Default: pages and metrics at a loopback address accept loopback names only; everything else accepts any name."`
 
 	Path       string   `default:"/hubs/clock" help:"Path of the clock hub."`
 	Transports []string `default:"WebSockets,ServerSentEvents,LongPolling" help:"Transports to offer, in this order."`
-	Rule       []string `sep:";" placeholder:"NETWORK=TRANSPORTS" help:"What clients of a network are offered instead, such as 10.0.0.0/8=LongPolling,ServerSentEvents; may be repeated, or hold several with semicolons between; the first that fits counts. Stands above what was learned."`
-	NoLearning bool     `help:"Offer every network the same transports, whatever was seen to fail there."`
-	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origins whose pages browsers let read the answers (CORS), such as https://example.com, or https://*.example.com for all its subdomains; may be repeated. * stands for any, without credentials. Default: the own origin only. Others get 403 for WebSockets and for what they send with credentials."`
+	Rule       []string `sep:";" placeholder:"NETWORK=TRANSPORTS" help:"Transports to offer the clients of a network instead, such as 10.0.0.0/8=LongPolling,ServerSentEvents; may be repeated, or contain several rules separated by semicolons. The first rule that matches applies. Rules take precedence over learned evidence."`
+	NoLearning bool     `help:"Offer every network the same transports, even those that have failed there."`
+	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origin of pages that may read the answers (CORS), such as https://example.com, or https://*.example.com for all its subdomains; may be repeated. * allows every origin, without credentials. Other origins get 403 for WebSockets and for requests with credentials. Default: the server's own origin only."`
 
-	TrustedProxies []string `name:"trusted-proxies" placeholder:"NETWORK" help:"Networks of proxies whose Forwarded or X-Forwarded-For, -Proto, -Host and -Prefix headers are believed, such as 10.0.0.0/8,fd00::/8. Default: none."`
-	ProxyProtocol  bool     `name:"proxy-protocol" help:"Connections from --trusted-proxies begin with a header of the PROXY protocol, version 1 or 2."`
+	TrustedProxies []string `name:"trusted-proxies" placeholder:"NETWORK" help:"Networks of trusted proxies, such as 10.0.0.0/8,fd00::/8. Their headers Forwarded or X-Forwarded-For, -Proto, -Host and -Prefix are used. Default: none."`
+	ProxyProtocol  bool     `name:"proxy-protocol" help:"Require connections from --trusted-proxies to begin with a header of the PROXY protocol, version 1 or 2."`
 
-	JWTKey       string `name:"jwt-key" type:"path" placeholder:"FILE" help:"Key that bearer tokens (JWT) are verified with: a public key or certificate in PEM, or a secret of at least 32 bytes. With it, or --jwks-url, clients of the hub need a token. Default: everybody may connect."`
-	JWKSURL      string `name:"jwks-url" placeholder:"URL" help:"Where an identity provider publishes its keys (JWKS), instead of --jwt-key. New keys are found without a restart."`
-	JWTIssuer    string `name:"jwt-issuer" placeholder:"ISSUER" help:"What a token's iss has to be. Default: not looked at."`
-	JWTAudience  string `name:"jwt-audience" placeholder:"AUDIENCE" help:"What a token's aud has to contain. Default: not looked at."`
-	JWTUserClaim string `name:"jwt-user-claim" default:"sub" placeholder:"CLAIM" help:"Claim of the token that names the user."`
+	JWTKey       string `name:"jwt-key" type:"path" placeholder:"FILE" help:"Key that verifies bearer tokens (JWT): a public key or certificate in PEM, or a secret of at least 32 bytes. With this or --jwks-url, clients of the hub need a token. Default: clients need no token."`
+	JWKSURL      string `name:"jwks-url" placeholder:"URL" help:"URL of an identity provider's keys (JWKS), instead of --jwt-key. New keys are found without a restart."`
+	JWTIssuer    string `name:"jwt-issuer" placeholder:"ISSUER" help:"Required iss of tokens. Default: not checked."`
+	JWTAudience  string `name:"jwt-audience" placeholder:"AUDIENCE" help:"Required audience: the aud of a token must contain it. Default: not checked."`
+	JWTUserClaim string `name:"jwt-user-claim" default:"sub" placeholder:"CLAIM" help:"Claim of the token that becomes the user's id."`
 
-	JWTRefresh     bool          `name:"jwt-refresh" default:"true" negatable:"" help:"Take fresh tokens for living connections at {path}/refresh, as clients of .NET 11 send them. On wherever tokens are verified; --no-jwt-refresh switches it off."`
-	JWTMaxLifetime time.Duration `name:"jwt-max-lifetime" placeholder:"DURATION" help:"Longest time for which a token counts, from the beginning of a connection or a refresh on, such as 1h; then the connection ends. Default: to the token's own end."`
+	JWTRefresh     bool          `name:"jwt-refresh" default:"true" negatable:"" help:"Accept fresh tokens for open connections at {path}/refresh, as clients of .NET 11 send them. Needs --jwt-key or --jwks-url; --no-jwt-refresh disables it."`
+	JWTMaxLifetime time.Duration `name:"jwt-max-lifetime" placeholder:"DURATION" help:"Longest time for which a token is valid, from the beginning of a connection or from a refresh, such as 1h; then the connection closes. Default: until the token expires."`
 
-	Tickets   time.Duration `placeholder:"DURATION" help:"Keep tokens out of URLs: who negotiates with one gets a ticket in its place, for so long and for one connection, such as 30s; tokens in a URL are refused then. Default: no tickets."`
-	PublicURL string        `name:"public-url" placeholder:"URL" help:"URL by which clients know the hub, if a proxy changes host or path: for --tickets."`
+	Tickets   time.Duration `placeholder:"DURATION" help:"Keep tokens out of URLs: a client that negotiates with a token gets a ticket instead, which is valid for this time and for one connection, such as 30s. Tokens in URLs are then refused. Default: no tickets."`
+	PublicURL string        `name:"public-url" placeholder:"URL" help:"URL of the hub for clients, if a proxy changes host or path. Needed for --tickets."`
 
-	MaxConnections int `name:"max-connections" default:"100000" placeholder:"N" help:"Connections in all; beyond them negotiation answers 503. Negative: no limit."`
-	MaxPerAddress  int `name:"max-per-address" default:"0" placeholder:"N" help:"Connections of one client address; beyond them 429. 0: 1000, but none for private addresses, which are proxies' as a rule. Negative: no limit."`
-	MaxPerUser     int `name:"max-per-user" default:"1000" placeholder:"N" help:"Connections of one user; beyond them 429. Negative: no limit."`
+	MaxConnections int `name:"max-connections" default:"100000" placeholder:"N" help:"Limit of all connections; beyond it negotiation answers 503. Negative: no limit."`
+	MaxPerAddress  int `name:"max-per-address" default:"0" placeholder:"N" help:"Limit of the connections of one client address; beyond it negotiation answers 429. 0: 1000, and no limit for private addresses, because these are usually proxies. Negative: no limit."`
+	MaxPerUser     int `name:"max-per-user" default:"1000" placeholder:"N" help:"Limit of the connections of one user; beyond it negotiation answers 429. Negative: no limit."`
 
 	Interval        time.Duration `default:"1s" help:"Time between two ticks of the clock; negative: no ticks."`
-	Drain           time.Duration `default:"10s" help:"Over how long closing the connections is spread at the end, so that clients do not all come back in one instant; fewer than 100 a second take less."`
-	ShutdownTimeout time.Duration `default:"10s" help:"How long what still runs then may take before it is cut."`
+	Drain           time.Duration `default:"10s" help:"Time over which the shutdown spreads the closing of connections, so that clients do not all reconnect at once. It is shorter if fewer than 100 connections a second would close."`
+	ShutdownTimeout time.Duration `default:"10s" help:"Time for running work and connections to finish after --drain, before they are cut."`
 
-	MetricsAddr string `name:"metrics-addr" placeholder:"ADDR" help:"Address to serve /metrics on, in the text format of Prometheus; one that clients do not reach, such as 127.0.0.1:9090. Default: nowhere."`
+	MetricsAddr string `name:"metrics-addr" placeholder:"ADDR" help:"Address to serve /metrics on, in the text format of Prometheus. Use an address that clients cannot reach, such as 127.0.0.1:9090. Default: no metrics."`
 
-	LogLevel  slog.Level `default:"INFO" help:"Least level to log: DEBUG, INFO, WARN, ERROR."`
+	LogLevel  slog.Level `default:"INFO" help:"Lowest level to log: DEBUG, INFO, WARN, ERROR."`
 	LogFormat string     `default:"text" enum:"text,json" help:"Format of the log, on standard error: text or json."`
 }
 
-// Validate tells what is wrong with c, in terms of the flags.
+// Validate returns the errors in c, in terms of the flags.
 func (c *Config) Validate() error {
 	var errs []error
 	if (c.TLSCert == "") != (c.TLSKey == "") {
@@ -99,12 +98,12 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// transports are the transports to offer.
+// transports returns the transports to offer.
 func (c *Config) transports() ([]transports.Type, error) {
 	return transportsOf("--transports", c.Transports)
 }
 
-// transportsOf are those that a setting names, each once. Names have no case.
+// transportsOf returns the transports that a setting names, each once. Names ignore case.
 func transportsOf(setting string, names []string) ([]transports.Type, error) {
 	known := []transports.Type{transports.WebSockets, transports.ServerSentEvents, transports.LongPolling}
 	offered := make([]transports.Type, 0, len(known))
@@ -119,12 +118,12 @@ names:
 			}
 			continue names
 		}
-		return nil, fmt.Errorf("%s: %q is none of WebSockets, ServerSentEvents, LongPolling", setting, name)
+		return nil, fmt.Errorf("%s: %q is not one of WebSockets, ServerSentEvents, LongPolling", setting, name)
 	}
 	return offered, nil
 }
 
-// policy decides what a client is offered: rules stand above what was learned.
+// policy returns the policy that changes offers: rules take precedence over evidence.
 func (c *Config) policy() (negotiate.Policy, error) {
 	rules, err := c.rules()
 	if err != nil || c.NoLearning {
@@ -152,7 +151,7 @@ func (c *Config) rules() (negotiate.Rules, error) {
 
 func (c *Config) usesTLS() bool { return c.TLSCert != "" }
 
-// Logger returns the logger that c asks for.
+// Logger returns a logger with the settings' level and format.
 func (c *Config) Logger() *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.LogFormat == "json" {

@@ -11,15 +11,15 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// hosts are the names by which requests may ask for something of a listener. A page of another
-// site can have its own name lead to this server (DNS rebinding) and would then read the answers as
-// its own: it cannot hide the name.
+// hosts are the host names that requests to a listener may use. A page of another site can
+// make its own host name resolve to this server (DNS rebinding), and could then read the
+// answers like its own. It cannot change the Host header.
 type hosts struct {
-	names    []string // configured, as normalHost writes them
-	loopback bool     // the listener is reached from this machine only
+	names    []string // configured, in the form of normalHost
+	loopback bool     // the listener has a loopback address
 }
 
-// newHosts returns the names of a listener.
+// newHosts returns the host names of a listener.
 func (c *Config) newHosts(listener net.Addr) hosts {
 	h := hosts{loopback: isLoopbackHost(listener.String())}
 	for _, name := range c.Host {
@@ -28,14 +28,14 @@ func (c *Config) newHosts(listener net.Addr) hosts {
 	return h
 }
 
-// admit reports whether a request for a host, with or without a port, may be served: for a
-// loopback name, or a configured one.
+// admit reports whether a request for a host, with or without a port, may be served: the host
+// is a loopback name or a configured one.
 func (h hosts) admit(host string) bool {
 	return isLoopbackHost(host) || slices.Contains(h.names, normalHost(host))
 }
 
-// isLoopbackHost reports whether a host, with or without a port, is this machine by whatever
-// name server: an address of the loopback, localhost, or a name below that.
+// isLoopbackHost reports whether a host, with or without a port, means this machine for every
+// name server: it is a loopback address, localhost, or a name below that.
 func isLoopbackHost(host string) bool {
 	name := normalHost(host)
 	if address, err := netip.ParseAddr(name); err == nil {
@@ -44,7 +44,7 @@ func isLoopbackHost(host string) bool {
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
-// normalHost is a host in lower case, without a port and the dot of the root.
+// normalHost returns a host in lower case, without its port and the dot of the root.
 func normalHost(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -63,9 +63,9 @@ func validateHost(name string) error {
 	return nil
 }
 
-// checkHost refuses requests for another host. Hubs are looked at where names are configured,
-// because a proxy in front sends the public one; probes never, because they come by whatever
-// name a balancer knows.
+// checkHost refuses requests for other hosts. It checks hubs only where names are configured,
+// because a proxy in front sends its public name. It never checks probes, because balancers
+// send any name.
 func (s *Server) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -79,10 +79,10 @@ func (s *Server) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
 
 const otherHost = "Nothing is served by this host name. The setting --host adds names.\n"
 
-// isProbe reports whether a path tells a balancer how the server is.
+// isProbe reports whether a path is a health check of a balancer.
 func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
 
-// onlyHosts refuses requests for other hosts to a listener of loopback.
+// onlyHosts refuses requests for other hosts if the listener has a loopback address.
 func onlyHosts(h hosts, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.loopback && !h.admit(r.Host) {

@@ -14,13 +14,13 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// Query parameters that open a connection or a door: the connection token and
-// the bearer token of browsers, which cannot send it in a header.
+// secretParameters are query parameters that give access: the connection token, and the
+// bearer token of browsers, which cannot send it in a header.
 var secretParameters = []string{"access_token", "id"}
 
-// logRequests logs each request at its end. What a transport's traffic is made
-// of, a request per poll and per message, is for debugging; failures of the
-// server always show.
+// logRequests logs each request at its end. The traffic of transports, with a request per
+// poll and per message, is logged at the debug level. Server errors are always logged as
+// errors.
 func logRequests(log *slog.Logger, isTraffic func(*http.Request) bool) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -28,7 +28,7 @@ func logRequests(log *slog.Logger, isTraffic func(*http.Request) bool) echo.Midd
 			r := c.Request()
 			err := next(c)
 			if err != nil {
-				c.Error(err) // writes the answer, whose status is logged
+				c.Error(err) // writes the answer; its status is logged
 			}
 			status := statusOf(c)
 			about := []slog.Attr{
@@ -47,8 +47,8 @@ func logRequests(log *slog.Logger, isTraffic func(*http.Request) bool) echo.Midd
 	}
 }
 
-// refusalReason is why a request was answered 401, in the words of the answer's challenge, which
-// hold nothing of the token.
+// refusalReason returns why a request was answered 401. It quotes the challenge of the
+// answer, which contains nothing of the token.
 func refusalReason(answer http.Header) string {
 	_, rest, found := strings.Cut(answer.Get("WWW-Authenticate"), `error_description="`)
 	if !found {
@@ -62,15 +62,15 @@ func requestLevel(status int, traffic bool) slog.Level {
 	switch {
 	case status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable:
 		return slog.LevelError
-	case traffic && status < http.StatusBadRequest, status == http.StatusTooManyRequests: // the limit says so itself, once a second
+	case traffic && status < http.StatusBadRequest, status == http.StatusTooManyRequests: // the limit logs its refusals itself, once a second
 		return slog.LevelDebug
 	default:
 		return slog.LevelInfo
 	}
 }
 
-// statusOf is the status of the answer. A hijacked connection got its answer past
-// the response writer: a WebSocket's is 101.
+// statusOf returns the status of the answer. The answer on a hijacked connection bypasses the
+// response writer: a WebSocket's is 101.
 func statusOf(c echo.Context) int {
 	if !c.Response().Committed && fold.Equal(c.Request().Header.Get("Upgrade"), "websocket") {
 		return http.StatusSwitchingProtocols
@@ -78,12 +78,12 @@ func statusOf(c echo.Context) int {
 	return c.Response().Status
 }
 
-// tokenLike is as long as the shortest token. What looks like one is a secret also where a
-// query is garbled, and its name is no parameter's.
+// tokenLike matches texts as long as the shortest token. They are redacted too, because in a
+// garbled query a token's parameter may have another name.
 var tokenLike = regexp.MustCompile(`[A-Za-z0-9_-]{22,}`)
 
-// redactedURI is u as a log may show it: without the values of secret parameters, and without
-// what looks like a token in the others.
+// redactedURI returns u for the log, without the values of secret parameters, and without
+// texts that look like tokens in the others.
 func redactedURI(u *url.URL) string {
 	if u.RawQuery == "" {
 		return u.Path
@@ -100,8 +100,8 @@ func redactedURI(u *url.URL) string {
 	return u.Path + "?" + strings.Join(pairs, "&")
 }
 
-// isSecret tells whether a parameter's value is a secret. A name that cannot be
-// unescaped is taken for one.
+// isSecret reports whether a parameter's value is a secret. It is, if the name cannot be
+// unescaped.
 func isSecret(name string) bool {
 	name, err := url.QueryUnescape(name)
 	if err != nil {

@@ -6,8 +6,9 @@ import (
 	"net/http"
 )
 
-// serveMetrics serves what operators see at an address of its own, until the end of the
-// shutdown, which is worth seeing too. stop waits for that.
+// serveMetrics serves the metrics at their own address until stop is called. stop closes the
+// server and waits for it. Serve calls it after the shutdown, so that the metrics cover the
+// shutdown, too.
 func (s *Server) serveMetrics(ctx context.Context) (stop func(), err error) {
 	if s.metrics == nil {
 		return func() {}, nil

@@ -16,12 +16,12 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// The page takes everything from its own server and runs no inline script.
+// pagePolicy lets the page load only files of its own server and run no inline script.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// pageHandler serves the page at / and what it loads at /assets/; anything else
-// is not found. The page connects to the hub at hubPath.
+// pageHandler serves the page at / and its files at /assets/. It answers 404 to all other
+// paths. The page connects to the hub at hubPath.
 func pageHandler(hubPath string) (http.Handler, error) {
 	index, err := renderIndex(hubPath)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/carillon-go/carillon/forwarded"
 )
 
-// trustedProxies are the networks of proxies that tell who the client is.
+// trustedProxies returns the networks of trusted proxies.
 func (c *Config) trustedProxies() ([]netip.Prefix, error) {
 	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
 		return nil, errors.New("--proxy-protocol: needs --trusted-proxies")
@@ -19,14 +19,15 @@ func (c *Config) trustedProxies() ([]netip.Prefix, error) {
 	for _, text := range c.TrustedProxies {
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("--trusted-proxies: %q is no network such as 10.0.0.0/8", text)
+			return nil, fmt.Errorf("--trusted-proxies: %q is not a network such as 10.0.0.0/8", text)
 		}
 		networks = append(networks, network.Masked())
 	}
 	return networks, nil
 }
 
-// behindProxies has h see requests as the clients made them.
+// behindProxies passes requests to h with the client's address, host and scheme, as trusted
+// proxies state them.
 func (s *Server) behindProxies(h http.Handler) http.Handler {
 	if len(s.proxies) == 0 {
 		return h
@@ -34,7 +35,7 @@ func (s *Server) behindProxies(h http.Handler) http.Handler {
 	return forwarded.Trust(s.proxies)(h)
 }
 
-// behindProxyProtocol has connections of l be those of the clients.
+// behindProxyProtocol returns l with the client's addresses, as trusted proxies state them.
 func (s *Server) behindProxyProtocol(l net.Listener) net.Listener {
 	if !s.config.ProxyProtocol {
 		return l

@@ -15,15 +15,16 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// routes returns what the server answers. The hub's answers go straight to the
-// connection: nothing here buffers or compresses, and Flush and Hijack reach it.
+// routes returns the handler of all requests. The hub's answers go straight to the
+// connection: no middleware here buffers or compresses them, and Flush and Hijack reach the
+// connection.
 func (s *Server) routes() (http.Handler, error) {
 	page, err := pageHandler(s.config.Path)
 	if err != nil {
 		return nil, err
 	}
 	e := echo.New()
-	e.Logger.SetOutput(io.Discard) // what matters is logged by slog
+	e.Logger.SetOutput(io.Discard) // errors are logged by slog
 	e.IPExtractor = echo.ExtractIPDirect()
 
 	e.Use(limitRest, logRequests(s.log, s.isTraffic), recoverPanics(s.log))
@@ -41,8 +42,8 @@ func (s *Server) routes() (http.Handler, error) {
 	return e, nil
 }
 
-// readyz tells a load balancer whether to send new clients here: not once the
-// shutdown has begun, long before the last connection ends.
+// readyz reports to a load balancer whether to send new clients here. It answers 503 from the
+// beginning of the shutdown, long before the last connection closes.
 func (s *Server) readyz(c echo.Context) error {
 	if !s.ready.Load() {
 		return c.String(http.StatusServiceUnavailable, "not ready\n")
@@ -50,17 +51,17 @@ func (s *Server) readyz(c echo.Context) error {
 	return c.String(http.StatusOK, "ready\n")
 }
 
-// isTraffic tells whether a request is one of many of a connection.
+// isTraffic reports whether a request is one of the many requests of a connection.
 func (s *Server) isTraffic(r *http.Request) bool {
 	return fold.Equal(strings.TrimSuffix(r.URL.Path, "/"), s.config.Path)
 }
 
-// hubPaths are those that the hub's endpoint answers.
+// hubPaths returns the paths that the hub's endpoint serves.
 func (c *Config) hubPaths() []string {
 	return []string{c.Path, c.Path + "/negotiate", c.Path + "/events", c.Path + "/refresh"}
 }
 
-// mount hands what is for the hub to h, before routing: paths of hubs have no case
+// mount passes requests for the hub to h before routing, because a hub's paths ignore case
 // and may end in a slash.
 func mount(paths []string, h http.Handler) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
@@ -74,19 +75,21 @@ func mount(paths []string, h http.Handler) echo.MiddlewareFunc {
 	}
 }
 
-// isOneOf reports whether a path is one of a hub's, which have no case and may end in a slash.
+// isOneOf reports whether path is one of paths, which ignore case and may end in a slash.
 func isOneOf(paths []string, path string) bool {
 	path = strings.TrimSuffix(path, "/")
 	return slices.ContainsFunc(paths, func(known string) bool { return fold.Equal(path, known) })
 }
 
-// isHub reports whether a path is the hub's own, or its script, which pages of any name load.
+// isHub reports whether a path belongs to the hub. Its script does, because pages of any
+// origin may load it.
 func (c *Config) isHub(path string) bool {
 	return path == c.Path+"/carillon.js" || isOneOf(c.hubPaths(), path)
 }
 
-// limitRest gives a client restTimeout for what is left of a body when it is answered: the
-// HTTP server reads that first, and waits for it when it shuts down.
+// limitRest gives a client restTimeout to send the rest of a request body after the answer:
+// the HTTP server reads the rest before the next request, and waits for it when it shuts
+// down.
 func limitRest(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if answer := c.Response(); c.Request().ContentLength != 0 {
@@ -98,12 +101,12 @@ func limitRest(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// preflightAge is for how many seconds a browser need not ask again whether a page may make a
-// request: the longest that Chromium takes.
+// preflightAge is the time in seconds for which a browser may cache the answer to a preflight
+// request: the longest that Chromium accepts.
 const preflightAge = 7200
 
-// allowOrigins lets pages of the origins that the hub allows read the answers. The JavaScript
-// client sends credentials unless told otherwise; a page of any origin ("*") may not.
+// allowOrigins lets pages of the hub's allowed origins read the answers. The JavaScript
+// client sends credentials by default. With the origin "*" credentials are not allowed.
 func (s *Server) allowOrigins() echo.MiddlewareFunc {
 	c := middleware.CORSConfig{
 		AllowMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
@@ -118,7 +121,7 @@ func (s *Server) allowOrigins() echo.MiddlewareFunc {
 	return middleware.CORSWithConfig(c)
 }
 
-// recoverPanics answers 500 for a handler that panicked, and logs where.
+// recoverPanics answers 500 if a handler panics, and logs the stack.
 func recoverPanics(log *slog.Logger) echo.MiddlewareFunc {
 	return middleware.RecoverWithConfig(middleware.RecoverConfig{
 		LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {

@@ -1,6 +1,6 @@
-// Package gateway puts the program together: configuration, hub, worker, page and
-// HTTP server, and the order in which they end. It is the only place that knows
-// the web framework.
+// Package gateway assembles the program from configuration, hub, worker, page and HTTP
+// server, and shuts them down in order. It is the only package that imports the web
+// framework.
 package gateway
 
 import (
@@ -24,50 +24,51 @@ import (
 	"github.com/carillon-go/carillon/worker"
 )
 
-// A request's head must come within headerTimeout, and within restTimeout of the answer what
-// is left of its body, as with the original's server; an idle connection is kept for
-// idleTimeout. Other bodies and answers have no limit here: an event stream has no end.
+// The timeouts of the HTTP server. A request's head must arrive within headerTimeout, and the
+// rest of its body within restTimeout after the answer, as with ASP.NET Core's server. An
+// idle connection is kept for idleTimeout. Other bodies and answers have no limit here,
+// because an event stream has no end.
 const (
 	headerTimeout = 10 * time.Second
 	restTimeout   = 5 * time.Second
 	idleTimeout   = 2 * time.Minute
 )
 
-// A request's head has 32 KiB at most, as with the original's server. net/http reads 4 KiB
-// more than maxHeaderBytes. It does not count the lines: a head of very short ones takes
-// some 640 KiB of memory while it is read.
+// maxHeaderBytes limits a request's head to 32 KiB, as ASP.NET Core's server does: net/http
+// reads 4 KiB more than this value. It does not count the lines: a head of very short lines
+// takes some 640 KiB of memory while it is read.
 const maxHeaderBytes = 28 << 10
 
-// maxStreams is the number of requests that a connection of HTTP/2 serves at a time, as
-// with the original's server.
+// maxStreams is the number of concurrent requests of an HTTP/2 connection, as with ASP.NET
+// Core's server.
 const maxStreams = 100
 
-// A connection of HTTP/2 on which nothing was read for pingAfter is sent a ping, and is closed
-// when that is not answered within pingTimeout. This also ends a client that begins a block
-// of headers and does not finish it, for which net/http has no time-out.
+// After pingAfter without received data an HTTP/2 connection is sent a ping. It is closed if
+// the answer does not arrive within pingTimeout. This also closes the connection of a client
+// that begins a block of headers and does not finish it, for which net/http has no timeout.
 const (
 	pingAfter   = 15 * time.Second
 	pingTimeout = 30 * time.Second
 )
 
-// pollTimeout is below what proxies wait for an answer: HAProxy 30 s in its examples,
-// nginx, Apache and Varnish 60 s as they come.
+// pollTimeout is shorter than the time for which proxies wait for an answer: 30 s in
+// HAProxy's examples, 60 s by default in nginx, Apache and Varnish.
 const pollTimeout = 25 * time.Second
 
-// Server is the gateway. It is used once: New, then Run or Serve.
+// Server is the gateway. Use it once: call New, then Run or Serve.
 type Server struct {
 	config  Config
 	log     *slog.Logger
 	clocks  hub.Context[clock.Clock]
 	hub     *endpoint.Endpoint
-	entry   http.Handler       // the hub, behind who may enter
-	endKeys context.CancelFunc // ends what keeps the keys of tokens fresh
+	entry   http.Handler       // the hub, behind authentication
+	endKeys context.CancelFunc // stops the refresh of the keys of tokens
 	proxies []netip.Prefix
 	workers *worker.Host
-	metrics *metrics.Metrics // nil: nobody looks
+	metrics *metrics.Metrics // nil: metrics are disabled
 	http    *http.Server
 	ready   atomic.Bool
-	hosts   hosts // of the listener; set before it serves
+	hosts   hosts // of the listener; set before serving begins
 }
 
 // New returns a server with the settings of c, which must be valid.
@@ -96,8 +97,8 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	return s, err
 }
 
-// newHTTPServer returns an HTTP server without a handler that bounds what a stranger can make
-// it keep.
+// newHTTPServer returns an HTTP server without a handler. It limits the memory and the
+// connections that a client can hold.
 func newHTTPServer(log *slog.Logger) *http.Server {
 	return &http.Server{
 		ReadHeaderTimeout: headerTimeout,
@@ -108,7 +109,7 @@ func newHTTPServer(log *slog.Logger) *http.Server {
 	}
 }
 
-// makeHub makes the hub and what it is seen through.
+// makeHub makes the hub, its endpoint and its metrics.
 func (s *Server) makeHub(o endpoint.Options) {
 	clocks := hub.New(hub.Options{Name: "ClockHub", Logger: s.log})
 	s.clocks = clock.Register(clocks)
@@ -155,8 +156,9 @@ func (s *Server) loadCertificate() error {
 	return nil
 }
 
-// Run listens on the configured address and serves until ctx is cancelled. Connections whose
-// link is gone end, also those that the HTTP server keeps, as those of HTTP/2.
+// Run listens on the configured address and serves until ctx is cancelled. It closes
+// connections whose network link is gone, including those that the HTTP server keeps, such as
+// HTTP/2 connections.
 func (s *Server) Run(ctx context.Context) error {
 	listener, err := listen(ctx, s.config.Addr)
 	if err != nil {
@@ -165,14 +167,14 @@ func (s *Server) Run(ctx context.Context) error {
 	return s.Serve(ctx, link.Listener(listener, transports.Options{}.WithDefaults().UnacknowledgedTimeout()))
 }
 
-// listen fails for what is wrong with the address only: an end that is asked for before the
-// start is an orderly one. Its error says "listen" and the address.
+// listen listens on addr. It ignores the cancellation of ctx: a shutdown before the start is
+// orderly, and not an error of the address. Its error contains "listen" and the address.
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	return new(net.ListenConfig).Listen(context.WithoutCancel(ctx), "tcp", addr)
 }
 
-// Serve serves on l, which it closes, until ctx is cancelled or l fails; then it
-// shuts everything down and waits for it. An orderly end is nil.
+// Serve serves on l until ctx is cancelled or l fails. Then it shuts everything down, waits
+// for it, and closes l. It returns nil after an orderly shutdown.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stopMetrics, err := s.serveMetrics(ctx)
 	if err != nil {

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// workerShare of the time for the shutdown is what workers get to end: one that
-// does not must not keep the clients from being told.
+// workerShare is the divisor of the shutdown timeout for workers: they get a quarter, so that
+// a stuck worker cannot delay closing the clients.
 const workerShare = 4
 
-// shutdown ends everything in order, each step waited for: no new connections, the
-// clients told one after another, who stay in the clock's time until then; no more
-// application messages, what still runs through and every queue drained, and only then
-// the HTTP server, which carries all that.
+// shutdown stops everything in order and waits for each step. The hub refuses new connections
+// and closes its clients one after another, while the clock still ticks for the remaining
+// ones. Then the workers stop. Then running invocations finish and every queue drains. The
+// HTTP server, which carries all of this, stops last.
 func (s *Server) shutdown() error {
 	s.ready.Store(false)
 	s.log.Info("shutting down", "drain", s.config.Drain, "timeout", s.config.ShutdownTimeout)
@@ -34,7 +34,7 @@ func (s *Server) stopWorkers(ctx context.Context) error {
 	return s.workers.Stop(ctx)
 }
 
-// stopHTTP waits for the requests that still run, and cuts them at the deadline.
+// stopHTTP waits for running requests and cuts them at the deadline of ctx.
 func (s *Server) stopHTTP(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if err != nil {
