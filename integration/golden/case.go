@@ -10,14 +10,14 @@ import (
 //go:embed testdata/*.json
 var testdata embed.FS
 
-// A Case is one transcript: what is done to the server, and what it has to answer.
+// A Case is one transcript: the client's actions and the answers that the server must give.
 type Case struct {
 	Name  string
 	Note  string
 	Steps []Step
 }
 
-// A Step is one line of a transcript. Messages stand in it as they are on the wire.
+// A Step is one line of a transcript. Its messages are as they are on the wire.
 type Step map[string]json.RawMessage
 
 func (st Step) has(key string) bool {
@@ -25,8 +25,8 @@ func (st Step) has(key string) bool {
 	return ok
 }
 
-// value decodes a field of a step; a missing one is zero. The transcripts are part of the program: what cannot be decoded
-// is a mistake in it.
+// value decodes a field of a step. A missing field is zero. value panics if the field cannot
+// be decoded, because the transcripts are part of the program.
 func value[T any](st Step, key string) T {
 	var v T
 	raw, ok := st[key]
@@ -41,10 +41,10 @@ func value[T any](st Step, key string) T {
 
 func (st Step) text(key string) string { return value[string](st, key) }
 
-// on names the connection that a step is about.
+// on returns the name of the connection that a step concerns.
 func (st Step) on() string { return st.text("on") }
 
-// String shows a step as short as a message about it needs.
+// String returns a step, shortened for error messages.
 func (st Step) String() string {
 	raw, _ := json.Marshal(st)
 	if len(raw) > 300 {
@@ -53,12 +53,12 @@ func (st Step) String() string {
 	return string(raw)
 }
 
-// Transcripts are the files that Replay knows, in the order in which it takes them.
+// Transcripts are the files that Replay replays, in this order.
 var Transcripts = []string{
 	"negotiate", "http", "websocket", "handshake", "hub-json", "hub-msgpack", "client-results", "stateful", "time",
 }
 
-// load reads the cases of a file, completed where the transcript leaves steps to the reader.
+// load reads the cases of a file and adds the steps that the transcript leaves to the reader.
 func load(file string) ([]Case, error) {
 	var cases []Case
 	if err := decode(file, &cases); err != nil {
@@ -93,8 +93,8 @@ func decode(file string, into any) error {
 	return nil
 }
 
-// A completion tells what a transcript leaves to its reader: steps that were not recorded (Before), or told in words only
-// (Steps, instead of the case's own).
+// A completion adds steps to a transcript: steps that were not recorded (Before), or that
+// were only described (Steps, which replace the case's own).
 type completion struct {
 	File, Name, Note string
 	Before, Steps    []Step
@@ -121,7 +121,8 @@ func (c *Case) complete(full completion) {
 	c.Steps = append(full.Before, c.Steps...)
 }
 
-// opening is the step that every case of a file begins with where it does not say so itself.
+// opening returns the first step of every case of a file. A case that opens a connection
+// itself has none.
 func opening(file string, steps []Step) []Step {
 	for _, st := range steps {
 		if (st.has("open") || st.has("websocket")) && st.on() == "" {

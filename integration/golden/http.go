@@ -11,15 +11,16 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// A request as it is sent: nothing is added to what stands here.
+// A request holds a request as it is sent. Nothing is added except by encode.
 type request struct {
 	method, path, proto string
 	headers             []string // "Name: value"
 	body                []byte
-	lengthless          bool // no word of the length of an empty body
+	lengthless          bool // send an empty body without Content-Length
 }
 
-// encode writes the request. It adds Host, and the length of a body unless the headers say how that is told.
+// encode returns the request's bytes. It adds Host, and the length of a body unless the
+// headers state it.
 func (r request) encode(host string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s %s\r\nHost: %s\r\n", r.method, r.path, r.proto, host)
@@ -45,7 +46,7 @@ func (r request) lengthIsDue() bool {
 	return len(r.body) > 0 || r.method == "POST" || r.method == "PUT" || r.method == "PATCH"
 }
 
-// header returns the value of the first header with that name, in any case.
+// header returns the value of the first header with a name, ignoring case.
 func header(headers []string, name string) string {
 	for _, h := range headers {
 		if n, v, ok := strings.Cut(h, ": "); ok && fold.Equal(n, name) {
@@ -55,15 +56,15 @@ func header(headers []string, name string) string {
 	return ""
 }
 
-// An exchange is a request that was sent, and its answer as far as it came.
+// An exchange is a request that was sent, and the received part of its answer.
 type exchange struct {
 	*socket
 	request request
 
 	status  string // code and reason
 	headers []string
-	body    []byte // what came of it and was not taken
-	done    bool   // nothing more comes
+	body    []byte // received and not taken yet
+	done    bool   // the body is complete
 	chunks  chunkReader
 	left    int // of the Content-Length
 }
@@ -102,7 +103,7 @@ func (x *exchange) readHead(deadline time.Time) error {
 	return x.frameBody()
 }
 
-// frameBody finds out how the end of the body will be known.
+// frameBody determines how the end of the body is marked.
 func (x *exchange) frameBody() error {
 	length := header(x.headers, "Content-Length")
 	switch {
@@ -110,7 +111,7 @@ func (x *exchange) frameBody() error {
 		x.done = true
 	case x.chunked():
 	case length == "":
-		return fmt.Errorf("%s: the length of the body is not told", x.status)
+		return fmt.Errorf("%s: the answer does not state the length of its body", x.status)
 	default:
 		n, err := strconv.Atoi(length)
 		if err != nil {
@@ -123,7 +124,7 @@ func (x *exchange) frameBody() error {
 
 func (x *exchange) chunked() bool { return header(x.headers, "Transfer-Encoding") == "chunked" }
 
-// more takes what came of the body, and waits for some if there is none.
+// more takes received bytes of the body. It waits for some if there are none.
 func (x *exchange) more(deadline time.Time) error {
 	before := len(x.body)
 	for {
@@ -159,20 +160,21 @@ func (x *exchange) take() error {
 func (x *exchange) readBody(deadline time.Time) error {
 	for !x.done {
 		if err := x.more(deadline); err != nil {
-			return fmt.Errorf("%s: the body breaks off behind %q: %w", x.status, x.body, err)
+			return fmt.Errorf("%s: the body breaks off after %q: %w", x.status, x.body, err)
 		}
 	}
 	return nil
 }
 
-// eventStream tells whether the answer is one: its body does not end by itself.
+// eventStream reports whether the answer is an event stream, whose body does not end by
+// itself.
 func (x *exchange) eventStream() bool {
 	return header(x.headers, "Content-Type") == "text/event-stream"
 }
 
-// A chunkReader undoes the chunked transfer coding.
+// A chunkReader decodes the chunked transfer coding.
 type chunkReader struct {
-	left  int  // of this chunk, its CRLF included
+	left  int  // of this chunk, including its CRLF
 	ended bool // the last chunk was seen
 }
 

@@ -1,6 +1,6 @@
 package golden
 
-// Reasons that several cases share.
+// The reasons that several cases share.
 const (
 	stuck = "defect: after a message of an unknown type the original handles nothing more; a server ignores that message and goes on"
 	acks  = "defect: the original acknowledges where nothing can be resumed"
@@ -13,8 +13,9 @@ const (
 	twice = "defect: the original lets a new WebSocket wait beside a living old one, and fails it; a server lets it take over at once"
 )
 
-// Cases that are not asked of a server, by file, each with the reason: defects of the original that nobody can rely on,
-// what 11.0.0 does otherwise, races, and what only its HTTP server does. ours.json has what a server does instead.
+// leftOut names the cases that are not replayed, by file, each with its reason: defects of
+// ASP.NET Core on which no client can rely, differences of 11.0.0, races, and behaviour of
+// its HTTP server only. ours.json has the behaviour of a Carillon server instead.
 var leftOut = map[string]map[string]string{
 	"negotiate": {
 		"keep-alive of the HTTP connection: response of HTTP/1.0": httpd,

@@ -1,16 +1,17 @@
 package golden
 
-// An order says how much of the order of messages is compared.
+// An order states how strictly the order of messages is compared.
 type order int
 
 const (
-	inOrder  order = iota // all of it
-	byID                  // that of the messages of one invocation, or of one method invoked on the client
-	byIDLast              // the same, and what was recorded last comes last
-	anyOrder              // none
+	inOrder  order = iota // the whole order
+	byID                  // the order of the messages of one invocation, or of one method invoked on the client
+	byIDLast              // the same, and the message recorded last must come last
+	anyOrder              // no order
 )
 
-// Cases in which several things run at once by the contract, so that the recorded order is the one that happened to win.
+// loose names the cases in which several things run concurrently by contract, so that the
+// recorded order is one of several possible ones.
 var loose = map[string]map[string]order{
 	"hub-json": {
 		"failing methods, detailed errors off":                              byID,
@@ -30,7 +31,7 @@ var loose = map[string]map[string]order{
 	},
 }
 
-// order is that of a step: told by it, or by its case.
+// order returns the order of a step, which the step or its case defines.
 func (s *session) order(st Step) order {
 	if st.text("order") == "any" {
 		return anyOrder

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// The texts that stand in the transcripts under a name.
+// named expands the texts that transcripts abbreviate by a name.
 var named = strings.NewReplacer(
 	"<closed>", "Connection closed with an error.",
 	"<handshake>", "An unexpected error occurred during connection handshake.",
@@ -17,7 +17,7 @@ var named = strings.NewReplacer(
 		`{"transport":"LongPolling","transferFormats":["Text","Binary"]}]`,
 )
 
-// What the placeholders of answers stand for.
+// The patterns of the values that placeholders in answers stand for.
 var (
 	placeholder = regexp.MustCompile(`<(id|token|sid|n|jwt)\d*>`)
 	shapes      = map[string]string{
@@ -29,18 +29,20 @@ var (
 	}
 )
 
-// Behind these texts a library of .NET says in its own words what it does not like; any words will do.
+// ownWords are texts after which a library of .NET describes an error in its own words. Any
+// words match there.
 var ownWords = []string{"JsonReaderException: ", "JsonException: ", "deserialize result to Int32."}
 
-// bindings are the values of placeholders, as they were seen or made. The server's invocation ids are a stack: the one
-// that came last is answered first.
+// bindings are the values of placeholders that were seen or made. The server's invocation ids
+// are a stack: the latest one is answered first.
 type bindings struct {
 	values map[string]string
 	sids   []string
 }
 
-// match compares what came with what was recorded, and takes note of the values in the places of placeholders. The answer
-// of a negotiation always gives new values, anything else has to repeat what is known.
+// match compares a received text with the recorded one, and stores the values at the
+// placeholders. The answer of a negotiation always brings new values. In any other text a
+// known placeholder must have its known value.
 func (b *bindings) match(want, got string) error {
 	text := named.Replace(want)
 	fresh := strings.Contains(text, `"negotiateVersion":`) && strings.HasPrefix(text, "{")
@@ -70,7 +72,8 @@ func (b *bindings) note(name, value string) {
 	}
 }
 
-// pattern makes a regular expression of a text with placeholders; nil if the text is to be taken as it is.
+// pattern returns a regular expression for a text with placeholders, or nil if the text must
+// match literally.
 func (b *bindings) pattern(text string, fresh bool) (*regexp.Regexp, []string) {
 	text, tail := openEnd(text)
 	places := placeholder.FindAllStringSubmatchIndex(text, -1)
@@ -100,8 +103,8 @@ func (b *bindings) pattern(text string, fresh bool) (*regexp.Regexp, []string) {
 	return regexp.MustCompile(expr.String()), names
 }
 
-// openEnd cuts a text behind the place from which on any words will do, and tells by an expression what may follow: in
-// JSON the rest of that string and of the message.
+// openEnd cuts a text at the place after which any words match. tail is the expression for
+// the rest: in JSON the rest of that string and of the message.
 func openEnd(text string) (head string, tail *string) {
 	for _, marker := range ownWords {
 		at := strings.Index(text, marker)
@@ -118,7 +121,7 @@ func openEnd(text string) (head string, tail *string) {
 	return text, nil
 }
 
-// restOfString is the length of what stands before the closing quote of a JSON string.
+// restOfString returns the length of the rest of a JSON string, up to its closing quote.
 func restOfString(s string) int {
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
@@ -131,7 +134,7 @@ func restOfString(s string) int {
 	return len(s)
 }
 
-// differ shows two texts around the first byte in which they differ.
+// differ returns an error that shows two texts around their first difference.
 func differ(want, got string) error {
 	at := 0
 	for at < len(want) && at < len(got) && want[at] == got[at] {
@@ -154,7 +157,7 @@ func ellipsis(cut bool) string {
 	return ""
 }
 
-// fill writes a shortened text in full: what stands before the … goes on until the whole has its length.
+// fill expands a shortened text to length bytes: it repeats the byte before the ….
 func fill(short string, length int) string {
 	head, tail, cut := strings.Cut(short, "…")
 	if !cut {
@@ -163,7 +166,7 @@ func fill(short string, length int) string {
 	return head + strings.Repeat(head[len(head)-1:], length-len(head)-len(tail)) + tail
 }
 
-// matchShort compares a text with a shortened one.
+// matchShort compares a received text with a shortened one.
 func matchShort(short string, length int, got string) error {
 	head, tail, _ := strings.Cut(short, "…")
 	if len(got) != length || !strings.HasPrefix(got, head) || !strings.HasSuffix(got, tail) {

@@ -6,24 +6,27 @@ import (
 	"time"
 )
 
-// hubPath is the path of the hub that a request is about.
+// hubPath returns the path of the hub that a request targets.
 func hubPath(target string) string {
 	path, _, _ := strings.Cut(target, "?")
 	path = strings.ToLower(strings.TrimSuffix(path, "/"))
 	return strings.TrimSuffix(path, "/negotiate")
 }
 
-// Paths that need a token; unless it is told who negotiated, it is alice.
+// needsToken reports whether a hub needs a token. A transcript that does not name the user
+// uses alice.
 func needsToken(hub string) bool {
 	return strings.HasPrefix(hub, "/lab-auth") || hub == "/lab-expire" || hub == "/authorizedhub"
 }
 
-// Paths that allow stateful reconnect; there it is always asked for.
+// allowsStateful reports whether a hub allows stateful reconnect. Negotiations there always
+// request it.
 func allowsStateful(hub string) bool {
 	return strings.HasSuffix(hub, "-stateful") || hub == "/lab-small"
 }
 
-// negotiate makes a connection and takes note of its id and token under these names and the number.
+// negotiate negotiates a connection and stores its id and token under these names with the
+// number.
 func (s *session) negotiate(hub, number string) error {
 	r := request{method: "POST", path: hub + "/negotiate?negotiateVersion=1", proto: "HTTP/1.1"}
 	want := `{"negotiateVersion":1,"connectionId":"<id>","connectionToken":"<token>","availableTransports":`
@@ -33,7 +36,7 @@ func (s *session) negotiate(hub, number string) error {
 	}
 	if needsToken(hub) {
 		user := "jwt of alice"
-		if hub == "/lab-expire" { // the transcripts go on with the user of /generateJwtToken
+		if hub == "/lab-expire" { // the transcripts use the user of /generateJwtToken
 			user = "jwt"
 		}
 		token, err := s.jwt(user)
@@ -55,7 +58,7 @@ func (s *session) negotiate(hub, number string) error {
 	return nil
 }
 
-// fetch returns the body of an answer 200.
+// fetch sends a request and returns the body of its answer, which must have status 200.
 func (s *session) fetch(r request) (string, error) {
 	x, err := send(s.addr, r)
 	if err != nil {
@@ -75,7 +78,7 @@ func (s *session) fetch(r request) (string, error) {
 	return string(x.body), nil
 }
 
-// jwt fetches a token of the kind that a placeholder names.
+// jwt fetches the token that a placeholder describes.
 func (s *session) jwt(name string) (string, error) {
 	path := "/generateJwtToken"
 	if user, ok := strings.CutPrefix(name, "jwt of "); ok {

@@ -1,12 +1,14 @@
-// Package golden replays transcripts of the original server (testdata) against any server of the same contract, over raw
-// sockets, and compares what it answers byte for byte.
+// Package golden replays transcripts of ASP.NET Core's server (testdata) against any server
+// of the same contract, over raw sockets, and compares the answers byte for byte.
 //
-// Compared are status lines, headers (in any order), bodies, event streams, WebSocket frames, close codes and the way in
-// which TCP ends; of hub messages the bytes and the order, not how they are grouped into WebSocket messages, events or
-// polls. Times are not compared. rules.go has what a server may do otherwise, leftout.go what is not asked of it.
+// It compares status lines, headers (in any order), bodies, event streams, WebSocket frames,
+// close codes and the way in which TCP ends. Of hub messages it compares the bytes and the
+// order, but not their grouping into WebSocket messages, events or polls. It does not compare
+// times. rules.go has the differences that a server is allowed, leftout.go the cases that are
+// not replayed.
 //
-// The package's own tests replay them against the test hub of this repository, or against the server that
-// CARILLON_TEST_TARGET names; testdata/README.md describes the files.
+// The package's own tests replay them against the test hub of this repository, or against the
+// server that CARILLON_TEST_TARGET names. testdata/README.md describes the files.
 package golden
 
 import (
@@ -16,11 +18,13 @@ import (
 	"time"
 )
 
-// Slow also runs the cases that wait for the default times of a server, up to 17 s each. Set before Replay; the
-// environment variable CARILLON_TEST_SLOW sets it too. Default false.
+// Slow also runs the cases that wait for the default times of a server, up to 17 s each. It
+// must be set before Replay. The environment variable CARILLON_TEST_SLOW sets it, too.
+// Default false.
 var Slow = os.Getenv("CARILLON_TEST_SLOW") != ""
 
-// Original runs the left-out cases as well, but for races: the server is the one that was recorded. Default false.
+// Original also runs the left-out cases except races, because the server is the recorded one.
+// Default false.
 var Original bool
 
 // Replay runs the cases of the transcripts against the server at baseURL (http://host:port), each as a parallel subtest.

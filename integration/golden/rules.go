@@ -9,7 +9,7 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// What the transcripts abbreviate.
+// headerGroups expands the groups of headers that the transcripts abbreviate.
 var headerGroups = map[string][]string{
 	"@no-cache": {"Cache-Control: no-cache, no-store", "Expires: Thu, 01 Jan 1970 00:00:00 GMT", "Pragma: no-cache"},
 	"@poll": {
@@ -21,10 +21,10 @@ var headerGroups = map[string][]string{
 	"@empty": {"Content-Length: 0", "Content-Type: text/plain"},
 }
 
-// Headers that were not recorded.
+// unrecorded are headers that the transcripts leave out.
 var unrecorded = []string{"Date", "Server", "Set-Cookie"}
 
-// compareHeaders compares headers in any order, names in any case.
+// compareHeaders compares headers in any order, ignoring the case of names.
 func compareHeaders(recorded []string, x *exchange) error {
 	want := expandHeaders(recorded, len(x.body))
 	var got []string
@@ -62,16 +62,16 @@ func expandHeaders(recorded []string, length int) []string {
 		}
 	}
 	slices.Sort(want)
-	return slices.Compact(want) // a recorded length beside "as is right"
+	return slices.Compact(want) // a case may record a length and "as is right"
 }
 
-// allow changes a header that a server may send otherwise than the original, for a reason, into what was recorded.
+// allow maps a header in which a server may differ, for a reason, to the recorded one.
 func allow(name, v string, x *exchange) []string {
 	switch {
 	case name == "x-accel-buffering" && v == "no" && x.eventStream():
-		return nil // tells nginx not to hold the stream back; the original leaves that to the operator
+		return nil // keeps nginx from buffering the stream; ASP.NET Core leaves that to the operator
 	case name == "connection" && v == "close" && x.eventStream():
-		return nil // the connection ends with the stream, where the original keeps it for another request
+		return nil // the connection closes after the stream; ASP.NET Core keeps it for another request
 	case name == "cache-control" && x.eventStream():
 		v = strings.TrimSuffix(v, ",no-transform") // keeps proxies from compressing, and so buffering, the stream
 	case name == "www-authenticate":
@@ -80,7 +80,8 @@ func allow(name, v string, x *exchange) []string {
 	return []string{name + ": " + v}
 }
 
-// withoutDescription leaves out why a bearer token was refused: for people, and in a library's own words.
+// withoutDescription removes the description of a refused bearer token, which is in a
+// library's own words.
 func withoutDescription(v string) string {
 	head, _, _ := strings.Cut(v, ", error_description=")
 	return head

@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// How long is waited for what has to come. Only a failing case waits that long.
+// patience is the time limit for an expected answer. Only a failing case waits that long.
 const patience = 25 * time.Second
 
-// The client that was recorded paused between its steps where the server had to take note of one before the next. It
-// cannot see when that is, so neither can we.
+// The recorded client paused between steps where the server had to process one step before
+// the next. The pauses have fixed lengths, because a client cannot see when the server has
+// done that.
 const (
 	betweenSends = 30 * time.Millisecond
 	settling     = 150 * time.Millisecond
@@ -24,15 +25,15 @@ type session struct {
 	addr  string // host:port
 	file  string
 	name  string
-	stop  func() error // SIGTERM to the server and nothing more; nil if it is not ours to stop
+	stop  func() error // sends SIGTERM to the server; nil if the test does not own the server
 	known bindings
 
 	peers     map[string]*peer
 	exchanges map[string]*exchange
-	raw       map[string][]byte // frames to be written in one go
+	raw       map[string][]byte // frames for a single write
 	events    map[string]*events
 	shaken    bool // a hub handshake was made
-	ended     bool // something ended of which the server learns in its own time
+	ended     bool // a connection ended, and the server may not know it yet
 }
 
 func newSession(baseURL, file, name string) (*session, error) {
@@ -50,7 +51,7 @@ func newSession(baseURL, file, name string) (*session, error) {
 	}, nil
 }
 
-// close drops whatever the case left open.
+// close closes all connections that the case left open.
 func (s *session) close() {
 	for _, p := range s.peers {
 		p.drop()
@@ -60,7 +61,7 @@ func (s *session) close() {
 	}
 }
 
-// play takes the steps one after the other.
+// play runs the steps in order.
 func (s *session) play(steps []Step) error {
 	for i := 0; i < len(steps); i++ {
 		taken, err := s.step(steps[i:])
@@ -72,7 +73,8 @@ func (s *session) play(steps []Step) error {
 	return s.leave()
 }
 
-// step takes the first of the steps, or several of a kind at once, and tells how many.
+// step runs the first step, or several of one kind together, and returns the number of steps
+// run.
 func (s *session) step(steps []Step) (int, error) {
 	st := steps[0]
 	if !st.has("sendFrame") {
@@ -99,14 +101,15 @@ func following(steps []Step) Step {
 	return nil
 }
 
-// A kind is one kind of step: one takes a step and sees the next one, several takes the steps it wants.
+// A kind is one kind of step. one runs a step and gets the next one for reference. several
+// runs one or more steps.
 type kind struct {
 	key     string
 	one     func(s *session, st, next Step) error
 	several func(s *session, steps []Step) (int, error)
 }
 
-// In the order in which they are looked for: some fields of one kind name another.
+// The order matters: some kinds have fields with the names of later ones.
 var kinds = []kind{
 	{key: "open", one: (*session).open},
 	{key: "websocket", one: (*session).websocket},
@@ -135,7 +138,7 @@ var kinds = []kind{
 	{key: "note", one: func(*session, Step, Step) error { return nil }},
 }
 
-// peer returns the WebSocket that a step is about.
+// peer returns the WebSocket that a step concerns.
 func (s *session) peer(st Step) (*peer, error) {
 	p, ok := s.peers[st.on()]
 	if !ok {
@@ -154,8 +157,8 @@ func (s *session) exchange(st Step) (*exchange, error) {
 
 var outgoing = regexp.MustCompile(`<(?:(id|token)\d*|sid|jwt of \w+|jwt with a wrong signature|jwt)>`)
 
-// expand puts the values in the places of placeholders in what is sent. A token that nobody has made yet is negotiated at
-// the hub of that path.
+// expand replaces the placeholders in a text to send by their values. For a token without a
+// value it negotiates at the hub of that path.
 func (s *session) expand(text, hub string) (string, error) {
 	var failed error
 	got := outgoing.ReplaceAllStringFunc(text, func(name string) string {
@@ -185,7 +188,7 @@ func (s *session) placeholder(name, hub string) (string, error) {
 	return s.known.values[name], nil
 }
 
-// answered forgets the invocation id that was just answered, if others wait.
+// answered removes the invocation id that was just answered, if there are others.
 func (s *session) answered(sent string) {
 	if strings.Contains(sent, "<sid>") && len(s.known.sids) > 1 {
 		s.known.sids = s.known.sids[:len(s.known.sids)-1]

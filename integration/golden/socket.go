@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// errQuiet says that nothing came for as long as was waited.
+// errQuiet means that no data arrived before the deadline.
 var errQuiet = errors.New("nothing came")
 
-// A socket is a TCP connection and what came over it and was not looked at yet. It is used by one goroutine.
+// A socket is a TCP connection with its received and unread bytes. It is not safe for
+// concurrent use.
 type socket struct {
 	tcp *net.TCPConn
 	in  []byte
-	end error // how it ended, once that was seen
+	end error // the error that ended it; nil while it is open
 }
 
 func dial(addr string) (*socket, error) {
@@ -35,7 +36,7 @@ func (s *socket) write(p []byte) error {
 	return err
 }
 
-// fill waits for more and appends it to what is there: errQuiet when the deadline passes first.
+// fill waits for data and appends it to in. It returns errQuiet at the deadline.
 func (s *socket) fill(deadline time.Time) error {
 	if s.end != nil {
 		return s.end
@@ -57,7 +58,7 @@ func (s *socket) fill(deadline time.Time) error {
 	}
 }
 
-// ending names the way in which the peer ended the connection: eof or reset.
+// ending returns the way in which the peer ended the connection: eof or reset.
 func ending(err error) string {
 	switch {
 	case errors.Is(err, io.EOF):
@@ -68,7 +69,7 @@ func ending(err error) string {
 	return err.Error()
 }
 
-// drop closes the connection, whatever has become of it.
+// drop closes the connection and ignores errors.
 func (s *socket) drop() { _ = s.tcp.Close() }
 
 // reset ends the connection by a TCP reset.

@@ -33,7 +33,7 @@ func (p *peer) pong(deadline time.Time) (string, error) {
 	return first, nil
 }
 
-// recvClose waits for the server's close frame; nothing else may come before it.
+// recvClose waits for the server's close frame. No other data may arrive before it.
 func (s *session) recvClose(st, _ Step) error {
 	p, err := s.peer(st)
 	if err != nil {
@@ -47,7 +47,7 @@ func (p *peer) awaitClose(code int) error {
 	p.away = true
 	for !p.gotClose {
 		err := p.read(deadline)
-		p.overtaken = Original && violated(code) && p.end != nil && ending(p.end) == "reset"
+		p.overtaken = Original && isViolation(code) && p.end != nil && ending(p.end) == "reset"
 		if err != nil && !p.overtaken {
 			return fmt.Errorf("no close frame: %w; there is %q", err, p.untaken())
 		}
@@ -56,7 +56,7 @@ func (p *peer) awaitClose(code int) error {
 		}
 	}
 	if p.said {
-		p.skipFarewell()
+		p.skipCloseMessage()
 	}
 	if err := p.nothingLeft(); err != nil {
 		return err
@@ -67,18 +67,20 @@ func (p *peer) awaitClose(code int) error {
 	return nil
 }
 
-// violated tells whether a close code says that the WebSocket protocol was violated.
-func violated(code int) bool { return code == 1002 || code == 1007 }
+// isViolation reports whether a close code means a violation of the WebSocket protocol.
+func isViolation(code int) bool { return code == 1002 || code == 1007 }
 
-// skipFarewell leaves out the close message that a server may or may not send when the client has closed the WebSocket.
-func (p *peer) skipFarewell() {
+// skipCloseMessage skips the Close message that a server may send after the client has closed
+// the WebSocket.
+func (p *peer) skipCloseMessage() {
 	const farewell = `{"type":7,"allowReconnect":true}` + "\x1e"
 	if len(p.streams) > 0 && string(p.streams[0].data) == farewell {
-		p.leaveOut(len(farewell))
+		p.discard(len(farewell))
 	}
 }
 
-// closed waits for the whole orderly end: close frame, its answer, the end of TCP.
+// closed waits for the complete closing handshake: the close frame, its answer, and the end
+// of TCP.
 func (s *session) closed(st, _ Step) error {
 	p, err := s.peer(st)
 	if err != nil {
@@ -89,13 +91,13 @@ func (s *session) closed(st, _ Step) error {
 	}
 	s.ended = true
 	if !p.said {
-		_ = p.closeFrame(p.code) // a server that waits for no answer may be gone
+		_ = p.closeFrame(p.code) // a server that does not wait for the answer may have closed
 	}
 	_, err = p.awaitEnd(time.Now().Add(patience))
 	return err
 }
 
-// recvEnd waits for the end of TCP without a close frame, or behind one that was received.
+// recvEnd waits for the end of TCP, without a close frame or after a received one.
 func (s *session) recvEnd(st, _ Step) error {
 	p, err := s.peer(st)
 	if err != nil {
@@ -156,15 +158,15 @@ func (p *peer) quiet(wait time.Duration, st Step) error {
 	}
 }
 
-// nothingLeft checks that what came was taken, but for pings.
+// nothingLeft checks that all received messages but pings were taken.
 func (p *peer) nothingLeft() error {
 	for len(p.streams) > 0 {
 		data := string(p.streams[0].data)
 		switch {
 		case strings.HasPrefix(data, ping+"\x1e"):
-			p.leaveOut(len(ping) + 1)
+			p.discard(len(ping) + 1)
 		case p.streams[0].op == opBinary && strings.HasPrefix(data, packedPing):
-			p.leaveOut(len(packedPing))
+			p.discard(len(packedPing))
 		default:
 			return fmt.Errorf("more than was to come: %q", p.untaken())
 		}
@@ -172,7 +174,8 @@ func (p *peer) nothingLeft() error {
 	return nil
 }
 
-// leave ends a case: connections that should be alive are, and nothing came that was not recorded.
+// leave ends a case. It checks that the connections that should be open are, and that no
+// unrecorded message arrived.
 func (s *session) leave() error {
 	if err := s.flush(); err != nil {
 		return err
@@ -195,13 +198,14 @@ func (s *session) leave() error {
 	return nil
 }
 
-// skipAcks leaves out acknowledgements and pings at the front: their clock is the server's own.
+// skipAcks skips acknowledgements and pings at the front, because their times are the
+// server's choice.
 func (p *peer) skipAcks() {
 	for len(p.streams) > 0 {
 		record, _, ok := strings.Cut(string(p.streams[0].data), "\x1e")
-		if !ok || !p.notAsked(record, "") {
+		if !ok || !p.mayBeSkipped(record, "") {
 			return
 		}
-		p.leaveOut(len(record) + 1)
+		p.discard(len(record) + 1)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// request sends a request on a connection of its own; the answer is another step.
+// request sends a request on a new connection. Another step reads the answer.
 func (s *session) request(st, next Step) error {
 	method, path, _ := strings.Cut(st.text("request"), " ")
 	r := request{method: method, path: path, proto: "HTTP/1.1", lengthless: value[bool](st, "lengthless")}
@@ -40,7 +40,7 @@ func (s *session) request(st, next Step) error {
 	return nil
 }
 
-// forget drops what the name stood for.
+// forget closes the exchange or WebSocket with a name.
 func (s *session) forget(on string) {
 	if x, ok := s.exchanges[on]; ok {
 		x.drop()
@@ -49,10 +49,10 @@ func (s *session) forget(on string) {
 	delete(s.events, on)
 }
 
-// settle gives the server the time to take note of what was done, where the next step depends on that.
+// settle gives the server time to process a step if the next step depends on that.
 func (s *session) settle(next Step) {
 	if next.has("request") || next.has("websocket") || next.has("client") || next.has("server") {
-		time.Sleep(settling) // nothing tells when the server has seen it
+		time.Sleep(settling) // a client cannot see when the server has done it
 	}
 }
 
@@ -72,7 +72,8 @@ func (s *session) body(st Step) ([]byte, error) {
 	return raw, nil
 }
 
-// headers returns those of the step in place of the ones with the same name; null leaves one out.
+// headers returns the step's headers, which replace those of others with the same name. null
+// removes a header.
 func (s *session) headers(st Step, others []string, path string) ([]string, error) {
 	given := value[map[string]*string](st, "headers")
 	all := slices.DeleteFunc(slices.Clone(others), func(h string) bool {
@@ -94,7 +95,7 @@ func (s *session) headers(st Step, others []string, path string) ([]string, erro
 	return all, nil
 }
 
-// response compares an answer with what was recorded.
+// response compares an answer with the recorded one.
 func (s *session) response(st, _ Step) error {
 	x, err := s.exchange(st)
 	if err != nil {
@@ -109,19 +110,20 @@ func (s *session) response(st, _ Step) error {
 		if err == nil || !s.mayComeLater(st) || time.Now().After(deadline) {
 			return err
 		}
-		time.Sleep(betweenSends) // asking again at once would only load the server
+		time.Sleep(betweenSends) // a busy loop would load the server
 		if x, err = s.again(st.on(), x); err != nil {
 			return err
 		}
 	}
 }
 
-// mayComeLater tells whether the server may need a moment before it answers so: it learns of an end in its own time.
+// mayComeLater reports whether the server may answer so only after a moment, because it
+// learns of an ended connection later.
 func (s *session) mayComeLater(st Step) bool {
 	return s.ended && strings.HasPrefix(st.text("response"), "404")
 }
 
-// again sends a request once more.
+// again repeats a request.
 func (s *session) again(on string, x *exchange) (*exchange, error) {
 	fresh, err := send(s.addr, x.request)
 	if err != nil {
@@ -146,7 +148,7 @@ func (s *session) compare(x *exchange, st Step, deadline time.Time) error {
 
 func (s *session) compareWith(x *exchange, st Step, deadline time.Time) error {
 	if want := st.text("response"); x.status != want {
-		_ = x.readBody(time.Now().Add(settling)) // for the message only
+		_ = x.readBody(time.Now().Add(settling)) // only for the error message
 		return fmt.Errorf("answered %s %q, want %s", x.status, x.body, want)
 	}
 	switch {
@@ -179,7 +181,7 @@ func (s *session) compareBody(x *exchange, st Step, deadline time.Time) error {
 	return s.known.match(string(want), string(x.body))
 }
 
-// comparePolled compares hub messages. They may come in more than one poll.
+// comparePolled compares hub messages, which may arrive in several polls.
 func (s *session) comparePolled(x *exchange, st Step, deadline time.Time) error {
 	want := value[[]json.RawMessage](st, "body")
 	all := string(x.body)
@@ -208,7 +210,7 @@ func (s *session) comparePolled(x *exchange, st Step, deadline time.Time) error 
 	return nil
 }
 
-// silent checks that no answer comes for a while.
+// silent checks that no answer arrives for a while.
 func (x *exchange) silent(wait string) error {
 	long, err := duration(wait)
 	if err != nil {
@@ -220,12 +222,13 @@ func (x *exchange) silent(wait string) error {
 	return nil
 }
 
-// duration reads "300 ms" and "5.0 s".
+// duration parses "300 ms" and "5.0 s".
 func duration(text string) (time.Duration, error) {
 	return time.ParseDuration(strings.ReplaceAll(text, " ", ""))
 }
 
-// becomes makes a GET on a fresh connection and looks which transport it was taken for.
+// becomes sends a GET for a new connection and checks the transport for which the server
+// takes it.
 func (s *session) becomes(st, _ Step) error {
 	s.known.values = map[string]string{}
 	get := Step{"request": quote("GET /lab?id=<token>"), "headers": st["headers"]}
@@ -244,7 +247,8 @@ func (s *session) becomes(st, _ Step) error {
 	return nil
 }
 
-// until asks again and again until the answer is as wanted; before that it has to be the one that is told.
+// until repeats a request until the recorded answer arrives. Before that, every answer must
+// be the other recorded one.
 func (s *session) until(st, next Step) error {
 	want := Step{"response": st["until"], "body": st["body"]}
 	deadline := time.Now().Add(2 * patience)
@@ -261,11 +265,11 @@ func (s *session) until(st, next Step) error {
 		if x.status != st.text("before") || time.Now().After(deadline) {
 			return err
 		}
-		time.Sleep(settling) // asking again at once would only load the server
+		time.Sleep(settling) // a busy loop would load the server
 	}
 }
 
-// client does to a connection what is told.
+// client performs a client's action on a connection, such as closing it.
 func (s *session) client(st, next Step) error {
 	defer s.settle(next)
 	s.ended = true
@@ -292,7 +296,7 @@ func (s *session) client(st, next Step) error {
 	return fmt.Errorf("the client cannot %q", what)
 }
 
-// server does to the server what is told.
+// server performs an action on the server, such as SIGTERM.
 func (s *session) server(st, _ Step) error {
 	if what := st.text("server"); what != "SIGTERM" {
 		return fmt.Errorf("the server cannot %q", what)

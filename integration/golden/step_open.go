@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// open makes a WebSocket and the hub handshake on it.
+// open opens a WebSocket and performs the hub handshake.
 func (s *session) open(st, _ Step) error {
 	path := st.text("open")
 	if err := s.websocket(Step{"websocket": quote(path + "?id=<token>"), "on": quote(st.on())}, nil); err != nil {
@@ -39,7 +39,7 @@ func (s *session) open(st, _ Step) error {
 	return nil
 }
 
-// websocket sends a WebSocket handshake. Where no answer is recorded, it has to succeed.
+// websocket sends a WebSocket handshake. It must succeed if no answer is recorded.
 func (s *session) websocket(st, next Step) error {
 	target := st.text("websocket")
 	headers, err := s.headers(st, upgradeHeaders(), target)
@@ -62,7 +62,7 @@ func (s *session) websocket(st, next Step) error {
 	return s.response(Step{"response": quote("101 Switching Protocols"), "on": quote(st.on())}, nil)
 }
 
-// upgraded makes a WebSocket of an exchange.
+// upgraded turns an exchange into a WebSocket.
 func (s *session) upgraded(on string, x *exchange) {
 	delete(s.exchanges, on)
 	hub := hubPath(x.request.path)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// recvHex compares MessagePack messages, or the answer to a handshake, that come in binary messages.
+// recvHex compares MessagePack messages, or the handshake response, in binary messages.
 func (s *session) recvHex(st, _ Step) error {
 	p, err := s.peer(st)
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *session) recvHex(st, _ Step) error {
 
 func (s *session) recvPacked(p *peer, want string, deadline time.Time) error {
 	got, err := p.packed(deadline)
-	for err == nil && p.packedNotAsked(got, want) {
+	for err == nil && p.packedMayBeSkipped(got, want) {
 		got, err = p.packed(deadline)
 	}
 	if err != nil {
@@ -59,8 +59,8 @@ func (s *session) recvPacked(p *peer, want string, deadline time.Time) error {
 	return matchHex(readable(want), readable(got))
 }
 
-// packedNotAsked is notAsked for MessagePack: [6] and [8, n].
-func (p *peer) packedNotAsked(got, want string) bool {
+// packedMayBeSkipped is mayBeSkipped for MessagePack: [6] and [8, n].
+func (p *peer) packedMayBeSkipped(got, want string) bool {
 	isAck := strings.HasPrefix(got, "\x03\x92\x08") && p.stateful
 	return got != want && (got == packedPing || isAck)
 }
@@ -72,7 +72,7 @@ func matchHex(want, got string) error {
 	return nil
 }
 
-// readable writes bytes as the transcripts do: hex, ASCII runs between pipes.
+// readable formats bytes like the transcripts: hex, with ASCII runs between pipes.
 func readable(data string) string {
 	var b strings.Builder
 	last := 0
@@ -83,12 +83,12 @@ func readable(data string) string {
 	return b.String() + hexOf(data[last:])
 }
 
-// Ten or more printable bytes but the pipe.
+// Ten or more printable bytes except the pipe.
 var asciiRun = regexp.MustCompile(`[ -{}~]{10,}`)
 
 func hexOf(data string) string { return hex.EncodeToString([]byte(data)) }
 
-// unhex reads hex with ASCII runs between pipes.
+// unhex parses hex with ASCII runs between pipes.
 func unhex(text string) (string, error) {
 	var b strings.Builder
 	for i, part := range strings.Split(text, "|") {
@@ -105,11 +105,12 @@ func unhex(text string) (string, error) {
 	return b.String(), nil
 }
 
-// Where MessagePack has the server's invocation id, the completed transcripts say <sid>, and ** for the length prefix
-// that depends on it. In bytes that are compared a mark stands for it.
+// In the completed transcripts of MessagePack, <sid> stands for the server's invocation id,
+// and ** for the length prefix that depends on it. In bytes to compare, sidMark stands for
+// the id.
 const sidMark = "\xc1sid" // 0xC1 is never used in MessagePack
 
-// packedBytes are the bytes of a sendHex step.
+// packedBytes returns the bytes of a sendHex step.
 func (s *session) packedBytes(text, hub string, length int) (string, error) {
 	if text == "<alive?>" {
 		return unhex(fmt.Sprintf(alivePacked, hexOf(aliveMethod(hub))))
@@ -133,7 +134,7 @@ func (s *session) packedBytes(text, hub string, length int) (string, error) {
 	return data, err
 }
 
-// wantedBytes are the bytes of a recvHex step.
+// wantedBytes returns the bytes of a recvHex step.
 func (s *session) wantedBytes(text string) (string, error) {
 	rest, prefixed := strings.CutPrefix(named.Replace(text), "**")
 	data, err := unhex(strings.ReplaceAll(rest, "<sid>", hexOf(sidMark)))
@@ -143,7 +144,7 @@ func (s *session) wantedBytes(text string) (string, error) {
 	return data, err
 }
 
-// matchPackedSid compares a message with an invocation id in the place of the mark.
+// matchPackedSid compares a message with one that has sidMark in place of an invocation id.
 func (s *session) matchPackedSid(want, got string, at int) error {
 	head, tail := want[1:at], want[at+len(sidMark):]
 	if len(got) < 1 || !strings.HasPrefix(got[1:], head) || !strings.HasSuffix(got, tail) {

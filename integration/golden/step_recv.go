@@ -10,14 +10,15 @@ import (
 	"unicode/utf8"
 )
 
-// Pings come by the server's clock, between whatever else it sends.
+// Pings arrive at times that the server chooses, between its other messages.
 const (
 	ping       = `{"type":6}`
 	packedPing = "\x02\x91\x06"
 )
 
-// recv compares hub messages that come in text, in order, however they are spread over messages. Where the order is
-// a race (loose.go), all that follow each other are taken together.
+// recv compares hub messages in text, in order, however they are split into WebSocket
+// messages. Where the order is a race (loose.go), it takes all consecutive recv steps
+// together.
 func (s *session) recv(steps []Step) (int, error) {
 	st := steps[0]
 	p, err := s.peer(st)
@@ -58,7 +59,7 @@ func wanted(m json.RawMessage) string {
 // recvOne compares the next message.
 func (s *session) recvOne(p *peer, want string) error {
 	if n, ok := sequenceID(want); ok && p.acked == n {
-		return nil // it came earlier than recorded
+		return nil // it arrived earlier than recorded
 	}
 	got, err := p.message(want)
 	if err != nil {
@@ -67,19 +68,20 @@ func (s *session) recvOne(p *peer, want string) error {
 	return s.known.match(want, got)
 }
 
-// message returns the next message that does not come by the server's clock, unless one of those is wanted.
+// message returns the next message. It skips messages that the server sends at times of its
+// own, unless one of them is expected.
 func (p *peer) message(want string) (string, error) {
 	deadline := time.Now().Add(patience)
 	for {
 		got, err := p.record(deadline)
-		if err != nil || !p.notAsked(got, want) {
+		if err != nil || !p.mayBeSkipped(got, want) {
 			return got, err
 		}
 	}
 }
 
-// notAsked tells whether a message may be left out while another one is awaited.
-func (p *peer) notAsked(got, want string) bool {
+// mayBeSkipped reports whether a message may be skipped while another one is expected.
+func (p *peer) mayBeSkipped(got, want string) bool {
 	if got == ping {
 		return want != ping
 	}
@@ -92,7 +94,8 @@ func (p *peer) notAsked(got, want string) bool {
 	return !wantsAck || n < awaited
 }
 
-// recvLoose compares messages whose order is not certain: one that was recorded has to be found for each.
+// recvLoose compares messages in an uncertain order: each must match one of the recorded
+// messages.
 func (s *session) recvLoose(p *peer, list []json.RawMessage, order order) error {
 	var left []string
 	for _, m := range list {
@@ -112,7 +115,8 @@ func (s *session) recvLoose(p *peer, list []json.RawMessage, order order) error 
 	return nil
 }
 
-// find returns which of the recorded messages came. By id, only the first of each invocation can come next.
+// find returns the index of the recorded message that arrived. With byID, only the first
+// message of each invocation can be next.
 func (s *session) find(got string, left []string, order order) int {
 	if order == byIDLast && len(left) > 1 {
 		left = left[:len(left)-1]
@@ -135,10 +139,11 @@ func (s *session) find(got string, left []string, order order) int {
 
 var idOrTarget = regexp.MustCompile(`"(?:invocationId|target)":"((?:[^"\\]|\\.)*)"`)
 
-// invocation names what a message belongs to: an invocation id, or the method that is invoked on the client.
+// invocation returns the invocation id of a message, or the method that it invokes on the
+// client.
 func invocation(message string) string { return idOrTarget.FindString(message) }
 
-// recvText compares a text as it is.
+// recvText compares a text literally.
 func (s *session) recvText(p *peer, st Step) error {
 	want, length := st.text("recv"), value[int](st, "length")
 	deadline := time.Now().Add(patience)
@@ -158,8 +163,8 @@ func (s *session) recvText(p *peer, st Step) error {
 	return err
 }
 
-// prefixLength is the length of the data that reads as the text, bytes that are no UTF-8 read as U+FFFD; 0 if there is
-// not enough of it.
+// prefixLength returns the length of the data whose text is want, where invalid UTF-8 reads
+// as U+FFFD. It returns 0 if there is not enough data.
 func prefixLength(data []byte, want string) (int, error) {
 	n := 0
 	for _, r := range want {
@@ -175,7 +180,7 @@ func prefixLength(data []byte, want string) (int, error) {
 	return n, nil
 }
 
-// recvCounted takes so many messages of so many bytes in all, acknowledgements apart.
+// recvCounted takes a number of messages with a total size, not counting acknowledgements.
 func (s *session) recvCounted(st, _ Step) error {
 	p, err := s.peer(st)
 	if err != nil {
@@ -195,7 +200,8 @@ func (s *session) recvCounted(st, _ Step) error {
 	return nil
 }
 
-// sendUntil sends a message again and again, each answered by the same, until another one comes between the answers.
+// sendUntil repeats a message, which the server answers with the same text each time, until
+// another message arrives.
 func (s *session) sendUntil(st, _ Step) error {
 	p, err := s.peer(st)
 	if err != nil {
@@ -217,12 +223,12 @@ func (s *session) sendUntil(st, _ Step) error {
 		if came {
 			return nil
 		}
-		time.Sleep(settling) // the pace at which it talks
+		time.Sleep(settling) // the pace of the recorded client
 	}
 	return fmt.Errorf("%s never came", until)
 }
 
-// sequenceID reads the number of an acknowledgement.
+// sequenceID parses the sequence id of an acknowledgement.
 func sequenceID(record string) (int64, bool) {
 	number, ok := strings.CutPrefix(record, `{"type":8,"sequenceId":`)
 	if !ok {

@@ -28,15 +28,16 @@ func (s *session) send(st, next Step) error {
 	return ifAlive(p, err)
 }
 
-// sent is what follows every sending.
+// sent updates the session after a message was sent, and pauses if the next step needs it.
 func (s *session) sent(what string, next Step) {
 	s.answered(what)
 	if next.has("send") || next.has("sendHex") || next.has("client") {
-		time.Sleep(betweenSends) // so that the server reads one before the other, as it did
+		time.Sleep(betweenSends) // so that the server reads them separately, as recorded
 	}
 }
 
-// ifAlive leaves out the failure to write to a server that has ended the connection: what it sent before is still to be read.
+// ifAlive ignores a failure to write if the server has ended the connection: the data that it
+// sent earlier must still be read.
 func ifAlive(p *peer, err error) error {
 	if err != nil {
 		p.away = true
@@ -44,14 +45,14 @@ func ifAlive(p *peer, err error) error {
 	return nil
 }
 
-// The question whether a connection is alive, and its answer, in both protocols.
+// aliveQuestion and aliveAnswer test whether a connection is alive, in both protocols.
 const (
 	aliveQuestion = `{"type":1,"invocationId":"9","target":"%s","arguments":["alive"]}`
 	aliveAnswer   = `{"type":3,"invocationId":"9","result":"alive"}`
 	alivePacked   = "12960180a139a4%s91a5616c69766590"
 )
 
-// aliveMethod is the method that returns its argument.
+// aliveMethod returns the name of the method that returns its argument.
 func aliveMethod(hub string) string {
 	if strings.HasPrefix(hub, "/lab") {
 		return "Text"
@@ -59,7 +60,7 @@ func aliveMethod(hub string) string {
 	return "Echo"
 }
 
-// messages writes hub messages with their separators.
+// messages returns hub messages with their separators.
 func (s *session) messages(list []json.RawMessage, hub string) (string, error) {
 	var b strings.Builder
 	for _, m := range list {
@@ -90,7 +91,7 @@ func (s *session) sendHex(st, next Step) error {
 	return ifAlive(p, err)
 }
 
-// sendFrame sends one frame as it is told; several go out in one write.
+// sendFrame sends one frame literally. Consecutive frames are sent in one write.
 func (s *session) sendFrame(st, _ Step) error {
 	payload := st.text("data")
 	if st.has("hex") {

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// events are what came of an event stream and was not taken.
+// events are the received hub messages of an event stream that were not taken yet.
 type events struct {
-	records string // hub messages out of the events
+	records string // hub messages, without the framing of events
 }
 
-// posted sends data to the connection whose event stream is open.
+// posted sends data to the connection of the open event stream.
 func (s *session) posted(st, _ Step) error {
 	stream, err := s.exchange(Step{"on": quote("s")})
 	if err != nil {
@@ -27,7 +27,8 @@ func (s *session) posted(st, _ Step) error {
 	return s.response(answer, nil)
 }
 
-// chunk compares what comes on an event stream: the bytes, or hub messages, however they are spread over events.
+// chunk compares the data of an event stream: the bytes, or hub messages, however they are
+// split into events.
 func (s *session) chunk(st, _ Step) error {
 	x, err := s.exchange(st)
 	if err != nil {
@@ -76,7 +77,7 @@ func (x *exchange) bytes(want string, deadline time.Time) error {
 	return nil
 }
 
-// streamMessages compares the next hub messages; pings between them are the server's own affair.
+// streamMessages compares the next hub messages. It skips pings between them.
 func (s *session) streamMessages(on string, x *exchange, text string, deadline time.Time) error {
 	text = strings.TrimSuffix(strings.TrimPrefix(text, "data: "), "\r\n\r\n")
 	for _, want := range strings.Split(strings.TrimSuffix(text, "\x1e"), "\x1e") {
@@ -135,7 +136,7 @@ func (x *exchange) event(deadline time.Time) (string, error) {
 	}
 }
 
-// streamEnd waits for the last chunk; nothing but pings may come before it.
+// streamEnd waits for the last chunk. Only pings may arrive before it.
 func (s *session) streamEnd(on string, x *exchange, deadline time.Time) error {
 	s.ended = true
 	for !x.done {

@@ -12,13 +12,15 @@ import (
 	"unicode/utf16"
 )
 
-// A Value is one value of values.json and what it looks like in both protocols; long ones are shortened with ….
+// A Value is one value of values.json with its encodings in both protocols. Long encodings
+// are shortened with ….
 type Value struct {
 	Name          string
 	JSON, MsgPack string
 }
 
-// ReplayValues asks /lab for every value of values.json by its method Value, in both protocols.
+// ReplayValues requests every value of values.json from /lab's method Value, in both
+// protocols.
 func ReplayValues(t *testing.T, baseURL string) {
 	t.Helper()
 	var values []Value
@@ -106,15 +108,15 @@ func sameUpTo(want, got string) error {
 	return differ(want, got)
 }
 
-// ReplayEscapes sends every character of the BMP through /lab's method Text and compares how it comes back with
-// json-escapes.json; beyond the BMP, some.
+// ReplayEscapes sends every character of the BMP, and some others, through /lab's method
+// Text, and compares their encoding with json-escapes.json.
 func ReplayEscapes(t *testing.T, baseURL string) {
 	t.Helper()
 	rules, err := loadEscapes()
 	if err != nil {
 		t.Fatal(err)
 	}
-	const step = 0x1000 // one message has to stay below 32768 bytes, at six bytes each
+	const step = 0x1000 // a message must be shorter than 32768 bytes, at six bytes per character
 	for from := rune(0); from < 0x10000; from += step {
 		t.Run(fmt.Sprintf("U+%04X", from), func(t *testing.T) {
 			t.Parallel()
@@ -129,7 +131,7 @@ func ReplayEscapes(t *testing.T, baseURL string) {
 	})
 }
 
-// runes are the characters of a range; the halves of surrogate pairs are none.
+// runes returns the characters of a range, without surrogates.
 func runes(from, to rune) []rune {
 	var all []rune
 	for r := from; r < to; r++ {
@@ -140,7 +142,7 @@ func runes(from, to rune) []rune {
 	return all
 }
 
-// escapes tells how each code unit stands in a JSON string.
+// escapes states how each code unit is written in a JSON string.
 type escapes struct {
 	Named   map[string]rune
 	Escaped []string

@@ -19,10 +19,11 @@ const (
 	final          = 0x80
 )
 
-// The key of RFC 6455's example; the accept value in the transcripts belongs to it.
+// websocketKey is the key of RFC 6455's example. The accept value in the transcripts belongs
+// to it.
 const websocketKey = "dGhlIHNhbXBsZSBub25jZQ=="
 
-// upgradeHeaders are those of a WebSocket handshake.
+// upgradeHeaders returns the headers of a WebSocket handshake.
 func upgradeHeaders() []string {
 	return []string{"Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + websocketKey}
 }
@@ -32,22 +33,23 @@ type peer struct {
 	*socket
 	hub       string // path
 	protocol  string // hub protocol
-	handshake bool   // the hub handshake was answered
+	handshake bool   // the handshake response has arrived
 	stateful  bool
 
-	streams   []stream // what came in messages and was not taken
-	op        byte     // of the message under way
+	streams   []stream // received and not taken yet
+	op        byte     // of the incomplete message
 	pongs     []string
 	gotClose  bool
 	code      int
 	reason    string
-	said      bool // a close frame was sent
-	overtaken bool // the original's reset came without the close frame that was written before
-	away      bool // the transcript does not expect it to live any more
+	said      bool // we have sent a close frame
+	overtaken bool // ASP.NET Core's reset arrived and discarded its close frame
+	away      bool // the transcript no longer expects it to be open
 	acked     int64
 }
 
-// A stream is what came in consecutive messages of one kind: where the server cuts it into frames and messages is its own affair.
+// A stream is the data of consecutive messages of one kind. The server may split it into
+// frames and messages in any way.
 type stream struct {
 	op   byte
 	data []byte
@@ -83,7 +85,7 @@ func encodeFrame(first byte, masked bool, payload []byte) []byte {
 	return b
 }
 
-// closeFrame sends a close frame; code 0 = without a code.
+// closeFrame sends a close frame. Code 0 sends one without a code.
 func (p *peer) closeFrame(code int) error {
 	p.said = true
 	var payload []byte
@@ -93,7 +95,7 @@ func (p *peer) closeFrame(code int) error {
 	return p.frame(opClose, payload)
 }
 
-// read waits for one frame and files it. The server's pings are answered.
+// read waits for one frame and stores it. It answers the server's pings.
 func (p *peer) read(deadline time.Time) error {
 	for {
 		first, payload, n, err := parseFrame(p.in)
@@ -110,7 +112,8 @@ func (p *peer) read(deadline time.Time) error {
 	}
 }
 
-// parseFrame cuts a frame off; n = 0 if it is not there yet. A server's frames are not masked.
+// parseFrame parses the first frame. n is 0 if the frame is incomplete. A server's frames are
+// not masked.
 func parseFrame(in []byte) (first byte, payload []byte, n int, err error) {
 	if len(in) < 2 {
 		return 0, nil, 0, nil
@@ -167,7 +170,8 @@ func (p *peer) append(op byte, payload []byte) {
 	p.streams = append(p.streams, stream{op, payload})
 }
 
-// cut waits until take finds what it looks for at the beginning of what came in messages of that kind.
+// cut waits until take finds a complete item at the beginning of the received messages of a
+// kind, and removes it.
 func (p *peer) cut(op byte, deadline time.Time, take func(data []byte) (n int, err error)) (string, error) {
 	for {
 		if err := p.expectKind(op); err != nil {
@@ -180,7 +184,7 @@ func (p *peer) cut(op byte, deadline time.Time, take func(data []byte) (n int, e
 				return "", err
 			}
 			if n > 0 {
-				p.leaveOut(n)
+				p.discard(n)
 				return string(data[:n]), nil
 			}
 		}
@@ -193,8 +197,8 @@ func (p *peer) cut(op byte, deadline time.Time, take func(data []byte) (n int, e
 	}
 }
 
-// leaveOut drops the first n bytes of what came.
-func (p *peer) leaveOut(n int) {
+// discard removes the first n received bytes.
+func (p *peer) discard(n int) {
 	p.streams[0].data = p.streams[0].data[n:]
 	if len(p.streams[0].data) == 0 {
 		p.streams = p.streams[1:]
@@ -229,7 +233,8 @@ func (p *peer) record(deadline time.Time) (string, error) {
 	return strings.TrimSuffix(got, string(rune(separator))), err
 }
 
-// packed waits for one MessagePack message with its length prefix; the handshake's answer counts as one.
+// packed waits for one MessagePack message with its length prefix. The handshake response
+// counts as one.
 func (p *peer) packed(deadline time.Time) (string, error) {
 	return p.cut(opBinary, deadline, func(data []byte) (int, error) {
 		n := packedLength(data, !p.handshake)
@@ -240,7 +245,7 @@ func (p *peer) packed(deadline time.Time) (string, error) {
 	})
 }
 
-// packedLength is the length of the first message, 0 if it is not whole.
+// packedLength returns the length of the first message, or 0 if it is incomplete.
 func packedLength(data []byte, handshake bool) int {
 	if handshake {
 		return bytes.IndexByte(data, separator) + 1
@@ -252,7 +257,8 @@ func packedLength(data []byte, handshake bool) int {
 	return prefix + int(length)
 }
 
-// awaitEnd waits until the server has ended TCP, and tells how. No frame but pings and hub messages may come before that.
+// awaitEnd waits until the server ends TCP, and returns the way in which it did. Only pings
+// and hub messages may arrive before that.
 func (p *peer) awaitEnd(deadline time.Time) (string, error) {
 	for had := p.gotClose; p.end == nil; {
 		if err := p.read(deadline); err != nil && p.end == nil {

@@ -17,15 +17,15 @@ import (
 	"time"
 )
 
-// authority signs for all boxes of the process: those that end TLS, and those that
-// look into it.
+// authority signs the certificates of all boxes of the process: those that terminate TLS, and
+// those that inspect it.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 	pem         []byte
 }
 
-// Its key is made once: clients are told of it before the first box starts.
+// theAuthority makes its key once, because clients need the root before the first box starts.
 var theAuthority = sync.OnceValues(newAuthority)
 
 func newAuthority() (*authority, error) {
@@ -58,7 +58,7 @@ func signer(t *testing.T) *authority {
 	return a
 }
 
-// Roots is what a Go client has to trust to reach boxes with TLS.
+// Roots returns the root certificates that a Go client must trust to reach boxes with TLS.
 func Roots(t *testing.T) *x509.CertPool {
 	t.Helper()
 	pool := x509.NewCertPool()
@@ -66,7 +66,7 @@ func Roots(t *testing.T) *x509.CertPool {
 	return pool
 }
 
-// RootFile writes the same to a PEM file, for other programs.
+// RootFile writes the root certificate to a PEM file, for other programs.
 func RootFile(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "root.pem")
@@ -76,7 +76,7 @@ func RootFile(t *testing.T) string {
 	return path
 }
 
-// serverCertificate makes a certificate for the loopback addresses.
+// serverCertificate returns a certificate for the loopback addresses.
 func (a *authority) serverCertificate(t *testing.T) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -96,7 +96,7 @@ func (a *authority) serverCertificate(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// writePair puts a certificate and its key where a box reads them: cert.pem, key.pem.
+// writePair writes a certificate and its key into a box's folder, as cert.pem and key.pem.
 func writePair(t *testing.T, dir string, pair tls.Certificate) {
 	t.Helper()
 	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)

@@ -1,7 +1,7 @@
-// Package middlebox starts what stands between clients and servers in the real
-// world: reverse proxies as their distributions ship them and as people configure
-// them, forward proxies, and small boxes of our own that do what no package does
-// on purpose: strip, swallow, hold, cut. It is test support.
+// Package middlebox starts the boxes that stand between clients and servers: reverse proxies
+// in their distributions' default configuration and in common ones, forward proxies, and
+// small boxes of our own that strip, swallow, hold or cut traffic as no package does on
+// purpose. It is test support.
 package middlebox
 
 import (
@@ -20,13 +20,13 @@ import (
 	"time"
 )
 
-// Box is a running middlebox. It ends with the test that started it.
+// Box is a running middlebox. It stops with the test that started it.
 type Box struct {
 	Name string
-	// URL is where clients connect instead of the server; of a forward proxy, the
-	// server's own.
+	// URL is the URL to which clients connect instead of the server's. For a forward proxy it
+	// is the server's own.
 	URL string
-	// Proxy is the URL of a forward proxy, empty for a reverse one.
+	// Proxy is the URL of a forward proxy. It is empty for a reverse proxy.
 	Proxy string
 }
 
@@ -35,13 +35,13 @@ type Kind struct {
 	Name    string
 	Forward bool
 	TLS     bool
-	// Program is what must be installed; empty for our own boxes.
+	// Program is the executable that must be installed. It is empty for our own boxes.
 	Program string
 	start   func(t *testing.T, b *builder)
 }
 
-// patience is how long a box may take until it listens.
-const patience = 20 * time.Second
+// startTimeout is the time within which a box must listen.
+const startTimeout = 20 * time.Second
 
 // Start starts a box in front of upstream (HOST:PORT). Without its program the
 // test is skipped, or fails under CI.
@@ -64,19 +64,19 @@ func (k Kind) Start(t *testing.T, upstream string) Box {
 	return box
 }
 
-// builder is what a kind needs to start its box.
+// builder holds the data with which a kind starts its box.
 type builder struct {
 	program  string
 	port     int
 	upstream string
-	server   string // URL of the server as clients of a forward proxy name it
+	server   string // URL of the server for clients of a forward proxy
 	dir      string
 	command  *exec.Cmd
 	output   lockedBuffer
 	exited   chan struct{}
 }
 
-// scratch is a folder that the unprivileged users of the boxes may enter.
+// scratch returns a folder that the unprivileged users of the boxes may enter.
 func scratch(t *testing.T) string {
 	dir, err := os.MkdirTemp("", "box") //nolint:usetesting // the folders above t.TempDir are closed to other users
 	if err != nil {
@@ -106,8 +106,8 @@ func find(t *testing.T, program string) string {
 	return ""
 }
 
-// freePort finds a port below those that outgoing connections take: a box that
-// binds later would now and then find it taken.
+// freePort returns a free port below the range of outgoing connections. A port in that range
+// could be taken before the box binds it.
 func freePort(t *testing.T) int {
 	t.Helper()
 	for range 100 {
@@ -122,8 +122,8 @@ func freePort(t *testing.T) int {
 	return 0
 }
 
-// write puts a configuration file into the box's folder. $PORT, $UP, $UPHOST,
-// $UPPORT and $DIR in it are replaced.
+// write writes a configuration file into the box's folder. It replaces $PORT, $UP, $UPHOST,
+// $UPPORT and $DIR.
 func (b *builder) write(t *testing.T, name, text string) string {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(b.upstream)
@@ -135,17 +135,18 @@ func (b *builder) write(t *testing.T, name, text string) string {
 	return path
 }
 
-// run starts the box's program in the foreground; it is ended with the test.
+// run starts the box's program in the foreground. The program is killed at the end of the
+// test.
 func (b *builder) run(t *testing.T, args ...string) {
 	t.Helper()
 	b.command = exec.Command(b.program, args...)
 	b.command.Stdout, b.command.Stderr = &b.output, &b.output
-	b.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its workers end too
+	b.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the group includes its worker processes
 	if err := b.command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	b.exited = make(chan struct{})
-	go func() { // ends with the process, which the clean-up ends
+	go func() { // ends with the process, which the cleanup kills
 		defer close(b.exited)
 		_ = b.command.Wait()
 	}()
@@ -153,7 +154,7 @@ func (b *builder) run(t *testing.T, args ...string) {
 		_ = syscall.Kill(-b.command.Process.Pid, syscall.SIGTERM)
 		select {
 		case <-b.exited:
-		case <-time.After(patience):
+		case <-time.After(startTimeout):
 			_ = syscall.Kill(-b.command.Process.Pid, syscall.SIGKILL)
 			<-b.exited
 		}
@@ -162,7 +163,7 @@ func (b *builder) run(t *testing.T, args ...string) {
 
 func (b *builder) awaitListening(t *testing.T, address string) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(startTimeout)
 	for time.Now().Before(deadline) {
 		c, err := net.DialTimeout("tcp", address, time.Second)
 		if err == nil {
@@ -198,7 +199,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// Kinds are all boxes, in the order of their documentation.
+// Kinds returns all boxes, in the order of their documentation.
 func Kinds() []Kind {
 	var all []Kind
 	for _, group := range [][]Kind{nginx(), haproxy(), apache(), varnish(), forward(), inspecting(), own()} {
@@ -207,7 +208,7 @@ func Kinds() []Kind {
 	return all
 }
 
-// ByName finds a kind.
+// ByName returns the kind with a name.
 func ByName(name string) (Kind, error) {
 	for _, k := range Kinds() {
 		if k.Name == name {

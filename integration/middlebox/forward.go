@@ -7,7 +7,7 @@ import (
 
 func portText(port int) string { return strconv.Itoa(port) }
 
-// squidConfig lets clients CONNECT to port 443 only, as it comes.
+// squidConfig allows CONNECT to port 443 only, like Squid's default configuration.
 const squidConfig = `acl SSL_ports port 443
 acl CONNECT method CONNECT
 http_access deny CONNECT !SSL_ports
@@ -23,8 +23,8 @@ pinger_enable off
 shutdown_lifetime 1 seconds
 `
 
-// forward are the proxies that clients name: Squid as it comes, tinyproxy with
-// CONNECT to 443 only (T1) and to any port (T2).
+// forward returns the proxies that clients configure: Squid with its default rules, and
+// tinyproxy with CONNECT to 443 only (T1) and to any port (T2).
 func forward() []Kind {
 	tiny := func(name, connect string) Kind {
 		return Kind{Name: name, Forward: true, Program: "tinyproxy", start: func(t *testing.T, b *builder) {

@@ -11,17 +11,18 @@ import (
 	"testing"
 )
 
-// certgen signs for the inspecting Squid; only Squid built with OpenSSL has it.
+// certgen is the program that signs for the inspecting Squid. Only Squid built with OpenSSL
+// includes it.
 const certgen = "/usr/lib/squid/security_file_certgen"
 
-// inspecting is Squid as companies and schools run it: it ends the TLS of its
-// clients with certificates of its own authority, looks at the requests, and
-// goes on to the server in another TLS connection.
+// inspecting returns Squid as companies and schools run it: it terminates its clients' TLS
+// with certificates of its own authority, inspects the requests, and connects to the server
+// with TLS.
 func inspecting() []Kind {
 	return []Kind{{Name: "Squid-TLS", Forward: true, TLS: true, Program: "squid", start: func(t *testing.T, b *builder) {
 		a := signer(t)
 		port := endTLS(t, a.serverCertificate(t), b.upstream)
-		b.server = "https://localhost:" + port // by name: Squid's certificates for addresses are refused
+		b.server = "https://localhost:" + port // by name, because clients refuse Squid's certificates for addresses
 		writePair(t, b.dir, tls.Certificate{Certificate: [][]byte{a.certificate.Raw}, PrivateKey: a.key})
 		store := filepath.Join(b.dir, "issued")
 		program := find(t, certgen)
@@ -43,8 +44,8 @@ tls_outgoing_options cafile=$DIR/cert.pem
 	}}}
 }
 
-// endTLS is the server's own TLS: raw TCP behind it, so that nothing is changed on
-// the way to the upstream.
+// endTLS terminates the server's TLS and forwards raw TCP, so that the upstream receives the
+// bytes unchanged.
 func endTLS(t *testing.T, pair tls.Certificate, upstream string) (port string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -66,7 +67,7 @@ func accept(ctx context.Context, l net.Listener, upstream string, running *sync.
 	}
 }
 
-// join copies both ways until one side ends or ctx does.
+// join copies in both directions until one side or ctx ends.
 func join(ctx context.Context, client net.Conn, upstream string) {
 	defer client.Close()
 	server, err := net.Dial("tcp", upstream)

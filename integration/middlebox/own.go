@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// own are the boxes that no package is: each does one thing that was seen in the
-// wild.
+// own returns the boxes that exist in no package. Each reproduces one observed behaviour.
 func own() []Kind {
 	return []Kind{
 		{Name: "B-strip", start: handled(strip)},
@@ -28,7 +27,8 @@ func own() []Kind {
 	}
 }
 
-// handled starts an HTTP box of which handle makes the handler; proxy passes on.
+// handled starts an HTTP box. handle returns its handler and gets proxy, which forwards
+// requests.
 func handled(handle func(proxy *httputil.ReverseProxy) http.HandlerFunc) func(*testing.T, *builder) {
 	return func(t *testing.T, b *builder) {
 		proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: b.upstream})
@@ -52,7 +52,7 @@ func listen(t *testing.T, port int) net.Listener {
 
 func isUpgrade(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }
 
-// strip drops the hop-by-hop headers and passes the rest of a handshake on.
+// strip removes the hop-by-hop headers of a handshake and forwards the rest.
 func strip(proxy *httputil.ReverseProxy) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del("Upgrade")
@@ -72,12 +72,12 @@ func swallow(proxy *httputil.ReverseProxy) http.HandlerFunc {
 	}
 }
 
-// drop passes an upgrade request on, drops the 101 with its connection, and never answers. A
-// development server in Node does so that knows nothing of WebSockets.
+// drop forwards an upgrade request, drops the 101 with its connection, and never answers. A
+// development server in Node without WebSocket support does this.
 func drop(proxy *httputil.ReverseProxy) http.HandlerFunc {
 	proxy.ModifyResponse = func(r *http.Response) error {
 		if r.StatusCode == http.StatusSwitchingProtocols {
-			return errDropped // which closes the connection
+			return errDropped // closes the connection
 		}
 		return nil
 	}
@@ -92,7 +92,7 @@ func drop(proxy *httputil.ReverseProxy) http.HandlerFunc {
 
 var errDropped = errors.New("the answer is dropped")
 
-// hold keeps every response, its head too, until the body ends.
+// hold delays every response, including its head, until the body is complete.
 func hold(proxy *httputil.ReverseProxy) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if isUpgrade(r) {
@@ -101,7 +101,7 @@ func hold(proxy *httputil.ReverseProxy) http.HandlerFunc {
 		}
 		held := &heldResponse{header: http.Header{}, status: http.StatusOK}
 		if whole := held.from(proxy, r); !whole {
-			panic(http.ErrAbortHandler) // the server aborted: so does the box
+			panic(http.ErrAbortHandler) // the server aborted, so the box does, too
 		}
 		for name, values := range held.header {
 			w.Header()[name] = values
@@ -121,7 +121,7 @@ func (h *heldResponse) Header() http.Header         { return h.header }
 func (h *heldResponse) Write(p []byte) (int, error) { return h.body.Write(p) }
 func (h *heldResponse) WriteHeader(status int)      { h.status = status }
 
-// from collects the response; false: it broke off.
+// from collects the response. whole is false if the response was aborted.
 func (h *heldResponse) from(proxy http.Handler, r *http.Request) (whole bool) {
 	defer func() {
 		if recover() != nil {
@@ -132,7 +132,7 @@ func (h *heldResponse) from(proxy http.Handler, r *http.Request) (whole bool) {
 	return true
 }
 
-// html answers upgrades as a captive portal does.
+// html answers upgrade requests with a page, as a captive portal does.
 func html(proxy *httputil.ReverseProxy) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if isUpgrade(r) {
@@ -144,7 +144,8 @@ func html(proxy *httputil.ReverseProxy) http.HandlerFunc {
 	}
 }
 
-// dropAccept loses Accept, does not chunk and closes after each response.
+// dropAccept removes Accept, does not use chunks, and closes the connection after each
+// response.
 func dropAccept(proxy *httputil.ReverseProxy) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if isUpgrade(r) {
@@ -158,7 +159,7 @@ func dropAccept(proxy *httputil.ReverseProxy) http.HandlerFunc {
 	}
 }
 
-// idle is a firewall: raw TCP, reset when nothing moved for limit.
+// idle is a firewall: it forwards raw TCP and resets a connection after a silence of limit.
 func idle(limit time.Duration) func(*testing.T, *builder) {
 	return func(t *testing.T, b *builder) {
 		ctx, stop := context.WithCancel(context.Background())
@@ -201,7 +202,7 @@ func relay(ctx context.Context, client *net.TCPConn, upstream string, limit time
 	both.Wait()
 }
 
-// pump copies until one side ends, and hands the end on.
+// pump copies until one side ends, and then closes the writing side of the other connection.
 func pump(to, from *net.TCPConn, watch *time.Timer, limit time.Duration) {
 	defer func() { _ = to.CloseWrite() }()
 	buf := make([]byte, 16<<10)

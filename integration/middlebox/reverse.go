@@ -22,8 +22,8 @@ const (
 	nginxGzip     = nginxIgnoring + ` gzip on; gzip_types *; gzip_min_length 0;`
 )
 
-// nginx is buffering on and HTTP/1.0 to the server as it comes (N1), and what
-// people write into it.
+// nginx returns nginx in its default configuration, with buffering and HTTP/1.0 to the server
+// (N1), and in common configurations.
 func nginx() []Kind {
 	kind := func(name string, tls bool, body string) Kind {
 		return Kind{Name: name, TLS: tls, Program: "nginx", start: func(t *testing.T, b *builder) {
@@ -50,7 +50,8 @@ func nginx() []Kind {
 	}
 }
 
-// haproxy has the time-outs of its documentation's first example and none for tunnels.
+// haproxy returns HAProxy with the time-outs of the first example of its documentation and
+// none for tunnels.
 func haproxy() []Kind {
 	return []Kind{{Name: "HAProxy", Program: "haproxy", start: func(t *testing.T, b *builder) {
 		b.run(t, "-db", "-f", b.write(t, "h.cfg", `defaults
@@ -80,8 +81,8 @@ Group www-data
 @BODY@
 `
 
-// apache is A1 as a plain ProxyPass, A2 and A3 with WebSockets in the new and in
-// the old way, A4 with compression of everything.
+// apache returns Apache: A1 with a plain ProxyPass, A2 and A3 with WebSockets in the new and
+// the old way, A4 with compression of all responses.
 func apache() []Kind {
 	kind := func(name, modules, body string) Kind {
 		return Kind{Name: name, Program: "apache2", start: func(t *testing.T, b *builder) {
@@ -101,7 +102,8 @@ func apache() []Kind {
 	}
 }
 
-// varnish is V1 as it comes, V2 with the pipe that its documentation gives for WebSockets.
+// varnish returns Varnish: V1 in its default configuration, V2 with the pipe that its
+// documentation gives for WebSockets.
 func varnish() []Kind {
 	kind := func(name, more string) Kind {
 		return Kind{Name: name, Program: "varnishd", start: func(t *testing.T, b *builder) {

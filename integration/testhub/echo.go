@@ -5,7 +5,7 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// echo has no handshake: what comes in goes out, as text.
+// echo is a raw application without a handshake. It sends received data back as text.
 type echo struct{}
 
 func (echo) Connect(c *transports.Connection) (transports.Receiver, error) {

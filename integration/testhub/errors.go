@@ -1,6 +1,6 @@
 package main
 
-// typed is an error with the name of a .NET exception, which detailed errors tell.
+// typed is an error with the name of a .NET exception, which detailed errors include.
 type typed struct{ name, text string }
 
 func (e typed) Error() string     { return e.text }

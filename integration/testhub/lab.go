@@ -10,7 +10,7 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// A variant is a hub for observation at a path of its own.
+// A variant is a hub for observation with its own path and options.
 type variant struct {
 	path     string
 	hub      func(*hub.Options)
@@ -56,7 +56,8 @@ func only(t transports.Type) func(*endpoint.Options) {
 	return func(o *endpoint.Options) { o.Transports = []transports.Type{t} }
 }
 
-// welcomeOrNot greets each client; the client's query says what happens then.
+// welcomeOrNot sends each client a Welcome message, then fails, aborts or delays the
+// connection if the client's query says so.
 func welcomeOrNot(h *hub.Hub) {
 	clients := h.Clients()
 	h.OnConnected(func(ctx context.Context) error {
@@ -78,7 +79,7 @@ func welcomeOrNot(h *hub.Hub) {
 	})
 }
 
-// addLabs mounts the hubs for observation, each a hub of its own.
+// addLabs mounts the hubs for observation. Each variant has its own hub.
 func (s *site) addLabs(t timeouts, tokens *tokens) {
 	for _, v := range variants {
 		o := t.hub()
@@ -90,7 +91,7 @@ func (s *site) addLabs(t timeouts, tokens *tokens) {
 			v.prepare(h)
 		}
 		var at endpoint.Options
-		at.HoldTimeout = -1 // the original has none
+		at.HoldTimeout = -1 // ASP.NET Core has no such time-out
 		at.AllowedOrigins = []string{"*"}
 		at.Limits = transports.Unlimited()
 		at.DisconnectTimeout = t.seconds("disconnect")
@@ -108,7 +109,7 @@ func (s *site) addLabs(t timeouts, tokens *tokens) {
 	}
 }
 
-// labAll lets a request invoke any method on all clients of the hub.
+// labAll lets an HTTP request invoke any method on all clients of the hub.
 func (s *site) labAll(h *hub.Hub) {
 	clients := h.Clients()
 	s.broadcast = getOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -14,7 +14,8 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// lab is the hub for observation: arguments of every kind, and every ending.
+// lab is the hub for observation. Its methods take arguments of every kind and end in every
+// way.
 type lab struct{ clients hub.Clients[hub.Sender] }
 
 func newLab(o hub.Options) *hub.Hub {
@@ -59,7 +60,7 @@ func (l lab) handleValues(h *hub.Hub) {
 	for _, name := range []string{"Void", "TaskVoid", "ValueTaskVoid"} {
 		h.Handle(name, hub.Action0(func(context.Context) error { return nil }))
 	}
-	h.Handle("TaskNull", hub.Func0(func(context.Context) (*string, error) { return nil, nil })) //nolint:nilnil // its result is null
+	h.Handle("TaskNull", hub.Func0(func(context.Context) (*string, error) { return nil, nil })) //nolint:nilnil // the result is null
 }
 
 func long(n int) string { return strings.Repeat("b", n) }
@@ -105,7 +106,7 @@ func (l lab) handleArguments(h *hub.Hub) {
 	h.Handle("renamed.method", hub.Func0(func(context.Context) (string, error) { return "renamed", nil }))
 }
 
-// textOf makes a method that returns its argument as text.
+// textOf returns a method that returns its argument as text.
 func textOf[T any](f func(T) string) hub.Method {
 	return hub.Func1(func(_ context.Context, v T) (string, error) { return f(v), nil })
 }
@@ -124,7 +125,7 @@ func boolText(b bool) string {
 	return "False"
 }
 
-// doubleText writes as .NET's format R.
+// doubleText formats f in .NET's format R.
 func doubleText(f float64) string {
 	if a := math.Abs(f); a != 0 && (a < 1e-5 || a >= 1e15) {
 		return strconv.FormatFloat(f, 'E', -1, 64)
@@ -132,7 +133,7 @@ func doubleText(f float64) string {
 	return strconv.FormatFloat(f, 'f', -1, 64)
 }
 
-// dateText writes as .NET's format O, and the kind.
+// dateText formats t in .NET's format O, followed by its kind.
 func dateText(t time.Time) string {
 	const layout = "2006-01-02T15:04:05.0000000"
 	switch {
@@ -144,7 +145,8 @@ func dateText(t time.Time) string {
 	return t.Format(layout+"-07:00") + " Local"
 }
 
-// typeOf names the type in which an argument without one comes: JSON's are all one.
+// typeOf returns the .NET type of an argument that is declared as object: all JSON values
+// have the same one.
 func typeOf(any) string { return "System.Text.Json.JsonElement" }
 
 func (l lab) handleFailures(h *hub.Hub) {
@@ -171,7 +173,7 @@ func (l lab) handleCallers(h *hub.Hub) {
 		if id := hub.CallerFrom(ctx).UserID(); id != "" {
 			return &id, nil
 		}
-		return nil, nil //nolint:nilnil // nobody in particular
+		return nil, nil //nolint:nilnil // an anonymous user
 	}))
 	h.Handle("OnlyWithToken", hub.Func0(func(context.Context) (string, error) { return "allowed", nil }).Authorize(
 		func(ctx context.Context) bool { return hub.CallerFrom(ctx).User() != nil }))
@@ -206,13 +208,15 @@ func (l lab) handleCallers(h *hub.Hub) {
 	}))
 }
 
-// wait does not heed ctx, as the original's does not: what happens to a connection whose method still runs is observed.
+// wait ignores ctx, as ASP.NET Core's method does: the tests observe a connection that ends
+// while its method runs.
 func (l lab) wait(_ context.Context, ms int, s string) (string, error) {
 	<-time.After(time.Duration(ms) * time.Millisecond)
 	return s, nil
 }
 
-// waitOrCancel is like wait, but ends with ctx: it tells its caller so, or fails if s is "throw".
+// waitOrCancel is like wait, but returns when ctx ends. It then sends Cancelled to its
+// caller, or fails if s is "throw".
 func (l lab) waitOrCancel(ctx context.Context, ms int, s string) (string, error) {
 	select {
 	case <-time.After(time.Duration(ms) * time.Millisecond):

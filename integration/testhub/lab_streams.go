@@ -89,7 +89,7 @@ func (l lab) handleUploads(h *hub.Hub) {
 	}))
 }
 
-// upload joins the numbers with commas; an error of the stream comes last.
+// upload joins the numbers with commas. An error of the stream is the last element.
 func upload(_ context.Context, numbers hub.Upload[int32]) (string, error) {
 	var got []string
 	for n, err := range numbers.All() {
@@ -102,7 +102,7 @@ func upload(_ context.Context, numbers hub.Upload[int32]) (string, error) {
 	return strings.Join(got, ","), nil
 }
 
-// typeName is the .NET name of an error.
+// typeName returns the .NET name of an error's type.
 func typeName(err error) string {
 	var named interface{ ErrorType() string }
 	if errors.As(err, &named) {

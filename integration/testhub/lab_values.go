@@ -23,14 +23,16 @@ func value(_ context.Context, name string) (any, error) {
 	return v, nil
 }
 
-// asOffset is a zone that is written as +00:00 and not as Z: .NET's DateTimeKind.Local on a machine that lives in UTC.
+// asOffset is a zone that is written as +00:00 and not as Z: it stands for .NET's
+// DateTimeKind.Local on a machine in UTC.
 var asOffset = time.FixedZone("Local", 0)
 
-// values are the values whose spelling is observed. What Go has no type for is here as what it looks like in JSON.
+// values are the values whose encoding is observed. A .NET type without a counterpart in Go
+// is replaced by a value with the same JSON.
 var values = map[string]any{
 	"null":      nil,
 	"text":      "<>&'+\"\\/`\u007f\u00a0é你😀\u2028\u2029\ufeff\u200b\b\f\n\r\t\x00\u001f",
-	"lone":      "a\xffb", // half a surrogate pair has no UTF-8: one byte that is none stands for it
+	"lone":      "a\xffb", // half a surrogate pair has no UTF-8: an invalid byte replaces it
 	"all-ascii": ascii(),
 	"true":      true,
 
@@ -133,7 +135,7 @@ func numbers(n int) []int {
 	return all
 }
 
-// ordered is a dictionary whose keys keep their order, which those of a map do not.
+// ordered returns a dictionary that keeps the order of its keys, unlike a map.
 func ordered[T any](keys []string, values []T) any {
 	fields := make([]reflect.StructField, len(keys))
 	for i, key := range keys {
@@ -173,7 +175,8 @@ func (c colour) String() string {
 	return strconv.Itoa(int(c))
 }
 
-// shape is an object with something of everything. Not all of it has to be given: the rest is defaultShape's.
+// shape is an object with a field of every kind. Missing fields have the values of
+// defaultShape.
 type shape struct {
 	IntValue int32
 	NullText *string
@@ -199,10 +202,10 @@ func defaultShape() shape {
 // argument is a shape that may be incomplete.
 type argument struct{ shape }
 
-// UnmarshalJSON fills in what the client gave.
+// UnmarshalJSON replaces the defaults by the fields of the client's object.
 func (a *argument) UnmarshalJSON(data []byte) error {
 	a.shape = defaultShape()
-	a.Map = nil // replaced, not added to
+	a.Map = nil // the client's map replaces the default
 	if err := json.Unmarshal(data, &a.shape); err != nil {
 		return err
 	}

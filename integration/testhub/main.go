@@ -1,5 +1,6 @@
-// Testhub is the server that the official functional tests of ASP.NET Core SignalR, the .NET client's checks and the
-// comparisons with the original run against: the test hub and the hubs for observation, on Carillon's public API alone.
+// Testhub is the server for the official functional tests of ASP.NET Core SignalR, the checks
+// of the .NET client, and the comparisons with ASP.NET Core. It serves the test hub and the
+// hubs for observation, and uses only Carillon's public API.
 package main
 
 import (

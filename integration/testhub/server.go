@@ -13,10 +13,10 @@ import (
 	"github.com/carillon-go/carillon/worker"
 )
 
-// drainTimeout is how long connections may take to end before they are cut.
+// drainTimeout is the time within which connections must close before they are cut.
 const drainTimeout = 10 * time.Second
 
-// server is the test hub behind its listeners.
+// server is the test hub with its listeners.
 type server struct {
 	site    *site
 	workers *worker.Host
@@ -34,18 +34,18 @@ func newServer(t timeouts) (*server, error) {
 		http: &http.Server{
 			Handler:           site,
 			ReadHeaderTimeout: 30 * time.Second,
-			// What clients do wrong on purpose is no news here.
+			// Clients cause errors intentionally; they need no log.
 			ErrorLog: log.New(io.Discard, "", 0),
-			// OPTIONS * is answered by the site, as all OPTIONS are.
+			// The site answers OPTIONS *, like all OPTIONS.
 			DisableGeneralOptionsHandler: true,
-			// HTTP/1.1 only, as the tests expect, over TLS too.
+			// HTTP/1.1 only, as the tests expect, also over TLS.
 			TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		},
 	}, nil
 }
 
-// run listens on the addresses that are not empty, calls ready, and serves until ctx is cancelled; then it ends
-// everything in order.
+// run listens on the addresses that are not empty, calls ready, and serves until ctx is
+// cancelled. Then it shuts everything down in order.
 func (s *server) run(ctx context.Context, addr, tlsAddr string, ready func()) error {
 	listeners, err := listen(addr, tlsAddr)
 	if err != nil {
@@ -97,7 +97,8 @@ func listen(addr, tlsAddr string) ([]net.Listener, error) {
 	return append(listeners, l), nil
 }
 
-// shutdown tells every client, drains, and ends the HTTP server last, which carries all that.
+// shutdown stops the worker, closes every client's connection, and stops the HTTP server
+// last, because it carries the connections.
 func (s *server) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()

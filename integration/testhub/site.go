@@ -21,12 +21,12 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// site is everything behind the listeners. Paths have no case.
+// site serves all paths. Paths ignore case.
 type site struct {
 	clocks    hub.Context[clock.Clock]
 	redirects atomic.Int64
 	endpoints []*endpoint.Endpoint
-	routes    map[string]http.Handler // by path in small letters
+	routes    map[string]http.Handler // by lower-case path
 	testHub   *hub.Hub
 	broadcast http.Handler // of /lab-all/
 }
@@ -50,7 +50,7 @@ func (s *site) add(path string, e *endpoint.Endpoint, guard func(http.Handler) h
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !isASCII(r.RequestURI) { // Kestrel does not let it in
+	if !isASCII(r.RequestURI) { // Kestrel refuses it
 		w.Header().Set("Connection", "close")
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusBadRequest)
@@ -58,7 +58,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	path := strings.ToLower(normalPath(r.URL))
 	cors(w.Header(), r.Header)
-	// The hubs for observation show what the endpoints themselves answer.
+	// The hubs for observation return the endpoint's own answer.
 	if r.Method == http.MethodOptions && !strings.HasPrefix(r.URL.Path, "/lab") {
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -103,7 +103,7 @@ func isASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) < 0
 }
 
-// query returns a parameter, whose name has no case; several joined by commas.
+// query returns the values of a parameter, joined by commas. Its name ignores case.
 func query(r *http.Request, name string) string {
 	var all []string
 	for n, values := range r.URL.Query() {
@@ -114,7 +114,8 @@ func query(r *http.Request, name string) string {
 	return strings.Join(all, ",")
 }
 
-// normalPath is the path as Kestrel routes it: without dot segments, and with %2F as it is, which is no separator.
+// normalPath returns the path as Kestrel routes it: without dot segments, and with %2F
+// unchanged, because it does not separate segments.
 func normalPath(u *url.URL) string {
 	p := u.EscapedPath()
 	if strings.Contains(strings.ToLower(p), "%2f") {
@@ -134,13 +135,13 @@ func normalPath(u *url.URL) string {
 	return strings.Join(kept, "/")
 }
 
-// within tells whether path is dir or below it.
+// within reports whether path is dir or below it.
 func within(path, dir string) bool {
 	rest, ok := strings.CutPrefix(path, dir)
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// cors allows everything to everybody who asks.
+// cors allows every origin, method and header that a request names.
 func cors(answer, request http.Header) {
 	origin := request.Values("Origin")
 	if len(origin) == 0 {
@@ -170,14 +171,14 @@ func (s *site) redirectToEcho(w http.ResponseWriter, r *http.Request) {
 
 func (s *site) redirectToHub(w http.ResponseWriter, r *http.Request) {
 	target := fmt.Sprintf("%s/testHub?numRedirects=%d", query(r, "baseUrl"), s.redirects.Add(1))
-	body, _ := json.Marshal(struct { // a string always has JSON
+	body, _ := json.Marshal(struct { // cannot fail: strings always marshal
 		URL string `json:"url"`
 	}{target})
-	w.Header()["Content-Type"] = nil // the original tells none
+	w.Header()["Content-Type"] = nil // ASP.NET Core sends none
 	chunked(w, http.StatusOK, string(body))
 }
 
-// setCookies spells them as the original does: attributes in small letters and in its order.
+// setCookies writes cookies as ASP.NET Core does: attributes in lower case and in its order.
 func setCookies(w http.ResponseWriter, r *http.Request) {
 	attributes := "; path=/"
 	if r.TLS != nil {
@@ -189,7 +190,7 @@ func setCookies(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// getOnly refuses other verbs.
+// getOnly refuses all methods but GET.
 func getOnly(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
@@ -207,14 +208,14 @@ func plain(w http.ResponseWriter, text string) {
 	chunked(w, http.StatusOK, text)
 }
 
-// chunked answers without telling the length, as the original's middleware does.
+// chunked answers without a Content-Length, as ASP.NET Core's middleware does.
 func chunked(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Transfer-Encoding", "chunked")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, text)
 }
 
-// clientResult asks a client of the test hub for a number.
+// clientResult invokes a method of a client of the test hub that returns a number.
 func (s *site) clientResult(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Path[len("/clientresult/"):]
 	n, err := hub.Invoke[int32](r.Context(), s.testHub.Clients().Client(id), "Result")
@@ -225,7 +226,7 @@ func (s *site) clientResult(w http.ResponseWriter, r *http.Request) {
 	plain(w, strconv.Itoa(int(n)))
 }
 
-// shutdown ends all endpoints at once.
+// shutdown shuts all endpoints down concurrently.
 func (s *site) shutdown(ctx context.Context) error {
 	var wait sync.WaitGroup
 	errs := make([]error, len(s.endpoints))

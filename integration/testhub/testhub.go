@@ -18,8 +18,8 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// addTestHubs mounts the test hub in its variants, the hub with a token, the one that nobody can connect to, the raw
-// echo and the clock.
+// addTestHubs mounts the variants of the test hub, the hubs that require a token or a ticket,
+// the hub that refuses every connection, the raw echo, and the clock.
 func (s *site) addTestHubs(t timeouts, tokens *tokens) {
 	s.testHub = newTestHub(t.hub())
 	s.add("/testhub", endpoint.New(s.testHub, endpoint.Options{Options: t.transports()}), tokens.welcome)
@@ -60,7 +60,8 @@ type customObject struct {
 	Value int32
 }
 
-// complexObject holds what the two protocols write differently. A pointer, slice or string of .NET may be null.
+// complexObject holds the types that the two protocols encode differently. .NET's strings,
+// arrays and references may be null.
 type complexObject struct {
 	String    *string
 	IntArray  []int32
@@ -95,12 +96,12 @@ func newTestHub(o hub.Options) *hub.Hub {
 	return h
 }
 
-// echoText takes a pointer: the null of .NET's strings stays null.
+// echoText takes a pointer, so that .NET's null string stays null.
 func echoText(_ context.Context, text *string) (*string, error) { return text, nil }
 
 func request(ctx context.Context) *http.Request { return hub.CallerFrom(ctx).Request() }
 
-// self is the caller by its id, as the original's methods address it.
+// self returns the caller, addressed by its connection id as in ASP.NET Core's methods.
 func (t testHub) self(ctx context.Context) hub.Sender {
 	return t.clients.Client(hub.CallerFrom(ctx).ConnectionID())
 }
@@ -126,7 +127,7 @@ func (t testHub) throwException(_ context.Context, message *string) error {
 	return thrown(message)
 }
 
-// thrown is an InvalidOperationException; .NET has a text for one that is given none.
+// thrown returns an InvalidOperationException. Without a message it has .NET's default text.
 func thrown(message *string) error {
 	if message == nil {
 		return invalidOperation("Operation is not valid due to the current state of the object.")
@@ -150,7 +151,7 @@ func (t testHub) emptyStream(context.Context) (iter.Seq2[int, error], error) {
 	return items[int](), nil
 }
 
-// items is a stream that ends well.
+// items returns a stream of all, which ends without an error.
 func items[T any](all ...T) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for _, v := range all {
@@ -165,7 +166,7 @@ func (t testHub) infiniteStream(ctx context.Context) (iter.Seq2[string, error], 
 	return func(func(string, error) bool) {
 		<-ctx.Done()
 		outlives := context.WithoutCancel(ctx)
-		_ = t.clients.Caller(outlives).Send(outlives, "StreamCanceled") // fails if the client has gone
+		_ = t.clients.Caller(outlives).Send(outlives, "StreamCanceled") // fails if the client has left
 	}, nil
 }
 
@@ -212,7 +213,7 @@ func (t testHub) contentTypeHeader(ctx context.Context) (*string, error) {
 }
 
 func (t testHub) header(ctx context.Context, name *string) (*string, error) {
-	if name == nil { // Kestrel's own headers fail, those that outlive a poll complain
+	if name == nil { // Kestrel's own header collection fails; the one that outlives a poll reports an error
 		if hub.CallerFrom(ctx).Transport() == string(transports.LongPolling) {
 			return nil, typed{"ArgumentNullException", "Value cannot be null. (Parameter 'key')"}
 		}
@@ -221,7 +222,8 @@ func (t testHub) header(ctx context.Context, name *string) (*string, error) {
 	return headerOf(request(ctx), *name), nil
 }
 
-// headerOf is nil for a header that is not there. net/http keeps Host apart from the rest.
+// headerOf returns a header's values joined by commas, or nil if the header is missing.
+// net/http keeps Host outside the headers.
 func headerOf(r *http.Request, name string) *string {
 	values := r.Header.Values(name)
 	if fold.Equal(name, "Host") {
@@ -234,7 +236,7 @@ func headerOf(r *http.Request, name string) *string {
 	return &joined
 }
 
-// cookie finds cookies whatever their case.
+// cookie finds a cookie. Names ignore case.
 func (t testHub) cookie(ctx context.Context, name *string) (*string, error) {
 	if name == nil {
 		return nil, typed{"ArgumentNullException", "Value cannot be null. (Parameter 'key')"}

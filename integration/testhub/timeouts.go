@@ -11,13 +11,14 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// timeouts are the options that -timeouts changes; what is not in it has its default. The /lab hubs have their own.
+// timeouts are the options that -timeouts changes. Missing options have their defaults. The
+// /lab hubs have their own options.
 type timeouts map[string]float64
 
-// String is for flag.Value.
+// String implements flag.Value.
 func (t *timeouts) String() string { return "" }
 
-// Set reads NAME=NUMBER,....
+// Set parses NAME=NUMBER,....
 func (t *timeouts) Set(s string) error {
 	*t = timeouts{}
 	for pair := range strings.SplitSeq(s, ",") {
@@ -36,14 +37,15 @@ func (t *timeouts) Set(s string) error {
 	return nil
 }
 
-// seconds is zero, which means the default, for what was not given.
+// seconds returns an option as a duration. It returns zero, which selects the default, for a
+// missing option.
 func (t timeouts) seconds(name string) time.Duration {
 	return time.Duration(t[name] * float64(time.Second))
 }
 
 func (t timeouts) hub() hub.Options {
 	o := hub.Options{
-		MaxInvocationsPerSecond: -1, // the original has no such limits
+		MaxInvocationsPerSecond: -1, // ASP.NET Core has no such limits
 		MaxStreams:              -1,
 		KeepAliveInterval:       t.seconds("keepalive"),
 		ClientTimeout:           t.seconds("client"),
@@ -63,7 +65,7 @@ func (t timeouts) hub() hub.Options {
 
 func (t timeouts) transports() transports.Options {
 	return transports.Options{
-		HoldTimeout:       -1, // the original has none of these
+		HoldTimeout:       -1, // ASP.NET Core has none of these
 		AllowedOrigins:    []string{"*"},
 		Limits:            transports.Unlimited(),
 		PollTimeout:       t.seconds("poll"),

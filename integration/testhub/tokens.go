@@ -11,7 +11,8 @@ import (
 	"github.com/carillon-go/carillon/auth/bearer"
 )
 
-// tokenLife is how long a token is good; the original accepts it clockSkew longer.
+// tokenLife is the lifetime of a token. Like ASP.NET Core, the hub accepts it for clockSkew
+// longer.
 const (
 	tokenLife = 5 * time.Second
 	clockSkew = 5 * time.Minute
@@ -34,7 +35,7 @@ func newTokens() (*tokens, error) {
 	return &tokens{key, bearer}, err
 }
 
-// ServeHTTP issues a token for the user that the query names.
+// ServeHTTP issues a token for the user in the query.
 func (t *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	user := r.URL.Query().Get("user")
 	if user == "" {
@@ -49,12 +50,13 @@ func (t *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	plain(w, text)
 }
 
-// required lets nobody in without a token.
+// required refuses requests without a token.
 func (t *tokens) required(h http.Handler) http.Handler {
 	return auth.Middleware(auth.Func(t.authenticate), auth.Require(nil, h))
 }
 
-// welcome tells h who comes with a token; one that is refused counts as none.
+// welcome passes the user of a token to h. A request with a refused token counts as
+// anonymous.
 func (t *tokens) welcome(h http.Handler) http.Handler {
 	return auth.Middleware(auth.Func(func(r *http.Request) (*auth.User, error) {
 		user, err := t.authenticate(r)
@@ -65,8 +67,8 @@ func (t *tokens) welcome(h http.Handler) http.Handler {
 	}), h)
 }
 
-// authenticate heeds the token of the query only where there is no header, as the original does; the parameter's name
-// has no case.
+// authenticate reads the token from the query only if there is no Authorization header, as
+// ASP.NET Core does. The parameter's name ignores case.
 func (t *tokens) authenticate(r *http.Request) (*auth.User, error) {
 	if len(r.Header.Values("Authorization")) > 0 {
 		return t.bearer.Authenticate(r)
