@@ -1,6 +1,7 @@
 package longpolling
 
 import (
+	"io"
 	"sync"
 
 	"github.com/carillon-go/carillon/frame"
@@ -41,6 +42,38 @@ func (b *batch) gather(c *transports.Connection, k transports.Carrier) (outcome 
 			return outcome
 		}
 	}
+}
+
+// pieceSize is about how much of a body is gathered for one write. A client that reads slowly
+// must not have a copy of all that was queued.
+const pieceSize = 32 << 10
+
+// writeTo writes b.bytes, the begin of an answer, and then the frames.
+func (b *batch) writeTo(w io.Writer) error {
+	for _, f := range b.frames {
+		p := f.Payload()
+		if len(b.bytes)+len(p) > pieceSize {
+			if err := b.flush(w); err != nil {
+				return err
+			}
+		}
+		if len(p) <= pieceSize {
+			b.bytes = append(b.bytes, p...)
+		} else if _, err := w.Write(p); err != nil {
+			return err
+		}
+	}
+	return b.flush(w)
+}
+
+// flush writes b.bytes.
+func (b *batch) flush(w io.Writer) error {
+	if len(b.bytes) == 0 {
+		return nil
+	}
+	_, err := w.Write(b.bytes)
+	b.bytes = b.bytes[:0]
+	return err
 }
 
 // length is that of a body: frames as they are, for polls have no framing of their own.

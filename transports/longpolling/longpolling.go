@@ -28,7 +28,7 @@ func Carry(registry *transports.Registry) transports.Carry {
 		defer c.Rest() // also if the writer of a middleware panics
 		if first {
 			_ = c.Open(nil, transports.Resumption(r)) // a poll that finds the connection ended tells
-			_ = data(w, nil)
+			_ = data(w, new(batch))
 			return
 		}
 		l.carry(w, r, c)

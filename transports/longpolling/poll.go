@@ -1,6 +1,7 @@
 package longpolling
 
 import (
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -73,8 +74,8 @@ func (p *poll) deliver() {
 		_ = p.send(l.appendHead(nil, noHead, -1))
 		return
 	}
-	b.bytes = appendBody(l.appendHead(b.bytes[:0], dataHead, length(b.frames)), b.frames)
-	if err := p.send(b.bytes); err != nil {
+	b.bytes = l.appendHead(b.bytes[:0], dataHead, length(b.frames))
+	if err := p.sendBy(b.writeTo); err != nil {
 		p.c.PutBack(p, b.frames)
 	}
 	p.c.Detach(p, nil)
@@ -106,10 +107,18 @@ func (p *poll) gone() {
 
 // send writes what a claimed poll is answered with.
 func (p *poll) send(b []byte) error {
+	return p.sendBy(func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+// sendBy has write write what a claimed poll is answered with.
+func (p *poll) sendBy(write func(io.Writer) error) error {
 	l := p.line
 	defer l.release()
 	_ = l.conn.SetWriteDeadline(time.Now().Add(p.c.Options().SendTimeout))
-	if _, err := l.conn.Write(b); err != nil {
+	if err := write(&l.conn); err != nil {
 		_ = l.conn.Close()
 		return err
 	}

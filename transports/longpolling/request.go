@@ -81,8 +81,8 @@ func (p *request) answer(w http.ResponseWriter, r *http.Request, c *transports.C
 	control := http.NewResponseController(w)
 	c.Limit(control)
 	defer transports.Unlimit(control)
-	b.bytes = appendBody(b.bytes[:0], b.frames)
-	sent = data(w, b.bytes) == nil
+	b.bytes = b.bytes[:0]
+	sent = data(w, b) == nil
 }
 
 func (p *request) nothing(w http.ResponseWriter, c *transports.Connection, outcome transports.Outcome) {
@@ -95,12 +95,13 @@ func (p *request) nothing(w http.ResponseWriter, c *transports.Connection, outco
 
 var octetStream = []string{"application/octet-stream"}
 
-func data(w http.ResponseWriter, body []byte) error {
+// data answers with the frames of b.
+func data(w http.ResponseWriter, b *batch) error {
 	header := w.Header()
 	header["Content-Type"] = octetStream
-	header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	header["Content-Length"] = []string{strconv.Itoa(length(b.frames))}
 	w.WriteHeader(http.StatusOK)
-	if _, err := w.Write(body); err != nil {
+	if err := b.writeTo(w); err != nil {
 		return err
 	}
 	// Flushing tells whether the client is still there; it is sent without, too.

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/carillon-go/carillon/frame"
@@ -42,7 +43,7 @@ func (b *batch) giveBack() {
 }
 
 // gather frames the first frames for one write.
-func (b *batch) gather(framing *Framing, frames []*frame.Frame) (bytes []byte, n int) {
+func (b *batch) gather(framing *Framing, frames []*frame.Frame) (framed []byte, n int) {
 	if frames[0].Len() > copyLimit {
 		return framing.Whole(frames[0]), 1
 	}
@@ -52,6 +53,15 @@ func (b *batch) gather(framing *Framing, frames []*frame.Frame) (bytes []byte, n
 		n++
 	}
 	return b.bytes, n
+}
+
+// rest returns what gather made of frames, without the first written bytes. One frame may have
+// as many receivers that are slow as there are connections: they share its bytes.
+func (b *batch) rest(framing *Framing, frames []*frame.Frame, written int) []byte {
+	if len(frames) == 1 {
+		return framing.Whole(frames[0])[written:]
+	}
+	return bytes.Clone(b.bytes[written:])
 }
 
 // Drain writes what is queued for k until there is no more, and returns what else Next
@@ -66,8 +76,8 @@ func Drain(c *transports.Connection, k transports.Carrier, framing *Framing, wri
 			return outcome, nil
 		}
 		for frames := b.frames; len(frames) > 0; {
-			bytes, n := b.gather(framing, frames)
-			if err := write(bytes); err != nil {
+			framed, n := b.gather(framing, frames)
+			if err := write(framed); err != nil {
 				return outcome, err
 			}
 			frames = frames[n:]

@@ -30,7 +30,7 @@ type Socket struct {
 	mu      sync.Mutex    // held while writing
 	memory  atomic.Uint32 // is only there to be loaded
 	ended   bool          // nothing may be written any more
-	rest    []byte        // of a frame that the socket did not take as a whole
+	rest    []byte        // of frames that the socket did not take as a whole; never changed
 	framing *Framing
 	conn    Conn
 
@@ -218,11 +218,11 @@ func (s *Socket) TryWrite(first *frame.Frame, more ...*frame.Frame) (taken int, 
 		if written == 0 {
 			return taken, false
 		}
-		taken += n
 		if written < len(bytes) {
-			s.rest = append(s.rest, bytes[written:]...)
-			return taken, false
+			s.rest = b.rest(s.framing, b.frames[taken:taken+n], written)
+			return taken + n, false
 		}
+		taken += n
 	}
 	return taken, true
 }
@@ -275,13 +275,19 @@ func (s *Socket) Reply(b []byte) {
 func (s *Socket) send(b []byte) error { return s.Write(b, false) }
 
 // write waits until the socket has taken the rest of what was begun, and b. It needs
-// the lock. The deadline is moved only when less than the send time-out is left of it,
-// because moving it costs as much as a small write.
+// the lock.
 func (s *Socket) write(b []byte) error {
-	if len(s.rest) > 0 {
-		b = append(s.rest, b...)
-		s.rest = nil
+	rest := s.rest
+	s.rest = nil
+	if err := s.writeBytes(rest); err != nil {
+		return err
 	}
+	return s.writeBytes(b)
+}
+
+// writeBytes waits until the socket has taken b. The deadline is moved only when less than
+// the send time-out is left of it, because moving it costs as much as a small write.
+func (s *Socket) writeBytes(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
