@@ -12,6 +12,7 @@ import (
 // many there are. Two are joined by a comma, as in the original. It reads the query as
 // url.ParseQuery does, but makes no map of it.
 func Parameter(r *http.Request, name string) (value string, n int) {
+	var joined strings.Builder // a URL repeats a parameter thousands of times
 	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
 		key, v, _ := strings.Cut(pair, "=")
 		if !fold.Equal(key, name) && !strings.ContainsAny(key, "%+") || strings.Contains(pair, ";") {
@@ -24,10 +25,18 @@ func Parameter(r *http.Request, name string) (value string, n int) {
 		if v, err = url.QueryUnescape(v); err != nil {
 			continue
 		}
-		if n++; n > 1 {
-			v = value + "," + v
+		switch n++; n {
+		case 1:
+			value = v
+			continue
+		case 2:
+			joined.WriteString(value)
 		}
-		value = v
+		joined.WriteByte(',')
+		joined.WriteString(v)
+	}
+	if n > 1 {
+		value = joined.String()
 	}
 	return value, n
 }

@@ -31,6 +31,19 @@ func FuzzParameter(f *testing.F) {
 	})
 }
 
+// A parameter that a URL repeats is read in linear time.
+func TestRepeatedParameter(t *testing.T) {
+	const times = 5000
+	r := &http.Request{URL: &url.URL{RawQuery: strings.Repeat("id=a&", times)}}
+	value, n := transports.Parameter(r, "id")
+	if want := strings.TrimSuffix(strings.Repeat("a,", times), ","); n != times || value != want {
+		t.Errorf("%d values of %d bytes", n, len(value))
+	}
+	if allocations := testing.AllocsPerRun(3, func() { transports.Parameter(r, "id") }); allocations > 100 {
+		t.Errorf("%.0f allocations for %d values", allocations, times)
+	}
+}
+
 // Numbers of resumptions are the same on all systems, and no number takes the count back.
 func TestResumption(t *testing.T) {
 	for value, want := range map[string]int{
