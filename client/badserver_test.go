@@ -362,3 +362,37 @@ func TestReasonBehindFailedPost(t *testing.T) {
 		})
 	}
 }
+
+// TestEndlessHead: the head of an answer has a limit, the one to a WebSocket's handshake too.
+func TestEndlessHead(t *testing.T) {
+	each(t, func(t *testing.T, transport Transport) {
+		w := newWire(t, func(l *link) { l.untilGone() })
+		var sent atomic.Int64
+		w.before = func(rw http.ResponseWriter, q *http.Request) bool {
+			if q.Method != http.MethodGet {
+				return false
+			}
+			conn, _, err := http.NewResponseController(rw).Hijack()
+			if err != nil {
+				t.Error(err)
+				return true
+			}
+			defer conn.Close()
+			line := []byte(strings.Repeat("a:\r\n", 1000))
+			for {
+				n, err := conn.Write(line)
+				if sent.Add(int64(n)); err != nil {
+					return true
+				}
+			}
+		}
+		if n := newNetwork(Options{}); n.own.MaxResponseHeaderBytes != maxResponseHead {
+			t.Errorf("heads may have %d bytes", n.own.MaxResponseHeaderBytes)
+		}
+		r := w.rig()
+		err := r.open(w.url, w.on(transport)).Start(r.within())
+		if err == nil || errors.Is(err, errNoAnswer) || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Start: %v behind %d bytes", err, sent.Load())
+		}
+	})
+}

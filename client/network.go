@@ -64,6 +64,9 @@ func baseHeader(user http.Header) http.Header {
 	return header
 }
 
+// maxResponseHead bounds the head of an answer in bytes, as .NET's client does.
+const maxResponseHead = 64 << 10
+
 func ownTransport(config *tls.Config) *http.Transport {
 	t := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
 	if theirs, ok := http.DefaultTransport.(*http.Transport); ok { // else an application has wrapped it
@@ -71,6 +74,9 @@ func ownTransport(config *tls.Config) *http.Transport {
 	}
 	t.TLSClientConfig = config.Clone()
 	t.MaxIdleConnsPerHost = 4
+	if t.MaxResponseHeaderBytes == 0 { // net/http would read 10 MiB
+		t.MaxResponseHeaderBytes = maxResponseHead
+	}
 	// Shorter than servers and proxies keep them, so that no POST meets a connection that is just
 	// being closed.
 	t.IdleConnTimeout = 30 * time.Second

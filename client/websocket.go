@@ -112,19 +112,40 @@ func cutWith(opening context.Context, dial dialFunc) dialFunc {
 			return nil, err
 		}
 		stop := context.AfterFunc(opening, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-		return &openingConn{Conn: conn, stop: stop}, nil
+		return &openingConn{Conn: conn, stop: stop, left: maxOpening}, nil
 	}
 }
 
-// openingConn lets go of the context when the handshake is over, which gorilla marks by taking the
-// deadline away.
+// maxOpening bounds what is read until the handshake is over: the answers of a proxy and of the
+// server, and of TLS with its certificates.
+const maxOpening = 256 << 10
+
+var errLongOpening = errors.New("the answer to the handshake is too long")
+
+// openingConn bounds the handshake, for gorilla reads an answer of any length. It lets go of the
+// context when the handshake is over, which gorilla marks by taking the deadline away.
 type openingConn struct {
 	net.Conn
-	stop func() bool
+	stop   func() bool
+	opened bool
+	left   int // bytes that may be read until the handshake is over
+}
+
+func (c *openingConn) Read(b []byte) (int, error) {
+	if c.opened {
+		return c.Conn.Read(b)
+	}
+	if c.left <= 0 {
+		return 0, errLongOpening
+	}
+	n, err := c.Conn.Read(b[:min(len(b), c.left)])
+	c.left -= n
+	return n, err
 }
 
 func (c *openingConn) SetDeadline(t time.Time) error {
 	if t.IsZero() {
+		c.opened = true
 		c.stop()
 	}
 	return c.Conn.SetDeadline(t)
