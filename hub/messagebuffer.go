@@ -25,11 +25,12 @@ type Resumer interface {
 type messageBuffer struct {
 	mu          sync.Mutex // held while a numbered frame is queued, so that frames are sent in the order of numbers
 	kept        []*frame.Frame
-	bytes       int   // of the unacknowledged frames
-	first       int64 // the number of the first kept frame, or of the next one
-	sent        int64 // the highest number that was queued
-	spare       spare // the acknowledged frames at the beginning of kept
-	closed      bool  // nothing more is kept
+	array       []*frame.Frame // the memory that ends with kept; its length is 0
+	bytes       int            // of the unacknowledged frames
+	first       int64          // the number of the first kept frame, or of the next one
+	sent        int64          // the highest number that was queued
+	spare       spare          // the acknowledged frames at the beginning of kept
+	closed      bool           // nothing more is kept
 	hold        func(n int) (full bool)
 	allowance   func() int    // see Session.unacknowledgedAllowance
 	away        bool          // the WebSocket is lost
@@ -67,7 +68,7 @@ func (r *messageBuffer) keepLocked(c Connection, f *frame.Frame) error {
 			return err
 		}
 	}
-	r.kept = append(r.kept, f)
+	r.appendLocked(f)
 	r.bytes += f.Len()
 	r.hold(f.Len())
 	if !r.away {
@@ -144,7 +145,7 @@ func (r *messageBuffer) release() {
 	defer r.mu.Unlock()
 	r.closed = true
 	r.dropLocked(len(r.kept))
-	r.kept = nil
+	r.kept, r.array = nil, nil
 	r.notifyRoomLocked()
 }
 

@@ -1,5 +1,7 @@
 package hub
 
+import "github.com/carillon-go/carillon/frame"
+
 // spare describes frames that are kept although the client has acknowledged them. After a
 // break the official client counts again from the number in our Sequence message, but
 // goes on acknowledging the highest number that it ever received. If the next break comes
@@ -77,9 +79,36 @@ func (r *messageBuffer) dropLocked(n int) {
 		}
 	}
 	r.hold(-freed)
-	r.kept = append(r.kept[:0], r.kept[n:]...)
-	clear(r.kept[len(r.kept):cap(r.kept)])
+	r.shiftLocked(n)
 	r.first += int64(n)
 	r.spare.frames = max(0, r.spare.frames-n)
 	r.spare.resumptions = 0
+}
+
+// maxIdleKept is the largest number of frames that an empty buffer keeps memory for.
+const maxIdleKept = 256
+
+// shiftLocked removes the first n frames from kept. A client may acknowledge many messages one by
+// one, so the remaining frames move to the beginning of the memory only when at least half of it
+// is free.
+func (r *messageBuffer) shiftLocked(n int) {
+	clear(r.kept[:n])
+	r.kept = r.kept[n:]
+	switch free := cap(r.array) - cap(r.kept); {
+	case len(r.kept) == 0 && cap(r.array) > maxIdleKept:
+		r.kept, r.array = nil, nil
+	case free >= len(r.kept):
+		moved := r.array[:copy(r.array[:cap(r.array)], r.kept)]
+		clear(r.kept)
+		r.kept = moved
+	}
+}
+
+// appendLocked adds a frame to kept.
+func (r *messageBuffer) appendLocked(f *frame.Frame) {
+	full := len(r.kept) == cap(r.kept)
+	r.kept = append(r.kept, f)
+	if full {
+		r.array = r.kept[:0]
+	}
 }
