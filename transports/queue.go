@@ -12,6 +12,7 @@ type queue struct {
 	frames  []*frame.Frame
 	bytes   int
 	waiting chan struct{} // closed when there is room; nil: nobody waits
+	index   *index        // nil: none was needed since the queue was empty
 	small   [4]*frame.Frame
 }
 
@@ -20,6 +21,7 @@ func (q *queue) push(f *frame.Frame) {
 		q.frames = q.small[:0]
 	}
 	q.frames = append(q.frames, f)
+	q.index.push(f)
 	q.bytes += f.Len()
 }
 
@@ -69,22 +71,20 @@ func (q *queue) settle(f *frame.Frame, limit int, strict bool) (done bool, err e
 // the bytes over the limit are more than it had. An event goes to the end instead: it may
 // have an id, which tells that what has a lower one came before.
 func (q *queue) replace(f *frame.Frame, over int) bool {
-	for i, old := range slices.Backward(q.frames) {
-		if old.Delivery() != f.Delivery() {
-			continue
-		}
-		if over > old.Len() {
-			return false
-		}
-		q.bytes += f.Len() - old.Len()
-		if f.IsEvent() {
-			q.frames = append(slices.Delete(q.frames, i, i+1), f)
-		} else {
-			q.frames[i] = f
-		}
+	i, ok := q.newest(f)
+	if !ok || over > q.frames[i].Len() {
+		return false
+	}
+	q.bytes += f.Len() - q.frames[i].Len()
+	if !f.IsEvent() {
+		q.frames[i] = f
 		return true
 	}
-	return false
+	q.index.forget(q.frames, i, i+1)
+	q.index.cut(i, i+1)
+	q.frames = append(slices.Delete(q.frames, i, i+1), f)
+	q.index.push(f)
+	return true
 }
 
 // evict drops the oldest frames that may be dropped for newer ones, as many as have
@@ -99,8 +99,16 @@ func (q *queue) evict(bytes int) bool {
 	if freed < bytes {
 		return false
 	}
-	rest := slices.DeleteFunc(q.frames[:n:n], evictable)
-	q.frames = slices.Delete(q.frames, len(rest), n)
+	kept := 0
+	for i, f := range q.frames[:n] {
+		if !evictable(f) {
+			q.frames[kept] = f
+			q.index.move(i, kept)
+			kept++
+		}
+	}
+	q.frames = slices.Delete(q.frames, kept, n)
+	q.index.cut(kept, n)
 	q.bytes -= freed
 	return true
 }
@@ -124,11 +132,13 @@ func (q *queue) discard(n, room int) {
 	for _, f := range q.frames[:n] {
 		q.bytes -= f.Len()
 	}
+	q.index.forget(q.frames, 0, n)
+	q.index.cut(0, n)
 	rest := copy(q.frames, q.frames[n:])
 	clear(q.frames[rest:])
 	q.frames = q.frames[:rest]
 	if rest == 0 {
-		q.frames = nil
+		q.frames, q.index = nil, nil
 	}
 	if q.bytes < room {
 		q.release()
@@ -138,7 +148,7 @@ func (q *queue) discard(n, room int) {
 // putBack returns frames that could not be written to the head.
 func (q *queue) putBack(frames []*frame.Frame) {
 	all := make([]*frame.Frame, 0, len(frames)+len(q.frames))
-	q.frames = append(append(all, frames...), q.frames...)
+	q.frames, q.index = append(append(all, frames...), q.frames...), nil
 	for _, f := range frames {
 		q.bytes += f.Len()
 	}
@@ -146,7 +156,7 @@ func (q *queue) putBack(frames []*frame.Frame) {
 
 func (q *queue) drop() {
 	clear(q.small[:])
-	q.frames, q.bytes = nil, 0
+	q.frames, q.index, q.bytes = nil, nil, 0
 	q.release()
 }
 

@@ -1,0 +1,90 @@
+package transports
+
+import (
+	"slices"
+
+	"github.com/carillon-go/carillon/frame"
+)
+
+// minIndexed is the number of frames from which on a queue finds those with a key by an index.
+const minIndexed = 64
+
+// index finds the newest frame of a queue that has a delivery. The queue's frames have numbers,
+// which ascend, so that frames may be taken out anywhere.
+type index struct {
+	numbers []int64 // of the frames
+	last    int64   // the highest number that was given
+	newest  map[frame.Delivery]int64
+}
+
+func newIndex(frames []*frame.Frame) *index {
+	x := &index{newest: make(map[frame.Delivery]int64)}
+	for _, f := range frames {
+		x.push(f)
+	}
+	return x
+}
+
+// push notes a frame at the end. x may be nil.
+func (x *index) push(f *frame.Frame) {
+	if x == nil {
+		return
+	}
+	x.last++
+	x.numbers = append(x.numbers, x.last)
+	if d := f.Delivery(); d.Policy == frame.Conflate {
+		x.newest[d] = x.last
+	}
+}
+
+// find returns the place of the newest frame that has a delivery.
+func (x *index) find(d frame.Delivery) (place int, ok bool) {
+	number, ok := x.newest[d]
+	if !ok {
+		return 0, false
+	}
+	return slices.BinarySearch(x.numbers, number)
+}
+
+// forget notes that the frames from one place up to another are about to be taken out. Of some
+// a newer one with the same delivery may stay. x may be nil.
+func (x *index) forget(frames []*frame.Frame, from, to int) {
+	if x == nil {
+		return
+	}
+	for i := from; i < to; i++ {
+		if d := frames[i].Delivery(); x.newest[d] == x.numbers[i] {
+			delete(x.newest, d)
+		}
+	}
+}
+
+// move notes that a frame gets another place. x may be nil.
+func (x *index) move(from, to int) {
+	if x != nil {
+		x.numbers[to] = x.numbers[from]
+	}
+}
+
+// cut takes out the numbers from one place up to another. x may be nil.
+func (x *index) cut(from, to int) {
+	if x != nil {
+		x.numbers = slices.Delete(x.numbers, from, to)
+	}
+}
+
+// newest returns the place of the newest frame that has the delivery of f.
+func (q *queue) newest(f *frame.Frame) (place int, ok bool) {
+	if len(q.frames) >= minIndexed {
+		if q.index == nil {
+			q.index = newIndex(q.frames)
+		}
+		return q.index.find(f.Delivery())
+	}
+	for i, old := range slices.Backward(q.frames) {
+		if old.Delivery() == f.Delivery() {
+			return i, true
+		}
+	}
+	return 0, false
+}
