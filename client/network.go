@@ -20,13 +20,16 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/tunnel"
 )
 
 // network makes the requests of one HubConnection: one place for headers, tokens, cookies, proxies
 // and TLS of all transports.
 type network struct {
 	client *http.Client
+	// dialer does the handshakes of WebSockets; direct is how it and proxies are reached.
 	dialer websocket.Dialer
+	direct *http.Transport
 	header http.Header
 	// own is the transport that nobody else uses: its idle connections are closed with ours.
 	own *http.Transport
@@ -48,7 +51,8 @@ func newNetwork(o Options) *network {
 		n.client = &http.Client{Transport: n.own, Jar: jar}
 	}
 	n.client.Timeout = 0 // it would cut event streams; each request has its own limit
-	n.dialer = webSocketDialer(n.client, o.TLS)
+	n.direct = transportOf(n.client, o.TLS)
+	n.dialer = webSocketDialer(n.client, n.direct)
 	return n
 }
 
@@ -83,32 +87,47 @@ func ownTransport(config *tls.Config) *http.Transport {
 	return t
 }
 
-// webSocketDialer takes from the HTTP client what a WebSocket handshake has in common with a request.
-func webSocketDialer(client *http.Client, config *tls.Config) websocket.Dialer {
-	d := websocket.Dialer{
-		Proxy:           http.ProxyFromEnvironment,
-		Jar:             client.Jar,
-		ReadBufferSize:  4 << 10,
-		WriteBufferSize: 16 << 10,
-		WriteBufferPool: &writeBuffers,
-	}
+// transportOf returns what WebSockets take over from the HTTP client: its Transport if that is net/http's, with config if
+// it has no TLS settings.
+func transportOf(client *http.Client, config *tls.Config) *http.Transport {
 	transport := client.Transport
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
-	if t, ok := transport.(*http.Transport); ok {
-		d.Proxy = t.Proxy
-		d.NetDialContext = t.DialContext
-		d.NetDialTLSContext = t.DialTLSContext
-		if t.TLSClientConfig != nil {
-			config = t.TLSClientConfig
-		}
+	t, ok := transport.(*http.Transport)
+	switch {
+	case !ok:
+		return &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config.Clone()}
+	case t.TLSClientConfig == nil && config != nil:
+		t = t.Clone()
+		t.TLSClientConfig = config.Clone()
 	}
-	d.TLSClientConfig = config.Clone()
+	return t
+}
+
+// webSocketDialer takes from the HTTP client what a WebSocket handshake has in common with a request.
+func webSocketDialer(client *http.Client, t *http.Transport) websocket.Dialer {
+	d := websocket.Dialer{
+		Jar:               client.Jar,
+		NetDialContext:    t.DialContext,
+		NetDialTLSContext: t.DialTLSContext,
+		TLSClientConfig:   t.TLSClientConfig.Clone(),
+		ReadBufferSize:    4 << 10,
+		WriteBufferSize:   16 << 10,
+		WriteBufferPool:   &writeBuffers,
+	}
 	if d.TLSClientConfig != nil {
 		d.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	}
 	return d
+}
+
+// proxyFor returns the proxy for q; nil if there is none.
+func (n *network) proxyFor(q *http.Request) (*url.URL, error) {
+	if n.direct.Proxy == nil {
+		return nil, nil
+	}
+	return n.direct.Proxy(q)
 }
 
 func (n *network) closeIdle() {
@@ -271,11 +290,11 @@ func (n *network) unredirected() *http.Client {
 // what they were going to keep, without a word; a message or a poll that meets that end cannot be
 // sent again, since it may have arrived. So no connection is kept for another request.
 func (n *network) isForwarded(q *http.Request) bool {
-	if n.dialer.Proxy == nil || q.URL.Scheme != "http" {
+	if q.URL.Scheme != "http" {
 		return false
 	}
-	proxy, err := n.dialer.Proxy(q)
-	return err == nil && proxy != nil
+	proxy, err := n.proxyFor(q)
+	return err == nil && proxy != nil && tunnel.Forwards(proxy)
 }
 
 // unrepeatable is an empty body that net/http does not know to be empty. It finds out before it

@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -109,26 +107,6 @@ func TestProxy(t *testing.T) {
 		if err := c.Stop(r.within()); err != nil {
 			t.Error(err)
 		}
-	})
-}
-
-// TestEnvironmentProxy does the same with the proxy of the environment, which Go reads once a process
-// and never uses for loopback addresses.
-func TestEnvironmentProxy(t *testing.T) {
-	const child = "CARILLON_TEST_CHILD"
-	if os.Getenv(child) == "" {
-		w := newWire(t, func(l *link) { l.shake(); l.untilGone() })
-		p := &forwardProxy{target: strings.TrimPrefix(w.server.URL, "http://")}
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestEnvironmentProxy$")
-		cmd.Env = append(os.Environ(), child+"=1", "HTTP_PROXY="+answering(t, p.ServeHTTP), "NO_PROXY=")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
-		return
-	}
-	each(t, func(t *testing.T, transport Transport) {
-		r := &rig{T: t, combo: combo{transport, combos()[0].protocol}}
-		r.start(r.open("http://hub.invalid/hub", r.options()))
 	})
 }
 

@@ -38,7 +38,8 @@ type Options struct {
 	// Header goes with every request, the WebSocket handshake included. Default none.
 	Header http.Header
 	// HTTPClient makes the requests; its Timeout is not used, its Jar is. Where its Transport is an
-	// *http.Transport (or nil), WebSockets take proxy, dial functions and TLS settings from there.
+	// *http.Transport (or nil), WebSockets take proxy, dial functions and TLS settings from there, and
+	// go through the kinds of proxies that it knows: http, https, socks5 and socks5h.
 	// Default: a client of the connection's own, with a cookie jar and the proxies of the environment.
 	HTTPClient *http.Client
 	// TLS settings of the default HTTPClient, and of WebSockets where the HTTPClient has none.

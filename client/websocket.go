@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/carillon-go/carillon/internal/tunnel"
 )
 
 // webSocket is the WebSockets transport.
@@ -62,10 +64,9 @@ func (n *network) dialOnce(ctx context.Context, cred credentials, u *url.URL) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	d := n.dialer
-	d.NetDialContext = cutWith(ctx, n.dialer.NetDialContext)
-	if n.dialer.NetDialTLSContext != nil {
-		d.NetDialTLSContext = cutWith(ctx, n.dialer.NetDialTLSContext)
+	d, err := n.dialerTo(ctx, u)
+	if err != nil {
+		return nil, nil, err
 	}
 	// Without its deadline, which gorilla would keep a moment before ctx itself does: then nobody could
 	// tell why the handshake ended.
@@ -78,6 +79,31 @@ func (n *network) dialOnce(ctx context.Context, cred credentials, u *url.URL) (*
 		err = ctx.Err()
 	}
 	return conn, response, err
+}
+
+// dialerTo returns the dialer of a handshake with u, through the proxy that a request to u would take.
+func (n *network) dialerTo(ctx context.Context, u *url.URL) (d websocket.Dialer, err error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
+	if err != nil {
+		return d, withoutURL(err)
+	}
+	proxy, err := n.proxyFor(q)
+	if err != nil {
+		return d, err
+	}
+	d = n.dialer
+	dial := d.NetDialContext
+	switch {
+	case proxy != nil: // TLS with the server goes through the tunnel
+		d.NetDialTLSContext = nil
+		dial = func(ctx context.Context, _, address string) (net.Conn, error) {
+			return tunnel.Dial(ctx, n.direct, proxy, address)
+		}
+	case d.NetDialTLSContext != nil:
+		d.NetDialTLSContext = cutWith(ctx, d.NetDialTLSContext)
+	}
+	d.NetDialContext = cutWith(ctx, dial)
+	return d, nil
 }
 
 // webSocketURL is u as gorilla wants it: with the scheme ws, and with the user in the header.

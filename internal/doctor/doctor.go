@@ -134,8 +134,12 @@ func (x *examiner) try(ctx context.Context, t *Transport, n *negotiated) *sessio
 }
 
 func (x *examiner) noteProxy() {
-	r, _ := http.NewRequest(http.MethodGet, x.url.String(), nil) // it was parsed before
-	if proxy, err := x.options.Proxy(r); err == nil && proxy != nil {
+	if proxy, err := x.proxyFor(x.url); err == nil && proxy != nil {
 		x.report.Proxy = proxy.Redacted()
 	}
+}
+
+// proxyFor returns the forward proxy for a request to u; nil if there is none.
+func (x *examiner) proxyFor(u *url.URL) (*url.URL, error) {
+	return x.options.Proxy(&http.Request{Method: http.MethodGet, URL: u, Header: http.Header{}, Host: u.Host})
 }

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/carillon-go/carillon/internal/tunnel"
 )
 
 type webSocket struct {
@@ -22,12 +25,21 @@ type webSocket struct {
 func (w *webSocket) connect() error {
 	x, n := w.x, w.n
 	dialer := websocket.Dialer{
-		Proxy:            x.options.Proxy,
 		TLSClientConfig:  tlsConfig(x.options),
 		HandshakeTimeout: answerPatience,
 		Jar:              x.client.Jar,
 	}
 	at := n.address()
+	through, err := x.proxyFor(at)
+	if err != nil {
+		return err
+	}
+	if through != nil {
+		direct := &http.Transport{TLSClientConfig: tlsConfig(x.options)}
+		dialer.NetDialContext = func(ctx context.Context, _, address string) (net.Conn, error) {
+			return tunnel.Dial(ctx, direct, through, address)
+		}
+	}
 	at.Scheme = strings.Replace(at.Scheme, "http", "ws", 1)
 	header := http.Header{}
 	x.addHeader(header, n.token)
