@@ -15,19 +15,19 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// client is the other end of a connection, over any transport.
+// client is the client's end of a connection, over any transport.
 type client interface {
 	send(text string)
-	// receive returns what comes next; io.EOF when the server ended in order, another
-	// error when it was cut.
+	// receive returns the next data. It returns io.EOF after an orderly end, and another
+	// error if the connection was cut.
 	receive() (string, error)
-	// drop cuts the client's side without a word.
+	// drop closes the network connection without notice.
 	drop()
-	// leave ends in the transport's own way.
+	// leave closes the connection in the transport's own way.
 	leave()
 }
 
-// negotiate makes a connection and returns the URL with its token.
+// negotiate creates a connection and returns the URL with its token.
 func (s *server) negotiate() string {
 	s.t.Helper()
 	c, err := s.registry.Create(&http.Request{}, true)
@@ -37,7 +37,7 @@ func (s *server) negotiate() string {
 	return s.http.URL + "/?id=" + c.Token()
 }
 
-// dial opens the transport of the server's kind.
+// dial opens the transport that the server carries.
 func (s *server) dial(url string) client {
 	s.t.Helper()
 	switch s.kind {
@@ -99,8 +99,8 @@ func (c *webSocketClient) leave() {
 	}
 }
 
-// postClient sends by POST and is what the other two share. Each has HTTP
-// connections of its own, so that dropping one drops nobody else's.
+// postClient sends by POST. It is the common part of the other two clients. Each has HTTP
+// connections of its own, so dropping one affects no other client.
 type postClient struct {
 	t      *testing.T
 	url    string
@@ -211,7 +211,7 @@ func (c *pollClient) poll() (string, error) {
 	return "", http.ErrServerClosed
 }
 
-// receive polls until something comes.
+// receive polls until data arrives.
 func (c *pollClient) receive() (string, error) {
 	for {
 		text, err := c.poll()

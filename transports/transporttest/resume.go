@@ -19,7 +19,7 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// runResume runs what a stateful connection does whose carrier breaks, or is replaced.
+// runResume tests stateful connections whose carrier breaks or is replaced.
 func runResume(t *testing.T, kind transports.Type, carry func(*transports.Registry) transports.Carry) {
 	tests := map[string]func(*returning){
 		"resume":            (*returning).testResume,
@@ -27,7 +27,7 @@ func runResume(t *testing.T, kind transports.Type, carry func(*transports.Regist
 		"take over by many": (*returning).testTakeOverByMany,
 		"shutdown":          (*returning).testShutdownWhileAway,
 	}
-	if kind != transports.WebSockets { // where a carrier is many requests
+	if kind != transports.WebSockets { // a carrier consists of many requests
 		tests["late requests"] = (*returning).testLateRequests
 		tests["late body"] = (*returning).testLateBody
 	}
@@ -39,8 +39,8 @@ func runResume(t *testing.T, kind transports.Type, carry func(*transports.Regist
 	})
 }
 
-// returning is an application whose one connection outlives its carriers. It notes in
-// which order it is called.
+// returning is an application with one connection that outlives its carriers. It records its
+// calls in order.
 type returning struct {
 	*server
 	url     string
@@ -51,7 +51,7 @@ type returning struct {
 	news    chan struct{}
 }
 
-// startReturning serves one connection.
+// startReturning serves a returning application and negotiates its connection.
 func startReturning(t *testing.T, kind transports.Type, carry func(*transports.Registry) transports.Carry, o transports.Options) *returning {
 	t.Helper()
 	o.AllowStatefulReconnect = true
@@ -86,7 +86,7 @@ func (r *returning) Resumed() {
 	r.note("resumed")
 }
 
-// await waits for as many calls as it is told of, and looks at those.
+// await waits for as many calls as want has, and checks that these were the last calls.
 func (r *returning) await(want ...string) {
 	r.t.Helper()
 	for range want {
@@ -107,7 +107,8 @@ func (r *returning) calls() []string {
 	return slices.Clone(r.events)
 }
 
-// number returns the URL of a resumption, which clients of WebSockets need not tell.
+// number returns the URL of the n-th resumption. Clients of WebSockets need not send the
+// number.
 func (r *returning) number(n int) string {
 	if n == 0 || r.kind == transports.WebSockets {
 		return r.url
@@ -115,7 +116,7 @@ func (r *returning) number(n int) string {
 	return fmt.Sprintf("%s&carillonResume=%d", r.url, n)
 }
 
-// comeBack opens the transport, again after the first time.
+// comeBack opens the transport. Every call but the first resumes the connection.
 func (r *returning) comeBack() client {
 	r.t.Helper()
 	c := r.dial(r.number(r.resumed))
@@ -123,8 +124,8 @@ func (r *returning) comeBack() client {
 	return c
 }
 
-// interruption is what the application hears when a carrier breaks: nothing between two
-// polls, which look the same.
+// interruption returns the application's calls when a carrier breaks: none between two polls,
+// because a break there looks like the usual pause.
 func (r *returning) interruption() []string {
 	if r.kind == transports.LongPolling {
 		return nil
@@ -149,7 +150,7 @@ func (r *returning) testResume() {
 	r.await("two")
 }
 
-// A newer carrier takes over from one that still lives.
+// A newer carrier takes over from one that is still open.
 func (r *returning) testTakeOver() {
 	first := r.comeBack()
 	r.await("connect")
@@ -166,13 +167,13 @@ func (r *returning) testTakeOver() {
 	}
 	second.send("two")
 	r.await("two")
-	if r.kind != transports.ServerSentEvents { // whose end is never an orderly one
+	if r.kind != transports.ServerSentEvents { // the end of an event stream is never an orderly one
 		second.leave()
 		r.await("disconnected")
 	}
 }
 
-// Many newer carriers at once: calls stay in pairs, and the last one works.
+// Many newer carriers open at the same time: calls come in pairs, and the last carrier works.
 func (r *returning) testTakeOverByMany() {
 	r.comeBack()
 	r.await("connect")
@@ -192,8 +193,7 @@ func (r *returning) testTakeOverByMany() {
 	}
 }
 
-// appear opens the transport, says something and is gone; whether it is let in is a
-// matter of luck.
+// appear opens the transport, sends data and closes it. The server may refuse it.
 func (r *returning) appear(url string) {
 	if r.kind == transports.WebSockets {
 		c, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http"), nil)
@@ -208,8 +208,7 @@ func (r *returning) appear(url string) {
 	r.request(http.MethodPost, url, strings.NewReader("x"))
 }
 
-// request makes one of those that carriers of this kind are made of; the status is 0 if
-// it was cut.
+// request sends a GET or a POST as carriers of this kind do. status is 0 if it was cut.
 func (r *returning) request(method, url string, body io.Reader) (status int) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
@@ -228,7 +227,7 @@ func (r *returning) request(method, url string, body io.Reader) (status int) {
 	return response.StatusCode
 }
 
-// What is left of an older carrier is refused, and nothing of it is received.
+// Late requests of an older carrier are refused, and their data is not received.
 func (r *returning) testLateRequests() {
 	r.comeBack()
 	r.await("connect")
@@ -252,7 +251,7 @@ func (r *returning) testLateRequests() {
 	r.await("two")
 }
 
-// A body that an older carrier did not finish is not read on, and nobody waits for it.
+// The rest of a body that belongs to an older carrier is not read, and no call waits for it.
 func (r *returning) testLateBody() {
 	r.comeBack()
 	r.await("connect")
@@ -281,7 +280,7 @@ func (r *returning) testNobodyComes() {
 	r.awaitEmpty()
 }
 
-// Nobody who is away keeps the registry from ending.
+// A connection without a carrier does not delay the registry's shutdown.
 func (r *returning) testShutdownWhileAway() {
 	r.comeBack().drop()
 	r.await(slices.Concat([]string{"connect"}, r.interruption())...)

@@ -1,5 +1,5 @@
-// Package transporttest is the behaviour that every transport has, as one suite
-// that each carrier's tests run. It is test support.
+// Package transporttest is the suite of tests that every carrier must pass. It is test
+// support.
 package transporttest
 
 import (
@@ -15,10 +15,10 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// patience bounds what a test waits for; nothing is asserted about it.
+// patience is the time limit of each wait in a test. No test asserts a duration.
 const patience = 20 * time.Second
 
-// server is an application behind one carrier.
+// server is an application with one carrier.
 type server struct {
 	t        *testing.T
 	kind     transports.Type
@@ -27,7 +27,7 @@ type server struct {
 	accepted chan *peer
 	// refuse makes Connect fail.
 	refuse error
-	// gate, when set, is waited for before each Receive returns.
+	// gate, if set, blocks each Receive until it can be received from.
 	gate chan struct{}
 }
 
@@ -37,7 +37,7 @@ type peer struct {
 	server *server
 	mu     sync.Mutex
 	got    bytes.Buffer
-	calls  int // Receive calls under way; more than one is a failure
+	calls  int // running Receive calls; more than one is a failure
 	news   chan struct{}
 	gone   chan error
 }
@@ -49,13 +49,13 @@ func newServer(t *testing.T, kind transports.Type, carry func(*transports.Regist
 	return s
 }
 
-// serve begins to serve an application until the test ends.
+// serve serves an application until the test ends.
 func (s *server) serve(app transports.Application, carry func(*transports.Registry) transports.Carry, o transports.Options) {
 	s.registry = transports.NewRegistry(app, o)
 	s.http = httptest.NewServer(transports.NewHandler(s.registry, map[transports.Type]transports.Carry{s.kind: carry(s.registry)}))
 	s.t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // no client of this test fetches anything more
+		cancel() // no client reads any more
 		_ = s.registry.Shutdown(ctx)
 		s.http.Close()
 	})
@@ -103,12 +103,12 @@ func (p *peer) Disconnected(cause error) {
 		p.server.t.Error("Disconnected is called while Receive runs")
 	}
 	p.mu.Unlock()
-	p.gone <- cause // a second call would block, and the test's end find it
+	p.gone <- cause // a second call would block, and fail the test at its end
 }
 
 func (p *peer) send(text string) error { return p.Send(frame.New([]byte(text), false)) }
 
-// await waits until the peer got all of want.
+// await waits until the peer has received exactly want.
 func (p *peer) await(want string) {
 	p.server.t.Helper()
 	deadline := time.After(patience)
@@ -127,14 +127,14 @@ func (p *peer) await(want string) {
 	}
 }
 
-// awaitGone returns the cause of the end.
+// awaitGone waits for Disconnected and returns its cause.
 func (p *peer) awaitGone() error {
 	p.server.t.Helper()
 	select {
 	case cause := <-p.gone:
 		return cause
 	case <-time.After(patience):
-		p.server.t.Fatal("the application is not told of the end")
+		p.server.t.Fatal("Disconnected was not called")
 		return nil
 	}
 }
@@ -145,12 +145,12 @@ func (s *server) accept() *peer {
 	case p := <-s.accepted:
 		return p
 	case <-time.After(patience):
-		s.t.Fatal("no connection comes")
+		s.t.Fatal("no connection arrived")
 		return nil
 	}
 }
 
-// awaitEmpty waits until no connection is left.
+// awaitEmpty waits until the registry has no connections.
 func (s *server) awaitEmpty() {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); s.registry.Len() > 0; {

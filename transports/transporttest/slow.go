@@ -10,12 +10,12 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// A client that does not read for a while misses what its policy says, and no more: what
-// comes is in order, and what must not be lost comes.
+// A client that does not read for a while misses only the messages that its policy drops. The
+// remaining messages arrive in order, including every message that must not be dropped.
 func testSlowPolicies(t *testing.T, start starter) {
 	for name, c := range map[string]struct {
 		delivery frame.Delivery
-		newest   bool // what was sent last comes
+		newest   bool // the last message arrives
 	}{
 		"drop newest": {frame.Delivery{Policy: frame.DropNewest}, false},
 		"drop oldest": {frame.Delivery{Policy: frame.DropOldest}, true},
@@ -24,7 +24,7 @@ func testSlowPolicies(t *testing.T, start starter) {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, transports.Options{MaxQueueBytes: 256 << 10})
 			client, p := s.connect()
-			const count = 1000 // of 64 KiB: more than sockets hold
+			const count = 1000 // of 64 KiB, more than sockets buffer
 			padding := strings.Repeat("x", 64<<10)
 			for i := range count {
 				f := frame.New(fmt.Appendf(nil, "%d %s;", i, padding), false).With(c.delivery)

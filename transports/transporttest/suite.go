@@ -51,7 +51,7 @@ func Run(t *testing.T, kind transports.Type, carry func(*transports.Registry) tr
 
 type starter func(t *testing.T, o transports.Options) *server
 
-// expect reads until all of want came.
+// expect reads until all of want has arrived.
 func expect(t *testing.T, c client, want string) {
 	t.Helper()
 	var got strings.Builder
@@ -92,7 +92,7 @@ func testOrder(t *testing.T, start starter) {
 	sending.Wait()
 }
 
-// Nothing is kept of what is posted before the transport is there.
+// Data posted before the transport opens is refused and discarded.
 func testPostsBefore(t *testing.T, start starter) {
 	s := start(t, transports.Options{})
 	url := s.negotiate()
@@ -219,7 +219,7 @@ func testBurst(t *testing.T, start starter) {
 	expect(t, c, strings.Repeat(text, count))
 }
 
-// A client that does not read costs its bound and nobody's time.
+// A client that does not read takes memory up to the limit of its queue and blocks no sender.
 func testQueueFull(t *testing.T, start starter) {
 	s := start(t, transports.Options{MaxQueueBytes: 256 << 10})
 	_, p := s.connect()
@@ -243,7 +243,7 @@ func testSendWait(t *testing.T, start starter) {
 	chunk := strings.Repeat("x", 16<<10)
 	const n = 400 // more than sockets buffer
 	sent := make(chan error, 1)
-	go func() { // ends with the loop; its result is awaited
+	go func() { // ends with the loop; the test waits for its result
 		for range n {
 			if err := p.SendWait(context.Background(), frame.New([]byte(chunk), false)); err != nil {
 				sent <- err
@@ -266,7 +266,7 @@ func testSendWait(t *testing.T, start starter) {
 	t.Error("a cancelled SendWait never fails")
 }
 
-// A client that stops reading is cut, and with it who waits for room.
+// A client that stops reading is cut, and waiting senders return.
 func testSendTimeout(t *testing.T, start starter) {
 	s := start(t, transports.Options{SendTimeout: 50 * time.Millisecond})
 	if s.kind == transports.LongPolling {
@@ -288,7 +288,7 @@ func testSendTimeout(t *testing.T, start starter) {
 	t.Error("640 MB were sent to a client that does not read")
 }
 
-// While Receive does not return nothing more is read, and the end comes through.
+// While Receive runs, no more data is read. The remaining data arrives after it returns.
 func testBackPressure(t *testing.T, start starter) {
 	s := start(t, transports.Options{})
 	s.gate = make(chan struct{})
@@ -332,7 +332,7 @@ func testShutdown(t *testing.T, start starter) {
 	}
 }
 
-// A flood of negotiations that never connect is gone after the time-out.
+// Many negotiations without a connection expire after the time-out.
 func testUnopened(t *testing.T, start starter) {
 	s := start(t, transports.Options{DisconnectTimeout: time.Millisecond})
 	for range 10_000 {
@@ -365,13 +365,13 @@ func testComeAndGo(t *testing.T, start starter) {
 		n = 50
 	}
 	s := start(t, transports.Options{})
-	s.connectAndLeave(1) // what is made once for all
+	s.connectAndLeave(1) // starts the parts that exist once
 	before := runtime.NumGoroutine()
 	s.connectAndLeave(n)
 	s.awaitEmpty()
 	s.http.CloseClientConnections()
 	deadline := time.Now().Add(patience)
-	for runtime.NumGoroutine() > before+5 { // HTTP connections that are just closing
+	for runtime.NumGoroutine() > before+5 { // some HTTP connections are still closing
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}
@@ -395,7 +395,7 @@ func (s *server) connectAndLeave(n int) {
 	}
 }
 
-// Ends from all sides at once leave nothing behind.
+// Concurrent ends from both sides leave nothing behind.
 func testEndWhileSending(t *testing.T, start starter) {
 	s := start(t, transports.Options{DisconnectTimeout: time.Second})
 	var all sync.WaitGroup
