@@ -29,50 +29,51 @@ const (
 // maxControl is the longest payload of a control frame.
 const maxControl = 125
 
-// violation is a breach of RFC 6455 by the client; its value is the close code.
+// violation is a client's violation of RFC 6455. Its value is the close code.
 type violation int
 
 func (v violation) Error() string {
 	return "websockets: the client violates the protocol, close code " + strconv.Itoa(int(v))
 }
 
-// Unwrap: a stateful connection goes on with the next WebSocket.
+// Unwrap returns ErrCut: a stateful connection continues with the next WebSocket.
 func (v violation) Unwrap() error { return transports.ErrCut }
 
 var (
 	// errClosed: the client sent a valid close frame.
 	errClosed = errors.New("websockets: close frame")
-	// errBadClose: it sent one with a code or a reason that is none. The original
-	// answers it as a violation, but ends in order.
+	// errBadClose: the client sent a close frame with an invalid code or reason. ASP.NET Core
+	// answers it like a violation, but the end counts as orderly.
 	errBadClose = errors.New("websockets: invalid close frame")
 )
 
-// handler gets what the frames carry.
+// handler receives the contents of frames.
 type handler interface {
-	data(payload []byte, more bool) // a piece of a message, unmasked; more is here behind it
+	data(payload []byte, more bool) // a part of a message, unmasked; more: more bytes have arrived after it
 	control(opcode byte, payload []byte)
 }
 
-// decoder takes the client's frames apart as their bytes come. It keeps no payload: a
-// message is handed on frame by frame, a frame that is longer than the reader's buffer
-// in pieces, because what it carries has a framing of its own.
+// decoder parses the client's frames as their bytes arrive. It keeps no payload: it passes a
+// message on frame by frame, and a frame that is longer than the reader's buffer in parts,
+// because the payload has a framing of its own.
 type decoder struct {
 	left    int64 // of the frame's payload
 	header  [14]byte
 	have    uint8 // bytes of header
-	need    uint8 // bytes that the header has; 0: not known yet
+	need    uint8 // length of the header; 0: unknown
 	opcode  byte
 	fin     bool
 	inFrame bool
-	message byte // opcode of the message under way; 0: none
+	message byte // opcode of the incomplete message; 0: none
 	mask    [4]byte
-	at      uint8 // of mask, counted on and on
+	at      uint8 // index into mask, modulo 4
 	text    textChecker
 }
 
-// decode takes b apart and returns what is left of it: the begun payload of a frame
-// whose rest is not there yet, unless full says that there is no room for more, as there
-// always is for a control frame. It changes b. The error is a violation, errClosed or errBadClose.
+// decode parses b and returns the unconsumed tail: the beginning of a payload whose rest has
+// not arrived. If full is true the buffer cannot grow, and only the payload of a control
+// frame is left over, because that always fits. decode changes b. The error is a violation,
+// errClosed or errBadClose.
 func (d *decoder) decode(b []byte, full bool, h handler) (rest []byte, err error) {
 	for len(b) > 0 {
 		if !d.inFrame {
@@ -99,7 +100,7 @@ func (d *decoder) decode(b []byte, full bool, h handler) (rest []byte, err error
 	return nil, nil
 }
 
-// readHeader gathers a header; inFrame tells that it is complete.
+// readHeader collects the bytes of a header and sets inFrame when it is complete.
 func (d *decoder) readHeader(b []byte) (n int, err error) {
 	for n < len(b) && !d.inFrame {
 		d.header[d.have] = b[n]
@@ -119,7 +120,7 @@ func (d *decoder) readHeader(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// begin judges the first two bytes.
+// begin checks the first two bytes.
 func (d *decoder) begin() error {
 	first, second := d.header[0], d.header[1]
 	d.fin, d.opcode = first&0x80 != 0, first&0x0f
@@ -153,7 +154,7 @@ func (d *decoder) begin() error {
 	return nil
 }
 
-// sized takes the rest of the header.
+// sized parses the rest of the header.
 func (d *decoder) sized() error {
 	switch d.need {
 	case 6:
@@ -197,7 +198,7 @@ func (d *decoder) unmask(b []byte) {
 	}
 }
 
-// payload handles a piece of a frame's payload, the last one if left is 0.
+// payload processes a part of a frame's payload. It is the last part if left is 0.
 func (d *decoder) payload(b []byte, more bool, h handler) error {
 	if d.opcode >= opClose {
 		d.inFrame, d.have, d.need = false, 0, 0
@@ -230,7 +231,7 @@ func (d *decoder) piece(b []byte, more bool, h handler) error {
 	return nil
 }
 
-// control handles a control frame, which is always here as a whole.
+// control processes a control frame, which is always complete.
 func (d *decoder) control(payload []byte, h handler) error {
 	if d.opcode != opClose {
 		h.control(d.opcode, payload)
@@ -245,15 +246,15 @@ func (d *decoder) control(payload []byte, h handler) error {
 	return errClosed
 }
 
-// validCode tells whether a client may send the code (RFC 6455, 7.4, and those that
-// were registered since).
+// validCode reports whether a client may send the code (RFC 6455, 7.4, and the codes
+// registered since).
 func validCode(code int) bool {
 	return code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006 || code >= 3000 && code <= 4999
 }
 
-// textChecker checks that text is UTF-8 when it comes in pieces.
+// textChecker checks that text which arrives in parts is UTF-8.
 type textChecker struct {
-	rest [utf8.UTFMax]byte // a character that the last piece did not complete
+	rest [utf8.UTFMax]byte // an incomplete character at the end of the last part
 	n    uint8
 }
 
@@ -283,7 +284,7 @@ func (c *textChecker) add(b []byte) bool {
 	return false
 }
 
-// end tells whether the text ended with a whole character.
+// end reports whether the text ended with a complete character.
 func (c *textChecker) end() bool {
 	whole := c.n == 0
 	c.n = 0

@@ -1,11 +1,10 @@
 // Package websockets carries connections over WebSockets.
 //
-// gorilla/websocket answers the handshake. From then on the frames are taken apart
-// here, for three reasons: the original answers every valid close frame with 1000
-// and a violation with a bare code, where the library echoes the code and adds a
-// reason; it refuses text that is no UTF-8, which the library does not look at; and
-// an idle connection should hold neither the library's buffers nor the stack of an
-// HTTP handler.
+// gorilla/websocket answers the handshake. Then this package parses the frames itself, for
+// three reasons. First, ASP.NET Core answers every valid close frame with 1000 and a
+// violation with a bare code, while the library echoes the code and adds a reason. Second,
+// ASP.NET Core refuses text that is not UTF-8, which the library does not check. Third, an
+// idle connection should hold neither the library's buffers nor the stack of an HTTP handler.
 package websockets
 
 import (
@@ -25,12 +24,13 @@ import (
 	"github.com/carillon-go/carillon/transports/internal/socket"
 )
 
-// Carry upgrades a request and carries c over the WebSocket until that ends. It
-// returns after the handshake; what goes on is counted in running.
+// Carry returns a function that upgrades a request and carries c over the WebSocket until
+// that closes. The function returns after the handshake. running counts the goroutines that
+// continue.
 func Carry(running *sync.WaitGroup) transports.Carry {
 	watch := socket.NewWatch(running)
 	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
-		header := answer(w, r, c.Options()) // before Claim: a panic in it leaves no connection claimed
+		header := answer(w, r, c.Options()) // before Claim, so that a panic in it leaves no connection claimed
 		if _, err := c.Claim(transports.WebSockets, r); err != nil {
 			transports.Refuse(w, err)
 			return
@@ -52,16 +52,16 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 	}
 }
 
-// writeBuffers lets the upgrade borrow the buffer that it answers with.
+// writeBuffers lends the upgrade the buffer for its answer.
 var writeBuffers sync.Pool
 
 var upgrader = websocket.Upgrader{
-	CheckOrigin:     func(*http.Request) bool { return true }, // the endpoint has checked
+	CheckOrigin:     func(*http.Request) bool { return true }, // the endpoint has checked it
 	WriteBufferPool: &writeBuffers,
 	Error:           func(w http.ResponseWriter, _ *http.Request, status int, _ error) { transports.Empty(w, status) },
 }
 
-// answer returns the headers of the answer: what middleware put there, such as cookies
+// answer returns the headers of the answer: the headers that middleware set, such as cookies
 // and CORS, and the subprotocol.
 func answer(w http.ResponseWriter, r *http.Request, o *transports.Options) http.Header {
 	header := w.Header().Clone()
@@ -73,8 +73,8 @@ func answer(w http.ResponseWriter, r *http.Request, o *transports.Options) http.
 	return header
 }
 
-// upgrade answers the handshake. early is what the client sent behind it without
-// waiting for the answer.
+// upgrade answers the handshake. early holds bytes that the client sent after its request
+// without waiting for the answer.
 func upgrade(w http.ResponseWriter, r *http.Request, header http.Header, c *transports.Connection) (conn net.Conn, early []byte, err error) {
 	h := &hijacker{ResponseWriter: w, cutting: c.Cutting(), stop: func() bool { return true }}
 	defer func() { h.stop() }()
@@ -87,12 +87,12 @@ func upgrade(w http.ResponseWriter, r *http.Request, header http.Header, c *tran
 	return upgraded.NetConn(), h.early, nil
 }
 
-// hijacker keeps what came behind the request from the library, which refuses a
-// client that does not wait; the original serves it.
+// hijacker hides bytes after the request from the library, which refuses a client that does
+// not wait. ASP.NET Core accepts such a client.
 type hijacker struct {
 	http.ResponseWriter
 	early   []byte
-	cutting context.Context // whose end closes the connection until stop is called
+	cutting context.Context // its end closes the connection until stop is called
 	stop    func() bool
 }
 
@@ -105,7 +105,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	h.stop = context.AfterFunc(h.cutting, func() { _ = conn.Close() })
 	if n := rw.Reader.Buffered(); n > 0 {
 		h.early = make([]byte, n)
-		_, err = io.ReadFull(rw.Reader, h.early) // from the buffer
+		_, err = io.ReadFull(rw.Reader, h.early) // reads from the buffer
 	}
 	return conn, rw, err
 }
@@ -115,8 +115,8 @@ type webSocket struct {
 	*socket.Socket
 	c       *transports.Connection
 	decoder decoder
-	corked  bool // more was here behind what was handed on
-	heard   bool // a byte came from the client
+	corked  bool // more bytes had arrived after the part that was passed on
+	heard   bool // the client has sent a byte
 }
 
 var framing = &socket.Framing{
@@ -132,15 +132,15 @@ func (s *webSocket) Take(b []byte, full bool, err error) (rest []byte, cause err
 	s.c.Uncork()
 	switch {
 	case ended != nil:
-		return nil, s.bye(ended)
+		return nil, s.closeAfter(ended)
 	case err != nil:
-		return nil, s.broken(err)
+		return nil, s.readFailed(err)
 	}
 	return rest, nil
 }
 
-// bye ends the WebSocket after a close frame or a violation.
-func (s *webSocket) bye(err error) error {
+// closeAfter closes the WebSocket after a close frame or a violation.
+func (s *webSocket) closeAfter(err error) error {
 	var v violation
 	switch {
 	case errors.As(err, &v):
@@ -160,14 +160,14 @@ func (s *webSocket) sendClose(code int) {
 	_ = s.Write(appendControl(b[:0], opClose, []byte{byte(code >> 8), byte(code)}), true)
 }
 
-// broken ends the WebSocket after a failed read.
-func (s *webSocket) broken(err error) error {
+// readFailed closes the WebSocket after a failed read.
+func (s *webSocket) readFailed(err error) error {
 	if !s.heard {
 		s.c.Unheard()
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) { // the close frame was not answered
 		s.Reset()
-	} else if s.heard && s.c.Observed() { // asking the kernel is a system call
+	} else if s.heard && s.c.Observed() { // Silence is a system call
 		if d, ok := s.Silence(); ok {
 			s.c.CutAfter(d)
 		}
@@ -181,7 +181,7 @@ func (s *webSocket) data(payload []byte, more bool) {
 		s.corked = true
 		s.c.Cork()
 	}
-	// It fails when the connection is closing: what still comes is not for anyone.
+	// Receive fails while the connection is closing; the data is then discarded.
 	_ = s.c.Receive(s.Socket, payload)
 }
 
@@ -194,9 +194,8 @@ func (s *webSocket) control(opcode byte, payload []byte) {
 	s.Reply(appendControl(b[:0], opPong, payload))
 }
 
-// Last implements socket.Protocol: it sends our close frame. The end comes when the
-// client has answered it, or after the close time-out. If the application hangs up there is no
-// close frame.
+// Last implements socket.Protocol. It sends the close frame. The connection closes when the
+// client has answered it, or after the close time-out. After HangUp it sends no close frame.
 func (s *webSocket) Last() {
 	if s.c.HangsUp() {
 		s.HangUp(s.c.Options().CloseTimeout)
