@@ -1,4 +1,4 @@
 package serversentevents
 
 // Farewell is how long a client gets to close its stream.
-const Farewell = farewell
+const Farewell = closeGrace

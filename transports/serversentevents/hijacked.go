@@ -15,9 +15,9 @@ import (
 	"github.com/carillon-go/carillon/transports/internal/socket"
 )
 
-// hijack takes the connection of a request under HTTP/1.1 from the server, whose
-// buffers and stack an idle stream would hold. It cannot be had under HTTP/2, from a
-// writer that does not give it, or before the body of the request is read.
+// hijack takes the connection of an HTTP/1.1 request from the HTTP server, because an idle
+// stream would hold the server's buffers and stack. It fails under HTTP/2, with a writer that
+// does not support Hijack, and before the body of the request is read.
 func hijack(w http.ResponseWriter, r *http.Request) (net.Conn, bool) {
 	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || r.ContentLength != 0 {
 		return nil, false
@@ -32,7 +32,7 @@ var chunked = &socket.Framing{
 	Whole:  (*frame.Frame).EventStreamChunk,
 }
 
-// serveHijacked carries c over conn. It returns when the stream is begun.
+// serveHijacked carries c over conn. It returns after the beginning of the stream.
 func serveHijacked(conn net.Conn, header http.Header, r *http.Request, c *transports.Connection, watch *socket.Watch) {
 	s := socket.New(c, transports.Resumption(r), conn, nil, chunked, watch)
 	stop := context.AfterFunc(c.Cutting(), func() { _ = conn.Close() })
@@ -44,12 +44,12 @@ func serveHijacked(conn net.Conn, header http.Header, r *http.Request, c *transp
 		return
 	}
 	s.Await(holdTimeout(c))
-	s.Serve(&deaf{s: s, c: c, begun: time.Now()})
+	s.Serve(&discardReader{s: s, c: c, begun: time.Now()})
 }
 
-// preface is the answer up to the prelude, which makes EventSource fire open. It says that the
-// connection ends with the stream: a client or a proxy that keeps connections for further
-// requests must not send one here.
+// preface returns the beginning of the answer, up to the prelude, which makes EventSource
+// fire open. The answer states that the connection closes after the stream: a client or a
+// proxy that reuses connections must not send another request on this one.
 func preface(header http.Header) []byte {
 	var b strings.Builder
 	b.WriteString("HTTP/1.1 200 OK\r\n")
@@ -58,43 +58,43 @@ func preface(header http.Header) []byte {
 	}
 	header.Set("Connection", "close")
 	header.Set("Transfer-Encoding", "chunked")
-	_ = header.Write(&b) // a builder takes everything
+	_ = header.Write(&b) // a strings.Builder never fails
 	b.WriteString("\r\n3\r\n" + transports.Prelude + "\r\n")
 	return []byte(b.String())
 }
 
-// deaf waits for the client to leave. What it sends is nothing to us. The first wait
-// is as long as the hold time-out.
-type deaf struct {
+// discardReader waits until the client closes the connection, and discards its data. The
+// first wait is limited by the hold time-out.
+type discardReader struct {
 	s     *socket.Socket
 	c     *transports.Connection
 	begun time.Time
-	limit atomic.Pointer[time.Timer] // of the wait for the client behind the end; nil: there is none
+	limit atomic.Pointer[time.Timer] // limits the wait for the client after the end; nil: the stream has not ended
 }
 
-// farewell is how long a client gets to read the end of its stream and to close the network
-// connection. So long its POSTs are answered 200: the .NET client drops the last words it has
-// read, and reconnects, when one that it sends beside them is answered 404.
-const farewell = time.Second
+// closeGrace is the time in which a client can read the end of its stream and close the
+// network connection. During this time its POSTs are answered 200: the .NET client discards
+// the last messages and reconnects if a concurrent POST is answered 404.
+const closeGrace = time.Second
 
-// Last implements socket.Protocol: it ends the body, and what is sent, for another request
-// will not be answered here. The client's end of the network connection, or farewell, ends
-// the connection.
-func (d *deaf) Last() {
+// Last implements socket.Protocol. It ends the body and closes the writing side, because no
+// other request will be answered on this connection. The connection ends when the client
+// closes it, or after closeGrace.
+func (d *discardReader) Last() {
 	if d.s.Write([]byte("0\r\n\r\n"), true) != nil || !d.s.CloseWrite() {
 		d.s.Cut(nil)
 		return
 	}
-	d.limit.Store(time.AfterFunc(farewell, func() { d.s.Cut(nil) }))
+	d.limit.Store(time.AfterFunc(closeGrace, func() { d.s.Cut(nil) }))
 }
 
 // Take implements socket.Protocol.
-func (d *deaf) Take(_ []byte, _ bool, err error) (rest []byte, cause error) {
+func (d *discardReader) Take(_ []byte, _ bool, err error) (rest []byte, cause error) {
 	limit := d.limit.Load()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		if limit == nil {
-			cause = answered(d.c)
+			cause = checkHold(d.c)
 		}
 		if cause != nil {
 			d.s.Reset()
@@ -107,7 +107,7 @@ func (d *deaf) Take(_ []byte, _ bool, err error) (rest []byte, cause error) {
 			limit.Stop()
 		}
 		silence, _ := d.s.Silence()
-		return nil, left(d.c, d.begun, silence)
+		return nil, clientLeft(d.c, d.begun, silence)
 	}
 	return nil, nil
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/carillon-go/carillon/transports/internal/socket"
 )
 
-// holdTimeout is how long a handshake is waited for, 0 if none is.
+// holdTimeout returns the time within which the client must post its handshake, or 0 if there
+// is no limit.
 func holdTimeout(c *transports.Connection) time.Duration {
 	if c.Listens() {
 		return 0
@@ -16,7 +17,7 @@ func holdTimeout(c *transports.Connection) time.Duration {
 	return max(0, c.Options().HoldTimeout)
 }
 
-// watch returns what tells that the hold time-out is over, nil if there is none.
+// watch returns a channel that signals the end of the hold time-out, or nil if there is none.
 func (s *stream) watch() (over <-chan time.Time, stop func() bool) {
 	limit := holdTimeout(s.c)
 	if limit == 0 {
@@ -26,8 +27,9 @@ func (s *stream) watch() (over <-chan time.Time, stop func() bool) {
 	return timer.C, timer.Stop
 }
 
-// answered tells, when the hold time-out is over, whether the client saw its stream.
-func answered(c *transports.Connection) error {
+// checkHold is called at the end of the hold time-out. It returns ErrHeld if the client has
+// not seen its stream.
+func checkHold(c *transports.Connection) error {
 	switch c.Posts() {
 	case 0:
 		c.Tell(transports.Event{Kind: transports.Held})
@@ -38,9 +40,10 @@ func answered(c *transports.Connection) error {
 	return nil
 }
 
-// left notes that the client has left, or was cut off after a silence. One that posts
-// nothing in a while, where clients begin with that, has not seen its stream.
-func left(c *transports.Connection, begun time.Time, silence time.Duration) error {
+// clientLeft reports to the observer that the client has left or was cut after a silence.
+// Clients begin with a POST, so a client that posted nothing for a second has not seen its
+// stream.
+func clientLeft(c *transports.Connection, begun time.Time, silence time.Duration) error {
 	switch {
 	case c.Posts() > 0:
 		c.CutAfter(silence)
@@ -50,9 +53,9 @@ func left(c *transports.Connection, begun time.Time, silence time.Duration) erro
 	return transports.ErrClientGone
 }
 
-// reset cuts the TCP connection of a stream that something on the way holds back. In
-// HTTP/1.0 an end of the connection is an orderly end of the body, so only a reset tells
-// a proxy that there was none. HTTP/2 has a reset of its own for the stream.
+// reset resets the TCP connection of a stream that a proxy buffers. In HTTP/1.0 the end of
+// the connection is an orderly end of the body, so only a reset shows a proxy that the body
+// is incomplete. HTTP/2 resets the stream itself.
 func (s *stream) reset() {
 	conn, _, err := s.control.Hijack()
 	if err != nil {
@@ -60,7 +63,7 @@ func (s *stream) reset() {
 	}
 	socket.ResetOnClose(conn)
 	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn() // without a word of TLS before
+		conn = secure.NetConn() // no TLS alert precedes the reset
 	}
 	_ = conn.Close()
 }

@@ -38,7 +38,7 @@ func TestLeftWithoutAWord(t *testing.T) {
 			if test.closed {
 				c.Close(transports.ErrShutdown)
 			}
-			_ = left(c, time.Now().Add(-time.Hour), 0)
+			_ = clientLeft(c, time.Now().Add(-time.Hour), 0)
 			if held := len(told) > 0; held != test.held {
 				t.Errorf("the observer was told %v", told)
 			}

@@ -1,8 +1,8 @@
-// Package serversentevents carries what a server sends as an event stream; what the
-// client sends comes by POST.
+// Package serversentevents carries the server's messages as an event stream. The client's
+// messages arrive by POST.
 //
-// It writes the format itself: the r3labs/sse server keeps every event for ever by
-// default, stops a stream at one slow subscriber and does not see failed writes.
+// It writes the format itself, because the r3labs/sse server keeps every event forever by
+// default, stops a stream at one slow subscriber, and does not see failed writes.
 package serversentevents
 
 import (
@@ -17,9 +17,10 @@ import (
 	"github.com/carillon-go/carillon/transports/internal/socket"
 )
 
-// Carry carries c over the response of r. Under HTTP/1.1 it returns when the stream is
-// begun; what goes on is counted in running. Else it returns at the end of the stream,
-// whose writer is the request's goroutine.
+// Carry returns a function that carries c over the response of r. Under HTTP/1.1 the function
+// returns after the beginning of the stream; running counts the goroutines that continue.
+// Otherwise it returns at the end of the stream, and the request's goroutine writes the
+// stream.
 func Carry(running *sync.WaitGroup) transports.Carry {
 	watch := socket.NewWatch(running)
 	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
@@ -65,15 +66,15 @@ func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 	}
 }
 
-// abort ends the stream so that it does not look as if it had ended in order. A middleware may
-// recover from the panic; the deadline resets a stream of HTTP/2, and keeps the end of the body
-// from being written under HTTP/1.1.
+// abort ends the stream so that its end does not look orderly. A middleware may recover from
+// the panic. The deadline then resets an HTTP/2 stream, and prevents the end of the body from
+// being written under HTTP/1.1.
 func (s *stream) abort() {
 	_ = s.control.SetWriteDeadline(time.Now())
 	panic(http.ErrAbortHandler)
 }
 
-// carry serves the stream and then detaches it, also if the writer of a middleware panics.
+// carry serves the stream and then detaches it, even if the writer of a middleware panics.
 func (s *stream) carry(r *http.Request) (cause error) {
 	cause = transports.ErrCut
 	defer s.end()
@@ -90,16 +91,16 @@ func (s *stream) carry(r *http.Request) (cause error) {
 
 type stream struct {
 	c       *transports.Connection
-	opened  bool // the application was told
+	opened  bool // the connection was opened
 	w       http.ResponseWriter
 	control *http.ResponseController
 	wake    chan struct{}
 	cut     chan struct{}
 
 	mu       sync.Mutex
-	ended    bool      // cut, or the request is over
+	ended    bool      // cut, or the request has ended
 	deadline time.Time // of writes
-	last     time.Time // that something was written
+	last     time.Time // time of the last write
 }
 
 // Wake implements transports.Carrier.
@@ -110,7 +111,7 @@ func (s *stream) Wake() {
 	}
 }
 
-// Cut implements transports.Carrier. It ends a write too that waits for the client.
+// Cut implements transports.Carrier. It also interrupts a blocked write.
 func (s *stream) Cut(error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,7 +123,7 @@ func (s *stream) Cut(error) {
 	_ = s.control.SetWriteDeadline(time.Now())
 }
 
-// end keeps a late Cut from the response, which is not ours when its handler returned.
+// end prevents a late Cut from using the response after its handler has returned.
 func (s *stream) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,18 +156,18 @@ func (s *stream) serve(r *http.Request) error {
 		case <-s.cut:
 			return transports.ErrCut
 		case <-held:
-			if err := answered(s.c); err != nil {
+			if err := checkHold(s.c); err != nil {
 				return err
 			}
 			held = nil
 		case <-r.Context().Done():
-			return left(s.c, begun, time.Since(s.last))
+			return clientLeft(s.c, begun, time.Since(s.last))
 		}
 	}
 }
 
-// unlimit takes the deadline back while nothing is written: under HTTP/2 it resets a stream
-// that only waits.
+// unlimit removes the deadline while nothing is written, because under HTTP/2 it would reset
+// an idle stream.
 func (s *stream) unlimit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,9 +177,9 @@ func (s *stream) unlimit() {
 	}
 }
 
-// limit gives the next write its time. The deadline is moved only when less than the
-// send time-out is left of it, because moving it costs as much as a small write, and
-// not at all when the stream was cut.
+// limit sets the deadline of the next write. It moves the deadline only if less than the send
+// time-out remains, because moving it costs as much as a small write. It does nothing after
+// Cut.
 func (s *stream) limit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,14 +200,14 @@ func (s *stream) write(b []byte) error {
 	return s.control.Flush()
 }
 
-// plain frames events as they are: the HTTP server makes chunks of them, or frames of
+// plain frames events without chunks: the HTTP server adds the chunks, or the frames of
 // HTTP/2.
 var plain = &socket.Framing{
 	Append: (*frame.Frame).AppendEventStream,
 	Whole:  (*frame.Frame).EventStream,
 }
 
-// drain writes until the queue is empty. Each frame is an event of its own.
+// drain writes until the queue is empty. Each frame is one event.
 func (s *stream) drain() (done bool, cause error) {
 	defer s.unlimit()
 	outcome, err := socket.Drain(s.c, s, plain, s.write)
