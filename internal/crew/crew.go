@@ -1,37 +1,38 @@
-// Package crew keeps goroutines that are through with one job for the next: their stacks
-// have grown by then, and to grow one costs more than many a job does.
+// Package crew reuses goroutines for several jobs, because growing the stack of a new
+// goroutine costs more than many a job.
 package crew
 
 import "sync"
 
-// maxIdle is how many goroutines of a crew wait for a job.
+// maxIdle is the largest number of idle goroutines of a crew.
 const maxIdle = 64
 
-// Crew does jobs on goroutines of its own, as many as it takes. At most maxIdle of them wait
-// for more, and none while nobody is joined to the crew. Safe for concurrent use.
+// Crew runs jobs on goroutines of its own and starts as many as it needs. At most maxIdle
+// idle goroutines are kept, and none after Leave has been called as often as Join. Safe for
+// concurrent use.
 type Crew[Job any] struct {
 	do      func(Job)
 	running *sync.WaitGroup
 
 	mu     sync.Mutex
 	joined int
-	idle   []chan Job // of those that wait; the last to come is the first to go
+	idle   []chan Job // of idle goroutines; the most recent one is used first
 }
 
-// New returns a crew that does jobs by do. Its goroutines, those that wait too, are counted
-// in running.
+// New returns a crew that runs jobs by calling do. running counts all its goroutines,
+// including idle ones.
 func New[Job any](running *sync.WaitGroup, do func(Job)) *Crew[Job] {
 	return &Crew[Job]{do: do, running: running}
 }
 
-// Join says that jobs may come, until Leave is called as often.
+// Join keeps idle goroutines for further jobs until Leave has been called as often as Join.
 func (c *Crew[Job]) Join() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.joined++
 }
 
-// Leave takes a Join back. A job may do that itself.
+// Leave undoes one call of Join. A job may call it.
 func (c *Crew[Job]) Leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,7 +45,7 @@ func (c *Crew[Job]) Leave() {
 	c.idle = nil
 }
 
-// Go has a goroutine do a job. It never blocks.
+// Go runs a job on a goroutine. It never blocks.
 func (c *Crew[Job]) Go(job Job) {
 	c.mu.Lock()
 	last := len(c.idle) - 1
@@ -71,7 +72,7 @@ func (c *Crew[Job]) run(job Job) {
 	}
 }
 
-// rest tells whether the goroutine may wait for a job.
+// rest reports whether the goroutine may wait for another job.
 func (c *Crew[Job]) rest(next chan Job) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// send sends what the socket fd takes without waiting, and tells how much. It fails with less
-// than 0. For a receiver whose memory is in no cache a send is cheaper than a write, because
-// it looks at less of the kernel's.
+// send sends as many bytes as the socket fd accepts without waiting, and returns their
+// number. A negative number is a failure. For a receiver whose memory is in no cache, a send
+// is cheaper than a write, because it reads less of the kernel's memory.
 //
-// The scheduler is not told of a short one: it could do nothing in those microseconds, and
-// telling costs a hundredth of all that a broadcast does for a receiver. A long one would
-// keep a collection of garbage waiting.
+// A short send bypasses the scheduler. The scheduler could do nothing useful in those
+// microseconds, and informing it costs a hundredth of a broadcast's work per receiver. A long
+// one would delay a garbage collection, so it is an ordinary write.
 func send(fd uintptr, b []byte) int {
 	if len(b) > copyLimit {
 		return write(fd, b)
@@ -26,8 +26,8 @@ func send(fd uintptr, b []byte) int {
 	return int(n)
 }
 
-// receive reads what is here of the socket fd without waiting. As for send, the scheduler is
-// not told: no more is asked for than a buffer holds.
+// receive reads the available bytes of the socket fd without waiting. Like send it bypasses
+// the scheduler: it reads at most a buffer.
 func receive(fd uintptr, b []byte) (int, syscall.Errno) {
 	n, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
 		unix.MSG_DONTWAIT, 0, 0)

@@ -7,11 +7,11 @@ import (
 	"syscall"
 )
 
-// send sends what the socket fd takes without waiting, and tells how much. It fails with less
-// than 0.
+// send sends as many bytes as the socket fd accepts without waiting, and returns their
+// number. A negative number is a failure.
 func send(fd uintptr, b []byte) int { return write(fd, b) }
 
-// receive reads what is here of the socket fd without waiting.
+// receive reads the available bytes of the socket fd without waiting.
 func receive(fd uintptr, b []byte) (n int, errno syscall.Errno) {
 	n, err := syscall.Read(int(fd), b)
 	errors.As(err, &errno)

@@ -2,28 +2,28 @@ package socket
 
 import "net"
 
-// Conn is a network connection that was taken from the HTTP server. It holds no buffer
-// while there is nothing to read. It may be written by others while one goroutine reads.
+// Conn is a network connection that was taken from the HTTP server. It holds no buffer while
+// there is nothing to read. One goroutine may read while others write.
 type Conn struct {
-	raw raw // first: what TryWrite needs
+	raw raw // first, for TryWrite; see Socket
 	net.Conn
-	early []byte          // what the HTTP server had read already
-	idle  *[idleSize]byte // what to wait into where a buffer cannot be borrowed later
+	early []byte          // bytes that the HTTP server had read already
+	idle  *[idleSize]byte // the buffer for waiting where none can be borrowed later
 }
 
-// idleSize is what an idle connection holds to read into under TLS, where only the
-// library knows when there is something to read.
+// idleSize is the size of the buffer into which an idle connection reads under TLS, where
+// only the TLS library can tell when data is available.
 const idleSize = 512
 
-// Init makes it conn, of which early was read already.
+// Init initializes c with conn. early holds bytes that were read from conn already.
 func (c *Conn) Init(conn net.Conn, early []byte) {
 	c.Conn, c.early = conn, early
 	c.raw.init(conn)
 }
 
-// Next waits for the client and returns all that is here: what Keep was given, and what
-// came since. It is valid until Keep is called, which has to be before the next call. full
-// tells that no more has room behind it.
+// Next waits for data and returns all available bytes: those passed to Keep, followed by new
+// ones. The result is valid until Keep, which must be called before the next call of Next.
+// full reports that the buffer cannot grow.
 func (c *Conn) Next() (b []byte, full bool, err error) {
 	r := &c.raw
 	var n int
@@ -51,7 +51,7 @@ func (c *Conn) Next() (b []byte, full bool, err error) {
 	return r.buffer[:r.have], r.have == bufferSize, err
 }
 
-// hasEarly tells whether Next has something without reading.
+// hasEarly reports whether Next can return data without reading.
 func (c *Conn) hasEarly() bool { return len(c.early) > 0 }
 
 func (c *Conn) borrow() {
@@ -60,7 +60,7 @@ func (c *Conn) borrow() {
 	}
 }
 
-// Keep keeps rest, the end of what Next returned, for its next call.
+// Keep stores rest, the tail of the result of Next, for the next call of Next.
 func (c *Conn) Keep(rest []byte) {
 	r := &c.raw
 	if r.have = len(rest); r.have > 0 {
@@ -70,5 +70,6 @@ func (c *Conn) Keep(rest []byte) {
 	r.giveBack()
 }
 
-// TryWrite writes what the socket takes without waiting, and tells how much.
+// TryWrite writes as many bytes as the socket accepts without waiting, and returns their
+// number.
 func (c *Conn) TryWrite(b []byte) int { return c.raw.write(b) }

@@ -8,23 +8,23 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Framing is how a carrier frames what it sends.
+// Framing defines how a carrier frames messages.
 type Framing struct {
-	// Append appends a frame, for one write of several.
+	// Append appends a framed message. It is used to gather several in one write.
 	Append func(f *frame.Frame, dst []byte) []byte
-	// Whole returns a long frame with bytes that all its receivers share.
+	// Whole returns a long framed message. All its receivers share the bytes.
 	Whole func(f *frame.Frame) []byte
 }
 
 const (
-	// copyLimit is up to where frames are gathered into one buffer; a longer one is
-	// written from the bytes that all its receivers share.
+	// copyLimit is the length up to which frames are gathered in one buffer. A longer frame
+	// is written from the bytes that all its receivers share.
 	copyLimit = 16 << 10
-	// gatherLimit is about how much one write sends.
+	// gatherLimit is the approximate number of bytes in one write.
 	gatherLimit = 64 << 10
 )
 
-// batch is what a write needs, kept from one to the next.
+// batch holds the buffers of a write, which are reused.
 type batch struct {
 	frames []*frame.Frame
 	bytes  []byte
@@ -32,7 +32,7 @@ type batch struct {
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
-// maxIdleBatch is the largest buffer that is kept for the next write.
+// maxIdleBatch is the largest buffer that is kept for reuse.
 const maxIdleBatch = 128 << 10
 
 func (b *batch) giveBack() {
@@ -42,7 +42,7 @@ func (b *batch) giveBack() {
 	}
 }
 
-// gather frames the first frames for one write.
+// gather frames the first n frames for one write.
 func (b *batch) gather(framing *Framing, frames []*frame.Frame) (framed []byte, n int) {
 	if frames[0].Len() > copyLimit {
 		return framing.Whole(frames[0]), 1
@@ -55,8 +55,8 @@ func (b *batch) gather(framing *Framing, frames []*frame.Frame) (framed []byte, 
 	return b.bytes, n
 }
 
-// rest returns what gather made of frames, without the first written bytes. One frame may have
-// as many receivers that are slow as there are connections: they share its bytes.
+// rest returns the bytes that gather framed, without the first written bytes. One frame may
+// have as many slow receivers as there are connections, so they share its bytes.
 func (b *batch) rest(framing *Framing, frames []*frame.Frame, written int) []byte {
 	if len(frames) == 1 {
 		return framing.Whole(frames[0])[written:]
@@ -64,8 +64,8 @@ func (b *batch) rest(framing *Framing, frames []*frame.Frame, written int) []byt
 	return bytes.Clone(b.bytes[written:])
 }
 
-// Drain writes what is queued for k until there is no more, and returns what else Next
-// found, or why write failed.
+// Drain writes the frames queued for k until Next returns no frames. It returns the outcome
+// of that Next, or the error of write.
 func Drain(c *transports.Connection, k transports.Carrier, framing *Framing, write func([]byte) error) (transports.Outcome, error) {
 	b := batches.Get().(*batch)
 	defer b.giveBack()

@@ -11,20 +11,20 @@ import (
 	"syscall"
 )
 
-// bufferSize is what a connection borrows while there is something to read.
+// bufferSize is the size of the buffer that a connection borrows while there is data to read.
 const bufferSize = 8 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// raw does single system calls on a connection that is a socket itself.
+// raw makes single system calls on a connection that is itself a socket.
 type raw struct {
-	conn syscall.RawConn // nil: the connection is not one, as under TLS
-	// What the next read fills: the rest of what is here already, and then more.
+	conn syscall.RawConn // nil: the connection is not a socket, as under TLS
+	// The buffer of the next read. Its first have bytes are unconsumed data.
 	buffer *[bufferSize]byte
 	have   int
 	n      int
 	err    error
-	try    func(fd uintptr) bool // made once: reading allocates nothing
+	try    func(fd uintptr) bool // made once, so that reading allocates nothing
 }
 
 func (r *raw) init(conn net.Conn) {
@@ -35,7 +35,7 @@ func (r *raw) init(conn net.Conn) {
 	}
 }
 
-// read waits until there is something, and only then borrows a buffer for it.
+// read waits for data and borrows a buffer only when there is some.
 func (r *raw) read() (int, error) {
 	if err := r.conn.Read(r.try); err != nil {
 		return 0, err
@@ -74,7 +74,7 @@ func (r *raw) giveBack() {
 	}
 }
 
-// writing is one system call that writes, kept from one to the next.
+// writing holds the arguments of one write system call. It is reused.
 type writing struct {
 	bytes []byte
 	n     int
@@ -87,11 +87,12 @@ var writings = sync.Pool{New: func() any {
 	return w
 }}
 
-// tryWrite leaves n at zero when it fails: it is tried again then, by a writer, who can wait
-// and tell why.
+// tryWrite leaves n at zero if it fails. A writer then tries again: it can wait, and returns
+// the error.
 func (w *writing) tryWrite(fd uintptr) { w.n = max(0, send(fd, w.bytes)) }
 
-// write writes what fd, which never waits, takes. It fails with less than 0.
+// write writes as many bytes as fd, which is non-blocking, accepts. A negative result is a
+// failure.
 func write(fd uintptr, b []byte) int {
 	n, err := syscall.Write(int(fd), b)
 	for errors.Is(err, syscall.EINTR) {
@@ -100,9 +101,9 @@ func write(fd uintptr, b []byte) int {
 	return n
 }
 
-// write writes what the socket takes without waiting. Control is for what does not wait:
-// unlike Write it leaves what the poller knows of the connection alone, which is far away
-// in memory.
+// write writes as many bytes as the socket accepts without waiting. It uses Control, which
+// does not wait. Unlike Write, Control does not access the poller's data of the connection,
+// which is rarely in the cache.
 func (r *raw) write(b []byte) int {
 	if r.conn == nil {
 		return 0

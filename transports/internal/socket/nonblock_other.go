@@ -11,10 +11,10 @@ const bufferSize = 8 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// raw has no system calls that do not wait: everything is written by a writer and
-// read into a buffer that is there.
+// raw has no non-blocking system calls on this system: a writer writes everything, and reads
+// use a fixed buffer.
 type raw struct {
-	conn   net.Conn // nil always
+	conn   net.Conn // always nil
 	buffer *[bufferSize]byte
 	have   int
 }

@@ -1,11 +1,10 @@
-// Package socket carries connections over network connections that were taken from
-// the HTTP server: WebSockets, and event streams under HTTP/1.1.
+// Package socket carries connections over network connections that were taken from the HTTP
+// server: WebSockets, and event streams under HTTP/1.1.
 //
-// What is sent goes out with one system call of the sender if the socket takes it, as
-// it nearly always does: a writer that had to be woken for it would cost more than the
-// call. Only the rest is left to a writer, which lives until it is out. An idle
-// connection holds no buffer, and where the system can tell when there is something to
-// read (see Watch), no goroutine.
+// The sender itself writes a message with one system call if the socket accepts it, which it
+// nearly always does: waking a writer would cost more than the call. A writer goroutine sends
+// the rest and ends afterwards. An idle connection holds no buffer and, where the system can
+// report available data (see Watch), no goroutine.
 package socket
 
 import (
@@ -22,15 +21,15 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Socket is a carrier over a network connection. All methods are safe for concurrent
-// use.
+// Socket is a carrier over a network connection. All methods are safe for concurrent use.
 type Socket struct {
-	// What TryWrite needs comes first, side by side; see transports.Connection. At 256 bytes,
-	// and not at a few more, that is one line of the processor's cache.
-	mu      sync.Mutex    // held while writing
-	memory  atomic.Uint32 // is only there to be loaded
-	ended   bool          // nothing may be written any more
-	rest    []byte        // of frames that the socket did not take as a whole; never changed
+	// The fields that TryWrite uses come first, next to each other; see
+	// transports.Connection. A Socket has at most 256 bytes, a size class of the allocator,
+	// so that these fields are aligned to the processor's cache lines.
+	mu      sync.Mutex    // held during a write
+	memory  atomic.Uint32 // loading it prefetches the fields around it
+	ended   bool          // no more writes are allowed
+	rest    []byte        // the rest of frames that the socket accepted only partly; never changed
 	framing *Framing
 	conn    Conn
 
@@ -39,37 +38,39 @@ type Socket struct {
 	watched watched
 	spoken  Protocol
 
-	// The reader's own.
-	heard   instant // when the client said something last; 0: the connection has not begun
-	limited instant // when the deadline for more was set; 0: there is none
+	// Used by the reader only.
+	heard   instant // the last received data; 0: the connection has not begun
+	limited instant // the last setting of the read deadline by keepReading; 0: none is set
 
-	reading sync.Mutex // held while the reader comes to rest or is roused
-	until   instant    // when what Await awaits has to be here; 0: nothing is awaited
+	reading sync.Mutex // held while the reader is parked or woken
+	until   instant    // the deadline of Await; 0: none
 
-	deadline instant // of writes that wait; mu guards it
+	deadline instant // the write deadline; mu guards it
 
-	resumption int // of the request
+	resumption int // of the request that opened the carrier
 }
 
-// New returns a socket for c, let in by a request of that resumption. early is what was read
-// of conn already.
+// New returns a socket for c. resumption is that of the request that opened the carrier.
+// early holds bytes that were read from conn already.
 func New(c *transports.Connection, resumption int, conn net.Conn, early []byte, framing *Framing, watch *Watch) *Socket {
 	s := &Socket{c: c, resumption: resumption, framing: framing, watch: watch}
 	s.conn.Init(conn, early)
 	return s
 }
 
-// Protocol is what is spoken over a socket.
+// Protocol is the protocol on a socket.
 type Protocol interface {
-	// Take takes what is here, begin and all, and returns the end that it cannot use yet.
-	// full tells that no more has room behind that. An error, err or another, is the cause
-	// of the end.
+	// Take parses b and returns the unconsumed tail. full reports that the buffer cannot
+	// grow. If err is set, or parsing fails, Take returns the cause with which the connection
+	// ends.
 	Take(b []byte, full bool, err error) (rest []byte, cause error)
-	// Last ends what is sent, when the application has closed the connection in order.
+	// Last ends the sending direction after the application has closed the connection in
+	// order.
 	Last()
 }
 
-// Serve carries the connection until p tells the cause of its end. It returns at once.
+// Serve carries the connection until p returns a cause of its end. Serve itself returns at
+// once.
 func (s *Socket) Serve(p Protocol) {
 	s.spoken = p
 	link.LimitUnacknowledged(s.conn.Conn, s.c.Options().UnacknowledgedTimeout())
@@ -77,11 +78,11 @@ func (s *Socket) Serve(p Protocol) {
 	s.watch.readers.Go(s)
 }
 
-// serve carries the connection until it is over or the reader rests.
+// serve carries the connection until it ends or the reader is parked.
 func (s *Socket) serve() {
 	returned := false
 	defer func() {
-		if !returned { // the application ended the goroutine, and rescue the connection
+		if !returned { // application code called runtime.Goexit
 			s.c.Detach(s, transports.ErrCut)
 			s.over()
 		}
@@ -90,42 +91,43 @@ func (s *Socket) serve() {
 	returned = true
 }
 
-// talk opens the connection, unless it is open, and reads.
+// talk opens the connection if it is not open yet, and reads.
 func (s *Socket) talk() {
 	if s.heard == 0 {
 		if s.c.Open(s, s.resumption) != nil {
 			s.over()
 			return
 		}
-		s.heard = now() // it is about to say more
-		s.stay()
+		s.heard = now() // the client will send data soon
+		s.keepReading()
 	}
 	s.read()
 }
 
-// over ends what is left when the connection is.
+// over closes the network connection and releases the readers.
 func (s *Socket) over() {
 	_ = s.conn.Close()
 	s.watch.readers.Leave()
 }
 
-// instant is a time since the begin of the process.
+// instant is a time since the start of the process.
 type instant time.Duration
 
 var begun = time.Now()
 
 func now() instant { return instant(time.Since(begun)) }
 
-// lively is how close together messages come for which the reader stays: to rest and to be
-// roused costs more than a small message.
-const lively = instant(time.Second)
+// activeWindow is the pause between messages up to which the reader keeps reading. Parking
+// and waking a reader costs more than a small message.
+const activeWindow = instant(time.Second)
 
-// read reads until the connection is over, or so little comes that the reader rests.
+// read reads until the connection ends, or until the client is so quiet that the reader
+// parks.
 func (s *Socket) read() {
 	for {
 		b, full, err := s.conn.Next()
 		if err != nil && s.isLimit(err) {
-			if s.pause() {
+			if s.park() {
 				return
 			}
 			continue
@@ -138,43 +140,43 @@ func (s *Socket) read() {
 			return
 		}
 		s.conn.Keep(rest)
-		if !s.stay() && s.pause() {
+		if !s.keepReading() && s.park() {
 			return
 		}
 	}
 }
 
-// isLimit tells whether reading failed because the client had nothing more to say, and not
-// because what was awaited did not come.
+// isLimit reports whether a read failed because of the deadline of keepReading, and not
+// because of the deadline of Await.
 func (s *Socket) isLimit(err error) bool {
 	s.reading.Lock()
 	defer s.reading.Unlock()
 	return errors.Is(err, os.ErrDeadlineExceeded) && (s.until == 0 || now() < s.until)
 }
 
-// stay tells whether the client talks so much that the reader goes on at once; it limits
-// the wait.
-func (s *Socket) stay() bool {
+// keepReading reports whether the client is so active that the reader should read again. If
+// so, it sets a deadline for that read.
+func (s *Socket) keepReading() bool {
 	at := now()
 	since := at - s.heard
 	s.heard = at
-	if since > lively {
+	if since > activeWindow {
 		return false
 	}
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	if s.until == 0 && (s.limited == 0 || at-s.limited > lively) {
+	if s.until == 0 && (s.limited == 0 || at-s.limited > activeWindow) {
 		s.limited = at
-		_ = s.conn.SetReadDeadline(time.Now().Add(2 * time.Duration(lively)))
+		_ = s.conn.SetReadDeadline(time.Now().Add(2 * time.Duration(activeWindow)))
 	}
 	return true
 }
 
-// pause ends the reader until the client says something. Where nobody can watch for that, a
-// fresh goroutine goes on: what was done for the client has grown the stack of this one, and
-// a stack that has once grown never becomes as small again. It fails when the reader is
-// needed.
-func (s *Socket) pause() bool {
+// park ends the reader until the client sends data. Where no Watch can wait for that, a new
+// goroutine continues instead: handling the client's messages has grown the stack of this
+// one, and a grown stack never becomes as small again. park reports false if the reader must
+// go on.
+func (s *Socket) park() bool {
 	s.reading.Lock()
 	defer s.reading.Unlock()
 	if s.until > 0 || s.conn.hasEarly() {
@@ -190,11 +192,11 @@ func (s *Socket) pause() bool {
 	return true
 }
 
-// rouse ends the rest of the reader, if it has one: it is to see what happens.
-func (s *Socket) rouse() {
+// wakeReader resumes a parked reader, so that it notices a change.
+func (s *Socket) wakeReader() {
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	s.watch.rouse(s)
+	s.watch.wake(s)
 }
 
 // TryWrite implements transports.DirectCarrier.
@@ -230,7 +232,8 @@ func (s *Socket) TryWrite(first *frame.Frame, more ...*frame.Frame) (taken int, 
 // Memory implements transports.DirectCarrier.
 func (s *Socket) Memory() *atomic.Uint32 { return &s.memory }
 
-// Wake implements transports.Carrier: a writer runs while there is something to send.
+// Wake implements transports.Carrier. It starts a writer, which runs until the queue is
+// empty.
 func (s *Socket) Wake() {
 	s.watch.running.Add(1)
 	go s.drain()
@@ -239,10 +242,10 @@ func (s *Socket) Wake() {
 // Cut implements transports.Carrier.
 func (s *Socket) Cut(error) {
 	_ = s.conn.Close()
-	s.rouse()
+	s.wakeReader()
 }
 
-// drain writes until the queue is empty, the rest of what was begun first.
+// drain writes the rest of a frame, and then the queue until it is empty.
 func (s *Socket) drain() {
 	defer s.watch.running.Done()
 	if err := s.send(nil); err != nil {
@@ -263,31 +266,30 @@ func (s *Socket) fail(err error) {
 	s.Cut(err)
 }
 
-// Reply writes what goes past the queue. What cannot be written ends the connection: a part of it
-// may be on its way, and nothing can follow that.
+// Reply writes b without queueing it. A failed write ends the connection: a part of b may
+// have been sent, and nothing can follow that.
 func (s *Socket) Reply(b []byte) {
 	if err := s.Write(b, false); err != nil {
 		s.fail(err)
 	}
 }
 
-// send writes frames, unless nothing may be written any more.
+// send writes frames, unless no more writes are allowed.
 func (s *Socket) send(b []byte) error { return s.Write(b, false) }
 
-// write waits until the socket has taken the rest of what was begun, and b. It needs
-// the lock.
-func (s *Socket) write(b []byte) error {
+// writeLocked waits until the socket has accepted the rest of earlier frames, and b.
+func (s *Socket) writeLocked(b []byte) error {
 	rest := s.rest
 	s.rest = nil
-	if err := s.writeBytes(rest); err != nil {
+	if err := s.writeBytesLocked(rest); err != nil {
 		return err
 	}
-	return s.writeBytes(b)
+	return s.writeBytesLocked(b)
 }
 
-// writeBytes waits until the socket has taken b. The deadline is moved only when less than
-// the send time-out is left of it, because moving it costs as much as a small write.
-func (s *Socket) writeBytes(b []byte) error {
+// writeBytesLocked waits until the socket has accepted b. It moves the deadline only if less
+// than the send time-out remains, because moving it costs as much as a small write.
+func (s *Socket) writeBytesLocked(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
@@ -302,8 +304,8 @@ func (s *Socket) writeBytes(b []byte) error {
 	return err
 }
 
-// Write sends bytes of the carrier's own, such as a control frame, between frames. last
-// says that nothing may follow.
+// Write sends bytes of the carrier itself, such as a control frame, between frames. After a
+// write with last set, no more writes are allowed.
 func (s *Socket) Write(b []byte, last bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -311,10 +313,10 @@ func (s *Socket) Write(b []byte, last bool) error {
 		return nil
 	}
 	s.ended = last
-	return s.write(b)
+	return s.writeLocked(b)
 }
 
-// Await makes reading fail when nothing comes for a while; zero: it waits for ever.
+// Await makes reading fail if no data arrives within patience. Zero removes the limit.
 func (s *Socket) Await(patience time.Duration) {
 	s.reading.Lock()
 	var deadline time.Time
@@ -324,23 +326,24 @@ func (s *Socket) Await(patience time.Duration) {
 	}
 	_ = s.conn.SetReadDeadline(deadline)
 	s.reading.Unlock()
-	s.rouse()
+	s.wakeReader()
 }
 
-// Silence is how long nothing has moved on the connection; see link.Silence.
+// Silence returns for how long nothing has moved on the connection; see link.Silence.
 func (s *Socket) Silence() (d time.Duration, ok bool) { return link.Silence(s.conn.Conn) }
 
-// sentInterval is how often HangUp looks whether the client's system has everything.
+// sentInterval is the interval at which HangUp checks whether the client's system has
+// acknowledged everything.
 const sentInterval = 5 * time.Millisecond
 
-// HangUp resets the network connection, without a word of TLS, once the client's system has
-// acknowledged what was written, or after patience. Where the system cannot tell that, it
-// closes the connection instead.
+// HangUp resets the network connection, without a TLS alert, after the client's system has
+// acknowledged all written data, or after patience. Where the operating system cannot report
+// this, HangUp closes the connection instead.
 func (s *Socket) HangUp(patience time.Duration) {
 	if s.Write(nil, true) == nil {
 		is, ok := link.OnTheWay(s.conn.Conn)
 		for until := now() + instant(patience); is && ok && now() < until; is, ok = link.OnTheWay(s.conn.Conn) {
-			time.Sleep(sentInterval) // nothing tells when it has
+			time.Sleep(sentInterval) // no event reports the acknowledgement
 		}
 		if ok {
 			s.Reset()
@@ -352,8 +355,8 @@ func (s *Socket) HangUp(patience time.Duration) {
 	s.Cut(nil)
 }
 
-// CloseWrite ends what is sent and leaves the network connection to the client to close. It
-// fails where only both can be ended.
+// CloseWrite closes the writing side and lets the client close the network connection. It
+// reports false if the connection cannot be closed in one direction only.
 func (s *Socket) CloseWrite() bool {
 	conn := s.conn.Conn
 	if secure, ok := conn.(*tls.Conn); ok {
@@ -366,11 +369,11 @@ func (s *Socket) CloseWrite() bool {
 	return ok && half.CloseWrite() == nil
 }
 
-// Reset makes closing the connection a TCP reset.
+// Reset turns the closing of the connection into a TCP reset.
 func (s *Socket) Reset() { ResetOnClose(s.conn.Conn) }
 
-// ResetOnClose makes closing conn a TCP reset. A TLS connection that is closed still says
-// so first.
+// ResetOnClose turns the closing of conn into a TCP reset. Closing a TLS connection still
+// sends a TLS alert first.
 func ResetOnClose(conn net.Conn) {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()

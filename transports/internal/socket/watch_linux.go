@@ -11,34 +11,34 @@ import (
 	"github.com/carillon-go/carillon/internal/crew"
 )
 
-// Watch waits for what the clients of resting sockets say, for all of them with one
-// goroutine, which is there while any of them rests: ten thousand goroutines that wait
-// would hold 25 MB. It asks an epoll instance, on which it waits as on a network connection,
-// so that no thread is kept. Safe for concurrent use.
+// Watch waits for data on all parked sockets with one goroutine, which runs while any socket
+// is parked: ten thousand waiting goroutines would hold 25 MB. It uses an epoll instance and
+// waits for that like for a network connection, so it does not block a thread. Safe for
+// concurrent use.
 type Watch struct {
 	running *sync.WaitGroup
 	readers *crew.Crew[*Socket]
 
 	mu      sync.Mutex
-	epoll   *os.File // nil: nobody rests
+	epoll   *os.File // nil: no socket is parked
 	fd      int      // of epoll
 	resting map[int64]*Socket
-	last    int64 // key given to a socket that rests
+	last    int64 // the last key given to a parked socket
 }
 
-// watched is what a watch knows of a socket; its lock guards it.
+// watched is a watch's data of a socket. The watch's lock guards it.
 type watched struct {
-	key   int64    // among those that rest, while it does
-	epoll *os.File // that has heard of the socket
+	key   int64    // of the parked socket, while it is parked
+	epoll *os.File // the instance with which the socket is registered
 }
 
-// NewWatch returns a watch whose goroutine, and those of its sockets, are counted in running.
+// NewWatch returns a watch. running counts its goroutine and those of its sockets.
 func NewWatch(running *sync.WaitGroup) *Watch {
 	return &Watch{running: running, readers: crew.New(running, (*Socket).serve), resting: map[int64]*Socket{}}
 }
 
-// add lets s rest until there is something to read. It fails where that cannot be told, as
-// under TLS, whose bytes may be here already.
+// add parks s until there is data to read. It reports false where the system cannot report
+// that, as under TLS, because the TLS library may hold received bytes.
 func (w *Watch) add(s *Socket) bool {
 	if s.conn.raw.conn == nil {
 		return false
@@ -50,7 +50,7 @@ func (w *Watch) add(s *Socket) bool {
 	}
 	w.last++
 	if err := w.arm(s, w.last); err != nil {
-		w.closeIdle()
+		w.closeIdleLocked()
 		return false
 	}
 	s.watched = watched{key: w.last, epoll: w.epoll}
@@ -58,7 +58,7 @@ func (w *Watch) add(s *Socket) bool {
 	return true
 }
 
-// arm asks for one event.
+// arm requests one event.
 func (w *Watch) arm(s *Socket, key int64) error {
 	op := unix.EPOLL_CTL_ADD
 	if s.watched.epoll == w.epoll {
@@ -74,20 +74,20 @@ func (w *Watch) arm(s *Socket, key int64) error {
 
 func keyOf(e *unix.EpollEvent) int64 { return int64(e.Pad)<<32 | int64(uint32(e.Fd)) }
 
-// rouse ends the rest of s, if it has one.
-func (w *Watch) rouse(s *Socket) {
+// wake starts the reader of s if s is parked.
+func (w *Watch) wake(s *Socket) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.end(s.watched.key)
+	w.wakeLocked(s.watched.key)
 }
 
-// end has the socket read that rests under a key, if one does. The watch counts as running
-// until its reader does. The lock is held.
-func (w *Watch) end(key int64) {
+// wakeLocked starts the reader of the socket with a key, if one is parked. The watch's
+// goroutine may end afterwards: the reader is counted in running before that.
+func (w *Watch) wakeLocked(key int64) {
 	if s := w.resting[key]; s != nil {
 		delete(w.resting, key)
 		w.readers.Go(s)
-		w.closeIdle()
+		w.closeIdleLocked()
 	}
 }
 
@@ -96,7 +96,7 @@ func (w *Watch) open() error {
 	if err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil { // or reading would keep a thread
+	if err := unix.SetNonblock(fd, true); err != nil { // otherwise reading would block a thread
 		_ = unix.Close(fd)
 		return os.NewSyscallError("fcntl", err)
 	}
@@ -111,15 +111,16 @@ func (w *Watch) open() error {
 	return nil
 }
 
-// closeIdle ends the goroutine when nobody rests.
-func (w *Watch) closeIdle() {
+// closeIdleLocked closes the epoll instance, which ends the goroutine, if no socket is
+// parked.
+func (w *Watch) closeIdleLocked() {
 	if len(w.resting) == 0 && w.epoll != nil {
 		_ = w.epoll.Close()
 		w.epoll = nil
 	}
 }
 
-// run rouses who has something to read, until the epoll instance is closed.
+// run starts the readers of sockets with data, until the epoll instance is closed.
 func (w *Watch) run(conn syscall.RawConn) {
 	events := make([]unix.EpollEvent, 128)
 	for {
@@ -142,6 +143,6 @@ func (w *Watch) happened(events []unix.EpollEvent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range events {
-		w.end(keyOf(&events[i]))
+		w.wakeLocked(keyOf(&events[i]))
 	}
 }

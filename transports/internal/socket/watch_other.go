@@ -8,7 +8,8 @@ import (
 	"github.com/carillon-go/carillon/internal/crew"
 )
 
-// Watch is for systems on which each resting socket has a goroutine. Safe for concurrent use.
+// Watch is used on systems without epoll, where every quiet socket has a goroutine. Safe for
+// concurrent use.
 type Watch struct {
 	running *sync.WaitGroup
 	readers *crew.Crew[*Socket]
@@ -16,11 +17,11 @@ type Watch struct {
 
 type watched struct{}
 
-// NewWatch returns a watch whose sockets' goroutines are counted in running.
+// NewWatch returns a watch. running counts the goroutines of its sockets.
 func NewWatch(running *sync.WaitGroup) *Watch {
 	return &Watch{running, crew.New(running, (*Socket).serve)}
 }
 
 func (w *Watch) add(*Socket) bool { return false }
 
-func (w *Watch) rouse(*Socket) {}
+func (w *Watch) wake(*Socket) {}
