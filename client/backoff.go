@@ -19,13 +19,13 @@ const (
 	resumeWindow = 15 * time.Second
 	// resumePause is the first pause between two carriers. It doubles up to mostResumePause, or up to
 	// mostBusyPause while messages get through.
-	resumePause     = 50 * time.Millisecond
-	mostResumePause = 2 * time.Second
-	mostBusyPause   = 200 * time.Millisecond
-	// leastLife is how long a carrier has to last if no message gets through on it.
-	leastLife = time.Second
-	// mostRetryAfter bounds the time for which a server can put a client off by Retry-After.
-	mostRetryAfter = 5 * time.Minute
+	resumePause    = 50 * time.Millisecond
+	maxResumePause = 2 * time.Second
+	maxBusyPause   = 200 * time.Millisecond
+	// minCarrierLife is how long a carrier has to last if no message gets through on it.
+	minCarrierLife = time.Second
+	// maxRetryAfter bounds the time for which a server can put a client off by Retry-After.
+	maxRetryAfter = 5 * time.Minute
 )
 
 // breaks decides how long to wait before a carrier that broke is replaced, and when to give up. It
@@ -48,11 +48,11 @@ func (b *breaks) add(reached progress, waiting, halfway bool) error {
 	case life >= settledAfter:
 		b.pause = 0
 	case moved:
-		b.pause = min(max(2*b.pause, resumePause), mostBusyPause)
+		b.pause = min(max(2*b.pause, resumePause), maxBusyPause)
 	default:
 		b.next()
 	}
-	isStalled := halfway || life < leastLife || waiting && life < settledAfter
+	isStalled := halfway || life < minCarrierLife || waiting && life < settledAfter
 	switch {
 	case moved || !isStalled:
 		b.stalled = time.Time{}
@@ -66,7 +66,7 @@ func (b *breaks) add(reached progress, waiting, halfway bool) error {
 
 // next lengthens the pause and returns it.
 func (b *breaks) next() time.Duration {
-	b.pause = min(max(2*b.pause, resumePause), mostResumePause)
+	b.pause = min(max(2*b.pause, resumePause), maxResumePause)
 	return b.pause
 }
 
@@ -92,7 +92,7 @@ func retryAfter(err error) time.Duration {
 	if !errors.As(err, &answer) {
 		return 0
 	}
-	return min(answer.RetryAfter, mostRetryAfter)
+	return min(answer.RetryAfter, maxRetryAfter)
 }
 
 // parseRetryAfter reads the header Retry-After: seconds, or a date.

@@ -38,14 +38,14 @@ func (b *budget) acquire(ctx context.Context, n int) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			b.giveUp()
+			b.stopWaiting()
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// giveUp: the reader does not wait any more, and another one begins.
-func (b *budget) giveUp() {
+// stopWaiting: the reader does not wait any more, and another one begins.
+func (b *budget) stopWaiting() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.paused = false
@@ -80,15 +80,15 @@ func (b *budget) release(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used -= n
-	b.wake()
+	b.wakeLocked()
 }
 
-// await says that a call waits for something to be read, until the returned function is called.
-func (b *budget) await() (done func()) {
+// expectAnswer says that a call waits for something to be read, until the returned function is called.
+func (b *budget) expectAnswer() (done func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.waiters++
-	b.wake()
+	b.wakeLocked()
 	return func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -96,17 +96,17 @@ func (b *budget) await() (done func()) {
 	}
 }
 
-func (b *budget) wake() {
+func (b *budget) wakeLocked() {
 	if b.paused {
 		close(b.changed)
 		b.changed = make(chan struct{})
 	}
 }
 
-// patient tells whether silence for limit is our own doing and will pass: reading pauses, or has
+// excusesSilence tells whether silence for limit is our own doing and will pass: reading pauses, or has
 // done so in that time. It is not while somebody waits for an answer that cannot be read any more,
 // because consumers take nothing and the bound is reached.
-func (b *budget) patient(limit time.Duration) bool {
+func (b *budget) excusesSilence(limit time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.paused {

@@ -64,7 +64,7 @@ func (c *calls) take(id string) call {
 func (c *calls) failAll(cause error) {
 	c.mu.Lock()
 	if c.ended == nil {
-		c.ended = lost(cause)
+		c.ended = lostCallError(cause)
 	}
 	open := c.open
 	c.open = make(map[string]call)

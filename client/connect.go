@@ -19,8 +19,8 @@ type connector struct {
 	network *network
 	// open makes a session of a transport that is connected.
 	begin func(carrier, Transport, target) *session
-	// told gets the outcome of each refresh that succeeded.
-	told func(refreshed)
+	// onRefreshed gets the outcome of each refresh that succeeded.
+	onRefreshed func(refreshed)
 }
 
 // connect negotiates, tries the transports that both sides have, in the server's order, and does

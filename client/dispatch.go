@@ -24,7 +24,7 @@ type invocation struct {
 // that.
 func (s *session) invoked(ctx context.Context, j job) *turn {
 	v := &invocation{session: s, job: j}
-	found := s.run.conn.handlers.of(j.target)
+	found := s.run.conn.handlers.forMethod(j.target)
 	if len(found) == 0 {
 		s.options.Logger.DebugContext(ctx, "no handler", "method", j.target)
 	}

@@ -8,13 +8,13 @@ import (
 
 // eventReader reads an event stream. It looks at each byte once, however small the pieces are in which it comes.
 type eventReader struct {
-	r     *bufio.Reader
-	limit int    // the longest line and the longest data of an event, in bytes
-	line  []byte // the begin of a line
-	data  []byte
-	some  bool // the event has a data line
-	begun bool // a line was read: a byte order mark can come no more
-	cr    bool // the last line ended in a carriage return, to which a line feed belongs
+	r             *bufio.Reader
+	limit         int    // the longest line and the longest data of an event, in bytes
+	line          []byte // the begin of a line
+	data          []byte
+	hasData       bool // the event has a data line
+	pastFirstLine bool // a line was read: a byte order mark can come no more
+	cr            bool // the last line ended in a carriage return, to which a line feed belongs
 }
 
 func newEventReader(r io.Reader, limit int) *eventReader {
@@ -25,7 +25,7 @@ func newEventReader(r io.Reader, limit int) *eventReader {
 // SignalR's. The data are valid until the next call. An event that is not whole at the end of the stream is none: the error is then [io.EOF]. One that exceeds
 // the limit is [bufio.ErrTooLong].
 func (e *eventReader) next() ([]byte, error) {
-	e.data, e.some = e.room(e.data), false
+	e.data, e.hasData = e.room(e.data), false
 	for {
 		if _, err := e.r.Peek(1); err != nil {
 			return nil, err
@@ -67,24 +67,24 @@ func (e *eventReader) take(chunk []byte) (n int, ended bool) {
 // lineEnded handles a whole line. It reports whether an event ended.
 func (e *eventReader) lineEnded() bool {
 	line := e.line
-	if !e.begun {
+	if !e.pastFirstLine {
 		line = bytes.TrimPrefix(line, []byte("\uFEFF"))
-		e.begun = true
+		e.pastFirstLine = true
 	}
 	e.line = e.room(e.line)
 	if len(line) == 0 {
-		ended := e.some
-		e.some = false
+		ended := e.hasData
+		e.hasData = false
 		return ended
 	}
 	name, value, _ := bytes.Cut(line, []byte(":"))
 	if string(name) != "data" {
 		return false
 	}
-	if e.some {
+	if e.hasData {
 		e.data = append(e.data, '\n')
 	}
-	e.some = true
+	e.hasData = true
 	e.data = append(e.data, bytes.TrimPrefix(value, []byte(" "))...)
 	return false
 }

@@ -47,8 +47,8 @@ func TestHandlersThatFail(t *testing.T) {
 				c.OnAuthenticationRefreshFailed(func(context.Context, error) { fail() })
 				c.OnAuthenticationRefreshFailed(func(context.Context, error) { ran = append(ran, "not refreshed") })
 				run := c.current
-				run.tellRefreshed(refreshed{})
-				run.tellRefreshed(refreshed{err: errors.New("no")})
+				run.notifyRefreshed(refreshed{})
+				run.notifyRefreshed(refreshed{err: errors.New("no")})
 				c.enter(run, StateChange{To: Reconnecting})
 				synctest.Wait()
 				for i, target := range []string{"Action", "Func", "Encode", "Decode", "Last"} {

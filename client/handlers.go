@@ -59,7 +59,7 @@ func (t *handlers) remove(name string, h *Handler) {
 	}
 }
 
-func (t *handlers) of(method string) []*Handler {
+func (t *handlers) forMethod(method string) []*Handler {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if found := t.byName[strings.ToLower(method)]; found != nil {

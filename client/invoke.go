@@ -106,7 +106,7 @@ func (c *HubConnection) invoke(ctx context.Context, p call, done <-chan struct{}
 	if err != nil {
 		return err
 	}
-	defer s.run.budget.await()()
+	defer s.run.budget.expectAnswer()()
 	select {
 	case <-done:
 		return nil

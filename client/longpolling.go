@@ -21,10 +21,10 @@ type longPolling struct {
 	// refresh gives the server a fresh token when it requires that for a poll; nil: never.
 	refresh func(context.Context) error
 	// stateful: an answer that did not come may have been lost, and is brought back by resuming.
-	stateful bool
-	polled   chan struct{} // closed when no poll is under way any more
-	gone     bool          // the server has forgotten us; valid when polled is closed
-	buf      []byte
+	stateful       bool
+	polled         chan struct{} // closed when no poll is under way any more
+	connectionGone bool          // the server has forgotten us; valid when polled is closed
+	buf            []byte
 }
 
 // openLongPolling does the first poll, which the server answers at once, with nothing.
@@ -60,11 +60,11 @@ func (l *longPolling) Receive(feed func([]byte) error) error {
 		case l.ctx.Err() != nil:
 			return l.ended()
 		case err == nil && ended:
-			l.gone = true
+			l.connectionGone = true
 			return nil
 		case err == nil:
 			failed = 0
-		case failed < maxFailedPolls && isGatewayTrouble(err) && !l.stateful:
+		case failed < maxFailedPolls && isGatewayError(err) && !l.stateful:
 			if failed++; sleep(l.ctx, max(time.Duration(failed-1)*100*time.Millisecond, retryAfter(err))) != nil {
 				return l.ended()
 			}
@@ -74,9 +74,9 @@ func (l *longPolling) Receive(feed func([]byte) error) error {
 	}
 }
 
-// isGatewayTrouble: a proxy lost patience with a poll on which nothing came, or limits requests, or the
+// isGatewayError: a proxy lost patience with a poll on which nothing came, or limits requests, or the
 // server behind it is just being restarted; the connection may still be there.
-func isGatewayTrouble(err error) bool {
+func isGatewayError(err error) bool {
 	answer := new(HTTPError)
 	if !errors.As(err, &answer) {
 		return false
@@ -151,10 +151,10 @@ func (l *longPolling) Close(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	if l.gone {
+	if l.connectionGone {
 		return
 	}
-	response, err := l.network.do(ctx, l.target.cred, request{op: "delete", method: http.MethodDelete, url: l.url, again: true})
+	response, err := l.network.do(ctx, l.target.cred, request{op: "delete", method: http.MethodDelete, url: l.url, repeatable: true})
 	if err == nil { // the server finds out by itself if not
 		discard(response.Body)
 	}

@@ -125,7 +125,7 @@ func lifetime(seconds int64) time.Duration {
 }
 
 func (n *network) negotiateOnce(ctx context.Context, t target, stateful bool) (*offer, error) {
-	response, err := n.do(ctx, t.cred, request{op: "negotiate", method: http.MethodPost, url: negotiateURL(t.hub, stateful).String(), again: true})
+	response, err := n.do(ctx, t.cred, request{op: "negotiate", method: http.MethodPost, url: negotiateURL(t.hub, stateful).String(), repeatable: true})
 	if err != nil {
 		return nil, err
 	}

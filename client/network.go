@@ -182,9 +182,9 @@ type request struct {
 	// eventStream has the request say so in the way of an EventSource, which a server recognizes even
 	// when a proxy has dropped Accept.
 	eventStream bool
-	// again lets net/http send the request again on another connection when the one that it kept was
+	// repeatable lets net/http send the request again on another connection when the one that it kept was
 	// just being closed: the second one does no harm.
-	again bool
+	repeatable bool
 	// once keeps net/http from sending a GET again when a connection broke: the answer to the first
 	// one may have carried data.
 	once bool
@@ -206,7 +206,7 @@ func (n *network) do(ctx context.Context, cred credentials, r request) (*http.Re
 		case response.StatusCode == http.StatusUnauthorized && cred.renewable:
 			cred.renewable = false
 		case to != nil && (r.once || r.connection != ""): // net/http does not follow these
-			if cred = cred.at(to, response.Request.URL); cred.withheld {
+			if cred = cred.forRedirect(to, response.Request.URL); cred.withheld {
 				r.connection = ""
 			}
 			r.url = to.String()
@@ -228,8 +228,8 @@ func redirection(r *http.Response) *url.URL {
 	return nil
 }
 
-// at is what a redirect's target may know.
-func (c credentials) at(to, from *url.URL) credentials {
+// forRedirect is what a redirect's target may know.
+func (c credentials) forRedirect(to, from *url.URL) credentials {
 	if to.Host != from.Host || to.Scheme != from.Scheme && from.Scheme == "https" {
 		return credentials{withheld: true}
 	}
@@ -250,7 +250,7 @@ func (n *network) once(ctx context.Context, cred credentials, r request) (*http.
 	case r.once:
 		body = new(unrepeatable)
 	}
-	if r.again {
+	if r.repeatable {
 		header["Idempotency-Key"] = nil // so net/http is told; it does not send it
 	}
 	if r.eventStream {

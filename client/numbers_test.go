@@ -15,9 +15,9 @@ var extremes = []int64{
 
 func statefulOutbox() *outbox {
 	b := newOutbox(nil)
-	b.kept = &kept{first: 2, next: 2, seen: 1, limit: 100}
+	b.buffer = &messageBuffer{first: 2, next: 2, seen: 1, limit: 100}
 	for range 3 {
-		b.kept.keep([]byte("x"))
+		b.buffer.keep([]byte("x"))
 	}
 	return b
 }
@@ -31,8 +31,8 @@ func TestExtremeAcknowledgements(t *testing.T) {
 		if n > 0 {
 			want = 0
 		}
-		if len(b.kept.records) != want || b.kept.bytes != want || b.kept.first != int64(5-want) {
-			t.Errorf("%d: %d records of %d bytes are kept from %d on", n, len(b.kept.records), b.kept.bytes, b.kept.first)
+		if len(b.buffer.records) != want || b.buffer.bytes != want || b.buffer.first != int64(5-want) {
+			t.Errorf("%d: %d records of %d bytes are kept from %d on", n, len(b.buffer.records), b.buffer.bytes, b.buffer.first)
 		}
 	}
 }
@@ -48,8 +48,8 @@ func TestExtremeSequences(t *testing.T) {
 		if n > 0 {
 			want = errSequence
 		}
-		if err := b.sequence(n); !errors.Is(err, want) || b.kept.next != 2 || b.kept.acked != 0 {
-			t.Errorf("%d: %v, next %d, acknowledged %d", n, err, b.kept.next, b.kept.acked)
+		if err := b.sequence(n); !errors.Is(err, want) || b.buffer.next != 2 || b.buffer.acked != 0 {
+			t.Errorf("%d: %v, next %d, acknowledged %d", n, err, b.buffer.next, b.buffer.acked)
 		}
 	}
 }

@@ -17,18 +17,18 @@ const (
 
 // outbox holds the records that wait to be sent, in order, and knows what carries them.
 type outbox struct {
-	mu      sync.Mutex
-	carrier carrier
-	away    bool  // the carrier broke, and the next one is not there
-	held    bool  // the carrier is there; messages wait for replay
-	kept    *kept // nil: what was sent is forgotten
-	records [][]byte
-	bytes   int
-	last    []byte        // what was put behind everything else
-	closed  error         // why nothing more is taken
-	filled  chan struct{} // has a token when the writer has something to look at
-	room    chan struct{} // closed and replaced when room is made; nil while nobody waits
-	batch   []byte
+	mu             sync.Mutex
+	carrier        carrier
+	away           bool           // the carrier broke, and the next one is not there
+	awaitingReplay bool           // the carrier is there; messages wait for replay
+	buffer         *messageBuffer // nil: what was sent is forgotten
+	records        [][]byte
+	bytes          int
+	last           []byte        // what was put behind everything else
+	closed         error         // why nothing more is taken
+	filled         chan struct{} // has a token when the writer has something to look at
+	room           chan struct{} // closed and replaced when room is made; nil while nobody waits
+	batch          []byte
 	// batchLimit is how many bytes of several records the next batch may have.
 	batchLimit int
 }
@@ -54,8 +54,8 @@ func (b *outbox) add(ctx context.Context, record []byte) error {
 }
 
 func (b *outbox) wait(ctx context.Context, room <-chan struct{}) error {
-	if b.kept != nil {
-		defer b.kept.await()()
+	if b.buffer != nil {
+		defer b.buffer.expectAnswer()()
 	}
 	select {
 	case <-room:
@@ -72,7 +72,7 @@ func (b *outbox) tryAdd(record []byte) (room <-chan struct{}, err error) {
 	if b.closed != nil {
 		return nil, b.closed
 	}
-	if b.bytes >= maxOutbox || b.kept.isFull() {
+	if b.bytes >= maxOutbox || b.buffer.isFull() {
 		if b.room == nil {
 			b.room = make(chan struct{})
 		}
@@ -84,9 +84,9 @@ func (b *outbox) tryAdd(record []byte) (room <-chan struct{}, err error) {
 
 // pushCountedLocked keeps a record and sends it, unless replay will do that.
 func (b *outbox) pushCountedLocked(record []byte) {
-	b.kept.keep(record)
-	if !b.away && !b.held {
-		b.push(record)
+	b.buffer.keep(record)
+	if !b.away && !b.awaitingReplay {
+		b.pushLocked(record)
 	}
 }
 
@@ -104,12 +104,12 @@ func (b *outbox) addNow(record []byte) {
 func (b *outbox) addControl(record []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed == nil && !b.away && !b.held {
-		b.push(record)
+	if b.closed == nil && !b.away && !b.awaitingReplay {
+		b.pushLocked(record)
 	}
 }
 
-func (b *outbox) push(record []byte) {
+func (b *outbox) pushLocked(record []byte) {
 	b.records = append(b.records, record)
 	b.bytes += len(record)
 	b.signal()
@@ -132,17 +132,17 @@ func (b *outbox) close(err error, last []byte) {
 	}
 	if last != nil {
 		b.last = last
-		if !b.away && !b.held {
-			b.push(last)
+		if !b.away && !b.awaitingReplay {
+			b.pushLocked(last)
 		}
 	}
 	b.closed = err
-	b.kept.stop()
-	b.release()
+	b.buffer.stop()
+	b.notifyRoomLocked()
 	b.signal()
 }
 
-func (b *outbox) release() {
+func (b *outbox) notifyRoomLocked() {
 	if b.room != nil {
 		close(b.room)
 		b.room = nil
@@ -172,7 +172,7 @@ func (b *outbox) take() (batch []byte, to carrier, done bool) {
 		return nil, nil, false
 	}
 	if len(b.records) == 0 {
-		return nil, nil, b.closed != nil && !b.held
+		return nil, nil, b.closed != nil && !b.awaitingReplay
 	}
 	if cap(b.batch) > 2*maxBatch {
 		b.batch = nil // one long record must not keep its room for ever
@@ -187,7 +187,7 @@ func (b *outbox) take() (batch []byte, to carrier, done bool) {
 	b.batchLimit = min(2*b.batchLimit, maxBatch)
 	b.records = b.records[n:]
 	b.bytes -= len(b.batch)
-	b.release()
+	b.notifyRoomLocked()
 	return b.batch, b.carrier, false
 }
 

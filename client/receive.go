@@ -15,22 +15,22 @@ const maxHandshake = 32 << 10
 // jobOverhead is what a message that waits costs besides its bytes.
 const jobOverhead = 128
 
-// errFarewell: the end is decided, by the server's close message or by us.
-var errFarewell = errors.New("client: nothing more is to be received")
+// errClosing: the end is decided, by the server's close message or by us.
+var errClosing = errors.New("client: nothing more is to be received")
 
 // receive is feed for a carrier; it notes that the carrier is not to blame for an error.
 func (s *session) receive(data []byte) error {
 	err := s.feed(data)
-	s.offended = s.offended || err != nil
+	s.violated = s.violated || err != nil
 	return err
 }
 
 // feed takes bytes as they came, cuts them into records and handles each.
 func (s *session) feed(data []byte) error {
 	if s.ctx.Err() != nil {
-		return errFarewell
+		return errClosing
 	}
-	s.heard()
+	s.noteReceived()
 	seen := len(s.rest)
 	if seen > 0 {
 		s.rest = append(s.rest, data...)
@@ -49,7 +49,7 @@ func (s *session) feed(data []byte) error {
 		}
 		data, seen = rest, 0
 	}
-	s.keep(data)
+	s.bufferRecord(data)
 	if s.replayDue {
 		s.replayDue = false
 		s.out.replay(s.protocol)
@@ -57,8 +57,8 @@ func (s *session) feed(data []byte) error {
 	return nil
 }
 
-// keep keeps an incomplete record until the rest of it comes. A record that is kept already is not copied again.
-func (s *session) keep(rest []byte) {
+// bufferRecord keeps an incomplete record until the rest of it comes. A record that is kept already is not copied again.
+func (s *session) bufferRecord(rest []byte) {
 	switch {
 	case len(rest) == 0 && cap(s.rest) > mebibyte:
 		s.rest = nil
@@ -101,7 +101,7 @@ func (s *session) handle(record []byte) error {
 		return s.out.sequence(m.SequenceID)
 	case protocol.Close:
 		s.end(&CloseError{Message: m.Error, AllowReconnect: m.AllowReconnect})
-		return errFarewell
+		return errClosing
 	}
 	return nil // pings did their duty by coming; types that we do not know are ignored
 }
@@ -114,7 +114,7 @@ func (s *session) handleHandshake(record []byte) error {
 	case refusal != "":
 		err = &HandshakeError{Message: refusal}
 	}
-	s.shaken <- err
+	s.handshakeResult <- err
 	if err != nil {
 		return err
 	}
@@ -166,8 +166,8 @@ func isClose(err error) bool {
 	return errors.As(err, &closed)
 }
 
-// lost makes the error of a call that the end of the session left without an answer.
-func lost(cause error) error {
+// lostCallError makes the error of a call that the end of the session left without an answer.
+func lostCallError(cause error) error {
 	if errors.Is(cause, context.Canceled) {
 		cause = ErrStopped
 	}

@@ -55,7 +55,7 @@ func TestLastingConnectionsDoNotCount(t *testing.T) {
 				time.Sleep(life) // of the bubble
 				s.end(errors.New("broken"))
 			}()
-			if err := r.live(s); err == nil {
+			if err := r.runSessions(s); err == nil {
 				t.Error("it was not lost")
 			}
 		}
@@ -124,7 +124,7 @@ func TestParseRetryAfter(t *testing.T) {
 	if got := parseRetryAfter(http.Header{"Retry-After": {date}}); got < 59*time.Minute || got > time.Hour {
 		t.Errorf("%q: %v", date, got)
 	}
-	if got := retryAfter(&HTTPError{RetryAfter: 1000 * time.Hour}); got != mostRetryAfter {
+	if got := retryAfter(&HTTPError{RetryAfter: 1000 * time.Hour}); got != maxRetryAfter {
 		t.Errorf("a server puts the client off for %v", got)
 	}
 }

@@ -14,10 +14,10 @@ const (
 	// refreshAhead is how long before its end an authentication is refreshed, as the .NET client has it;
 	// one that does not last longer than that is refreshed after half of its time.
 	refreshAhead = 5 * time.Minute
-	// refreshLeast is the shortest time between two automatic refreshes, and the first pause behind one
+	// minRefreshPause is the shortest time between two automatic refreshes, and the first pause behind one
 	// that failed; pauses double up to refreshMost.
-	refreshLeast = time.Second / 2
-	refreshMost  = 30 * time.Second
+	minRefreshPause = time.Second / 2
+	maxRefreshPause = 30 * time.Second
 )
 
 // connectionTokenHeader names the connection that a refresh is for.
@@ -47,7 +47,7 @@ func (c *HubConnection) RefreshAuthentication(ctx context.Context) (time.Duratio
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(s.ctx, func() { cancel(lost(context.Cause(s.ctx))) })()
+	defer context.AfterFunc(s.ctx, func() { cancel(lostCallError(context.Cause(s.ctx))) })()
 	good, err := s.run.connector().refresh(ctx, s.target)
 	switch {
 	case err == nil:
@@ -55,7 +55,7 @@ func (c *HubConnection) RefreshAuthentication(ctx context.Context) (time.Duratio
 	case ctx.Err() != nil:
 		return 0, context.Cause(ctx)
 	}
-	s.run.tellRefreshed(refreshed{err: err})
+	s.run.notifyRefreshed(refreshed{err: err})
 	return 0, err
 }
 
@@ -78,7 +78,7 @@ func (c *HubConnection) OnAuthenticationRefreshFailed(f func(ctx context.Context
 	c.onRefreshFailed = append(c.onRefreshFailed, f)
 }
 
-func (r *run) tellRefreshed(outcome refreshed) {
+func (r *run) notifyRefreshed(outcome refreshed) {
 	if !r.jobs.pushBelow(job{refreshed: &outcome}, maxChanges) {
 		r.conn.options.Logger.DebugContext(r.ctx, "a refresh of authentication is not told: too many callbacks wait")
 	}
@@ -113,7 +113,7 @@ func (s *session) refreshBeforeEnd() {
 	for {
 		var due <-chan time.Time
 		if left >= 0 {
-			due = time.After(max(left-aheadOf(left), refreshLeast))
+			due = time.After(max(left-aheadOf(left), minRefreshPause))
 		}
 		end := time.Now().Add(left)
 		select {
@@ -139,7 +139,7 @@ func (s *session) refreshUntil(end time.Time) {
 	ctx, cancel := context.WithDeadline(s.ctx, end)
 	defer cancel()
 	var err error
-	for pause := refreshLeast; ; pause = min(2*pause, refreshMost) {
+	for pause := minRefreshPause; ; pause = min(2*pause, maxRefreshPause) {
 		if _, err = s.run.connector().refresh(ctx, s.target); err == nil || isRefusedRefresh(err) {
 			break
 		}
@@ -152,7 +152,7 @@ func (s *session) refreshUntil(end time.Time) {
 		return
 	}
 	s.options.Logger.WarnContext(s.ctx, "authentication is not refreshed", "error", err)
-	s.run.tellRefreshed(refreshed{err: err})
+	s.run.notifyRefreshed(refreshed{err: err})
 }
 
 // isRefusedRefresh reports whether another attempt would fail as well.
@@ -177,7 +177,7 @@ const unlimited time.Duration = -1
 func (c *connector) refresh(ctx context.Context, t target) (good time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.RequestTimeout)
 	defer cancel()
-	q := request{op: "refresh", method: http.MethodPost, url: below(c.hub, "refresh").String(), connection: t.token, again: true}
+	q := request{op: "refresh", method: http.MethodPost, url: below(c.hub, "refresh").String(), connection: t.token, repeatable: true}
 	response, err := c.network.do(ctx, c.credentials(), q)
 	if err != nil {
 		return 0, err
@@ -201,7 +201,7 @@ func (c *connector) refresh(ctx context.Context, t target) (good time.Duration, 
 		good = lifetime(*answer.TokenLifetimeSeconds)
 	}
 	t.renew(good)
-	c.told(refreshed{lifetime: good})
+	c.onRefreshed(refreshed{lifetime: good})
 	return good, nil
 }
 

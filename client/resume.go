@@ -46,13 +46,13 @@ func (s *session) resume(broken carrier) (carrier, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, resumeWindow)
 	defer cancel()
 	for wait := s.breaks.pause; failure == nil; wait = s.breaks.next() {
-		if err := s.hold(ctx, wait); err != nil {
+		if err := s.waitToResume(ctx, wait); err != nil {
 			failure = err
 			break
 		}
 		c, err := s.reopen(ctx)
 		if err == nil {
-			s.goOn(c)
+			s.switchCarrier(c)
 			return c, nil
 		}
 		s.noteBusy(err)
@@ -70,9 +70,9 @@ func (s *session) noteBusy(err error) {
 	}
 }
 
-// hold waits before an attempt to resume: for about wait, and as long as the server has asked for. It
+// waitToResume waits before an attempt to resume: for about wait, and as long as the server has asked for. It
 // fails at once if that is longer than ctx lasts.
-func (s *session) hold(ctx context.Context, wait time.Duration) error {
+func (s *session) waitToResume(ctx context.Context, wait time.Duration) error {
 	wait = jitter(wait)
 	if b := s.busy.Load(); b != nil {
 		wait = max(wait, time.Until(b.until))
@@ -83,9 +83,9 @@ func (s *session) hold(ctx context.Context, wait time.Duration) error {
 	return sleep(ctx, wait)
 }
 
-// goOn makes c the carrier, unless the session has ended meanwhile.
-func (s *session) goOn(c carrier) {
-	s.heard()
+// switchCarrier makes c the carrier, unless the session has ended meanwhile.
+func (s *session) switchCarrier(c carrier) {
+	s.noteReceived()
 	s.breaks.began = time.Now()
 	s.replayDue = true
 	s.out.resume(c)

@@ -44,7 +44,7 @@ func (r *run) loop(persistent bool) error {
 	if failure == nil {
 		r.established(s)
 		r.started <- nil
-		err = r.live(s)
+		err = r.runSessions(s)
 	}
 	if isOrderly(err) || r.ctx.Err() != nil {
 		err = nil
@@ -55,7 +55,7 @@ func (r *run) loop(persistent bool) error {
 	}
 	close(r.started)
 	r.jobs.close()
-	go r.settle()
+	go r.waitForEnd()
 	<-r.ctx.Done()
 	if !waitAtMost(r.conn.options.CloseTimeout, r.done) {
 		r.conn.options.Logger.WarnContext(r.ctx, "callbacks or uploads do not heed the end of their ctx")
@@ -63,8 +63,8 @@ func (r *run) loop(persistent bool) error {
 	return err
 }
 
-// settle waits until nothing of the run is left. It ends the ctx of callbacks that take too long.
-func (r *run) settle() {
+// waitForEnd waits until nothing of the run is left. It ends the ctx of callbacks that take too long.
+func (r *run) waitForEnd() {
 	defer close(r.done)
 	defer r.conn.forget(r)
 	defer time.AfterFunc(r.conn.options.CloseTimeout, func() { r.stop(ErrStopped) }).Stop()
@@ -86,8 +86,8 @@ func waitAtMost(d time.Duration, done <-chan struct{}) bool {
 	}
 }
 
-// live waits for the end of s and of those that follow it; it returns the reason of the last end.
-func (r *run) live(s *session) error {
+// runSessions waits for the end of s and of those that follow it; it returns the reason of the last end.
+func (r *run) runSessions(s *session) error {
 	for {
 		began := time.Now()
 		err := s.wait(r.ctx)
@@ -99,7 +99,7 @@ func (r *run) live(s *session) error {
 			return err
 		}
 		r.jobs.waitBelow(r.ctx, maxChanges)
-		r.conn.enter(r, StateChange{To: Reconnecting, Err: lossOf(err)})
+		r.conn.enter(r, StateChange{To: Reconnecting, Err: lossCause(err)})
 		if s, err = r.reconnect(err, 0); err != nil {
 			return err
 		}
@@ -115,8 +115,8 @@ func (r *run) mayReconnect(err error) bool {
 	return r.conn.options.Reconnect != nil && r.ctx.Err() == nil
 }
 
-// lossOf is what observers see of the reason: an end without an error is none.
-func lossOf(err error) error {
+// lossCause is what observers see of the reason: an end without an error is none.
+func lossCause(err error) error {
 	if isOrderly(err) {
 		return nil
 	}
@@ -194,5 +194,5 @@ func (r *run) nextAttempt(retry Retry) (wait time.Duration, again bool, err erro
 func (r *run) connect() (*session, error) { return r.connector().connect(r.ctx) }
 
 func (r *run) connector() *connector {
-	return &connector{options: r.conn.options, hub: r.conn.hub, network: r.conn.network, begin: r.newSession, told: r.tellRefreshed}
+	return &connector{options: r.conn.options, hub: r.conn.hub, network: r.conn.network, begin: r.newSession, onRefreshed: r.notifyRefreshed}
 }

@@ -30,11 +30,11 @@ type session struct {
 	calls  *calls
 	reopen func(context.Context) (carrier, error) // connects anew to the same; nil: cannot be done
 
-	shaken   chan error    // the result of the handshake, once
-	active   chan struct{} // closed when hub messages may be handled
-	received chan struct{} // closed when the carrier delivers nothing more
-	written  chan struct{} // closed when nothing more is written
-	work     sync.WaitGroup
+	handshakeResult chan error    // the result of the handshake, once
+	active          chan struct{} // closed when hub messages may be handled
+	received        chan struct{} // closed when the carrier delivers nothing more
+	written         chan struct{} // closed when nothing more is written
+	work            sync.WaitGroup
 
 	began                  time.Time
 	lastReceived, lastSent atomic.Int64         // since then, so that a clock that is set does not matter
@@ -42,7 +42,7 @@ type session struct {
 
 	// The reader's own.
 	handshaken bool
-	offended   bool   // what came was no good
+	violated   bool   // what came was no good
 	breaks     breaks // of carriers
 	replayDue  bool   // the next bytes are the first of a new carrier
 	rest       []byte // the beginning of a record that is not complete
@@ -54,15 +54,15 @@ func (r *run) newSession(c carrier, transport Transport, t target) *session {
 		run: r, transport: transport, target: t, began: time.Now(),
 		protocol: r.conn.options.Protocol, options: &r.conn.options,
 		out: newOutbox(c), calls: newCalls(),
-		shaken: make(chan error, 1), active: make(chan struct{}), received: make(chan struct{}), written: make(chan struct{}),
+		handshakeResult: make(chan error, 1), active: make(chan struct{}), received: make(chan struct{}), written: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(r.ctx))
 	if slices.Contains(t.stateful, transport) {
 		s.makeStateful(t)
 	}
 	s.breaks.began = s.began
-	s.heard()
-	s.sent()
+	s.noteReceived()
+	s.noteSent()
 	s.work.Go(func() { s.read(c) })
 	s.work.Go(s.write)
 	return s
@@ -88,14 +88,14 @@ func (s *session) handshake(ctx context.Context) error {
 // answer waits for that to the handshake.
 func (s *session) answer(ctx context.Context) error {
 	select {
-	case err := <-s.shaken:
+	case err := <-s.handshakeResult:
 		return err
 	case <-s.ctx.Done():
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 	select {
-	case err := <-s.shaken: // refused, and closed right behind it
+	case err := <-s.handshakeResult: // refused, and closed right behind it
 		return err
 	default:
 		return fmt.Errorf("client: the connection ended during the handshake: %w", context.Cause(s.ctx))
@@ -131,15 +131,15 @@ func (s *session) wait(stop context.Context) error {
 			s.closeCarrier(s.within())
 		}
 	case <-stop.Done():
-		s.farewell(context.Cause(stop))
+		s.closeGracefully(context.Cause(stop))
 	}
 	cause := context.Cause(s.ctx)
 	s.abort(cause)
 	return cause
 }
 
-// farewell tells the server by a close message that we go.
-func (s *session) farewell(cause error) {
+// closeGracefully tells the server by a close message that we go.
+func (s *session) closeGracefully(cause error) {
 	s.run.conn.enter(s.run, StateChange{To: Disconnecting})
 	s.calls.failAll(cause)
 	ctx, cancel := s.within()
@@ -177,7 +177,7 @@ func (s *session) abort(cause error) {
 func (s *session) read(c carrier) {
 	defer close(s.received)
 	err := c.Receive(s.receive)
-	for !s.offended && s.mayResume(err) {
+	for !s.violated && s.mayResume(err) {
 		s.noteBusy(err)
 		next, failure := s.resume(c)
 		if failure != nil {
@@ -201,7 +201,7 @@ func (s *session) write() {
 		err := to.Send(s.ctx, batch)
 		switch {
 		case err == nil:
-			s.sent()
+			s.noteSent()
 		case s.out.isStale(to): // what it took is sent again
 		case s.mayResume(err):
 			s.noteBusy(err)
@@ -231,15 +231,15 @@ func (s *session) awaitReason(err error) {
 	}
 }
 
-func (s *session) heard() { s.lastReceived.Store(int64(time.Since(s.began))) }
+func (s *session) noteReceived() { s.lastReceived.Store(int64(time.Since(s.began))) }
 
-func (s *session) sent() { s.lastSent.Store(int64(time.Since(s.began))) }
+func (s *session) noteSent() { s.lastSent.Store(int64(time.Since(s.began))) }
 
-func (s *session) silence() time.Duration {
+func (s *session) receiveSilence() time.Duration {
 	return time.Since(s.began) - time.Duration(s.lastReceived.Load())
 }
 
-func (s *session) ownSilence() time.Duration {
+func (s *session) sendSilence() time.Duration {
 	return time.Since(s.began) - time.Duration(s.lastSent.Load())
 }
 
@@ -253,33 +253,33 @@ func (s *session) watch() {
 		case <-s.ctx.Done():
 			return
 		}
-		if limit := s.options.ServerTimeout; limit > 0 && s.silence() >= limit {
-			if !s.run.budget.patient(limit) && !s.giveUpCarrier() {
+		if limit := s.options.ServerTimeout; limit > 0 && s.receiveSilence() >= limit {
+			if !s.run.budget.excusesSilence(limit) && !s.giveUpCarrier() {
 				s.end(fmt.Errorf("%w (%v)", ErrServerTimeout, limit))
 				return
 			}
-			s.heard()
+			s.noteReceived()
 		}
 		if s.mayPing() {
 			s.out.addControl(s.protocol.AppendPing(nil))
 		}
-		timer.Reset(s.nextLook())
+		timer.Reset(s.nextCheck())
 	}
 }
 
 func (s *session) mayPing() bool {
 	interval := s.options.KeepAliveInterval
-	return interval > 0 && s.ownSilence() >= interval && s.out.isEmpty()
+	return interval > 0 && s.sendSilence() >= interval && s.out.isEmpty()
 }
 
-// nextLook is when the next of the two limits can be reached.
-func (s *session) nextLook() time.Duration {
+// nextCheck is when the next of the two limits can be reached.
+func (s *session) nextCheck() time.Duration {
 	next := time.Hour
 	if limit := s.options.ServerTimeout; limit > 0 {
-		next = min(next, limit-s.silence())
+		next = min(next, limit-s.receiveSilence())
 	}
 	if interval := s.options.KeepAliveInterval; interval > 0 {
-		due := interval - s.ownSilence()
+		due := interval - s.sendSilence()
 		if due <= 0 {
 			due = interval // just asked for, or the writer is stuck
 		}

@@ -116,7 +116,7 @@ func (k *stream[T]) next(ctx context.Context) (value T, more bool, err error) {
 			}
 			return value, ok, err
 		}
-		done := k.budget.await()
+		done := k.budget.expectAnswer()
 		select {
 		case <-k.moved:
 			done()

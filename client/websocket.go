@@ -51,7 +51,7 @@ func (n *network) dial(ctx context.Context, cred credentials, u *url.URL) (*webs
 		case response.StatusCode == http.StatusUnauthorized && cred.renewable:
 			cred.renewable = false
 		case to != nil:
-			cred, u = cred.at(to, u), to
+			cred, u = cred.forRedirect(to, u), to
 		default:
 			return nil, failure("WebSocket handshake", response)
 		}
@@ -190,7 +190,7 @@ func (w *webSocket) Receive(feed func([]byte) error) error {
 			return w.ended(err)
 		}
 		err = copyTo(feed, message, buf)
-		if errors.Is(err, errFarewell) {
+		if errors.Is(err, errClosing) {
 			feed = func([]byte) error { return nil } // the close frame comes behind it
 			continue
 		}

@@ -15,16 +15,16 @@ const (
 	acknowledgeBytes = 16 << 10
 )
 
-// kept is what an outbox keeps so that another carrier can take over: what the server has not
+// messageBuffer is what an outbox keeps so that another carrier can take over: what the server has not
 // acknowledged, and how far the server was heard. Messages of the types 1 to 5 are counted, from 1,
 // each way; others are neither counted nor kept. The outbox's lock guards it; nil keeps nothing.
-type kept struct {
-	limit   int
-	await   func() (done func()) // while somebody waits for an acknowledgement reading must go on
-	records [][]byte
-	bytes   int
-	first   int64 // the number of the first that is kept, or of the next one
-	probe   bool  // one record may exceed the limit
+type messageBuffer struct {
+	limit        int
+	expectAnswer func() (done func()) // while somebody waits for an acknowledgement reading must go on
+	records      [][]byte
+	bytes        int
+	first        int64 // the number of the first that is kept, or of the next one
+	probe        bool  // one record may exceed the limit
 
 	next    int64 // the number of the next counted message that comes in
 	seen    int64 // the highest number that was handled
@@ -37,8 +37,8 @@ type kept struct {
 
 // makeStateful lets the session survive its carrier.
 func (s *session) makeStateful(t target) {
-	s.out.kept = &kept{
-		limit: s.options.StatefulBufferSize, await: s.run.budget.await, first: 1, next: 1,
+	s.out.buffer = &messageBuffer{
+		limit: s.options.StatefulBufferSize, expectAnswer: s.run.budget.expectAnswer, first: 1, next: 1,
 		acknowledge: func() { s.out.acknowledgeNow(s.protocol) },
 	}
 	s.reopen = func(ctx context.Context) (carrier, error) {
@@ -53,7 +53,7 @@ func isCounted(t protocol.MessageType) bool {
 	return protocol.Invocation <= t && t <= protocol.CancelInvocation
 }
 
-func (k *kept) keep(record []byte) {
+func (k *messageBuffer) keep(record []byte) {
 	if k == nil {
 		return
 	}
@@ -63,19 +63,19 @@ func (k *kept) keep(record []byte) {
 }
 
 // isFull: as in the official clients, the limit may be exceeded by one record.
-func (k *kept) isFull() bool { return k != nil && k.bytes >= k.limit && !k.probe }
+func (k *messageBuffer) isFull() bool { return k != nil && k.bytes >= k.limit && !k.probe }
 
 // stop stops the timer: nobody is told any more.
-func (k *kept) stop() {
+func (k *messageBuffer) stop() {
 	if k != nil && k.timer != nil {
 		k.timer.Stop()
 		k.timer = nil
 	}
 }
 
-// news has the server told that it was heard, within acknowledgeAfter. The lock is held.
-func (b *outbox) news() {
-	k := b.kept
+// scheduleAckLocked has the server told that it was heard, within acknowledgeAfter. The lock is held.
+func (b *outbox) scheduleAckLocked() {
+	k := b.buffer
 	if k.timer == nil && k.seen > k.acked && b.closed == nil {
 		k.timer = time.AfterFunc(acknowledgeAfter, k.acknowledge)
 	}
@@ -100,7 +100,7 @@ func (b *outbox) interrupt(c carrier) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.carrier == c && !b.away {
-		b.away, b.held = true, false
+		b.away, b.awaitingReplay = true, false
 		b.records, b.bytes = nil, 0
 	}
 }
@@ -113,11 +113,11 @@ func (b *outbox) interrupt(c carrier) {
 func (b *outbox) resume(c carrier) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	k := b.kept
-	b.carrier, b.away, b.held, k.probe = c, false, true, true
+	k := b.buffer
+	b.carrier, b.away, b.awaitingReplay, k.probe = c, false, true, true
 	// The last one may have broken while it brought once more what was acknowledged meanwhile.
 	k.next = max(k.next, k.seen+1)
-	b.release()
+	b.notifyRoomLocked()
 }
 
 // replay sends the number of the next message, an acknowledgement, since the last one may be lost
@@ -127,19 +127,19 @@ func (b *outbox) resume(c carrier) {
 func (b *outbox) replay(p protocol.HubProtocol) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.held {
+	if !b.awaitingReplay {
 		return
 	}
-	b.held, b.batchLimit = false, firstBatch
-	b.push(p.AppendSequence(nil, b.kept.first))
-	if b.kept.seen > 0 && b.closed == nil {
+	b.awaitingReplay, b.batchLimit = false, firstBatch
+	b.pushLocked(p.AppendSequence(nil, b.buffer.first))
+	if b.buffer.seen > 0 && b.closed == nil {
 		b.acknowledgeLocked(p)
 	}
-	for _, record := range b.kept.records {
-		b.push(record)
+	for _, record := range b.buffer.records {
+		b.pushLocked(record)
 	}
 	if b.last != nil {
-		b.push(b.last)
+		b.pushLocked(b.last)
 	}
 	b.signal()
 }
@@ -152,14 +152,14 @@ type progress struct{ received, acknowledged int64 }
 func (b *outbox) progress() (p progress, waiting bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return progress{b.kept.seen, b.kept.first}, len(b.kept.records) > 0
+	return progress{b.buffer.seen, b.buffer.first}, len(b.buffer.records) > 0
 }
 
 // acknowledged lets go what the server has received.
 func (b *outbox) acknowledged(number int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	k := b.kept
+	k := b.buffer
 	if k == nil {
 		return
 	}
@@ -176,7 +176,7 @@ func (b *outbox) acknowledged(number int64) {
 	k.records = append(k.records[:0], k.records[n:]...)
 	clear(k.records[len(k.records):cap(k.records)])
 	k.first += n
-	b.release()
+	b.notifyRoomLocked()
 }
 
 var (
@@ -188,7 +188,7 @@ var (
 func (b *outbox) sequence(number int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	k := b.kept
+	k := b.buffer
 	switch {
 	case k == nil:
 		return nil
@@ -206,7 +206,7 @@ func (b *outbox) sequence(number int64) error {
 func (b *outbox) isNew(size int, p protocol.HubProtocol) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	k := b.kept
+	k := b.buffer
 	if k == nil {
 		return true
 	}
@@ -216,10 +216,10 @@ func (b *outbox) isNew(size int, p protocol.HubProtocol) bool {
 		return false
 	}
 	k.seen = n
-	if k.unacked += size; k.unacked >= acknowledgeBytes && b.closed == nil && !b.away && !b.held {
+	if k.unacked += size; k.unacked >= acknowledgeBytes && b.closed == nil && !b.away && !b.awaitingReplay {
 		b.acknowledgeLocked(p)
 	}
-	b.news()
+	b.scheduleAckLocked()
 	return true
 }
 
@@ -227,15 +227,15 @@ func (b *outbox) isNew(size int, p protocol.HubProtocol) bool {
 func (b *outbox) acknowledgeNow(p protocol.HubProtocol) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.kept.timer = nil
-	if b.closed == nil && !b.away && !b.held && b.kept.seen > b.kept.acked { // replay acknowledges by itself
+	b.buffer.timer = nil
+	if b.closed == nil && !b.away && !b.awaitingReplay && b.buffer.seen > b.buffer.acked { // replay acknowledges by itself
 		b.acknowledgeLocked(p)
 	}
 }
 
 // acknowledgeLocked tells the server how far it was heard.
 func (b *outbox) acknowledgeLocked(p protocol.HubProtocol) {
-	b.kept.stop()
-	b.kept.acked, b.kept.unacked = b.kept.seen, 0
-	b.push(p.AppendAck(nil, b.kept.seen))
+	b.buffer.stop()
+	b.buffer.acked, b.buffer.unacked = b.buffer.seen, 0
+	b.pushLocked(p.AppendAck(nil, b.buffer.seen))
 }
