@@ -6,8 +6,8 @@ import (
 	"net/netip"
 )
 
-// Address is the client's address, as RemoteAddr of a request tells it; the zero one if
-// that names none.
+// Address returns the client's address from the RemoteAddr of a request, or the zero Addr if
+// that contains none.
 func Address(r *http.Request) netip.Addr {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -20,13 +20,13 @@ func Address(r *http.Request) netip.Addr {
 	return address.Unmap()
 }
 
-// Network is the address of one client, as far as that can be told: in IPv6, where a
-// site has as many as it likes, the first of its /64.
+// Network returns the address that identifies a client for limits: its address, or the first
+// of its /64 in IPv6, where a site can use any number of addresses.
 func Network(r *http.Request) netip.Addr {
 	address := Address(r)
 	if !address.Is6() {
 		return address
 	}
-	network, _ := address.WithZone("").Prefix(64) // IPv6 has as many bits
+	network, _ := address.WithZone("").Prefix(64) // IPv6 always has 64 bits
 	return network.Addr()
 }

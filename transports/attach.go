@@ -10,7 +10,7 @@ import (
 	"github.com/carillon-go/carillon/frame"
 )
 
-// Why a request cannot have its connection.
+// The reasons for which Claim and Attach refuse a request.
 var (
 	ErrActive         = errors.New("transports: the connection has an open request already")
 	ErrOtherTransport = errors.New("transports: the connection uses another transport")
@@ -18,10 +18,10 @@ var (
 	errTicket = errors.New("transports: another connection is open with the ticket")
 )
 
-// Claim reserves the connection for a request of a transport. first tells that it
-// is the one that opens it, or the poll that resumes it. It fails with ErrActive,
-// ErrOtherTransport or ErrEnded. A newer WebSocket or event stream of a stateful
-// connection cuts the older one; a newer poll takes its place when it is attached.
+// Claim reserves the connection for a request of a transport. first reports that this request
+// opens the connection, or is the poll that resumes it. Claim fails with ErrActive,
+// ErrOtherTransport or ErrEnded. A newer WebSocket or event stream of a stateful connection
+// cuts the older one; a newer poll replaces the older one in Attach.
 func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	number := Resumption(r)
 	older, first, resumes, err := c.claim(kind, r, number)
@@ -30,11 +30,11 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	}
 	returned := false
 	defer func() {
-		if !returned { // an observer or the application ended the goroutine
+		if !returned { // an observer or the application called runtime.Goexit
 			c.Lost(ErrApplication)
 		}
 	}()
-	if kind != LongPolling { // which is loose always
+	if kind != LongPolling { // long polling is always in loose
 		c.registry.settle(c)
 	}
 	if first {
@@ -51,7 +51,7 @@ func (c *Connection) Claim(kind Type, r *http.Request) (first bool, err error) {
 	return first, err
 }
 
-// claim reserves the connection and returns the carrier that has to make way.
+// claim reserves the connection and returns the carrier that r replaces.
 func (c *Connection) claim(kind Type, r *http.Request, number int) (older Carrier, first, resumes bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock() // also if the Meter panics
@@ -76,8 +76,8 @@ func (c *Connection) claim(kind Type, r *http.Request, number int) (older Carrie
 	return older, first, resumes, nil
 }
 
-// admit tells whether a request may have the connection, and whether it takes it over
-// from those of a carrier that broke, or is going to. The lock is held.
+// admit reports whether a request may have the connection, and whether it replaces the
+// requests of a carrier that broke or is still open. The lock is held.
 func (c *Connection) admit(kind Type, number int) (resumes bool, err error) {
 	switch {
 	case c.kind != "" && c.kind != kind:
@@ -91,8 +91,8 @@ func (c *Connection) admit(kind Type, number int) (resumes bool, err error) {
 	}
 }
 
-// begin makes r the request that opens the connection. It fails when another one is open with
-// its ticket, and when its head cannot be kept. The lock is held.
+// begin makes r the request that opens the connection. It fails if another connection is open
+// with the same ticket, or if there is no room for the request's head. The lock is held.
 func (c *Connection) begin(kind Type, r *http.Request, number int) error {
 	if c.ticket != nil && !c.ticket.Take(c.id) {
 		return errTicket
@@ -108,10 +108,10 @@ func (c *Connection) begin(kind Type, r *http.Request, number int) error {
 	return nil
 }
 
-// Open gives the connection to the application: the first time by Connect, after a
-// break by Resumed. From then on k is its carrier, and whose data counts. nil is for a
-// first poll, which carries nothing. An older carrier that came in meanwhile is cut. It
-// fails as Attach does; resumption is that of the request.
+// Open passes the connection to the application: by Connect the first time, by Resumed after
+// a break. From then on k is its carrier, and only k's data is received. k is nil for a first
+// poll, which carries nothing. Open cuts an older carrier that was attached in the meantime.
+// It fails as Attach does. resumption is that of the request.
 func (c *Connection) Open(k Carrier, resumption int) error {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
@@ -123,7 +123,7 @@ func (c *Connection) Open(k Carrier, resumption int) error {
 	case c.ctx.Err() != nil:
 	case c.receiver == nil:
 		c.connect()
-	case c.kind == WebSockets: // else Claim has done it
+	case c.kind == WebSockets: // otherwise Claim has done it
 		c.resume()
 	}
 	if k == nil {
@@ -136,7 +136,7 @@ func (c *Connection) Open(k Carrier, resumption int) error {
 	return err
 }
 
-// connect needs the lock receiving, behind which the end of the connection waits.
+// connect requires that receiving is locked, so that the end of the connection waits for it.
 func (c *Connection) connect() {
 	returned := false
 	defer c.rescue(&returned, nil)
@@ -149,15 +149,15 @@ func (c *Connection) connect() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.refresher, _ = receiver.(Refresher); c.refresher != nil {
-		c.refresher.Refresh(c.user) // it may have come while the application began
+		c.refresher.Refresh(c.user) // a refresh may have happened during Connect
 	}
 	c.receiver = receiver
 	c.letPosts()
 }
 
-// resume goes on with another WebSocket. If it was faster than the end of the older
-// one, the receiver is told of that first: nothing that it sends meanwhile may be in
-// the queue that is dropped here.
+// resume continues with another WebSocket. If that opened before the end of the older one was
+// noticed, resume calls Interrupted first: no frame that the receiver sends in the meantime
+// may be in the queue that is dropped here.
 func (c *Connection) resume() {
 	r, ok := c.receiver.(Resumer)
 	if !ok {
@@ -178,9 +178,9 @@ func (c *Connection) resume() {
 	returned = true
 }
 
-// Attach makes k, a poll by r, the carrier. The older one that it replaces is returned. It
-// fails with ErrEnded, or with ErrActive if the client has resumed since r was let in: it
-// does not listen to r any more.
+// Attach makes k, a poll for r, the carrier, and returns the carrier that it replaces. It
+// fails with ErrEnded, or with ErrActive if the client has resumed since r was claimed, and
+// so no longer reads r's answer.
 func (c *Connection) Attach(k Carrier, r *http.Request) (older Carrier, err error) {
 	return c.attach(k, Resumption(r))
 }
@@ -198,7 +198,7 @@ func (c *Connection) attach(k Carrier, resumption int) (older Carrier, err error
 	if d, ok := k.(DirectCarrier); ok {
 		c.memory.Store(d.Memory())
 	}
-	c.left = time.Time{} // Lost may have been told of an older request meanwhile
+	c.left = time.Time{} // Lost may have been called for an older request
 	switch {
 	case c.state == closing:
 		c.wake()
@@ -209,28 +209,28 @@ func (c *Connection) attach(k Carrier, resumption int) (older Carrier, err error
 	return older, nil
 }
 
-// HasNews tells whether a poll would be answered at once.
+// HasNews reports whether a poll would be answered at once.
 func (c *Connection) HasNews() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state >= closing || len(c.queue.frames) > 0
 }
 
-// Outcome is what Next found.
+// Outcome is the result of Next.
 type Outcome uint8
 
-// What Next finds.
+// The results of Next.
 const (
 	Frames   Outcome = iota // there are frames to send
-	Idle                    // there is nothing; the carrier is woken for the next
+	Idle                    // the queue is empty; the carrier is woken for the next frame
 	Finished                // everything was sent and the application has closed: end in order
-	Replaced                // the carrier is not the connection's any more
+	Replaced                // the carrier no longer belongs to the connection
 )
 
-// batchBytes is about how much one write sends.
+// batchBytes is the approximate size of one write.
 const batchBytes = 64 << 10
 
-// Next appends what k is to send now to dst.
+// Next appends the frames that k must send now to dst.
 func (c *Connection) Next(k Carrier, dst []*frame.Frame) ([]*frame.Frame, Outcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -250,9 +250,9 @@ func (c *Connection) Next(k Carrier, dst []*frame.Frame) ([]*frame.Frame, Outcom
 	return dst, Idle
 }
 
-// PutBack returns frames that k, a poll, took and could not send. If a newer one has taken
-// what comes behind them the connection ends: they would come in the wrong order. Those of a
-// stateful connection are sent again when it is resumed.
+// PutBack returns frames that k, a poll, took and could not send. If a newer poll has taken
+// later frames, the connection ends, because the returned ones would arrive out of order. A
+// stateful connection sends its frames again when it resumes.
 func (c *Connection) PutBack(k Carrier, frames []*frame.Frame) {
 	c.mu.Lock()
 	if c.taker != k && !c.resumable {
@@ -263,14 +263,14 @@ func (c *Connection) PutBack(k Carrier, frames []*frame.Frame) {
 	defer c.mu.Unlock()
 	if c.state < disposing && !c.resumable {
 		c.queue.putBack(frames)
-		c.flush() // the next poll may be there already
+		c.flush() // the next poll may have arrived already
 		c.account()
 	}
 }
 
-// Detach takes k away: its request has ended, for that cause. Long polling goes on
-// with the next poll, a stateful connection with the next WebSocket or event stream;
-// else it is over.
+// Detach removes k, whose request has ended with cause. A long-polling connection continues
+// with the next poll, a stateful one with the next WebSocket or event stream. Any other
+// connection ends.
 func (c *Connection) Detach(k Carrier, cause error) {
 	c.mu.Lock()
 	if c.carrier != k || c.state >= disposing {
@@ -292,7 +292,7 @@ func (c *Connection) Detach(k Carrier, cause error) {
 	}
 }
 
-// interrupt tells that k broke, unless another WebSocket has taken its place.
+// interrupt calls Interrupted because k broke, unless another WebSocket has replaced it.
 func (c *Connection) interrupt(k Carrier) {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
@@ -305,15 +305,15 @@ func (c *Connection) interrupt(k Carrier) {
 	}
 }
 
-// Lost tells that the request which Claim let in could not be served: its client is
-// gone. A stateful connection goes on waiting for the next, if that has not come.
+// Lost ends a claimed request that could not be served, because its client has left. A
+// stateful connection waits for the next request, unless that has arrived.
 func (c *Connection) Lost(cause error) {
-	c.Rest() // first: from then on Close sees that nobody is there
+	c.Rest() // first, so that Close knows that there is no request
 	c.endIf(cause, false, func() bool { return c.carrier == nil && (!c.resumable || c.state != open) })
 }
 
-// leave ends the connection because its client says so. A poll that waits still
-// gets the application's last words, if it has any.
+// leave ends the connection at its client's request. The application may answer a pending
+// poll with a final message.
 func (c *Connection) leave() {
 	c.mu.Lock()
 	polled := c.carrier != nil && c.state == open
@@ -324,36 +324,38 @@ func (c *Connection) leave() {
 		closer, ok := c.receiver.(Closer)
 		c.receiving.Unlock()
 		if ok {
-			closer.Close(nil) // in order
+			closer.Close(nil) // the client closed in order
 		}
 	}
 }
 
-// endUnclaimed ends a connection that was made for one request, if that has not claimed it.
+// endUnclaimed ends a connection that was created for one request, if that request has not
+// claimed it.
 func (c *Connection) endUnclaimed() { c.endIf(ErrCut, false, func() bool { return c.kind == "" }) }
 
-// Rest ends a request that Claim let in, if none carries the connection: from now on the
-// sweep looks at it.
+// Rest ends a claimed request if no carrier is attached. From then on the sweep checks the
+// connection.
 func (c *Connection) Rest() {
 	c.mu.Lock()
 	resting := c.carrier == nil && c.state < disposing
 	if resting {
 		c.left = time.Now()
 	}
-	resting = resting && c.kind != LongPolling // which is loose always
+	resting = resting && c.kind != LongPolling // long polling is always in loose
 	c.mu.Unlock()
 	if resting {
 		c.registry.settle(c)
 	}
 }
 
-// Finish ends the connection after its carrier ended in order, or the client left.
+// Finish ends the connection after its carrier has ended in order, or after the client has
+// left.
 func (c *Connection) Finish(cause error) { c.end(cause, false) }
 
-// Post hands what a client sent by a request of its own to the application, once that
-// has the connection: a client may post as soon as it sees the begin of the answer to the
-// request that opens it. What comes while the last of the queue is fetched is dropped. What
-// was sent before the resumption that is in force is refused by ErrActive.
+// Post passes the data of a client's POST to the application. It waits until the application
+// has the connection, because a client may post as soon as the answer to its opening request
+// begins. Data posted while the connection is closing is discarded. Data of an earlier
+// resumption fails with ErrActive.
 func (c *Connection) Post(ctx context.Context, resumption int, data []byte) error {
 	for {
 		opening, err := c.post(resumption, data)
@@ -368,15 +370,15 @@ func (c *Connection) Post(ctx context.Context, resumption int, data []byte) erro
 	}
 }
 
-// post returns opening, to be waited for, if the application does not have the connection.
+// post returns a channel to wait for if the application does not have the connection yet.
 func (c *Connection) post(resumption int, data []byte) (opening <-chan struct{}, err error) {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
-	if c.interrupted || !c.isCurrent(resumption) { // half of it may be forgotten
+	if c.interrupted || !c.isCurrent(resumption) { // half a message may have been discarded
 		return nil, ErrActive
 	}
 	if c.receiver != nil {
-		_ = c.receive(data) // it has ended the connection; the POST was well all the same
+		_ = c.receive(data) // an error ends the connection, but the POST itself succeeded
 		return nil, nil
 	}
 	c.mu.Lock()
@@ -394,7 +396,7 @@ func (c *Connection) post(resumption int, data []byte) (opening <-chan struct{},
 	}
 }
 
-// letPosts has POSTs look again that wait for the application. The lock is held.
+// letPosts wakes POSTs that wait for the application. The lock is held.
 func (c *Connection) letPosts() {
 	if c.opening != nil {
 		close(c.opening)

@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// body is the POST whose body is being read. Guarded by the connection's lock.
+// body is the POST whose body is being read. The connection's lock guards it.
 type body struct {
-	w    http.ResponseWriter // nil: none is
-	done chan struct{}       // closed when it is read; nil: nobody waits
+	w    http.ResponseWriter // nil: no body is being read
+	done chan struct{}       // closed when the body is read; nil: no goroutine waits
 }
 
-// cut ends the reading.
+// cut interrupts the reading.
 func (b *body) cut() {
 	if b.w != nil {
 		_ = http.NewResponseController(b.w).SetReadDeadline(time.Now())
 	}
 }
 
-// beginBody notes that a body is being read, so that it can be cut; false: the request
-// belongs to what carries no more.
+// beginBody records that a body is being read, so that it can be cut. It reports false if the
+// request belongs to an earlier carrier.
 func (c *Connection) beginBody(w http.ResponseWriter, number int) bool {
 	c.mu.Lock()
 	current := c.belongs(number)
@@ -42,8 +42,8 @@ func (c *Connection) endBody() {
 	c.body = body{}
 }
 
-// hurry ends the reading of a body that its client does not finish, once the
-// connection has been over for CloseTimeout.
+// hurry interrupts the reading of an unfinished body when the connection has been closed for
+// CloseTimeout.
 func (c *Connection) hurry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

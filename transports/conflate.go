@@ -6,14 +6,15 @@ import (
 	"github.com/carillon-go/carillon/frame"
 )
 
-// minIndexed is the number of frames from which on a queue finds those with a key by an index.
+// minIndexed is the number of frames from which a queue uses an index to find a frame by its
+// delivery key.
 const minIndexed = 64
 
-// index finds the newest frame of a queue that has a delivery. The queue's frames have numbers,
-// which ascend, so that frames may be taken out anywhere.
+// index finds the newest frame of a queue with a given delivery. The queue's frames have
+// ascending numbers, so frames may be removed at any place.
 type index struct {
 	numbers []int64 // of the frames
-	last    int64   // the highest number that was given
+	last    int64   // the highest number given so far
 	newest  map[frame.Delivery]int64
 }
 
@@ -25,7 +26,7 @@ func newIndex(frames []*frame.Frame) *index {
 	return x
 }
 
-// push notes a frame at the end. x may be nil.
+// push records a frame at the end. x may be nil.
 func (x *index) push(f *frame.Frame) {
 	if x == nil {
 		return
@@ -37,7 +38,7 @@ func (x *index) push(f *frame.Frame) {
 	}
 }
 
-// find returns the place of the newest frame that has a delivery.
+// find returns the position of the newest frame with a delivery.
 func (x *index) find(d frame.Delivery) (place int, ok bool) {
 	number, ok := x.newest[d]
 	if !ok {
@@ -46,8 +47,8 @@ func (x *index) find(d frame.Delivery) (place int, ok bool) {
 	return slices.BinarySearch(x.numbers, number)
 }
 
-// forget notes that the frames from one place up to another are about to be taken out. Of some
-// a newer one with the same delivery may stay. x may be nil.
+// forget records that the frames from one position up to another will be removed. A newer
+// frame with the same delivery may remain. x may be nil.
 func (x *index) forget(frames []*frame.Frame, from, to int) {
 	if x == nil {
 		return
@@ -59,21 +60,21 @@ func (x *index) forget(frames []*frame.Frame, from, to int) {
 	}
 }
 
-// move notes that a frame gets another place. x may be nil.
+// move records that a frame moves to another position. x may be nil.
 func (x *index) move(from, to int) {
 	if x != nil {
 		x.numbers[to] = x.numbers[from]
 	}
 }
 
-// cut takes out the numbers from one place up to another. x may be nil.
+// cut removes the numbers from one position up to another. x may be nil.
 func (x *index) cut(from, to int) {
 	if x != nil {
 		x.numbers = slices.Delete(x.numbers, from, to)
 	}
 }
 
-// newest returns the place of the newest frame that has the delivery of f.
+// newest returns the position of the newest frame with the delivery of f.
 func (q *queue) newest(f *frame.Frame) (place int, ok bool) {
 	if len(q.frames) >= minIndexed {
 		if q.index == nil {

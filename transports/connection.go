@@ -15,67 +15,69 @@ import (
 	"github.com/carillon-go/carillon/frame"
 )
 
-// Connection is one logical duplex connection. It has a public id and a secret
-// token, an outbound queue bounded in bytes, and one reason for its end. All
-// methods are safe for concurrent use.
+// Connection is one logical duplex connection. It has a public id and a secret token, an
+// outbound queue with a limit in bytes, and one cause of its end. All methods are safe for
+// concurrent use.
 type Connection struct {
-	// What sending needs comes first, side by side: a broadcast to many waits for memory
-	// above all. It is guarded by mu, as is what follows receiving's four.
+	// The fields for sending come first and next to each other, because a broadcast to many
+	// connections mostly waits for memory. mu guards them, and the fields after the four that
+	// receiving guards.
 	mu        sync.Mutex
 	state     state
-	writing   bool // the carrier was woken and has not found the queue empty since
-	corked    bool // what is sent waits for Uncork
-	resumable bool // it outlives its requests
+	writing   bool // the carrier was woken and has not found the queue empty since then
+	corked    bool // sent frames wait in the queue for Uncork
+	resumable bool // the connection outlives its requests
 	carrier   Carrier
-	memory    atomic.Pointer[atomic.Uint32] // of the carrier, for Prefetch, which no lock guards; nil: unknown
+	memory    atomic.Pointer[atomic.Uint32] // the carrier's word for Prefetch, not guarded by a lock; nil: unknown
 	queue     queue
-	counted   int // of the queue's bytes, in the registry's sum
+	counted   int // the part of the queue's bytes that the registry's sum contains
 
 	id, token string
-	ticket    *auth.Ticket // by which the user negotiated; nil: by none
+	ticket    *auth.Ticket // the ticket that authenticated the negotiation; nil: none
 	client    client
 	registry  *Registry
-	stateful  []Type // the transports on which it may outlive its requests
+	stateful  []Type // transports on which the connection may outlive its requests
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 
-	// place among the registry's loose connections, from 1; 0: not there. Its lock guards it.
+	// place is the position in the registry's loose, counted from 1; 0: not in it. The
+	// registry's lock guards it.
 	place int
 
 	listens  bool          // set before its first request is served
-	posts    atomic.Uint32 // how many POSTs have come
-	observer Observer      // nil: none. Guarded by mu, as the next
+	posts    atomic.Uint32 // number of POSTs
+	observer Observer      // nil: none; mu guards it and silence
 	silence  time.Duration
 	// posting is held by the POST whose body is being read.
 	posting sync.Mutex
-	// receiving is held while the receiver is called: calls come one at a time. It
-	// guards the next four.
+	// receiving is held during calls of the receiver, which are never concurrent. It guards
+	// the next four fields.
 	receiving   sync.Mutex
 	receiver    Receiver
-	heard       bool    // something came over a WebSocket
-	source      Carrier // the one whose data counts; an older one's does not
-	interrupted bool    // the receiver was told, and not yet that it goes on
+	heard       bool    // data has arrived over a WebSocket
+	source      Carrier // the only carrier whose data is received; older ones are ignored
+	interrupted bool    // Interrupted was called, and Resumed not yet
 
-	kind    Type // empty until the first request chose a transport
+	kind    Type // empty until a request has chosen a transport
 	request *request
-	// user is whose requests are taken; refresher is told of fresher credentials.
+	// user is the user whose requests are accepted. refresher receives fresher credentials.
 	user      *auth.User
-	refreshes *refreshes // nil: none was made
+	refreshes *refreshes // nil: there was no refresh
 	origin    string     // see Origin
 	refresher Refresher
-	opening   chan struct{} // closed when the receiver is there, or the connection over; nil: nobody waits
-	told      bool          // the application knows of the end
-	finished  bool          // all was sent, and nothing more will be
-	leaving   bool          // it is over with the answer to the poll that waits
+	opening   chan struct{} // closed when the receiver is set or the connection has ended; nil: no call waits
+	told      bool          // Disconnected has returned
+	finished  bool          // everything was sent, and nothing more will be
+	leaving   bool          // the connection ends with the answer to the pending poll
 	hangsUp   bool          // see HangUp
-	// shutting: the server shuts down.
+	// shutting: the server is shutting down.
 	shutting   bool
-	resumption int   // how often the client came back; see Resumption
+	resumption int   // number of resumptions; see Resumption
 	received   int64 // see Received
 	body       body
-	taker      Carrier   // the last one that took frames from the queue
-	opened     time.Time // when the transport was chosen
-	// left is when the last request of the connection ended; zero while one is there.
+	taker      Carrier   // the last carrier that took frames from the queue
+	opened     time.Time // time of the opening
+	// left is the end of the connection's last request. It is zero while a request is open.
 	left time.Time
 }
 
@@ -84,19 +86,18 @@ type state uint8
 const (
 	negotiated state = iota
 	open
-	closing // the application ended it; what is queued still goes out
+	closing // the application has closed it; queued frames are still sent
 	disposing
 	gone
 )
 
-// Carrier is what a transport puts in place to send: a WebSocket, an event stream,
-// a poll.
+// Carrier sends a connection's frames: a WebSocket, an event stream, or a poll.
 type Carrier interface {
-	// Wake: there is something in the queue, or the connection is closing. It is
-	// called with the connection's lock held, must not block or call back, and is
-	// not called again before Next has told that the queue is empty.
+	// Wake is called when the queue is not empty or the connection is closing. The
+	// connection's lock is held, so Wake must not block or call back. It is not called again
+	// until Next has reported that the queue is empty.
 	Wake()
-	// Cut ends the carrier at once: the connection is gone, for that cause. Called
+	// Cut ends the carrier at once, because the connection has ended with cause. It is called
 	// without the lock.
 	Cut(cause error)
 }
@@ -104,38 +105,38 @@ type Carrier interface {
 // DirectCarrier is a Carrier that can send without being woken.
 type DirectCarrier interface {
 	Carrier
-	// TryWrite sends what it can without waiting. It tells how many frames it has taken,
-	// and whether it is done with all of them: else it is woken for the rest. It is
-	// called as Wake is.
+	// TryWrite sends as many frames as it can without waiting. taken is the number of frames
+	// that it has accepted. all reports that it has sent all of them completely; otherwise it
+	// is woken for the rest. It is called like Wake.
 	TryWrite(first *frame.Frame, more ...*frame.Frame) (taken int, all bool)
-	// Memory lies among what TryWrite needs: to load it has the processor fetch that. It is
-	// always the same.
+	// Memory returns a word on the cache line that TryWrite reads first. Loading the word
+	// prefetches the line. The result is always the same.
 	Memory() *atomic.Uint32
 }
 
-// OnceCarrier is a Carrier of one answer, such as a poll, which can send that without being
-// woken.
+// OnceCarrier is a Carrier of one answer, such as a poll, that can send the answer without
+// being woken.
 type OnceCarrier interface {
 	Carrier
-	// TryAnswer answers with all frames, without waiting. It tells whether it did: then the
-	// carrier is the connection's no more, as after Detach. Else it is woken for them. It
-	// is called as Wake is.
+	// TryAnswer answers with all frames without waiting, and reports whether it did. If so,
+	// the carrier no longer belongs to the connection, as after Detach; otherwise it is woken
+	// for the frames. It is called like Wake.
 	TryAnswer(frames []*frame.Frame) bool
 }
 
-// ID is the public id.
+// ID returns the public id.
 func (c *Connection) ID() string { return c.id }
 
-// Transport is the connection's transport.
+// Transport returns the connection's transport, or "" before the first request.
 func (c *Connection) Transport() Type {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.kind
 }
 
-// Request is the one that opened the transport: the WebSocket handshake, the event
-// stream's GET, the first poll; nil before. Each call makes it anew, without its body, and
-// its context has the values of the original's, but does not end.
+// Request returns the request that opened the transport: the WebSocket handshake, the event
+// stream's GET, or the first poll. It is nil before. Each call makes a new request without a
+// body. Its context has the values of the original request's context but does not end.
 func (c *Connection) Request() *http.Request {
 	if p := c.packed(); p != nil {
 		return p.unpack()
@@ -149,7 +150,7 @@ func (c *Connection) packed() *request {
 	return c.request
 }
 
-// RequestContext is the context of Request.
+// RequestContext returns the context of Request.
 func (c *Connection) RequestContext() context.Context {
 	if p := c.packed(); p != nil {
 		return p.ctx
@@ -157,31 +158,32 @@ func (c *Connection) RequestContext() context.Context {
 	return context.Background()
 }
 
-// Stateful tells whether client and endpoint agree that the connection may outlive
-// its requests.
+// Stateful reports whether client and endpoint have agreed in the negotiation that the
+// connection may outlive its requests.
 func (c *Connection) Stateful() bool { return slices.Contains(c.stateful, c.Transport()) }
 
-// Resume tells whether the connection outlives its requests. A stateful one does,
-// until the receiver finds in its own handshake that the client does not want it.
+// Resume sets whether the connection outlives its requests. A stateful one does by default;
+// its receiver can find in its own handshake that the client does not support it.
 func (c *Connection) Resume(agreed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.resumable = agreed && slices.Contains(c.stateful, c.kind)
 }
 
-// Posts is how many POSTs have come for the connection.
+// Posts returns the number of the connection's POSTs.
 func (c *Connection) Posts() int { return int(c.posts.Load()) }
 
-// Context is cancelled, with the cause, when the connection has ended or is closing.
+// Context returns a context that is cancelled, with the cause, when the connection ends or
+// starts closing.
 func (c *Connection) Context() context.Context { return c.ctx }
 
-// Options are the endpoint's.
+// Options returns the endpoint's options. They must not be changed.
 func (c *Connection) Options() *Options { return &c.registry.options }
 
-// Send queues f. It never blocks: ErrQueueFull when the client reads too slowly,
-// ErrEnded when the connection takes nothing any more. What waits in the queue may make
-// room, or f be left out, as f's delivery says; but on a connection that outlives its
-// requests every frame counts.
+// Send queues f. It never blocks. It fails with ErrQueueFull if the client reads too slowly,
+// and with ErrEnded if the connection accepts no more frames. If the queue is full, f's
+// delivery may allow it to drop queued frames, or f. A connection that outlives its requests
+// drops no frames.
 func (c *Connection) Send(f *frame.Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -198,9 +200,9 @@ func (c *Connection) Send(f *frame.Frame) error {
 	return nil
 }
 
-// Prefetch has the processor fetch what Send needs, and returns where the rest of that is, or
-// nil. Called for several connections before anything is sent to the first, it fetches
-// their memory at the same time.
+// Prefetch makes the processor prefetch part of the memory that Send needs, and returns a
+// word in the rest of it, or nil. Calling it for several connections before the first Send
+// makes the processor fetch their memory concurrently.
 func (c *Connection) Prefetch() *atomic.Uint32 { return c.memory.Load() }
 
 func (c *Connection) push(f *frame.Frame) {
@@ -214,7 +216,8 @@ func (c *Connection) push(f *frame.Frame) {
 	c.account()
 }
 
-// pass tells whether the carrier took f past the queue, which is more memory to wait for.
+// pass reports whether the carrier accepted f directly. That avoids accessing the queue's
+// memory.
 func (c *Connection) pass(f *frame.Frame) bool {
 	if c.writing || c.corked || len(c.queue.frames) > 0 {
 		return false
@@ -230,14 +233,14 @@ func (c *Connection) pass(f *frame.Frame) bool {
 	return taken > 0
 }
 
-// flush sends what is queued, at once if the carrier can.
+// flush sends the queue, directly if the carrier can.
 func (c *Connection) flush() {
 	if c.writing || !c.send() {
 		c.wake()
 	}
 }
 
-// send tells whether the carrier took all that is queued.
+// send reports whether the carrier accepted the whole queue.
 func (c *Connection) send() (all bool) {
 	taken := 0
 	switch k := c.carrier.(type) {
@@ -261,17 +264,18 @@ func (c *Connection) wake() {
 	}
 }
 
-// Cork keeps back what is sent until Uncork, up to WaitBytes, so that the answers to
-// what came together go out together. A receiver that waits for anything uncorks first.
+// Cork delays sending until Uncork, or until WaitBytes are queued. So the answers to messages
+// that arrived together are sent together. A receiver that waits for anything must call
+// Uncork first.
 func (c *Connection) Cork() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.corked = true
 }
 
-// Uncork is called before more is read. First it lets what came in be answered, as far as
-// nothing has to be waited for: the client may then have sent more already, so that nobody
-// waits for that either. Then it sends what Cork kept back, if anything.
+// Uncork must be called before more data is read. It first yields to the goroutines that
+// handle the received messages, so that they can send the answers that need no waiting. Then
+// it sends the delayed frames.
 func (c *Connection) Uncork() {
 	runtime.Gosched()
 	c.mu.Lock()
@@ -282,8 +286,8 @@ func (c *Connection) Uncork() {
 	}
 }
 
-// SendWait queues f when there is room: less than WaitBytes is queued. It fails with
-// the cause of ctx, or with ErrEnded.
+// SendWait waits until less than WaitBytes are queued, and then queues f. It fails with the
+// cause of ctx, or with ErrEnded.
 func (c *Connection) SendWait(ctx context.Context, f *frame.Frame) error {
 	for {
 		c.mu.Lock()
@@ -308,8 +312,8 @@ func (c *Connection) SendWait(ctx context.Context, f *frame.Frame) error {
 	}
 }
 
-// HangUp ends the connection as Close does, but without the closing handshake of a WebSocket:
-// what is queued goes out, then the network connection is reset.
+// HangUp ends the connection like Close, but without the closing handshake of a WebSocket:
+// the queue is sent, then the network connection is reset.
 func (c *Connection) HangUp(cause error) {
 	c.mu.Lock()
 	c.hangsUp = true
@@ -324,8 +328,8 @@ func (c *Connection) HangsUp() bool {
 	return c.hangsUp
 }
 
-// Close ends the connection in order: nothing more is accepted, what is queued goes
-// out, then the carrier ends.
+// Close ends the connection in order: it accepts no more frames, the queue is sent, then the
+// carrier ends.
 func (c *Connection) Close(cause error) {
 	c.mu.Lock()
 	if c.state != open && c.state != negotiated {
@@ -338,17 +342,17 @@ func (c *Connection) Close(cause error) {
 	stranded := c.carrier == nil && c.resumable && c.kind != LongPolling && !c.left.IsZero()
 	c.mu.Unlock()
 	c.disconnect(cause)
-	if stranded { // nobody can come for what is queued
+	if stranded { // no client can return to receive the queue
 		c.end(cause, false)
 	}
 }
 
-// Abort ends the connection at once: the queue is dropped, the carrier cut.
+// Abort ends the connection at once. It drops the queue and cuts the carrier.
 func (c *Connection) Abort(cause error) { c.end(cause, true) }
 
-// disconnect tells everybody who waits, and the application, that it is over. The
-// receiver may be in a call at this moment, perhaps the one that led here, so it is
-// told by a goroutine, which the registry waits for.
+// disconnect cancels the context and calls Disconnected. The receiver may be in a call now,
+// perhaps in the call that led here, so a goroutine calls Disconnected. The registry waits
+// for it.
 func (c *Connection) disconnect(cause error) {
 	c.cancel(cause)
 	c.hurry()
@@ -381,8 +385,8 @@ func (c *Connection) tell() {
 	}
 }
 
-// rescue, deferred, ends the connection, and only this one, for a panic in the application
-// or an end of its goroutine (runtime.Goexit). returned says that there was neither.
+// rescue, deferred, ends this connection, and no other one, after a panic of the application
+// or runtime.Goexit. returned states that there was neither.
 func (c *Connection) rescue(returned *bool, err *error) {
 	if *returned {
 		return
@@ -399,10 +403,10 @@ func (c *Connection) logPanic(p any) {
 	c.registry.options.Logger.Error("the application panicked", "connection", c.LogName(), "panic", p, "stack", string(debug.Stack()))
 }
 
-// end drops the queue and the carrier. It does nothing the second time.
+// end drops the queue and the carrier. A second call does nothing.
 func (c *Connection) end(cause error, cut bool) { c.endIf(cause, cut, nil) }
 
-// endIf ends the connection if a condition holds, which is asked under its lock.
+// endIf ends the connection if condition, which is called under the lock, returns true.
 func (c *Connection) endIf(cause error, cut bool, condition func() bool) {
 	c.mu.Lock()
 	if c.state >= disposing || condition != nil && !condition() {
@@ -437,16 +441,16 @@ func (c *Connection) endIf(cause error, cut bool, condition func() bool) {
 	c.release()
 }
 
-// over tells whether nothing of the connection can be fetched or sent any more.
+// over reports whether the connection has ended.
 func (c *Connection) over() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state >= disposing
 }
 
-// release forgets the connection when both its carrier and its application are done
-// with it. Until then its token is known: what is asked of it is answered 404
-// without a text, as the original does while a method still runs.
+// release removes the connection when both its carrier and its application have finished.
+// Until then its token remains known, and requests for it are answered 404 without a text, as
+// in ASP.NET Core while a method still runs.
 func (c *Connection) release() {
 	c.mu.Lock()
 	done := c.state == disposing && c.told
@@ -467,9 +471,9 @@ func (c *Connection) release() {
 	}
 }
 
-// Receive hands what k read to the application. It fails when the connection has
-// ended, when k is not the carrier that Open was called for last, or when k broke: half of
-// a message may be forgotten by then, and nothing must be taken for the begin of another.
+// Receive passes data that k has read to the application. It fails if the connection has
+// ended, if k is not the carrier of the last Open, or if k has broken: half a message may
+// have been discarded then, and its rest must not be taken for the beginning of another.
 func (c *Connection) Receive(k Carrier, data []byte) error {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
@@ -486,7 +490,7 @@ func (c *Connection) Receive(k Carrier, data []byte) error {
 	return c.receive(data)
 }
 
-// receive needs the lock receiving.
+// receive requires that receiving is locked.
 func (c *Connection) receive(data []byte) (err error) {
 	if c.receiver == nil {
 		return ErrEnded

@@ -1,9 +1,8 @@
-// Package transports carries bytes between a client and an application over
-// WebSockets, server-sent events or long polling. What an application sees is a
-// Connection: one logical duplex connection, however many HTTP requests that
-// takes. The carriers are packages of their own; this one has what they share: the
-// Connection with its outbound queue, the Registry that finds it by its token, and
-// the verbs that turn a request into one of them.
+// Package transports carries bytes between a client and an application over WebSockets,
+// server-sent events or long polling. An application sees a Connection: one logical duplex
+// connection, independent of the number of its HTTP requests. Each carrier has a package of
+// its own. This package has their common parts: the Connection with its outbound queue, the
+// Registry that finds it by its token, and the handlers of requests.
 package transports
 
 import (
@@ -15,7 +14,7 @@ import (
 	"github.com/carillon-go/carillon/signalr"
 )
 
-// Type names a transport as negotiation does.
+// Type is the name of a transport, as in negotiation.
 type Type = signalr.Transport
 
 // The transports of SignalR.
@@ -25,68 +24,70 @@ const (
 	LongPolling      = signalr.LongPolling
 )
 
-// Options of the connections of one endpoint. The zero value is SignalR's
-// defaults; zero means the default.
+// Options configure the connections of one endpoint. The zero value has SignalR's defaults: a
+// zero field means its default.
 type Options struct {
-	// DisconnectTimeout is how long a connection without a request is kept: one that
-	// was negotiated and never opened, long polling between two polls, a stateful
-	// one whose socket broke. Looked at once a second. Default 15 s.
+	// DisconnectTimeout is the time after which a connection without a request ends: a
+	// negotiated one that was never opened, a long-polling one between two polls, or a
+	// stateful one whose socket broke. It is checked once a second. Default 15 s.
 	DisconnectTimeout time.Duration
-	// PollTimeout ends a poll without data. Default 90 s.
+	// PollTimeout is the time after which a poll without data is answered. Default 90 s.
 	PollTimeout time.Duration
-	// CloseTimeout is how long a WebSocket waits for the client's close frame after
-	// its own. Default 5 s.
+	// CloseTimeout is the time for which a WebSocket waits for the client's close frame after
+	// it has sent its own. Default 5 s.
 	CloseTimeout time.Duration
-	// HoldTimeout cuts an event stream after which its client posts nothing for so long:
-	// something on the way holds the stream back, and only an end that is no orderly one
-	// lets the client try the next transport. A Guide's probe lasts as long, 2 s at most.
-	// Not positive: never; an endpoint with a hub, whose clients begin with a handshake,
-	// takes 3 s for zero.
+	// HoldTimeout resets an event stream if the client posts nothing within this time after
+	// it opens: a proxy is probably buffering the stream. After a reset, unlike after a clean
+	// end, the client tries its next transport. A Guide's probe lasts as long, but at most 2
+	// s. Zero or negative disables both; endpoint.New replaces zero by 3 s, because clients
+	// of a hub begin with a handshake.
 	HoldTimeout time.Duration
-	// SendTimeout is how long one write may take before the connection is cut. On Linux a
-	// network connection is also cut when its client acknowledges nothing for four times as
+	// SendTimeout is the time limit of one write, after which the connection is cut. On Linux
+	// a network connection is also cut if its client acknowledges no data for four times as
 	// long. Default 10 s.
 	SendTimeout time.Duration
-	// MaxQueueBytes is the most that waits to be sent to one client; Send fails
-	// beyond it, and beyond 65,536 messages. A message that may be dropped finds room in the
-	// first MiB only. A client that may reconnect statefully has room as
-	// long as less waits. Limits.QueueBytes may leave less. Default 16 MiB: a burst of
-	// broadcasts to a client that polls, not a reader that stopped.
+	// MaxQueueBytes is the limit of the bytes queued for one client. Send fails above it, and
+	// above 65,536 messages. A message that may be dropped is queued only while less than 1
+	// MiB is queued. For a client that may reconnect statefully one message may exceed the
+	// limit. Limits.QueueBytes can lower the limit. The default has room for a burst of
+	// broadcasts to a client that polls. Default 16 MiB.
 	MaxQueueBytes int
-	// WaitBytes is how much may be queued before SendWait waits for room. Default
-	// 65536, the original's TransportMaxBufferSize.
+	// WaitBytes is the number of queued bytes from which SendWait waits for room. Default
+	// 65536, as ASP.NET Core's TransportMaxBufferSize.
 	WaitBytes int
-	// MaxHeadBytes is how long the head of a request may be: its URL and its headers, which
-	// may be 100. A longer one is answered 431. A connection keeps the head of the request
-	// that opened it. Default 32768, as the original's server.
+	// MaxHeadBytes is the limit of a request's head in bytes: its URL and its headers, of
+	// which there may be 100. A longer one is answered 431. A connection keeps the head of
+	// the request that opened it. Default 32768, as ASP.NET Core's server.
 	MaxHeadBytes int
-	// SubprotocolSelector picks one of the WebSocket subprotocols that a client
-	// offers. Default: none is answered.
+	// SubprotocolSelector returns one of the WebSocket subprotocols that a client offers, or
+	// "". Default: no subprotocol is selected.
 	SubprotocolSelector func(offered []string) string
-	// AllowStatefulReconnect keeps the connection when its WebSocket breaks, for a
-	// client that asked for it; for one that asked for all transports, as the client of
-	// this module does, also when an event stream, a poll or a POST breaks. Default false.
+	// AllowStatefulReconnect keeps a connection when its WebSocket breaks, if the client
+	// requested that. If the client requested it for all transports, as the client of this
+	// module does, a connection also survives a broken event stream, poll or POST. Default
+	// false.
 	AllowStatefulReconnect bool
-	// AllowedOrigins are the pages that may use the endpoint besides those of its own
-	// host, as "https://app.example"; "https://*.app.example" stands for the subdomains of a
-	// host, with that scheme and port and without the host itself; "*" allows all. A
-	// WebSocket of any other page, and what else it sends with credentials, is answered
-	// 403. Headers that let a page read answers (CORS) are a middleware's, which may ask
-	// endpoint.Endpoint.AllowsOrigin. Default: none.
+	// AllowedOrigins are the origins whose pages may use the endpoint, in addition to those
+	// of its own host, as "https://app.example". "https://*.app.example" allows all
+	// subdomains of a host with that scheme and port, but not the host itself. "*" allows
+	// every origin. A WebSocket from another page, and any other request of it with
+	// credentials, is answered 403. A CORS middleware sets the headers that let a page read
+	// answers; it can call endpoint.Endpoint.AllowsOrigin. Default: none.
 	AllowedOrigins []string
-	// AllowOrigin is asked about an origin that is not in AllowedOrigins, in lower case and
-	// without the port that its scheme has anyway. It is called concurrently. Default: none.
+	// AllowOrigin decides about an origin that is not in AllowedOrigins. It gets the origin
+	// in lower case, without the default port of its scheme. It is called concurrently.
+	// Default: none.
 	AllowOrigin func(origin string) bool
-	// Limits of what clients may take.
+	// Limits are the limits of the resources that clients may use.
 	Limits Limits
-	// Meter is told how many connections there are and for how long. Default: none.
+	// Meter receives the openings and ends of connections. Default: none.
 	Meter Meter
-	// Logger for the connections' events, at debug level in a normal life; tokens
+	// Logger logs the events of connections, at the debug level in normal operation. Tokens
 	// are never logged. Default: none.
 	Logger *slog.Logger
 }
 
-// WithDefaults returns o with each default in its place.
+// WithDefaults returns o with its defaults filled in.
 func (o Options) WithDefaults() Options {
 	orDefault(&o.DisconnectTimeout, 15*time.Second)
 	orDefault(&o.PollTimeout, 90*time.Second)
@@ -108,8 +109,9 @@ func (o Options) WithDefaults() Options {
 	return o
 }
 
-// UnacknowledgedTimeout is how long a client may acknowledge nothing of what is sent to it.
-// With a ping every 15 s, one whose link is gone is found out within 55 s by default.
+// UnacknowledgedTimeout is the time for which a client may acknowledge none of the data sent
+// to it. With a ping every 15 s and the default SendTimeout, a broken link is detected within
+// 55 s.
 func (o Options) UnacknowledgedTimeout() time.Duration { return 4 * o.SendTimeout }
 
 func orDefault[T int | time.Duration](v *T, d T) {
@@ -120,41 +122,43 @@ func orDefault[T int | time.Duration](v *T, d T) {
 
 // Application accepts connections.
 type Application interface {
-	// Connect is called once for a connection, when its transport is there. An error
-	// ends the connection.
+	// Connect is called once for a connection, when its transport opens. An error closes the
+	// connection.
 	Connect(c *Connection) (Receiver, error)
 }
 
-// Receiver gets what the client sends.
+// Receiver receives a client's data.
 type Receiver interface {
-	// Receive is called in order, never twice at once, from the goroutine that read
-	// data, which is only valid during the call. While it does not return nothing
-	// more is read from that client. An error ends the connection.
+	// Receive is called in order and never concurrently, on the goroutine that reads the
+	// connection. data is only valid during the call. Until it returns, no more data is read
+	// from that client. An error closes the connection.
 	Receive(data []byte) error
-	// Disconnected is called once, last. cause is nil if the client ended in order.
+	// Disconnected is the last call, and is called once. cause is nil if the client closed
+	// the connection in order.
 	Disconnected(cause error)
 }
 
-// Resumer is a Receiver whose connection outlives its WebSocket, event stream or
-// broken polls. Its methods are never called while Receive runs.
+// Resumer is implemented by receivers whose connection outlives its WebSocket, event stream,
+// or broken polls. Its methods are never called during Receive.
 type Resumer interface {
 	Receiver
-	// Interrupted: the WebSocket broke, or a newer one takes its place. When it has
-	// returned nothing must be sent until Resumed is called: it has to be kept.
+	// Interrupted is called when the carrier breaks or a newer one replaces it. After it has
+	// returned, nothing may be sent until Resumed is called: the receiver must keep its
+	// messages.
 	Interrupted()
-	// Resumed, always after Interrupted: another WebSocket is there. Nothing of what
-	// was half received counts, and what was queued and not written is dropped.
+	// Resumed is called after Interrupted, when a new carrier is open. Partly received
+	// messages and messages that were queued but not written are lost.
 	Resumed()
 }
 
-// Closer is a Receiver that has something to say when a client ends its connection
-// while it waits for an answer: it sends that and closes the connection.
+// Closer is implemented by receivers that send a final message when the client ends the
+// connection while a poll is pending. Close sends that message and closes the connection.
 type Closer interface {
 	Receiver
 	Close(cause error)
 }
 
-// What ends a connection, as Connection.Context's cause.
+// The causes with which a connection ends. Connection.Context returns them by context.Cause.
 var (
 	ErrClientGone  = errors.New("transports: the client ended the connection")
 	ErrCut         = errors.New("transports: the connection was cut")

@@ -15,16 +15,15 @@ import (
 // Carry serves a request that opens or continues a connection over one transport.
 type Carry func(w http.ResponseWriter, r *http.Request, c *Connection)
 
-// Handler serves the path of an endpoint, all but negotiation: GET opens the
-// transport that the request asks for, POST sends, DELETE ends a long-polling
-// connection. Status codes, headers and texts are the original's.
+// Handler serves the path of an endpoint except negotiation: GET opens the transport that the
+// request selects, POST sends, DELETE ends a long-polling connection. Status codes, headers
+// and texts are those of ASP.NET Core.
 type Handler struct {
 	registry *Registry
 	carriers map[Type]Carry
 }
 
-// NewHandler returns a handler of r's connections that allows the transports which
-// have a carrier.
+// NewHandler returns a handler for r's connections. It allows the transports in carriers.
 func NewHandler(r *Registry, carriers map[Type]Carry) *Handler {
 	return &Handler{registry: r, carriers: carriers}
 }
@@ -38,7 +37,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.registry.RefuseLongHead(w, r) {
 		return
 	}
-	switch strings.ToUpper(r.Method) { // the original's methods have no case
+	switch strings.ToUpper(r.Method) { // ASP.NET Core ignores the case of methods
 	case http.MethodGet, http.MethodConnect:
 		h.get(w, r)
 	case http.MethodPost:
@@ -50,7 +49,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// NotAllowed answers a method that is not served. HEAD is told no length.
+// NotAllowed answers a method that is not served. The answer to HEAD has no Content-Length.
 func NotAllowed(w http.ResponseWriter, r *http.Request) {
 	if fold.Equal(r.Method, http.MethodHead) {
 		w.Header().Set("Content-Type", "text/plain")
@@ -60,7 +59,7 @@ func NotAllowed(w http.ResponseWriter, r *http.Request) {
 	Empty(w, http.StatusMethodNotAllowed)
 }
 
-// Text answers with a text as the original does: no charset, no length.
+// Text answers with a text as ASP.NET Core does: without charset and Content-Length.
 func Text(w http.ResponseWriter, status int, body string) {
 	text(w, status, plainText, body)
 }
@@ -72,7 +71,7 @@ func text(w http.ResponseWriter, status int, contentType []string, body string) 
 	_, _ = io.WriteString(w, body)
 }
 
-// Values of headers that every answer has; nobody changes them.
+// Values of common headers. They are shared and must not be changed.
 var (
 	plainText   = []string{"text/plain"}
 	noLength    = []string{"0"}
@@ -91,7 +90,7 @@ func Empty(w http.ResponseWriter, status int) {
 	w.WriteHeader(status)
 }
 
-// NoCache sets the headers that every answer to a poll has.
+// NoCache sets the headers of every answer to a poll.
 func NoCache(h http.Header) {
 	h["Cache-Control"], h["Pragma"], h["Expires"] = noCache, pragma, longExpired
 }
@@ -129,9 +128,9 @@ func notSupported(w http.ResponseWriter, kind Type) {
 	Text(w, http.StatusNotFound, string(kind)+" transport not supported by this end point type")
 }
 
-// choose tells which transport a GET asks for: an event stream if one whole element
-// of Accept says so, or would have; else a WebSocket if the handshake is a valid one,
-// else a poll.
+// choose returns the transport that a GET selects: an event stream if a whole element of
+// Accept names it, or if a proxy removed such an Accept; otherwise a WebSocket if the request
+// is a valid handshake; otherwise a poll.
 func choose(r *http.Request) Type {
 	for _, line := range r.Header.Values("Accept") {
 		for element := range strings.SplitSeq(line, ",") {
@@ -149,23 +148,23 @@ func choose(r *http.Request) Type {
 	return LongPolling
 }
 
-// lostAccept tells whether r asked for an event stream until a proxy lost its Accept:
-// an EventSource always says no-cache, a poll of the official clients always
-// X-Requested-With. The original answers it as a poll, which an EventSource in Node takes
-// for its stream.
+// lostAccept reports whether r requested an event stream until a proxy removed its Accept. An
+// EventSource always sends no-cache, and a poll of the official clients always sends
+// X-Requested-With. ASP.NET Core answers such a request like a poll, which an EventSource in
+// Node takes for its stream.
 func lostAccept(r *http.Request) bool {
 	return len(r.Header["Accept"]) == 0 && len(r.Header["X-Requested-With"]) == 0 &&
 		hasToken(r.Header, "Cache-Control", "no-cache") && !wantsWebSocket(r)
 }
 
-// IsHandshake tells whether a request is a valid WebSocket handshake.
+// IsHandshake reports whether a request is a valid WebSocket handshake.
 func IsHandshake(r *http.Request) bool { return wantsWebSocket(r) && isUpgrade(r) }
 
-// isStripped tells whether r was a WebSocket handshake until a proxy took the
-// hop-by-hop headers out of it, both or one.
+// isStripped reports whether r was a WebSocket handshake until a proxy removed one or both of
+// its hop-by-hop headers.
 func isStripped(r *http.Request) bool { return wantsWebSocket(r) && !isUpgrade(r) }
 
-// wantsWebSocket spells the headers as http.Header has them, which then makes no string.
+// wantsWebSocket uses the canonical spelling of http.Header, so that Get allocates nothing.
 func wantsWebSocket(r *http.Request) bool {
 	return r.Method == http.MethodGet &&
 		r.Header.Get("Sec-Websocket-Version") == "13" && validKey(r.Header.Get("Sec-Websocket-Key"))
@@ -186,7 +185,7 @@ func hasToken(h http.Header, name, token string) bool {
 	return false
 }
 
-// validKey tells whether key is 16 bytes in base64.
+// validKey reports whether key is 16 bytes in base64.
 func validKey(key string) bool {
 	if len(key) != 24 || !strings.HasSuffix(key, "==") {
 		return false
@@ -200,7 +199,8 @@ func validKey(key string) bool {
 	return true
 }
 
-// Token returns the id of the query, whose name has no case; two of them name nothing.
+// Token returns the id in the query. The parameter's name ignores case. Several ids match no
+// connection.
 func Token(r *http.Request) string {
 	id, _ := Parameter(r, "id")
 	return id
@@ -226,7 +226,7 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Conn
 	}
 	c := h.registry.Find(id)
 	if c == nil && kind == WebSockets {
-		text(w, http.StatusNotFound, nil, noConnection) // the original tells no type here
+		text(w, http.StatusNotFound, nil, noConnection) // ASP.NET Core sends no Content-Type here
 	} else if c == nil {
 		Text(w, http.StatusNotFound, noConnection)
 	} else if !c.Admits(r) {
@@ -238,16 +238,16 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Conn
 
 const noConnection = "No Connection with that ID"
 
-// Unavailable answers a request that comes while the server shuts down.
+// Unavailable answers a request that arrives while the server shuts down.
 func Unavailable(w http.ResponseWriter) { comeBack(w, http.StatusServiceUnavailable) }
 
-// comeBack answers a request that may be made again soon.
+// comeBack answers a request that the client may repeat soon.
 func comeBack(w http.ResponseWriter, status int) {
 	w.Header().Set("Retry-After", "1")
 	Empty(w, status)
 }
 
-// Refuse answers a request whose connection Claim or Attach refused.
+// Refuse answers a request that Claim or Attach refused.
 func Refuse(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, ErrOtherTransport):
@@ -273,7 +273,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 	case WebSockets:
 		Text(w, http.StatusMethodNotAllowed, "POST requests are not allowed for WebSocket connections.")
 		return
-	case "": // nothing is kept for a transport that may never come
+	case "": // data for a transport that may never open is not kept
 		w.Header()["Content-Length"] = noLength
 		w.WriteHeader(http.StatusBadRequest)
 		return
@@ -287,8 +287,8 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 	Empty(w, http.StatusOK)
 }
 
-// posted counts a POST. The first is the handshake; who sends another has read the
-// answer to it.
+// posted counts a POST. The first one is the handshake. A client that sends a second one has
+// read the handshake response.
 func (c *Connection) posted() {
 	if c.posts.Add(1) == 2 {
 		c.Tell(Event{Kind: Proved})
@@ -297,11 +297,11 @@ func (c *Connection) posted() {
 
 var bodyBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
 
-// receiveBuffer is the original's ApplicationMaxBufferSize.
+// receiveBuffer is ASP.NET Core's ApplicationMaxBufferSize.
 const receiveBuffer = 1 << 16
 
-// readBody hands on what comes as it comes, one POST of a connection after the
-// other. A body that breaks off is kept as far as it came.
+// readBody passes a body on while it arrives, one POST of a connection after the other. The
+// received part of an incomplete body counts.
 func (c *Connection) readBody(w http.ResponseWriter, r *http.Request) error {
 	c.posting.Lock()
 	defer c.posting.Unlock()
@@ -317,21 +317,21 @@ func (c *Connection) readBody(w http.ResponseWriter, r *http.Request) error {
 	}
 	for size := 0; ; {
 		n, err := r.Body.Read(buf[:])
-		// A body that ended the connection was well, but for one that would not have fitted
-		// into the original's buffer.
+		// A body that closed the connection is answered as a success, unless it would have
+		// exceeded ASP.NET Core's buffer.
 		if size += n; size > receiveBuffer && c.ctx.Err() != nil {
 			return ErrEnded
 		}
 		if n > 0 {
 			c.Cork()
 			err := c.Post(r.Context(), resumption, buf[:n])
-			c.Uncork() // the rest may be long in coming
+			c.Uncork() // the rest of the body may take long
 			if err != nil {
 				return err
 			}
 		}
 		if err != nil {
-			return nil // the client cannot be told of a body that it broke off
+			return nil // a client that aborted its body reads no answer
 		}
 	}
 }
@@ -349,7 +349,8 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
 	Empty(w, http.StatusAccepted)
 }
 
-// WriteCause is why a connection ends whose carrier could not write for err.
+// WriteCause returns the cause with which a connection ends after a write has failed with
+// err.
 func WriteCause(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return ErrSendTimeout
@@ -357,12 +358,11 @@ func WriteCause(err error) error {
 	return ErrCut
 }
 
-// Limit makes what is written from now on fail when it takes longer than the send
-// time-out. Unlimit has to follow: the next request on the same HTTP connection is
-// written under the same deadline.
+// Limit sets the deadline of the following writes to the send time-out. Unlimit must follow,
+// because the deadline also applies to the next request on the same HTTP connection.
 func (c *Connection) Limit(control *http.ResponseController) {
 	_ = control.SetWriteDeadline(time.Now().Add(c.registry.options.SendTimeout))
 }
 
-// Unlimit takes Limit back.
+// Unlimit removes the deadline of Limit.
 func Unlimit(control *http.ResponseController) { _ = control.SetWriteDeadline(time.Time{}) }

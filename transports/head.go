@@ -5,16 +5,17 @@ import (
 	"net/http"
 )
 
-// errHeads is returned when all connections together keep as much of their requests as may be.
+// errHeads means that all connections together keep as many bytes of request heads as they
+// may.
 var errHeads = errors.New("transports: the connections keep as much of their requests as they may")
 
-// maxHeadLines is the number of lines that the head of a request may have, as with the
-// original's server. Each of them takes memory beside its text while the request is served.
+// maxHeadLines is the limit of the header lines of a request, as in ASP.NET Core's server.
+// Each line takes memory in addition to its text while the request is served.
 const maxHeadLines = 100
 
 // RefuseLongHead answers 431 to a request whose head has more than Options.MaxHeadBytes or
-// more than 100 lines, and reports whether it did. It is called before anything of the
-// request is kept, whatever the HTTP server has let through.
+// more than 100 lines, and reports whether it did. It must be called before any part of the
+// request is kept. The limits of the HTTP server may be higher.
 func (r *Registry) RefuseLongHead(w http.ResponseWriter, request *http.Request) bool {
 	size, lines := headSize(request)
 	if size <= r.options.MaxHeadBytes && lines <= maxHeadLines {
@@ -29,11 +30,11 @@ func (r *Registry) RefuseLongHead(w http.ResponseWriter, request *http.Request) 
 	return true
 }
 
-// headSize returns the number of bytes that the head of a request has at most when pack has
-// written it, and the number of its header lines. It allocates nothing.
+// headSize returns the number of header lines of a request, and an upper limit of the bytes
+// that pack writes for its head. It allocates nothing.
 func headSize(r *http.Request) (size, lines int) {
 	const around = len("  \r\nHost: \r\n\r\n")
-	const escaped = 3 // bytes for one of the path
+	const escaped = 3 // longest escape of a byte of the path
 	size = around + len(r.Method) + escaped*len(r.URL.Path) + len(r.URL.Opaque) + len(r.URL.RawQuery) + len("?") + len(r.Proto) + len(r.Host)
 	for name, values := range r.Header {
 		lines += len(values)
@@ -44,8 +45,8 @@ func headSize(r *http.Request) (size, lines int) {
 	return size, lines
 }
 
-// keep returns the request as the connection keeps it for its life. It fails with errHeads
-// when all connections together have no room for it.
+// keep returns a request in the form that the connection keeps. It fails with errHeads if all
+// connections together have no room for it.
 func (r *Registry) keep(opening *http.Request) (*request, error) {
 	p := pack(opening)
 	limit := int64(r.options.Limits.HeadBytes)
@@ -56,7 +57,7 @@ func (r *Registry) keep(opening *http.Request) (*request, error) {
 	return p, nil
 }
 
-// forgo takes back what keep counted; p may be nil.
+// forgo subtracts the bytes that keep counted. p may be nil.
 func (r *Registry) forgo(p *request) { r.kept.Add(-p.size()) }
 
 // HeadBytes returns the number of bytes that all connections keep of the requests that opened

@@ -7,9 +7,9 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// ServeListener answers a GET with an event stream for a client that only listens, such
-// as EventSource or curl: without negotiation, on a connection that takes nothing. A client
-// that may come back later is answered by PutOff; other refusals are final, and have a status.
+// ServeListener answers a GET with an event stream for a client that only listens, such as
+// EventSource or curl. The client does not negotiate and cannot send. A refusal that ends
+// soon is answered by PutOff; other refusals are final and have an error status.
 func (h *Handler) ServeListener(w http.ResponseWriter, r *http.Request) {
 	if !h.registry.enter() {
 		PutOff(w)
@@ -28,7 +28,7 @@ func (h *Handler) ServeListener(w http.ResponseWriter, r *http.Request) {
 		notSupported(w, ServerSentEvents)
 		return
 	}
-	c, err := h.registry.Create(r, true) // nobody is told the token
+	c, err := h.registry.Create(r, true) // the token is sent to no client
 	if err != nil {
 		PutOff(w)
 		return
@@ -38,15 +38,15 @@ func (h *Handler) ServeListener(w http.ResponseWriter, r *http.Request) {
 	carry(w, r, c)
 }
 
-// PutOff answers a client that only listens, and that is not served now because the server
-// shuts down or a limit is reached, with an event stream that ends at once. An EventSource takes
-// every status but 200 for final, and a connection that closes without an answer becomes a 502
-// behind a proxy. The client comes back after five seconds.
+// PutOff answers a listening client that cannot be served now, because the server shuts down
+// or a limit is reached, with an event stream that ends at once. An EventSource takes every
+// status but 200 for final, and a proxy turns a connection that closes without an answer into
+// a 502. The client reconnects after five seconds.
 func PutOff(w http.ResponseWriter) {
 	EventStream(w.Header())
 	w.WriteHeader(http.StatusOK)
 	_, _ = io.WriteString(w, Prelude+"retry: 5000\r\n\r\n")
 }
 
-// Listens tells whether the client can only listen: no handshake is to be waited for.
+// Listens reports whether the client only listens, so that it sends no handshake.
 func (c *Connection) Listens() bool { return c.listens }

@@ -2,18 +2,18 @@ package transports
 
 import "time"
 
-// Meter is told of the connections that open a transport; one that is only negotiated is
-// none. It is called concurrently, must return at once and not call back.
+// Meter receives the openings and ends of transports. A connection that is only negotiated
+// does not count. It is called concurrently, must return at once, and must not call back.
 type Meter interface {
-	// Opened: a connection chose its transport. What it does when that breaks is no
-	// opening and no end.
+	// Opened is called when a connection has chosen its transport. A break or a resumption of
+	// that transport is neither an opening nor an end.
 	Opened(kind Type)
-	// Ended: it is gone, so long after it was opened, for a cause: ErrTimeout, ErrShutdown,
-	// what the application closed it with, and so on.
+	// Ended is called when an opened connection has ended. after is the time since the
+	// opening. cause is ErrTimeout, ErrShutdown, the application's own error, and so on.
 	Ended(kind Type, after time.Duration, cause error)
 }
 
-// noMeter is the default.
+// noMeter is the default Meter. It does nothing.
 type noMeter struct{}
 
 func (noMeter) Opened(Type)                      {}

@@ -9,24 +9,24 @@ import (
 	"github.com/carillon-go/carillon/auth"
 )
 
-// Negotiation is what a client was promised: the connection that its token opens. It
-// becomes one when a request comes for it. Many never do, and in a crowd that comes back
-// many wait at a time, so it is one small object.
+// Negotiation is a promised connection, which a request with its token opens. Many
+// negotiations are never opened, and many wait at the same time after an outage, so it is one
+// small object.
 type Negotiation struct {
 	ids      [2 * idLength]byte // id and token
-	hasToken bool               // that is not the id
+	hasToken bool               // the token differs from the id
 	address  netip.Addr
 	user     *auth.User
 	origin   string // see Connection.Origin
 	stateful []Type
-	observer Observer      // guarded by the registry's lock, as the next
+	observer Observer      // guarded by the registry's lock, like silence
 	silence  time.Duration // see Connection.SilenceLimit
-	since    time.Duration // the registry's age
+	since    time.Duration // age of the registry at the negotiation
 	place    int           // see negotiations
 }
 
-// newNegotiation notes whom the request comes from. stateful are the transports on which
-// the connection may outlive its requests, if that is allowed.
+// newNegotiation returns a negotiation for the client of a request. stateful are the
+// transports on which the connection may outlive its requests, if the options allow that.
 func (r *Registry) newNegotiation(request *http.Request, hasToken bool, stateful []Type) *Negotiation {
 	n := &Negotiation{
 		ids: newIDs(), hasToken: hasToken, address: Network(request),
@@ -38,13 +38,13 @@ func (r *Registry) newNegotiation(request *http.Request, hasToken bool, stateful
 	return n
 }
 
-// Negotiate promises a connection to whoever comes with its token within
-// DisconnectTimeout. Where the client has no token (version 0 of negotiation, or none at
-// all) the id serves as one. stateful are the transports on which the connection may
-// outlive its requests, if that is allowed.
+// Negotiate promises a connection to a client that presents its token within
+// DisconnectTimeout. If hasToken is false (version 0 of negotiation, or no negotiation) the
+// id serves as the token. stateful are the transports on which the connection may outlive its
+// requests, if the options allow that.
 //
-// It belongs to the user and the page of the request. It fails with ErrStopped, or with
-// ErrFull or ErrTooMany if a limit is reached.
+// The connection belongs to the user and the page of the request. Negotiate fails with
+// ErrStopped, or with ErrFull or ErrTooMany if a limit is reached.
 func (r *Registry) Negotiate(request *http.Request, hasToken bool, stateful ...Type) (*Negotiation, error) {
 	n := r.newNegotiation(request, hasToken, stateful)
 	r.mu.Lock()
@@ -57,7 +57,7 @@ func (r *Registry) Negotiate(request *http.Request, hasToken bool, stateful ...T
 	return n, nil
 }
 
-// Withdraw takes back a promise of which the client does not know.
+// Withdraw removes a negotiation that the client does not know of.
 func (r *Registry) Withdraw(n *Negotiation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,13 +66,13 @@ func (r *Registry) Withdraw(n *Negotiation) {
 	}
 }
 
-// User is who negotiated; nil for an anonymous client.
+// User returns the user that negotiated, or nil for an anonymous client.
 func (n *Negotiation) User() *auth.User { return n.user }
 
-// ID is the public id of the connection.
+// ID returns the public id of the connection.
 func (n *Negotiation) ID() string { return string(n.ids[:idLength]) }
 
-// Token is the secret that opens the connection.
+// Token returns the secret that opens the connection.
 func (n *Negotiation) Token() string {
 	key := n.key()
 	return string(key[:])
@@ -92,20 +92,21 @@ func (n *Negotiation) client() client {
 	return client{n.address, n.user.ID}
 }
 
-// Arrange makes o, if there is one, the observer of what was negotiated, and says that the
-// network cuts what is silent for a time; zero: none is known. It is for negotiation, before
-// the client knows its token.
+// Arrange sets the observer of a negotiation, unless o is nil, and the time of silence after
+// which the network cuts connections; zero means unknown. It must be called before the client
+// knows the token.
 func (r *Registry) Arrange(n *Negotiation, o Observer, silence time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n.observer, n.silence = o, silence
 }
 
-// maxOrigin is longer than any origin: a scheme, a host of at most 253 bytes, a port.
+// maxOrigin is the longest accepted origin in bytes. Real ones are shorter: a scheme, a host
+// of at most 253 bytes, a port.
 const maxOrigin = 300
 
-// foreignOrigin is the page that a request comes from, if a proxy has changed the host so
-// much that it looks like another site's.
+// foreignOrigin returns the origin of a request's page if a proxy has changed the host so
+// much that the page looks like another site's, else "".
 func foreignOrigin(r *http.Request) string {
 	origin := r.Header.Get("Origin")
 	if origin == "" || len(origin) > maxOrigin || SameOrigin(r, origin) {
@@ -114,11 +115,11 @@ func foreignOrigin(r *http.Request) string {
 	return strings.Clone(origin)
 }
 
-// negotiations wait for their clients, all of them equally long.
+// negotiations holds the negotiations that wait for their clients, all for the same time.
 type negotiations struct {
 	byToken map[[idLength]byte]*Negotiation
-	order   []*Negotiation // in which they came; nil where one was claimed
-	passed  int            // how many have gone from the front of order, ever
+	order   []*Negotiation // by age; nil where one was claimed
+	passed  int            // the number of entries ever removed from the front of order
 }
 
 func (w *negotiations) add(n *Negotiation) {
@@ -127,7 +128,7 @@ func (w *negotiations) add(n *Negotiation) {
 	w.byToken[n.key()] = n
 }
 
-// claim returns the one with a token, once; nil if there is none.
+// claim removes and returns the negotiation with a token, or returns nil.
 func (w *negotiations) claim(token string) *Negotiation {
 	if len(token) != idLength {
 		return nil
@@ -144,7 +145,7 @@ func (w *negotiations) claim(token string) *Negotiation {
 	return n
 }
 
-// expire takes out those that came by a time.
+// expire removes and returns the negotiations made at or before a time.
 func (w *negotiations) expire(by time.Duration) (late []*Negotiation) {
 	gone := 0
 	for ; gone < len(w.order); gone++ {

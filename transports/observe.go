@@ -6,69 +6,71 @@ import (
 	"time"
 )
 
-// Observer is told how a connection gets through the network between its client and
-// the server. It is called concurrently, must return at once and not call back.
+// Observer receives events that show how a connection gets through the network between client
+// and server. Observe is called concurrently. It must return at once and must not call back.
 type Observer interface {
 	Observe(e Event)
 }
 
-// Event is something that tells how a connection gets through.
+// Event is one such event.
 type Event struct {
 	Kind EventKind
-	// Transport that it is about; of Unclaimed none.
+	// Transport is the transport concerned. It is empty for Unclaimed.
 	Transport Type
-	// Request that came, of Stripped and Opened.
+	// Request is the request that arrived, for Stripped and Opened.
 	Request *http.Request
-	// Silence is how long nothing had moved, of Cut.
+	// Silence is the time without any data before a Cut.
 	Silence time.Duration
 }
 
-// EventKind says what happened.
+// EventKind is the kind of an Event.
 type EventKind uint8
 
-// What an Observer is told.
+// The kinds of events.
 const (
-	// Stripped: a WebSocket handshake came without its Upgrade.
+	// Stripped: a WebSocket handshake arrived without its Upgrade.
 	Stripped EventKind = iota
 	// Opened: a request opened the connection.
 	Opened
-	// Unclaimed: no request came for the connection within the disconnect time-out.
+	// Unclaimed: no request arrived for the connection within the disconnect time-out.
 	Unclaimed
-	// Held: nothing came from the client after its transport had opened: from an event
-	// stream's within the hold time-out, over a WebSocket until that ended.
+	// Held: the client sent nothing after its transport had opened: within the hold time-out
+	// of an event stream, or until the end of a WebSocket.
 	Held
-	// Mute: a handshake was posted for an event stream, and nothing more within the hold
-	// time-out. Clients that ping when they have read the answer have not read it.
+	// Mute: the client posted a handshake for an event stream, and nothing more within the
+	// hold time-out. A client that pings after reading the handshake response has not read
+	// it.
 	Mute
-	// Proved: the client has said what it says only when it hears the server.
+	// Proved: the client sent data that it sends only after receiving data from the server.
 	Proved
-	// Cut: the transport was cut by the client or the network.
+	// Cut: the client or the network cut the transport.
 	Cut
-	// Unseen: a handshake that came stripped was answered as an event stream is, and the
-	// client has waited for more of an answer.
+	// Unseen: a stripped handshake was answered with an event stream, and the client waited
+	// for more of the answer.
 	Unseen
-	// Ended: a connection that was opened is over. Nothing is told of it any more.
+	// Ended: an opened connection has ended. No more events follow.
 	Ended
 )
 
-// SilenceLimit is after how much silence the network is known to cut; zero: it is not.
+// SilenceLimit returns the time of silence after which the network is known to cut
+// connections, or zero if none is known.
 func (c *Connection) SilenceLimit() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.silence
 }
 
-// CutAfter tells the observer that the transport was cut, not by us, after nothing had
-// moved for d.
+// CutAfter reports to the observer that the client or the network cut the transport after a
+// silence of d.
 func (c *Connection) CutAfter(d time.Duration) {
 	if c.ctx.Err() == nil {
 		c.Tell(Event{Kind: Cut, Silence: d})
 	}
 }
 
-// Unheard tells the observer that a WebSocket has ended on which no byte ever came, where
-// clients begin with a handshake: the answer to its request got lost. A WebSocket that the
-// server closes sooner than HoldTimeout after the opening shows nothing.
+// Unheard reports to the observer that a WebSocket has ended without a received byte,
+// although clients begin with a handshake: the answer to its request was lost. It reports
+// nothing if the server closed the WebSocket within HoldTimeout after the opening.
 func (c *Connection) Unheard() {
 	limit := c.registry.options.HoldTimeout
 	c.mu.Lock()
@@ -79,14 +81,14 @@ func (c *Connection) Unheard() {
 	}
 }
 
-// Observed tells whether anybody is told of what a carrier sees.
+// Observed reports whether the connection has an observer.
 func (c *Connection) Observed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.observer != nil
 }
 
-// Tell tells the observer, if there is one, of what a carrier saw.
+// Tell reports a carrier's event to the observer, if there is one.
 func (c *Connection) Tell(e Event) {
 	c.mu.Lock()
 	o := c.observer
@@ -99,13 +101,13 @@ func (c *Connection) Tell(e Event) {
 	}
 }
 
-// tell tells o, whose panic ends nothing.
+// tell reports an event to o. A panic of o does not end the connection.
 func (r *Registry) tell(o Observer, e Event) {
 	defer r.contain("Observer")
 	o.Observe(e)
 }
 
-// contain, deferred, logs a panic of something that the application only watches with.
+// contain, deferred, logs a panic of application code that only observes.
 func (r *Registry) contain(part string) {
 	if p := recover(); p != nil {
 		r.options.Logger.Error("the application panicked", "part", part, "panic", p, "stack", string(debug.Stack()))

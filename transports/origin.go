@@ -19,14 +19,14 @@ type Origins struct {
 	decide  func(origin string) bool
 }
 
-// parent stands for the subdomains of a host.
+// parent matches the subdomains of a host.
 type parent struct {
 	scheme string
-	host   string // with the dot before it, and with its port
+	host   string // with a leading dot, and with the port
 }
 
-// NewOrigins returns what Options.AllowedOrigins and Options.AllowOrigin mean. An entry that
-// CheckOrigin refuses matches an origin that is spelled the same.
+// NewOrigins returns the decision for Options.AllowedOrigins and Options.AllowOrigin. An
+// entry that CheckOrigin refuses matches only an identical origin.
 func NewOrigins(allowed []string, decide func(origin string) bool) *Origins {
 	o := &Origins{any: slices.Contains(allowed, "*"), decide: decide}
 	for _, entry := range allowed {
@@ -41,7 +41,8 @@ func NewOrigins(allowed []string, decide func(origin string) bool) *Origins {
 	return o
 }
 
-// Allows reports whether the pages of an origin may use the endpoint, wherever that is.
+// Allows reports whether the pages of an origin may use the endpoint. It does not depend on
+// the endpoint's own host.
 func (o *Origins) Allows(origin string) bool {
 	if o.any {
 		return true
@@ -51,7 +52,7 @@ func (o *Origins) Allows(origin string) bool {
 	return slices.Contains(o.exact, origin) || slices.ContainsFunc(o.parents, isBelow) || o.decide != nil && o.decide(origin)
 }
 
-// has reports whether an origin is that of a subdomain, with exactly the scheme and the port.
+// has reports whether an origin is a subdomain of the host, with the same scheme and port.
 func (p parent) has(origin string) bool {
 	scheme, host, ok := strings.Cut(origin, "://")
 	if !ok || scheme != p.scheme {
@@ -73,8 +74,8 @@ func isNoLetterOfHost(c rune) bool {
 	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_'
 }
 
-// CheckOrigin returns an error if an entry of Options.AllowedOrigins is neither an origin of
-// the web, such as https://app.example, nor one with *. before its host, nor *.
+// CheckOrigin returns an error if an entry of Options.AllowedOrigins is not a web origin such
+// as https://app.example, not one with *. before its host, and not *.
 func CheckOrigin(entry string) error {
 	if entry == "*" {
 		return nil
@@ -87,7 +88,7 @@ func CheckOrigin(entry string) error {
 	return nil
 }
 
-// NormalOrigin is an origin in lower case and without the port that its scheme has anyway.
+// NormalOrigin returns an origin in lower case, without the default port of its scheme.
 func NormalOrigin(origin string) string {
 	origin = strings.ToLower(origin)
 	switch {
@@ -99,10 +100,11 @@ func NormalOrigin(origin string) string {
 	return origin
 }
 
-// SameOrigin tells whether an origin is the host that a request was sent to. A proxy in
-// between may have ended TLS, so the page may have come by a better scheme than the request;
-// by a worse one it may be anybody's who is on the way. What a proxy says of the host
-// counts, trusted or not: no page can make a browser say it.
+// SameOrigin reports whether an origin has the host that a request was sent to. If a proxy
+// terminated TLS, the page may have the scheme https although the request does not. The
+// opposite is not accepted: any attacker on the way could have written a page without TLS.
+// X-Forwarded-Host counts even from an untrusted proxy, because a page cannot make a browser
+// send it.
 func SameOrigin(r *http.Request, origin string) bool {
 	scheme, _, ok := strings.Cut(strings.ToLower(origin), "://")
 	if !ok || scheme != "https" && scheme != Scheme(r) {
@@ -114,8 +116,9 @@ func SameOrigin(r *http.Request, origin string) bool {
 	return is(r.Host) || is(r.Header.Get("X-Forwarded-Host"))
 }
 
-// Scheme is the one that the client used. A proxy need not be trusted to say https: who
-// says so without one misleads itself only, and nobody comes to speak in clear by it.
+// Scheme returns the scheme that the client used. X-Forwarded-Proto counts even from an
+// untrusted proxy: a client that forges it only affects its own request, and can never
+// downgrade to http.
 func Scheme(r *http.Request) string {
 	if r.URL.Scheme == "https" || r.URL.Scheme == "" && r.TLS != nil || fold.Equal(r.Header.Get("X-Forwarded-Proto"), "https") {
 		return "https"
@@ -123,8 +126,8 @@ func Scheme(r *http.Request) string {
 	return "http"
 }
 
-// Origin is the page that negotiated, if a proxy has changed the host so much that it looks
-// like another site's; else "".
+// Origin returns the origin of the page that negotiated, if a proxy has changed the host so
+// much that the page looks like another site's, else "".
 func (c *Connection) Origin() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

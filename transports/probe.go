@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// A Guide is an Observer that knows what to do about the network.
+// A Guide is an Observer that adapts the server to the client's network.
 type Guide interface {
 	Observer
-	// Probes tells whether r, a WebSocket handshake that came without its Upgrade, is to be
-	// answered in the way of an event stream.
+	// Probes reports whether the server should answer r, a WebSocket handshake without its
+	// Upgrade, like an event stream.
 	Probes(r *http.Request) bool
-	// Refuses tells whether the transport cannot work here, so that the client is to try
-	// its next one at once.
+	// Refuses reports whether the transport cannot work in the client's network, so that the
+	// client should try its next one at once.
 	Refuses(Type) bool
 }
 
@@ -37,20 +37,20 @@ func (c *Connection) refuses(kind Type) bool {
 // EventStream sets the headers of an event stream.
 func EventStream(h http.Header) {
 	h.Set("Content-Type", "text/event-stream")
-	// no-transform and X-Accel-Buffering are ours: proxies that gather a response
-	// before they pass it on then let each event through.
+	// no-transform and X-Accel-Buffering are additions to ASP.NET Core's headers. With them,
+	// proxies that buffer responses pass on each event at once.
 	h.Set("Cache-Control", "no-cache,no-store,no-transform")
 	h.Set("Pragma", "no-cache")
 	h.Set("Content-Encoding", "identity")
 	h.Set("X-Accel-Buffering", "no")
 }
 
-// Prelude of an event stream is a comment: it makes EventSource fire open.
+// Prelude is the comment with which an event stream begins. It makes EventSource fire open.
 const Prelude = ":\r\n"
 
-// stripped answers a WebSocket handshake that came without its Upgrade. The original
-// takes it for a poll and binds the connection to long polling. Here the id stays usable,
-// and the client sees at once that this way is closed.
+// stripped answers a WebSocket handshake that arrived without its Upgrade. ASP.NET Core takes
+// it for a poll and binds the connection to long polling. Here the id remains usable, and the
+// client sees at once that the handshake has failed.
 func (h *Handler) stripped(w http.ResponseWriter, r *http.Request, c *Connection) {
 	c.Tell(Event{Kind: Stripped, Transport: WebSockets, Request: r})
 	if h.carriers[ServerSentEvents] != nil && c.probes(r) {
@@ -61,19 +61,20 @@ func (h *Handler) stripped(w http.ResponseWriter, r *http.Request, c *Connection
 }
 
 const (
-	// longestProbe is shorter than the limit that carillon.js sets to a handshake, which
-	// would look as if the client had its answer.
+	// longestProbe is shorter than the time limit that carillon.js sets for a handshake. At
+	// that limit the client would look as if it had received the answer.
 	longestProbe = 2 * time.Second
-	// probeWrites is how often a probe goes on: some proxies notice only then that their
-	// client has left.
+	// probeWrites is the number of writes of a probe. Some proxies notice only at a write
+	// that their client has left.
 	probeWrites = 4
 )
 
-// probe answers a handshake with the beginning of an event stream. The client for which
-// the proxy lets it through has got its answer, no WebSocket, and leaves or negotiates
-// anew. The others find out when the probe ends; so does the observer, before such a
-// client opens an event stream: a stream that is held back is often passed on when it is
-// cut, which the official client takes for its opening, and its start fails.
+// probe answers a handshake with the beginning of an event stream. If the proxy passes the
+// response on, the client sees a failed handshake, and leaves or negotiates again. If the
+// proxy buffers it, the client learns of the failure when the probe ends. The observer learns
+// of it earlier than the client can open an event stream. That matters because a proxy often
+// passes on a buffered stream when it is cut, the official client takes this for the opening,
+// and its start fails.
 func (c *Connection) probe(w http.ResponseWriter, r *http.Request) {
 	EventStream(w.Header())
 	control := http.NewResponseController(w)

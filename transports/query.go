@@ -8,11 +8,11 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// Parameter returns the values of a query parameter, whose name has no case, and how
-// many there are. Two are joined by a comma, as in the original. It reads the query as
-// url.ParseQuery does, but makes no map of it.
+// Parameter returns the values of a query parameter and their number. The name ignores case.
+// Several values are joined by commas, as in ASP.NET Core. It parses the query like
+// url.ParseQuery, but without making a map.
 func Parameter(r *http.Request, name string) (value string, n int) {
-	var joined strings.Builder // a URL repeats a parameter thousands of times
+	var joined strings.Builder // a URL can repeat a parameter thousands of times
 	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
 		key, v, _ := strings.Cut(pair, "=")
 		if !fold.Equal(key, name) && !strings.ContainsAny(key, "%+") || strings.Contains(pair, ";") {

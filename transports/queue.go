@@ -6,13 +6,13 @@ import (
 	"github.com/carillon-go/carillon/frame"
 )
 
-// queue is what waits to be sent. Its first frames need no memory of their own, so
-// that a connection that keeps up allocates nothing. Guarded by the connection's lock.
+// queue holds the frames to send. Its first frames are stored in the queue itself, so that a
+// connection with a fast client allocates nothing. The connection's lock guards it.
 type queue struct {
 	frames  []*frame.Frame
 	bytes   int
-	waiting chan struct{} // closed when there is room; nil: nobody waits
-	index   *index        // nil: none was needed since the queue was empty
+	waiting chan struct{} // closed when there is room; nil: no call waits
+	index   *index        // nil: not needed since the queue was last empty
 	small   [4]*frame.Frame
 }
 
@@ -25,17 +25,17 @@ func (q *queue) push(f *frame.Frame) {
 	q.bytes += f.Len()
 }
 
-// maxQueuedFrames is how many frames may wait for one client, however short they are: what the
-// queue costs beyond its bytes, and how long it takes to look for one among them.
+// maxQueuedFrames is the limit of the queued frames of one client. It limits the memory of
+// the queue beyond its bytes, and the time to search it.
 const maxQueuedFrames = 1 << 16
 
-// maxDroppableBytes is how many bytes may wait before a message that may be dropped is: it may
-// be stale by then, and nothing ends for the want of it.
+// maxDroppableBytes is the number of queued bytes above which a droppable frame is dropped:
+// it may be stale by then, and dropping it closes no connection.
 const maxDroppableBytes = 1 << 20
 
-// settle does for a frame what a queue that holds something has to do first: it tells
-// that it is done with the frame, or else there is room for it below limit. strict says
-// that no frame may be dropped, nor be too long.
+// settle prepares a non-empty queue for f. done reports that f needs no further action;
+// otherwise the caller may push it. With strict set, no frame is dropped, and f may exceed
+// limit.
 func (q *queue) settle(f *frame.Frame, limit int, strict bool) (done bool, err error) {
 	if strict {
 		if q.bytes < limit && len(q.frames) < maxQueuedFrames {
@@ -47,7 +47,7 @@ func (q *queue) settle(f *frame.Frame, limit int, strict bool) (done bool, err e
 	if policy == frame.DropNewest || policy == frame.DropOldest {
 		limit = min(limit, maxDroppableBytes)
 	}
-	over := q.bytes + f.Len() - limit // how many bytes there are too many
+	over := q.bytes + f.Len() - limit // bytes above the limit
 	if policy == frame.Conflate && q.replace(f, over) {
 		return true, nil
 	}
@@ -67,9 +67,9 @@ func (q *queue) settle(f *frame.Frame, limit int, strict bool) (done bool, err e
 	}
 }
 
-// replace puts f in the place of the frame with the same key, unless there is none or
-// the bytes over the limit are more than it had. An event goes to the end instead: it may
-// have an id, which tells that what has a lower one came before.
+// replace replaces the frame with the same delivery key by f. It reports false if there is
+// none, or if the queue would still be over the limit. An event moves to the end instead,
+// because its id tells the client that all events with lower ids have been sent.
 func (q *queue) replace(f *frame.Frame, over int) bool {
 	i, ok := q.newest(f)
 	if !ok || over > q.frames[i].Len() {
@@ -87,8 +87,8 @@ func (q *queue) replace(f *frame.Frame, over int) bool {
 	return true
 }
 
-// evict drops the oldest frames that may be dropped for newer ones, as many as have
-// that many bytes. It does nothing and tells so if all of them are not enough.
+// evict drops the oldest frames with the policy DropOldest until it has freed the given
+// bytes. If that is impossible, it drops nothing and reports false.
 func (q *queue) evict(bytes int) bool {
 	n, freed := 0, 0
 	for ; n < len(q.frames) && freed < bytes; n++ {
@@ -115,7 +115,7 @@ func (q *queue) evict(bytes int) bool {
 
 func evictable(f *frame.Frame) bool { return f.Delivery().Policy == frame.DropOldest }
 
-// take moves frames of about limit bytes, one at least, to dst.
+// take moves frames of about limit bytes, and at least one frame, to dst.
 func (q *queue) take(dst []*frame.Frame, limit, room int) []*frame.Frame {
 	n, size := 0, 0
 	for n < len(q.frames) && (n == 0 || size+q.frames[n].Len() <= limit) {
@@ -127,7 +127,7 @@ func (q *queue) take(dst []*frame.Frame, limit, room int) []*frame.Frame {
 	return dst
 }
 
-// discard forgets the first n frames.
+// discard removes the first n frames.
 func (q *queue) discard(n, room int) {
 	for _, f := range q.frames[:n] {
 		q.bytes -= f.Len()
@@ -145,7 +145,7 @@ func (q *queue) discard(n, room int) {
 	}
 }
 
-// putBack returns frames that could not be written to the head.
+// putBack inserts frames that could not be written at the head.
 func (q *queue) putBack(frames []*frame.Frame) {
 	all := make([]*frame.Frame, 0, len(frames)+len(q.frames))
 	q.frames, q.index = append(append(all, frames...), q.frames...), nil

@@ -10,53 +10,52 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// Refreshing says how connections take fresher credentials. The zero value is that only
+// Refreshing configures how connections accept fresher credentials. With the zero value only
 // long polls bring them.
 type Refreshing struct {
-	// Enabled serves Handler.ServeRefresh, and makes long polls of another user ask for a
-	// refresh. Default false.
+	// Enabled serves Handler.ServeRefresh, and answers a long poll of another user with the
+	// request to refresh. Default false.
 	Enabled bool
-	// Allow decides about each refresh, a long poll with fresher credentials included. It
-	// runs without a lock, for one refresh of a connection at a time. A panic and
-	// runtime.Goexit refuse, as does the end of the request's context. Default: all are
-	// allowed.
+	// Allow decides about each refresh, including those by long polls. It runs without a
+	// lock, for one refresh of a connection at a time. A panic, runtime.Goexit, and the end
+	// of the request's context refuse. Default: all are allowed.
 	Allow func(*Refresh) bool
-	// Max is the longest time from a negotiation, or a refresh, to the end of the
+	// Max is the longest time from a negotiation or a refresh to the end of the
 	// authentication. Default 0: as long as the credentials say.
 	Max time.Duration
 }
 
-// Refresh is what Refreshing.Allow decides about.
+// Refresh is the subject of Refreshing.Allow's decision.
 type Refresh struct {
-	// Request brings the credentials. It has no body.
+	// Request is the request with the credentials. It has no body.
 	Request *http.Request
 	// ConnectionID is the public id of the connection.
 	ConnectionID string
-	// Previous is the connection's user until now, User the same one with the new
+	// Previous is the connection's current user. User is the same user with the new
 	// credentials. Neither may be changed.
 	Previous, User *auth.User
-	// Ends is the end of the authentication by the new credentials; zero: never.
+	// Ends is the end of the authentication with the new credentials. Zero: never.
 	Ends time.Time
 }
 
-// SetRefreshing sets how connections take fresher credentials. It is called before the
+// SetRefreshing sets how connections accept fresher credentials. It must be called before the
 // first request.
 func (r *Registry) SetRefreshing(o Refreshing) { r.refreshing = o }
 
-// A connection may be refreshed refreshBurst times at once, and one time more for each
+// A connection may be refreshed refreshBurst times in a row, and once more per
 // refreshInterval.
 const (
 	refreshInterval = time.Second / 20
 	refreshBurst    = 100
 )
 
-// refreshes is what a connection keeps of its refreshes. The connection's lock guards it.
+// refreshes holds the state of a connection's refreshes. The connection's lock guards it.
 type refreshes struct {
-	turn chan struct{} // full while one is being made
-	next time.Time     // when all that were made have been earned back
+	turn chan struct{} // full during a refresh
+	next time.Time     // the time at which the whole burst is available again
 }
 
-// earned counts a refresh, unless there were too many.
+// earned counts a refresh. It reports false if there were too many.
 func (f *refreshes) earned(now time.Time) bool {
 	if f.next.Before(now) {
 		f.next = now
@@ -68,13 +67,14 @@ func (f *refreshes) earned(now time.Time) bool {
 	return true
 }
 
-// The header that names the connection of a refresh, as http.Header spells it.
+// tokenHeader is the header with the token of the refreshed connection, in http.Header's
+// spelling.
 const tokenHeader = "X-Signalr-Connection-Token"
 
-// RefreshedToken returns the token of the connection that a refresh is for: the values of
-// X-SignalR-Connection-Token that are not empty, joined by a comma as in the original, so
-// that two of them name no connection. Clients of the release candidates of ASP.NET Core
-// 11 have it in the query. "" if there is none.
+// RefreshedToken returns the token of the connection that a refresh concerns, or "". It is
+// the nonempty values of X-SignalR-Connection-Token, joined by commas as in ASP.NET Core, so
+// that several tokens match no connection. Clients of the release candidates of ASP.NET Core
+// 11 send the token in the query.
 func RefreshedToken(r *http.Request) string {
 	token := ""
 	for _, value := range r.Header[tokenHeader] {
@@ -92,13 +92,13 @@ func RefreshedToken(r *http.Request) string {
 	return token
 }
 
-// IsRefresh reports whether a request refreshes credentials, at a path that may be a hub's
-// own as well: it has the header, or posts for no connection.
+// IsRefresh reports whether a request is a refresh, at a path that may also be a hub's own:
+// it has the header, or is a POST without a connection.
 func IsRefresh(r *http.Request) bool {
 	return len(r.Header[tokenHeader]) > 0 || fold.Equal(r.Method, http.MethodPost) && Token(r) == ""
 }
 
-// Answers of a refresh that changed nothing.
+// Answers to a refresh that changed nothing.
 const (
 	missingToken       = `{"error":"missing_connection_token"}`
 	unsupportedVersion = `{"error":"unsupported_negotiate_version"}`
@@ -109,8 +109,8 @@ const (
 	refreshRequired    = `{"error":"authentication_refresh_required"}`
 )
 
-// ServeRefresh takes fresher credentials for a connection, authenticated as every other
-// request. Codes and members are those of ASP.NET Core 11.
+// ServeRefresh accepts fresher credentials for a connection. The request is authenticated
+// like every other one. Status codes and JSON members are those of ASP.NET Core 11.
 func (h *Handler) ServeRefresh(w http.ResponseWriter, r *http.Request) {
 	if !h.registry.enter() {
 		Unavailable(w)
@@ -173,8 +173,8 @@ func refuseRefresh(w http.ResponseWriter, err error) {
 	}
 }
 
-// refreshByPoll takes the credentials of a poll if they are fresher than the connection's.
-// It reports whether the poll is answered. Refreshes beyond the limit are left out.
+// refreshByPoll accepts the credentials of a poll if they are fresher than the connection's.
+// It reports whether it has answered the poll. It ignores refreshes beyond the limit.
 func (c *Connection) refreshByPoll(w http.ResponseWriter, r *http.Request) (answered bool) {
 	if kind := c.Transport(); kind != "" && kind != LongPolling || !auth.UserFrom(r.Context()).FresherThan(c.User()) {
 		return false
@@ -186,7 +186,7 @@ func (c *Connection) refreshByPoll(w http.ResponseWriter, r *http.Request) (answ
 	return false
 }
 
-// refuseUser answers a request of another user than the connection's.
+// refuseUser answers a request of a user other than the connection's.
 func (c *Connection) refuseUser(w http.ResponseWriter, kind Type) {
 	if kind == LongPolling && c.registry.refreshing.Enabled && c.Transport() == LongPolling {
 		object(w, http.StatusConflict, refreshRequired)

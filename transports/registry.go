@@ -19,37 +19,37 @@ type Registry struct {
 	refreshing Refreshing
 	app        Application
 	begun      time.Time
-	// running counts connections, requests, and goroutines that outlive the call which
-	// began them: each is begun by one that is counted, or under mu before finished.
+	// running counts connections, requests, and goroutines that outlive the call that started
+	// them. Each is started by a counted one, or under mu before finished is set.
 	running sync.WaitGroup
 
-	// cutting ends what is still under way when Shutdown's time is over.
+	// cutting is cancelled when Shutdown's time is over, and ends everything that is left.
 	cutting context.Context
 	cut     context.CancelFunc
 
-	queued  atomic.Int64 // bytes that wait in all connections
-	kept    atomic.Int64 // bytes of the heads that all connections keep
+	queued  atomic.Int64 // bytes queued in all connections
+	kept    atomic.Int64 // bytes of request heads that all connections keep
 	refused refusals
-	logged  atomic.Int64 // the second of the last line about a limit
+	logged  atomic.Int64 // the second of the last log line about a limit
 
 	mu          sync.Mutex
-	negotiated  negotiations // for which nobody has come yet
+	negotiated  negotiations // not opened yet
 	connections map[string]*Connection
 	census      census
-	// loose are the connections that no request holds at this moment, and those of long
-	// polling: the sweep ends those that stay so. Everything else it need not look at.
+	// loose are the connections that may have no request now, and all long-polling ones. The
+	// sweep checks only these, and ends those without a request for too long.
 	loose    []*Connection // each at its place
 	sweeper  *time.Timer   // nil while there is nothing to sweep
 	stopped  bool
-	finished bool          // Shutdown only waits for what runs
-	outside  []Outside     // connections that it ends as well
+	finished bool          // Shutdown only waits for running goroutines
+	outside  []Outside     // connections that Shutdown ends as well
 	empty    chan struct{} // closed when stopped and the last connection is gone
 }
 
-// sweepInterval is how often time-outs are looked at, as in the original.
+// sweepInterval is the interval at which time-outs are checked, as in ASP.NET Core.
 const sweepInterval = time.Second
 
-// NewRegistry returns a registry whose connections are given to app.
+// NewRegistry returns a registry that passes its connections to app.
 func NewRegistry(app Application, options Options) *Registry {
 	cutting, cut := context.WithCancel(context.Background())
 	return &Registry{
@@ -64,16 +64,16 @@ func NewRegistry(app Application, options Options) *Registry {
 	}
 }
 
-// random is what ids are made of, read from the system for many of them at a time.
+// random is the source of ids. It reads the system's random bytes for many ids at a time.
 var random = struct {
 	sync.Mutex
 	*bufio.Reader
 }{Reader: bufio.NewReaderSize(rand.Reader, 1024)}
 
-// idLength is that of 128 bits in base64url.
+// idLength is the length of 128 bits in base64url.
 const idLength = 22
 
-// newIDs makes an id and a token, each of 128 random bits.
+// newIDs returns an id followed by a token, each of 128 random bits.
 func newIDs() (b [2 * idLength]byte) {
 	random.Lock()
 	bits, _ := random.Peek(32) // never fails
@@ -84,10 +84,10 @@ func newIDs() (b [2 * idLength]byte) {
 	return b
 }
 
-// ErrStopped is what Negotiate and Create return after Shutdown began.
+// ErrStopped is the error of Negotiate and Create after Stop or Shutdown.
 var ErrStopped = errors.New("transports: the server shuts down")
 
-// Create makes a connection for a request that opens it at once. It is otherwise as
+// Create creates a connection for a request that opens it at once. It is otherwise like
 // Negotiate.
 func (r *Registry) Create(request *http.Request, hasToken bool, stateful ...Type) (*Connection, error) {
 	n := r.newNegotiation(request, hasToken, stateful)
@@ -99,7 +99,7 @@ func (r *Registry) Create(request *http.Request, hasToken bool, stateful ...Type
 	return r.establish(n), nil
 }
 
-// establish makes the connection that was negotiated. The lock is held.
+// establish turns a negotiation into a connection. The lock is held.
 func (r *Registry) establish(n *Negotiation) *Connection {
 	c := &Connection{
 		registry: r, id: n.ID(), token: n.Token(), client: n.client(), stateful: n.stateful,
@@ -113,7 +113,7 @@ func (r *Registry) establish(n *Negotiation) *Connection {
 	return c
 }
 
-// enter counts a request; false: Shutdown is through.
+// enter counts a request. It reports false after Shutdown has closed all connections.
 func (r *Registry) enter() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -124,7 +124,7 @@ func (r *Registry) enter() bool {
 	return true
 }
 
-// Find returns the connection with a token, nil if there is none.
+// Find returns the connection with a token, or nil.
 func (r *Registry) Find(token string) *Connection {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,20 +134,20 @@ func (r *Registry) Find(token string) *Connection {
 	return r.connections[token]
 }
 
-// Len is the number of connections, negotiated ones included.
+// Len returns the number of connections, including negotiated ones.
 func (r *Registry) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.len()
 }
 
-// len needs the lock.
+// len requires that mu is locked.
 func (r *Registry) len() int { return len(r.negotiated.byToken) + len(r.connections) }
 
-// Token is the secret that opens the connection, for the answer to negotiation.
+// Token returns the secret that opens the connection, for the answer to a negotiation.
 func (c *Connection) Token() string { return c.token }
 
-// loosen puts c under the sweep. The registry's lock is held.
+// loosen adds c to the connections that the sweep checks. The registry's lock is held.
 func (r *Registry) loosen(c *Connection) {
 	if c.place == 0 {
 		r.loose = append(r.loose, c)
@@ -156,17 +156,17 @@ func (r *Registry) loosen(c *Connection) {
 	r.watch()
 }
 
-// watch has the sweep run. The lock is held.
+// watch starts the sweep. The lock is held.
 func (r *Registry) watch() {
 	if r.sweeper == nil {
 		r.sweeper = time.AfterFunc(sweepInterval, r.sweep)
 	}
 }
 
-// watches tells whether there is anything to sweep. The lock is held.
+// watches reports whether there is anything to sweep. The lock is held.
 func (r *Registry) watches() bool { return len(r.loose)+len(r.negotiated.byToken) > 0 }
 
-// fasten takes c from under the sweep. The registry's lock is held.
+// fasten removes c from the connections that the sweep checks. The registry's lock is held.
 func (r *Registry) fasten(c *Connection) {
 	if c.place == 0 {
 		return
@@ -178,8 +178,8 @@ func (r *Registry) fasten(c *Connection) {
 	r.loose, c.place = r.loose[:last], 0
 }
 
-// settle has the sweep look at c if no request holds it now. The caller may be late: another
-// one may have let go of it, or come for it, meanwhile.
+// settle updates whether the sweep checks c, which it does if no request holds c now. The
+// call may be late: another request may have released or claimed c in the meantime.
 func (r *Registry) settle(c *Connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -193,7 +193,7 @@ func (r *Registry) settle(c *Connection) {
 func (c *Connection) isLoose() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.kind == LongPolling || !c.left.IsZero() // whose requests come and go
+	return c.kind == LongPolling || !c.left.IsZero() // long-polling requests come and go
 }
 
 func (r *Registry) sweep() {
@@ -222,7 +222,7 @@ func (r *Registry) sweep() {
 	}
 }
 
-// forget takes back what was negotiated by a time. The lock is held.
+// forget removes the negotiations made at or before a time. The lock is held.
 func (r *Registry) forget(by time.Duration) []*Negotiation {
 	late := r.negotiated.expire(by)
 	for _, n := range late {
@@ -253,6 +253,6 @@ func (r *Registry) remove(c *Connection) {
 	r.running.Done()
 }
 
-// Running counts what Shutdown waits for. A carrier adds to it while it serves a
-// request or is attached.
+// Running returns the counter that Shutdown waits for. A carrier may add to it while it
+// serves a request or is attached.
 func (r *Registry) Running() *sync.WaitGroup { return &r.running }

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// request is the request that opened a transport, as text: parsed it is several times
-// as large, and few applications look at it.
+// request is the request that opened a transport, as text: a parsed one is several times as
+// large, and few applications read it.
 type request struct {
 	ctx        context.Context
-	text       string // as under HTTP/1.1, but for the protocol's name
+	text       string // in the form of HTTP/1.1, with the protocol's own name
 	remoteAddr string
 	tls        *tls.ConnectionState
 }
@@ -48,7 +48,7 @@ func (p *request) size() int64 {
 
 func (p *request) unpack() *http.Request {
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(p.text)))
-	if err != nil { // the HTTP server has let through what it does not read
+	if err != nil { // the HTTP server accepted a request that ReadRequest refuses
 		r = &http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}}
 	}
 	r.RemoteAddr, r.TLS = p.remoteAddr, p.tls

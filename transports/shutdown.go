@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// Outside are network connections that a carrier keeps beyond their requests. The registry ends
-// them; its methods are called in this order.
+// Outside is a set of network connections that a carrier keeps beyond their requests. The
+// registry ends them. It calls the methods in this order.
 type Outside interface {
-	// Announce says on each answer from now on that its network connection ends.
+	// Announce makes each further answer state that its network connection closes.
 	Announce()
-	// CloseIdle closes those on which nothing is awaited.
+	// CloseIdle closes the connections without a pending request.
 	CloseIdle()
-	// Cut closes all.
+	// Cut closes all connections.
 	Cut()
 }
 
-// Keep has Stop and Shutdown end o. It is for carriers, before the first request.
+// Keep makes Stop and Shutdown end o. Carriers call it before the first request.
 func (r *Registry) Keep(o Outside) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -39,10 +39,11 @@ func (r *Registry) Stop() {
 	}
 }
 
-// Shutdown stops, closes every connection in order, cuts those that are still there when ctx
-// ends, and waits for what runs of them; soon after the end of ctx it returns in any case. Its
-// error is the cause of ctx if a connection was cut that had not got all that was sent, or
-// while its application ran, or if something runs on. A client that is gone is no error.
+// Shutdown calls Stop, closes every connection in order, cuts the remaining ones when ctx
+// ends, and waits for everything that runs. It returns at most two seconds after the end of
+// ctx. It returns the cause of ctx if it cut a connection whose client had not received
+// everything or whose application was running, or if something is still running. A client
+// that has left is not an error.
 func (r *Registry) Shutdown(ctx context.Context) error {
 	r.Stop()
 	r.mu.Lock()
@@ -69,7 +70,7 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// shutdown closes the connection. Nobody comes for one that is not opened.
+// shutdown closes the connection. One that was never opened ends at once.
 func (c *Connection) shutdown() {
 	c.mu.Lock()
 	c.shutting = true
@@ -78,8 +79,8 @@ func (c *Connection) shutdown() {
 	c.endIf(ErrShutdown, false, func() bool { return c.kind == "" })
 }
 
-// isThrough reports whether nothing is lost when a connection that is closing is cut: the
-// application has returned, and a client that is there has got all.
+// isThrough reports whether cutting a closing connection loses nothing: the application has
+// returned, and the client, if connected, has received everything.
 func (c *Connection) isThrough() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,7 +97,7 @@ func (r *Registry) snapshot() []*Connection {
 	return all
 }
 
-// awaitEmpty waits until no connection is left, or ctx ends.
+// awaitEmpty waits until there are no connections, or until ctx ends.
 func (r *Registry) awaitEmpty(ctx context.Context) {
 	r.mu.Lock()
 	if len(r.connections) == 0 {
@@ -114,13 +115,13 @@ func (r *Registry) awaitEmpty(ctx context.Context) {
 	}
 }
 
-// cutTimeout is how long what was cut gets to end, twice: first what its connection's end
-// ends, then what only the end of a network connection does.
+// cutTimeout is the time for which Shutdown waits after each of two steps: cutting the
+// connections, and cutting the network connections.
 const cutTimeout = time.Second
 
-// awaitRunning reports whether all that runs has ended. It cuts what does not by the end of
-// ctx, and waits no longer than twice cutTimeout after that. The goroutine that it leaves then
-// is waiting for what runs on.
+// awaitRunning reports whether everything that runs has ended. It cuts the rest at the end of
+// ctx, and waits for at most twice cutTimeout after that. If something runs on, the goroutine
+// that waits for it is left.
 func (r *Registry) awaitRunning(ctx context.Context) bool {
 	ended := make(chan struct{})
 	go func() {
@@ -153,17 +154,17 @@ func isClosedWithin(c <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// Cutting is cancelled when Shutdown's time is over: a carrier then ends what waits for a
-// client before it is attached.
+// Cutting returns a context that is cancelled when Shutdown's time is over. A carrier then
+// ends its waits for a client before it is attached.
 func (c *Connection) Cutting() context.Context { return c.registry.cutting }
 
 const (
-	// absence is how long a shutdown waits for the next poll of a long-polling client: one
-	// that is there polls again at once.
+	// absence is the time for which a shutdown waits for the next poll of a long-polling
+	// client. A connected client polls again at once.
 	absence = 2 * time.Second
-	// farewell is how long it waits for the poll behind the one that fetched the
-	// application's last words. The .NET client makes it at once, beside looking at them,
-	// and takes a 404 for a failure.
+	// farewell is the time for which it waits for one more poll after the poll that fetched
+	// the application's final message. The .NET client sends that poll at once, concurrently
+	// with reading the message, and takes a 404 for a failure.
 	farewell = time.Second
 )
 

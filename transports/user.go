@@ -10,42 +10,42 @@ import (
 	"github.com/carillon-go/carillon/auth"
 )
 
-// Refresher is a Receiver that is told of fresher credentials of its client.
+// Refresher is implemented by receivers that need fresher credentials of their client.
 type Refresher interface {
 	Receiver
-	// Refresh replaces the user by the same one with other credentials. It is called with
-	// the connection's lock held: it must not block or call back.
+	// Refresh replaces the user by the same one with other credentials. It is called with the
+	// connection's lock held, so it must not block or call back.
 	Refresh(u *auth.User)
-	// Refreshed follows Refresh, without a lock, where clients may refresh their
+	// Refreshed is called after Refresh, without a lock, if clients may refresh their
 	// credentials. It must not block.
 	Refreshed()
 }
 
-// Why a connection does not get another user.
+// The reasons for which a refresh is refused.
 var (
 	ErrUserChanged    = errors.New("transports: the credentials are not those of the connection's user")
 	ErrRefused        = errors.New("transports: the application refuses the credentials")
 	ErrRefreshedOften = errors.New("transports: the connection's credentials are refreshed too often")
 )
 
-// User returns the user of the connection, with the freshest credentials; nil for an
-// anonymous client.
+// User returns the connection's user with the freshest credentials, or nil for an anonymous
+// client.
 func (c *Connection) User() *auth.User {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.user
 }
 
-// Bears tells whether the connection was negotiated with the ticket that a digest names.
+// Bears reports whether the connection was negotiated with the ticket that has the digest.
 func (c *Connection) Bears(digest string) bool {
 	return c.ticket != nil && c.ticket.Digest() == digest
 }
 
-// HasToken tells whether the connection has a token that is not its id.
+// HasToken reports whether the connection has a token that differs from its id.
 func (c *Connection) HasToken() bool { return c.token != c.id }
 
-// LogName names the connection in a log: by its id, or by a hash of that where the id opens the
-// connection, in version 0 of negotiation and without one.
+// LogName returns a name of the connection for logs: its id, or a hash of the id if the id
+// itself opens the connection, as with version 0 of negotiation and without negotiation.
 func (c *Connection) LogName() string {
 	if c.HasToken() {
 		return c.id
@@ -54,12 +54,12 @@ func (c *Connection) LogName() string {
 	return "sha256:" + hex.EncodeToString(sum[:8])
 }
 
-// Admits reports whether the connection's user makes a request.
+// Admits reports whether a request has the connection's user.
 func (c *Connection) Admits(r *http.Request) bool {
 	return sameUser(c.User(), auth.UserFrom(r.Context()))
 }
 
-// sameUser reports whether two users have one id, or both are anonymous.
+// sameUser reports whether two users have the same id, or are both anonymous.
 func sameUser(a, b *auth.User) bool {
 	if a == nil || b == nil {
 		return a == b
@@ -67,11 +67,11 @@ func sameUser(a, b *auth.User) bool {
 	return a.ID == b.ID
 }
 
-// Refresh gives the connection the credentials of r, after Refreshing.Allow has agreed.
-// One refresh of a connection is made after the other; those that wait, and Allow's
-// answer, are waited for until the context of r ends. It returns the user that the
-// connection has then. It fails with ErrUserChanged if either side has no user id or they
-// differ, with ErrRefused, ErrRefreshedOften or ErrEnded, or with the cause of the context.
+// Refresh gives the connection the credentials of r if Refreshing.Allow agrees. Refreshes of
+// a connection run one after the other. The wait for earlier ones, and for Allow, ends with
+// the context of r. Refresh returns the user that the connection has afterwards. It fails
+// with ErrUserChanged if either side has no user id or the ids differ, with ErrRefused,
+// ErrRefreshedOften or ErrEnded, or with the cause of the context.
 func (c *Connection) Refresh(r *http.Request) (*auth.User, error) {
 	u, ctx := auth.UserFrom(r.Context()), r.Context()
 	turn, err := c.beginRefresh(u, time.Now())
@@ -92,8 +92,8 @@ func (c *Connection) Refresh(r *http.Request) (*auth.User, error) {
 	return c.askAndChange(r, u, turn)
 }
 
-// askAndChange changes the user if Allow agrees. Allow has a goroutine of its own, so that
-// the wait for it can end and runtime.Goexit ends that goroutine alone.
+// askAndChange changes the user if Allow agrees. Allow runs on a goroutine of its own, so
+// that the wait for it can end, and runtime.Goexit ends only that goroutine.
 func (c *Connection) askAndChange(r *http.Request, u *auth.User, turn <-chan struct{}) (*auth.User, error) {
 	type outcome struct {
 		user *auth.User
@@ -123,8 +123,8 @@ func (c *Connection) askAndChange(r *http.Request, u *auth.User, turn <-chan str
 	}
 }
 
-// beginRefresh reports whether u may refresh the connection's credentials now. turn is
-// held by the refresh that is being made.
+// beginRefresh reports whether u may refresh the connection's credentials now. The running
+// refresh holds turn.
 func (c *Connection) beginRefresh(u *auth.User, now time.Time) (turn chan struct{}, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,7 +143,7 @@ func (c *Connection) beginRefresh(u *auth.User, now time.Time) (turn chan struct
 	return c.refreshes.turn, nil
 }
 
-// allows asks the application; a panic refuses.
+// allows calls Allow. A panic refuses.
 func (c *Connection) allows(r *http.Request, u *auth.User) (allowed bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -156,9 +156,9 @@ func (c *Connection) allows(r *http.Request, u *auth.User) (allowed bool) {
 	})
 }
 
-// changeUser is the only function that changes the user of a connection. u is the one of
-// the request, bounded the same with the bound of Refreshing.Max. Credentials that the
-// connection has already, as those of a ticket are, change nothing.
+// changeUser is the only function that changes the user of a connection. u is the user of the
+// request, bounded the same user with the limit of Refreshing.Max. Credentials that the
+// connection already has, such as those of a ticket, change nothing.
 func (c *Connection) changeUser(u, bounded *auth.User) (*auth.User, error) {
 	c.mu.Lock()
 	if c.state >= closing || c.ctx.Err() != nil {
