@@ -82,13 +82,35 @@ func statusOf(c echo.Context) int {
 // garbled query a token's parameter may have another name.
 var tokenLike = regexp.MustCompile(`[A-Za-z0-9_-]{22,}`)
 
+// maxURI is the longest URI that the log shows. A stranger chooses the length.
+const maxURI = 1 << 10
+
 // redactedURI returns u for the log, without the values of secret parameters, and without
-// texts that look like tokens in the others.
+// texts that look like tokens in the others and in the path.
 func redactedURI(u *url.URL) string {
-	if u.RawQuery == "" {
-		return u.Path
+	uri := redactedPath(u.Path)
+	if u.RawQuery != "" {
+		uri += "?" + redactedQuery(u.RawQuery)
 	}
-	pairs := strings.FieldsFunc(u.RawQuery, func(c rune) bool { return c == '&' || c == ';' })
+	if len(uri) > maxURI {
+		uri = strings.ToValidUTF8(uri[:maxURI], "") + "..."
+	}
+	return uri
+}
+
+// redactedPath returns a path without what looks like a token. A garbled URL has its query there,
+// as after %3F. Names in lower case stay: no token is without a capital letter and a digit.
+func redactedPath(path string) string {
+	return tokenLike.ReplaceAllStringFunc(path, func(text string) string {
+		if strings.ToLower(text) == text && !strings.ContainsAny(text, "0123456789") {
+			return text
+		}
+		return "***"
+	})
+}
+
+func redactedQuery(query string) string {
+	pairs := strings.FieldsFunc(query, func(c rune) bool { return c == '&' || c == ';' })
 	for i, pair := range pairs {
 		name, _, _ := strings.Cut(pair, "=")
 		if isSecret(name) {
@@ -97,7 +119,7 @@ func redactedURI(u *url.URL) string {
 			pairs[i] = tokenLike.ReplaceAllLiteralString(pair, "***")
 		}
 	}
-	return u.Path + "?" + strings.Join(pairs, "&")
+	return strings.Join(pairs, "&")
 }
 
 // isSecret reports whether a parameter's value is a secret. It is, if the name cannot be

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -41,6 +42,11 @@ func TestRedactedURI(t *testing.T) {
 		"/hub?id%3D0123456789abcdefghijkl":      "/hub?id%***",
 		"/hub?0123456789abcdefghijkl&x=y":       "/hub?***&x=y",
 		"/hub/negotiate?negotiateVersion=1&idx": "/hub/negotiate?negotiateVersion=1&idx",
+		"/hub;id=0123456789abcdefghijkl":        "/hub;id=***",
+		"/hub%3Fid=0123456789abcdefghijkl&x=1":  "/hub?id=***&x=1",
+		"/hub/ABCDEFGHIJKLMNOPQRSTUV":           "/hub/***",
+		"/the-hub-of-the-northern-office?x=1":   "/the-hub-of-the-northern-office?x=1",
+		"/" + strings.Repeat("x.", maxURI):      "/" + strings.Repeat("x.", maxURI)[:maxURI-1] + "...",
 	} {
 		u, err := url.Parse(uri)
 		if err != nil {
