@@ -81,7 +81,7 @@ func (l *local) Disconnected(s *Session) { l.membersOf(s).remove(s) }
 
 func (l *local) Add(_ context.Context, connectionID, group string) error {
 	if s := l.find(connectionID); s != nil {
-		s.groups.join(group, func() { l.membersOf(s).groups.add(group, s) })
+		return s.groups.join(group, func() { l.membersOf(s).groups.add(group, s) })
 	}
 	return nil
 }

@@ -165,20 +165,36 @@ func (d *directory) snapshot(name string) []*Session {
 type memberships struct {
 	mu     sync.Mutex
 	names  map[string]struct{}
+	bytes  int // memory of the groups
 	closed bool
 }
 
-func (m *memberships) join(group string, add func()) {
+// maxGroupBytes is the memory that the groups of one connection may take. Many applications
+// have clients choose the names. groupBytes is the memory of a group besides its name.
+const (
+	maxGroupBytes = 4 << 20
+	groupBytes    = 256
+)
+
+// errTooManyGroups is the error of Groups.Add beyond maxGroupBytes.
+var errTooManyGroups = NewError("The connection is in more groups than it may be.")
+
+func (m *memberships) join(group string, add func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
-		return
+	if _, in := m.names[group]; in || m.closed {
+		return nil
+	}
+	if m.bytes += groupBytes + len(group); m.bytes > maxGroupBytes {
+		m.bytes -= groupBytes + len(group)
+		return errTooManyGroups
 	}
 	if m.names == nil {
 		m.names = make(map[string]struct{})
 	}
 	m.names[group] = struct{}{}
 	add()
+	return nil
 }
 
 func (m *memberships) leave(group string, remove func()) {
@@ -186,6 +202,7 @@ func (m *memberships) leave(group string, remove func()) {
 	defer m.mu.Unlock()
 	if _, in := m.names[group]; in {
 		delete(m.names, group)
+		m.bytes -= groupBytes + len(group)
 		remove()
 	}
 }
