@@ -11,35 +11,37 @@ import (
 )
 
 const (
-	// settledAfter is how long a connection, or a carrier of a stateful one, has to last before its end
-	// counts as a first loss. One that breaks earlier counts as another failed attempt.
+	// settledAfter is the time that a connection, or a carrier of a stateful connection, must last
+	// so that its loss counts as a first one. If it breaks earlier, that counts as one more failed
+	// attempt.
 	settledAfter = 5 * time.Second
-	// resumeWindow is how long a broken carrier is replaced before the connection counts as lost: for
-	// so long servers wait.
+	// resumeWindow is the time in which a broken carrier must be replaced; then the connection is
+	// lost. Servers wait that long.
 	resumeWindow = 15 * time.Second
-	// resumePause is the first pause between two carriers. It doubles up to mostResumePause, or up to
-	// mostBusyPause while messages get through.
+	// resumePause is the first pause between two carriers. It doubles up to maxResumePause, or up
+	// to maxBusyPause while messages get through.
 	resumePause    = 50 * time.Millisecond
 	maxResumePause = 2 * time.Second
 	maxBusyPause   = 200 * time.Millisecond
-	// minCarrierLife is how long a carrier has to last if no message gets through on it.
+	// minCarrierLife is the time that a carrier must last if no message gets through on it.
 	minCarrierLife = time.Second
-	// maxRetryAfter bounds the time for which a server can put a client off by Retry-After.
+	// maxRetryAfter is the longest delay that the client accepts in Retry-After.
 	maxRetryAfter = 5 * time.Minute
 )
 
-// breaks decides how long to wait before a carrier that broke is replaced, and when to give up. It
-// is not safe for concurrent use.
+// breaks decides about the pause before a broken carrier is replaced, and when to give up. It is
+// not safe for concurrent use.
 type breaks struct {
-	began   time.Time     // of the last carrier
-	pause   time.Duration // before the next one
+	began   time.Time     // start of the last carrier
+	pause   time.Duration // before the next carrier
 	reached progress      // at the last break
-	stalled time.Time     // the first break since the last progress; zero: there is none
+	stalled time.Time     // the first break since the last progress; zero: none
 }
 
-// add notes a break and sets the pause that follows it: none after a carrier that lasted. waiting says
-// that messages wait for an acknowledgement, halfway that a part of one was received. The error says
-// that carriers have broken for resumeWindow and nothing got through.
+// add records a break and sets the pause after it. There is no pause after a carrier that lasted
+// for settledAfter. waiting is set if messages wait for an acknowledgement, halfway if a part of a
+// message was received. add fails if carriers have broken for resumeWindow and no message got
+// through.
 func (b *breaks) add(reached progress, waiting, halfway bool) error {
 	life := time.Since(b.began)
 	moved := reached != b.reached
@@ -70,10 +72,10 @@ func (b *breaks) next() time.Duration {
 	return b.pause
 }
 
-// jitter returns anything between half of d and d, so that clients do not come back in one instant.
+// jitter returns a random time between d/2 and d, so that clients do not reconnect all at once.
 func jitter(d time.Duration) time.Duration { return d - rand.N(d/2+1) }
 
-// sleep waits for d. It returns the cause of ctx if that ends first.
+// sleep waits for d. It returns the cause of ctx if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -85,8 +87,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// retryAfter returns how long the server that answered err wants to be left alone, at most
-// mostRetryAfter.
+// retryAfter returns the delay that the server asked for with err, at most maxRetryAfter.
 func retryAfter(err error) time.Duration {
 	answer := new(HTTPError)
 	if !errors.As(err, &answer) {
@@ -95,7 +96,7 @@ func retryAfter(err error) time.Duration {
 	return min(answer.RetryAfter, maxRetryAfter)
 }
 
-// parseRetryAfter reads the header Retry-After: seconds, or a date.
+// parseRetryAfter parses the header Retry-After: seconds or a date.
 func parseRetryAfter(h http.Header) time.Duration {
 	text := h.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
@@ -107,8 +108,8 @@ func parseRetryAfter(h http.Header) time.Duration {
 	return 0
 }
 
-// isBusy reports whether a server or proxy has answered that the client should come back later: by
-// 429, or by 503 with Retry-After.
+// isBusy reports whether a server or proxy has asked the client to come back later: with 429, or
+// with 503 and Retry-After.
 func isBusy(err error) bool {
 	answer := new(HTTPError)
 	return errors.As(err, &answer) && (answer.StatusCode == http.StatusTooManyRequests ||

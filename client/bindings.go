@@ -107,7 +107,7 @@ func Action6[A, B, C, D, E, F any](fn func(context.Context, A, B, C, D, E, F) er
 	})
 }
 
-// Func0 makes a handler of a function with no argument whose result goes to the server.
+// Func0 makes a handler from a function with no argument. Its result is sent to the server.
 func Func0[R any](fn func(context.Context) (R, error)) Handler {
 	return Handler{answers: true, serve: func(ctx context.Context, p protocol.HubProtocol, arguments []byte) (any, error) {
 		if err := bind(p, arguments); err != nil {
@@ -117,7 +117,7 @@ func Func0[R any](fn func(context.Context) (R, error)) Handler {
 	}}
 }
 
-// Func1 makes a handler of a function with one argument whose result goes to the server.
+// Func1 makes a handler from a function with one argument. Its result is sent to the server.
 func Func1[A, R any](fn func(context.Context, A) (R, error)) Handler {
 	return Handler{answers: true, serve: func(ctx context.Context, p protocol.HubProtocol, arguments []byte) (any, error) {
 		var a A
@@ -128,7 +128,7 @@ func Func1[A, R any](fn func(context.Context, A) (R, error)) Handler {
 	}}
 }
 
-// Func2 makes a handler of a function with two arguments whose result goes to the server.
+// Func2 makes a handler from a function with two arguments. Its result is sent to the server.
 func Func2[A, B, R any](fn func(context.Context, A, B) (R, error)) Handler {
 	return Handler{answers: true, serve: func(ctx context.Context, p protocol.HubProtocol, arguments []byte) (any, error) {
 		var (
@@ -142,7 +142,7 @@ func Func2[A, B, R any](fn func(context.Context, A, B) (R, error)) Handler {
 	}}
 }
 
-// Func3 makes a handler of a function with three arguments whose result goes to the server.
+// Func3 makes a handler from a function with three arguments. Its result is sent to the server.
 func Func3[A, B, C, R any](fn func(context.Context, A, B, C) (R, error)) Handler {
 	return Handler{answers: true, serve: func(ctx context.Context, p protocol.HubProtocol, arguments []byte) (any, error) {
 		var (
@@ -157,7 +157,7 @@ func Func3[A, B, C, R any](fn func(context.Context, A, B, C) (R, error)) Handler
 	}}
 }
 
-// Func4 makes a handler of a function with four arguments whose result goes to the server.
+// Func4 makes a handler from a function with four arguments. Its result is sent to the server.
 func Func4[A, B, C, D, R any](fn func(context.Context, A, B, C, D) (R, error)) Handler {
 	return Handler{answers: true, serve: func(ctx context.Context, p protocol.HubProtocol, arguments []byte) (any, error) {
 		var (
@@ -173,7 +173,7 @@ func Func4[A, B, C, D, R any](fn func(context.Context, A, B, C, D) (R, error)) H
 	}}
 }
 
-// Func5 makes a handler of a function with five arguments whose result goes to the server.
+// Func5 makes a handler from a function with five arguments. Its result is sent to the server.
 func Func5[A, B, C, D, E, R any](fn func(context.Context, A, B, C, D, E) (R, error)) Handler {
 	return Handler{answers: true, serve: func(ctx context.Context, p protocol.HubProtocol, arguments []byte) (any, error) {
 		var (
@@ -190,7 +190,7 @@ func Func5[A, B, C, D, E, R any](fn func(context.Context, A, B, C, D, E) (R, err
 	}}
 }
 
-// Func6 makes a handler of a function with six arguments whose result goes to the server.
+// Func6 makes a handler from a function with six arguments. Its result is sent to the server.
 func Func6[A, B, C, D, E, F, R any](fn func(context.Context, A, B, C, D, E, F) (R, error)) Handler {
 	return Handler{answers: true, serve: func(ctx context.Context, p protocol.HubProtocol, arguments []byte) (any, error) {
 		var (

@@ -6,29 +6,30 @@ import (
 	"time"
 )
 
-// readAhead is how many bytes may wait for handlers and stream consumers before reading pauses.
+// readAhead is the number of bytes that may wait for handlers and stream consumers before reading
+// pauses.
 const readAhead = mebibyte
 
-// budget bounds what was read and is not handled yet. Reading pauses at readAhead, so that a slow
-// consumer slows the server down. It must not pause while somebody waits for an answer: a loop over
-// a stream that calls the hub for each item would wait for an answer that is never read. Then
-// reading goes on up to the bound, and pauses there.
+// budget bounds the messages that were read and are not handled yet. Reading pauses at readAhead,
+// so that a slow consumer slows the server down. It must not pause at readAhead while a call waits
+// for an answer: a loop over a stream that calls the hub for each item would wait for an answer
+// that is never read. Then reading goes on up to the bound and pauses there.
 type budget struct {
 	limit int
 
 	mu      sync.Mutex
 	used    int
-	waiters int           // calls that wait for something to be read
+	waiters int           // calls that wait for a message to be read
 	paused  bool          // the reader waits
-	resumed time.Time     // when it did last
-	changed chan struct{} // closed and replaced when the paused reader should look again
+	resumed time.Time     // when the reader last resumed
+	changed chan struct{} // closed and replaced when the paused reader must check again
 }
 
 func newBudget(limit int) *budget {
 	return &budget{limit: max(limit, readAhead), changed: make(chan struct{})}
 }
 
-// acquire waits until n more bytes may be read ahead. It is called by the reader only.
+// acquire waits until n more bytes may be read ahead. Only the reader calls it.
 func (b *budget) acquire(ctx context.Context, n int) error {
 	for {
 		changed := b.tryAcquire(n)
@@ -44,7 +45,7 @@ func (b *budget) acquire(ctx context.Context, n int) error {
 	}
 }
 
-// stopWaiting: the reader does not wait any more, and another one begins.
+// stopWaiting records that the reader no longer waits; another reader will start.
 func (b *budget) stopWaiting() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -64,7 +65,7 @@ func (b *budget) tryAcquire(n int) (changed <-chan struct{}) {
 	if b.waiters > 0 {
 		limit = b.limit
 	}
-	// A single message may be longer than what may be read ahead.
+	// A single message may be longer than the limit.
 	if b.used > 0 && b.used+n > limit {
 		b.paused = true
 		return b.changed
@@ -83,7 +84,7 @@ func (b *budget) release(n int) {
 	b.wakeLocked()
 }
 
-// expectAnswer says that a call waits for something to be read, until the returned function is called.
+// expectAnswer records that a call waits for a message to be read, until done is called.
 func (b *budget) expectAnswer() (done func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,9 +104,9 @@ func (b *budget) wakeLocked() {
 	}
 }
 
-// excusesSilence tells whether silence for limit is our own doing and will pass: reading pauses, or has
-// done so in that time. It is not while somebody waits for an answer that cannot be read any more,
-// because consumers take nothing and the bound is reached.
+// excusesSilence reports whether silence for limit is caused by us and will pass: reading is
+// paused, or was paused in that time. It returns false if a call waits for an answer that can no
+// longer be read, because consumers do not read and the bound is reached.
 func (b *budget) excusesSilence(limit time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -2,16 +2,16 @@ package client
 
 import "context"
 
-// turn is the job whose callbacks run at the moment.
+// turn is the job with callbacks that currently run.
 type turn struct {
-	// left are the callbacks that have not begun. Each handles its own failures, and Goexit as well.
+	// left are the callbacks that have not started. Each handles its own errors and runtime.Goexit.
 	left []func()
-	// finish follows the last one.
+	// finish runs after the last callback.
 	finish func()
 }
 
-// runCallbacks runs all callbacks of a run, one at a time. A callback that calls runtime.Goexit ends
-// the goroutine; another one goes on behind that callback.
+// runCallbacks runs all callbacks of a run, one at a time. A callback that calls runtime.Goexit
+// ends the goroutine; another one continues with the next callback.
 func (r *run) runCallbacks() {
 	over := false
 	defer func() {
@@ -39,7 +39,7 @@ func (r *run) runCallbacks() {
 	}
 }
 
-// begin makes a job's turn.
+// begin returns the turn of a job.
 func (r *run) begin(next job) *turn {
 	switch {
 	case next.change != nil:
@@ -52,13 +52,13 @@ func (r *run) begin(next job) *turn {
 	return next.session.invoked(r.ctx, next)
 }
 
-// stopped tells whether the application wants no more calls of handlers.
+// stopped reports whether no more handlers may be called.
 func (r *run) stopped() bool { return r.ctx.Err() != nil }
 
 func (r *run) observers(change StateChange) *turn {
 	ctx := r.ctx
 	if change.To == Disconnected {
-		ctx = context.WithoutCancel(ctx) // it is over; the callback may start anew with it
+		ctx = context.WithoutCancel(ctx) // the run has ended, and the callback may use ctx to start again
 	}
 	r.conn.mu.Lock()
 	defer r.conn.mu.Unlock()
@@ -71,7 +71,7 @@ func (r *run) observers(change StateChange) *turn {
 	return t
 }
 
-// observe runs a callback that has no result, and logs its failure.
+// observe runs a callback without a result and logs its failure.
 func (r *run) observe(kind string, callback func()) {
 	err := errExited
 	defer func() {
@@ -85,8 +85,8 @@ func (r *run) observe(kind string, callback func()) {
 	})
 }
 
-// mark notes that the calling goroutine runs code of the application for which Stop waits, until the
-// returned function is called.
+// mark records that the calling goroutine runs application code that Stop waits for, until unmark
+// is called.
 func (c *HubConnection) mark() (unmark func()) {
 	id := goroutineID()
 	c.mu.Lock()
@@ -99,7 +99,7 @@ func (c *HubConnection) mark() (unmark func()) {
 	}
 }
 
-// isMarked reports whether Stop is called by code of the application for which it waits.
+// isMarked reports whether the caller of Stop is application code that Stop would wait for.
 func (c *HubConnection) isMarked(ctx context.Context) bool {
 	if ctx.Value(callbackKey{}) == c {
 		return true

@@ -8,15 +8,15 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// call waits for what the server answers. item and complete are called by the reader; after
-// complete or fail nothing more is.
+// call waits for answers of the server. The reader calls item and complete. After complete or fail
+// no method is called.
 type call interface {
 	item(ctx context.Context, raw []byte) error
 	complete(m *protocol.Message)
 	fail(err error)
 }
 
-// calls are those of one session that the server has not answered.
+// calls are the calls of one session that the server has not answered.
 type calls struct {
 	mu    sync.Mutex
 	last  uint64
@@ -26,7 +26,7 @@ type calls struct {
 
 func newCalls() *calls { return &calls{open: make(map[string]call)} }
 
-// newID serves invocations and uploads alike.
+// newID returns an id for an invocation or an upload.
 func (c *calls) newID() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -34,7 +34,7 @@ func (c *calls) newID() string {
 	return strconv.FormatUint(c.last, 10)
 }
 
-// add lets p wait for the answer to id. If the session is over it returns why.
+// add registers p for the answer to id. It returns the cause if the session has ended.
 func (c *calls) add(id string, p call) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,7 +51,7 @@ func (c *calls) get(id string) call {
 	return c.open[id]
 }
 
-// take removes a call and returns it; nil if it is not there any more.
+// take removes and returns a call, or returns nil.
 func (c *calls) take(id string) call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -60,7 +60,7 @@ func (c *calls) take(id string) call {
 	return p
 }
 
-// failAll ends all calls, and those that come later at once.
+// failAll fails all calls, and later ones at once.
 func (c *calls) failAll(cause error) {
 	c.mu.Lock()
 	if c.ended == nil {

@@ -2,18 +2,19 @@ package client
 
 import "context"
 
-// carrier is one connected transport: bytes both ways, in order.
+// carrier is one connected transport. It carries bytes in both directions, in order.
 type carrier interface {
-	// Receive passes on what arrives until the transport ends: nil when the server ended it in
-	// order, or we did. The bytes are only valid during the call of feed, whose error ends Receive, but
-	// for errFarewell, after which a carrier that has an end of its own in order waits for that.
+	// Receive passes received bytes to feed until the transport ends. It returns nil if the server
+	// or we ended it in order. The bytes are only valid during the call of feed. An error of feed
+	// ends Receive, except errClosing: after that a carrier with an orderly end of its own waits
+	// for it.
 	Receive(feed func([]byte) error) error
-	// Send passes one or more whole records to the server. It is called by one goroutine at a time.
+	// Send sends one or more complete records to the server. Only one goroutine calls it at a time.
 	Send(ctx context.Context, records []byte) error
-	// Close tells the other side that we end, so that Receive will return; it may wait for the
-	// server as long as ctx allows.
+	// Close tells the server that we end, so that Receive will return. It may wait for the server
+	// until ctx ends.
 	Close(ctx context.Context)
-	// Abort cuts the connection and everything that waits on it. It may be called more than once
-	// and at any time.
+	// Abort cuts the connection and everything that waits for it. It may be called at any time, and
+	// more than once.
 	Abort()
 }

@@ -12,23 +12,23 @@ import (
 	"github.com/carillon-go/carillon/signalr"
 )
 
-// connector gets from a URL to a session.
+// connector makes sessions from a URL.
 type connector struct {
 	options Options
 	hub     *url.URL
 	network *network
-	// open makes a session of a transport that is connected.
+	// begin starts a session on a connected transport.
 	begin func(carrier, Transport, target) *session
-	// onRefreshed gets the outcome of each refresh that succeeded.
+	// onRefreshed is called with the outcome of each successful refresh.
 	onRefreshed func(refreshed)
 }
 
-// connect negotiates, tries the transports that both sides have, in the server's order, and does
-// the SignalR handshake on the first that connects.
+// connect negotiates, tries the common transports in the server's order, and does the SignalR
+// handshake on the first one that connects.
 //
-// As in the official clients, each attempt negotiates anew and goes on through the first answer's
-// list. Unlike there, a transport on which the handshake is not answered is a failure too: proxies
-// that hold event streams back look like that.
+// As in the official clients, each attempt negotiates anew and continues in the first answer's
+// list. Unlike there, a transport without a response to the handshake has failed too: a proxy that
+// buffers event streams has that effect.
 func (c *connector) connect(ctx context.Context) (*session, error) {
 	start := target{hub: c.hub, cred: c.credentials()}
 	if c.options.SkipNegotiation {
@@ -53,7 +53,7 @@ func (c *connector) connect(ctx context.Context) (*session, error) {
 			return s, nil
 		}
 		if refused := new(HandshakeError); errors.As(err, &refused) || isBusy(err) || ctx.Err() != nil {
-			return nil, err // the same on every transport
+			return nil, err // every transport would fail alike
 		}
 		c.options.Logger.DebugContext(ctx, "transport failed", "transport", transport, "error", err)
 		failed = append(failed, transport)
@@ -65,9 +65,8 @@ func (c *connector) connect(ctx context.Context) (*session, error) {
 	return nil, &connectError{failures: failures}
 }
 
-// negotiateAgain negotiates for the next transport with the token that a redirect gave, if one
-// did. The transport that failed may have used that up: then it begins with the application's own
-// credentials.
+// negotiateAgain negotiates for the next transport, with the token of a redirect if there was one.
+// If the failed transport has used up that token, it negotiates with the application's credentials.
 func (c *connector) negotiateAgain(ctx context.Context, t, start target) (target, error) {
 	next, _, err := c.negotiate(ctx, t)
 	if refused := new(HTTPError); errors.As(err, &refused) && refused.StatusCode == http.StatusUnauthorized && !t.cred.renewable {
@@ -76,7 +75,7 @@ func (c *connector) negotiateAgain(ctx context.Context, t, start target) (target
 	return next, err
 }
 
-// credentials are the application's own.
+// credentials returns the application's credentials.
 func (c *connector) credentials() credentials {
 	return credentials{token: c.options.AccessToken, renewable: c.options.AccessToken != nil}
 }
@@ -98,7 +97,7 @@ func (c *connector) negotiate(ctx context.Context, t target) (target, []signalr.
 	return c.network.negotiate(ctx, t, c.options.StatefulReconnect)
 }
 
-// usable returns what is worth an attempt, and why the rest is not.
+// usable returns the transports to try, and the reasons against the others.
 func (c *connector) usable(offered []signalr.Offer) (usable []Transport, reasons []error) {
 	format := "Text"
 	if c.options.Protocol.Binary() {
@@ -107,7 +106,7 @@ func (c *connector) usable(offered []signalr.Offer) (usable []Transport, reasons
 	for _, o := range offered {
 		switch {
 		case o.Transport != WebSockets && o.Transport != ServerSentEvents && o.Transport != LongPolling:
-			continue // something newer than we are
+			continue // a transport that this version does not know
 		case !slices.Contains(c.options.Transports, o.Transport):
 			reasons = append(reasons, &TransportError{o.Transport, errors.New("disabled by the client")})
 		case !slices.Contains(o.TransferFormats, format):
@@ -119,7 +118,7 @@ func (c *connector) usable(offered []signalr.Offer) (usable []Transport, reasons
 	return usable, reasons
 }
 
-// open connects one transport and does the handshake, both within the time that a transport gets.
+// open connects one transport and does the handshake, each within the transport's time limit.
 func (c *connector) open(ctx context.Context, t target, transport Transport, last bool) (*session, error) {
 	limit := min(c.options.TransportTimeout, c.options.HandshakeTimeout)
 	if last {
@@ -163,8 +162,8 @@ func (c *connector) openCarrier(ctx context.Context, t target, transport Transpo
 	return opened, err
 }
 
-// refreshFor returns the function by which a poll of t gets the refresh that the server requires; nil if
-// the client does not refresh by itself.
+// refreshFor returns the function that refreshes the authentication when the server requires it for
+// a poll of t. It returns nil if the client does not refresh automatically.
 func (c *connector) refreshFor(t target) func(context.Context) error {
 	if !c.options.refreshesItself() {
 		return nil

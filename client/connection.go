@@ -13,10 +13,10 @@ import (
 )
 
 // HubConnection is a connection to one hub. Its methods are safe for concurrent use. It can be
-// started again after it ended.
+// started again after it has ended.
 type HubConnection struct {
 	hub     *url.URL
-	invalid error // what is wrong with the URL
+	invalid error // the error of the URL
 	options Options
 	network *network
 	session atomic.Pointer[session] // nil unless Connected
@@ -24,7 +24,7 @@ type HubConnection struct {
 	mu        sync.Mutex
 	state     State
 	current   *run
-	runs      map[*run]struct{}   // current, and former ones whose last callback still runs
+	runs      map[*run]struct{}   // the current one, and earlier ones with callbacks that still run
 	marked    map[uint64]struct{} // goroutines of callbacks and uploads
 	observers []func(context.Context, StateChange)
 
@@ -34,8 +34,8 @@ type HubConnection struct {
 	handlers handlers
 }
 
-// New makes a connection to the hub at an http or https URL. It does nothing until Start or Run;
-// what is wrong with the URL is told there.
+// New returns a connection to the hub at an http or https URL. It does nothing until Start or Run,
+// which also report an invalid URL.
 func New(hub string, options Options) *HubConnection {
 	o := options.withDefaults()
 	c := &HubConnection{options: o, network: newNetwork(o), runs: make(map[*run]struct{}), marked: make(map[uint64]struct{})}
@@ -61,10 +61,10 @@ func parseHub(hub string) (*url.URL, error) {
 	return u, nil
 }
 
-// Start connects. It returns when the connection is there, or with the reason why it is not: the
-// first attempt is not repeated. ctx limits the start, not the connection, which lasts until Stop
-// or until it is lost for good. After a start that failed the connection can be started again, unless
-// functions of the HTTPClient do not heed the end of ctx for Options.CloseTimeout.
+// Start connects. It returns nil when the connection is established, or the error of the first
+// attempt, which is not repeated. ctx limits only the start; the connection lasts until Stop or
+// until it is lost for good. After a failed start the connection can be started again, unless
+// functions of the HTTPClient ignore the end of ctx for Options.CloseTimeout.
 func (c *HubConnection) Start(ctx context.Context) error {
 	r, err := c.begin(context.WithoutCancel(ctx))
 	if err != nil {
@@ -81,7 +81,7 @@ func (c *HubConnection) Start(ctx context.Context) error {
 	}
 }
 
-// awaitDisconnected waits until the connection may be started again, for CloseTimeout at most.
+// awaitDisconnected waits until the connection may be started again, for at most CloseTimeout.
 func (r *run) awaitDisconnected() {
 	timer := time.NewTimer(r.conn.options.CloseTimeout)
 	defer timer.Stop()
@@ -97,10 +97,11 @@ func (r *run) awaitDisconnected() {
 	}
 }
 
-// Run connects and returns when the connection has ended for good: nil if ctx ended or Stop was
-// called, and if the server closed it without an error; otherwise the reason. With Options.Reconnect
-// the first attempt is repeated too, so that a service may be up before its server. Callbacks and
-// uploads that do not heed the end of their ctx keep Run for Options.CloseTimeout, and no longer.
+// Run connects and returns when the connection has ended for good: nil if ctx ended, if Stop was
+// called or if the server closed the connection without an error; otherwise the cause. With
+// Options.Reconnect the first attempt is repeated too, so that a service may start before its
+// server. Callbacks and uploads that ignore the end of their ctx delay Run by at most
+// Options.CloseTimeout.
 func (c *HubConnection) Run(ctx context.Context) error {
 	r, err := c.begin(ctx)
 	if err != nil {
@@ -109,12 +110,13 @@ func (c *HubConnection) Run(ctx context.Context) error {
 	return r.loop(true)
 }
 
-// Stop ends the connection in order and waits until everything that belonged to it is gone, running
-// callbacks and uploads included. If ctx ends first, it returns the cause of ctx and what is left goes
-// on ending by itself. Called by a callback or the sequence of an upload, or with the ctx of one, Stop
-// begins the end and returns nil at once. Other code must not let a callback wait for a Stop that has
-// no bound: they would wait for each other. Stop without a connection does nothing. What is started
-// while Stop waits, by a state callback for example, is not stopped.
+// Stop ends the connection in order and waits until everything that belongs to it has ended,
+// running callbacks and uploads included. If ctx ends first, Stop returns the cause of ctx, and the
+// rest ends by itself. If a callback or the sequence of an upload calls Stop, or Stop gets the ctx
+// of one, it begins the end and returns nil at once. Other code must not let a callback wait for a
+// Stop without a time limit: they would wait for each other. Without a connection, Stop does
+// nothing. A connection that is started while Stop waits, by a state callback for example, is not
+// stopped.
 func (c *HubConnection) Stop(ctx context.Context) error {
 	runs := c.stopping()
 	if c.isMarked(ctx) {
@@ -133,7 +135,7 @@ func (c *HubConnection) Stop(ctx context.Context) error {
 // callbackKey marks the contexts of handlers and state callbacks with their connection.
 type callbackKey struct{}
 
-// stopping stops all runs there are and returns them.
+// stopping stops all runs and returns them.
 func (c *HubConnection) stopping() []*run {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -144,7 +146,7 @@ func (c *HubConnection) stopping() []*run {
 	return runs
 }
 
-// begin makes the run that owns the connection from now on.
+// begin makes a run that owns the connection from now on.
 func (c *HubConnection) begin(ctx context.Context) (*run, error) {
 	if c.invalid != nil {
 		return nil, c.invalid
@@ -161,12 +163,12 @@ func (c *HubConnection) begin(ctx context.Context) (*run, error) {
 	return r, nil
 }
 
-// enter changes the state on behalf of r and tells the observers.
+// enter changes the state on behalf of r and notifies the observers.
 func (c *HubConnection) enter(r *run, change StateChange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if change.To == Disconnected {
-		c.current = nil // may be started again, in the callback already
+		c.current = nil // may be started again, even by the callback
 	}
 	c.change(r, change)
 }
@@ -182,7 +184,7 @@ func (c *HubConnection) forget(r *run) {
 	delete(c.runs, r)
 }
 
-// connected returns the live session.
+// connected returns the current session.
 func (c *HubConnection) connected() (*session, error) {
 	if s := c.session.Load(); s != nil {
 		return s, nil
@@ -190,7 +192,7 @@ func (c *HubConnection) connected() (*session, error) {
 	return nil, ErrNotConnected
 }
 
-// isOrderly tells an end without an error from the others.
+// isOrderly reports whether a connection ended without an error.
 func isOrderly(err error) bool {
 	if errors.Is(err, errEnded) || errors.Is(err, ErrStopped) {
 		return true

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// Texts of the .NET client, where the hub's method that asked sees them.
+// These are texts of the .NET client. The hub's method that waits for the result sees them.
 const (
 	noResult      = "Client didn't provide a result."
 	badArguments  = "Client failed to parse argument(s)."
@@ -13,15 +13,15 @@ const (
 	handlerFailed = "The client's handler panicked."
 )
 
-// invocation is one by the server that is being handled.
+// invocation is an invocation by the server that is being handled.
 type invocation struct {
 	session *session
 	job     job
-	answer  []byte // nil: no handler has given one
+	answer  []byte // nil until a handler has answered
 }
 
-// invoked makes the turn of an invocation: its handlers run, then it is answered if the server wants
-// that.
+// invoked returns the turn of an invocation: its handlers run, then the server gets an answer if it
+// wants one.
 func (s *session) invoked(ctx context.Context, j job) *turn {
 	v := &invocation{session: s, job: j}
 	found := s.run.conn.handlers.forMethod(j.target)
@@ -35,7 +35,7 @@ func (s *session) invoked(ctx context.Context, j job) *turn {
 	return t
 }
 
-// serve runs one handler and keeps its answer.
+// serve runs one handler and stores its answer.
 func (v *invocation) serve(ctx context.Context, h *Handler) {
 	s, j := v.session, v.job
 	var answer []byte
@@ -62,7 +62,7 @@ func (v *invocation) serve(ctx context.Context, h *Handler) {
 	})
 }
 
-// finish answers the server.
+// finish sends the answer.
 func (v *invocation) finish(ctx context.Context) {
 	s, j := v.session, v.job
 	defer s.run.budget.release(j.size)
@@ -77,7 +77,7 @@ func (v *invocation) finish(ctx context.Context) {
 	}
 }
 
-// encodeResult calls code of the application, if the result encodes itself.
+// encodeResult encodes a result. It calls application code if the result encodes itself.
 func (s *session) encodeResult(id string, result any) []byte {
 	var answer []byte
 	err := guard(func() (err error) {
@@ -90,7 +90,7 @@ func (s *session) encodeResult(id string, result any) []byte {
 	return answer
 }
 
-// encodeFailure tells the server why a handler has no result.
+// encodeFailure encodes the error of a handler for the server.
 func (s *session) encodeFailure(id string, err error) []byte {
 	var unbound *bindError
 	var panicked *panicError

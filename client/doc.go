@@ -1,6 +1,6 @@
-// Package client is a SignalR client: it calls the methods of a hub, is called by it, and stays
-// connected. It talks to any SignalR server over WebSockets, Server-Sent Events or long polling,
-// in JSON or MessagePack.
+// Package client is a SignalR client. It calls the methods of a hub, handles invocations by the
+// hub, and reconnects. It works with any SignalR server over WebSockets, Server-Sent Events or long
+// polling, in JSON or MessagePack.
 //
 //	conn := client.New("https://example.com/chat", client.Options{Reconnect: client.DefaultReconnect()})
 //	conn.On("ReceiveMessage", client.Action2(func(ctx context.Context, user, text string) error {
@@ -13,38 +13,39 @@
 //
 // # Order
 //
-// Handlers and state callbacks of one connection run one at a time, in the order in which the
-// server sent and things happened. While one runs, answers to calls, stream items and pings are
-// read beside it, so that a handler may call the hub itself and wait for the answer. What one
-// goroutine sends leaves in that order. What came before the server ended the connection, or it was
-// lost, is still handled, and Disconnected is told behind it. The ctx of handlers ends with Stop, with that
-// of Run, and Options.CloseTimeout after a connection that is not made anew; none is called after that.
+// Handlers and state callbacks of one connection run one at a time, in the order of the server's
+// messages and of the state changes. While a handler runs, completions, stream items and pings are
+// read concurrently, so that a handler may call the hub and wait for the result. The messages of
+// one goroutine are sent in order. Messages that arrived before the server ended the connection, or
+// before it was lost, are still handled; the callback for Disconnected runs after them. The ctx of
+// handlers ends with Stop, with the ctx of Run, and Options.CloseTimeout after the end of a
+// connection that does not reconnect. No handler is called after that.
 //
 // # Bounds
 //
-// What waits for handlers and for the loops that range over streams is bounded (Options.MaxBuffered).
-// When a megabyte waits, nothing more is read from the connection, unless somebody is waiting for an
-// answer that only reading can bring; then reading goes on up to the bound.
+// Messages that wait for handlers and for loops over streams are bounded (Options.MaxBuffered).
+// When a megabyte waits, nothing more is read from the connection. While a call waits for a message
+// that only reading can bring, reading goes on up to the bound.
 //
 // # Broken sockets
 //
-// A connection that is lost takes its calls and streams with it; Options.Reconnect makes a new one.
-// With Options.StatefulReconnect, and a server that allows it, the connection survives its sockets: both
-// sides number their messages, keep them until they are acknowledged, and send again what the break
-// swallowed. ASP.NET Core does that on WebSockets, Carillon's server on all transports. Servers
-// forget a client that does not come back within some seconds; then Options.Reconnect has its turn.
-// Sockets that break soon are replaced after pauses of up to two seconds. If nothing gets through for
-// 15 seconds the connection counts as lost, with that as the reason.
+// When a connection is lost, its calls and streams fail; Options.Reconnect makes a new one. With
+// Options.StatefulReconnect, and a server that allows it, the connection survives its sockets: both
+// sides number their messages, keep them until they are acknowledged, and repeat the messages that
+// were lost with a socket. ASP.NET Core supports that on WebSockets, Carillon's server on all
+// transports. Servers forget a client that does not return within some seconds; then
+// Options.Reconnect applies. Sockets that break early are replaced after pauses of up to two
+// seconds. If no message gets through for 15 seconds, the connection is lost for that reason.
 //
-// # Tokens that end
+// # Expiring tokens
 //
-// Where Options.AccessToken is set and the server tells at negotiation how long the authentication
-// lasts, the client gives it a fresh token in time (Options.DisableAutoRefresh switches that off).
-// RefreshAuthentication does so at once.
+// If Options.AccessToken is set and the server reports in the negotiation how long the
+// authentication lasts, the client sends it a fresh token in time. Options.DisableAutoRefresh
+// switches that off. RefreshAuthentication does it at once.
 //
 // # Functions of the application
 //
-// A panic of a handler, a callback, a token function, a policy or the sequence of an upload is an error
-// like others, and so is runtime.Goexit: neither keeps others from running. Results are decoded in the
-// goroutine of the caller.
+// A panic or a runtime.Goexit of a handler, a callback, a token function, a policy or the sequence
+// of an upload is an error like any other. It does not prevent other functions from running.
+// Results are decoded on the caller's goroutine.
 package client

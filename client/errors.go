@@ -9,40 +9,42 @@ import (
 )
 
 var (
-	// ErrNotConnected is the error of a call while there is no connection: before Start, while
+	// ErrNotConnected is the error of a call without a connection: before Start, while
 	// reconnecting, after the end. The call was not sent.
 	ErrNotConnected = errors.New("client: not connected")
-	// ErrConnectionLost is the error of calls that were in flight when the connection ended; the
-	// error of such a call wraps the cause as well. Whether the server handled it is not known.
+	// ErrConnectionLost is the error of calls without an answer when the connection ends. The error
+	// of such a call also wraps the cause. The server may have handled the call.
 	ErrConnectionLost = errors.New("client: connection ended before the answer came")
 	// ErrAlreadyStarted is the error of Start and Run while the connection is not Disconnected.
 	ErrAlreadyStarted = errors.New("client: already started")
-	// ErrStopped is the cause of what ends because Stop was called.
+	// ErrStopped is the cause of an end by Stop.
 	ErrStopped = errors.New("client: stopped")
-	// ErrServerTimeout is the cause of an end for silence: see Options.ServerTimeout.
+	// ErrServerTimeout is the cause of an end after silence of the server: see
+	// Options.ServerTimeout.
 	ErrServerTimeout = errors.New("client: server timeout elapsed without a message from the server")
-	// ErrNoTransport is the error of a start where the server offers nothing that the client may use.
+	// ErrNoTransport is the error of a start if the server offers no transport that the client may
+	// use.
 	ErrNoTransport = errors.New("client: none of the transports supported by the client are supported by the server")
-	// ErrTooManyRedirects is the error of a negotiation that was sent on and on.
+	// ErrTooManyRedirects is the error of a negotiation with too many redirects.
 	ErrTooManyRedirects = errors.New("client: negotiate redirection limit exceeded")
 )
 
-// errEnded: the server ended the transport in order, without a close message.
+// errEnded means that the server ended the transport in order, without a close message.
 var errEnded = errors.New("client: the server ended the connection")
 
-// HubError is an error that the server answered a call with, in its own words.
+// HubError is the server's error for a call.
 type HubError struct {
-	// Message as it came.
+	// Message is the server's text.
 	Message string
 }
 
 func (e *HubError) Error() string { return e.Message }
 
-// CloseError says that the server closed the connection by a close message.
+// CloseError means that the server closed the connection with a close message.
 type CloseError struct {
-	// Message of the server; empty if it gave no error.
+	// Message is the server's error; empty if there was none.
 	Message string
-	// AllowReconnect as the server said.
+	// AllowReconnect is the server's permission to reconnect.
 	AllowReconnect bool
 }
 
@@ -55,7 +57,7 @@ func (e *CloseError) Error() string {
 
 // HandshakeError is the server's refusal of the SignalR handshake.
 type HandshakeError struct {
-	// Message as it came.
+	// Message is the server's text.
 	Message string
 }
 
@@ -63,8 +65,8 @@ func (e *HandshakeError) Error() string {
 	return "client: unable to complete handshake with the server due to an error: " + e.Message
 }
 
-// NegotiateError is an answer to negotiation that is no offer: what the server says in its error
-// field, or what is wrong with the answer.
+// NegotiateError is an invalid answer to the negotiation: the text of the server's error field, or
+// a description of the defect.
 type NegotiateError struct {
 	Message string
 }
@@ -73,17 +75,17 @@ func (e *NegotiateError) Error() string {
 	return "client: failed to complete negotiation with the server: " + e.Message
 }
 
-// HTTPError is an answer with a status that means failure.
+// HTTPError is a response with a status that means failure.
 type HTTPError struct {
-	// Op says which request failed: "negotiate", "WebSocket handshake", "event stream", "poll",
-	// "send", "delete", "refresh".
+	// Op is the failed request: "negotiate", "WebSocket handshake", "event stream", "poll", "send",
+	// "delete", "refresh".
 	Op string
-	// StatusCode of the answer.
+	// StatusCode is the status of the response.
 	StatusCode int
-	// Body is the beginning of the answer's text, at most 256 bytes; it may be empty.
+	// Body is the beginning of the response's text, at most 256 bytes. It may be empty.
 	Body string
-	// RetryAfter is how long the answer asks to wait before the next request, 0 if it does not. The
-	// connection waits so long, at most 5 minutes, before it connects again.
+	// RetryAfter is the delay that the response asks for, or 0. The connection waits that long, at
+	// most 5 minutes, before it connects again.
 	RetryAfter time.Duration
 }
 
@@ -95,7 +97,7 @@ func (e *HTTPError) Error() string {
 	return fmt.Sprintf("client: %s: %s: status code '%d'", e.Op, text, e.StatusCode)
 }
 
-// TransportError says why a transport did not connect.
+// TransportError is the failure of a transport to connect.
 type TransportError struct {
 	Transport Transport
 	Err       error
@@ -107,7 +109,7 @@ func (e *TransportError) Error() string {
 
 func (e *TransportError) Unwrap() error { return e.Err }
 
-// connectError collects what each transport died of. errors.Is and errors.As look into all.
+// connectError holds the errors of all transports. errors.Is and errors.As examine each of them.
 type connectError struct{ failures []error }
 
 func (e *connectError) Error() string {

@@ -6,24 +6,26 @@ import (
 	"io"
 )
 
-// eventReader reads an event stream. It looks at each byte once, however small the pieces are in which it comes.
+// eventReader reads an event stream. It examines each byte once, however small the received pieces
+// are.
 type eventReader struct {
 	r             *bufio.Reader
 	limit         int    // the longest line and the longest data of an event, in bytes
-	line          []byte // the begin of a line
+	line          []byte // the beginning of a line
 	data          []byte
 	hasData       bool // the event has a data line
-	pastFirstLine bool // a line was read: a byte order mark can come no more
-	cr            bool // the last line ended in a carriage return, to which a line feed belongs
+	pastFirstLine bool // a line was read, so no byte order mark can follow
+	cr            bool // the last line ended in a carriage return, and a line feed may belong to it
 }
 
 func newEventReader(r io.Reader, limit int) *eventReader {
 	return &eventReader{r: bufio.NewReaderSize(r, 8<<10), limit: limit}
 }
 
-// next returns the data of the next event that has some, its lines joined by line feeds: everything else (comments, ids, names) is not
-// SignalR's. The data are valid until the next call. An event that is not whole at the end of the stream is none: the error is then [io.EOF]. One that exceeds
-// the limit is [bufio.ErrTooLong].
+// next returns the data of the next event that has data, its lines joined by line feeds. It skips
+// everything else (comments, ids, names), which SignalR does not use. The data are valid until the
+// next call. An incomplete event at the end of the stream is ignored; the error is then [io.EOF].
+// The error of an event that exceeds the limit is [bufio.ErrTooLong].
 func (e *eventReader) next() ([]byte, error) {
 	e.data, e.hasData = e.room(e.data), false
 	for {
@@ -42,7 +44,7 @@ func (e *eventReader) next() ([]byte, error) {
 	}
 }
 
-// take takes lines off chunk up to the end of an event, and returns how many bytes that were.
+// take reads lines of chunk up to the end of an event and returns the number of bytes read.
 func (e *eventReader) take(chunk []byte) (n int, ended bool) {
 	for n < len(chunk) && !ended {
 		if e.cr && chunk[n] == '\n' {
@@ -64,7 +66,7 @@ func (e *eventReader) take(chunk []byte) (n int, ended bool) {
 	return n, ended
 }
 
-// lineEnded handles a whole line. It reports whether an event ended.
+// lineEnded handles a complete line. It reports whether an event has ended.
 func (e *eventReader) lineEnded() bool {
 	line := e.line
 	if !e.pastFirstLine {
@@ -89,7 +91,7 @@ func (e *eventReader) lineEnded() bool {
 	return false
 }
 
-// room empties b for something else; one long event does not keep its memory for ever.
+// room empties b for reuse. It frees the memory of a long event.
 func (e *eventReader) room(b []byte) []byte {
 	if cap(b) > mebibyte {
 		return nil

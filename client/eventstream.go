@@ -11,7 +11,7 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// eventStream is the Server-Sent Events transport: one answer that does not end, and POSTs.
+// eventStream is the Server-Sent Events transport: one response that does not end, and POSTs.
 type eventStream struct {
 	poster
 	body  io.ReadCloser
@@ -27,7 +27,7 @@ func openEventStream(opening context.Context, n *network, t target, o Options) (
 	case response.StatusCode != http.StatusOK:
 		err = failure("event stream", response)
 	case !isEventStream(response.Header.Get("Content-Type")):
-		// Some proxy dropped Accept, or answered by itself.
+		// A proxy has dropped Accept, or has answered by itself.
 		response.Body.Close()
 		err = fmt.Errorf("client: event stream: the answer is no event stream but %q", response.Header.Get("Content-Type"))
 	case !opened():
@@ -48,7 +48,7 @@ func isEventStream(contentType string) bool {
 	return fold.Equal(strings.TrimSpace(media), "text/event-stream")
 }
 
-// eventLimit is the longest event: one message, or many short ones that the server wrote together.
+// eventLimit is the longest event: one message, or many short ones that the server sent together.
 func eventLimit(o Options) int {
 	const unlimited = 1<<31 - 1
 	if o.MaxMessageSize < 0 || o.MaxMessageSize > unlimited-mebibyte {
@@ -76,5 +76,5 @@ func (e *eventStream) Receive(feed func([]byte) error) error {
 	}
 }
 
-// Close ends the answer; there is no other way to tell a server.
+// Close ends the response. There is no other way to inform the server.
 func (e *eventStream) Close(context.Context) { e.cancel(nil) }

@@ -14,7 +14,7 @@ import (
 // does.
 var errExited = errors.New("client: the function ended its goroutine")
 
-// panicError is a panic of the application's code.
+// panicError is a panic of application code.
 type panicError struct {
 	value any
 	stack []byte
@@ -22,9 +22,9 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// guard turns a panic of f into an error, and that of an error which cannot say what it is: a nil
-// pointer in its place. It does not return if f calls runtime.Goexit: callers defer the rest of their
-// work.
+// guard returns a panic of f as an error. If f's error panics in its Error method, such as a nil
+// pointer, that panic replaces the error. guard does not return if f calls runtime.Goexit: callers
+// defer the rest of their work.
 func guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -37,9 +37,9 @@ func guard(f func() error) (err error) {
 	return err
 }
 
-// isolate runs a function of the application in a goroutine of its own. It fails if the function
-// panics or calls runtime.Goexit, and when ctx ends before the function returns. The function then
-// goes on without anybody who waits for it.
+// isolate runs an application function on a goroutine of its own. It fails if the function panics
+// or calls runtime.Goexit, and if ctx ends before the function returns. The function then goes on
+// and no goroutine waits for it.
 func isolate[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type outcome struct {
 		value T
@@ -63,9 +63,9 @@ func isolate[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// goroutineID returns the number of the calling goroutine as its stack trace shows it, 0 if it does
-// not. Nothing but Stop depends on it: it is the only way to see that Stop is called by the code that
-// it would wait for, whatever ctx it is given.
+// goroutineID returns the number of the calling goroutine from its stack trace, or 0 if there is
+// none. Only Stop uses it: it is the only way to recognize that Stop is called by code that it
+// would wait for, whichever ctx Stop gets.
 func goroutineID() uint64 {
 	var trace [64]byte
 	text := bytes.TrimPrefix(trace[:runtime.Stack(trace[:], false)], []byte("goroutine "))

@@ -6,16 +6,16 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// Handler is a typed function in its untyped form: what On takes. The functions Action0 to Action6
-// make handlers of functions without a result, Func0 to Func6 of functions whose result goes back
-// to the server that asked for it, and ActionAny one that takes whatever comes.
+// Handler is the untyped form of a typed function, for On. Action0 to Action6 make handlers from
+// functions without a result. Func0 to Func6 make handlers from functions with a result, which is
+// sent to the server that asked for it. ActionAny makes a handler for any arguments.
 type Handler struct {
 	serve   func(ctx context.Context, p protocol.HubProtocol, arguments []byte) (any, error)
 	answers bool
 }
 
-// ActionAny makes a handler that takes any arguments, decoded as they come: JSON's numbers as
-// float64, objects as map[string]any, and so on.
+// ActionAny makes a handler for any arguments. They are decoded into the types of the empty
+// interface: JSON's numbers into float64, objects into map[string]any, and so on.
 func ActionAny(f func(ctx context.Context, args []any) error) Handler {
 	return action(func(ctx context.Context, p protocol.HubProtocol, arguments []byte) error {
 		var args []any
@@ -26,7 +26,7 @@ func ActionAny(f func(ctx context.Context, args []any) error) Handler {
 	})
 }
 
-// bindError: the arguments are not what the handler takes.
+// bindError means that the arguments do not fit the handler.
 type bindError struct{ err error }
 
 func (e *bindError) Error() string { return "arguments do not fit the handler: " + e.err.Error() }

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// handlers by method name. Names are matched without regard to case, as the JavaScript client does.
+// handlers are the handlers by method name. As in the JavaScript client, names ignore case.
 type handlers struct {
 	mu        sync.Mutex
 	byName    map[string][]*Handler
@@ -16,12 +16,12 @@ type handlers struct {
 }
 
 // On adds a handler for a method that the server invokes on this client. Several handlers of one
-// method run in the order in which they were added; only one may give a result: On panics at the
-// second. Names have no case. The returned function removes the handler.
+// method run in the order in which they were added. Only one of them may have a result: On panics
+// for a second one. Method names ignore case. remove removes the handler.
 //
-// Handlers run one at a time, in the order of the server's messages, with a ctx that ends when the
-// connection is stopped. An error of a handler goes to the server if that wants a result, and is
-// logged otherwise; so is a panic.
+// Handlers run one at a time, in the order of the server's messages. Their ctx ends when the
+// connection is stopped. If the server waits for a result, it gets the error or panic of the
+// handler; otherwise the error is logged.
 func (c *HubConnection) On(method string, h Handler) (remove func()) {
 	name := strings.ToLower(method)
 	added := &h
@@ -29,8 +29,8 @@ func (c *HubConnection) On(method string, h Handler) (remove func()) {
 	return func() { c.handlers.remove(name, added) }
 }
 
-// OnUnhandled sets a function for invocations that no handler takes. Its arguments are decoded as
-// ActionAny's.
+// OnUnhandled sets a function for invocations without a handler. Its arguments are decoded as by
+// ActionAny.
 func (c *HubConnection) OnUnhandled(f func(ctx context.Context, method string, args []any) error) {
 	c.handlers.mu.Lock()
 	defer c.handlers.mu.Unlock()

@@ -8,11 +8,10 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// Invoke calls a method of the hub and waits for its result. An error that the server answers with
-// is a *HubError. If ctx ends first, Invoke returns the cause of ctx at once and the server is told to
-// cancel the method, which ASP.NET Core does from version 11 on; a completion that comes later is
-// ignored. Arguments made by UploadSeq, UploadSeq2 or UploadChan are streamed while the
-// method runs.
+// Invoke calls a method of the hub and waits for its result. An error from the server is a
+// *HubError. If ctx ends first, Invoke returns the cause of ctx at once and asks the server to
+// cancel the method, which ASP.NET Core supports from version 11 on; a later completion is ignored.
+// Arguments made by UploadSeq, UploadSeq2 or UploadChan are streamed while the method runs.
 func Invoke[R any](ctx context.Context, c *HubConnection, method string, args ...any) (R, error) {
 	r := &result{reply: reply{done: make(chan struct{})}}
 	var value R
@@ -26,8 +25,8 @@ func Invoke[R any](ctx context.Context, c *HubConnection, method string, args ..
 	return value, err
 }
 
-// Invoke calls a method of the hub and waits until it is through; a result is ignored. Otherwise as
-// the function Invoke.
+// Invoke calls a method of the hub and waits until it has completed. A result is ignored. Otherwise
+// it works like the function Invoke.
 func (c *HubConnection) Invoke(ctx context.Context, method string, args ...any) error {
 	r := &reply{done: make(chan struct{})}
 	if err := c.invoke(ctx, r, r.done, method, args); err != nil {
@@ -36,9 +35,9 @@ func (c *HubConnection) Invoke(ctx context.Context, method string, args ...any) 
 	return r.err
 }
 
-// Send calls a method of the hub without waiting for an answer: whether it succeeded is not known.
-// It returns when the message stands in line, which waits for room while more than a megabyte
-// does. Uploads among the arguments go on until they end, ctx ends, or the connection does.
+// Send calls a method of the hub and does not wait for completion, so errors of the method are not
+// reported. It returns when the message is queued. It waits while the queue holds more than a
+// megabyte. Uploads among the arguments continue until they end, ctx ends, or the connection does.
 func (c *HubConnection) Send(ctx context.Context, method string, args ...any) error {
 	s, err := c.connected()
 	if err != nil {
@@ -57,7 +56,7 @@ func (c *HubConnection) Send(ctx context.Context, method string, args ...any) er
 	return nil
 }
 
-// reply is the call behind the method Invoke: it ignores results.
+// reply is the call of the method Invoke. It ignores results.
 type reply struct {
 	done chan struct{}
 	err  error
@@ -80,8 +79,8 @@ func (r *reply) fail(err error) {
 	close(r.done)
 }
 
-// result is the call behind the function Invoke. The caller decodes the payload, and not the reader:
-// decoding may run code of the application.
+// result is the call of the function Invoke. The caller decodes the payload, not the reader,
+// because decoding may run application code.
 type result struct {
 	reply
 	payload []byte // nil: none
@@ -94,14 +93,14 @@ func (r *result) complete(m *protocol.Message) {
 	r.reply.complete(m)
 }
 
-// invoke sends an invocation and waits for done, which its call closes.
+// invoke sends an invocation and waits for done, which the call closes.
 func (c *HubConnection) invoke(ctx context.Context, p call, done <-chan struct{}, method string, args []any) error {
 	s, err := c.connected()
 	if err != nil {
 		return err
 	}
 	uploading, stopUploads := context.WithCancel(ctx)
-	defer stopUploads() // what the method did not take it does not want
+	defer stopUploads() // after the method has completed, the rest of the uploads is not needed
 	id, err := s.startCall(uploading, p, s.protocol.AppendInvocation, method, args)
 	if err != nil {
 		return err
@@ -116,10 +115,10 @@ func (c *HubConnection) invoke(ctx context.Context, p call, done <-chan struct{}
 	}
 }
 
-// appendInvocation is the shape of HubProtocol's AppendInvocation and AppendStreamInvocation.
+// appendInvocation is the type of HubProtocol's AppendInvocation and AppendStreamInvocation.
 type appendInvocation func(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error)
 
-// startCall sends an invocation whose answers p gets, and starts its uploads, which end with ctx.
+// startCall sends an invocation and starts its uploads, which end with ctx. p gets the answers.
 func (s *session) startCall(ctx context.Context, p call, encode appendInvocation, method string, args []any) (id string, err error) {
 	args, uploads := splitUploads(args)
 	id = s.calls.newID()

@@ -5,25 +5,25 @@ import (
 	"sync"
 )
 
-// job is what waits for its turn among the callbacks: an invocation by the server, a change of state,
-// or the outcome of a refresh.
+// job is an entry in the queue of callbacks: an invocation by the server, a state change, or the
+// outcome of a refresh.
 type job struct {
 	session   *session
-	id        string // of the invocation, if the server wants a result
+	id        string // of the invocation, if the server waits for a result
 	target    string
 	arguments []byte
-	size      int // in the budget
+	size      int // in the budget, in bytes
 
 	change    *StateChange
 	refreshed *refreshed
 }
 
-// jobs is the queue of callbacks. What is in it is bounded by the run's budget, changes of state by
-// waitBelow, and outcomes of refreshes by pushBelow.
+// jobs is the queue of callbacks. The run's budget bounds the invocations in it, waitBelow the
+// state changes, and pushBelow the outcomes of refreshes.
 type jobs struct {
 	mu      sync.Mutex
 	queue   []job
-	changes int // in it: those of state, and outcomes of refreshes
+	changes int // the number of state changes and outcomes of refreshes in the queue
 	closed  bool
 	moved   *sync.Cond
 }
@@ -40,7 +40,7 @@ func (j *jobs) push(next job) {
 	j.pushLocked(next)
 }
 
-// pushBelow pushes unless n changes wait, or no more callbacks are run.
+// pushBelow pushes a job unless n changes wait, or the queue is closed.
 func (j *jobs) pushBelow(next job, n int) (pushed bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -61,7 +61,7 @@ func (j *jobs) pushLocked(next job) {
 
 func (j *job) isChange() bool { return j.change != nil || j.refreshed != nil }
 
-// close lets pop end when the queue is empty.
+// close makes pop return false when the queue is empty.
 func (j *jobs) close() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -88,7 +88,7 @@ func (j *jobs) pop() (job, bool) {
 	return next, true
 }
 
-// waitBelow waits until fewer than n changes of state wait, or ctx ends.
+// waitBelow waits until fewer than n changes wait, or ctx ends.
 func (j *jobs) waitBelow(ctx context.Context, n int) {
 	defer context.AfterFunc(ctx, func() {
 		j.mu.Lock()

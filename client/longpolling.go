@@ -10,24 +10,23 @@ import (
 	"time"
 )
 
-// maxFailedPolls in a row that a proxy may answer instead of the server.
+// maxFailedPolls is the number of consecutive polls that a proxy may answer instead of the server.
 const maxFailedPolls = 10
 
-// longPolling is the long-polling transport: a request that waits for data, again and again, and
-// POSTs.
+// longPolling is the long-polling transport: repeated requests that wait for data, and POSTs.
 type longPolling struct {
 	poster
 	timeout time.Duration
-	// refresh gives the server a fresh token when it requires that for a poll; nil: never.
+	// refresh sends the server a fresh token when it requires one for a poll. nil: never.
 	refresh func(context.Context) error
-	// stateful: an answer that did not come may have been lost, and is brought back by resuming.
+	// stateful is set if a lost response can be recovered by resuming.
 	stateful       bool
-	polled         chan struct{} // closed when no poll is under way any more
-	connectionGone bool          // the server has forgotten us; valid when polled is closed
+	polled         chan struct{} // closed when no poll is running any longer
+	connectionGone bool          // the server has forgotten the connection; valid after polled is closed
 	buf            []byte
 }
 
-// openLongPolling does the first poll, which the server answers at once, with nothing.
+// openLongPolling does the first poll, which the server answers at once without data.
 func openLongPolling(opening context.Context, n *network, t target, o Options, refresh func(context.Context) error) (carrier, error) {
 	l := &longPolling{poster: newPoster(opening, n, t, o), timeout: o.PollTimeout, refresh: refresh, stateful: slices.Contains(t.stateful, LongPolling), polled: make(chan struct{}), buf: make([]byte, 8<<10)}
 	if err := l.firstPoll(opening); err != nil {
@@ -74,8 +73,8 @@ func (l *longPolling) Receive(feed func([]byte) error) error {
 	}
 }
 
-// isGatewayError: a proxy lost patience with a poll on which nothing came, or limits requests, or the
-// server behind it is just being restarted; the connection may still be there.
+// isGatewayError reports whether a proxy has answered a poll: it lost patience with a poll without
+// data, limits requests, or the server behind it is restarting. The connection may still exist.
 func isGatewayError(err error) bool {
 	answer := new(HTTPError)
 	if !errors.As(err, &answer) {
@@ -88,8 +87,8 @@ func isGatewayError(err error) bool {
 	return false
 }
 
-// pollWithin polls once; a poll that is not answered in time is given up for the next one, which
-// takes its place at the server too.
+// pollWithin polls once. A poll without a response in time is cancelled; the next one replaces it
+// at the server too.
 func (l *longPolling) pollWithin(limit time.Duration, feed func([]byte) error) (ended bool, err error) {
 	ctx, cancel := context.WithTimeout(l.ctx, limit)
 	defer cancel()
@@ -103,7 +102,7 @@ func (l *longPolling) pollWithin(limit time.Duration, feed func([]byte) error) (
 	return l.read(response, feed)
 }
 
-// get polls; once more behind a refresh, if the server requires one.
+// get polls. If the server requires a refresh, it refreshes and polls once more.
 func (l *longPolling) get(ctx context.Context) (*http.Response, error) {
 	response, err := l.getOnce(ctx)
 	if err != nil || response.StatusCode != http.StatusConflict || l.refresh == nil {
@@ -119,12 +118,13 @@ func (l *longPolling) get(ctx context.Context) (*http.Response, error) {
 }
 
 func (l *longPolling) getOnce(ctx context.Context) (*http.Response, error) {
-	// A URL of its own each time, as the JavaScript client does: some caches heed nothing else.
+	// Each poll has a different URL, as in the JavaScript client: some caches respect nothing else.
 	u := withQuery(l.target.url(), "_="+strconv.FormatInt(time.Now().UnixMilli(), 10))
 	return l.network.do(ctx, l.target.cred, request{op: "poll", method: http.MethodGet, url: u.String(), once: true})
 }
 
-// read passes on what a poll brought. An answer that breaks off has lost data: an error.
+// read feeds the data of a poll's response. A response that breaks off is an error, because data is
+// lost.
 func (l *longPolling) read(response *http.Response, feed func([]byte) error) (ended bool, err error) {
 	switch {
 	case response.StatusCode == http.StatusNoContent:
@@ -143,7 +143,7 @@ func (l *longPolling) read(response *http.Response, feed func([]byte) error) (en
 	return false, nil
 }
 
-// Close drops the poll, waits for it, and tells the server.
+// Close cancels the poll, waits for its end, and sends a DELETE.
 func (l *longPolling) Close(ctx context.Context) {
 	l.cancel(nil)
 	select {
@@ -155,7 +155,7 @@ func (l *longPolling) Close(ctx context.Context) {
 		return
 	}
 	response, err := l.network.do(ctx, l.target.cred, request{op: "delete", method: http.MethodDelete, url: l.url, repeatable: true})
-	if err == nil { // the server finds out by itself if not
+	if err == nil { // otherwise the server finds out by itself
 		discard(response.Body)
 	}
 }

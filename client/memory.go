@@ -5,18 +5,19 @@ import (
 	"time"
 )
 
-// maxOrigins bounds a Memory; above it an entry of any other origin makes room.
+// maxOrigins limits the entries of a Memory. At the limit a new entry replaces one of another
+// origin.
 const maxOrigins = 1024
 
-// A failure counts for five minutes, and twice as long each time it is confirmed, up to an hour: a
-// network that was mended gets its better transports back.
+// A failure counts for five minutes. Each confirmation doubles the time, up to an hour, so that a
+// repaired network gets its better transports back.
 const (
 	firstDoubt = 5 * time.Minute
 	mostDoubt  = time.Hour
 )
 
-// Memory of the transports that did not work while another one of the same origin did. They are
-// tried last until the memory fades. Safe for concurrent use.
+// Memory remembers the transports that failed while another one worked for the same origin. They
+// are tried last until the memory expires. It is safe for concurrent use.
 type Memory struct {
 	mu      sync.Mutex
 	origins map[string]map[Transport]doubt
@@ -27,12 +28,12 @@ type doubt struct {
 	span  time.Duration
 }
 
-// NewMemory makes an empty Memory.
+// NewMemory returns an empty Memory.
 func NewMemory() *Memory {
 	return &Memory{origins: make(map[string]map[Transport]doubt)}
 }
 
-// arrange returns the transports with those in doubt at the end, otherwise in the same order.
+// arrange returns the transports in the same order, except that doubtful ones are last.
 func (m *Memory) arrange(origin string, transports []Transport) []Transport {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -49,8 +50,8 @@ func (m *Memory) arrange(origin string, transports []Transport) []Transport {
 	return append(good, bad...)
 }
 
-// record notes what happened at one start that succeeded: who failed before who worked. A start
-// at which nothing worked says nothing about transports and is not recorded.
+// record stores the outcome of a successful start: the transports that failed and the one that
+// worked. A start without a working transport says nothing about transports and is not recorded.
 func (m *Memory) record(origin string, failed []Transport, worked Transport) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -9,28 +9,30 @@ import (
 )
 
 const (
-	// acknowledgeAfter is how long a received message may wait for its acknowledgement.
+	// acknowledgeAfter is the longest time that a received message waits for its acknowledgement.
 	acknowledgeAfter = time.Second
-	// acknowledgeBytes is how many bytes of messages may wait for it. Servers stop sending at 100,000.
+	// acknowledgeBytes is the number of received bytes that trigger an acknowledgement. Servers
+	// stop sending at 100,000.
 	acknowledgeBytes = 16 << 10
 )
 
-// messageBuffer is what an outbox keeps so that another carrier can take over: what the server has not
-// acknowledged, and how far the server was heard. Messages of the types 1 to 5 are counted, from 1,
-// each way; others are neither counted nor kept. The outbox's lock guards it; nil keeps nothing.
+// messageBuffer is the state of an outbox that lets another carrier take over: the records that the
+// server has not acknowledged, and the numbers of the received messages. Messages of the types 1 to
+// 5 are numbered from 1 in each direction. Other messages are neither numbered nor kept. The
+// outbox's lock guards it. A nil messageBuffer keeps nothing.
 type messageBuffer struct {
 	limit        int
-	expectAnswer func() (done func()) // while somebody waits for an acknowledgement reading must go on
+	expectAnswer func() (done func()) // while a sender waits for an acknowledgement, reading must go on
 	records      [][]byte
 	bytes        int
-	first        int64 // the number of the first that is kept, or of the next one
+	first        int64 // the number of the first kept record, or of the next one
 	probe        bool  // one record may exceed the limit
 
-	next    int64 // the number of the next counted message that comes in
+	next    int64 // the number of the next numbered message to be received
 	seen    int64 // the highest number that was handled
 	acked   int64
 	unacked int // bytes of messages since the last acknowledgement
-	// acknowledge is what timer does, once there is news.
+	// acknowledge is the function of timer.
 	acknowledge func()
 	timer       *time.Timer
 }
@@ -62,10 +64,11 @@ func (k *messageBuffer) keep(record []byte) {
 	k.probe = false
 }
 
-// isFull: as in the official clients, the limit may be exceeded by one record.
+// isFull reports whether the limit is reached. As in the official clients, one record may exceed
+// it.
 func (k *messageBuffer) isFull() bool { return k != nil && k.bytes >= k.limit && !k.probe }
 
-// stop stops the timer: nobody is told any more.
+// stop stops the timer: no more acknowledgements are sent.
 func (k *messageBuffer) stop() {
 	if k != nil && k.timer != nil {
 		k.timer.Stop()
@@ -73,7 +76,7 @@ func (k *messageBuffer) stop() {
 	}
 }
 
-// scheduleAckLocked has the server told that it was heard, within acknowledgeAfter. The lock is held.
+// scheduleAckLocked schedules an acknowledgement within acknowledgeAfter if one is due.
 func (b *outbox) scheduleAckLocked() {
 	k := b.buffer
 	if k.timer == nil && k.seen > k.acked && b.closed == nil {
@@ -81,21 +84,21 @@ func (b *outbox) scheduleAckLocked() {
 	}
 }
 
-// current is what carries at this moment.
+// current returns the current carrier.
 func (b *outbox) current() carrier {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.carrier
 }
 
-// isStale tells whether c broke.
+// isStale reports whether c is broken.
 func (b *outbox) isStale(c carrier) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.away || b.carrier != c
 }
 
-// interrupt keeps what comes until there is another carrier, if c is the one that carried.
+// interrupt keeps new messages until there is another carrier, if c is the current one.
 func (b *outbox) interrupt(c carrier) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -108,22 +111,23 @@ func (b *outbox) interrupt(c carrier) {
 // resume makes c the carrier. Messages wait for replay.
 //
 // The server's last acknowledgement may be lost, and some servers send another one only after a
-// message that is new to them. So one message may exceed the limit: otherwise a full buffer would
-// stay full for ever.
+// message that is new to them. So one message may exceed the limit; otherwise a full buffer would
+// stay full forever.
 func (b *outbox) resume(c carrier) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	k := b.buffer
 	b.carrier, b.away, b.awaitingReplay, k.probe = c, false, true, true
-	// The last one may have broken while it brought once more what was acknowledged meanwhile.
+	// The last carrier may have broken while the server repeated messages that were acknowledged in
+	// the meantime.
 	k.next = max(k.next, k.seen+1)
 	b.notifyRoomLocked()
 }
 
-// replay sends the number of the next message, an acknowledgement, since the last one may be lost
-// with the broken carrier, and the messages that the server has not acknowledged. The caller has
-// handled the first words of the server on the new carrier, which may acknowledge some of them:
-// otherwise carriers that break after some bytes would carry the same messages again and again.
+// replay sends the number of the next message, an acknowledgement, because the last one may be lost
+// with the broken carrier, and the unacknowledged messages. The caller has already handled the
+// first data of the server on the new carrier, which may acknowledge some of them: otherwise
+// carriers that break after some bytes would carry the same messages again and again.
 func (b *outbox) replay(p protocol.HubProtocol) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -144,18 +148,17 @@ func (b *outbox) replay(p protocol.HubProtocol) {
 	b.signal()
 }
 
-// progress is how far both directions of a stateful session have come.
+// progress holds the numbers that both directions of a stateful session have reached.
 type progress struct{ received, acknowledged int64 }
 
-// progress returns how far the session has come, and whether messages wait for the server's
-// acknowledgement.
+// progress returns the progress, and whether messages wait for the server's acknowledgement.
 func (b *outbox) progress() (p progress, waiting bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return progress{b.buffer.seen, b.buffer.first}, len(b.buffer.records) > 0
 }
 
-// acknowledged lets go what the server has received.
+// acknowledged drops the messages that the server has received.
 func (b *outbox) acknowledged(number int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -167,7 +170,7 @@ func (b *outbox) acknowledged(number int64) {
 		return
 	}
 	n := min(number-k.first, int64(len(k.records))-1) + 1
-	if n == 0 { // it acknowledges what was not sent
+	if n == 0 { // it acknowledges messages that were not sent
 		return
 	}
 	for _, record := range k.records[:n] {
@@ -184,7 +187,7 @@ var (
 	errNoSequence = errors.New("client: the server's sequence number is less than 0")
 )
 
-// sequence notes the number of what the server sends next.
+// sequence sets the number of the server's next message.
 func (b *outbox) sequence(number int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -201,8 +204,8 @@ func (b *outbox) sequence(number int64) error {
 	return nil
 }
 
-// isNew counts a message of size bytes that came in; false: it was handled before the last carrier
-// broke.
+// isNew numbers a received message of size bytes. It returns false if the message was handled
+// before the last carrier broke.
 func (b *outbox) isNew(size int, p protocol.HubProtocol) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -223,17 +226,17 @@ func (b *outbox) isNew(size int, p protocol.HubProtocol) bool {
 	return true
 }
 
-// acknowledgeNow is the timer's.
+// acknowledgeNow is called by the timer.
 func (b *outbox) acknowledgeNow(p protocol.HubProtocol) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.buffer.timer = nil
-	if b.closed == nil && !b.away && !b.awaitingReplay && b.buffer.seen > b.buffer.acked { // replay acknowledges by itself
+	if b.closed == nil && !b.away && !b.awaitingReplay && b.buffer.seen > b.buffer.acked { // replay sends its own acknowledgement
 		b.acknowledgeLocked(p)
 	}
 }
 
-// acknowledgeLocked tells the server how far it was heard.
+// acknowledgeLocked sends the server the highest number that was handled.
 func (b *outbox) acknowledgeLocked(p protocol.HubProtocol) {
 	b.buffer.stop()
 	b.buffer.acked, b.buffer.unacked = b.buffer.seen, 0

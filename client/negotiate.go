@@ -16,42 +16,44 @@ import (
 	"github.com/carillon-go/carillon/signalr"
 )
 
-// maxRedirects that a negotiation may take, as the official clients count.
+// maxRedirects is the limit of redirects in a negotiation, as in the official clients.
 const maxRedirects = 100
 
-// maxNegotiation bounds the answer to a negotiation in bytes.
+// maxNegotiation is the limit in bytes of the answer to a negotiation.
 const maxNegotiation = 64 << 10
 
 // offer is the answer to POST {hub}/negotiate.
 type offer struct {
 	signalr.Negotiation
-	// OldVersion is only there in answers of ASP.NET SignalR, which is another protocol.
+	// OldVersion is only in answers of ASP.NET SignalR, which is another protocol.
 	OldVersion string `json:"ProtocolVersion"`
 }
 
-// target is where transports connect to.
+// target is the address of the transports.
 type target struct {
 	hub   *url.URL // after redirects
 	cred  credentials
 	id    string
 	token string
-	// issued is the access token that a redirect brought; nil: none did.
+	// issued is the access token of a redirect; nil: none.
 	issued *atomic.Pointer[string]
-	// expires is when the server takes the authentication for ended; zero: it did not say.
+	// expires is the time when the server ends the authentication; zero: unknown.
 	expires time.Time
-	// renewed has how long the last refresh lets the authentication last.
+	// renewed holds the lifetime of the authentication after the last refresh.
 	renewed chan time.Duration
 	// stateful are the transports on which the connection survives its sockets.
 	stateful []Transport
-	// resumed counts the sockets that broke. A server that resumes event streams and polls tells
-	// by it what is left of an older one, such as a WebSocket's late handshake; no other minds it.
+	// resumed counts the sockets that broke. A server that resumes event streams and polls
+	// recognizes by it requests of an older socket, such as the late handshake of a WebSocket.
+	// Other servers ignore it.
 	resumed int
-	// received is the number of the last message that came before the socket broke. Carillon's server
-	// begins behind it; others do not mind it.
+	// received is the number of the last message received before the socket broke. Carillon's
+	// server continues after it. Other servers ignore it.
 	received int64
 }
 
-// url of the target's transports. The token is a secret: this URL does not belong into errors or logs.
+// url returns the URL for transports. The token is a secret: this URL must not appear in errors or
+// logs.
 func (t target) url() *url.URL {
 	if t.token == "" {
 		return t.hub
@@ -63,14 +65,14 @@ func (t target) url() *url.URL {
 	return u
 }
 
-// negotiate asks t's hub what it offers and follows its redirects.
+// negotiate requests t's offer and follows redirects.
 func (n *network) negotiate(ctx context.Context, t target, stateful bool) (target, []signalr.Offer, error) {
 	for range maxRedirects {
 		o, err := n.negotiateOnce(ctx, t, stateful)
 		if err != nil {
 			return t, nil, err
 		}
-		if o.TokenLifetimeSeconds > 0 { // a server that redirects may tell it, and the next one not
+		if o.TokenLifetimeSeconds > 0 { // only one of several servers of a redirection may report it
 			t.expires = o.expires()
 		}
 		if o.URL == "" {
@@ -93,7 +95,7 @@ func (n *network) negotiate(ctx context.Context, t target, stateful bool) (targe
 	return t, nil, ErrTooManyRedirects
 }
 
-// stateful are the transports on which the server lets a connection survive its sockets.
+// stateful returns the transports on which the server lets a connection survive its sockets.
 func (o *offer) stateful() []Transport {
 	if o.UseStatefulReconnect && len(o.StatefulTransports) == 0 {
 		return []Transport{WebSockets}
@@ -101,10 +103,10 @@ func (o *offer) stateful() []Transport {
 	return o.StatefulTransports
 }
 
-// expires is when the authentication ends.
+// expires returns the time when the authentication ends.
 func (o *offer) expires() time.Time { return time.Now().Add(lifetime(o.TokenLifetimeSeconds)) }
 
-// renew notes how long the authentication lasts from now on. Only the last one counts.
+// renew records how long the authentication lasts from now on. Only the last value counts.
 func (t target) renew(lifetime time.Duration) {
 	for {
 		select {
@@ -119,7 +121,8 @@ func (t target) renew(lifetime time.Duration) {
 	}
 }
 
-// lifetime is that of an access token that is good for so many seconds yet: at most as long as a Duration holds.
+// lifetime converts the lifetime of an access token in seconds to a Duration, limited to the
+// largest one.
 func lifetime(seconds int64) time.Duration {
 	return time.Duration(min(max(0, seconds), math.MaxInt64/int64(time.Second))) * time.Second
 }
@@ -176,7 +179,7 @@ func negotiateURL(hub *url.URL, stateful bool) *url.URL {
 	return u
 }
 
-// below is the URL of what a hub has beside its transports.
+// below returns the URL of a resource of the hub other than its transports.
 func below(hub *url.URL, name string) *url.URL {
 	v := *hub
 	v.Path = strings.TrimSuffix(v.Path, "/") + "/" + name
@@ -186,7 +189,7 @@ func below(hub *url.URL, name string) *url.URL {
 	return &v
 }
 
-// withQuery adds a parameter behind the query as it is written.
+// withQuery appends a parameter to the query, which otherwise stays as written.
 func withQuery(u *url.URL, parameter string) *url.URL {
 	v := *u
 	if v.RawQuery != "" {

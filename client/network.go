@@ -23,15 +23,15 @@ import (
 	"github.com/carillon-go/carillon/internal/tunnel"
 )
 
-// network makes the requests of one HubConnection: one place for headers, tokens, cookies, proxies
-// and TLS of all transports.
+// network makes the requests of one HubConnection. It sets the headers, tokens, cookies, proxies
+// and TLS settings of all transports.
 type network struct {
 	client *http.Client
-	// dialer does the handshakes of WebSockets; direct is how it and proxies are reached.
+	// dialer does the handshakes of WebSockets. direct is used to reach the server and proxies.
 	dialer websocket.Dialer
 	direct *http.Transport
 	header http.Header
-	// own is the transport that nobody else uses: its idle connections are closed with ours.
+	// own is a transport used by this connection alone. Its idle connections are closed at the end.
 	own *http.Transport
 }
 
@@ -59,7 +59,7 @@ func newNetwork(o Options) *network {
 func baseHeader(user http.Header) http.Header {
 	header := http.Header{
 		"User-Agent": {userAgent},
-		// ASP.NET Core answers 401 instead of a redirect to a login page when it sees this.
+		// With this header ASP.NET Core answers 401 and does not redirect to a login page.
 		"X-Requested-With": {"XMLHttpRequest"},
 	}
 	for name, values := range user {
@@ -68,12 +68,12 @@ func baseHeader(user http.Header) http.Header {
 	return header
 }
 
-// maxResponseHead bounds the head of an answer in bytes, as .NET's client does.
+// maxResponseHead is the limit in bytes of the head of a response, as in the .NET client.
 const maxResponseHead = 64 << 10
 
 func ownTransport(config *tls.Config) *http.Transport {
 	t := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
-	if theirs, ok := http.DefaultTransport.(*http.Transport); ok { // else an application has wrapped it
+	if theirs, ok := http.DefaultTransport.(*http.Transport); ok { // otherwise an application has wrapped it
 		t = theirs.Clone()
 	}
 	t.TLSClientConfig = config.Clone()
@@ -81,14 +81,14 @@ func ownTransport(config *tls.Config) *http.Transport {
 	if t.MaxResponseHeaderBytes == 0 { // net/http would read 10 MiB
 		t.MaxResponseHeaderBytes = maxResponseHead
 	}
-	// Shorter than servers and proxies keep them, so that no POST meets a connection that is just
-	// being closed.
+	// This is shorter than the limit of servers and proxies, so that a POST does not use a
+	// connection that is just being closed.
 	t.IdleConnTimeout = 30 * time.Second
 	return t
 }
 
-// transportOf returns what WebSockets take over from the HTTP client: its Transport if that is net/http's, with config if
-// it has no TLS settings.
+// transportOf returns the settings that WebSockets take from the HTTP client: its Transport if that
+// is an *http.Transport, with config if it has no TLS settings.
 func transportOf(client *http.Client, config *tls.Config) *http.Transport {
 	transport := client.Transport
 	if transport == nil {
@@ -105,7 +105,7 @@ func transportOf(client *http.Client, config *tls.Config) *http.Transport {
 	return t
 }
 
-// webSocketDialer takes from the HTTP client what a WebSocket handshake has in common with a request.
+// webSocketDialer takes the settings of the HTTP client that also apply to a WebSocket handshake.
 func webSocketDialer(client *http.Client, t *http.Transport) websocket.Dialer {
 	d := websocket.Dialer{
 		Jar:               client.Jar,
@@ -136,16 +136,17 @@ func (n *network) closeIdle() {
 	}
 }
 
-// credentials are what requests to one target carry.
+// credentials are sent with requests to one target.
 type credentials struct {
 	token func(context.Context) (string, error)
-	// renewable: asking again may bring another token.
+	// renewable is set if another call of token may return another token.
 	renewable bool
-	// withheld: the request was redirected to somebody else, who is told no secrets.
+	// withheld is set if the request was redirected to another host, which must not get secrets.
 	withheld bool
 }
 
-// issuedToken makes credentials of the token that a redirect brought. It replaces the application's.
+// issuedToken returns credentials with the token of a redirect. It replaces the application's
+// token.
 func issuedToken(token *atomic.Pointer[string]) credentials {
 	return credentials{token: func(context.Context) (string, error) { return *token.Load(), nil }}
 }
@@ -179,22 +180,22 @@ type request struct {
 	contentType string
 	// connection is the token of the connection that a refresh names in a header; "": none.
 	connection string
-	// eventStream has the request say so in the way of an EventSource, which a server recognizes even
-	// when a proxy has dropped Accept.
+	// eventStream makes the request look like one of an EventSource. A server recognizes it even if
+	// a proxy has dropped Accept.
 	eventStream bool
-	// repeatable lets net/http send the request again on another connection when the one that it kept was
-	// just being closed: the second one does no harm.
+	// repeatable lets net/http send the request again on another connection if the server was just
+	// closing the kept one. A second request does no harm.
 	repeatable bool
-	// once keeps net/http from sending a GET again when a connection broke: the answer to the first
-	// one may have carried data.
+	// once prevents net/http from sending a GET again after a connection broke: the first response
+	// may have carried data.
 	once bool
 }
 
-// maxHTTPRedirects that we follow ourselves; net/http allows a request as many.
+// maxHTTPRedirects is the limit of redirects that we follow ourselves; it equals that of net/http.
 const maxHTTPRedirects = 10
 
-// do sends a request, and once more with a fresh token if the first answer is 401. The caller closes
-// the body.
+// do sends a request. If the response is 401, it repeats the request once with a fresh token. The
+// caller closes the body.
 func (n *network) do(ctx context.Context, cred credentials, r request) (*http.Response, error) {
 	for range maxHTTPRedirects {
 		response, err := n.once(ctx, cred, r)
@@ -218,7 +219,7 @@ func (n *network) do(ctx context.Context, cred credentials, r request) (*http.Re
 	return nil, fmt.Errorf("client: %s: too many redirects", r.op)
 }
 
-// redirection is where an answer sends a request that is to stay what it is; nil if it does not.
+// redirection returns the target of a redirect that keeps the request unchanged, or nil.
 func redirection(r *http.Response) *url.URL {
 	switch r.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
@@ -228,7 +229,7 @@ func redirection(r *http.Response) *url.URL {
 	return nil
 }
 
-// forRedirect is what a redirect's target may know.
+// forRedirect returns the credentials that the target of a redirect may get.
 func (c credentials) forRedirect(to, from *url.URL) credentials {
 	if to.Host != from.Host || to.Scheme != from.Scheme && from.Scheme == "https" {
 		return credentials{withheld: true}
@@ -241,7 +242,7 @@ func (n *network) once(ctx context.Context, cred credentials, r request) (*http.
 	if err != nil {
 		return nil, err
 	}
-	// A POST without a body says so by Content-Length: 0; proxies that speak HTTP/1.0 need that.
+	// A POST without a body has Content-Length: 0; proxies that use HTTP/1.0 need that.
 	var body io.Reader = http.NoBody
 	switch {
 	case len(r.body) > 0:
@@ -279,16 +280,17 @@ func (n *network) once(ctx context.Context, cred credentials, r request) (*http.
 	return response, nil
 }
 
-// unredirected is the client without redirects.
+// unredirected returns a client that does not follow redirects.
 func (n *network) unredirected() *http.Client {
 	c := *n.client
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &c
 }
 
-// isForwarded tells whether a proxy reads q itself instead of passing a tunnel on. Some (tinyproxy) close
-// what they were going to keep, without a word; a message or a poll that meets that end cannot be
-// sent again, since it may have arrived. So no connection is kept for another request.
+// isForwarded reports whether a proxy reads q itself and does not just forward a tunnel. Some
+// proxies (tinyproxy) close connections that they were going to keep, without notice. A message or
+// a poll that meets that end cannot be sent again, because it may have arrived. So no connection is
+// kept for another request.
 func (n *network) isForwarded(q *http.Request) bool {
 	if q.URL.Scheme != "http" {
 		return false
@@ -297,14 +299,14 @@ func (n *network) isForwarded(q *http.Request) bool {
 	return err == nil && proxy != nil && tunnel.Forwards(proxy)
 }
 
-// unrepeatable is an empty body that net/http does not know to be empty. It finds out before it
-// writes, so that nothing of it is on the wire.
+// unrepeatable is an empty body that net/http does not recognize as empty. net/http reads it before
+// it writes, so nothing of it is sent.
 type unrepeatable struct{}
 
 func (*unrepeatable) Read([]byte) (int, error) { return 0, io.EOF }
 
-// withoutURL strips the address that net/http puts into its errors: it contains the connection
-// token, and errors end in logs.
+// withoutURL removes the URL that net/http puts into its errors. It contains the connection token,
+// and errors are logged.
 func withoutURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -313,12 +315,12 @@ func withoutURL(err error) error {
 	return err
 }
 
-// failure makes the error of an answer whose status means failure, and closes its body.
+// failure returns the error of a response with a status that means failure. It closes the body.
 func failure(op string, response *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(response.Body, 256))
 	discard(response.Body)
 	if isHTML(response.Header.Get("Content-Type")) {
-		text = nil // a page for people, of some proxy
+		text = nil // an HTML page of a proxy
 	}
 	return &HTTPError{Op: op, StatusCode: response.StatusCode, Body: strings.ToValidUTF8(string(text), ""), RetryAfter: parseRetryAfter(response.Header)}
 }
@@ -328,7 +330,7 @@ func isHTML(contentType string) bool {
 	return fold.Equal(strings.TrimSpace(media), "text/html")
 }
 
-// discard reads what little is left, so that the connection can be used again, and closes.
+// discard reads the little that is left, so that the connection can be reused, and closes the body.
 func discard(body io.ReadCloser) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(body, 64<<10))
 	body.Close()

@@ -11,107 +11,108 @@ import (
 	"github.com/carillon-go/carillon/signalr"
 )
 
-// Transport names what carries a connection, as negotiation spells it.
+// Transport is the name of a transport, as in the negotiation.
 type Transport = signalr.Transport
 
-// The transports of SignalR.
+// These are the transports of SignalR.
 const (
 	WebSockets       = signalr.WebSockets
 	ServerSentEvents = signalr.ServerSentEvents
 	LongPolling      = signalr.LongPolling
 )
 
-// Options of a HubConnection. The zero value is what the official clients do by default, but that
+// Options configure a HubConnection. The zero value behaves like the official clients, except that
 // they wait longer for a transport that does not answer.
 type Options struct {
-	// Transports that may be used; which of them is tried first is the server's choice. Default:
-	// all.
+	// Transports are the allowed transports. The server decides about their order. Default: all.
 	Transports []Transport
-	// SkipNegotiation connects by WebSocket without asking the server first: it saves a round trip
-	// and needs no sticky sessions. The connection then has no id that the client knows. Default
-	// false.
+	// SkipNegotiation connects by WebSocket without a negotiation. That saves a round trip and
+	// needs no sticky sessions. The client then does not know the connection's id. Default false.
 	SkipNegotiation bool
-	// Protocol that hub messages are encoded in. A binary one rules out Server-Sent Events. Default
+	// Protocol is the hub protocol. A binary protocol excludes Server-Sent Events. Default
 	// protocol.NewJSON(protocol.JSONOptions{}).
 	Protocol protocol.HubProtocol
 
-	// Header goes with every request, the WebSocket handshake included. Default none.
+	// Header is sent with every request, the WebSocket handshake included. Default none.
 	Header http.Header
-	// HTTPClient makes the requests; its Timeout is not used, its Jar is. Where its Transport is an
-	// *http.Transport (or nil), WebSockets take proxy, dial functions and TLS settings from there, and
-	// go through the kinds of proxies that it knows: http, https, socks5 and socks5h.
-	// Default: a client of the connection's own, with a cookie jar and the proxies of the environment.
+	// HTTPClient makes the requests. Its Jar is used, its Timeout is not. If its Transport is an
+	// *http.Transport or nil, WebSockets use the proxy, the dial functions and the TLS settings of
+	// that transport. Default: a separate client with a cookie jar and the proxies of the
+	// environment.
 	HTTPClient *http.Client
-	// TLS settings of the default HTTPClient, and of WebSockets where the HTTPClient has none.
-	// Default: the system's.
+	// TLS configures the default HTTPClient, and WebSockets if the HTTPClient has no TLS settings.
+	// Default: the system's settings.
 	TLS *tls.Config
-	// AccessToken is asked for a bearer token before every request, and again when the server
-	// answered 401 to the last one. It must be safe for concurrent use; "" sends none. A redirect
-	// that comes with a token of its own replaces it for the requests behind the redirect. The request
-	// fails when ctx ends before AccessToken returns, and if it panics. Default none.
+	// AccessToken returns a bearer token. It is called before every request, and again if the
+	// server answered 401 to the last one. It must be safe for concurrent use. "" sends no token.
+	// If a redirect of the negotiation carries a token, that token is used for the following
+	// requests. The request fails if ctx ends before AccessToken returns, and if AccessToken
+	// panics. Default none.
 	AccessToken func(context.Context) (string, error)
-	// DisableAutoRefresh keeps the connection from refreshing its authentication by itself. It does so
-	// where there is an AccessToken and negotiation tells how long the authentication lasts, as ASP.NET
-	// Core 11 and endpoints with EnableAuthenticationRefresh do: 5 minutes before the end, or after half
-	// of the time if that is not longer. It tries again after network errors, 429 and 5xx; a refusal is
-	// told (OnAuthenticationRefreshFailed) and ends it. Default false.
+	// DisableAutoRefresh switches automatic refreshes of the authentication off. They happen if
+	// there is an AccessToken and the negotiation reports how long the authentication lasts, as
+	// with ASP.NET Core 11 and endpoints with EnableAuthenticationRefresh: 5 minutes before the
+	// end, or after half of the lifetime if that is at most 5 minutes. After network errors, 429
+	// and 5xx the refresh is repeated. A refusal ends automatic refreshes and calls
+	// OnAuthenticationRefreshFailed. Default false.
 	DisableAutoRefresh bool
 
-	// Reconnect decides when to try again after a connection was lost, and in Run also when the
-	// first attempt fails. Default nil: never.
+	// Reconnect decides when to connect again after the connection was lost, and in Run also after
+	// a first attempt that failed. Default nil: never.
 	Reconnect ReconnectPolicy
-	// Memory of the transports that did not work, by origin, so that the next start does not wait
-	// for them again. Default: one for the process. NewMemory makes one apart.
+	// Memory remembers failed transports by origin, so that the next start does not wait for them
+	// again. Default: one shared by the process. NewMemory makes a separate one.
 	Memory *Memory
 
-	// StatefulReconnect keeps a connection whose socket broke, if the server can do that too: calls,
-	// streams and handlers go on over another socket, and nothing is lost, doubled or out of order.
-	// Only when the server has forgotten the connection, or cannot be reached for 15 seconds, is it
-	// lost. The state stays Connected meanwhile. Default false.
+	// StatefulReconnect keeps a connection when its socket breaks, if the server supports it.
+	// Calls, streams and handlers continue on another socket, and no message is lost, duplicated or
+	// reordered. The connection is lost only if the server has forgotten it, or cannot be reached
+	// for 15 seconds. Until then the state stays Connected. Default false.
 	StatefulReconnect bool
-	// StatefulBufferSize in bytes of what is kept with StatefulReconnect until the server
-	// acknowledges it, which servers do once a second. A message is taken as long as less than that is
-	// kept; otherwise calls, uploads and answers wait. Default 100,000.
+	// StatefulBufferSize is the number of unacknowledged bytes that are kept with
+	// StatefulReconnect. Servers acknowledge once a second. When the buffer is full, calls, uploads
+	// and results of handlers block. One message may exceed the limit. Default 100,000.
 	StatefulBufferSize int
 
-	// TransportTimeout is how long a transport may take to prove itself (the WebSocket handshake,
-	// the head of an event stream, the first poll, the answer to the SignalR handshake) before the
-	// next one is tried. The last one gets HandshakeTimeout. Default 3 s.
+	// TransportTimeout is the time in which a transport must work before the next one is tried. It
+	// applies to the WebSocket handshake, the head of an event stream or the first poll, and then
+	// to the response to the SignalR handshake. The last transport gets HandshakeTimeout. Default 3
+	// s.
 	TransportTimeout time.Duration
-	// HandshakeTimeout is how long the server may take for the same when there is no other
-	// transport to try. Default 15 s.
+	// HandshakeTimeout is the same time for the last transport. Default 15 s.
 	HandshakeTimeout time.Duration
-	// ServerTimeout ends a connection on which nothing came for so long; pings of the server count.
-	// Not used on long polling, where silence is normal. Negative: never. Default 30 s.
+	// ServerTimeout ends a connection on which no data arrives for this time. Pings of the server
+	// count. It is not used for long polling. Negative: never. Default 30 s.
 	ServerTimeout time.Duration
-	// KeepAliveInterval is how long nothing is sent before a ping is. Not used on long polling.
-	// Negative: no pings. Default 15 s.
+	// KeepAliveInterval is the time after the last message to the server until a ping is sent. It
+	// is not used for long polling. Negative: no pings. Default 15 s.
 	KeepAliveInterval time.Duration
 	// RequestTimeout limits each negotiation and each POST. Default 100 s.
 	RequestTimeout time.Duration
-	// PollTimeout limits one long poll; it has to be longer than the server's (90 s in ASP.NET
+	// PollTimeout limits one long poll. It must be longer than the server's limit (90 s in ASP.NET
 	// Core). Default 120 s.
 	PollTimeout time.Duration
-	// CloseTimeout is how long an orderly end may take before the connection is cut, and how long what
-	// came before an end of another kind may be handled before the ctx of handlers ends. Default 5 s.
+	// CloseTimeout limits an orderly end; then the connection is cut. After any other end, messages
+	// that have already arrived get this long to be handled before the ctx of handlers ends.
+	// Default 5 s.
 	CloseTimeout time.Duration
 
-	// MaxMessageSize limits one hub message from the server in bytes; a longer one ends the
+	// MaxMessageSize is the limit in bytes of one message from the server. A longer one ends the
 	// connection. Negative: no limit. Default 16 MiB.
 	MaxMessageSize int
-	// MaxBuffered limits the bytes that wait for handlers and stream consumers; see the package's
-	// text on bounds. Default 64 MiB.
+	// MaxBuffered is the limit in bytes of messages that wait for handlers and for loops over
+	// streams; see Bounds in the package documentation. Default 64 MiB.
 	MaxBuffered int
 
-	// Logger gets what has no other place to go: errors and panics of handlers, transports that
-	// failed while another worked. Tokens are never logged. Default: slog.Default().
+	// Logger receives errors that are returned nowhere: errors and panics of handlers, and
+	// transports that failed while another one worked. Tokens are never logged. Default:
+	// slog.Default().
 	Logger *slog.Logger
 }
 
 const mebibyte = 1 << 20
 
-// sharedMemory is what connections remember together unless they are told otherwise: the network
-// is the same for all of them.
+// sharedMemory is the default Memory. All connections use the same network.
 var sharedMemory = NewMemory()
 
 func (o Options) withDefaults() Options {

@@ -6,30 +6,30 @@ import (
 )
 
 const (
-	// maxOutbox is how many bytes may wait to be sent; who wants to send more waits.
+	// maxOutbox is the number of bytes in the outbox at which senders wait.
 	maxOutbox = mebibyte
-	// maxBatch is how many bytes of several records are sent at once, in one frame or POST.
+	// maxBatch is the limit in bytes of several records that are sent in one frame or POST.
 	maxBatch = 64 << 10
-	// firstBatch is the limit behind a resumption. It doubles with each batch: a POST that breaks off
-	// has carried nothing, and carriers that break soon need to carry something.
+	// firstBatch is the limit after a resumption. It doubles with each batch. A POST that breaks
+	// off has delivered nothing, and carriers that break early must deliver something.
 	firstBatch = 1 << 10
 )
 
-// outbox holds the records that wait to be sent, in order, and knows what carries them.
+// outbox is the queue of records to be sent, in order. It knows the current carrier.
 type outbox struct {
 	mu             sync.Mutex
 	carrier        carrier
-	away           bool           // the carrier broke, and the next one is not there
-	awaitingReplay bool           // the carrier is there; messages wait for replay
-	buffer         *messageBuffer // nil: what was sent is forgotten
+	away           bool           // the carrier is broken, and there is no new one
+	awaitingReplay bool           // there is a carrier; messages wait for replay
+	buffer         *messageBuffer // nil: sent records are not kept
 	records        [][]byte
 	bytes          int
-	last           []byte        // what was put behind everything else
-	closed         error         // why nothing more is taken
-	filled         chan struct{} // has a token when the writer has something to look at
-	room           chan struct{} // closed and replaced when room is made; nil while nobody waits
+	last           []byte        // a record that is sent after all others
+	closed         error         // the reason for refusing records
+	filled         chan struct{} // has a token when the writer has work
+	room           chan struct{} // closed and replaced when there is room; nil while no sender waits
 	batch          []byte
-	// batchLimit is how many bytes of several records the next batch may have.
+	// batchLimit is the limit in bytes of several records in the next batch.
 	batchLimit int
 }
 
@@ -37,7 +37,8 @@ func newOutbox(c carrier) *outbox {
 	return &outbox{carrier: c, filled: make(chan struct{}, 1), batchLimit: maxBatch}
 }
 
-// add appends a record and takes it over, unless ctx has ended. It waits while the box is full.
+// add appends a record and takes ownership of it, unless ctx has ended. It waits while the outbox
+// is full.
 func (b *outbox) add(ctx context.Context, record []byte) error {
 	for {
 		if ctx.Err() != nil {
@@ -65,7 +66,7 @@ func (b *outbox) wait(ctx context.Context, room <-chan struct{}) error {
 	}
 }
 
-// tryAdd adds unless the box is full: then it returns what to wait for.
+// tryAdd adds a record. If the outbox is full, it returns a channel to wait for.
 func (b *outbox) tryAdd(record []byte) (room <-chan struct{}, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,7 +83,7 @@ func (b *outbox) tryAdd(record []byte) (room <-chan struct{}, err error) {
 	return nil, nil
 }
 
-// pushCountedLocked keeps a record and sends it, unless replay will do that.
+// pushCountedLocked keeps a record and sends it, unless replay will send it.
 func (b *outbox) pushCountedLocked(record []byte) {
 	b.buffer.keep(record)
 	if !b.away && !b.awaitingReplay {
@@ -90,8 +91,8 @@ func (b *outbox) pushCountedLocked(record []byte) {
 	}
 }
 
-// addNow appends a small record even if the box is full: what is sent in answer to reading must not
-// stop the reading.
+// addNow appends a small record even if the outbox is full: answers to received messages must not
+// block the reader.
 func (b *outbox) addNow(record []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -100,7 +101,7 @@ func (b *outbox) addNow(record []byte) {
 	}
 }
 
-// addControl appends a record that is not counted, of a carrier's own: a handshake, a ping.
+// addControl appends a record without a number that belongs to the carrier: a handshake, a ping.
 func (b *outbox) addControl(record []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -122,8 +123,8 @@ func (b *outbox) signal() {
 	}
 }
 
-// close refuses what comes from now on, with err; what is there is still sent. A last record may be
-// put behind it.
+// close makes later records fail with err. Queued records are still sent, followed by last if it is
+// not nil.
 func (b *outbox) close(err error, last []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -149,8 +150,8 @@ func (b *outbox) notifyRoomLocked() {
 	}
 }
 
-// next waits for records and returns as many as go together, and what they belong to; nil when the
-// box is closed and empty or ctx ended. The bytes are valid until the next call.
+// next waits for records and returns a batch of them with its carrier. It returns nil when the
+// outbox is closed and empty, or ctx has ended. The bytes are valid until the next call.
 func (b *outbox) next(ctx context.Context) (batch []byte, to carrier) {
 	for {
 		batch, to, done := b.take()
@@ -175,7 +176,7 @@ func (b *outbox) take() (batch []byte, to carrier, done bool) {
 		return nil, nil, b.closed != nil && !b.awaitingReplay
 	}
 	if cap(b.batch) > 2*maxBatch {
-		b.batch = nil // one long record must not keep its room for ever
+		b.batch = nil // the memory of one long record must not be kept forever
 	}
 	b.batch = b.batch[:0]
 	n := 0

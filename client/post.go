@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// poster is the sending half of the transports that have no way up of their own.
+// poster is the sending half of the transports that send by POST.
 type poster struct {
-	ctx         context.Context // of all requests; errAborted is its cause when they were cut
+	ctx         context.Context // of all requests; errAborted is its cause after Abort
 	cancel      context.CancelCauseFunc
 	network     *network
 	target      target
@@ -18,7 +18,7 @@ type poster struct {
 	timeout     time.Duration
 }
 
-// newPoster makes a poster whose requests may go on when the opening is over.
+// newPoster returns a poster with requests that may outlive opening.
 func newPoster(opening context.Context, n *network, t target, o Options) poster {
 	p := poster{network: n, target: t, url: t.url().String(), contentType: "text/plain;charset=UTF-8", timeout: o.RequestTimeout}
 	if o.Protocol.Binary() {
@@ -33,7 +33,7 @@ var errAborted = errors.New("client: the requests were cut")
 // Abort implements carrier.
 func (p *poster) Abort() { p.cancel(errAborted) }
 
-// ended is what Receive returns when ctx has ended: nil after Close.
+// ended returns the result of Receive after ctx has ended: nil after Close.
 func (p *poster) ended() error {
 	if err := context.Cause(p.ctx); errors.Is(err, errAborted) {
 		return err
@@ -41,8 +41,8 @@ func (p *poster) ended() error {
 	return nil
 }
 
-// Send posts. A POST that failed may have arrived or not, so that nothing can follow it in order:
-// the connection is over.
+// Send posts records. A failed POST may or may not have arrived, so no later one can follow it in
+// order: the connection ends.
 func (p *poster) Send(ctx context.Context, records []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()

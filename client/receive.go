@@ -9,23 +9,23 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// maxHandshake bounds the answer to the handshake in bytes.
+// maxHandshake is the limit in bytes of the response to the handshake.
 const maxHandshake = 32 << 10
 
-// jobOverhead is what a message that waits costs besides its bytes.
+// jobOverhead is the memory of a queued message in addition to its bytes.
 const jobOverhead = 128
 
-// errClosing: the end is decided, by the server's close message or by us.
+// errClosing means that the end has been decided, by the server's close message or by us.
 var errClosing = errors.New("client: nothing more is to be received")
 
-// receive is feed for a carrier; it notes that the carrier is not to blame for an error.
+// receive feeds data from a carrier. It records that an error was not caused by the carrier.
 func (s *session) receive(data []byte) error {
 	err := s.feed(data)
 	s.violated = s.violated || err != nil
 	return err
 }
 
-// feed takes bytes as they came, cuts them into records and handles each.
+// feed splits received data into records and handles each.
 func (s *session) feed(data []byte) error {
 	if s.ctx.Err() != nil {
 		return errClosing
@@ -57,7 +57,7 @@ func (s *session) feed(data []byte) error {
 	return nil
 }
 
-// bufferRecord keeps an incomplete record until the rest of it comes. A record that is kept already is not copied again.
+// bufferRecord keeps an incomplete record. It does not copy a record that is kept already.
 func (s *session) bufferRecord(rest []byte) {
 	switch {
 	case len(rest) == 0 && cap(s.rest) > mebibyte:
@@ -67,7 +67,8 @@ func (s *session) bufferRecord(rest []byte) {
 	}
 }
 
-// next cuts the first record off data, of which the first seen bytes are an incomplete record.
+// next returns the first record of data and the rest. The first seen bytes of data are an
+// incomplete record.
 func (s *session) next(data []byte, seen int) (record, rest []byte, err error) {
 	if !s.handshaken {
 		return protocol.NextHandshakeAfter(data, seen, maxHandshake)
@@ -103,7 +104,7 @@ func (s *session) handle(record []byte) error {
 		s.end(&CloseError{Message: m.Error, AllowReconnect: m.AllowReconnect})
 		return errClosing
 	}
-	return nil // pings did their duty by coming; types that we do not know are ignored
+	return nil // pings need no action; unknown types are ignored
 }
 
 func (s *session) handleHandshake(record []byte) error {
@@ -120,13 +121,13 @@ func (s *session) handleHandshake(record []byte) error {
 	}
 	s.handshaken = true
 	select {
-	case <-s.active: // observers hear of the connection before its first message is handled
+	case <-s.active: // observers learn of the connection before its first message is handled
 	case <-s.ctx.Done():
 	}
 	return nil
 }
 
-// enqueue lets an invocation by the server wait for its turn.
+// enqueue queues an invocation by the server.
 func (s *session) enqueue(m *protocol.Message, size int) error {
 	if err := s.run.budget.acquire(s.ctx, size); err != nil {
 		return err
@@ -150,8 +151,8 @@ func (s *session) handleItem(m *protocol.Message) error {
 	return err
 }
 
-// cancelCall forgets a call and tells the server that nobody waits for its answer. It is false if the call
-// has ended already.
+// cancelCall removes a call and asks the server to cancel it. It returns false if the call has
+// already ended.
 func (s *session) cancelCall(id string) bool {
 	if s.calls.take(id) == nil {
 		return false
@@ -160,13 +161,14 @@ func (s *session) cancelCall(id string) bool {
 	return true
 }
 
-// isClose: the server said by a close message that it is over; the carrier can be closed in order.
+// isClose reports whether the server ended the connection with a close message. The carrier can
+// then be closed in order.
 func isClose(err error) bool {
 	closed := new(CloseError)
 	return errors.As(err, &closed)
 }
 
-// lostCallError makes the error of a call that the end of the session left without an answer.
+// lostCallError returns the error of a call without an answer when the session ended.
 func lostCallError(cause error) error {
 	if errors.Is(cause, context.Canceled) {
 		cause = ErrStopped

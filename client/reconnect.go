@@ -5,29 +5,30 @@ import (
 	"time"
 )
 
-// Retry describes the attempt that a ReconnectPolicy decides about.
+// Retry describes an attempt for a ReconnectPolicy.
 type Retry struct {
-	// Attempts made since the connection was lost: 0 the first time. One that made a connection which
-	// was lost again within 5 seconds counts as failed.
+	// Attempts is the number of attempts since the connection was lost: 0 the first time. An
+	// attempt with a connection that was lost within 5 seconds counts as failed.
 	Attempts int
-	// Elapsed since the connection was lost, or since the first loss if such attempts count.
+	// Elapsed is the time since the connection was lost, or since the first loss if such attempts
+	// count.
 	Elapsed time.Duration
-	// Cause is why the connection was lost or the last attempt failed.
+	// Cause is the error of the lost connection or of the last attempt.
 	Cause error
 }
 
-// ReconnectPolicy says how long to wait before the next attempt to connect, or, by false, to give
-// up. The wait is longer where the server has asked for that by Retry-After. Calls for one connection
-// come one after the other. A policy that panics gives up.
+// ReconnectPolicy returns the wait before the next attempt to connect, or again = false to give up.
+// If the server has asked for a longer wait with Retry-After, that applies. The policy is not
+// called concurrently for one connection. If it panics, the connection gives up.
 type ReconnectPolicy func(Retry) (wait time.Duration, again bool)
 
-// DefaultReconnect is the policy of the official clients: four attempts, after 0, 2, 10 and 30
+// DefaultReconnect returns the policy of the official clients: four attempts, after 0, 2, 10 and 30
 // seconds.
 func DefaultReconnect() ReconnectPolicy {
 	return ReconnectAfter(0, 2*time.Second, 10*time.Second, 30*time.Second)
 }
 
-// ReconnectAfter makes one attempt after each of the given times, then gives up.
+// ReconnectAfter returns a policy with one attempt after each of the given waits.
 func ReconnectAfter(waits ...time.Duration) ReconnectPolicy {
 	return func(r Retry) (time.Duration, bool) {
 		if r.Attempts >= len(waits) {
@@ -37,10 +38,10 @@ func ReconnectAfter(waits ...time.Duration) ReconnectPolicy {
 	}
 }
 
-// ReconnectForever never gives up: the first attempt comes within least, and each further one may
-// wait twice as long, up to most. How long it really is lies anywhere between half of that and all
-// of it, so that clients which lost the same server do not come back in one instant. Zeros mean
-// one second and thirty.
+// ReconnectForever returns a policy that never gives up. The first wait is at most least; each
+// later wait may be twice as long, up to most. The actual wait is random, between half of that and
+// all of it, so that clients of one server do not reconnect all at once. Zeros mean one second and
+// thirty seconds.
 func ReconnectForever(least, most time.Duration) ReconnectPolicy {
 	setDefault(&least, time.Second)
 	setDefault(&most, 30*time.Second)

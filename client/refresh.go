@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	// refreshAhead is how long before its end an authentication is refreshed, as the .NET client has it;
-	// one that does not last longer than that is refreshed after half of its time.
+	// refreshAhead is the time before its end at which an authentication is refreshed, as in the
+	// .NET client. One that lasts at most that long is refreshed after half of its lifetime.
 	refreshAhead = 5 * time.Minute
-	// minRefreshPause is the shortest time between two automatic refreshes, and the first pause behind one
-	// that failed; pauses double up to refreshMost.
+	// minRefreshPause is the shortest time between two automatic refreshes, and the first pause
+	// after a failed one. Pauses double up to maxRefreshPause.
 	minRefreshPause = time.Second / 2
 	maxRefreshPause = 30 * time.Second
 )
 
-// connectionTokenHeader names the connection that a refresh is for.
+// connectionTokenHeader is the header with the token of the connection that is refreshed.
 const connectionTokenHeader = "X-SignalR-Connection-Token"
 
-// errNotNegotiated is the error of a refresh where the client does not know the connection's token.
+// errNotNegotiated is the error of a refresh if the client does not know the connection's token.
 var errNotNegotiated = errors.New("client: authentication cannot be refreshed, since negotiation was skipped")
 
 // refreshed is the outcome of a refresh, for the callbacks.
@@ -32,10 +32,10 @@ type refreshed struct {
 	err      error
 }
 
-// RefreshAuthentication gives the server a fresh token of Options.AccessToken for the connection, by
-// one request, or by two if the first is answered 401. It returns how long the server lets the new one
-// last, 0 if it does not say; then no automatic refresh follows. A refusal, which is an *HTTPError,
-// leaves the connection as it is. The callbacks of OnAuthenticationRefreshed or of
+// RefreshAuthentication sends the server a fresh token of Options.AccessToken for the connection.
+// It makes one request, or two if the first is answered 401. It returns the lifetime of the new
+// authentication, or 0 if the server reports none; then no automatic refresh follows. A refusal is
+// an *HTTPError and does not change the connection. The callbacks of OnAuthenticationRefreshed or
 // OnAuthenticationRefreshFailed run as after an automatic refresh.
 func (c *HubConnection) RefreshAuthentication(ctx context.Context) (time.Duration, error) {
 	s, err := c.connected()
@@ -59,19 +59,20 @@ func (c *HubConnection) RefreshAuthentication(ctx context.Context) (time.Duratio
 	return 0, err
 }
 
-// OnAuthenticationRefreshed adds a callback for refreshes that succeeded. Callbacks run like handlers,
-// one at a time and in order with them; a refresh is not told while 64 changes wait for theirs.
-// lifetime is how long the server lets the authentication last from the answer on, 0 if it does not
-// say.
+// OnAuthenticationRefreshed adds a callback for successful refreshes. Callbacks run like handlers,
+// one at a time and in order with them. A refresh is not reported while 64 changes wait for their
+// callbacks. lifetime is the lifetime of the authentication from the answer on, or 0 if the server
+// reports none.
 func (c *HubConnection) OnAuthenticationRefreshed(f func(ctx context.Context, lifetime time.Duration)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.onRefreshed = append(c.onRefreshed, f)
 }
 
-// OnAuthenticationRefreshFailed adds a callback for refreshes that failed: the server refused one, or
-// it could not be reached while the authentication lasted. Automatic refreshes end with it. The
-// connection goes on until the server ends it. Callbacks run as those of OnAuthenticationRefreshed.
+// OnAuthenticationRefreshFailed adds a callback for failed refreshes: the server refused one, or
+// could not be reached while the authentication lasted. Automatic refreshes then end. The
+// connection continues until the server ends it. Callbacks run like those of
+// OnAuthenticationRefreshed.
 func (c *HubConnection) OnAuthenticationRefreshFailed(f func(ctx context.Context, err error)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,7 +85,7 @@ func (r *run) notifyRefreshed(outcome refreshed) {
 	}
 }
 
-// refreshObservers makes the turn of a refresh.
+// refreshObservers returns the turn of a refresh.
 func (r *run) refreshObservers(outcome refreshed) *turn {
 	r.conn.mu.Lock()
 	defer r.conn.mu.Unlock()
@@ -104,10 +105,11 @@ func (r *run) refreshObservers(outcome refreshed) *turn {
 	return t
 }
 
-// refreshesItself reports whether the client refreshes without being asked to.
+// refreshesItself reports whether the client refreshes automatically.
 func (o *Options) refreshesItself() bool { return o.AccessToken != nil && !o.DisableAutoRefresh }
 
-// refreshBeforeEnd refreshes authentication before each of its ends, as long as the session lasts.
+// refreshBeforeEnd refreshes the authentication before each of its ends, as long as the session
+// lasts.
 func (s *session) refreshBeforeEnd() {
 	left := max(time.Until(s.target.expires), 0)
 	for {
@@ -134,7 +136,7 @@ func aheadOf(lifetime time.Duration) time.Duration {
 	return lifetime / 2
 }
 
-// refreshUntil refreshes once. It tries again after a failure that may pass, until end.
+// refreshUntil refreshes once. It repeats the refresh after a temporary failure, until end.
 func (s *session) refreshUntil(end time.Time) {
 	ctx, cancel := context.WithDeadline(s.ctx, end)
 	defer cancel()
@@ -155,7 +157,7 @@ func (s *session) refreshUntil(end time.Time) {
 	s.run.notifyRefreshed(refreshed{err: err})
 }
 
-// isRefusedRefresh reports whether another attempt would fail as well.
+// isRefusedRefresh reports whether another attempt would fail too.
 func isRefusedRefresh(err error) bool {
 	answer := new(HTTPError)
 	if !errors.As(err, &answer) {
@@ -171,9 +173,9 @@ func isRefusedRefresh(err error) bool {
 // unlimited is the lifetime of an authentication without an end.
 const unlimited time.Duration = -1
 
-// refresh gives the server a fresh token for the connection of t. It goes to where the connection
-// began and not to where negotiation was redirected to: the application's tokens are known there. An
-// access token in the answer is for the second place.
+// refresh sends the server a fresh token for the connection of t. The request goes to the original
+// URL and not to the target of a redirect, because the original server knows the application's
+// tokens. An access token in the answer is for the target of the redirect.
 func (c *connector) refresh(ctx context.Context, t target) (good time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.RequestTimeout)
 	defer cancel()
@@ -205,8 +207,8 @@ func (c *connector) refresh(ctx context.Context, t target) (good time.Duration, 
 	return good, nil
 }
 
-// refreshIsRequired reports whether a poll was answered that it needs a refresh first. Polls are
-// answered 409 for other reasons, too.
+// refreshIsRequired reports whether the response to a poll requires a refresh. The status 409 has
+// other reasons, too.
 func refreshIsRequired(err error) bool {
 	answer := new(HTTPError)
 	if !errors.As(err, &answer) || answer.StatusCode != http.StatusConflict {

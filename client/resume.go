@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// mayResume tells whether another carrier can take over after one ended with err.
+// mayResume reports whether another carrier can take over after one ended with err.
 func (s *session) mayResume(err error) bool {
 	if err == nil || s.reopen == nil || s.ctx.Err() != nil || isRefusal(err) {
 		return false
 	}
 	select {
-	case <-s.written: // it was going to end
+	case <-s.written: // the session was ending
 		return false
 	case <-s.active:
 		return true
@@ -22,15 +22,15 @@ func (s *session) mayResume(err error) bool {
 	}
 }
 
-// isRefusal reports whether the server is there and does not know the connection. A conflict is with
-// what is left of an older carrier; the next one gets the better of it.
+// isRefusal reports whether the server can be reached and does not know the connection. 409 means
+// that the server still holds a request of the previous carrier; the next attempt succeeds.
 func isRefusal(err error) bool {
 	answer := new(HTTPError)
 	return errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError &&
 		answer.StatusCode != http.StatusConflict && answer.StatusCode != http.StatusTooManyRequests
 }
 
-// busy is an answer of the server that asked to be left alone.
+// busy is an answer of the server that asks for a delay.
 type busy struct {
 	until time.Time
 	err   error
@@ -42,7 +42,7 @@ func (s *session) resume(broken carrier) (carrier, error) {
 	broken.Abort()
 	reached, waiting := s.out.progress()
 	failure := s.breaks.add(reached, waiting, len(s.rest) > 0)
-	s.rest = s.rest[:0] // half a record comes again
+	s.rest = s.rest[:0] // an incomplete record is sent again
 	ctx, cancel := context.WithTimeout(s.ctx, resumeWindow)
 	defer cancel()
 	for wait := s.breaks.pause; failure == nil; wait = s.breaks.next() {
@@ -63,15 +63,15 @@ func (s *session) resume(broken carrier) (carrier, error) {
 	return nil, failure
 }
 
-// noteBusy notes until when the server that answered err wants to be left alone.
+// noteBusy records the delay that the server asked for with err.
 func (s *session) noteBusy(err error) {
 	if wait := retryAfter(err); wait > 0 {
 		s.busy.Store(&busy{time.Now().Add(wait), err})
 	}
 }
 
-// waitToResume waits before an attempt to resume: for about wait, and as long as the server has asked for. It
-// fails at once if that is longer than ctx lasts.
+// waitToResume waits before an attempt to resume: about wait, or longer if the server has asked for
+// it. It fails at once if that is longer than ctx lasts.
 func (s *session) waitToResume(ctx context.Context, wait time.Duration) error {
 	wait = jitter(wait)
 	if b := s.busy.Load(); b != nil {
@@ -83,7 +83,7 @@ func (s *session) waitToResume(ctx context.Context, wait time.Duration) error {
 	return sleep(ctx, wait)
 }
 
-// switchCarrier makes c the carrier, unless the session has ended meanwhile.
+// switchCarrier makes c the carrier, unless the session has ended in the meantime.
 func (s *session) switchCarrier(c carrier) {
 	s.noteReceived()
 	s.breaks.began = time.Now()
@@ -94,8 +94,7 @@ func (s *session) switchCarrier(c carrier) {
 	}
 }
 
-// giveUpCarrier gives up a carrier on which nothing comes, if another one can take over, which the
-// reader has to see to.
+// giveUpCarrier aborts a silent carrier if another one can take over. The reader then replaces it.
 func (s *session) giveUpCarrier() bool {
 	if s.reopen == nil || s.run.budget.isPaused() {
 		return false

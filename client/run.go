@@ -8,24 +8,25 @@ import (
 	"time"
 )
 
-// maxChanges of state may wait for their callbacks; then reconnecting waits too.
+// maxChanges is the number of state changes that may wait for their callbacks; then reconnecting
+// waits too.
 const maxChanges = 64
 
-// run owns the connection from Start or Run until its end: one loop that connects, waits for the
-// end, and connects again. Sessions come and go within it; callbacks of all of them run in one
-// goroutine, in order.
+// run owns the connection from Start or Run until its end. Its loop connects, waits for the end,
+// and connects again. A run has one session after the other; the callbacks of all of them run in
+// one goroutine, in order.
 type run struct {
 	conn      *HubConnection
-	ctx       context.Context // ends when the connection is to be stopped
+	ctx       context.Context // ends when the connection must stop
 	stop      context.CancelCauseFunc
 	budget    *budget
 	jobs      *jobs
-	turn      *turn // of the callbacks' goroutine
+	turn      *turn // used by the callbacks' goroutine only
 	callbacks sync.WaitGroup
 	uploads   uploads
-	retries   retries       // the loop's own
-	started   chan error    // how the first attempt went; closed when the connection is Disconnected
-	done      chan struct{} // closed when nothing of the run is left
+	retries   retries       // used by the loop only
+	started   chan error    // the outcome of the first attempt; closed when the connection is Disconnected
+	done      chan struct{} // closed when everything of the run has ended
 }
 
 func newRun(ctx context.Context, c *HubConnection) *run {
@@ -34,9 +35,9 @@ func newRun(ctx context.Context, c *HubConnection) *run {
 	return r
 }
 
-// loop returns the reason of the end when nothing of the run is left, or CloseTimeout after the
-// connection ended and the run was stopped: code of the application may not heed its ctx. What the
-// server sent before an end that was not ours is still handled, within CloseTimeout.
+// loop returns the cause of the end when everything of the run has ended, or CloseTimeout after the
+// connection ended and the run was stopped: application code may ignore the end of its ctx. If the
+// end was not ours, messages that arrived before it are still handled within CloseTimeout.
 func (r *run) loop(persistent bool) error {
 	r.callbacks.Go(r.runCallbacks)
 	s, failure := r.connectFirst(persistent)
@@ -63,7 +64,8 @@ func (r *run) loop(persistent bool) error {
 	return err
 }
 
-// waitForEnd waits until nothing of the run is left. It ends the ctx of callbacks that take too long.
+// waitForEnd waits until everything of the run has ended. It ends the ctx of callbacks that take
+// too long.
 func (r *run) waitForEnd() {
 	defer close(r.done)
 	defer r.conn.forget(r)
@@ -86,7 +88,8 @@ func waitAtMost(d time.Duration, done <-chan struct{}) bool {
 	}
 }
 
-// runSessions waits for the end of s and of those that follow it; it returns the reason of the last end.
+// runSessions waits for the end of s and of the sessions after it. It returns the cause of the last
+// end.
 func (r *run) runSessions(s *session) error {
 	for {
 		began := time.Now()
@@ -115,7 +118,7 @@ func (r *run) mayReconnect(err error) bool {
 	return r.conn.options.Reconnect != nil && r.ctx.Err() == nil
 }
 
-// lossCause is what observers see of the reason: an end without an error is none.
+// lossCause returns the cause for observers; nil for an end without an error.
 func lossCause(err error) error {
 	if isOrderly(err) {
 		return nil
@@ -144,7 +147,7 @@ type retries struct {
 }
 
 // reconnect tries until it succeeds, the policy gives up, or the run is stopped. earlier counts
-// attempts that the policy was not asked about.
+// attempts made without asking the policy.
 func (r *run) reconnect(cause error, earlier int) (*session, error) {
 	if r.retries.since.IsZero() {
 		r.retries.since = time.Now()
@@ -156,7 +159,7 @@ func (r *run) reconnect(cause error, earlier int) (*session, error) {
 		case err != nil:
 			return nil, err
 		case !again && made == 0:
-			return nil, cause // not tried at all
+			return nil, cause // no attempt was made
 		case !again:
 			return nil, fmt.Errorf("client: reconnect retries have been exhausted after %d failed attempts and %v: %w", made+earlier, elapsed.Round(time.Millisecond), cause)
 		}

@@ -14,9 +14,9 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// session is what stands on one carrier, or with stateful reconnect on one after the other: the
-// handshake, then hub messages both ways. It has a goroutine that reads, one that writes, and one
-// that watches the time; wait returns when they have ended.
+// session is a conversation on one carrier, or with stateful reconnect on one after the other: the
+// handshake, then hub messages in both directions. It has a goroutine that reads, one that writes,
+// and one that checks the time limits. wait returns when they have ended.
 type session struct {
 	run       *run
 	transport Transport
@@ -24,28 +24,28 @@ type session struct {
 	protocol  protocol.HubProtocol
 	options   *Options
 
-	ctx    context.Context // ends, with the cause, when the session does
+	ctx    context.Context // ends, with the cause, when the session ends
 	cancel context.CancelCauseFunc
 	out    *outbox
 	calls  *calls
-	reopen func(context.Context) (carrier, error) // connects anew to the same; nil: cannot be done
+	reopen func(context.Context) (carrier, error) // connects another carrier; nil: not possible
 
-	handshakeResult chan error    // the result of the handshake, once
+	handshakeResult chan error    // receives one value
 	active          chan struct{} // closed when hub messages may be handled
-	received        chan struct{} // closed when the carrier delivers nothing more
+	received        chan struct{} // closed when the carrier delivers no more data
 	written         chan struct{} // closed when nothing more is written
 	work            sync.WaitGroup
 
 	began                  time.Time
-	lastReceived, lastSent atomic.Int64         // since then, so that a clock that is set does not matter
+	lastReceived, lastSent atomic.Int64         // time since began, so that setting the clock has no effect
 	busy                   atomic.Pointer[busy] // the last such answer
 
-	// The reader's own.
+	// Only the reader uses these.
 	handshaken bool
-	violated   bool   // what came was no good
+	violated   bool   // the server sent invalid data
 	breaks     breaks // of carriers
-	replayDue  bool   // the next bytes are the first of a new carrier
-	rest       []byte // the beginning of a record that is not complete
+	replayDue  bool   // the next data are the first of a new carrier
+	rest       []byte // an incomplete record
 	message    protocol.Message
 }
 
@@ -68,8 +68,8 @@ func (r *run) newSession(c carrier, transport Transport, t target) *session {
 	return s
 }
 
-// handshake says which protocol we speak and waits for the answer. Behind it goes a ping, before
-// anything else can: it starts the server's watch on us, as the JavaScript client has it.
+// handshake requests our hub protocol and waits for the response. It then sends a ping before
+// anything else can be sent: as in the JavaScript client, that starts the server's client timeout.
 func (s *session) handshake(ctx context.Context) error {
 	version := 1
 	if s.reopen != nil {
@@ -85,7 +85,7 @@ func (s *session) handshake(ctx context.Context) error {
 	return nil
 }
 
-// answer waits for that to the handshake.
+// answer waits for the response to the handshake.
 func (s *session) answer(ctx context.Context) error {
 	select {
 	case err := <-s.handshakeResult:
@@ -95,14 +95,14 @@ func (s *session) answer(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	select {
-	case err := <-s.handshakeResult: // refused, and closed right behind it
+	case err := <-s.handshakeResult: // refused, and then closed at once
 		return err
 	default:
 		return fmt.Errorf("client: the connection ended during the handshake: %w", context.Cause(s.ctx))
 	}
 }
 
-// activate lets hub messages in.
+// activate starts the handling of hub messages.
 func (s *session) activate() {
 	if s.hasPings() {
 		s.work.Go(s.watch)
@@ -113,17 +113,18 @@ func (s *session) activate() {
 	close(s.active)
 }
 
-// hasPings: a poll is answered when there is something to say; its own limits watch over it.
+// hasPings reports whether pings are used. A poll is answered when there are data and has its own
+// time limit.
 func (s *session) hasPings() bool { return s.transport != LongPolling }
 
-// end ends the session for a reason; only the first one counts.
+// end ends the session with a cause. Only the first call counts.
 func (s *session) end(cause error) {
 	s.out.close(fmt.Errorf("%w: %w", ErrNotConnected, cause), nil)
 	s.cancel(cause)
 }
 
-// wait returns the reason of the end, when everything of the session but its uploads is gone. When
-// stop ends, it ends the session in order.
+// wait returns the cause of the end when everything of the session except its uploads has ended. If
+// stop ends first, wait ends the session in order.
 func (s *session) wait(stop context.Context) error {
 	select {
 	case <-s.ctx.Done():
@@ -138,7 +139,7 @@ func (s *session) wait(stop context.Context) error {
 	return cause
 }
 
-// closeGracefully tells the server by a close message that we go.
+// closeGracefully sends the server a close message and closes the carrier.
 func (s *session) closeGracefully(cause error) {
 	s.run.conn.enter(s.run, StateChange{To: Disconnecting})
 	s.calls.failAll(cause)
@@ -166,7 +167,7 @@ func waitFor(ctx context.Context, done <-chan struct{}) {
 	}
 }
 
-// abort cuts what is left and waits for it.
+// abort cuts the session and waits for its goroutines.
 func (s *session) abort(cause error) {
 	s.end(cause)
 	s.out.current().Abort()
@@ -189,7 +190,7 @@ func (s *session) read(c carrier) {
 	switch {
 	case err == nil && s.handshaken:
 		err = errEnded
-	case err == nil: // there was no connection yet
+	case err == nil: // the handshake was not complete
 		err = io.ErrUnexpectedEOF
 	}
 	s.end(err)
@@ -202,11 +203,11 @@ func (s *session) write() {
 		switch {
 		case err == nil:
 			s.noteSent()
-		case s.out.isStale(to): // what it took is sent again
+		case s.out.isStale(to): // its records are sent again
 		case s.mayResume(err):
 			s.noteBusy(err)
 			s.out.interrupt(to)
-			to.Abort() // which the reader notices
+			to.Abort() // the reader notices that
 		default:
 			s.awaitReason(err)
 			s.end(err)
@@ -215,9 +216,9 @@ func (s *session) write() {
 	}
 }
 
-// awaitReason lets the reader be first where it knows better. A server that ended the connection answers
-// 404 to what comes after, and says why on the other way. A WebSocket that cannot be written to may still
-// have to be read: the reader finds its end.
+// awaitReason waits for the reader if it may know a better cause. A server that ended the
+// connection answers 404 to later requests and reports the cause in the other direction. A
+// WebSocket that cannot be written to may still have data to read: the reader finds its end.
 func (s *session) awaitReason(err error) {
 	answer := new(HTTPError)
 	if s.transport != WebSockets && (!errors.As(err, &answer) || answer.StatusCode != http.StatusNotFound) {
@@ -243,7 +244,7 @@ func (s *session) sendSilence() time.Duration {
 	return time.Since(s.began) - time.Duration(s.lastSent.Load())
 }
 
-// watch pings when we were silent, and ends the session when the server was.
+// watch sends a ping if we were silent, and ends the session if the server was.
 func (s *session) watch() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -272,7 +273,7 @@ func (s *session) mayPing() bool {
 	return interval > 0 && s.sendSilence() >= interval && s.out.isEmpty()
 }
 
-// nextCheck is when the next of the two limits can be reached.
+// nextCheck returns the time until one of the two limits can be reached.
 func (s *session) nextCheck() time.Duration {
 	next := time.Hour
 	if limit := s.options.ServerTimeout; limit > 0 {
@@ -281,7 +282,7 @@ func (s *session) nextCheck() time.Duration {
 	if interval := s.options.KeepAliveInterval; interval > 0 {
 		due := interval - s.sendSilence()
 		if due <= 0 {
-			due = interval // just asked for, or the writer is stuck
+			due = interval // a ping was just queued, or the writer is blocked
 		}
 		next = min(next, due)
 	}

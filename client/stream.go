@@ -9,9 +9,9 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// Stream calls a streaming method of the hub. The call is made when the sequence is ranged over,
-// each time anew; breaking out of the loop, and the end of ctx, cancel it at the server. An error
-// is the last thing that the sequence yields: a *HubError if the server ended the stream with one.
+// Stream calls a streaming method of the hub. Each loop over the sequence makes a new call.
+// Breaking out of the loop and the end of ctx cancel it at the server. An error is the last element
+// of the sequence: a *HubError if the server ended the stream with one.
 func Stream[T any](ctx context.Context, c *HubConnection, method string, args ...any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -29,7 +29,7 @@ func Stream[T any](ctx context.Context, c *HubConnection, method string, args ..
 			return
 		}
 		defer k.abandon()
-		defer s.cancelCall(id) // nothing if it is complete
+		defer s.cancelCall(id) // no effect if the call has completed
 		for {
 			item, more, err := k.next(ctx)
 			if err != nil {
@@ -43,26 +43,26 @@ func Stream[T any](ctx context.Context, c *HubConnection, method string, args ..
 	}
 }
 
-// stream is the call behind Stream: it holds the items that the loop has not taken yet.
+// stream is the call of Stream. It holds the items that the loop has not taken yet.
 type stream[T any] struct {
 	protocol protocol.HubProtocol
 	budget   *budget
 
 	mu    sync.Mutex
 	items []streamItem
-	ended bool // no more items come
+	ended bool // no more items follow
 	err   error
-	moved chan struct{} // has a token when next should look
+	moved chan struct{} // has a token when next must check again
 }
 
-// streamItem is one that the loop has not taken yet. The loop decodes it, and not the reader: decoding
-// may run code of the application.
+// streamItem is an item that the loop has not taken yet. The loop decodes it, not the reader,
+// because decoding may run application code.
 type streamItem struct {
 	raw  []byte
-	size int // in the budget
+	size int // in the budget, in bytes
 }
 
-// item takes one from the reader.
+// item adds an item. The reader calls it.
 func (k *stream[T]) item(ctx context.Context, raw []byte) error {
 	next := streamItem{raw: bytes.Clone(raw), size: len(raw) + jobOverhead}
 	if err := k.budget.acquire(ctx, next.size); err != nil {
@@ -103,8 +103,8 @@ func (k *stream[T]) signal() {
 	}
 }
 
-// next waits for an item; more is false after the last one. The end of ctx comes before items that wait,
-// of which there may always be some.
+// next waits for an item. more is false after the last one. The end of ctx takes precedence over
+// waiting items, because these may never run out.
 func (k *stream[T]) next(ctx context.Context) (value T, more bool, err error) {
 	for {
 		if ctx.Err() != nil {
@@ -140,7 +140,7 @@ func (k *stream[T]) take() (raw []byte, ok, ended bool, err error) {
 	return first.raw, true, false, nil
 }
 
-// abandon gives back what nobody takes any more.
+// abandon drops the items that were not taken.
 func (k *stream[T]) abandon() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

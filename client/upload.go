@@ -6,12 +6,13 @@ import (
 	"sync"
 )
 
-// Upload is an argument that is streamed to the hub while the method runs: see UploadSeq, UploadSeq2
-// and UploadChan. It is taken out of the arguments; a method's streams are numbered apart.
+// Upload is an argument that is streamed to the hub while the method runs: see UploadSeq,
+// UploadSeq2 and UploadChan. It is not part of the arguments on the wire; the streams of a method
+// are numbered separately.
 //
-// An upload ends when its sequence does, when the call it belongs to has its answer, when the
-// call's ctx ends, or with the connection; the sequence learns that when it yields. A sequence that
-// blocks for ever keeps Stop waiting until its ctx ends, and Run for Options.CloseTimeout.
+// An upload ends when its sequence ends, when its call has completed, when the call's ctx ends, or
+// with the connection. The sequence then stops at its next yield. A sequence that blocks forever
+// delays Stop until Stop's ctx ends, and Run by Options.CloseTimeout.
 type Upload struct {
 	each func(ctx context.Context, send func(any) error) error
 }
@@ -28,8 +29,8 @@ func UploadSeq[T any](seq iter.Seq[T]) Upload {
 	}}
 }
 
-// UploadSeq2 streams the values of a sequence until its first error, whose text the hub's method
-// gets.
+// UploadSeq2 streams the values of a sequence until its first error. The hub's method gets the text
+// of the error.
 func UploadSeq2[T any](seq iter.Seq2[T, error]) Upload {
 	return Upload{each: func(_ context.Context, send func(any) error) error {
 		for item, err := range seq {
@@ -44,8 +45,8 @@ func UploadSeq2[T any](seq iter.Seq2[T, error]) Upload {
 	}}
 }
 
-// UploadChan streams what is received from a channel until it is closed. Nothing is taken from it
-// after the upload ended.
+// UploadChan streams the values received from a channel until it is closed. After the end of the
+// upload nothing more is received.
 func UploadChan[T any](items <-chan T) Upload {
 	return Upload{each: func(ctx context.Context, send func(any) error) error {
 		for {
@@ -64,7 +65,7 @@ func UploadChan[T any](items <-chan T) Upload {
 	}}
 }
 
-// splitUploads takes the uploads out of the arguments.
+// splitUploads separates the uploads from the arguments.
 func splitUploads(args []any) (plain []any, uploads []Upload) {
 	for _, a := range args {
 		if u, ok := a.(Upload); ok {
@@ -83,14 +84,15 @@ func splitUploads(args []any) (plain []any, uploads []Upload) {
 	return plain, uploads
 }
 
-// uploads are those of a run. They may outlive their session, blocked in the application's sequence.
+// uploads are the uploads of a run. They may outlive their session if the application's sequence
+// blocks.
 type uploads struct {
 	mu      sync.Mutex
 	running sync.WaitGroup
 	over    bool
 }
 
-// start runs f unless the run is over: an invocation may have been taken just before its end.
+// start runs f unless the run has ended: an invocation may have been sent just before the end.
 func (u *uploads) start(f func()) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -99,7 +101,7 @@ func (u *uploads) start(f func()) {
 	}
 }
 
-// end waits for the last one, and lets no other start.
+// end waits for the last upload and prevents others from starting.
 func (u *uploads) end() {
 	u.mu.Lock()
 	u.over = true
@@ -114,7 +116,7 @@ func (s *session) launch(ctx context.Context, ids []string, uploads []Upload) {
 	}
 }
 
-// uploadOver is the text of the .NET client, for the hub's method.
+// uploadOver is the text of the .NET client for the hub's method.
 const uploadOver = "Stream canceled by client."
 
 func (s *session) upload(ctx context.Context, id string, u Upload) {
@@ -129,10 +131,10 @@ func (s *session) upload(ctx context.Context, id string, u Upload) {
 	})
 }
 
-// endUpload tells the server how an upload ended.
+// endUpload reports the end of an upload to the server.
 func (s *session) endUpload(ctx context.Context, id string, err error) {
 	switch {
-	case s.ctx.Err() != nil: // nobody is there to tell
+	case s.ctx.Err() != nil: // the session has ended
 	case ctx.Err() != nil:
 		s.out.addNow(s.protocol.AppendError(nil, id, uploadOver))
 	case err != nil:

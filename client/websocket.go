@@ -19,7 +19,7 @@ import (
 // webSocket is the WebSockets transport.
 type webSocket struct {
 	conn    *websocket.Conn
-	kind    int // of the messages we send
+	kind    int // of the messages that we send
 	closing chan struct{}
 }
 
@@ -36,7 +36,8 @@ func openWebSocket(ctx context.Context, n *network, t target, binary bool) (carr
 	return w, nil
 }
 
-// dial does the WebSocket handshake: again with a fresh token after a 401, elsewhere after a redirect.
+// dial does the WebSocket handshake. After a 401 it repeats it with a fresh token, after a redirect
+// with another URL.
 func (n *network) dial(ctx context.Context, cred credentials, u *url.URL) (*websocket.Conn, error) {
 	for range maxHTTPRedirects {
 		conn, response, err := n.dialOnce(ctx, cred, u)
@@ -68,8 +69,8 @@ func (n *network) dialOnce(ctx context.Context, cred credentials, u *url.URL) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	// Without its deadline, which gorilla would keep a moment before ctx itself does: then nobody could
-	// tell why the handshake ended.
+	// gorilla must not see the deadline: it would end the handshake a moment before ctx ends, and
+	// the cause of the end could not be determined.
 	dialing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
@@ -81,7 +82,7 @@ func (n *network) dialOnce(ctx context.Context, cred credentials, u *url.URL) (*
 	return conn, response, err
 }
 
-// dialerTo returns the dialer of a handshake with u, through the proxy that a request to u would take.
+// dialerTo returns the dialer of a handshake with u. It uses the proxy of a request to u.
 func (n *network) dialerTo(ctx context.Context, u *url.URL) (d websocket.Dialer, err error) {
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
 	if err != nil {
@@ -106,7 +107,7 @@ func (n *network) dialerTo(ctx context.Context, u *url.URL) (d websocket.Dialer,
 	return d, nil
 }
 
-// webSocketURL is u as gorilla wants it: with the scheme ws, and with the user in the header.
+// webSocketURL converts u for gorilla: with the scheme ws, and with the user in the header.
 func webSocketURL(u *url.URL, header http.Header) string {
 	w := *u
 	w.Fragment = ""
@@ -126,8 +127,8 @@ func webSocketURL(u *url.URL, header http.Header) string {
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// cutWith makes dial return connections that end with ctx as long as the handshake lasts: gorilla
-// heeds the deadline of a context but not its end.
+// cutWith makes dial return connections that are closed if opening ends during the handshake.
+// gorilla respects the deadline of a context but not its end.
 func cutWith(opening context.Context, dial dialFunc) dialFunc {
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
@@ -142,14 +143,14 @@ func cutWith(opening context.Context, dial dialFunc) dialFunc {
 	}
 }
 
-// maxOpening bounds what is read until the handshake is over: the answers of a proxy and of the
-// server, and of TLS with its certificates.
+// maxOpening is the limit in bytes of the data that is read during the handshake: the responses of
+// a proxy and of the server, and the certificates of TLS.
 const maxOpening = 256 << 10
 
 var errLongOpening = errors.New("the answer to the handshake is too long")
 
-// openingConn bounds the handshake, for gorilla reads an answer of any length. It lets go of the
-// context when the handshake is over, which gorilla marks by taking the deadline away.
+// openingConn limits the data of the handshake, because gorilla reads responses of any length. It
+// detaches from the context after the handshake, which gorilla marks by removing the deadline.
 type openingConn struct {
 	net.Conn
 	stop   func() bool
@@ -191,7 +192,7 @@ func (w *webSocket) Receive(feed func([]byte) error) error {
 		}
 		err = copyTo(feed, message, buf)
 		if errors.Is(err, errClosing) {
-			feed = func([]byte) error { return nil } // the close frame comes behind it
+			feed = func([]byte) error { return nil } // so that the close frame after it is read
 			continue
 		}
 		if err != nil {
@@ -200,7 +201,7 @@ func (w *webSocket) Receive(feed func([]byte) error) error {
 	}
 }
 
-// copyTo feeds what r has, in the pieces in which it comes.
+// copyTo feeds the data of r in the pieces in which they arrive.
 func copyTo(feed func([]byte) error, r io.Reader, buf []byte) error {
 	for {
 		n, err := r.Read(buf)
