@@ -37,6 +37,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.registry.RefuseLongHead(w, r) {
 		return
 	}
+	if isExtendedConnect(r) {
+		Empty(w, http.StatusNotImplemented)
+		return
+	}
 	switch strings.ToUpper(r.Method) { // ASP.NET Core ignores the case of methods
 	case http.MethodGet, http.MethodConnect:
 		h.get(w, r)
@@ -47,6 +51,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		NotAllowed(w, r)
 	}
+}
+
+// isExtendedConnect reports whether a request wants to make its HTTP/2 stream a WebSocket, or a tunnel of
+// another kind (RFC 8441), which is not served. net/http hands on such requests only with
+// GODEBUG=http2xconnect=1.
+func isExtendedConnect(r *http.Request) bool {
+	return r.Method == http.MethodConnect && len(r.Header[":protocol"]) > 0
 }
 
 // NotAllowed answers a method that is not served. The answer to HEAD has no Content-Length.
