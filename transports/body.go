@@ -1,6 +1,7 @@
 package transports
 
 import (
+	"errors"
 	"net/http"
 	"time"
 )
@@ -67,4 +68,35 @@ func (c *Connection) hurry() {
 			c.body.cut()
 		}
 	})
+}
+
+// errBodyLate is returned when http.Server.ReadTimeout is over before a body has come.
+var errBodyLate = errors.New("transports: the body of a POST did not come in time")
+
+// bodyPatience is how long the HTTP server waits for a body.
+type bodyPatience struct {
+	control *http.ResponseController
+	end     time.Time // of http.Server.ReadTimeout
+}
+
+// newBodyPatience returns nil if the HTTP server waits for ever.
+func newBodyPatience(w http.ResponseWriter, r *http.Request) *bodyPatience {
+	s := serverOf(r)
+	if s == nil || s.ReadTimeout <= 0 {
+		return nil
+	}
+	return &bodyPatience{http.NewResponseController(w), time.Now().Add(s.ReadTimeout)}
+}
+
+// extend gives the client the time for which the application has kept its body waiting.
+func (c *Connection) extend(p *bodyPatience, waited time.Duration) {
+	if p == nil || waited < time.Millisecond {
+		return
+	}
+	p.end = p.end.Add(waited)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() == nil { // else cut may have set the deadline
+		_ = p.control.SetReadDeadline(p.end)
+	}
 }

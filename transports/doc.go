@@ -168,5 +168,6 @@ var (
 	ErrShutdown    = errors.New("transports: the server shuts down")
 	ErrQueueFull   = errors.New("transports: the client reads too slowly, its queue is full")
 	ErrEnded       = errors.New("transports: the connection has ended")
+	ErrDeadline    = errors.New("transports: the request that carried the connection had to end")
 	ErrApplication = errors.New("transports: the application ended the connection")
 )

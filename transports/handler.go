@@ -1,6 +1,7 @@
 package transports
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -126,7 +127,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	}
 	carry := h.carriers[kind]
 	if carry == nil || c.refuses(kind) {
-		notSupported(w, kind)
+		NotSupported(w, kind)
 		return
 	}
 	if kind == LongPolling && c.refreshByPoll(w, r) {
@@ -135,7 +136,8 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	carry(w, r, c)
 }
 
-func notSupported(w http.ResponseWriter, kind Type) {
+// NotSupported answers a request for a transport that the endpoint does not have here.
+func NotSupported(w http.ResponseWriter, kind Type) {
 	Text(w, http.StatusNotFound, string(kind)+" transport not supported by this end point type")
 }
 
@@ -221,7 +223,7 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Conn
 	id := Token(r)
 	if id == "" && kind == WebSockets {
 		if h.carriers[kind] == nil {
-			notSupported(w, kind)
+			NotSupported(w, kind)
 			return nil, false
 		}
 		c, err := h.registry.Create(r, false)
@@ -290,12 +292,19 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.posted()
+	limit := c.letApplicationWait(w, r)
 	err := c.readBody(w, r)
-	if errors.Is(err, ErrEnded) || errors.Is(err, ErrActive) {
+	limit()
+	switch {
+	case errors.Is(err, ErrEnded), errors.Is(err, ErrActive):
 		Refuse(w, err)
-		return
+	case errors.Is(err, context.DeadlineExceeded): // nothing was taken
+		Unavailable(w)
+	case errors.Is(err, errBodyLate):
+		Empty(w, http.StatusRequestTimeout)
+	default:
+		Empty(w, http.StatusOK)
 	}
-	Empty(w, http.StatusOK)
 }
 
 // posted counts a POST. The first one is the handshake. A client that sends a second one has
@@ -326,6 +335,7 @@ func (c *Connection) readBody(w http.ResponseWriter, r *http.Request) error {
 	if c.over() {
 		return ErrEnded
 	}
+	patience := newBodyPatience(w, r)
 	for size := 0; ; {
 		n, err := r.Body.Read(buf[:])
 		// A body that closed the connection is answered as a success, unless it would have
@@ -335,13 +345,19 @@ func (c *Connection) readBody(w http.ResponseWriter, r *http.Request) error {
 		}
 		if n > 0 {
 			c.Cork()
+			began := time.Now()
 			err := c.Post(r.Context(), resumption, buf[:n])
 			c.Uncork() // the rest of the body may take long
 			if err != nil {
 				return err
 			}
+			c.extend(patience, time.Since(began))
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && c.ctx.Err() == nil:
+			return errBodyLate
+		default:
 			return nil // a client that aborted its body reads no answer
 		}
 	}
@@ -368,12 +384,3 @@ func WriteCause(err error) error {
 	}
 	return ErrCut
 }
-
-// Limit sets the deadline of the following writes to the send time-out. Unlimit must follow,
-// because the deadline also applies to the next request on the same HTTP connection.
-func (c *Connection) Limit(control *http.ResponseController) {
-	_ = control.SetWriteDeadline(time.Now().Add(c.registry.options.SendTimeout))
-}
-
-// Unlimit removes the deadline of Limit.
-func Unlimit(control *http.ResponseController) { _ = control.SetWriteDeadline(time.Time{}) }

@@ -25,7 +25,7 @@ func (h *Handler) ServeListener(w http.ResponseWriter, r *http.Request) {
 	}
 	carry := h.carriers[ServerSentEvents]
 	if carry == nil {
-		notSupported(w, ServerSentEvents)
+		NotSupported(w, ServerSentEvents)
 		return
 	}
 	c, err := h.registry.Create(r, true) // the token is sent to no client

@@ -41,7 +41,9 @@ func EventStream(h http.Header) {
 	// proxies that buffer responses pass on each event at once.
 	h.Set("Cache-Control", "no-cache,no-store,no-transform")
 	h.Set("Pragma", "no-cache")
-	h.Set("Content-Encoding", "identity")
+	if h.Get("Content-Encoding") == "" { // a middleware that compresses has set it
+		h.Set("Content-Encoding", "identity")
+	}
 	h.Set("X-Accel-Buffering", "no")
 }
 
@@ -79,7 +81,6 @@ func (c *Connection) probe(w http.ResponseWriter, r *http.Request) {
 	EventStream(w.Header())
 	control := http.NewResponseController(w)
 	c.Limit(control)
-	defer Unlimit(control)
 	next := time.NewTicker(min(c.registry.options.HoldTimeout, longestProbe) / probeWrites)
 	defer next.Stop()
 	for range probeWrites {

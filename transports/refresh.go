@@ -146,7 +146,9 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) {
 		object(w, http.StatusBadRequest, unsupportedVersion)
 		return
 	}
+	limit := c.letApplicationWait(w, r)
 	u, err := c.Refresh(r)
+	limit()
 	if err != nil {
 		refuseRefresh(w, err)
 		return
@@ -179,7 +181,10 @@ func (c *Connection) refreshByPoll(w http.ResponseWriter, r *http.Request) (answ
 	if kind := c.Transport(); kind != "" && kind != LongPolling || !auth.UserFrom(r.Context()).FresherThan(c.User()) {
 		return false
 	}
-	if _, err := c.Refresh(r); errors.Is(err, ErrRefused) {
+	limit := c.letApplicationWait(w, r)
+	_, err := c.Refresh(r)
+	limit()
+	if errors.Is(err, ErrRefused) {
 		refuseRefresh(w, err)
 		return true
 	}

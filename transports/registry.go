@@ -27,10 +27,11 @@ type Registry struct {
 	cutting context.Context
 	cut     context.CancelFunc
 
-	queued  atomic.Int64 // bytes queued in all connections
-	kept    atomic.Int64 // bytes of request heads that all connections keep
-	refused refusals
-	logged  atomic.Int64 // the second of the last log line about a limit
+	queued     atomic.Int64 // bytes queued in all connections
+	kept       atomic.Int64 // bytes of request heads that all connections keep
+	refused    refusals
+	logged     atomic.Int64 // the second of the last log line about a limit
+	complaints complaints
 
 	mu          sync.Mutex
 	negotiated  negotiations // not opened yet

@@ -1,6 +1,7 @@
 package longpolling
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -11,6 +12,9 @@ import (
 
 // request is a poll that waits within the HTTP server.
 type request struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	c    *transports.Connection
 	wake chan struct{}
 	over chan struct{}
 }
@@ -29,7 +33,8 @@ func signal(c chan struct{}) {
 }
 
 func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
-	p := &request{wake: make(chan struct{}, 1), over: make(chan struct{}, 1)}
+	end := transports.LetWait(w, r)
+	p := &request{w: w, r: r, c: c, wake: make(chan struct{}, 1), over: make(chan struct{}, 1)}
 	older, err := c.Attach(p, r)
 	if err != nil {
 		transports.Refuse(w, err)
@@ -38,59 +43,79 @@ func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 	if older != nil {
 		older.Cut(transports.ErrCut)
 	}
-	p.serve(w, r, c)
+	p.serve(end)
 }
 
-func (p *request) serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
-	begun, timeout := time.Now(), time.NewTimer(patience(c))
+// serve waits until the poll can be answered, but not beyond end if that is set.
+func (p *request) serve(end time.Time) {
+	begun := time.Now()
+	wait := patience(p.c)
+	if !end.IsZero() {
+		wait = min(wait, end.Sub(begun))
+	}
+	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
 	select {
 	case <-p.over:
-		transports.Empty(w, http.StatusNoContent)
+		p.empty(http.StatusNoContent)
 	case <-timeout.C:
-		c.Detach(p, nil)
-		transports.Empty(w, http.StatusOK)
-	case <-r.Context().Done():
-		c.CutAfter(time.Since(begun))
-		c.Detach(p, nil)
+		p.c.Detach(p, nil)
+		p.empty(http.StatusOK)
+	case <-p.r.Context().Done():
+		p.interrupted(begun)
 	case <-p.wake:
-		p.answer(w, r, c)
+		p.answer()
 	}
 }
 
+// interrupted ends a poll whose context has ended: its client left, or a deadline is over.
+func (p *request) interrupted(begun time.Time) {
+	if errors.Is(p.r.Context().Err(), context.DeadlineExceeded) {
+		p.c.Detach(p, nil)
+		p.empty(http.StatusOK)
+		return
+	}
+	p.c.CutAfter(time.Since(begun))
+	p.c.Detach(p, nil)
+}
+
+// empty answers without a body.
+func (p *request) empty(status int) {
+	p.c.Limit(http.NewResponseController(p.w))
+	transports.Empty(p.w, status)
+}
+
 // answer sends all that is queued in one body.
-func (p *request) answer(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
-	if r.Context().Err() != nil { // the client is gone: the next poll gets it
-		c.Detach(p, nil)
+func (p *request) answer() {
+	if p.r.Context().Err() != nil { // the next poll gets it
+		p.interrupted(time.Now())
 		return
 	}
 	b := batches.Get().(*batch)
 	defer b.giveBack()
-	outcome := b.gather(c, p)
+	outcome := b.gather(p.c, p)
 	if len(b.frames) == 0 {
-		p.nothing(w, c, outcome)
+		p.nothing(outcome)
 		return
 	}
 	sent := false
 	defer func() { // also if the writer of a middleware panics
 		if !sent {
-			c.PutBack(p, b.frames)
+			p.c.PutBack(p, b.frames)
 		}
-		c.Detach(p, nil)
+		p.c.Detach(p, nil)
 	}()
-	control := http.NewResponseController(w)
-	c.Limit(control)
-	defer transports.Unlimit(control)
+	p.c.Limit(http.NewResponseController(p.w))
 	b.bytes = b.bytes[:0]
-	sent = data(w, b) == nil
+	sent = data(p.w, b) == nil
 }
 
-func (p *request) nothing(w http.ResponseWriter, c *transports.Connection, outcome transports.Outcome) {
+func (p *request) nothing(outcome transports.Outcome) {
 	if outcome == transports.Finished {
-		c.Finish(transports.ErrApplication)
+		p.c.Finish(transports.ErrApplication)
 	}
-	c.Detach(p, nil)
-	transports.Empty(w, http.StatusNoContent)
+	p.c.Detach(p, nil)
+	p.empty(http.StatusNoContent)
 }
 
 var octetStream = []string{"application/octet-stream"}

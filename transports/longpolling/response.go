@@ -75,7 +75,7 @@ func (l *lines) leave(w http.ResponseWriter, r *http.Request, c *transports.Conn
 	if s == nil {
 		return nil
 	}
-	conn, rw, err := http.NewResponseController(w).Hijack()
+	conn, rw, err := c.Hijack(w)
 	if err != nil {
 		return nil
 	}

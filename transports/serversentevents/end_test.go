@@ -125,7 +125,11 @@ func TestEndIsAnnounced(t *testing.T) {
 func TestAbortBehindRecovery(t *testing.T) {
 	recovering := func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			defer func() { _ = recover() }()
+			defer func() {
+				if p := recover(); p != nil {
+					t.Error("the stream ends by a panic")
+				}
+			}()
 			h.ServeHTTP(kept{w}, r)
 		})
 	}

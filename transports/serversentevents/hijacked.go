@@ -18,11 +18,11 @@ import (
 // hijack takes the connection of an HTTP/1.1 request from the HTTP server, because an idle
 // stream would hold the server's buffers and stack. It fails under HTTP/2, with a writer that
 // does not support Hijack, and before the body of the request is read.
-func hijack(w http.ResponseWriter, r *http.Request) (net.Conn, bool) {
+func hijack(w http.ResponseWriter, r *http.Request, c *transports.Connection) (net.Conn, bool) {
 	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || r.ContentLength != 0 {
 		return nil, false
 	}
-	conn, _, err := http.NewResponseController(w).Hijack()
+	conn, _, err := c.Hijack(w)
 	return conn, err == nil
 }
 
@@ -58,7 +58,8 @@ func preface(header http.Header) []byte {
 	}
 	header.Set("Connection", "close")
 	header.Set("Transfer-Encoding", "chunked")
-	_ = header.Write(&b) // a strings.Builder never fails
+	header.Set("Content-Encoding", "identity") // the writer of a middleware that compresses is not used
+	_ = header.Write(&b)                       // a strings.Builder never fails
 	b.WriteString("\r\n3\r\n" + transports.Prelude + "\r\n")
 	return []byte(b.String())
 }

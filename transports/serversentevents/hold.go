@@ -27,6 +27,15 @@ func (s *stream) watch() (over <-chan time.Time, stop func() bool) {
 	return timer.C, timer.Stop
 }
 
+// awaitEnd returns a channel that delivers when the stream has to end; nil: it need not.
+func (s *stream) awaitEnd() (over <-chan time.Time, stop func() bool) {
+	if s.end.IsZero() {
+		return nil, func() bool { return false }
+	}
+	timer := time.NewTimer(time.Until(s.end))
+	return timer.C, timer.Stop
+}
+
 // checkHold is called at the end of the hold time-out. It returns ErrHeld if the client has
 // not seen its stream.
 func checkHold(c *transports.Connection) error {
@@ -60,6 +69,7 @@ func (s *stream) reset() {
 	conn, _, err := s.control.Hijack()
 	if err != nil {
 		s.abort()
+		return
 	}
 	socket.ResetOnClose(conn)
 	if secure, ok := conn.(*tls.Conn); ok {

@@ -37,20 +37,27 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 				c.Lost(transports.ErrCut)
 			}
 		}()
-		transports.EventStream(w.Header())
-		conn, ok := hijack(w, r)
-		taken = true
-		if ok {
+		if conn, ok := hijack(w, r, c); ok {
+			taken = true
+			transports.EventStream(w.Header())
 			serveHijacked(conn, w.Header(), r, c, watch)
 			return
 		}
-		serve(w, r, c)
+		end := transports.LetWait(w, r)
+		if c.CannotStream(w, !end.IsZero()) {
+			transports.NotSupported(w, transports.ServerSentEvents)
+			return
+		}
+		taken = true
+		transports.EventStream(w.Header())
+		serve(w, r, c, end)
 	}
 }
 
-func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
+func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection, end time.Time) {
 	s := &stream{
 		c:       c,
+		end:     end,
 		w:       w,
 		control: http.NewResponseController(w),
 		wake:    make(chan struct{}, 1),
@@ -66,18 +73,22 @@ func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 	}
 }
 
-// abort ends the stream so that its end does not look orderly. A middleware may recover from
-// the panic. The deadline then resets an HTTP/2 stream, and prevents the end of the body from
-// being written under HTTP/1.1.
+// abort ends the stream so that its end does not look orderly. A deadline in the past resets an
+// HTTP/2 stream, and prevents the end of the body from being written under HTTP/1.1. The panic,
+// from which a middleware may recover, is for a writer that does not support deadlines.
 func (s *stream) abort() {
-	_ = s.control.SetWriteDeadline(time.Now())
-	panic(http.ErrAbortHandler)
+	if s.control.SetWriteDeadline(past) != nil {
+		panic(http.ErrAbortHandler)
+	}
 }
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
 
 // carry serves the stream and then detaches it, even if the writer of a middleware panics.
 func (s *stream) carry(r *http.Request) (cause error) {
 	cause = transports.ErrCut
-	defer s.end()
+	defer s.release()
 	defer context.AfterFunc(s.c.Cutting(), func() { s.Cut(transports.ErrCut) })()
 	defer func() {
 		if s.opened {
@@ -91,7 +102,8 @@ func (s *stream) carry(r *http.Request) (cause error) {
 
 type stream struct {
 	c       *transports.Connection
-	opened  bool // the connection was opened
+	end     time.Time // when the stream has to end; zero: it need not
+	opened  bool      // the connection was opened
 	w       http.ResponseWriter
 	control *http.ResponseController
 	wake    chan struct{}
@@ -120,15 +132,16 @@ func (s *stream) Cut(error) {
 	}
 	s.ended = true
 	close(s.cut)
-	_ = s.control.SetWriteDeadline(time.Now())
+	_ = s.control.SetWriteDeadline(past)
 }
 
-// end prevents a late Cut from using the response after its handler has returned.
-func (s *stream) end() {
+// release prevents a late Cut from using the response after its handler has returned. It limits
+// the time for what middleware writes after that.
+func (s *stream) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.ended {
-		transports.Unlimit(s.control)
+		s.c.Limit(s.control)
 	}
 	s.ended = true
 }
@@ -147,6 +160,8 @@ func (s *stream) serve(r *http.Request) error {
 	begun := time.Now()
 	held, stop := s.watch()
 	defer stop()
+	ending, stopEnding := s.awaitEnd()
+	defer stopEnding()
 	for {
 		select {
 		case <-s.wake:
@@ -160,7 +175,12 @@ func (s *stream) serve(r *http.Request) error {
 				return err
 			}
 			held = nil
+		case <-ending:
+			return transports.ErrDeadline
 		case <-r.Context().Done():
+			if errors.Is(r.Context().Err(), context.DeadlineExceeded) {
+				return transports.ErrDeadline
+			}
 			return clientLeft(s.c, begun, time.Since(s.last))
 		}
 	}
@@ -173,7 +193,7 @@ func (s *stream) unlimit() {
 	defer s.mu.Unlock()
 	if !s.ended {
 		s.deadline = time.Time{}
-		transports.Unlimit(s.control)
+		_ = s.control.SetWriteDeadline(s.deadline)
 	}
 }
 

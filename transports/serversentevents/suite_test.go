@@ -34,3 +34,7 @@ func (k kept) Flush() { _ = http.NewResponseController(k.ResponseWriter).Flush()
 func (k kept) SetWriteDeadline(t time.Time) error {
 	return http.NewResponseController(k.ResponseWriter).SetWriteDeadline(t)
 }
+
+func (k kept) SetReadDeadline(t time.Time) error {
+	return http.NewResponseController(k.ResponseWriter).SetReadDeadline(t)
+}

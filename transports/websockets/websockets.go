@@ -76,7 +76,7 @@ func answer(w http.ResponseWriter, r *http.Request, o *transports.Options) http.
 // upgrade answers the handshake. early holds bytes that the client sent after its request
 // without waiting for the answer.
 func upgrade(w http.ResponseWriter, r *http.Request, header http.Header, c *transports.Connection) (conn net.Conn, early []byte, err error) {
-	h := &hijacker{ResponseWriter: w, cutting: c.Cutting(), stop: func() bool { return true }}
+	h := &hijacker{ResponseWriter: w, c: c, stop: func() bool { return true }}
 	defer func() { h.stop() }()
 	u := upgrader
 	u.HandshakeTimeout = c.Options().SendTimeout
@@ -91,18 +91,18 @@ func upgrade(w http.ResponseWriter, r *http.Request, header http.Header, c *tran
 // not wait. ASP.NET Core accepts such a client.
 type hijacker struct {
 	http.ResponseWriter
-	early   []byte
-	cutting context.Context // its end closes the connection until stop is called
-	stop    func() bool
+	c     *transports.Connection
+	early []byte
+	stop  func() bool // until it is called, the end of c.Cutting() closes the network connection
 }
 
 // Hijack implements http.Hijacker.
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	conn, rw, err := h.c.Hijack(h.ResponseWriter)
 	if err != nil {
 		return nil, nil, err
 	}
-	h.stop = context.AfterFunc(h.cutting, func() { _ = conn.Close() })
+	h.stop = context.AfterFunc(h.c.Cutting(), func() { _ = conn.Close() })
 	if n := rw.Reader.Buffered(); n > 0 {
 		h.early = make([]byte, n)
 		_, err = io.ReadFull(rw.Reader, h.early) // reads from the buffer
