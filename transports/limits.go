@@ -8,34 +8,39 @@ import (
 	"time"
 )
 
-// Limits are how much clients may take of an endpoint. For each zero means the default
-// and a negative number that there is no limit. Who is over one is refused, or loses its
-// connection; nobody else notices.
+// Limits are the limits of the resources of an endpoint that clients may use. Zero means the
+// default, a negative number no limit. A client above a limit is refused or loses its
+// connection; other clients are not affected.
 type Limits struct {
-	// Connections in all, negotiated ones included. Default 100,000. Beyond: 503.
+	// Connections is the limit of all connections, including negotiated ones. Above it: 503.
+	// Default 100,000.
 	Connections int
-	// ConnectionsPerUser of one user ID. Default 1,000. Beyond: 429.
+	// ConnectionsPerUser is the limit of the connections of one user ID. Above it: 429.
+	// Default 1,000.
 	ConnectionsPerUser int
-	// ConnectionsPerAddress of one client address (of IPv6 one /64). Default 1,000, but
-	// not for private and loopback addresses: a proxy's, as long as nobody says who is
-	// behind it. Beyond: 429.
+	// ConnectionsPerAddress is the limit of the connections of one client address (in IPv6 of
+	// one /64). Above it: 429. Default 1,000, and no limit for private and loopback
+	// addresses: these belong to proxies, unless the proxies state the addresses of their
+	// clients.
 	ConnectionsPerAddress int
-	// NegotiationsPerAddress in a second, ten times as many in a burst. Default 100, but
-	// not for private addresses. Beyond: 429.
+	// NegotiationsPerAddress is the limit of one address's negotiations per second. A burst
+	// may have ten times as many. Above it: 429. Default 100, and no limit for private
+	// addresses.
 	NegotiationsPerAddress int
-	// QueueBytes that wait for slow readers in all connections together, and that hubs keep for
-	// their clients: messages that are not acknowledged, items of uploads, results that are
-	// awaited. Default 256 MiB. A connection that has something waiting may have no more than
-	// is still free of it: the fuller it is, the shorter is the queue for which a connection
-	// counts as a slow reader. A message that waits for many connections counts for each.
+	// QueueBytes is the limit of the bytes that wait for slow readers in all connections
+	// together, and that hubs keep for their clients: unacknowledged messages, items of
+	// uploads, pending client results. A connection with queued bytes may use at most the
+	// free part: the fuller it is, the shorter is the queue at which a connection counts as a
+	// slow reader. A message queued in many connections counts for each of them. Default 256
+	// MiB.
 	QueueBytes int
-	// HeadBytes that connections keep together of the requests that opened them, see
-	// Connection.Request. Default 4 KiB for each of Connections, or none
-	// where those have no limit. Beyond: 503.
+	// HeadBytes is the limit of the bytes that all connections together keep of the requests
+	// that opened them, see Connection.Request. Above it: 503. Default 4 KiB for each of
+	// Connections, or none if those have no limit.
 	HeadBytes int
 }
 
-// Unlimited are no limits at all.
+// Unlimited returns Limits without any limit.
 func Unlimited() Limits {
 	return Limits{Connections: -1, ConnectionsPerUser: -1, ConnectionsPerAddress: -1, NegotiationsPerAddress: -1, QueueBytes: -1, HeadBytes: -1}
 }
@@ -48,22 +53,23 @@ const (
 	maxAddressesInMemory = 65_536
 )
 
-// Why Negotiate and Create make no connection.
+// The reasons for which Negotiate and Create make no connection.
 var (
 	ErrFull    = errors.New("transports: there are as many connections as may be")
 	ErrTooMany = errors.New("transports: the client has, or asks for, more connections than it may")
 )
 
-// Refusals counts since the start what the limits did: connections refused because of
-// their number in all, of a user, of an address, or of negotiations; frames for which all
-// queues together had no room; connections whose client did not read within SendTimeout;
-// requests whose head was too long, or for whose head all connections had no room;
-// refreshes of connections that had too many.
+// Refusals counts the effects of the limits since the start: connections refused because of
+// the number of all connections, of a user's, of an address's, or of an address's
+// negotiations; frames for which all queues together had no room; connections cut because
+// their client did not read within SendTimeout; requests refused because their head was too
+// long, or because all connections had no room for it; refreshes refused because a connection
+// had too many.
 type Refusals struct {
 	Connections, User, Address, Negotiations, Queue, SendTimeouts, Heads, Refreshes uint64
 }
 
-// refusals are counted without a lock.
+// refusals holds the counts, which are changed without a lock.
 type refusals struct {
 	connections, user, address, negotiations, queue, sendTimeouts, heads, refreshes atomic.Uint64
 }
@@ -77,17 +83,19 @@ func (r *Registry) Refusals() Refusals {
 	}
 }
 
-// client is whom a connection is counted for. The registry's lock guards the counts.
+// client is the user and address that a connection counts for. The registry's lock guards the
+// counts.
 type client struct {
-	address netip.Addr // the zero one is not counted
+	address netip.Addr // the zero Addr is not counted
 	user    string
 }
 
-// census counts connections by who has them. The registry's lock guards it.
+// census counts connections by user and by address. The registry's lock guards it.
 type census struct {
 	users     map[string]int
 	addresses map[netip.Addr]int
-	// next is when an address that negotiates too often has earned its next one.
+	// next is, for each address, the time at which its whole budget of negotiations is
+	// available again.
 	next map[netip.Addr]time.Time
 }
 
@@ -95,7 +103,8 @@ func newCensus() census {
 	return census{users: map[string]int{}, addresses: map[netip.Addr]int{}, next: map[netip.Addr]time.Time{}}
 }
 
-// admit counts a client, unless the server shuts down or a limit refuses it. The lock is held.
+// admit counts a client, unless the server shuts down or a limit refuses it. The lock is
+// held.
 func (r *Registry) admit(n *Negotiation) error {
 	l, c, who := &r.options.Limits, &r.census, n.client()
 	switch {
@@ -121,7 +130,7 @@ func (r *Registry) admit(n *Negotiation) error {
 	return nil
 }
 
-// ofAddress is the limit that holds for an address, if one does.
+// ofAddress returns the limit for an address, if one applies.
 func ofAddress(limit, normal int, a netip.Addr) (n int, ok bool) {
 	if limit == 0 {
 		return normal, a.IsValid() && !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast()
@@ -129,7 +138,7 @@ func ofAddress(limit, normal int, a netip.Addr) (n int, ok bool) {
 	return limit, limit > 0 && a.IsValid()
 }
 
-// earned tells whether an address may negotiate once more.
+// earned counts a negotiation of an address. It reports false if there were too many.
 func (c *census) earned(a netip.Addr, perSecond int, now time.Time) bool {
 	next := c.next[a]
 	if next.Before(now) {
@@ -145,8 +154,9 @@ func (c *census) earned(a netip.Addr, perSecond int, now time.Time) bool {
 	return true
 }
 
-// forgetEarned makes room: an address that has earned everything back is as a new one, and
-// if that does not free half all are: the next look at the whole table is far away.
+// forgetEarned drops the addresses whose budget has fully recovered. If that frees less than
+// half of the table, it clears the table, so that the table is not scanned at every
+// negotiation.
 func (c *census) forgetEarned(now time.Time) {
 	for a, next := range c.next {
 		if next.Before(now) {
@@ -158,7 +168,7 @@ func (c *census) forgetEarned(now time.Time) {
 	}
 }
 
-// leave takes a client out of the counts.
+// leave removes a client from the counts.
 func (c *census) leave(who client) {
 	countDown(c.users, who.user)
 	countDown(c.addresses, who.address)
@@ -172,7 +182,7 @@ func countDown[K comparable](counts map[K]int, key K) {
 	delete(counts, key)
 }
 
-// refuse counts, and logs the first of a second.
+// refuse counts a refusal and logs the first one of each second.
 func (r *Registry) refuse(count *atomic.Uint64, limit string, err error) error {
 	n := count.Add(1)
 	if now := time.Now().Unix(); r.logged.Swap(now) != now {
@@ -190,8 +200,8 @@ func RefuseNew(w http.ResponseWriter, err error) {
 	Unavailable(w)
 }
 
-// account tells the registry how much of the connection waits. The connection's lock is
-// held. What is sent at once changes nothing.
+// account updates the connection's part of the registry's queued bytes. A frame that is sent
+// at once changes nothing. The connection's lock is held.
 func (c *Connection) account() {
 	if d := c.queue.bytes - c.counted; d != 0 {
 		c.counted = c.queue.bytes
@@ -199,26 +209,28 @@ func (c *Connection) account() {
 	}
 }
 
-// Queued is how many bytes wait to be sent, in all connections.
+// Queued returns the number of queued bytes in all connections.
 func (r *Registry) Queued() int { return int(r.queued.Load()) }
 
-// Hold counts n bytes more that the application keeps for the connection, or fewer if n is
-// negative, in what waits in all connections. It reports whether that is more than may be:
-// then an application that keeps something for the connection already must not keep more.
+// Hold adds n bytes that the application keeps for the connection to the registry's queued
+// bytes; a negative n subtracts. It reports whether the sum exceeds the limit. If so, an
+// application that already keeps bytes for the connection must not keep more. With n = 0 it
+// only checks, and counts a refusal.
 func (c *Connection) Hold(n int) (full bool) {
 	sum, limit := c.registry.queued.Add(int64(n)), int64(c.registry.options.Limits.QueueBytes)
 	if limit <= 0 || sum <= limit {
 		return false
 	}
-	if n == 0 { // it asks whether it may
+	if n == 0 { // only a check
 		_ = c.registry.refuse(&c.registry.refused.queue, "queued bytes", nil)
 	}
 	return true
 }
 
-// Room returns how many bytes may wait for the connection: MaxQueueBytes, or as many as all
-// connections together may still have, if those are fewer. So no number of slow readers takes
-// everything: with n of them a share of one in n+1 is left for each of the others.
+// Room returns the number of bytes that may be queued for the connection: MaxQueueBytes, or
+// the free part of the limit of all connections together if that is smaller. So no number of
+// slow readers takes everything: with n of them, a share of one in n+1 is left for each other
+// connection.
 func (c *Connection) Room() int {
 	o := &c.registry.options
 	if o.Limits.QueueBytes <= 0 {
@@ -228,8 +240,8 @@ func (c *Connection) Room() int {
 	return int(min(max(free, 0), int64(o.MaxQueueBytes)))
 }
 
-// roomForLocked returns Room, and counts a refusal if other connections leave too little of it
-// for n bytes more.
+// roomForLocked returns Room. It counts a refusal if other connections leave too little room
+// for n more bytes.
 func (c *Connection) roomForLocked(n int) int {
 	room := c.Room()
 	if room < c.registry.options.MaxQueueBytes && room < c.queue.bytes+n {
