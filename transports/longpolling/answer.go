@@ -11,11 +11,11 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// answerTimeout is how long each write of an answer may take that is no poll's.
+// answerTimeout is the time limit of each write of an answer that does not belong to a poll.
 const answerTimeout = 10 * time.Second
 
-// finish sends what is left of the answer. It reports whether the connection is over, or not
-// ours any more.
+// finish sends the rest of the answer. over reports that the network connection is closed or
+// no longer belongs to this package.
 func (w *response) finish() (over bool) {
 	l := w.line
 	switch {
@@ -40,8 +40,8 @@ func (w *response) finish() (over bool) {
 	return false
 }
 
-// send sends the head, unless it is sent, and what was written of the body; if done is set
-// also the end of the body.
+// send sends the head, unless it was sent before, and the written part of the body. With done
+// set it also sends the end of the body.
 func (w *response) send(done bool) {
 	var b []byte
 	if !w.begun {
@@ -61,7 +61,7 @@ func (w *response) send(done bool) {
 	w.transmit(b)
 }
 
-// transmit writes to the network connection, unless that has failed before.
+// transmit writes to the network connection, unless an earlier write has failed.
 func (w *response) transmit(b []byte) {
 	if w.err != nil || len(b) == 0 {
 		return
@@ -72,7 +72,7 @@ func (w *response) transmit(b []byte) {
 	_, w.err = w.line.conn.Write(b)
 }
 
-// head returns the header as it is sent. done says that the body is complete.
+// head returns the header to send. done states that the body is complete.
 func (w *response) head(done bool) http.Header {
 	h := w.sent
 	coding := h.Get("Transfer-Encoding")
@@ -95,7 +95,7 @@ func (w *response) head(done bool) http.Header {
 	return h
 }
 
-// frame decides how the client finds the end of the body.
+// frame decides how the end of the body is marked.
 func (w *response) frame(coding string, done bool) {
 	h := w.sent
 	if _, ok := h["Content-Type"]; !ok && h.Get("Content-Encoding") == "" && coding == "" && len(w.body) > 0 {
@@ -150,11 +150,11 @@ func (w *response) appendTrailers(b []byte) []byte {
 		}
 	}
 	var fields bytes.Buffer
-	_ = trailers.Write(&fields) // a buffer takes everything
+	_ = trailers.Write(&fields) // a bytes.Buffer never fails
 	return append(append(b, fields.Bytes()...), "\r\n"...)
 }
 
-// withoutBody are headers that an informational answer cannot have.
+// withoutBody are the headers that an informational answer must not have.
 var withoutBody = map[string]bool{"Content-Length": true, "Transfer-Encoding": true}
 
 // appendHead appends the head of an answer, without the excluded headers.
@@ -164,6 +164,6 @@ func appendHead(b []byte, status int, h http.Header, excluded map[string]bool) [
 		text = "status code " + strconv.Itoa(status)
 	}
 	head := bytes.NewBuffer(fmt.Appendf(b, "HTTP/1.1 %03d %s\r\n", status, text))
-	_ = h.WriteSubset(head, excluded) // leaves out names with TrailerPrefix; a buffer takes everything
+	_ = h.WriteSubset(head, excluded) // leaves out names with TrailerPrefix; a bytes.Buffer never fails
 	return append(head.Bytes(), "\r\n"...)
 }

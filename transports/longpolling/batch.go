@@ -8,7 +8,7 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// batch is what an answer needs, kept from one to the next.
+// batch holds the buffers of an answer, which are reused.
 type batch struct {
 	frames []*frame.Frame
 	bytes  []byte
@@ -16,7 +16,7 @@ type batch struct {
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
-// maxIdleBatch is the largest buffer that is kept.
+// maxIdleBatch is the largest buffer that is kept for reuse.
 const maxIdleBatch = 64 << 10
 
 func (b *batch) giveBack() {
@@ -27,12 +27,12 @@ func (b *batch) giveBack() {
 	}
 }
 
-// maxBody is how long a body becomes before what is left waits for the next poll. It may be
-// exceeded by one message.
+// maxBody is the length of a body at which the rest of the queue waits for the next poll. One
+// message may exceed it.
 const maxBody = 1 << 20
 
-// gather takes what is queued, as far as one body may bring it: what comes meanwhile must not
-// make a body without end.
+// gather takes the queue, up to the limit of one body: frames that are sent in the meantime
+// must not make an endless body.
 func (b *batch) gather(c *transports.Connection, k transports.Carrier) (outcome transports.Outcome) {
 	for size := 0; ; {
 		had := len(b.frames)
@@ -76,7 +76,7 @@ func (b *batch) flush(w io.Writer) error {
 	return err
 }
 
-// length is that of a body: frames as they are, for polls have no framing of their own.
+// length returns the length of a body. Polls add no framing to the frames.
 func length(frames []*frame.Frame) (n int) {
 	for _, f := range frames {
 		n += f.Len()

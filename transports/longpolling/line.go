@@ -11,30 +11,30 @@ import (
 	"github.com/carillon-go/carillon/transports/internal/socket"
 )
 
-// line is a network connection under HTTP/1.1 on which a poll waits, or after which the
-// next request is waited for.
+// line is an HTTP/1.1 network connection outside of its HTTP server. A poll is pending on it,
+// or its client has received an answer and may send the next request.
 type line struct {
 	conn    socket.Conn
 	server  *server
-	host    string    // requests for that host
-	path    string    // and path are served here
-	reads   int       // how often was read, up to a few
-	waiting time.Time // since when the present goroutine reads
+	host    string    // only requests for this host
+	path    string    // and this path are served here
+	reads   int       // number of reads, up to a small limit
+	waiting time.Time // since when the current goroutine reads
 
 	mu       sync.Mutex
-	header   []byte        // of the answer, as far as middleware made it
-	poll     *poll         // the one that waits; nil: none
+	header   []byte        // headers of the answer that middleware set
+	poll     *poll         // the pending poll; nil: none
 	busy     bool          // a request is being served or answered
-	free     chan struct{} // closed when there is neither; nil: nobody waits for that
+	free     chan struct{} // closed when no poll is pending and busy is false; nil: no goroutine waits
 	answered time.Time
 }
 
-// offer has p wait, to be answered with the header.
+// offer makes p the pending poll. header is for its answer.
 func (l *line) offer(p *poll, header http.Header) {
 	h := headers.Get().(*bytes.Buffer)
 	defer headers.Put(h)
 	h.Reset()
-	_ = header.WriteSubset(h, ofAnswers) // a buffer takes everything
+	_ = header.WriteSubset(h, ofAnswers) // a bytes.Buffer never fails
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.poll, l.busy = p, false
@@ -45,11 +45,11 @@ func (l *line) offer(p *poll, header http.Header) {
 
 var headers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// ofAnswers are headers that each answer has of its own.
+// ofAnswers are the headers that each answer sets itself.
 var ofAnswers = map[string]bool{"Content-Type": true, "Content-Length": true}
 
-// claim takes the poll, which the caller has to answer then. It fails when that is done
-// or under way.
+// claim removes the pending poll, and the caller must answer it. It reports false if p was
+// claimed before.
 func (l *line) claim(p *poll) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,15 +60,15 @@ func (l *line) claim(p *poll) bool {
 	return true
 }
 
-// release lets the next request be served, after an answer.
+// release allows the next request to be served after an answer.
 func (l *line) release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rest()
+	l.restLocked()
 }
 
-// rest needs the lock.
-func (l *line) rest() {
+// restLocked marks the line as idle.
+func (l *line) restLocked() {
 	l.poll, l.busy, l.answered = nil, false, time.Now()
 	if l.free != nil {
 		close(l.free)
@@ -87,15 +87,16 @@ func (l *line) closeIdle() {
 	}
 }
 
-// wait has a goroutine of its own read on: see socket.Socket.
+// wait starts a goroutine that continues reading, like park in package socket.
 func (l *line) wait() {
 	l.waiting = time.Now()
 	l.server.lines.running.Add(1)
 	go l.loop()
 }
 
-// Another goroutine's stack has to grow for the next request, which costs as much as a
-// tenth of an answer: polls that are answered once a second are better read by one.
+// A new goroutine must grow its stack for the next request, which costs a tenth of an answer.
+// So one goroutine reads polls that are answered every second. A line gets a new goroutine
+// after each of its first earlyReads reads, and later after restAfter.
 const (
 	earlyReads = 2
 	restAfter  = 10 * time.Second
@@ -116,7 +117,8 @@ func (l *line) loop() {
 	}
 }
 
-// take tells that the connection is over, or the HTTP server's again.
+// take processes the result of a read. over reports that the connection has ended, or belongs
+// to the HTTP server again.
 func (l *line) take(b []byte, err error) (over bool) {
 	switch {
 	case err == nil:
@@ -141,8 +143,8 @@ func (l *line) end() {
 	_ = l.conn.Close()
 }
 
-// await waits until a request can be served that came before the poll is answered. That
-// its client leaves meanwhile is not seen, nor is it within the HTTP server.
+// await blocks a pipelined request until the pending poll is answered. A disconnect during
+// that time goes unnoticed, as in the HTTP server.
 func (l *line) await() {
 	l.mu.Lock()
 	p := l.poll
@@ -167,8 +169,8 @@ func (l *line) await() {
 	<-free
 }
 
-// late is called when the deadline of reading is over: a poll's time, or the one for the
-// next request.
+// late is called at the read deadline, which is that of a poll or of the wait for the next
+// request.
 func (l *line) late() (over bool) {
 	l.mu.Lock()
 	p, idle := l.poll, time.Since(l.answered)
@@ -189,7 +191,7 @@ func (l *line) late() (over bool) {
 	return false
 }
 
-// limit bounds the wait for the client; not positive: it does not.
+// limit sets the read deadline. Zero or negative removes it.
 func (l *line) limit(d time.Duration) {
 	var deadline time.Time
 	if d > 0 {

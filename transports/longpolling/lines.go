@@ -12,7 +12,7 @@ import (
 	"github.com/carillon-go/carillon/transports/internal/socket"
 )
 
-// lines are the network connections on which polls wait outside of their HTTP servers.
+// lines holds the network connections outside of their HTTP servers.
 type lines struct {
 	running *sync.WaitGroup
 
@@ -21,12 +21,12 @@ type lines struct {
 	over    bool
 }
 
-// server is an HTTP server whose connections are here.
+// server is an HTTP server with connections in lines.
 type server struct {
 	*http.Server
 	lines   *lines
-	ctx     context.Context // of its requests
-	closing atomic.Bool     // no answer is followed by another request
+	ctx     context.Context // context of its requests
+	closing atomic.Bool     // each connection closes after its next answer
 
 	open map[*line]struct{} // lines.mu guards it
 }
@@ -35,8 +35,8 @@ func newLines(running *sync.WaitGroup) *lines {
 	return &lines{running: running, servers: map[*http.Server]*server{}}
 }
 
-// of returns the server of a request; nil: its connections have to stay there, as where
-// each has a context of its own.
+// of returns the server of a request, or nil if its connections must stay in the HTTP server.
+// That is the case if each connection has a context of its own.
 func (l *lines) of(r *http.Request) *server {
 	h, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if h == nil || h.ConnContext != nil {
@@ -55,7 +55,8 @@ func (l *lines) of(r *http.Request) *server {
 	return s
 }
 
-// baseContext is the one of all requests, without what middleware put into r's.
+// baseContext returns the context common to all requests, without the values that middleware
+// added to r's.
 func (s *server) baseContext(r *http.Request) context.Context {
 	ctx := context.Background()
 	if s.BaseContext != nil {
@@ -65,7 +66,7 @@ func (s *server) baseContext(r *http.Request) context.Context {
 	return context.WithValue(ctx, http.ServerContextKey, s.Server)
 }
 
-// Announce implements transports.Outside: each connection ends behind its next answer, which
+// Announce implements transports.Outside. Each connection closes after its next answer, which
 // says so.
 func (l *lines) Announce() {
 	l.mu.Lock()
@@ -92,8 +93,8 @@ func (l *lines) each(f func(*line)) {
 	}
 }
 
-// shut is called when an HTTP server shuts down: its connections on which no poll waits are
-// closed, the others behind their answer.
+// shut is called when an HTTP server shuts down. It closes the connections without a pending
+// poll. The others close after their answer.
 func (s *server) shut() {
 	s.closing.Store(true)
 	s.lines.mu.Lock()
@@ -103,7 +104,7 @@ func (s *server) shut() {
 	}
 }
 
-// add makes a connection one of the server's lines, on which r came last.
+// add adds a connection to the server's lines. r was the last request on it.
 func (s *server) add(conn net.Conn, early []byte, r *http.Request) *line {
 	if p, ok := conn.(*prefixed); ok && len(p.prefix) == 0 {
 		conn = p.Conn
@@ -122,16 +123,16 @@ func (s *server) forget(l *line) {
 	delete(s.open, l)
 }
 
-// serve lets the HTTP server go on with a connection, of which prefix was read already.
+// serve returns a connection to the HTTP server. prefix was already read from it.
 func (s *server) serve(conn *socket.Conn, prefix []byte) {
 	one := &single{conn: &prefixed{conn.Conn, prefix}, addr: conn.LocalAddr()}
 	_ = s.Serve(one)
-	if !one.accepted { // it shuts down
+	if !one.accepted { // the server is shutting down
 		_ = conn.Close()
 	}
 }
 
-// single is a listener of one connection.
+// single is a listener that accepts one connection.
 type single struct {
 	conn     net.Conn
 	addr     net.Addr
@@ -153,7 +154,7 @@ func (s *single) Close() error { return nil }
 // Addr implements net.Listener.
 func (s *single) Addr() net.Addr { return s.addr }
 
-// prefixed is a connection of which something was read already.
+// prefixed is a connection with bytes that were read already.
 type prefixed struct {
 	net.Conn
 	prefix []byte

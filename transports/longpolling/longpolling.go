@@ -1,10 +1,10 @@
-// Package longpolling carries what a server sends in the answers to polls, each of
-// which waits until there is something; what the client sends comes by POST.
+// Package longpolling carries the server's messages in the answers to polls. A poll waits
+// until there is a message. The client's messages arrive by POST.
 //
-// A poll that waits under HTTP/1.1 does so outside of the HTTP server, whose goroutines,
-// buffers and stack it would hold: its answer is one write of whoever sends, and the next
-// poll on the same network connection is read here. Whatever else comes there goes to the
-// HTTP server. Other polls wait within it.
+// Under HTTP/1.1 a poll waits outside of the HTTP server, because there it would hold a
+// goroutine, buffers and a stack. The sender of a message answers the poll with one write,
+// and this package reads the next poll on the same network connection. All other requests on
+// that connection are passed to the HTTP server. Other polls wait within the HTTP server.
 package longpolling
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Carry answers polls of registry's connections. The first one opens the connection and is
-// answered at once, which tells the client that it is there.
+// Carry returns a function that answers polls for registry's connections. The first poll
+// opens the connection and is answered at once, so that the client knows that it is open.
 func Carry(registry *transports.Registry) transports.Carry {
 	l := newLines(registry.Running())
 	registry.Keep(l)
@@ -25,9 +25,9 @@ func Carry(registry *transports.Registry) transports.Carry {
 			transports.Refuse(w, err)
 			return
 		}
-		defer c.Rest() // also if the writer of a middleware panics
+		defer c.Rest() // also if a middleware's writer panics
 		if first {
-			_ = c.Open(nil, transports.Resumption(r)) // a poll that finds the connection ended tells
+			_ = c.Open(nil, transports.Resumption(r)) // if the connection has ended, a later poll reports it
 			_ = data(w, new(batch))
 			return
 		}
@@ -35,7 +35,7 @@ func Carry(registry *transports.Registry) transports.Carry {
 	}
 }
 
-// carry has the poll wait, outside of the HTTP server if that can be.
+// carry makes the poll wait, outside of the HTTP server if possible.
 func (l *lines) carry(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 	if !portable(w.Header(), r) {
 		serve(w, r, c)
@@ -55,8 +55,8 @@ func (l *lines) carry(w http.ResponseWriter, r *http.Request, c *transports.Conn
 	serve(w, r, c)
 }
 
-// patience is how long a poll waits: no longer than the network lets it, by far enough
-// for the answer to get through.
+// patience returns the time limit of a poll. It is shorter than the network's limit of
+// silence, with enough margin for the answer to arrive.
 func patience(c *transports.Connection) time.Duration {
 	if limit := c.SilenceLimit(); limit > 0 {
 		return min(c.Options().PollTimeout, limit*3/5)

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// maxHead is the longest head of a request that is read here.
+// maxHead is the longest request head that is read here, in bytes.
 const maxHead = 4 << 10
 
-// next serves the request that b begins with: a poll here, all else within the HTTP
+// next serves the request at the beginning of b: a poll here, any other request in the HTTP
 // server.
 func (l *line) next(b []byte) (over bool) {
 	r := l.read(b)
@@ -31,7 +31,7 @@ func (l *line) next(b []byte) (over bool) {
 	return l.serve(r)
 }
 
-// handOver lets the HTTP server go on.
+// handOver returns the connection to the HTTP server.
 func (l *line) handOver(b []byte) {
 	prefix := bytes.Clone(b)
 	l.conn.Keep(nil)
@@ -40,7 +40,8 @@ func (l *line) handOver(b []byte) {
 	l.server.serve(&l.conn, prefix)
 }
 
-// read reads a request like the one before. nil: it is another, or there is more.
+// read parses a poll for the same path as before. It returns nil for any other request, and
+// if more data follows.
 func (l *line) read(b []byte) *http.Request {
 	if len(b) > maxHead || !bytes.HasPrefix(b, []byte("GET ")) || bytes.Index(b, []byte("\r\n\r\n")) != len(b)-4 {
 		return nil
@@ -56,8 +57,9 @@ func (l *line) read(b []byte) *http.Request {
 	return r
 }
 
-// hasBadName tells whether the HTTP server refuses a header that reading lets through: a
-// length with a space behind its name may be one to a proxy, and the body another request here.
+// hasBadName reports whether the HTTP server would refuse a header that ReadRequest accepts.
+// A proxy may take a Content-Length with a space after its name for the length of a body,
+// while that body would be another request here.
 func hasBadName(h http.Header) bool {
 	for name := range h {
 		if strings.Contains(name, " ") {
@@ -67,7 +69,7 @@ func hasBadName(h http.Header) bool {
 	return false
 }
 
-// head is what reading a request needs, kept from one to the next.
+// head holds the buffers for reading a request, which are reused.
 type head struct {
 	bytes  bytes.Reader
 	buffer *bufio.Reader
@@ -80,7 +82,7 @@ func pathOf(r *http.Request) string {
 	return path
 }
 
-// serve does for a request what the HTTP server would do.
+// serve serves a request like the HTTP server.
 func (l *line) serve(r *http.Request) (over bool) {
 	ctx, cancel := context.WithCancel(context.WithValue(l.server.ctx, http.LocalAddrContextKey, l.conn.LocalAddr()))
 	defer cancel()
@@ -101,7 +103,8 @@ func (l *line) serve(r *http.Request) (over bool) {
 	return w.finish()
 }
 
-// abandon is called when the handler ends its goroutine, which was the line's reader.
+// abandon is called when the handler called runtime.Goexit. The handler's goroutine was the
+// line's reader.
 func (w *response) abandon() {
 	switch {
 	case w.waiting:
@@ -113,7 +116,7 @@ func (w *response) abandon() {
 	}
 }
 
-// handle calls the server's handler; false: it panicked.
+// handle calls the server's handler. ok is false if it panicked.
 func (l *line) handle(w *response, r *http.Request) (ok bool) {
 	defer func() {
 		p := recover()
@@ -137,7 +140,7 @@ func (s *server) logf(format string, args ...any) {
 	log.Printf(format, args...)
 }
 
-// idleTimeout is how long the next request is waited for; 0: for ever.
+// idleTimeout returns the time limit of the wait for the next request; 0: no limit.
 func (s *server) idleTimeout() time.Duration {
 	if s.IdleTimeout != 0 {
 		return s.IdleTimeout

@@ -11,14 +11,15 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// poll is a poll that waits outside of the HTTP server. Who claims it answers it.
+// poll is a poll that waits outside of the HTTP server. The goroutine that claims it must
+// answer it.
 type poll struct {
 	line  *line
 	c     *transports.Connection
 	begun time.Time
 }
 
-// directLimit is how long a body may be that whoever sends it writes.
+// directLimit is the longest body that the sender of a message writes itself.
 const directLimit = 32 << 10
 
 // TryAnswer implements transports.OnceCarrier.
@@ -41,7 +42,7 @@ func (p *poll) TryAnswer(frames []*frame.Frame) bool {
 	case 0:
 		return false
 	case len(b.bytes):
-		l.rest()
+		l.restLocked()
 	default:
 		l.poll, l.busy = nil, true
 		rest, all := slices.Clone(b.bytes[written:]), slices.Clone(frames)
@@ -57,7 +58,7 @@ func (p *poll) TryAnswer(frames []*frame.Frame) bool {
 // Wake implements transports.Carrier.
 func (p *poll) Wake() { p.line.server.lines.running.Go(p.deliver) }
 
-// deliver answers with all that is queued in one body.
+// deliver answers with the queue in one body.
 func (p *poll) deliver() {
 	l := p.line
 	if !l.claim(p) {
@@ -81,14 +82,14 @@ func (p *poll) deliver() {
 	p.c.Detach(p, nil)
 }
 
-// Cut implements transports.Carrier: a newer poll came, or the connection ended.
+// Cut implements transports.Carrier. A newer poll has arrived, or the connection has ended.
 func (p *poll) Cut(error) {
 	if p.line.claim(p) {
 		p.line.server.lines.running.Go(func() { _ = p.send(p.line.appendHead(nil, noHead, -1)) })
 	}
 }
 
-// expire answers with nothing when its time is over.
+// expire answers with an empty body at the end of the poll's time.
 func (p *poll) expire() {
 	if p.line.claim(p) {
 		p.c.Detach(p, nil)
@@ -96,7 +97,7 @@ func (p *poll) expire() {
 	}
 }
 
-// gone: the client left.
+// gone ends the poll because the client has left.
 func (p *poll) gone() {
 	if p.line.claim(p) {
 		p.c.CutAfter(time.Since(p.begun))
@@ -105,7 +106,7 @@ func (p *poll) gone() {
 	}
 }
 
-// send writes what a claimed poll is answered with.
+// send writes the answer to a claimed poll.
 func (p *poll) send(b []byte) error {
 	return p.sendBy(func(w io.Writer) error {
 		_, err := w.Write(b)
@@ -122,7 +123,7 @@ func (p *poll) sendBy(write func(io.Writer) error) error {
 		_ = l.conn.Close()
 		return err
 	}
-	_ = l.conn.SetWriteDeadline(time.Time{}) // the client may have left, but with its answer
+	_ = l.conn.SetWriteDeadline(time.Time{}) // the client may have left after receiving its answer
 	return nil
 }
 
@@ -132,7 +133,8 @@ const (
 	noHead    = "HTTP/1.1 204 No Content\r\nContent-Type: text/plain\r\n"
 )
 
-// appendHead begins an answer whose body has n bytes; negative: it has none.
+// appendHead appends the head of an answer with a body of n bytes, or without a body if n is
+// negative.
 func (l *line) appendHead(b []byte, begin string, n int) []byte {
 	b = append(append(b, begin...), l.header...)
 	if n >= 0 {

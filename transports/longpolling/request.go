@@ -22,7 +22,7 @@ type request struct {
 // Wake implements transports.Carrier.
 func (p *request) Wake() { signal(p.wake) }
 
-// Cut implements transports.Carrier: a newer poll came, or the connection ended.
+// Cut implements transports.Carrier. A newer poll has arrived, or the connection has ended.
 func (p *request) Cut(error) { signal(p.over) }
 
 func signal(c chan struct{}) {
@@ -46,7 +46,8 @@ func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
 	p.serve(end)
 }
 
-// serve waits until the poll can be answered, but not beyond end if that is set.
+// serve waits until the poll can be answered, but not longer than until end unless that is
+// zero.
 func (p *request) serve(end time.Time) {
 	begun := time.Now()
 	wait := patience(p.c)
@@ -68,7 +69,8 @@ func (p *request) serve(end time.Time) {
 	}
 }
 
-// interrupted ends a poll whose context has ended: its client left, or a deadline is over.
+// interrupted ends a poll whose context has ended, because its client has left or a deadline
+// is over.
 func (p *request) interrupted(begun time.Time) {
 	if errors.Is(p.r.Context().Err(), context.DeadlineExceeded) {
 		p.c.Detach(p, nil)
@@ -85,9 +87,9 @@ func (p *request) empty(status int) {
 	transports.Empty(p.w, status)
 }
 
-// answer sends all that is queued in one body.
+// answer sends the queue in one body.
 func (p *request) answer() {
-	if p.r.Context().Err() != nil { // the next poll gets it
+	if p.r.Context().Err() != nil { // the next poll gets the queue
 		p.interrupted(time.Now())
 		return
 	}
@@ -99,7 +101,7 @@ func (p *request) answer() {
 		return
 	}
 	sent := false
-	defer func() { // also if the writer of a middleware panics
+	defer func() { // also if a middleware's writer panics
 		if !sent {
 			p.c.PutBack(p, b.frames)
 		}
@@ -126,13 +128,14 @@ func data(w http.ResponseWriter, b *batch) error {
 	header["Content-Type"] = octetStream
 	header["Content-Length"] = []string{strconv.Itoa(length(b.frames))}
 	w.WriteHeader(http.StatusOK)
-	if len(b.frames) == 0 { // flushed, a body that is compressed would begin and not end
+	if len(b.frames) == 0 { // flushing would begin a compressed body and not end it
 		return nil
 	}
 	if err := b.writeTo(w); err != nil {
 		return err
 	}
-	// Flushing tells whether the client is still there; it is sent without, too.
+	// Flush reports whether the client is still connected. The answer is sent without it,
+	// too.
 	if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}

@@ -14,31 +14,31 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// response is the http.ResponseWriter of a request that is served outside of the HTTP
-// server. It does what that server's own does for a GET under HTTP/1.1: a short body goes out
-// with its length when the handler has returned, a longer or flushed one in chunks, with
-// trailers. One thing it cannot: that the client leaves while the handler runs is seen only
-// when something is written. Methods other than GET are not served here.
+// response is the http.ResponseWriter of a request that is served outside of the HTTP server.
+// It behaves like that server's own writer for a GET under HTTP/1.1: a short body is sent
+// with its length after the handler has returned, a longer or flushed one in chunks, with
+// trailers. There is one difference: a disconnect of the client while the handler runs is
+// noticed only at a write. Methods other than GET are not served here.
 type response struct {
 	line    *line
 	header  http.Header
 	status  int
-	sent    http.Header // header at the time of the status
-	length  int64       // of the body, if the handler declared it; else -1
-	written int64       // by the handler
-	body    []byte      // written by the handler and not sent
-	begun   bool        // the head is sent
+	sent    http.Header // copy of header at WriteHeader
+	length  int64       // declared length of the body, or -1
+	written int64       // bytes that the handler has written
+	body    []byte      // written by the handler and not sent yet
+	begun   bool        // the head was sent
 	chunked bool
-	last    bool  // the connection ends after the answer
-	timed   bool  // the handler set the deadline of writes
-	err     error // of sending
-	waiting bool  // as a poll
-	taken   bool  // the handler has the connection
+	last    bool  // the connection closes after the answer
+	timed   bool  // the handler has set the write deadline
+	err     error // error of an earlier write
+	waiting bool  // the answer is that of a pending poll
+	taken   bool  // the handler has hijacked the connection
 }
 
-// portable tells whether a poll may be answered outside of the HTTP server: its
-// connection goes on behind it, middleware says nothing of how it is sent, and the next
-// poll can be short enough to be read there.
+// portable reports whether a poll may be answered outside of the HTTP server: its connection
+// stays open after it, no middleware has set how the answer is sent, and the next poll can be
+// short enough to be read here.
 func portable(header http.Header, r *http.Request) bool {
 	for _, name := range []string{"Connection", "Content-Encoding", "Date", "Trailer", "Transfer-Encoding"} {
 		if _, ok := header[name]; ok {
@@ -48,14 +48,14 @@ func portable(header http.Header, r *http.Request) bool {
 	return r.TLS == nil && len(r.Host)+len(r.RequestURI) < maxHead && plain(r)
 }
 
-// plain tells whether a request is a GET with nothing special about its connection.
+// plain reports whether a request is a GET without special demands on its connection.
 func plain(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.ProtoMajor == 1 && r.ProtoMinor == 1 && !r.Close &&
 		r.ContentLength == 0 && len(r.TransferEncoding) == 0 && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil
 }
 
-// find returns our response, which middleware may have wrapped; nil: the answer is an HTTP
-// server's.
+// find returns the response of this package that middleware may have wrapped. It returns nil
+// for a writer of an HTTP server.
 func find(w http.ResponseWriter) *response {
 	for {
 		switch t := w.(type) {
@@ -69,7 +69,8 @@ func find(w http.ResponseWriter) *response {
 	}
 }
 
-// leave takes the connection from the HTTP server; nil: it has to stay there.
+// leave takes the connection from the HTTP server. It returns nil if the connection must stay
+// there.
 func (l *lines) leave(w http.ResponseWriter, r *http.Request, c *transports.Connection) *response {
 	s := l.of(r)
 	if s == nil {
@@ -84,7 +85,7 @@ func (l *lines) leave(w http.ResponseWriter, r *http.Request, c *transports.Conn
 	return &response{line: s.add(conn, bytes.Clone(early), r), header: w.Header(), length: -1}
 }
 
-// park has a poll wait. What middleware put into the header is for its answer.
+// park makes a poll wait. The headers that middleware has set are for its answer.
 func (w *response) park(r *http.Request, c *transports.Connection) {
 	l := w.line
 	p := &poll{line: l, c: c, begun: time.Now()}
@@ -99,7 +100,7 @@ func (w *response) park(r *http.Request, c *transports.Connection) {
 	}
 }
 
-// goOn serves the connection that was taken from the HTTP server.
+// goOn continues on the connection that was taken from the HTTP server.
 func (w *response) goOn() {
 	if !w.finish() {
 		w.line.wait()
@@ -125,10 +126,10 @@ func (w *response) WriteHeader(status int) {
 	}
 }
 
-// isGone reports whether the connection is not the handler's to write to.
+// isGone reports whether the handler may no longer write to the connection.
 func (w *response) isGone() bool { return w.taken || w.waiting }
 
-// declared is the length that the handler declared, or -1.
+// declared returns the length that the handler declared, or -1.
 func (w *response) declared() int64 {
 	value := w.header.Get("Content-Length")
 	if value == "" {
@@ -142,7 +143,8 @@ func (w *response) declared() int64 {
 	return n
 }
 
-// shortBody is up to where a body is kept until it is complete, as in the HTTP server.
+// shortBody is the length up to which a body is kept until it is complete, as in the HTTP
+// server.
 const shortBody = 2 << 10
 
 // Write implements http.ResponseWriter.
@@ -174,7 +176,7 @@ func (w *response) WriteString(s string) (int, error) { return w.Write([]byte(s)
 // ReadFrom implements io.ReaderFrom.
 func (w *response) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{w}, r) }
 
-// FlushError is for http.ResponseController.
+// FlushError implements the flushing of http.ResponseController.
 func (w *response) FlushError() error {
 	if err := w.gone(); err != nil {
 		return err
@@ -189,13 +191,16 @@ func (w *response) FlushError() error {
 // Flush implements http.Flusher.
 func (w *response) Flush() { _ = w.FlushError() }
 
-// CloseNotify implements http.CloseNotifier, for what asks for it: it tells nothing.
+// CloseNotify implements http.CloseNotifier for callers that require it. The channel never
+// receives a value.
 func (w *response) CloseNotify() <-chan bool { return make(chan bool) }
 
-// SetReadDeadline is for http.ResponseController: the request has been read.
+// SetReadDeadline is for http.ResponseController. It does nothing, because the request has
+// been read.
 func (w *response) SetReadDeadline(time.Time) error { return w.gone() }
 
-// EnableFullDuplex is for http.ResponseController: the request has no body.
+// EnableFullDuplex is for http.ResponseController. It does nothing, because the request has
+// no body.
 func (w *response) EnableFullDuplex() error { return w.gone() }
 
 // SetWriteDeadline is for http.ResponseController.
