@@ -110,3 +110,16 @@ func TestNoProbeWithTLS(t *testing.T) {
 	}
 	b.stream(http.StatusOK)
 }
+
+// A stripped handshake for a connection with another transport is refused as a poll is.
+func TestStrippedHandshakeOfAnotherTransport(t *testing.T) {
+	b := behindStrip(t, time.Hour)
+	url, _ := b.negotiate()
+	b.do(http.MethodGet, url, "text/event-stream")
+	response := b.do(http.MethodGet, url, "")
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusBadRequest || string(body) != "Cannot change transports mid-connection" ||
+		response.Header.Get("Cache-Control") != "no-cache, no-store" {
+		t.Errorf("%s, %v, %q, %v", response.Status, response.Header, body, err)
+	}
+}

@@ -110,8 +110,7 @@ func NoCache(h http.Header) {
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	kind := choose(r)
 	if kind == LongPolling && isStripped(r) {
-		if c := h.registry.Find(Token(r)); c != nil {
-			h.stripped(w, r, c)
+		if c := h.registry.Find(Token(r)); c != nil && h.stripped(w, r, c) {
 			return
 		}
 	}

@@ -52,14 +52,19 @@ const Prelude = ":\r\n"
 
 // stripped answers a WebSocket handshake that arrived without its Upgrade. ASP.NET Core takes
 // it for a poll and binds the connection to long polling. Here the id remains usable, and the
-// client sees at once that the handshake has failed.
-func (h *Handler) stripped(w http.ResponseWriter, r *http.Request, c *Connection) {
+// client sees at once that the handshake has failed. A connection with another transport is
+// left to the caller, which refuses the poll as ASP.NET Core does.
+func (h *Handler) stripped(w http.ResponseWriter, r *http.Request, c *Connection) (answered bool) {
 	c.Tell(Event{Kind: Stripped, Transport: WebSockets, Request: r})
+	if kind := c.Transport(); kind != "" && kind != LongPolling {
+		return false
+	}
 	if h.carriers[ServerSentEvents] != nil && c.probes(r) {
 		c.probe(w, r)
-		return
+		return true
 	}
 	Empty(w, http.StatusBadRequest)
+	return true
 }
 
 const (
