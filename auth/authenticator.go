@@ -53,9 +53,9 @@ func Middleware(a Authenticator, next http.Handler) http.Handler {
 	})
 }
 
-// Require passes requests whose user Middleware found and policy allows. It answers 401 to an
-// anonymous caller and 403 to a user that the policy refuses, both with an empty body, as
-// ASP.NET Core does: the official client then shows the reason phrase.
+// Require passes requests with a user that policy allows. It answers 401 to an anonymous
+// caller and 403 to a user that the policy refuses, both with an empty body, as ASP.NET Core
+// does: the official client then shows the reason phrase.
 func Require(policy Policy, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u := UserFrom(r.Context())

@@ -35,7 +35,7 @@ func isWebSocket(r *http.Request) bool {
 
 // isEventStream reports whether a GET requests an event stream, to which a page cannot add
 // headers. One of its accepted types is text/event-stream without parameters. It also
-// recognizes an EventSource whose Accept a proxy removed: only an EventSource sends
+// recognizes an EventSource from which a proxy removed Accept: only an EventSource sends
 // Cache-Control: no-cache without X-Requested-With.
 func isEventStream(r *http.Request) bool {
 	accept := r.Header.Values("Accept")

@@ -44,7 +44,7 @@ func (u *User) End(begun time.Time) time.Time {
 	return end
 }
 
-// EndingBy returns a copy of u whose authentication ends at latest or earlier.
+// EndingBy returns a copy of u with an authentication that ends at latest or earlier.
 func (u *User) EndingBy(latest time.Time) *User {
 	copied := *u
 	copied.latest = latest

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// body is the POST whose body is being read. The connection's lock guards it.
+// body is the POST that is being read. The connection's lock guards it.
 type body struct {
 	w    http.ResponseWriter // nil: no body is being read
 	done chan struct{}       // closed when the body is read; nil: no goroutine waits
@@ -70,16 +70,16 @@ func (c *Connection) hurry() {
 	})
 }
 
-// errBodyLate is returned when http.Server.ReadTimeout is over before a body has come.
+// errBodyLate means that a body was incomplete at the end of http.Server.ReadTimeout.
 var errBodyLate = errors.New("transports: the body of a POST did not come in time")
 
-// bodyPatience is how long the HTTP server waits for a body.
+// bodyPatience is the time limit of a body in the HTTP server.
 type bodyPatience struct {
 	control *http.ResponseController
-	end     time.Time // of http.Server.ReadTimeout
+	end     time.Time // end of http.Server.ReadTimeout
 }
 
-// newBodyPatience returns nil if the HTTP server waits for ever.
+// newBodyPatience returns nil if the HTTP server has no such limit.
 func newBodyPatience(w http.ResponseWriter, r *http.Request) *bodyPatience {
 	s := serverOf(r)
 	if s == nil || s.ReadTimeout <= 0 {
@@ -88,7 +88,8 @@ func newBodyPatience(w http.ResponseWriter, r *http.Request) *bodyPatience {
 	return &bodyPatience{http.NewResponseController(w), time.Now().Add(s.ReadTimeout)}
 }
 
-// extend gives the client the time for which the application has kept its body waiting.
+// extend extends the limit by the time for which the application has delayed the reading of
+// the body.
 func (c *Connection) extend(p *bodyPatience, waited time.Duration) {
 	if p == nil || waited < time.Millisecond {
 		return
@@ -96,7 +97,7 @@ func (c *Connection) extend(p *bodyPatience, waited time.Duration) {
 	p.end = p.end.Add(waited)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ctx.Err() == nil { // else cut may have set the deadline
+	if c.ctx.Err() == nil { // otherwise cut may have set the deadline
 		_ = p.control.SetReadDeadline(p.end)
 	}
 }

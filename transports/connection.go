@@ -48,19 +48,19 @@ type Connection struct {
 	posts    atomic.Uint32 // number of POSTs
 	observer Observer      // nil: none; mu guards it and silence
 	silence  time.Duration
-	// posting is held by the POST whose body is being read.
+	// posting is held while the body of a POST is read.
 	posting sync.Mutex
 	// receiving is held during calls of the receiver, which are never concurrent. It guards
 	// the next four fields.
 	receiving   sync.Mutex
 	receiver    Receiver
 	heard       bool    // data has arrived over a WebSocket
-	source      Carrier // the only carrier whose data is received; older ones are ignored
+	source      Carrier // only this carrier's data is received
 	interrupted bool    // Interrupted was called, and Resumed not yet
 
 	kind    Type // empty until a request has chosen a transport
 	request *request
-	// user is the user whose requests are accepted. refresher receives fresher credentials.
+	// user is the user that requests must have. refresher receives fresher credentials.
 	user      *auth.User
 	refreshes *refreshes // nil: there was no refresh
 	origin    string     // see Origin

@@ -41,8 +41,8 @@ func (r *Registry) Stop() {
 
 // Shutdown calls Stop, closes every connection in order, cuts the remaining ones when ctx
 // ends, and waits for everything that runs. It returns at most two seconds after the end of
-// ctx. It returns the cause of ctx if it cut a connection whose client had not received
-// everything or whose application was running, or if something is still running. A client
+// ctx. It returns the cause of ctx if it cut a connection before its client had received
+// everything or while its application was running, or if something is still running. A client
 // that has left is not an error.
 func (r *Registry) Shutdown(ctx context.Context) error {
 	r.Stop()

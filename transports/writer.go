@@ -10,15 +10,14 @@ import (
 	"sync"
 )
 
-// Hijack takes the network connection of a request under HTTP/1.1 from the HTTP server. It
-// fails where the writer of a middleware hides that ability, which is logged once for each
-// type of writer.
+// Hijack takes the network connection of an HTTP/1.1 request from the HTTP server. It fails
+// if a middleware's writer hides http.Hijacker. That is logged once for each type of writer.
 func (c *Connection) Hijack(w http.ResponseWriter) (conn net.Conn, rw *bufio.ReadWriter, err error) {
 	if hiding := hides[http.Hijacker](w); hiding != nil {
 		c.registry.complaints.warn(c, "it hides http.Hijacker: WebSockets fail", fmt.Sprintf("%T", hiding))
 		return nil, nil, http.ErrNotSupported
 	}
-	defer func() { // some writers have the method and assert that the next one has it
+	defer func() { // some writers have the method and assert it on the next writer
 		p := recover()
 		if failed, ok := p.(*runtime.TypeAssertionError); ok {
 			err = errors.Join(http.ErrNotSupported, failed)
@@ -29,8 +28,8 @@ func (c *Connection) Hijack(w http.ResponseWriter) (conn net.Conn, rw *bufio.Rea
 	return http.NewResponseController(w).Hijack()
 }
 
-// hides returns the innermost of the writers that w wraps if that does not have the methods
-// T, else nil. What the outer ones have counts for nothing: they pass calls on.
+// hides returns the innermost writer that w wraps if it does not have the methods T, else
+// nil. The methods of the outer writers do not count, because those pass calls on.
 func hides[T any](w http.ResponseWriter) http.ResponseWriter {
 	for {
 		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
@@ -45,9 +44,10 @@ func hides[T any](w http.ResponseWriter) http.ResponseWriter {
 	return w
 }
 
-// CannotStream reports whether the answer to a request cannot be an event stream: the writer
-// of a middleware hides http.Flusher, so that events would not go out, or the stream of a
-// client that has other transports would have to end at a time. The first time it is logged.
+// CannotStream reports whether the answer to a request cannot be an event stream. There are
+// two reasons: a middleware's writer hides http.Flusher, so that events would be delayed, or
+// the stream has a deadline (ends) and the client can use another transport. Each reason is
+// logged once for each type of writer.
 func (c *Connection) CannotStream(w http.ResponseWriter, ends bool) bool {
 	if hiding := hides[http.Flusher](w); hiding != nil {
 		c.registry.complaints.warn(c, "it hides http.Flusher: event streams are refused", fmt.Sprintf("%T", hiding))
@@ -60,13 +60,13 @@ func (c *Connection) CannotStream(w http.ResponseWriter, ends bool) bool {
 	return true
 }
 
-// complaints are the warnings about middleware that were logged.
+// complaints holds the warnings about middleware that were logged.
 type complaints struct {
 	mu   sync.Mutex
 	made map[[2]string]bool
 }
 
-// maxComplaints is the number of warnings that are logged in all.
+// maxComplaints is the limit of the warnings that are logged in total.
 const maxComplaints = 20
 
 // warn logs a warning about a type of writer, unless it was logged before.

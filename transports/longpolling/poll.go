@@ -114,7 +114,7 @@ func (p *poll) send(b []byte) error {
 	})
 }
 
-// sendBy has write write what a claimed poll is answered with.
+// sendBy calls write to write the answer to a claimed poll.
 func (p *poll) sendBy(write func(io.Writer) error) error {
 	l := p.line
 	defer l.release()

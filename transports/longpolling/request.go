@@ -81,7 +81,7 @@ func (p *request) interrupted(begun time.Time) {
 	p.c.Detach(p, nil)
 }
 
-// empty answers without a body.
+// empty answers the poll without a body.
 func (p *request) empty(status int) {
 	p.c.Limit(http.NewResponseController(p.w))
 	transports.Empty(p.w, status)

@@ -27,7 +27,8 @@ func (s *stream) watch() (over <-chan time.Time, stop func() bool) {
 	return timer.C, timer.Stop
 }
 
-// awaitEnd returns a channel that delivers when the stream has to end; nil: it need not.
+// awaitEnd returns a channel that signals the time at which the stream must end, or nil if
+// there is none.
 func (s *stream) awaitEnd() (over <-chan time.Time, stop func() bool) {
 	if s.end.IsZero() {
 		return nil, func() bool { return false }

@@ -82,7 +82,7 @@ func (s *stream) abort() {
 	}
 }
 
-// past is a deadline that is over.
+// past is a deadline that has passed.
 var past = time.Unix(1, 0)
 
 // carry serves the stream and then detaches it, even if the writer of a middleware panics.
@@ -102,7 +102,7 @@ func (s *stream) carry(r *http.Request) (cause error) {
 
 type stream struct {
 	c       *transports.Connection
-	end     time.Time // when the stream has to end; zero: it need not
+	end     time.Time // time at which the stream must end; zero: none
 	opened  bool      // the connection was opened
 	w       http.ResponseWriter
 	control *http.ResponseController
@@ -135,8 +135,8 @@ func (s *stream) Cut(error) {
 	_ = s.control.SetWriteDeadline(past)
 }
 
-// release prevents a late Cut from using the response after its handler has returned. It limits
-// the time for what middleware writes after that.
+// release prevents a late Cut from using the response after its handler has returned. It sets
+// a deadline for anything that middleware writes afterwards.
 func (s *stream) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
