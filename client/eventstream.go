@@ -29,7 +29,7 @@ func openEventStream(opening context.Context, n *network, t target, o Options) (
 	case !isEventStream(response.Header.Get("Content-Type")):
 		// A proxy has dropped Accept, or has answered by itself.
 		response.Body.Close()
-		err = fmt.Errorf("client: event stream: the answer is no event stream but %q", response.Header.Get("Content-Type"))
+		err = fmt.Errorf("client: event stream: the response is not an event stream but %q", response.Header.Get("Content-Type"))
 	case !opened():
 		response.Body.Close()
 		err = context.Cause(opening)

@@ -12,7 +12,7 @@ import (
 
 // errExited is the error of application code that has called runtime.Goexit, as testing.T.FailNow
 // does.
-var errExited = errors.New("client: the function ended its goroutine")
+var errExited = errors.New("client: the function called runtime.Goexit")
 
 // panicError is a panic of application code.
 type panicError struct {

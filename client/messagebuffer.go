@@ -183,7 +183,7 @@ func (b *outbox) acknowledged(number int64) {
 }
 
 var (
-	errSequence   = errors.New("client: the server goes on behind messages that never came")
+	errSequence   = errors.New("client: the server's sequence number is ahead of the received messages")
 	errNoSequence = errors.New("client: the server's sequence number is less than 0")
 )
 

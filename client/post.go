@@ -28,7 +28,7 @@ func newPoster(opening context.Context, n *network, t target, o Options) poster 
 	return p
 }
 
-var errAborted = errors.New("client: the requests were cut")
+var errAborted = errors.New("client: the requests were aborted")
 
 // Abort implements carrier.
 func (p *poster) Abort() { p.cancel(errAborted) }

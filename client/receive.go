@@ -16,7 +16,7 @@ const maxHandshake = 32 << 10
 const jobOverhead = 128
 
 // errClosing means that the end has been decided, by the server's close message or by us.
-var errClosing = errors.New("client: nothing more is to be received")
+var errClosing = errors.New("client: no more data is received")
 
 // receive feeds data from a carrier. It records that an error was not caused by the carrier.
 func (s *session) receive(data []byte) error {

@@ -81,7 +81,7 @@ func (c *HubConnection) OnAuthenticationRefreshFailed(f func(ctx context.Context
 
 func (r *run) notifyRefreshed(outcome refreshed) {
 	if !r.jobs.pushBelow(job{refreshed: &outcome}, maxChanges) {
-		r.conn.options.Logger.DebugContext(r.ctx, "a refresh of authentication is not told: too many callbacks wait")
+		r.conn.options.Logger.DebugContext(r.ctx, "the refresh of the authentication is not reported: too many callbacks are queued")
 	}
 }
 

@@ -99,7 +99,7 @@ func (m *Method) check(p protocol.HubProtocol) error {
 	return nil
 }
 
-var errHiddenUpload = errors.New("an Upload can only be a parameter by itself")
+var errHiddenUpload = errors.New("an Upload must be a parameter and not a part of one")
 
 func checkParameter(p protocol.HubProtocol, t reflect.Type) error {
 	for inner := t; ; inner = inner.Elem() {

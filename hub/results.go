@@ -35,7 +35,7 @@ func Invoke[R any](ctx context.Context, s Sender, method string, args ...any) (R
 	var result R
 	a, ok := s.(*audienceSender)
 	if !ok || a.to.Kind != Connections || len(a.to.Names) != 1 {
-		return result, errors.New("hub: only a single client can be asked for a result")
+		return result, errors.New("hub: Invoke needs an audience of a single client")
 	}
 	itself := protocol.DecodesItself(reflect.TypeFor[R]())
 	err := a.hub.lifetime.Ask(ctx, a.to.Names[0], method, args, func(p protocol.HubProtocol, raw []byte) error {

@@ -98,7 +98,7 @@ func (c *typeCheck) checkKey(t reflect.Type) error {
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
 		return nil
 	}
-	return fmt.Errorf("%s is no type for the keys of a map", t)
+	return fmt.Errorf("%s is not supported as the key of a map", t)
 }
 
 // checkFields ignores fields that a tag of either protocol excludes.

@@ -12,8 +12,8 @@ import (
 type Events struct{ *JSON }
 
 var (
-	errWantsResult = errors.New("protocol: a client that only listens gives no results")
-	errEventName   = errors.New("protocol: a name with a line break is none of an event")
+	errWantsResult = errors.New("protocol: a client that only listens cannot return results")
+	errEventName   = errors.New("protocol: the name of an event must not contain a line break")
 )
 
 // Retry is the start of every event stream: the time in milliseconds after which

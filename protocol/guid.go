@@ -52,4 +52,4 @@ func (g *Guid) UnmarshalText(text []byte) error {
 	return nil
 }
 
-var errNoGUID = errors.New("protocol: the text is no Guid")
+var errNoGUID = errors.New("protocol: the text is not a Guid")

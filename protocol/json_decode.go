@@ -552,7 +552,7 @@ func setPlainKey(key reflect.Value, name string) error {
 		key.SetUint(n)
 		return err
 	}
-	return errors.New("protocol: no key for a map")
+	return errors.New("protocol: the value cannot be the key of a map")
 }
 
 func (p *JSON) structDecoder(t reflect.Type) jsonDecodeFunc {

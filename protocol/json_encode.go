@@ -448,7 +448,7 @@ func appendJSONNumber(dst []byte, text string) ([]byte, error) {
 	}
 	number, err := r.number()
 	if err != nil || r.pos < len(r.data) {
-		return dst, cannotWrite(errors.Join(err, errors.New("protocol: no number")))
+		return dst, cannotWrite(errors.Join(err, errors.New("protocol: the text is not a number")))
 	}
 	return append(dst, number...), nil
 }

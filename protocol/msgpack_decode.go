@@ -298,7 +298,7 @@ func unmarshalPackText(r *packReader, v reflect.Value) error {
 		return err
 	}
 	if isNil {
-		return errors.New("protocol: nil where a text must be")
+		return errors.New("protocol: nil instead of a text")
 	}
 	return v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText(text)
 }
@@ -549,7 +549,7 @@ func (r *packReader) readAnyList() (any, error) {
 	return list, nil
 }
 
-var errNoKey = errors.New("protocol: no key for a map")
+var errNoKey = errors.New("protocol: the value cannot be the key of a map")
 
 // readAnyMap reads a map with keys that are strings, or numbers and other scalars, which
 // become strings.
