@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/carillon-go/carillon/internal/cures"
+	"github.com/carillon-go/carillon/internal/remedies"
 	"github.com/carillon-go/carillon/internal/static"
 )
 
@@ -33,7 +33,7 @@ var diagnosePage = sync.OnceValue(func() *static.File {
 		return string(content)
 	}
 	style, script := file("style.css"), file("script.js")
-	html := strings.NewReplacer("{{.Style}}", style, "{{.Script}}", script, "{{.Cures}}", string(cures.JSON)).Replace(file("page.html"))
+	html := strings.NewReplacer("{{.Style}}", style, "{{.Script}}", script, "{{.Remedies}}", string(remedies.JSON)).Replace(file("page.html"))
 	return static.New([]byte(html), map[string]string{
 		"Content-Type":  "text/html; charset=utf-8",
 		"Cache-Control": "no-cache",

@@ -5,7 +5,7 @@
   const calls = 8;
   const separator = "\x1e";
   const names = ["WebSockets", "ServerSentEvents", "LongPolling"];
-  const cures = JSON.parse(document.getElementById("cures").textContent);
+  const remedies = JSON.parse(document.getElementById("remedies").textContent);
   const hub = new URL(location.pathname.replace(/\/diagnose\/?$/, "") || "/", location.href);
   const by = id => document.getElementById(id);
   by("hub").textContent = hub.href;
@@ -38,7 +38,7 @@
   function parsed(response, text) {
     const page = (response.headers.get("Content-Type") || "").startsWith("text/html");
     if (!response.ok) {
-      throw new Failure(cures.statuses[response.status], `status ${response.status}${text && !page ? `: ${beginning(text)}` : ""}`);
+      throw new Failure(remedies.statuses[response.status], `status ${response.status}${text && !page ? `: ${beginning(text)}` : ""}`);
     }
     let answer;
     try {
@@ -129,11 +129,11 @@
 
     /** Takes note of who answered. */
     note(response, page) {
-      for (const { header, own } of cures.telling) {
+      for (const { header, own } of remedies.telling) {
         const value = response.headers.get(header);
         if (value) {
           const low = value.toLowerCase();
-          const mark = cures.marks.find(m => low.includes(m.mark));
+          const mark = remedies.marks.find(m => low.includes(m.mark));
           // Where the header alone says it, its value is another one each time.
           this.box(mark ? mark.kind : own || "server", mark || !own ? `${header}: ${value}` : header);
         }
@@ -218,15 +218,15 @@
     }
 
     advise() {
-      const suspects = [...new Set(this.report.boxes.map(b => b.kind))].filter(kind => cures.boxes[kind]);
+      const suspects = [...new Set(this.report.boxes.map(b => b.kind))].filter(kind => remedies.boxes[kind]);
       for (const { code } of this.report.findings) {
-        const known = suspects.filter(kind => cures.boxes[kind][code]);
-        known.forEach(kind => this.addAdvice(kind, false, cures.boxes[kind][code]));
-        if (known.length === 0 && cures.general[code]) {
-          this.addAdvice("", false, cures.general[code]);
+        const known = suspects.filter(kind => remedies.boxes[kind][code]);
+        known.forEach(kind => this.addAdvice(kind, false, remedies.boxes[kind][code]));
+        if (known.length === 0 && remedies.general[code]) {
+          this.addAdvice("", false, remedies.general[code]);
         }
         if (suspects.length === 0) {
-          Object.keys(cures.boxes).filter(kind => cures.boxes[kind][code]).forEach(kind => this.addAdvice(kind, true, cures.boxes[kind][code]));
+          Object.keys(remedies.boxes).filter(kind => remedies.boxes[kind][code]).forEach(kind => this.addAdvice(kind, true, remedies.boxes[kind][code]));
         }
       }
       const cuts = this.report.transports.map(t => t.cutAfterSeconds).filter(Boolean);

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/carillon-go/carillon/internal/cures"
+	"github.com/carillon-go/carillon/internal/remedies"
 )
 
 // advise finds for each finding the boxes that may cause it, and their remedies.
@@ -15,11 +15,11 @@ func (r *Report) advise() {
 	suspects := r.suspects()
 	for _, f := range r.Findings {
 		found := r.adviseFor(suspects, f.Code, false)
-		if c, known := cures.General[f.Code]; known && !found {
+		if c, known := remedies.General[f.Code]; known && !found {
 			r.addAdvice(Advice{}, c)
 		}
 		if len(suspects) == 0 {
-			r.adviseFor(cures.Kinds(), f.Code, true)
+			r.adviseFor(remedies.Kinds(), f.Code, true)
 		}
 		if f.Code == codeIdle {
 			r.adviseIdle()
@@ -30,7 +30,7 @@ func (r *Report) advise() {
 // adviseFor adds the known remedies for boxes of the given kinds.
 func (r *Report) adviseFor(kinds []string, code string, guess bool) (found bool) {
 	for _, kind := range kinds {
-		if c, known := cures.Boxes[kind][code]; known {
+		if c, known := remedies.Boxes[kind][code]; known {
 			r.addAdvice(Advice{Box: kind, Guess: guess}, c)
 			found = true
 		}
@@ -41,7 +41,7 @@ func (r *Report) adviseFor(kinds []string, code string, guess bool) (found bool)
 // suspects are the kinds of the boxes that are known to stand in between.
 func (r *Report) suspects() (kinds []string) {
 	for _, b := range r.Boxes {
-		if cures.Boxes[b.Kind] != nil && !slices.Contains(kinds, b.Kind) {
+		if remedies.Boxes[b.Kind] != nil && !slices.Contains(kinds, b.Kind) {
 			kinds = append(kinds, b.Kind)
 		}
 	}
@@ -52,7 +52,7 @@ func (r *Report) suspects() (kinds []string) {
 func (r *Report) adviseIdle() {
 	cut := r.shortest()
 	pings := max(time.Second, (cut / 2).Truncate(time.Second))
-	r.addAdvice(Advice{}, cures.Cure{
+	r.addAdvice(Advice{}, remedies.Remedy{
 		Text: fmt.Sprintf("where the box cannot be changed, the server pings oftener and ends idle polls earlier than silence is cut, every %v", pings),
 		Lines: []string{
 			fmt.Sprintf("hub.Options{KeepAliveInterval: %s}, transports.Options{PollTimeout: %s} // Carillon", goDuration(pings), goDuration(pings)),
@@ -64,7 +64,7 @@ func (r *Report) adviseIdle() {
 func goDuration(d time.Duration) string { return fmt.Sprintf("%d * time.Second", int(d.Seconds())) }
 
 // addAdvice adds advice once.
-func (r *Report) addAdvice(a Advice, c cures.Cure) {
+func (r *Report) addAdvice(a Advice, c remedies.Remedy) {
 	a.Text, a.Lines = c.Text, []string{}
 	for _, there := range r.Advice {
 		if there.Box == a.Box && there.Text == a.Text {

@@ -4,12 +4,12 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/carillon-go/carillon/internal/cures"
+	"github.com/carillon-go/carillon/internal/remedies"
 )
 
 // identify names the boxes that left a mark in an answer's headers.
 func identify(h http.Header) (boxes []Box) {
-	for _, t := range cures.Telling {
+	for _, t := range remedies.Telling {
 		for _, value := range h.Values(t.Header) {
 			kind, evidence := kindOf(value), t.Header+": "+value
 			switch {
@@ -27,7 +27,7 @@ func identify(h http.Header) (boxes []Box) {
 
 func kindOf(text string) string {
 	text = strings.ToLower(text)
-	for _, m := range cures.Marks {
+	for _, m := range remedies.Marks {
 		if strings.Contains(text, m.Mark) {
 			return m.Kind
 		}

@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/carillon-go/carillon/internal/cures"
+	"github.com/carillon-go/carillon/internal/remedies"
 )
 
 // failure is the reason of a failed negotiation, with the code of its finding.
@@ -52,7 +52,7 @@ func refusedWith(r *http.Response, body []byte) *failure {
 		}
 		return &failure{codeNoHub, "the answer is not a hub's: " + beginning(body)}
 	}
-	f := &failure{cures.Statuses[r.StatusCode], fmt.Sprintf("status %d", r.StatusCode)}
+	f := &failure{remedies.Statuses[r.StatusCode], fmt.Sprintf("status %d", r.StatusCode)}
 	if f.code == "" {
 		f.code = codeUnreachable
 	}
@@ -73,7 +73,7 @@ func (x *examiner) tunnelAnswered(_ context.Context, _ *url.URL, _ *http.Request
 	x.noteBox(identify(r.Header)...)
 	f := &failure{codeConnect, fmt.Sprintf("the forward proxy opens no tunnel (CONNECT): status %d", r.StatusCode)}
 	if r.StatusCode == http.StatusProxyAuthRequired {
-		f.code = cures.Statuses[r.StatusCode]
+		f.code = remedies.Statuses[r.StatusCode]
 	}
 	return f
 }

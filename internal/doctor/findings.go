@@ -7,7 +7,7 @@ import (
 
 // The codes of findings. They are stable.
 const (
-	codeUnreachable = "unreachable"       // negotiation fails, for a reason that cures.Statuses does not list
+	codeUnreachable = "unreachable"       // negotiation fails, for a reason that remedies.Statuses does not list
 	codeNoHub       = "no-hub"            // something other than a hub answers
 	codeUntrusted   = "tls-untrusted"     // this machine does not trust the certificate's issuer
 	codeCertificate = "tls-invalid"       // the certificate is for another name or has expired

@@ -1,4 +1,4 @@
-package cures
+package remedies
 
 import (
 	"strings"

@@ -1,7 +1,7 @@
-// Package cures knows how to recognize boxes between clients and servers, and which
+// Package remedies knows how to recognize boxes between clients and servers, and which
 // setting of a box helps against which fault. The program's doctor and the diagnosis page
 // share it.
-package cures
+package remedies
 
 import (
 	_ "embed" // the tables
@@ -11,12 +11,12 @@ import (
 
 // JSON holds all tables, for the page.
 //
-//go:embed cures.json
+//go:embed remedies.json
 var JSON []byte
 
-// Cure is a remedy: an instruction, and the lines of configuration. In them $HOST, $PORT
+// Remedy is an instruction, and the lines of configuration. In them $HOST, $PORT
 // and $PATH stand for the hub's address, $UP for the server behind the proxy.
-type Cure struct {
+type Remedy struct {
 	Text  string   `json:"text"`
 	Lines []string `json:"lines"`
 }
@@ -32,8 +32,8 @@ type tables struct {
 	Statuses map[int]string
 	Marks    []Mark
 	Telling  []Header
-	Boxes    map[string]map[string]Cure
-	General  map[string]Cure
+	Boxes    map[string]map[string]Remedy
+	General  map[string]Remedy
 }
 
 var all = func() (t tables) {
@@ -44,8 +44,8 @@ var all = func() (t tables) {
 }()
 
 // The tables: the code of a finding by the status of a failed negotiation, marks in the
-// order in which they are searched, cures by the kind of a box and the code of a finding,
-// and the cures for unknown boxes.
+// order in which they are searched, remedies by the kind of a box and the code of a finding,
+// and the remedies for unknown boxes.
 var (
 	Statuses = all.Statuses
 	Marks    = all.Marks
@@ -54,7 +54,7 @@ var (
 	General  = all.General
 )
 
-// Kinds returns the kinds of boxes for which there are cures.
+// Kinds returns the kinds of boxes for which there are remedies.
 func Kinds() (kinds []string) {
 	for _, m := range Marks {
 		if Boxes[m.Kind] != nil && !slices.Contains(kinds, m.Kind) {
