@@ -17,12 +17,15 @@ type handlers struct {
 
 // On adds a handler for a method that the server invokes on this client. Several handlers of one
 // method run in the order in which they were added. Only one of them may have a result: On panics
-// for a second one. Method names ignore case. remove removes the handler.
+// for a second one, and for the zero Handler. Method names ignore case. remove removes the handler.
 //
 // Handlers run one at a time, in the order of the server's messages. Their ctx ends when the
 // connection is stopped. If the server waits for a result, it gets the error or panic of the
 // handler; otherwise the error is logged.
 func (c *HubConnection) On(method string, h Handler) (remove func()) {
+	if h.serve == nil {
+		panic(fmt.Sprintf("client: the handler for %q has no function", method))
+	}
 	name := strings.ToLower(method)
 	added := &h
 	c.handlers.add(name, added)
@@ -30,10 +33,13 @@ func (c *HubConnection) On(method string, h Handler) (remove func()) {
 }
 
 // OnUnhandled sets a function for invocations without a handler. Its arguments are decoded as by
-// ActionAny.
+// ActionAny. It panics for a second function, which would replace the first.
 func (c *HubConnection) OnUnhandled(f func(ctx context.Context, method string, args []any) error) {
 	c.handlers.mu.Lock()
 	defer c.handlers.mu.Unlock()
+	if c.handlers.unhandled != nil {
+		panic("client: there is a function for unhandled invocations already")
+	}
 	c.handlers.unhandled = f
 }
 
