@@ -13,6 +13,10 @@ import (
 // maxFailedPolls is the number of consecutive polls that a proxy may answer instead of the server.
 const maxFailedPolls = 10
 
+// shortPoll is shorter than the time that a server waits before it answers a poll with nothing. The
+// client pauses between empty answers that come sooner.
+const shortPoll = time.Second
+
 // longPolling is the long-polling transport: repeated requests that wait for data, and POSTs.
 type longPolling struct {
 	poster
@@ -52,9 +56,16 @@ func (l *longPolling) firstPoll(ctx context.Context) error {
 
 func (l *longPolling) Receive(feed func([]byte) error) error {
 	defer close(l.polled)
-	failed := 0
+	failed, empty := 0, 0 // in a row
 	for {
-		ended, err := l.pollWithin(l.timeout, feed)
+		began, fed := time.Now(), false
+		ended, err := l.pollWithin(l.timeout, func(data []byte) error {
+			fed = true
+			return feed(data)
+		})
+		if empty++; fed || err != nil || time.Since(began) >= shortPoll {
+			empty = 0
+		}
 		switch {
 		case l.ctx.Err() != nil:
 			return l.ended()
@@ -63,6 +74,9 @@ func (l *longPolling) Receive(feed func([]byte) error) error {
 			return nil
 		case err == nil:
 			failed = 0
+			if empty > 1 && sleep(l.ctx, min(time.Duration(empty-1)*100*time.Millisecond, shortPoll)) != nil {
+				return l.ended()
+			}
 		case failed < maxFailedPolls && isGatewayError(err) && !l.stateful:
 			if failed++; sleep(l.ctx, max(time.Duration(failed-1)*100*time.Millisecond, retryAfter(err))) != nil {
 				return l.ended()
