@@ -107,8 +107,10 @@ func (s *Session) invokeConcurrently(c *call) {
 		return
 	}
 	s.startConcurrent()
+	s.countRecord(c.size)
 	go func() {
 		defer s.endConcurrent()
+		defer s.countRecord(-c.size)
 		c.run()
 	}()
 	s.input.started = true

@@ -30,6 +30,7 @@ type dispatchQueue struct {
 	executing   int           // invocations that run and hold their place
 	released    int           // invocations that run and have released their place
 	concurrent  int           // things that run outside the queue: streams, uploads, OnConnected
+	records     int           // size of the records of the calls among those
 	started     time.Duration // the session's age when the last queued invocation began
 	runningTask bool          // a task is running
 	timer       *time.Timer   // dispatches again when the first task may overtake; nil: not set

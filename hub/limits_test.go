@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"log/slog"
 	"slices"
@@ -89,6 +90,44 @@ func TestTooManyStreams(t *testing.T) {
 	c.want(end("1"))
 	c.send(stream("4", "Endless", ""))
 	c.want(`{"type":2,"invocationId":"4","item":1}`)
+}
+
+// Ids and arguments are kept as long as a stream or an upload goes on, so those of all together have
+// a bound, and count in what waits for all connections.
+func TestLongInvocationsOfStreams(t *testing.T) {
+	const count, size = 50, 30_000
+	const refusal = "HubException: More streams are under way than a connection may have."
+	for name, begin := range map[string]func(id string) string{
+		"ids of streams": func(id string) string { return stream(id+pad(size), "Infinite", "") },
+		"ids of uploads": func(id string) string { return callWith(id, "Upload", "", `"`+id+pad(size)+`"`) },
+		"headers": func(id string) string {
+			return `{"type":4,"invocationId":"` + id + `","target":"Infinite","arguments":[],"headers":{"a":"` + pad(size) + `"}}`
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := connect(t, newLab(hub.Options{}), clientOptions{})
+				for i := range count {
+					c.send(begin(fmt.Sprint(i, "-")))
+				}
+				synctest.Wait()
+				held := c.conn.held.Load()
+				if held < size || held > 32*32<<10+size+200 {
+					t.Errorf("%d bytes are held", held)
+				}
+				for range count - int(held)/size {
+					if r := c.next(); !strings.Contains(r, refusal) {
+						t.Fatalf("got %.200s", r)
+					}
+				}
+				c.close()
+				synctest.Wait()
+				if held := c.conn.held.Load(); held != 0 {
+					t.Errorf("%d bytes are held behind the end", held)
+				}
+			})
+		})
+	}
 }
 
 // Whoever is over a limit is counted and is in the log; who is connected beside it goes on.
