@@ -185,8 +185,8 @@ func TestPostsBesideTheEnd(t *testing.T) {
 	}
 }
 
-// isKeptAtItsEnd opens a stream, ends it, and posts before and after the client closes it. It
-// returns false if that took so long that it shows nothing.
+// isKeptAtItsEnd opens a stream, ends it, and posts before the client closes it, directly
+// behind that, and later. It returns false if that took so long that it shows nothing.
 func (s *site) isKeptAtItsEnd(t *testing.T) bool {
 	token, conn := s.dial(t)
 	r := bufio.NewReader(conn)
@@ -204,13 +204,21 @@ func (s *site) isKeptAtItsEnd(t *testing.T) bool {
 		t.Errorf("%q, %v behind the end", b, err)
 	}
 	status := s.post(t, token)
-	if time.Since(begun) > serversentevents.Farewell {
+	if time.Since(begun) > serversentevents.CloseGrace {
 		return false
 	}
 	if status != http.StatusOK {
 		t.Errorf("a POST before the client has closed its stream is answered %d", status)
 	}
+	begun = time.Now()
 	_ = conn.Close()
+	status = s.post(t, token)
+	if time.Since(begun) > serversentevents.ReadGrace {
+		return false
+	}
+	if status != http.StatusOK {
+		t.Errorf("a POST directly after the client has closed its stream is answered %d", status)
+	}
 	for until := begun.Add(patience); s.registry.Find(token) != nil && time.Now().Before(until); {
 		time.Sleep(time.Millisecond) //nolint:forbidigo // the registry has no event for it
 	}

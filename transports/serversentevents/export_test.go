@@ -1,4 +1,7 @@
 package serversentevents
 
-// Farewell is how long a client gets to close its stream.
-const Farewell = closeGrace
+// How long the end of a stream waits for its client.
+const (
+	CloseGrace = closeGrace
+	ReadGrace  = readGrace
+)

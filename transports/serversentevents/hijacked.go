@@ -78,6 +78,10 @@ type discardReader struct {
 // the last messages and reconnects if a concurrent POST is answered 404.
 const closeGrace = time.Second
 
+// readGrace is how long POSTs are still answered 200 after the client has closed the network
+// connection. The .NET client closes it before it looks at the last messages.
+const readGrace = 100 * time.Millisecond
+
 // Last implements socket.Protocol. It ends the body and closes the writing side, because no
 // other request will be answered on this connection. The connection ends when the client
 // closes it, or after closeGrace.
@@ -104,11 +108,21 @@ func (d *discardReader) Take(_ []byte, _ bool, err error) (rest []byte, cause er
 		d.s.Await(0)
 		return nil, nil
 	case err != nil:
-		if limit != nil {
-			limit.Stop()
+		if limit != nil && limit.Stop() {
+			d.awaitReading()
 		}
 		silence, _ := d.s.Silence()
 		return nil, clientLeft(d.c, d.begun, silence)
 	}
 	return nil, nil
+}
+
+// awaitReading waits for readGrace, or until the registry cuts its connections.
+func (d *discardReader) awaitReading() {
+	timer := time.NewTimer(readGrace)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-d.c.Cutting().Done():
+	}
 }
