@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bufio"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"os/exec"
 	"syscall"
@@ -11,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/carillon-go/carillon/internal/testproc"
+	"github.com/carillon-go/carillon/signalr"
 )
 
 // gatewayProcess is the program as it is deployed, signals included.
@@ -40,7 +45,7 @@ func (p *gatewayProcess) terminate() {
 	}
 }
 
-// dial opens a WebSocket whose client does not answer the server's close frame: the server waits for that.
+// dial opens a WebSocket.
 func (p *gatewayProcess) dial() *websocket.Conn {
 	p.t.Helper()
 	conn, response, err := websocket.DefaultDialer.Dial("ws://"+p.Addr+"/hubs/clock", nil)
@@ -49,10 +54,43 @@ func (p *gatewayProcess) dial() *websocket.Conn {
 	}
 	_ = response.Body.Close()
 	p.t.Cleanup(func() { _ = conn.Close() })
-	conn.SetCloseHandler(func(int, string) error { return nil })
 	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	p.say(conn, "{\"protocol\":\"json\",\"version\":1}\x1e", "{}\x1e")
 	return conn
+}
+
+// hearEnd fails the test unless the WebSocket is reset, without a message or a close frame.
+func (p *gatewayProcess) hearEnd(conn *websocket.Conn) {
+	p.t.Helper()
+	if _, text, err := conn.ReadMessage(); !errors.Is(err, syscall.ECONNRESET) {
+		p.t.Fatalf("%q, %v", text, err)
+	}
+}
+
+// hang begins a POST and does not send the rest of it. The server waits for that.
+func (p *gatewayProcess) hang() {
+	p.t.Helper()
+	response, err := http.Post("http://"+p.Addr+"/hubs/clock/negotiate?negotiateVersion=1", "", nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var negotiation signalr.Negotiation
+	if err := json.NewDecoder(response.Body).Decode(&negotiation); err != nil {
+		p.t.Fatal(err)
+	}
+	path := "/hubs/clock?id=" + negotiation.ConnectionToken
+	p.do(http.MethodGet, path) // opens the connection
+	conn, err := net.Dial("tcp", p.Addr)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n", path, p.Addr)
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" { // it reads the body
+		p.t.Fatalf("%q, %v", line, err)
+	}
 }
 
 func (p *gatewayProcess) say(conn *websocket.Conn, text, want string) {
@@ -84,18 +122,17 @@ func (p *gatewayProcess) do(method, path string) *http.Response {
 	return response
 }
 
-const farewell = "{\"type\":7,\"allowReconnect\":true}\x1e"
-
-// Once the first client is asked to leave, nobody new is sent here or let in; the second signal does not wait for those
-// who are slow to go.
+// While the server shuts down it answers its probes, but no new client is sent here or let in. The second signal ends it at
+// once.
 func TestDrainOfTheProcess(t *testing.T) {
 	p := startProcess(t)
 	if answer := p.do(http.MethodGet, "/readyz"); answer.StatusCode != http.StatusOK {
 		t.Fatal(answer.Status)
 	}
 	conn := p.dial()
+	p.hang()
 	p.terminate()
-	p.hear(conn, farewell)
+	p.hearEnd(conn)
 	if answer := p.do(http.MethodGet, "/readyz"); answer.StatusCode != http.StatusServiceUnavailable {
 		t.Error("ready:", answer.Status)
 	}
@@ -113,16 +150,12 @@ func TestDrainOfTheProcess(t *testing.T) {
 	}
 }
 
-// A client that goes in order lets the process do so.
+// A process whose clients have gone ends with status 0.
 func TestEndOfTheProcess(t *testing.T) {
 	p := startProcess(t)
 	conn := p.dial()
-	conn.SetCloseHandler(nil)
 	p.terminate()
-	p.hear(conn, farewell)
-	if _, _, err := conn.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseNormalClosure) {
-		t.Error(err)
-	}
+	p.hearEnd(conn)
 	if err := p.Wait(); err != nil {
 		t.Error(err)
 	}
