@@ -18,24 +18,24 @@ import (
 type benchCommand struct {
 	URL           string            `arg:"" help:"URL of the hub, for example http://localhost:8080/hubs/clock."`
 	Mode          string            `env:"-" enum:"idle,broadcast,echo,connect,negotiate" default:"idle" help:"What to do: idle (hold connections), broadcast (receive invocations), echo (call a method that returns its argument), connect (connect and leave, again and again), negotiate."`
-	Transport     string            `env:"-" enum:"websockets,sse,longpolling" default:"websockets" help:"How connections are carried: websockets, sse or longpolling."`
+	Transport     string            `env:"-" enum:"websockets,sse,longpolling" default:"websockets" help:"Transport of the connections: websockets, sse or longpolling."`
 	Protocol      string            `env:"-" enum:"json,messagepack" default:"json" help:"Encoding of the messages: json or messagepack."`
-	Connections   int               `env:"-" short:"c" default:"100" help:"Connections that are open at a time."`
-	Ramp          time.Duration     `env:"-" help:"Time over which they are opened. Default: as fast as it goes."`
-	Warmup        time.Duration     `env:"-" default:"1s" help:"Time that passes before anything counts."`
-	Duration      time.Duration     `env:"-" short:"d" default:"10s" help:"Measured time."`
-	InFlight      int               `env:"-" help:"echo: calls that each connection has under way, default 1. broadcast: ask for broadcasts so that as many are under way, as fast as they reach everybody."`
-	Rate          float64           `env:"-" help:"broadcast: ask for so many a second. Default: the server makes them by itself."`
-	Method        string            `env:"-" help:"Method of the hub that echoes a text, default Echo, or that broadcasts, default Broadcast."`
-	Fire          string            `env:"-" placeholder:"URL" help:"broadcast: ask for one by a POST to this URL instead of a call of the method."`
+	Connections   int               `env:"-" short:"c" default:"100" help:"Number of connections that are open at a time."`
+	Ramp          time.Duration     `env:"-" help:"Time over which they are opened. Default: as fast as possible."`
+	Warmup        time.Duration     `env:"-" default:"1s" help:"Time before the measurement begins."`
+	Duration      time.Duration     `env:"-" short:"d" default:"10s" help:"Time of the measurement."`
+	InFlight      int               `env:"-" help:"echo: concurrent calls of each connection, default 1. broadcast: keep so many broadcasts under way; the next begins when one has reached all connections."`
+	Rate          float64           `env:"-" help:"broadcast: call the method so many times a second. Default: the server broadcasts by itself."`
+	Method        string            `env:"-" help:"Method of the hub that returns a text (default Echo) or that broadcasts (default Broadcast)."`
+	Fire          string            `env:"-" placeholder:"URL" help:"broadcast: POST to this URL instead of calling the method."`
 	Payload       int               `env:"-" default:"32" help:"echo: length of the text, in bytes."`
-	GC            string            `env:"-" name:"gc" placeholder:"URL" help:"idle: URL that makes the server collect its garbage, posted to before its memory is read."`
+	GC            string            `env:"-" name:"gc" placeholder:"URL" help:"idle: POST to this URL, which makes the server collect garbage, before its memory is read."`
 	SkipNegotiate bool              `env:"-" help:"Connect WebSockets without negotiation."`
-	PID           int               `env:"-" name:"pid" help:"Process id of a server on this machine: its CPU time and memory are reported."`
-	Token         string            `env:"CARILLON_TOKEN" help:"Bearer token. Better by the variable than on the command line."`
-	Header        map[string]string `env:"-" mapsep:"none" placeholder:"NAME=VALUE" help:"Header of every request, once for each."`
+	PID           int               `env:"-" name:"pid" help:"Process id of the server, if it is on this machine: the report has its CPU time and memory."`
+	Token         string            `env:"CARILLON_TOKEN" help:"Bearer token. Other users of this machine can read a command line, so set the variable instead."`
+	Header        map[string]string `env:"-" mapsep:"none" placeholder:"NAME=VALUE" help:"Header of every request; may be repeated."`
 	Insecure      bool              `env:"-" help:"Accept any TLS certificate."`
-	JSON          bool              `env:"-" name:"json" help:"The result as one JSON object, for scripts."`
+	JSON          bool              `env:"-" name:"json" help:"Print the result as one JSON object."`
 }
 
 // Run prints the result. It returns an error if a connection failed or was lost, or if a

@@ -19,16 +19,16 @@ import (
 // doctorCommand examines the path to a hub.
 type doctorCommand struct {
 	URL      string            `arg:"" help:"URL of the hub, for example http://localhost:8080/hubs/clock."`
-	Idle     time.Duration     `env:"-" default:"12s" help:"How long to keep silent, to see what is cut: 0s to 120s. Firewalls often cut after 10 s, HAProxy after 30, nginx, Apache and Varnish after 60."`
-	Token    string            `env:"CARILLON_TOKEN" help:"Bearer token. Better by the variable than on the command line."`
-	Header   map[string]string `env:"-" mapsep:"none" placeholder:"NAME=VALUE" help:"Header of every request, once for each."`
-	Insecure bool              `env:"-" help:"Go on although the certificate is not trusted."`
-	JSON     bool              `env:"-" name:"json" help:"The result as one JSON object, for scripts."`
+	Idle     time.Duration     `env:"-" default:"12s" help:"Time of silence, to find connections that are cut: 0s to 120s. Firewalls often cut after 10 s, HAProxy after 30, nginx, Apache and Varnish after 60."`
+	Token    string            `env:"CARILLON_TOKEN" help:"Bearer token. Other users of this machine can read a command line, so set the variable instead."`
+	Header   map[string]string `env:"-" mapsep:"none" placeholder:"NAME=VALUE" help:"Header of every request; may be repeated."`
+	Insecure bool              `env:"-" help:"Continue if the certificate is not trusted."`
+	JSON     bool              `env:"-" name:"json" help:"Print the result as one JSON object."`
 }
 
 // Help is shown below the flags.
 func (*doctorCommand) Help() string {
-	return "The proxy of HTTP_PROXY, HTTPS_PROXY and NO_PROXY is used. Exit status: 0 all is well, 1 clients connect but not as well as they might, 2 nothing works, or the URL or a flag is wrong."
+	return "It uses the proxy of HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Exit status: 0: every offered transport works. 1: clients connect, but a transport is refused, late, held back or cut. 2: no transport works, or the URL or a flag is wrong."
 }
 
 const longestIdle = 2 * time.Minute

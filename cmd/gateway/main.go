@@ -29,12 +29,12 @@ const (
 
 // commands are the program's command line.
 type commands struct {
-	Config kong.ConfigFlag `type:"path" placeholder:"FILE" env:"CARILLON_CONFIG" help:"JSON file with settings, by the names of the flags. Flags come first, then variables, then the file."`
+	Config kong.ConfigFlag `type:"path" placeholder:"FILE" env:"CARILLON_CONFIG" help:"JSON file with settings; its keys are the names of the flags. A flag overrides a variable, and a variable overrides the file."`
 
-	Serve  serveCommand  `cmd:"" default:"withargs" help:"Serve the clock hub and the page (default). The console client is another command: gateway watch --help."`
-	Watch  watchCommand  `cmd:"" help:"Watch a hub: connect as a client and print what it invokes and what becomes of the connection."`
-	Doctor doctorCommand `cmd:"" help:"Examine the way from here to a hub: which transports get through, what is held back or cut, and what to write into which proxy."`
-	Bench  benchCommand  `cmd:"" help:"Put load on a hub and measure: rates, latencies, and the server's CPU time and memory."`
+	Serve  serveCommand  `cmd:"" default:"withargs" help:"Serve the clock hub and its page. This is the default command. The others are gateway watch, gateway doctor, gateway bench and gateway version; each has --help."`
+	Watch  watchCommand  `cmd:"" help:"Connect to a hub as a client. Print each invocation by the hub and each change of the connection."`
+	Doctor doctorCommand `cmd:"" help:"Test the path from here to a hub: which transports work, which are held back or cut, and how to configure the proxies."`
+	Bench  benchCommand  `cmd:"" help:"Put load on a hub and measure rates, latencies, and the server's CPU time and memory."`
 
 	Version versionCommand `cmd:"" help:"Print the version of this program, its revision, and the version of Go."`
 }

@@ -23,16 +23,16 @@ import (
 // watchCommand is a console client for any SignalR hub.
 type watchCommand struct {
 	URL       string            `arg:"" help:"URL of the hub, for example http://localhost:8080/hubs/clock."`
-	Transport []string          `env:"-" enum:"websockets,sse,longpolling" placeholder:"websockets|sse|longpolling" help:"Transports that may be used. Default: all, in the server's order."`
+	Transport []string          `env:"-" enum:"websockets,sse,longpolling" placeholder:"websockets|sse|longpolling" help:"Transports to use. Default: all, in the server's order."`
 	Protocol  string            `env:"-" enum:"json,messagepack" default:"json" help:"Encoding of the messages: json or messagepack."`
 	Target    []string          `env:"-" placeholder:"METHOD" help:"Print only invocations of these methods. Default: all."`
-	Invoke    string            `env:"-" placeholder:"METHOD" help:"Call this method of the hub once connected, print its result, and end, unless there is a --target to watch."`
-	Arg       []string          `env:"-" sep:"none" placeholder:"JSON" help:"Argument of --invoke, once for each; what is no JSON is a string."`
-	Token     string            `env:"CARILLON_TOKEN" help:"Bearer token. Better by the variable than on the command line."`
-	Header    map[string]string `env:"-" mapsep:"none" placeholder:"NAME=VALUE" help:"Header of every request, once for each."`
-	Count     int               `env:"-" placeholder:"N" help:"End after so many invocations. Default: never."`
-	Retry     bool              `env:"-" help:"Wait for a server that is not there yet. A connection that was lost is always sought again."`
-	JSON      bool              `env:"-" name:"json" help:"One JSON object a line, for scripts."`
+	Invoke    string            `env:"-" placeholder:"METHOD" help:"Call this method after connecting and print its result. Then end, unless --target is set."`
+	Arg       []string          `env:"-" sep:"none" placeholder:"JSON" help:"Argument of --invoke; may be repeated. Text that is not JSON is a string."`
+	Token     string            `env:"CARILLON_TOKEN" help:"Bearer token. Other users of this machine can read a command line, so set the variable instead."`
+	Header    map[string]string `env:"-" mapsep:"none" placeholder:"NAME=VALUE" help:"Header of every request; may be repeated."`
+	Count     int               `env:"-" placeholder:"N" help:"End after this number of invocations. Default: never."`
+	Retry     bool              `env:"-" help:"Wait for a server that does not run yet. A lost connection is always made again."`
+	JSON      bool              `env:"-" name:"json" help:"Print one JSON object per line."`
 }
 
 // Run watches until the context ends, the count is full or the result is there.
