@@ -5,6 +5,7 @@ package forwarded
 
 import (
 	"maps"
+	"net"
 	"net/http"
 	"net/netip"
 )
@@ -38,9 +39,26 @@ const maxHops = 32
 // unchanged. All such requests have the address 0.0.0.0.
 func Trust(networks []netip.Prefix) func(http.Handler) http.Handler {
 	t := trusted(networks)
+	return t.middleware(t.containsPeer)
+}
+
+// TrustUnix is like Trust, and also trusts the peers of Unix sockets. They have no address; the
+// mode of the socket's file says which programs can connect.
+func TrustUnix(networks []netip.Prefix) func(http.Handler) http.Handler {
+	t := trusted(networks)
+	return t.middleware(func(r *http.Request) bool { return hasUnixPeer(r) || t.containsPeer(r) })
+}
+
+func hasUnixPeer(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && local.Network() == "unix"
+}
+
+// middleware reads the headers of the peers that isTrusted accepts.
+func (t trusted) middleware(isTrusted func(*http.Request) bool) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			next.ServeHTTP(w, t.resolve(r))
+			next.ServeHTTP(w, t.resolve(r, isTrusted))
 		})
 	}
 }
@@ -57,8 +75,13 @@ func (t trusted) contains(a netip.Addr) bool {
 	return false
 }
 
+func (t trusted) containsPeer(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && t.contains(peer.Addr())
+}
+
 // resolve returns r, or a copy of it with the client's address, host and scheme.
-func (t trusted) resolve(r *http.Request) *http.Request {
+func (t trusted) resolve(r *http.Request, isTrusted func(*http.Request) bool) *http.Request {
 	if !carries(r.Header) {
 		return r
 	}
@@ -68,8 +91,7 @@ func (t trusted) resolve(r *http.Request) *http.Request {
 	for _, name := range headers {
 		delete(r.Header, name)
 	}
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !t.contains(peer.Addr()) {
+	if !isTrusted(r) {
 		return r
 	}
 	if prefix, ok := told[PrefixHeader]; ok {

@@ -19,7 +19,7 @@ import (
 // Config holds the settings of a deployment. The tags define for each its flag, its variable
 // CARILLON_…, its key in the configuration file, and its default.
 type Config struct {
-	Addr    string   `default:":8080" help:"Address to listen on."`
+	Addr    string   `default:":8080" help:"Address to listen on, or unix: and the path of a Unix socket, such as unix:/run/carillon.sock."`
 	TLSCert string   `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain, PEM. With --tls-key: HTTPS, and HTTP/2 for clients that speak it."`
 	TLSKey  string   `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key of the certificate, PEM."`
 	Host    []string `placeholder:"NAME" help:"Host name that requests may use, such as example.com; may be repeated. Requests for other hosts are answered 421, except for loopback names and for probes. Default: pages and metrics at a loopback address accept loopback names only; everything else accepts any name."`
@@ -30,7 +30,7 @@ type Config struct {
 	NoLearning bool     `help:"Offer every network the same transports, even those that have failed there."`
 	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origin of pages that may read the answers (CORS), such as https://example.com, or https://*.example.com for all its subdomains; may be repeated. * allows every origin, without credentials. Other origins get 403 for WebSockets and for requests with credentials. Default: the server's own origin only."`
 
-	TrustedProxies []string `name:"trusted-proxies" placeholder:"NETWORK" help:"Networks of trusted proxies, such as 10.0.0.0/8,fd00::/8. Their headers Forwarded or X-Forwarded-For, -Proto, -Host and -Prefix are used. Default: none."`
+	TrustedProxies []string `name:"trusted-proxies" placeholder:"NETWORK" help:"Networks of trusted proxies, such as 10.0.0.0/8,fd00::/8; unix for the peers of a Unix socket. Their headers Forwarded or X-Forwarded-For, -Proto, -Host and -Prefix are used. Default: none."`
 	ProxyProtocol  bool     `name:"proxy-protocol" help:"Require connections from --trusted-proxies to begin with a header of the PROXY protocol, version 1 or 2."`
 
 	JWTKey       string `name:"jwt-key" type:"path" placeholder:"FILE" help:"Key that verifies bearer tokens (JWT): a public key or certificate in PEM, or a secret of at least 32 bytes. With this or --jwks-url, clients of the hub need a token. Default: clients need no token."`
@@ -86,7 +86,7 @@ func (c *Config) Validate() error {
 	if _, err := c.trustedProxies(); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, c.validateAuth())
+	errs = append(errs, validateAddr(c.Addr), c.validateAuth())
 	for _, name := range c.Host {
 		errs = append(errs, validateHost(name))
 	}

@@ -21,7 +21,7 @@ type hosts struct {
 
 // newHosts returns the host names of a listener.
 func (c *Config) newHosts(listener net.Addr) hosts {
-	h := hosts{loopback: isLoopbackHost(listener.String())}
+	h := hosts{loopback: !isUnix(listener) && isLoopbackHost(listener.String())}
 	for _, name := range c.Host {
 		h.names = append(h.names, normalHost(name))
 	}

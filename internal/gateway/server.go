@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -63,7 +62,7 @@ type Server struct {
 	hub     *endpoint.Endpoint
 	entry   http.Handler       // the hub, behind authentication
 	endKeys context.CancelFunc // stops the refresh of the keys of tokens
-	proxies []netip.Prefix
+	proxies proxies
 	workers *worker.Host
 	metrics *metrics.Metrics // nil: metrics are disabled
 	http    *http.Server
@@ -170,7 +169,11 @@ func (s *Server) Run(ctx context.Context) error {
 // listen listens on addr. It ignores the cancellation of ctx: a shutdown before the start is
 // orderly, and not an error of the address. Its error contains "listen" and the address.
 func listen(ctx context.Context, addr string) (net.Listener, error) {
-	return new(net.ListenConfig).Listen(context.WithoutCancel(ctx), "tcp", addr)
+	ctx = context.WithoutCancel(ctx)
+	if path, ok := unixPath(addr); ok {
+		return listenUnix(ctx, path)
+	}
+	return new(net.ListenConfig).Listen(ctx, "tcp", addr)
 }
 
 // Serve serves on l until ctx is cancelled or l fails. Then it shuts everything down, waits
@@ -188,7 +191,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	served := make(chan error, 1)
 	go func() { served <- s.serveHTTP(s.behindProxyProtocol(l)) }()
 	s.ready.Store(true)
-	s.log.Info("listening", "addr", l.Addr().String(), "hub", s.config.Path, "tls", s.config.usesTLS(), "tokens", s.config.usesJWT())
+	s.log.Info("listening", "addr", addressOf(l.Addr()), "hub", s.config.Path, "tls", s.config.usesTLS(), "tokens", s.config.usesJWT())
 
 	select {
 	case <-ctx.Done():
