@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strings"
 	"testing"
+	"time"
 )
 
 // hearing is an application that hears what is posted.
@@ -73,6 +75,30 @@ func TestPostsDoNotWaitForEver(t *testing.T) {
 	cancel()
 	if err := <-posted; !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+	c.Abort(ErrCut)
+}
+
+// A POST that its deadline ends before the application has the connection is not answered as
+// if it had been taken.
+func TestPostAtItsDeadline(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/hub", nil)
+	registry := NewRegistry(make(hearing, 1), Options{})
+	n, err := registry.Negotiate(r, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := registry.Find(n.Token())
+	if _, err := c.Claim(ServerSentEvents, r); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	post := httptest.NewRequestWithContext(ctx, http.MethodPost, "/hub?id="+n.Token(), strings.NewReader("x"))
+	w := httptest.NewRecorder()
+	NewHandler(registry, nil).ServeHTTP(w, post)
+	if w.Code != http.StatusServiceUnavailable {
+		t.Errorf("status %d", w.Code)
 	}
 	c.Abort(ErrCut)
 }

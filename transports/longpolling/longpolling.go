@@ -27,7 +27,9 @@ func Carry(registry *transports.Registry) transports.Carry {
 		}
 		defer c.Rest() // also if a middleware's writer panics
 		if first {
+			transports.LetWait(w, r)                  // for the application
 			_ = c.Open(nil, transports.Resumption(r)) // if the connection has ended, a later poll reports it
+			c.Limit(http.NewResponseController(w))
 			_ = data(w, new(batch))
 			return
 		}
