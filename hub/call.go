@@ -68,14 +68,14 @@ func (s *Session) receiveInvocation(m *protocol.Message, size int) {
 		c.bindError = errTooManyStreams
 	}
 	if fault := asFault(c.bindError); fault != nil {
-		s.fault(fault)
+		s.closeOnViolation(fault)
 		return
 	}
 	switch {
 	case c.bindError == nil && !c.queued:
 		s.yield()
 		s.invokeConcurrently(c)
-	case c.bindError == nil || s.hub.observed:
+	case c.bindError == nil || s.hub.hasInvokeFilter:
 		c.queued = true
 		s.invokeQueued(c)
 	default:
@@ -168,11 +168,11 @@ func (c *call) name() string {
 
 // bind decodes the arguments into targets.
 func (s *Session) bind(m *published, arguments []byte, targets []any) (err error) {
-	defer s.recovered(&err)
+	defer s.recoverPanic(&err)
 	if !m.decodesItself {
 		return s.wire.Bind(arguments, targets...)
 	}
-	return s.apart(func() error { return s.wire.Bind(arguments, targets...) })
+	return s.isolate(func() error { return s.wire.Bind(arguments, targets...) })
 }
 
 // step is the stage of an invocation. It decides about the answer if application code
@@ -239,7 +239,7 @@ func (c *call) refusal() (text string, err error) {
 	if c.bindError != nil { // filters see the error
 		return "", nil
 	}
-	defer c.session.recovered(&err)
+	defer c.session.recoverPanic(&err)
 	m := c.method
 	switch {
 	case !m.isAuthorized(c):
@@ -260,8 +260,8 @@ func (c *call) refusal() (text string, err error) {
 
 // perform calls the method within the filters. It returns a panic as an error.
 func (c *call) perform() (result any, err error) {
-	defer c.session.recovered(&err)
-	if !c.session.hub.observed {
+	defer c.session.recoverPanic(&err)
+	if !c.session.hub.hasInvokeFilter {
 		return c.method.invoke(c, c.params)
 	}
 	inv := &Invocation{Target: c.target, Headers: c.headers}

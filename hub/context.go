@@ -156,7 +156,7 @@ func (c *call) cancelLocked() {
 	} else {
 		e := c.ownEnding()
 		e.cancel()
-		c.session.endings.close(e.done)
+		c.session.endings.closeOne(e.done)
 	}
 	c.session.cancelUploadsLocked(c)
 }

@@ -14,7 +14,7 @@ import (
 func (s *Session) Disconnected(cause error) {
 	s.receiveStopped.Store(true)
 	if errors.Is(cause, ErrSlowConsumer) {
-		s.exceeded(&s.hub.refused.slowConsumers, "queue of a slow consumer")
+		s.countRefusal(&s.hub.refused.slowConsumers, "queue of a slow consumer")
 	}
 	if was := s.startClosing(); was != closing {
 		s.conclude(was, cause)
@@ -69,7 +69,7 @@ func (s *Session) runOnDisconnected(cause error) {
 	if !s.wasConnected.Load() || !s.hub.hasOnDisconnected() {
 		return
 	}
-	if err := s.apart(func() error { s.callOnDisconnected(cause); return nil }); err != nil {
+	if err := s.isolate(func() error { s.callOnDisconnected(cause); return nil }); err != nil {
 		s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
 	}
 }

@@ -33,7 +33,7 @@ func (l *endings) add(session context.Context, done chan struct{}) {
 	l.open = append(l.open, weaken(done))
 }
 
-func (l *endings) close(done chan struct{}) {
+func (l *endings) closeOne(done chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	closeOnce(done)

@@ -58,13 +58,13 @@ func prefetch(next []*Session) {
 	for _, s := range next {
 		s.phase.Load()
 	}
-	var behind [prefetchAhead]*atomic.Uint32
+	var words [prefetchAhead]*atomic.Uint32
 	for i, s := range next {
 		if c, ok := s.conn.(Prefetcher); ok {
-			behind[i] = c.Prefetch()
+			words[i] = c.Prefetch()
 		}
 	}
-	for _, m := range behind {
+	for _, m := range words {
 		if m != nil {
 			m.Load()
 		}

@@ -24,7 +24,7 @@ func (s *Session) parseHandshake(data []byte) (rest []byte) {
 	record, rest, err := protocol.NextHandshakeAfter(s.input.partial, seen, s.hub.options.MaxMessageSize)
 	switch {
 	case err != nil:
-		s.exceeded(&s.hub.refused.messages, "length of the handshake")
+		s.countRefusal(&s.hub.refused.messages, "length of the handshake")
 		s.refuseHandshake(handshakeCanceled)
 	case record == nil:
 		return nil
@@ -161,7 +161,7 @@ type connectKey struct{}
 
 // callOnConnected calls OnConnected within the filters. It returns a panic as an error.
 func (s *Session) callOnConnected() (err error) {
-	defer s.recovered(&err)
+	defer s.recoverPanic(&err)
 	ctx := context.WithValue(s.ctx, connectKey{}, s)
 	return filteredConnect(ctx, s.hub.options.Filters, func(ctx context.Context) error {
 		if s.hub.onConnected == nil {

@@ -14,14 +14,14 @@ import (
 // Methods, OnConnected and OnDisconnected are registered before the first connection. All
 // other methods are safe for concurrent use.
 type Hub struct {
-	options        Options
-	wires          []*wire
-	events         *wire                 // for clients that only listen
-	methods        map[string]*published // by the declared name and by its folded form
-	onConnected    func(ctx context.Context) error
-	onDisconnected func(ctx context.Context, cause error)
-	onRefreshed    func(ctx context.Context)
-	observed       bool // a filter has Invoke
+	options         Options
+	wires           []*wire
+	events          *wire                 // for clients that only listen
+	methods         map[string]*published // by the declared name and by its folded form
+	onConnected     func(ctx context.Context) error
+	onDisconnected  func(ctx context.Context, cause error)
+	onRefreshed     func(ctx context.Context)
+	hasInvokeFilter bool // a filter has Invoke
 
 	lifetime       Lifetime
 	local          *local // the lifetime of this process
@@ -48,7 +48,7 @@ func New(o Options) *Hub {
 	}
 	h.sessions.workers = crew.New(&h.sessions.running, runCalls)
 	for _, f := range o.Filters {
-		h.observed = h.observed || f.Invoke != nil
+		h.hasInvokeFilter = h.hasInvokeFilter || f.Invoke != nil
 	}
 	return h
 }

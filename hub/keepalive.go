@@ -45,7 +45,7 @@ func (s *Session) checkTimeouts(now time.Time) {
 	switch s.phase.Load() {
 	case handshaking:
 		if o.HandshakeTimeout > 0 && age >= o.HandshakeTimeout {
-			s.exceeded(&s.hub.refused.handshakes, "time for the handshake")
+			s.countRefusal(&s.hub.refused.handshakes, "time for the handshake")
 			s.refuseHandshake(handshakeCanceled)
 		}
 	case connecting, open:

@@ -35,9 +35,9 @@ func (h *Hub) Refusals() Refusals {
 	}
 }
 
-// exceeded counts a violation of a limit. It logs the first one of each second only, so
+// countRefusal counts a violation of a limit. It logs the first one of each second only, so
 // that clients cannot fill the log.
-func (s *Session) exceeded(count *atomic.Uint64, limit string) {
+func (s *Session) countRefusal(count *atomic.Uint64, limit string) {
 	n := count.Add(1)
 	if now := time.Now().Unix(); s.hub.refused.logged.Swap(now) != now {
 		s.log(slog.LevelWarn, "a client is over a limit", slog.String("limit", limit), slog.Uint64("refused", n))
@@ -72,7 +72,7 @@ func (s *Session) awaitPace() bool {
 	if wait == 0 {
 		return true
 	}
-	s.exceeded(&s.hub.refused.invocations, "invocations")
+	s.countRefusal(&s.hub.refused.invocations, "invocations")
 	s.uncork()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -133,7 +133,7 @@ func (s *Session) tooManyStreams() bool {
 	many := len(s.streams)+len(s.uploading) >= limit || s.tasks.concurrent >= limit+maxEnding || s.isCrowdedLocked()
 	s.mu.Unlock()
 	if many {
-		s.exceeded(&s.hub.refused.streams, "streams")
+		s.countRefusal(&s.hub.refused.streams, "streams")
 	}
 	return many
 }

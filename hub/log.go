@@ -25,17 +25,17 @@ func (s *Session) logName() string {
 	return s.id
 }
 
-// recovered turns a panic of application code into an error. It must be deferred.
-func (s *Session) recovered(err *error) {
+// recoverPanic turns a panic of application code into an error. It must be deferred.
+func (s *Session) recoverPanic(err *error) {
 	if v := recover(); v != nil {
 		*err = guard.NewPanic(v)
 		s.logPanic(*err)
 	}
 }
 
-// apart calls application code on a goroutine of its own, so that it cannot end the
+// isolate calls application code on a goroutine of its own, so that it cannot end the
 // caller's. A panic and a call of runtime.Goexit become errors.
-func (s *Session) apart(f func() error) error {
+func (s *Session) isolate(f func() error) error {
 	err := guard.Call(f)
 	s.logPanic(err)
 	return err

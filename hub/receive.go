@@ -122,10 +122,10 @@ func (s *Session) handleRecords(data []byte, seen int) (rest []byte) {
 		if err == nil {
 			err = s.wire.Parse(record, m)
 		} else {
-			s.exceeded(&s.hub.refused.messages, "length of a message")
+			s.countRefusal(&s.hub.refused.messages, "length of a message")
 		}
 		if err != nil {
-			s.fault(err)
+			s.closeOnViolation(err)
 			break
 		}
 		s.handle(m, len(data)-len(rest))
@@ -134,9 +134,9 @@ func (s *Session) handleRecords(data []byte, seen int) (rest []byte) {
 	return data
 }
 
-// fault ends the session because of a violation of the protocol, after earlier messages
+// closeOnViolation ends the session because of a violation of the protocol, after earlier messages
 // have been answered.
-func (s *Session) fault(err error) { s.closeOnClientError(err, true) }
+func (s *Session) closeOnViolation(err error) { s.closeOnClientError(err, true) }
 
 // closeOnClientError ends the session because of a message of the client, after earlier
 // messages have been answered.
@@ -164,7 +164,7 @@ func (s *Session) receiveCompletion(m *protocol.Message) {
 		err = s.hub.pendingResults.wrongOwner(s, m.InvocationID)
 	}
 	if err != nil {
-		s.fault(err)
+		s.closeOnViolation(err)
 		return
 	}
 	s.endUpload(m)
@@ -202,7 +202,7 @@ func (s *Session) handle(m *protocol.Message, size int) {
 			return
 		}
 		if err := s.buffer.sequence(m.SequenceID); err != nil {
-			s.fault(err)
+			s.closeOnViolation(err)
 		}
 	default:
 		// Types that do not exist are ignored.

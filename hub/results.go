@@ -115,7 +115,7 @@ func (s *Session) addPending(id string, q *pendingResult, own *call) error {
 	case len(s.results) >= maxResults,
 		own != nil && own.queued && !own.released && s.tasks.released >= maxResultWaiters,
 		len(s.results) > 0 && s.hold(0):
-		s.exceeded(&s.hub.refused.results, "results of a client")
+		s.countRefusal(&s.hub.refused.results, "results of a client")
 		return errTooManyResults
 	}
 	if s.results == nil {
@@ -176,7 +176,7 @@ func (s *Session) completePending(m *protocol.Message) bool {
 
 // decodeResult decodes a result. It returns a panic as an error.
 func (s *Session) decodeResult(q *pendingResult, raw []byte) (err error) {
-	defer s.recovered(&err)
+	defer s.recoverPanic(&err)
 	err = q.decode(s.wire, raw)
 	s.logPanic(err)
 	return err

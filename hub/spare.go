@@ -9,10 +9,10 @@ import "github.com/carillon-go/carillon/frame"
 // count, and the client would fail. So the frames are kept until an acknowledgement shows
 // that the count has caught up.
 type spare struct {
-	frames, bytes int
-	doubtful      int64 // the highest number sent before the last resumption
-	heard         int64 // the highest acknowledgement since then
-	resumptions   int   // the number of resumptions that began with the same frames
+	frames, bytes    int
+	sentBeforeResume int64 // the highest number sent before the last resumption
+	highestAck       int64 // the highest acknowledgement since then
+	resumptions      int   // the number of resumptions that began with the same frames
 }
 
 // maxSpareResumptions limits how often spare frames are sent again. Above it, and above the
@@ -23,7 +23,7 @@ const maxSpareResumptions = 3
 // resumption: it covers a message that was sent for the first time, or it is higher than
 // another acknowledgement on the same carrier.
 func (p *spare) catchesUp(number int64) bool {
-	return number > p.doubtful || p.heard > 0 && number > p.heard
+	return number > p.sentBeforeResume || p.highestAck > 0 && number > p.highestAck
 }
 
 // acknowledged frees the frames that the client has received.
@@ -40,13 +40,13 @@ func (r *messageBuffer) acknowledged(number int64) {
 	} else {
 		r.setAsideLocked(n)
 	}
-	r.spare.heard = max(r.spare.heard, number)
+	r.spare.highestAck = max(r.spare.highestAck, number)
 	r.notifyRoomLocked()
 }
 
 // resumeSpareLocked prepares the spare frames for a resumption.
 func (r *messageBuffer) resumeSpareLocked() {
-	r.spare.doubtful, r.spare.heard = r.sent, 0
+	r.spare.sentBeforeResume, r.spare.highestAck = r.sent, 0
 	if r.spare.frames == 0 {
 		return
 	}

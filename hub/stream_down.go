@@ -112,7 +112,7 @@ func (c *call) wasCancelled(err error) bool {
 // of an item that cannot be encoded.
 func (c *call) send(seq iter.Seq2[any, error]) (unsent, err error) {
 	s := c.session
-	defer s.recovered(&err)
+	defer s.recoverPanic(&err)
 	for item, failure := range seq {
 		if failure != nil {
 			return nil, failure

@@ -80,11 +80,11 @@ func (s *Session) openUploadsLocked(c *call) {
 	_, targets := c.method.split(c.params)
 	for i, t := range targets {
 		u := t.open(uploadBounds{
-			items:    s.hub.options.StreamBufferCapacity,
-			itself:   c.method.decodesItself,
-			budget:   s.budget,
-			stateful: s.buffer != nil,
-			gone:     s.conn.Context().Done(),
+			items:          s.hub.options.StreamBufferCapacity,
+			itself:         c.method.decodesItself,
+			budget:         s.budget,
+			stateful:       s.buffer != nil,
+			connectionDone: s.conn.Context().Done(),
 		})
 		c.uploads = append(c.uploads, u)
 		if s.uploads == nil {
@@ -174,7 +174,7 @@ func (s *Session) receiveItem(m *protocol.Message) {
 	}
 	err = m.Settle(err)
 	if fault := asFault(err); fault != nil {
-		s.fault(fault)
+		s.closeOnViolation(fault)
 		return
 	}
 	if u != nil && err != nil {
@@ -185,7 +185,7 @@ func (s *Session) receiveItem(m *protocol.Message) {
 
 // push decodes and queues an item.
 func (s *Session) push(u upload, raw []byte) (err error) {
-	defer s.recovered(&err)
+	defer s.recoverPanic(&err)
 	err = u.push(s.wire, raw, s.uncork)
 	s.logPanic(err)
 	return err

@@ -46,15 +46,15 @@ type uploadBounds struct {
 	// stateful is set for stateful reconnect: acknowledgements that methods wait for may
 	// follow the items. So reading stops only at maxUploaded buffered bytes.
 	stateful bool
-	// gone is closed when the connection ends: the method may never read.
-	gone <-chan struct{}
+	// connectionDone is closed when the connection ends: the method may never read.
+	connectionDone <-chan struct{}
 }
 
 // upload is the receiving end of an uploaded stream.
 type upload interface {
 	// push decodes an item and waits for room, for the end of the stream or for the end
-	// of the connection. It calls patient before it waits.
-	push(p protocol.HubProtocol, raw []byte, patient func()) error
+	// of the connection. It calls beforeWait before it waits.
+	push(p protocol.HubProtocol, raw []byte, beforeWait func()) error
 	// end ends the stream, with err or nil. Only the first call counts.
 	end(err error)
 	// drop discards the items that were not read.
@@ -85,7 +85,7 @@ type uploadItem[T any] struct {
 	size  int
 }
 
-func (q *uploadQueue[T]) push(p protocol.HubProtocol, raw []byte, patient func()) error {
+func (q *uploadQueue[T]) push(p protocol.HubProtocol, raw []byte, beforeWait func()) error {
 	var value T
 	if err := decode(p, raw, &value, q.bounds.itself); err != nil {
 		return err
@@ -102,12 +102,12 @@ func (q *uploadQueue[T]) push(p protocol.HubProtocol, raw []byte, patient func()
 	if !q.full() {
 		return nil
 	}
-	patient()
+	beforeWait()
 	for q.full() {
 		select {
 		case <-q.room:
 		case <-q.bounds.budget.freed:
-		case <-q.bounds.gone:
+		case <-q.bounds.connectionDone:
 			return nil
 		}
 	}

@@ -94,7 +94,7 @@ func (s *Session) runOnRefreshed() {
 			s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
 		}
 	}()
-	defer s.recovered(&err)
+	defer s.recoverPanic(&err)
 	s.hub.onRefreshed(s.ctx)
 }
 
