@@ -9,7 +9,7 @@ type Holder interface {
 	// connections together hold so much that a session which already keeps something must
 	// not keep more.
 	Hold(n int) (full bool)
-	// Room returns how many bytes may wait to be sent to the client, at this moment.
+	// Room returns the number of bytes that may currently wait to be sent to the client.
 	Room() int
 }
 
@@ -21,12 +21,12 @@ func (s *Session) hold(n int) (full bool) {
 	return false
 }
 
-// normalAllowance is what unacknowledgedAllowance returns for a Connection that is not a Holder.
+// normalAllowance is the allowance of a Connection that is not a Holder.
 const normalAllowance = 1 << 20
 
-// unacknowledgedAllowance returns how many bytes of messages that were sent without waiting a
-// client may leave unacknowledged: half of what may wait for it, because all of them wait
-// in its queue besides when they are sent again.
+// unacknowledgedAllowance returns the number of unacknowledged bytes that messages sent
+// without waiting may leave at a client. It is half of the bytes that may wait in the
+// client's queue, because these messages wait there again when they are repeated.
 func (s *Session) unacknowledgedAllowance() int {
 	if c, ok := s.conn.(Holder); ok {
 		return c.Room() / 2

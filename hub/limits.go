@@ -51,7 +51,7 @@ const invocationsBurst = 30
 // Only the session's reader uses it.
 type pace time.Duration
 
-// next counts one more invocation and returns how long it has to wait.
+// next counts one more invocation and returns how long it must wait.
 func (p *pace) next(age time.Duration, perSecond int) (wait time.Duration) {
 	earned := max(time.Duration(*p), age)
 	*p = pace(earned + time.Second/time.Duration(perSecond))
@@ -61,8 +61,8 @@ func (p *pace) next(age time.Duration, perSecond int) (wait time.Duration) {
 // errTooManyStreams is the error of a stream above Options.MaxStreams.
 var errTooManyStreams = NewError("More streams are under way than a connection may have.")
 
-// awaitPace waits until the client may invoke once more. Nothing more is read from it
-// meanwhile. It returns false if the session ends first.
+// awaitPace waits until the client may invoke again. In that time nothing is read from
+// the client. It returns false if the session ends first.
 func (s *Session) awaitPace() bool {
 	limit := s.hub.options.MaxInvocationsPerSecond
 	if limit < 0 {

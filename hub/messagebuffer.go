@@ -25,7 +25,7 @@ type Resumer interface {
 type messageBuffer struct {
 	mu          sync.Mutex // held while a numbered frame is queued, so that frames are sent in the order of numbers
 	kept        []*frame.Frame
-	array       []*frame.Frame // the memory that ends with kept; its length is 0
+	array       []*frame.Frame // the memory of kept, which is its end; the length is 0
 	bytes       int            // of the unacknowledged frames
 	first       int64          // the number of the first kept frame, or of the next one
 	sent        int64          // the highest number that was queued
@@ -48,12 +48,13 @@ func newMessageBuffer(s *Session) *messageBuffer {
 	return &messageBuffer{first: 1, next: 1, seen: -1, acked: -1, hold: s.hold, allowance: s.unacknowledgedAllowance}
 }
 
-// maxUnacknowledged is how many messages may be kept for a client, however short they are.
+// maxUnacknowledged is the number of messages that may be kept for a client, however
+// short they are.
 const maxUnacknowledged = 1 << 16
 
-// hasFanOutRoomLocked reports whether another message may be kept that is sent without waiting,
-// such as a broadcast. Without room the client is a slow consumer. Senders that wait do so at
-// Options.StatefulBufferSize.
+// hasFanOutRoomLocked reports whether one more message that is sent without waiting, such
+// as a broadcast, may be kept. A client without room is a slow consumer. Senders that
+// wait do so at Options.StatefulBufferSize.
 func (r *messageBuffer) hasFanOutRoomLocked() bool {
 	return len(r.kept)-r.spare.frames < maxUnacknowledged && r.bytes <= r.allowance()
 }

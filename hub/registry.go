@@ -169,14 +169,15 @@ type memberships struct {
 	closed bool
 }
 
-// maxGroupBytes is the memory that the groups of one connection may take. Many applications
-// have clients choose the names. groupBytes is the memory of a group besides its name.
+// maxGroupBytes is the limit for the memory of one connection's groups. In many
+// applications clients choose the names of groups. groupBytes is the memory of a group in
+// addition to its name.
 const (
 	maxGroupBytes = 4 << 20
 	groupBytes    = 256
 )
 
-// errTooManyGroups is the error of Groups.Add beyond maxGroupBytes.
+// errTooManyGroups is the error of Groups.Add when maxGroupBytes is exceeded.
 var errTooManyGroups = NewError("The connection is in more groups than it may be.")
 
 func (m *memberships) join(group string, add func()) error {
