@@ -26,7 +26,7 @@ func Equal(a, b string) bool {
 func Upper(s string) string { return strings.Map(upper, s) }
 
 func upper(r rune) rune {
-	const dotlessI, longS = '\u0131', '\u017f' // whose capitals are in ASCII
+	const dotlessI, longS = '\u0131', '\u017f' // their capitals are in ASCII
 	switch {
 	case 'a' <= r && r <= 'z':
 		return r - 'a' + 'A'

@@ -8,8 +8,8 @@ import (
 	"runtime/debug"
 )
 
-// Panic is an error made of what the code of an application panicked with. Its text does not
-// contain the stack.
+// Panic is the error that replaces a panic of application code. Its text does not contain the
+// stack.
 type Panic struct {
 	Value any
 	Stack []byte

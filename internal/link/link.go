@@ -1,5 +1,5 @@
-// Package link asks the operating system about the link of a network connection, and tells it
-// when that is to be taken for gone.
+// Package link asks the operating system about the link of a network connection, and sets the
+// time after which the system ends a connection with a dead link.
 package link
 
 import (

@@ -32,9 +32,9 @@ func tcpInfo(conn net.Conn) (info *unix.TCPInfo, ok bool) {
 	return info, ok && err == nil
 }
 
-// LimitUnacknowledged has the kernel end conn when its peer has acknowledged nothing of what was
-// sent for d, or has not answered TCP's keep-alives for as long: the link is gone. Without it the
-// kernel goes on sending for a quarter of an hour. It does nothing where conn is no socket.
+// LimitUnacknowledged makes the kernel end conn if its peer acknowledges no data for d, or does
+// not answer TCP's keep-alives for as long, because the link is down. By default the kernel sends
+// again for a quarter of an hour. It does nothing if conn is not a socket.
 func LimitUnacknowledged(conn net.Conn, d time.Duration) {
 	control(conn, func(fd int) {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))

@@ -1,5 +1,5 @@
-// Package tunnel opens network connections through forward proxies as net/http does: for WebSockets, whose
-// library knows fewer kinds of proxies.
+// Package tunnel opens network connections through forward proxies as net/http does. It is for WebSockets,
+// because the WebSocket library supports fewer kinds of proxies.
 package tunnel
 
 import (
@@ -127,7 +127,7 @@ func connect(ctx context.Context, conn net.Conn, t *http.Transport, through *url
 	if err := r.Write(conn); err != nil {
 		return err
 	}
-	// What the server says first belongs to the tunnel, but a server says nothing before its client does.
+	// Data after the answer belongs to the tunnel, but servers send nothing before their client does.
 	answer, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, maxAnswer)), r) //nolint:bodyclose // it is the tunnel
 	if err != nil {
 		return err
