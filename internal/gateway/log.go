@@ -98,8 +98,9 @@ func redactedURI(u *url.URL) string {
 	return uri
 }
 
-// redactedPath returns a path without what looks like a token. A garbled URL has its query there,
-// as after %3F. Names in lower case stay: no token is without a capital letter and a digit.
+// redactedPath returns a path without texts that look like tokens. In a garbled URL the path
+// can contain the query, for example after %3F. Lower-case names without digits stay, because
+// every token has a capital letter or a digit.
 func redactedPath(path string) string {
 	return tokenLike.ReplaceAllStringFunc(path, func(text string) string {
 		if strings.ToLower(text) == text && !strings.ContainsAny(text, "0123456789") {

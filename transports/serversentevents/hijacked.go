@@ -78,8 +78,8 @@ type discardReader struct {
 // the last messages and reconnects if a concurrent POST is answered 404.
 const closeGrace = time.Second
 
-// readGrace is how long POSTs are still answered 200 after the client has closed the network
-// connection. The .NET client closes it before it looks at the last messages.
+// readGrace is the time for which POSTs are still answered 200 after the client has closed
+// the network connection. The .NET client closes it before it reads the last messages.
 const readGrace = 100 * time.Millisecond
 
 // Last implements socket.Protocol. It ends the body and closes the writing side, because no
