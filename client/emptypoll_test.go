@@ -36,8 +36,8 @@ func TestPollsAnsweredAtOnce(t *testing.T) {
 	if err := c.Start(r.within()); err != nil {
 		t.Fatal(err)
 	}
-	const most = 10 // the pauses of nine polls take more than a second
-	time.Sleep(time.Second)
+	const most = 10         // the pauses of nine polls take more than a second
+	time.Sleep(time.Second) // nothing tells that no poll comes
 	if n := polls.Load(); n > most {
 		t.Errorf("%d polls in a second", n)
 	}
