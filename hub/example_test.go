@@ -130,8 +130,8 @@ func ExampleFilter() {
 	client := wire{id: "1", got: make(chan string, 10)}
 	session := h.Connect(client, hub.ConnectInfo{Transport: "WebSockets", Binary: true})
 	_ = session.Receive([]byte(`{"protocol":"json","version":1}` + "\x1e"))
-	_ = session.Receive([]byte(`{"type":1,"invocationId":"0","target":"add","arguments":[20,22]}` + "\x1e"))
 	fmt.Println(<-client.got)
+	_ = session.Receive([]byte(`{"type":1,"invocationId":"0","target":"add","arguments":[20,22]}` + "\x1e"))
 	fmt.Println(<-client.got)
 	session.Disconnected(nil)
 	// Output:
