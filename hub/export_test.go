@@ -32,3 +32,6 @@ func Spoil(s *Session, b byte) {
 	defer s.input.mu.Unlock()
 	s.input.partial[len(s.input.partial)-1] = b
 }
+
+// MaxSpareResumptions is maxSpareResumptions.
+const MaxSpareResumptions = maxSpareResumptions

@@ -17,7 +17,7 @@ type spare struct {
 
 // maxSpareResumptions limits how often spare frames are sent again. Above it, and above the
 // messageBuffer's allowance in bytes, the client's acknowledgement is taken as it is.
-const maxSpareResumptions = 3
+const maxSpareResumptions = 16
 
 // catchesUp reports whether an acknowledgement shows the client's count since the last
 // resumption: it covers a message that was sent for the first time, or it is higher than
