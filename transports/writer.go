@@ -49,7 +49,7 @@ func hides[T any](w http.ResponseWriter) http.ResponseWriter {
 // the stream has a deadline (ends) and the client can use another transport. Each reason is
 // logged once for each type of writer.
 func (c *Connection) CannotStream(w http.ResponseWriter, ends bool) bool {
-	if hiding := hides[http.Flusher](w); hiding != nil {
+	if hiding := hides[http.Flusher](w); hiding != nil && hides[interface{ FlushError() error }](w) != nil {
 		c.registry.complaints.warn(c, "it hides http.Flusher: event streams are refused", fmt.Sprintf("%T", hiding))
 		return true
 	}
