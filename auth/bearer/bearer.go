@@ -88,6 +88,7 @@ func (b *Authenticator) Authenticate(r *http.Request) (*auth.User, error) {
 	accepted := false // the parser accepted the algorithm and requested the key
 	_, err := b.parser.ParseWithClaims(text, claims, func(t *jwt.Token) (any, error) {
 		accepted = true
+		boundDates(claims)
 		return keyFor(t, b.options.Keys)
 	})
 	if !accepted && isUnverified(err) {

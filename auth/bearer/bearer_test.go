@@ -120,6 +120,34 @@ func TestBearerRefuses(t *testing.T) {
 	}
 }
 
+// No time of a token is so large that it becomes one of the past, nor so small that it becomes one
+// of the future.
+func TestTimesBeyondEveryYear(t *testing.T) {
+	t.Parallel()
+	b := testBearer(t, Options{})
+	soon := in(time.Minute)
+	for claims, valid := range map[string]bool{
+		`"exp":1e300`:                               true,
+		`"exp":9223372036854775807`:                 true,
+		`"exp":9223372036854775808`:                 true,
+		`"exp":1e17`:                                true,
+		`"exp":-1e300`:                              false,
+		`"exp":-9223372036854775808`:                false,
+		fmt.Sprintf(`"exp":%d,"nbf":1e300`, soon):   false,
+		fmt.Sprintf(`"exp":%d,"nbf":9.3e18`, soon):  false,
+		fmt.Sprintf(`"exp":%d,"nbf":-1e300`, soon):  true,
+		fmt.Sprintf(`"exp":%d,"nbf":-9.3e18`, soon): true,
+	} {
+		u, err := b.Authenticate(withHeader(signWith(t, nil, `{"sub":"alice",`+claims+`}`)))
+		switch {
+		case (err == nil) != valid:
+			t.Errorf("%s: %v", claims, err)
+		case valid && (u.Expires.Before(time.Now()) || u.Expires.Year() > 9999):
+			t.Errorf("%s: the token expires at %v", claims, u.Expires)
+		}
+	}
+}
+
 // A public key that is used as the secret of HS256 must not verify.
 func TestPublicKeyIsNoSecret(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)

@@ -57,3 +57,16 @@ func integer(number string) string {
 	}
 	return r.Num().String()
 }
+
+// maxDate is the last second of the year 9999, in seconds since 1970. .NET has no later time.
+const maxDate = 253402300799
+
+// boundDates limits the times of a token to maxDate. The parser converts larger numbers to times
+// in the past, and would accept a token that is not valid yet.
+func boundDates(claims jwt.MapClaims) {
+	for _, name := range []string{"exp", "nbf"} {
+		if seconds, ok := claims[name].(float64); ok {
+			claims[name] = min(max(seconds, -maxDate), maxDate)
+		}
+	}
+}
