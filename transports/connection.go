@@ -448,6 +448,30 @@ func (c *Connection) over() bool {
 	return c.state >= disposing
 }
 
+// awaitEndOfStream waits, if everything was sent over an event stream, until the client has
+// read that and the connection has ended, or until ctx ends. It reports whether the
+// connection is forgotten then. Requests are answered 404 afterwards, as in ASP.NET Core. An
+// earlier answer to a POST would make the .NET client discard the last messages.
+func (c *Connection) awaitEndOfStream(ctx context.Context) (forgotten bool) {
+	c.mu.Lock()
+	if c.kind != ServerSentEvents || !c.finished || c.state != closing {
+		c.mu.Unlock()
+		return false
+	}
+	if c.opening == nil {
+		c.opening = make(chan struct{})
+	}
+	ended := c.opening
+	c.mu.Unlock()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.told
+}
+
 // release removes the connection when both its carrier and its application have finished.
 // Until then its token remains known, and requests for it are answered 404 without a text, as
 // in ASP.NET Core while a method still runs.

@@ -237,6 +237,9 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind Type) (*Conn
 		return nil, false
 	}
 	c := h.registry.Find(id)
+	if c != nil && c.awaitEndOfStream(r.Context()) {
+		c = nil
+	}
 	if c == nil && kind == WebSockets {
 		text(w, http.StatusNotFound, nil, noConnection) // ASP.NET Core sends no Content-Type here
 	} else if c == nil {

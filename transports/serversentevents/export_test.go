@@ -1,7 +1,4 @@
 package serversentevents
 
-// How long the end of a stream waits for its client.
-const (
-	CloseGrace = closeGrace
-	ReadGrace  = readGrace
-)
+// CloseGrace is how long a client gets to close its stream.
+const CloseGrace = closeGrace

@@ -74,12 +74,12 @@ type discardReader struct {
 }
 
 // closeGrace is the time in which a client can read the end of its stream and close the
-// network connection. During this time its POSTs are answered 200: the .NET client discards
-// the last messages and reconnects if a concurrent POST is answered 404.
+// network connection. Its other requests wait for that: the .NET client discards the last
+// messages and reconnects if a concurrent POST is answered 404.
 const closeGrace = time.Second
 
-// readGrace is the time for which POSTs are still answered 200 after the client has closed
-// the network connection. The .NET client closes it before it reads the last messages.
+// readGrace is how long requests still wait after the client has closed the network
+// connection. The .NET client closes it before it looks at the last messages.
 const readGrace = 100 * time.Millisecond
 
 // Last implements socket.Protocol. It ends the body and closes the writing side, because no
