@@ -141,4 +141,4 @@ func await[T any](ctx context.Context, c <-chan T, what string) (v T, err error)
 }
 
 // pause is a silence for longer than requests may take.
-func pause() { time.Sleep(requestTimeout + requestTimeout/4) } // longer than requests may take
+func pause() { time.Sleep(requestTimeout + requestTimeout/4) } //nolint:forbidigo // longer than requests may take
