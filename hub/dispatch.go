@@ -319,3 +319,20 @@ func (l *dispatchQueue) dropAll() {
 		l.shift()
 	}
 }
+
+// startConcurrent counts work that runs concurrently with the queue; endConcurrent ends
+// it.
+func (s *Session) startConcurrent() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tasks.concurrent++
+	s.running.Add(1)
+}
+
+func (s *Session) endConcurrent() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tasks.concurrent--
+	s.dismissIfDrainedLocked()
+	s.running.Done()
+}

@@ -71,3 +71,28 @@ func explain(general string, err error, detailed bool) string {
 	}
 	return general + " " + name + ": " + text
 }
+
+// asFault returns err if it is a Fault, which ends the connection. A Fault wrapped in
+// another error does not: it only explains why a value does not fit.
+func asFault(err error) error {
+	if fault, ok := err.(*protocol.Fault); ok { //nolint:errorlint // see above
+		return fault
+	}
+	return nil
+}
+
+// recoverPanic turns a panic of application code into an error. It must be deferred.
+func (s *Session) recoverPanic(err *error) {
+	if v := recover(); v != nil {
+		*err = guard.NewPanic(v)
+		s.logPanic(*err)
+	}
+}
+
+// isolate calls application code on a goroutine of its own, so that it cannot end the
+// caller's. A panic and a call of runtime.Goexit become errors.
+func (s *Session) isolate(f func() error) error {
+	err := guard.Call(f)
+	s.logPanic(err)
+	return err
+}

@@ -170,3 +170,11 @@ func (s *Session) callOnConnected() (err error) {
 		return s.hub.onConnected(ctx)
 	})
 }
+
+// handshakeResponse returns the first frame for a client.
+func (s *Session) handshakeResponse() *frame.Frame {
+	if h := s.hub.local.history; h != nil && s.info.Listens {
+		return frame.NewEvent(h.streamStartLocked(s))
+	}
+	return s.wire.handshakeResponse
+}

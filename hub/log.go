@@ -25,22 +25,6 @@ func (s *Session) logName() string {
 	return s.id
 }
 
-// recoverPanic turns a panic of application code into an error. It must be deferred.
-func (s *Session) recoverPanic(err *error) {
-	if v := recover(); v != nil {
-		*err = guard.NewPanic(v)
-		s.logPanic(*err)
-	}
-}
-
-// isolate calls application code on a goroutine of its own, so that it cannot end the
-// caller's. A panic and a call of runtime.Goexit become errors.
-func (s *Session) isolate(f func() error) error {
-	err := guard.Call(f)
-	s.logPanic(err)
-	return err
-}
-
 // logPanic logs an error if it is a panic.
 func (s *Session) logPanic(err error) {
 	if p, ok := err.(*guard.Panic); ok { //nolint:errorlint // one within an application's error is the application's

@@ -150,15 +150,6 @@ func (s *Session) upload(id string, forget bool) upload {
 	return u
 }
 
-// asFault returns err if it is a Fault, which ends the connection. A Fault wrapped in
-// another error does not: it only explains why a value does not fit.
-func asFault(err error) error {
-	if fault, ok := err.(*protocol.Fault); ok { //nolint:errorlint // see above
-		return fault
-	}
-	return nil
-}
-
 // receiveItem queues an item for its method and waits while the queue is full. An item of
 // the wrong type ends the stream.
 func (s *Session) receiveItem(m *protocol.Message) {
