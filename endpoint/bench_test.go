@@ -19,16 +19,23 @@ import (
 )
 
 // crowd keeps its connections and drops what they send.
-type crowd struct {
-	mu      sync.Mutex
-	members []*transports.Connection
-}
+type crowd struct{ came chan *transports.Connection }
+
+func newCrowd(n int) *crowd { return &crowd{make(chan *transports.Connection, n)} }
 
 func (a *crowd) Connect(c *transports.Connection) (transports.Receiver, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.members = append(a.members, c)
+	a.came <- c
 	return silent{}, nil
+}
+
+// members returns all connections. A client reads the answer to its request before its
+// connection is here, so it waits for them.
+func (a *crowd) members() []*transports.Connection {
+	all := make([]*transports.Connection, cap(a.came))
+	for i := range all {
+		all[i] = <-a.came
+	}
+	return all
 }
 
 type silent struct{}
@@ -105,8 +112,9 @@ func BenchmarkBroadcast(b *testing.B) {
 		"ServerSentEvents": {streamRequest, len(frame.New([]byte(payload), false).EventStreamChunk())},
 	} {
 		b.Run(name, func(b *testing.B) {
-			app := &crowd{}
+			app := newCrowd(n)
 			conns := benchServer(b, endpoint.NewRaw(app, endpoint.Options{}), n, c.request)
+			members := app.members()
 			var delivered, all sync.WaitGroup
 			defer all.Wait()
 			for _, conn := range conns {
@@ -122,7 +130,7 @@ func BenchmarkBroadcast(b *testing.B) {
 			for b.Loop() {
 				delivered.Add(n)
 				f := frame.New([]byte(payload), false)
-				for _, m := range app.members {
+				for _, m := range members {
 					if err := m.Send(f); err != nil {
 						b.Fatal(err)
 					}
@@ -140,7 +148,7 @@ func BenchmarkBroadcast(b *testing.B) {
 // What a connection holds while nothing happens, the client's socket included.
 func BenchmarkIdle(b *testing.B) {
 	const n = 1000
-	raw := func() *endpoint.Endpoint { return endpoint.NewRaw(&crowd{}, endpoint.Options{}) }
+	raw := func() *endpoint.Endpoint { return endpoint.NewRaw(newCrowd(n), endpoint.Options{}) }
 	inHub := func() *endpoint.Endpoint { return endpoint.New(hub.New(hub.Options{}), endpoint.Options{}) }
 	for name, c := range map[string]struct {
 		make    func() *endpoint.Endpoint
