@@ -49,7 +49,7 @@ func TestScriptLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	const before = `globalThis.WebSocket = class extends EventTarget {
-  constructor(url, protocols) { super(); this.url = url; if (url === "opens") setImmediate(() => this.dispatchEvent(new Event("open"))); }
+  constructor(url, protocols) { super(); this.url = url; if (url === "opens") queueMicrotask(() => this.dispatchEvent(new Event("open"))); }
   close() { console.log("closed " + this.url); }
 };
 `
