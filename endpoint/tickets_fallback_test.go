@@ -3,9 +3,7 @@ package endpoint_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
@@ -14,9 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/endpoint"
-	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/signalr"
 )
 
@@ -173,17 +169,7 @@ func TestTicketOfAFailedConnection(t *testing.T) {
 // opened later.
 func TestTicketFallsBackInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{TicketLifetime: 30 * time.Second})
-		guarded := auth.Middleware(e.Authenticator(auth.Func(byName)), auth.Require(nil, e))
-		ask := func(method, path, token string) (int, signalr.Negotiation) {
-			r := httptest.NewRequest(method, path, nil)
-			r.Header.Set("Authorization", "Bearer "+token)
-			w := httptest.NewRecorder()
-			guarded.ServeHTTP(w, r)
-			var offer signalr.Negotiation
-			_ = json.Unmarshal(w.Body.Bytes(), &offer)
-			return w.Code, offer
-		}
+		e, ask := ticketsWithoutServer()
 		_, redirect := ask(http.MethodPost, "/hub/negotiate?negotiateVersion=1", "alice")
 		var last signalr.Negotiation
 		for range 3 {

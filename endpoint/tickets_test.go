@@ -176,17 +176,7 @@ func TestTicketsAndRefresh(t *testing.T) {
 // What a ticket stands for ends with what its user came with.
 func TestTicketExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{TicketLifetime: 30 * time.Second})
-		guarded := auth.Middleware(e.Authenticator(auth.Func(byName)), auth.Require(nil, e))
-		ask := func(method, path, token string) (int, signalr.Negotiation) {
-			r := httptest.NewRequest(method, path, nil)
-			r.Header.Set("Authorization", "Bearer "+token)
-			w := httptest.NewRecorder()
-			guarded.ServeHTTP(w, r)
-			var offer signalr.Negotiation
-			_ = json.Unmarshal(w.Body.Bytes(), &offer)
-			return w.Code, offer
-		}
+		e, ask := ticketsWithoutServer()
 		enter := func(token string) (int, signalr.Negotiation) {
 			return ask(http.MethodPost, "/hub/negotiate?negotiateVersion=1", token)
 		}
@@ -294,5 +284,21 @@ func TestTicketsBehindPrefix(t *testing.T) {
 		if err := json.Unmarshal(w.Body.Bytes(), &offer); err != nil || offer.URL != want {
 			t.Errorf("%s: %q, %v", prefix, offer.URL, err)
 		}
+	}
+}
+
+// ticketsWithoutServer returns an endpoint with tickets, and a function that asks it without a
+// server, so that its time may be that of a bubble.
+func ticketsWithoutServer() (*endpoint.Endpoint, func(method, path, token string) (int, signalr.Negotiation)) {
+	e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{TicketLifetime: 30 * time.Second})
+	guarded := auth.Middleware(e.Authenticator(auth.Func(byName)), auth.Require(nil, e))
+	return e, func(method, path, token string) (int, signalr.Negotiation) {
+		r := httptest.NewRequest(method, path, nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		guarded.ServeHTTP(w, r)
+		var offer signalr.Negotiation
+		_ = json.Unmarshal(w.Body.Bytes(), &offer)
+		return w.Code, offer
 	}
 }
