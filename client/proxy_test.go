@@ -170,8 +170,11 @@ func TestKindsOfProxies(t *testing.T) {
 			if err := c.Stop(r.within()); err != nil {
 				t.Error(err)
 			}
-			proxy.User = url.UserPassword(proxyUser, "guessed")
 			through.CloseIdleConnections()
+			guessed := *proxy // the transport may still dial, and reads its own URL
+			guessed.User = url.UserPassword(proxyUser, "guessed")
+			through = &http.Transport{Proxy: http.ProxyURL(&guessed), TLSClientConfig: config}
+			o.HTTPClient = &http.Client{Transport: through}
 			o.SkipNegotiation = transport == WebSockets
 			if err := r.open(hub, o).Start(r.within()); err == nil {
 				t.Error("the proxy was passed with a wrong password")

@@ -232,6 +232,9 @@ func (l *link) serveWebSocket(rw http.ResponseWriter, r *http.Request) {
 			}
 			_ = conn.WriteMessage(websocket.BinaryMessage, data)
 		case <-l.gone:
+			if len(l.down) > 0 {
+				continue // sent before the cut
+			}
 			reset(conn.NetConn())
 			return
 		case err := <-l.closed:
@@ -257,6 +260,9 @@ func (l *link) serveEvents(rw http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(rw, "data: "+strings.ReplaceAll(string(data), "\n", "\r\ndata: ")+"\r\n\r\n")
 			flush.Flush()
 		case <-l.gone:
+			if len(l.down) > 0 {
+				continue // sent before the cut
+			}
 			panic(http.ErrAbortHandler)
 		case <-r.Context().Done():
 			l.received.CloseWithError(io.EOF)
@@ -280,7 +286,12 @@ func (l *link) servePoll(rw http.ResponseWriter, r *http.Request) {
 		}
 		_, _ = rw.Write(data)
 	case <-l.gone:
-		panic(http.ErrAbortHandler)
+		select {
+		case data := <-l.down: // sent before the cut
+			_, _ = rw.Write(data)
+		default:
+			panic(http.ErrAbortHandler)
+		}
 	case <-l.deleted:
 		rw.WriteHeader(http.StatusNoContent)
 	case <-r.Context().Done():
