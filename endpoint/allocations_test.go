@@ -14,9 +14,9 @@ import (
 )
 
 // keeper hands out the connections that come.
-type keeper chan *transports.Connection
+type keeper chan transports.Connection
 
-func (k keeper) Connect(c *transports.Connection) (transports.Receiver, error) {
+func (k keeper) Connect(c transports.Connection) (transports.Receiver, error) {
 	k <- c
 	return &echoing{c}, nil
 }

@@ -19,19 +19,19 @@ import (
 )
 
 // crowd keeps its connections and drops what they send.
-type crowd struct{ came chan *transports.Connection }
+type crowd struct{ came chan transports.Connection }
 
-func newCrowd(n int) *crowd { return &crowd{make(chan *transports.Connection, n)} }
+func newCrowd(n int) *crowd { return &crowd{make(chan transports.Connection, n)} }
 
-func (a *crowd) Connect(c *transports.Connection) (transports.Receiver, error) {
+func (a *crowd) Connect(c transports.Connection) (transports.Receiver, error) {
 	a.came <- c
 	return silent{}, nil
 }
 
 // members returns all connections. A client reads the answer to its request before its
 // connection is here, so it waits for them.
-func (a *crowd) members() []*transports.Connection {
-	all := make([]*transports.Connection, cap(a.came))
+func (a *crowd) members() []transports.Connection {
+	all := make([]transports.Connection, cap(a.came))
 	for i := range all {
 		all[i] = <-a.came
 	}

@@ -22,9 +22,9 @@ import (
 // echo sends back what comes.
 type echo struct{}
 
-func (echo) Connect(c *transports.Connection) (transports.Receiver, error) { return &echoing{c}, nil }
+func (echo) Connect(c transports.Connection) (transports.Receiver, error) { return &echoing{c}, nil }
 
-type echoing struct{ c *transports.Connection }
+type echoing struct{ c transports.Connection }
 
 func (e *echoing) Receive(data []byte) error {
 	return e.c.SendWait(context.Background(), frame.New(bytes.Clone(data), false))

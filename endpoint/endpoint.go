@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/signalr"
@@ -25,6 +26,23 @@ import (
 
 // Options configure an Endpoint. The zero value has SignalR's defaults.
 type Options struct {
+	// Options are the options of the connections. Package transports documents their fields:
+	//
+	//	DisconnectTimeout       15 s: a connection without a request ends
+	//	PollTimeout             90 s: a poll without data is answered
+	//	CloseTimeout            5 s: the wait for a client's close frame
+	//	HoldTimeout             3 s, NewRaw none: an event stream without a POST is reset
+	//	SendTimeout             10 s: a client that does not read is cut
+	//	MaxQueueBytes           16 MiB: the queue of one client
+	//	WaitBytes               64 KiB: the queue from which SendWait waits
+	//	MaxHeadBytes            32 KiB: URL and headers of a request
+	//	SubprotocolSelector     none: selects a WebSocket subprotocol
+	//	AllowStatefulReconnect  false: connections outlive their requests
+	//	AllowedOrigins          none: foreign pages that may use the endpoint
+	//	AllowOrigin             none: decides about other origins
+	//	Limits                  numbers of connections, of negotiations, of bytes
+	//	Meter                   none: receives openings and ends of connections
+	//	Logger                  none: receives the events of connections
 	transports.Options
 	// Transports are the allowed transports, in the order in which clients are offered them.
 	// Default: all.
@@ -76,10 +94,10 @@ type Options struct {
 // name of a part that it serves, such as negotiate, or events if Options.Events is enabled:
 // it refuses negotiations there and logs the reason. Safe for concurrent use.
 type Endpoint struct {
-	registry   *transports.Registry
+	registry   *connection.Registry
 	negotiate  http.Handler
 	tickets    *tickets // nil: the endpoint issues no tickets
-	transports *transports.Handler
+	transports *connection.Handler
 	refreshes  bool         // {path}/refresh is served
 	hub        *hub.Hub     // nil for raw connections
 	diagnose   bool         // {path}/diagnose is served
@@ -115,9 +133,9 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 	if o.Transports == nil {
 		o.Transports = signalr.Transports()
 	}
-	registry := transports.NewRegistry(app, o.Options)
+	registry := connection.NewRegistry(app, o.Options)
 	registry.SetRefreshing(o.refreshing())
-	carriers := map[transports.Type]transports.Carry{
+	carriers := map[transports.Type]connection.Carry{
 		transports.WebSockets:       websockets.Carry(registry.Running()),
 		transports.ServerSentEvents: serversentevents.Carry(registry.Running()),
 		transports.LongPolling:      longpolling.Carry(registry),
@@ -139,7 +157,7 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 		registry:   registry,
 		origins:    newOrigins(&o.Options, registry),
 		log:        o.Logger,
-		transports: transports.NewHandler(registry, carriers),
+		transports: connection.NewHandler(registry, carriers),
 		refreshes:  o.EnableAuthenticationRefresh,
 		negotiate: negotiate.NewHandler(registry, o.AllowStatefulReconnect, negotiate.Options{
 			Transports:     o.Transports,
@@ -152,8 +170,8 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 	return e
 }
 
-func (o *Options) refreshing() transports.Refreshing {
-	r := transports.Refreshing{Enabled: o.EnableAuthenticationRefresh, Max: o.MaximumAuthenticationExpiration}
+func (o *Options) refreshing() connection.Refreshing {
+	r := connection.Refreshing{Enabled: o.EnableAuthenticationRefresh, Max: o.MaximumAuthenticationExpiration}
 	if r.Enabled {
 		r.Allow = o.OnAuthenticationRefresh
 	}
@@ -162,15 +180,15 @@ func (o *Options) refreshing() transports.Refreshing {
 
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !e.origins.admit(r) {
-		transports.Empty(w, http.StatusForbidden)
+		connection.Empty(w, http.StatusForbidden)
 		return
 	}
 	above, last := lastSegments(r)
 	negotiates := fold.Equal(last, "negotiate")
 	switch part := e.part(last); {
-	case !e.refreshes && fold.Equal(last, "refresh") && transports.IsRefresh(r):
+	case !e.refreshes && fold.Equal(last, "refresh") && connection.IsRefresh(r):
 		e.transports.ServeRefresh(w, r) // answers 404
-	case part == nil, !negotiates && transports.IsHandshake(r): // parts accept no WebSocket handshakes
+	case part == nil, !negotiates && connection.IsHandshake(r): // parts accept no WebSocket handshakes
 		e.transports.ServeHTTP(w, r)
 	case negotiates && e.part(above) != nil:
 		e.refuseName(w, r, above)
@@ -275,7 +293,9 @@ type hubApplication struct {
 	closeOnExpiry bool
 }
 
-func (a *hubApplication) Connect(c *transports.Connection) (transports.Receiver, error) {
+// Connect implements transports.Application. Only registries call it, with their connections.
+func (a *hubApplication) Connect(accepted transports.Connection) (transports.Receiver, error) {
+	c := accepted.(*connection.Connection)
 	kind := c.Transport()
 	var groups []string
 	var lastEvent string

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/carillon-go/carillon/hub"
-	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/internal/connection"
 )
 
 // Events configures plain event streams at GET {path}/events, for clients such as EventSource
@@ -42,7 +42,7 @@ func (e Events) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		groups := e.Groups(r)
 		if len(groups) > maxListenerGroups {
-			transports.Text(w, http.StatusBadRequest, "Too many groups")
+			connection.Text(w, http.StatusBadRequest, "Too many groups")
 			return
 		}
 		kept := make([]string, len(groups))
@@ -68,7 +68,7 @@ func lastEventID(r *http.Request) string {
 	const maxEventID, unknown = 64, "-"
 	id := r.Header.Get("Last-Event-ID")
 	if id == "" {
-		id, _ = transports.Parameter(r, "lastEventId")
+		id, _ = connection.Parameter(r, "lastEventId")
 	}
 	if len(id) > maxEventID {
 		return unknown

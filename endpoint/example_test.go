@@ -49,9 +49,9 @@ func ExampleNew() {
 
 // shouter is an application on raw connections: it sends back the data that it receives, in
 // capital letters.
-type shouter struct{ c *transports.Connection }
+type shouter struct{ c transports.Connection }
 
-func (shouter) Connect(c *transports.Connection) (transports.Receiver, error) {
+func (shouter) Connect(c transports.Connection) (transports.Receiver, error) {
 	return shouter{c}, nil
 }
 

@@ -195,14 +195,14 @@ func (a ending) at(call string) {
 	}
 }
 
-func (a ending) Connect(c *transports.Connection) (transports.Receiver, error) {
+func (a ending) Connect(c transports.Connection) (transports.Receiver, error) {
 	a.at("Connect")
 	return &endingReceiver{a, c}, nil
 }
 
 type endingReceiver struct {
 	ending
-	c *transports.Connection
+	c transports.Connection
 }
 
 func (r *endingReceiver) Receive([]byte) error {

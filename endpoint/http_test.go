@@ -254,7 +254,7 @@ func TestPostBrokenOff(t *testing.T) {
 // clumsy panics when it is told to.
 type clumsy struct{ on string }
 
-func (a clumsy) Connect(c *transports.Connection) (transports.Receiver, error) {
+func (a clumsy) Connect(c transports.Connection) (transports.Receiver, error) {
 	if a.on == "Connect" {
 		panic("Connect")
 	}
@@ -262,7 +262,7 @@ func (a clumsy) Connect(c *transports.Connection) (transports.Receiver, error) {
 }
 
 type stumbling struct {
-	c  *transports.Connection
+	c  transports.Connection
 	on string
 }
 

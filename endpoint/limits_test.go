@@ -166,7 +166,7 @@ func TestQueueLimit(t *testing.T) {
 	server := httptest.NewServer(e)
 	defer server.Close()
 	defer end(t, e)
-	var both []*transports.Connection
+	var both []transports.Connection
 	for range 2 {
 		response, err := http.Get(open(t, server.URL+"/echo")) // nobody polls on
 		if err != nil {
@@ -195,9 +195,9 @@ func TestQueueLimit(t *testing.T) {
 }
 
 // keeping hands out the connections that come.
-type keeping chan *transports.Connection
+type keeping chan transports.Connection
 
-func (k keeping) Connect(c *transports.Connection) (transports.Receiver, error) {
+func (k keeping) Connect(c transports.Connection) (transports.Receiver, error) {
 	k <- c
 	return &echoing{c}, nil
 }

@@ -3,24 +3,25 @@ package endpoint
 import (
 	"net/http"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 )
 
 // origins decides which pages may use an endpoint. Browsers send the origin of the page with
 // each request, and pages cannot change it. Other clients send no origin and pass.
 type origins struct {
-	allowed  *transports.Origins
-	registry *transports.Registry
+	allowed  *connection.Origins
+	registry *connection.Registry
 }
 
 // newOrigins requires that o has a Logger.
-func newOrigins(o *transports.Options, registry *transports.Registry) *origins {
+func newOrigins(o *transports.Options, registry *connection.Registry) *origins {
 	for _, entry := range o.AllowedOrigins {
 		if err := transports.CheckOrigin(entry); err != nil {
 			o.Logger.Warn("an allowed origin is not a web origin", "error", err)
 		}
 	}
-	return &origins{transports.NewOrigins(o.AllowedOrigins, o.AllowOrigin), registry}
+	return &origins{connection.NewOrigins(o.AllowedOrigins, o.AllowOrigin), registry}
 }
 
 // AllowsOrigin reports whether AllowedOrigins or AllowOrigin let the pages of an origin use the
@@ -37,10 +38,10 @@ func (o *origins) admit(r *http.Request) bool {
 	if origin == "" || o.isOurs(r, origin) {
 		return true
 	}
-	if !transports.IsHandshake(r) {
+	if !connection.IsHandshake(r) {
 		return r.Header.Get("Cookie") == "" && r.Header.Get("Authorization") == ""
 	}
-	c := o.registry.Find(transports.Token(r))
+	c := o.registry.Find(connection.Token(r))
 	return c != nil && c.Origin() == origin
 }
 
@@ -50,7 +51,7 @@ func (o *origins) isOurs(r *http.Request, origin string) bool {
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "": // an old browser, or a page without TLS
-		return transports.SameOrigin(r, origin)
+		return connection.SameOrigin(r, origin)
 	case "same-origin", "none":
 		return true
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -82,7 +83,7 @@ func TestProbeHeld(t *testing.T) {
 	b := behindStrip(t, 40*time.Millisecond)
 	response := b.handshake()
 	body, err := io.ReadAll(response.Body)
-	if want := strings.Repeat(transports.Prelude, 4); err != nil || string(body) != want || response.Header.Get("X-Accel-Buffering") != "no" {
+	if want := strings.Repeat(connection.Prelude, 4); err != nil || string(body) != want || response.Header.Get("X-Accel-Buffering") != "no" {
 		t.Errorf("the handshake is answered with %q, %v, %v", body, response.Header, err)
 	}
 	b.stream(http.StatusNotFound)

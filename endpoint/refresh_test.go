@@ -172,9 +172,9 @@ func TestRefreshAnswers(t *testing.T) {
 }
 
 // closing is an application whose connection closes and is not fetched to the end.
-type closing struct{ c *transports.Connection }
+type closing struct{ c transports.Connection }
 
-func (a *closing) Connect(c *transports.Connection) (transports.Receiver, error) {
+func (a *closing) Connect(c transports.Connection) (transports.Receiver, error) {
 	a.c = c
 	return a, nil
 }

@@ -23,14 +23,14 @@ type hanging struct {
 	over   chan struct{} // ends what hangs
 }
 
-func (a hanging) Connect(c *transports.Connection) (transports.Receiver, error) {
+func (a hanging) Connect(c transports.Connection) (transports.Receiver, error) {
 	a.called <- struct{}{}
 	return &hangingReceiver{hanging: a, c: c}, nil
 }
 
 type hangingReceiver struct {
 	hanging
-	c     *transports.Connection
+	c     transports.Connection
 	stays bool
 }
 

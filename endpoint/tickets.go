@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/fold"
-	"github.com/carillon-go/carillon/transports"
 )
 
 // A client that negotiates with credentials is redirected to the same endpoint with a ticket.
@@ -123,9 +123,9 @@ func (e *Endpoint) ticketUser(r *http.Request, key string) *auth.User {
 	case e.events != nil && fold.Equal(last, "events"):
 		return nil
 	}
-	token := transports.Token(r)
+	token := connection.Token(r)
 	if fold.Equal(lastSegment(r), "refresh") {
-		token = transports.RefreshedToken(r)
+		token = connection.RefreshedToken(r)
 	}
 	if c := e.registry.Find(token); c != nil && c.Bears(key) {
 		return c.User()
@@ -179,7 +179,7 @@ func (t *tickets) redirect(r *http.Request) (url, accessToken string, ok bool) {
 // the parameters of negotiation, which the client adds again, and the access token, which the
 // client must not use again.
 func (t *tickets) target(r *http.Request) string {
-	to := url.URL{Scheme: transports.Scheme(r), Host: r.Host, Path: r.URL.Path}
+	to := url.URL{Scheme: connection.Scheme(r), Host: r.Host, Path: r.URL.Path}
 	if asked, err := url.ParseRequestURI(r.RequestURI); err == nil {
 		to.Path = asked.Path // includes the prefix that a mux removed
 	}

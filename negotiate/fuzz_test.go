@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
@@ -22,7 +23,7 @@ func FuzzNegotiate(f *testing.F) {
 		f.Add(query)
 	}
 	f.Fuzz(func(t *testing.T, query string) {
-		registry := transports.NewRegistry(nobody{}, transports.Options{AllowStatefulReconnect: true})
+		registry := connection.NewRegistry(nobody{}, transports.Options{AllowStatefulReconnect: true})
 		r := httptest.NewRequest(http.MethodPost, "/hub/negotiate", nil)
 		r.URL.RawQuery = query
 		w := httptest.NewRecorder()

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
@@ -33,14 +34,14 @@ type Options struct {
 // Handler answers negotiations and promises connections of a registry. Safe for concurrent
 // use.
 type Handler struct {
-	registry *transports.Registry
+	registry *connection.Registry
 	options  Options
 	stateful bool
 }
 
 // NewHandler returns a handler that promises connections of r. stateful allows stateful
 // reconnect.
-func NewHandler(r *transports.Registry, stateful bool, o Options) *Handler {
+func NewHandler(r *connection.Registry, stateful bool, o Options) *Handler {
 	if o.Transports == nil {
 		o.Transports = signalr.Transports()
 	}
@@ -49,7 +50,7 @@ func NewHandler(r *transports.Registry, stateful bool, o Options) *Handler {
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !fold.Equal(r.Method, http.MethodPost) { // ASP.NET Core ignores the case of methods
-		transports.NotAllowed(w, r)
+		connection.NotAllowed(w, r)
 		return
 	}
 	if h.registry.RefuseLongHead(w, r) {
@@ -80,7 +81,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 	}
 	n, err := h.registry.Negotiate(r, version > 0, stateful...)
 	if err != nil {
-		transports.RefuseNew(w, err)
+		connection.RefuseNew(w, err)
 		return
 	}
 	answered := false
@@ -141,7 +142,7 @@ var contentType = []string{"application/json"}
 func answer(w http.ResponseWriter, response any) {
 	body, err := json.Marshal(response)
 	if err != nil { // cannot happen: strings and numbers always marshal
-		transports.Empty(w, http.StatusInternalServerError)
+		connection.Empty(w, http.StatusInternalServerError)
 		return
 	}
 	write(w, body)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -16,13 +17,13 @@ import (
 // nobody is an application that no connection of these tests reaches.
 type nobody struct{}
 
-func (nobody) Connect(*transports.Connection) (transports.Receiver, error) {
+func (nobody) Connect(transports.Connection) (transports.Receiver, error) {
 	return nil, transports.ErrApplication
 }
 
-func newRegistry(t *testing.T) *transports.Registry {
+func newRegistry(t *testing.T) *connection.Registry {
 	t.Helper()
-	r := transports.NewRegistry(nobody{}, transports.Options{AllowStatefulReconnect: true})
+	r := connection.NewRegistry(nobody{}, transports.Options{AllowStatefulReconnect: true})
 	t.Cleanup(func() { _ = r.Shutdown(t.Context()) })
 	return r
 }

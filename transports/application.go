@@ -1,10 +1,12 @@
 package transports
 
+import "github.com/carillon-go/carillon/auth"
+
 // Application accepts connections.
 type Application interface {
 	// Connect is called once for a connection, when its transport opens. An error closes the
 	// connection.
-	Connect(c *Connection) (Receiver, error)
+	Connect(c Connection) (Receiver, error)
 }
 
 // Receiver receives a client's data.
@@ -36,4 +38,15 @@ type Resumer interface {
 type Closer interface {
 	Receiver
 	Close(cause error)
+}
+
+// Refresher is implemented by receivers that need fresher credentials of their client.
+type Refresher interface {
+	Receiver
+	// Refresh replaces the user by the same one with other credentials. It is called with the
+	// connection's lock held, so it must not block or call back.
+	Refresh(u *auth.User)
+	// Refreshed is called after Refresh, without a lock, if clients may refresh their
+	// credentials. It must not block.
+	Refreshed()
 }

@@ -1,6 +1,6 @@
-// Package transports carries bytes between a client and an application over WebSockets,
-// server-sent events or long polling. An application sees a Connection: one logical duplex
-// connection, independent of the number of its HTTP requests. Each carrier has a package of
-// its own. This package has their common parts: the Connection with its outbound queue, the
-// Registry that finds it by its token, and the handlers of requests.
+// Package transports is the contract between an application and the connections of an
+// endpoint: the Connection that an Application accepts, the Receiver of its data, and the
+// Options and Limits of all connections. The connections themselves and their carriers over
+// WebSockets, server-sent events and long polling are internal to this module; package
+// endpoint joins them.
 package transports

@@ -8,11 +8,11 @@ import (
 // echo is a raw application without a handshake. It sends received data back as text.
 type echo struct{}
 
-func (echo) Connect(c *transports.Connection) (transports.Receiver, error) {
+func (echo) Connect(c transports.Connection) (transports.Receiver, error) {
 	return echoes{c}, nil
 }
 
-type echoes struct{ c *transports.Connection }
+type echoes struct{ c transports.Connection }
 
 func (e echoes) Receive(data []byte) error {
 	return e.c.SendWait(e.c.Context(), frame.New(append([]byte(nil), data...), false))

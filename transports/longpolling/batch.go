@@ -5,7 +5,7 @@ import (
 	"sync"
 
 	"github.com/carillon-go/carillon/frame"
-	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/internal/connection"
 )
 
 // batch holds the buffers of an answer, which are reused.
@@ -33,12 +33,12 @@ const maxBody = 1 << 20
 
 // gather takes the queue, up to the limit of one body: frames that are sent in the meantime
 // must not make an endless body.
-func (b *batch) gather(c *transports.Connection, k transports.Carrier) (outcome transports.Outcome) {
+func (b *batch) gather(c *connection.Connection, k connection.Carrier) (outcome connection.Outcome) {
 	for size := 0; ; {
 		had := len(b.frames)
 		b.frames, outcome = c.Next(k, b.frames)
 		size += length(b.frames[had:])
-		if outcome != transports.Frames || size >= maxBody {
+		if outcome != connection.Frames || size >= maxBody {
 			return outcome
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -218,7 +219,7 @@ func TestTimeouts(t *testing.T) {
 
 // idleAndWaiting are the pollers of two connections: that of idle has got its answer, that of
 // waiting has not.
-func idleAndWaiting(t *testing.T, s *site) (idle *poller, waiting *transports.Connection, waits *poller) {
+func idleAndWaiting(t *testing.T, s *site) (idle *poller, waiting *connection.Connection, waits *poller) {
 	t.Helper()
 	c, idle := s.open()
 	await(t, s.served)
@@ -395,7 +396,7 @@ func TestNoSocket(t *testing.T) {
 }
 
 // parkAndPeek parks p, answers it, and returns when the begin of the answer has come.
-func (p *poller) parkAndPeek(c *transports.Connection, body string) {
+func (p *poller) parkAndPeek(c *connection.Connection, body string) {
 	p.s.t.Helper()
 	p.park()
 	send(p.s.t, c, body)
@@ -405,7 +406,7 @@ func (p *poller) parkAndPeek(c *transports.Connection, body string) {
 }
 
 // expectAgain has p leave in the middle of its answer, which the next poll then gets.
-func (p *poller) expectAgain(c *transports.Connection, body string) {
+func (p *poller) expectAgain(c *connection.Connection, body string) {
 	p.s.t.Helper()
 	p.parkAndPeek(c, body)
 	_ = p.conn.Close()

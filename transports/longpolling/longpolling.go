@@ -11,24 +11,25 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 )
 
 // Carry returns a function that answers polls for registry's connections. The first poll
 // opens the connection and is answered at once, so that the client knows that it is open.
-func Carry(registry *transports.Registry) transports.Carry {
+func Carry(registry *connection.Registry) connection.Carry {
 	l := newLines(registry.Running())
 	registry.Keep(l)
-	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
+	return func(w http.ResponseWriter, r *http.Request, c *connection.Connection) {
 		first, err := c.Claim(transports.LongPolling, r)
 		if err != nil {
-			transports.Refuse(w, err)
+			connection.Refuse(w, err)
 			return
 		}
 		defer c.Rest() // also if a middleware's writer panics
 		if first {
-			transports.LetWait(w, r)                  // for the application
-			_ = c.Open(nil, transports.Resumption(r)) // if the connection has ended, a later poll reports it
+			connection.LetWait(w, r)                  // for the application
+			_ = c.Open(nil, connection.Resumption(r)) // if the connection has ended, a later poll reports it
 			c.Limit(http.NewResponseController(w))
 			_ = data(w, new(batch))
 			return
@@ -38,7 +39,7 @@ func Carry(registry *transports.Registry) transports.Carry {
 }
 
 // carry makes the poll wait, outside of the HTTP server if possible.
-func (l *lines) carry(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
+func (l *lines) carry(w http.ResponseWriter, r *http.Request, c *connection.Connection) {
 	if !portable(w.Header(), r) {
 		serve(w, r, c)
 		return
@@ -59,7 +60,7 @@ func (l *lines) carry(w http.ResponseWriter, r *http.Request, c *transports.Conn
 
 // patience returns the time limit of a poll. It is shorter than the network's limit of
 // silence, with enough margin for the answer to arrive.
-func patience(c *transports.Connection) time.Duration {
+func patience(c *connection.Connection) time.Duration {
 	if limit := c.SilenceLimit(); limit > 0 {
 		return min(c.Options().PollTimeout, limit*3/5)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/longpolling"
 )
@@ -23,7 +24,7 @@ const patience = 20 * time.Second
 // site is an application behind an HTTP server with middleware.
 type site struct {
 	t        *testing.T
-	registry *transports.Registry
+	registry *connection.Registry
 	http     *httptest.Server
 	// served is told of each request of a poller whose handler has returned, which it does
 	// while a poll waits outside of the HTTP server.
@@ -43,8 +44,8 @@ func newSite(t *testing.T, o transports.Options, setUp func(*httptest.Server)) *
 		t: t, returned: make(chan []any, 100), served: make(chan struct{}, 100), posted: make(chan string, 100),
 		cut: make(chan struct{}, 100), accepted: make(chan struct{}, 100), hijacked: make(chan struct{}, 100),
 	}
-	s.registry = transports.NewRegistry(s, o)
-	handler := transports.NewHandler(s.registry, map[transports.Type]transports.Carry{transports.LongPolling: longpolling.Carry(s.registry)})
+	s.registry = connection.NewRegistry(s, o)
+	handler := connection.NewHandler(s.registry, map[transports.Type]connection.Carry{transports.LongPolling: longpolling.Carry(s.registry)})
 	s.http = httptest.NewUnstartedServer(s.middleware(handler))
 	s.http.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		switch state {
@@ -111,7 +112,7 @@ func (s *site) middleware(next http.Handler) http.Handler {
 }
 
 // Connect implements transports.Application.
-func (s *site) Connect(*transports.Connection) (transports.Receiver, error) { return receiver{s}, nil }
+func (s *site) Connect(transports.Connection) (transports.Receiver, error) { return receiver{s}, nil }
 
 type receiver struct{ s *site }
 
@@ -136,7 +137,7 @@ func await[T any](t *testing.T, c <-chan T) (v T) {
 }
 
 // open makes a connection whose first poll is answered.
-func (s *site) open() (*transports.Connection, *poller) {
+func (s *site) open() (*connection.Connection, *poller) {
 	s.t.Helper()
 	n, err := s.registry.Negotiate(&http.Request{}, true)
 	if err != nil {
@@ -158,12 +159,12 @@ type poller struct {
 	head string
 }
 
-func (s *site) dial(c *transports.Connection) *poller {
+func (s *site) dial(c *connection.Connection) *poller {
 	s.t.Helper()
 	return s.dialBy(new(net.Dialer), c)
 }
 
-func (s *site) dialBy(d *net.Dialer, c *transports.Connection) *poller {
+func (s *site) dialBy(d *net.Dialer, c *connection.Connection) *poller {
 	s.t.Helper()
 	conn, err := d.Dial("tcp", s.http.Listener.Addr().String())
 	if err != nil {
@@ -222,7 +223,7 @@ func (p *poller) expectEOF() {
 	}
 }
 
-func send(t *testing.T, c *transports.Connection, text string) {
+func send(t *testing.T, c *connection.Connection, text string) {
 	t.Helper()
 	if err := c.Send(frame.New([]byte(text), false)); err != nil {
 		t.Error(err)

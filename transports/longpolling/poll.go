@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -15,7 +16,7 @@ import (
 // answer it.
 type poll struct {
 	line  *line
-	c     *transports.Connection
+	c     *connection.Connection
 	begun time.Time
 }
 
@@ -68,7 +69,7 @@ func (p *poll) deliver() {
 	defer b.giveBack()
 	outcome := b.gather(p.c, p)
 	if len(b.frames) == 0 {
-		if outcome == transports.Finished {
+		if outcome == connection.Finished {
 			p.c.Finish(transports.ErrApplication)
 		}
 		p.c.Detach(p, nil)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/longpolling"
 )
@@ -14,13 +15,13 @@ import (
 // slow is an application that takes its time.
 type slow struct {
 	http       *httptest.Server
-	registry   *transports.Registry
+	registry   *connection.Registry
 	connecting chan struct{} // closed when Connect may return; nil: at once
 	receiving  chan string   // is told what Receive got before that takes its time
 	pause      time.Duration // of Receive
 }
 
-func (s *slow) Connect(*transports.Connection) (transports.Receiver, error) {
+func (s *slow) Connect(transports.Connection) (transports.Receiver, error) {
 	if s.connecting != nil {
 		<-s.connecting
 	}
@@ -38,9 +39,9 @@ func (s *slow) Disconnected(error) {}
 func (s *slow) start(t *testing.T, middleware func(http.Handler) http.Handler, start func(*httptest.Server)) {
 	t.Helper()
 	s.receiving = make(chan string, 10)
-	s.registry = transports.NewRegistry(s, transports.Options{})
-	s.http = httptest.NewUnstartedServer(middleware(transports.NewHandler(s.registry,
-		map[transports.Type]transports.Carry{transports.LongPolling: longpolling.Carry(s.registry)})))
+	s.registry = connection.NewRegistry(s, transports.Options{})
+	s.http = httptest.NewUnstartedServer(middleware(connection.NewHandler(s.registry,
+		map[transports.Type]connection.Carry{transports.LongPolling: longpolling.Carry(s.registry)})))
 	start(s.http)
 	t.Cleanup(func() {
 		_ = s.registry.Shutdown(t.Context())

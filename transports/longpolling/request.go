@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -14,7 +15,7 @@ import (
 type request struct {
 	w    http.ResponseWriter
 	r    *http.Request
-	c    *transports.Connection
+	c    *connection.Connection
 	wake chan struct{}
 	over chan struct{}
 }
@@ -32,12 +33,12 @@ func signal(c chan struct{}) {
 	}
 }
 
-func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
-	end := transports.LetWait(w, r)
+func serve(w http.ResponseWriter, r *http.Request, c *connection.Connection) {
+	end := connection.LetWait(w, r)
 	p := &request{w: w, r: r, c: c, wake: make(chan struct{}, 1), over: make(chan struct{}, 1)}
 	older, err := c.Attach(p, r)
 	if err != nil {
-		transports.Refuse(w, err)
+		connection.Refuse(w, err)
 		return
 	}
 	if older != nil {
@@ -84,7 +85,7 @@ func (p *request) interrupted(begun time.Time) {
 // empty answers the poll without a body.
 func (p *request) empty(status int) {
 	p.c.Limit(http.NewResponseController(p.w))
-	transports.Empty(p.w, status)
+	connection.Empty(p.w, status)
 }
 
 // answer sends the queue in one body.
@@ -112,8 +113,8 @@ func (p *request) answer() {
 	sent = data(p.w, b) == nil
 }
 
-func (p *request) nothing(outcome transports.Outcome) {
-	if outcome == transports.Finished {
+func (p *request) nothing(outcome connection.Outcome) {
+	if outcome == connection.Finished {
 		p.c.Finish(transports.ErrApplication)
 	}
 	p.c.Detach(p, nil)

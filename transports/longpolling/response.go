@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/link"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -71,7 +72,7 @@ func find(w http.ResponseWriter) *response {
 
 // leave takes the connection from the HTTP server. It returns nil if the connection must stay
 // there.
-func (l *lines) leave(w http.ResponseWriter, r *http.Request, c *transports.Connection) *response {
+func (l *lines) leave(w http.ResponseWriter, r *http.Request, c *connection.Connection) *response {
 	s := l.of(r)
 	if s == nil {
 		return nil
@@ -86,7 +87,7 @@ func (l *lines) leave(w http.ResponseWriter, r *http.Request, c *transports.Conn
 }
 
 // park makes a poll wait. The headers that middleware has set are for its answer.
-func (w *response) park(r *http.Request, c *transports.Connection) {
+func (w *response) park(r *http.Request, c *connection.Connection) {
 	l := w.line
 	p := &poll{line: l, c: c, begun: time.Now()}
 	_ = l.conn.SetReadDeadline(p.begun.Add(patience(c)))
@@ -96,7 +97,7 @@ func (w *response) park(r *http.Request, c *transports.Connection) {
 		older.Cut(transports.ErrCut)
 	}
 	if w.waiting = err == nil || !l.claim(p); !w.waiting {
-		transports.Refuse(w, err)
+		connection.Refuse(w, err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/longpolling"
 )
@@ -30,15 +31,15 @@ var inside = map[string]func(*httptest.Server){
 
 type hung struct {
 	t        *testing.T
-	registry *transports.Registry
+	registry *connection.Registry
 	http     *httptest.Server
 	cut      chan struct{}
 	log      *record
 }
 
-func (h *hung) Connect(*transports.Connection) (transports.Receiver, error) { return h, nil }
-func (h *hung) Receive([]byte) error                                        { return nil }
-func (h *hung) Disconnected(error)                                          {}
+func (h *hung) Connect(transports.Connection) (transports.Receiver, error) { return h, nil }
+func (h *hung) Receive([]byte) error                                       { return nil }
+func (h *hung) Disconnected(error)                                         {}
 
 // Observe implements transports.Observer.
 func (h *hung) Observe(e transports.Event) {
@@ -69,8 +70,8 @@ func newHung(t *testing.T, o transports.Options, middleware func(http.Handler) h
 	t.Helper()
 	h := &hung{t: t, cut: make(chan struct{}, 10), log: &record{}}
 	o.Logger = slog.New(slog.NewTextHandler(h.log, nil))
-	h.registry = transports.NewRegistry(h, o)
-	handler := transports.NewHandler(h.registry, map[transports.Type]transports.Carry{transports.LongPolling: longpolling.Carry(h.registry)})
+	h.registry = connection.NewRegistry(h, o)
+	handler := connection.NewHandler(h.registry, map[transports.Type]connection.Carry{transports.LongPolling: longpolling.Carry(h.registry)})
 	h.http = httptest.NewUnstartedServer(middleware(handler))
 	start(h.http)
 	t.Cleanup(func() {
@@ -81,7 +82,7 @@ func newHung(t *testing.T, o transports.Options, middleware func(http.Handler) h
 }
 
 // open makes a connection whose first poll is answered.
-func (h *hung) open() *transports.Connection {
+func (h *hung) open() *connection.Connection {
 	h.t.Helper()
 	n, err := h.registry.Negotiate(&http.Request{}, true)
 	if err != nil {
@@ -94,7 +95,7 @@ func (h *hung) open() *transports.Connection {
 }
 
 // expect polls and wants an answer of 200 with a body.
-func (h *hung) expect(c *transports.Connection, want string) {
+func (h *hung) expect(c *connection.Connection, want string) {
 	h.t.Helper()
 	r, err := h.http.Client().Get(h.http.URL + "/hub?id=" + c.Token())
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/serversentevents"
 )
@@ -19,10 +20,10 @@ import (
 const patience = 20 * time.Second
 
 // mute is an application that receives nothing.
-type mute struct{ connected chan *transports.Connection }
+type mute struct{ connected chan *connection.Connection }
 
-func (a mute) Connect(c *transports.Connection) (transports.Receiver, error) {
-	a.connected <- c
+func (a mute) Connect(c transports.Connection) (transports.Receiver, error) {
+	a.connected <- c.(*connection.Connection)
 	return a, nil
 }
 
@@ -31,17 +32,17 @@ func (mute) Disconnected(error)   {}
 
 // site is an application behind one carrier and a middleware.
 type site struct {
-	registry *transports.Registry
+	registry *connection.Registry
 	http     *httptest.Server
 	app      mute
 }
 
 func newSite(t *testing.T, o transports.Options, middleware func(http.Handler) http.Handler, start func(*httptest.Server)) *site {
 	t.Helper()
-	s := &site{app: mute{make(chan *transports.Connection, 10)}}
-	s.registry = transports.NewRegistry(s.app, o)
-	s.http = httptest.NewUnstartedServer(middleware(transports.NewHandler(s.registry,
-		map[transports.Type]transports.Carry{transports.ServerSentEvents: serversentevents.Carry(s.registry.Running())})))
+	s := &site{app: mute{make(chan *connection.Connection, 10)}}
+	s.registry = connection.NewRegistry(s.app, o)
+	s.http = httptest.NewUnstartedServer(middleware(connection.NewHandler(s.registry,
+		map[transports.Type]connection.Carry{transports.ServerSentEvents: serversentevents.Carry(s.registry.Running())})))
 	start(s.http)
 	t.Cleanup(func() {
 		_ = s.registry.Shutdown(t.Context())

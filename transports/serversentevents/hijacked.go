@@ -11,14 +11,14 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
-	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports/internal/socket"
 )
 
 // hijack takes the connection of an HTTP/1.1 request from the HTTP server, because an idle
 // stream would hold the server's buffers and stack. It fails under HTTP/2, with a writer that
 // does not support Hijack, and before the body of the request is read.
-func hijack(w http.ResponseWriter, r *http.Request, c *transports.Connection) (net.Conn, bool) {
+func hijack(w http.ResponseWriter, r *http.Request, c *connection.Connection) (net.Conn, bool) {
 	if !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || r.ContentLength != 0 {
 		return nil, false
 	}
@@ -33,14 +33,14 @@ var chunked = &socket.Framing{
 }
 
 // serveHijacked carries c over conn. It returns after the beginning of the stream.
-func serveHijacked(conn net.Conn, header http.Header, r *http.Request, c *transports.Connection, watch *socket.Watch) {
-	s := socket.New(c, transports.Resumption(r), conn, nil, chunked, watch)
+func serveHijacked(conn net.Conn, header http.Header, r *http.Request, c *connection.Connection, watch *socket.Watch) {
+	s := socket.New(c, connection.Resumption(r), conn, nil, chunked, watch)
 	stop := context.AfterFunc(c.Cutting(), func() { _ = conn.Close() })
 	err := s.Write(preface(header), false)
 	stop()
 	if err != nil {
 		_ = conn.Close()
-		c.Lost(transports.WriteCause(err))
+		c.Lost(connection.WriteCause(err))
 		return
 	}
 	s.Await(holdTimeout(c))
@@ -60,7 +60,7 @@ func preface(header http.Header) []byte {
 	header.Set("Transfer-Encoding", "chunked")
 	header.Set("Content-Encoding", "identity") // the writer of a middleware that compresses is not used
 	_ = header.Write(&b)                       // a strings.Builder never fails
-	b.WriteString("\r\n3\r\n" + transports.Prelude + "\r\n")
+	b.WriteString("\r\n3\r\n" + connection.Prelude + "\r\n")
 	return []byte(b.String())
 }
 
@@ -68,7 +68,7 @@ func preface(header http.Header) []byte {
 // first wait is limited by the hold time-out.
 type discardReader struct {
 	s     *socket.Socket
-	c     *transports.Connection
+	c     *connection.Connection
 	begun time.Time
 	limit atomic.Pointer[time.Timer] // limits the wait for the client after the end; nil: the stream has not ended
 }

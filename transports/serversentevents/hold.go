@@ -4,13 +4,14 @@ import (
 	"crypto/tls"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/internal/socket"
 )
 
 // holdTimeout returns the time within which the client must post its handshake, or 0 if there
 // is no limit.
-func holdTimeout(c *transports.Connection) time.Duration {
+func holdTimeout(c *connection.Connection) time.Duration {
 	if c.Listens() {
 		return 0
 	}
@@ -39,7 +40,7 @@ func (s *stream) awaitEnd() (over <-chan time.Time, stop func() bool) {
 
 // checkHold is called at the end of the hold time-out. It returns ErrHeld if the client has
 // not seen its stream.
-func checkHold(c *transports.Connection) error {
+func checkHold(c *connection.Connection) error {
 	switch c.Posts() {
 	case 0:
 		c.Tell(transports.Event{Kind: transports.Held})
@@ -53,7 +54,7 @@ func checkHold(c *transports.Connection) error {
 // clientLeft reports to the observer that the client has left or was cut after a silence.
 // Clients begin with a POST, so a client that posted nothing for a second has not seen its
 // stream.
-func clientLeft(c *transports.Connection, begun time.Time, silence time.Duration) error {
+func clientLeft(c *connection.Connection, begun time.Time, silence time.Duration) error {
 	switch {
 	case c.Posts() > 0:
 		c.CutAfter(silence)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -27,7 +28,7 @@ func TestLeftWithoutAWord(t *testing.T) {
 		"may, and is closed": {closed: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			registry := transports.NewRegistry(nil, transports.Options{HoldTimeout: test.timeout})
+			registry := connection.NewRegistry(nil, transports.Options{HoldTimeout: test.timeout})
 			n, err := registry.Negotiate(&http.Request{}, true)
 			if err != nil {
 				t.Fatal(err)

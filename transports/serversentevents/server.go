@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/internal/socket"
 )
@@ -21,14 +22,14 @@ import (
 // returns after the beginning of the stream; running counts the goroutines that continue.
 // Otherwise it returns at the end of the stream, and the request's goroutine writes the
 // stream.
-func Carry(running *sync.WaitGroup) transports.Carry {
+func Carry(running *sync.WaitGroup) connection.Carry {
 	watch := socket.NewWatch(running)
-	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
+	return func(w http.ResponseWriter, r *http.Request, c *connection.Connection) {
 		if _, err := c.Claim(transports.ServerSentEvents, r); err != nil && c.Listens() {
-			transports.PutOff(w)
+			connection.PutOff(w)
 			return
 		} else if err != nil {
-			transports.Refuse(w, err)
+			connection.Refuse(w, err)
 			return
 		}
 		taken := false
@@ -39,22 +40,22 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 		}()
 		if conn, ok := hijack(w, r, c); ok {
 			taken = true
-			transports.EventStream(w.Header())
+			connection.EventStream(w.Header())
 			serveHijacked(conn, w.Header(), r, c, watch)
 			return
 		}
-		end := transports.LetWait(w, r)
+		end := connection.LetWait(w, r)
 		if c.CannotStream(w, !end.IsZero()) {
-			transports.NotSupported(w, transports.ServerSentEvents)
+			connection.NotSupported(w, transports.ServerSentEvents)
 			return
 		}
 		taken = true
-		transports.EventStream(w.Header())
+		connection.EventStream(w.Header())
 		serve(w, r, c, end)
 	}
 }
 
-func serve(w http.ResponseWriter, r *http.Request, c *transports.Connection, end time.Time) {
+func serve(w http.ResponseWriter, r *http.Request, c *connection.Connection, end time.Time) {
 	s := &stream{
 		c:       c,
 		end:     end,
@@ -101,7 +102,7 @@ func (s *stream) carry(r *http.Request) (cause error) {
 }
 
 type stream struct {
-	c       *transports.Connection
+	c       *connection.Connection
 	end     time.Time // time at which the stream must end; zero: none
 	opened  bool      // the connection was opened
 	w       http.ResponseWriter
@@ -148,13 +149,13 @@ func (s *stream) release() {
 
 func (s *stream) serve(r *http.Request) error {
 	s.w.WriteHeader(http.StatusOK)
-	if err := s.write([]byte(transports.Prelude)); err != nil {
-		s.c.Lost(transports.WriteCause(err))
+	if err := s.write([]byte(connection.Prelude)); err != nil {
+		s.c.Lost(connection.WriteCause(err))
 		return transports.ErrCut
 	}
 	s.unlimit()
 	s.opened = true
-	if err := s.c.Open(s, transports.Resumption(r)); err != nil {
+	if err := s.c.Open(s, connection.Resumption(r)); err != nil {
 		return err
 	}
 	begun := time.Now()
@@ -233,10 +234,10 @@ func (s *stream) drain() (done bool, cause error) {
 	outcome, err := socket.Drain(s.c, s, plain, s.write)
 	switch {
 	case err != nil:
-		return true, transports.WriteCause(err)
-	case outcome == transports.Idle:
+		return true, connection.WriteCause(err)
+	case outcome == connection.Idle:
 		return false, nil
-	case outcome == transports.Finished:
+	case outcome == connection.Finished:
 		return true, transports.ErrApplication
 	default:
 		return true, transports.ErrCut

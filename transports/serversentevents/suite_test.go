@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/serversentevents"
 	"github.com/carillon-go/carillon/transports/transporttest"
@@ -19,12 +20,12 @@ func TestSuite(t *testing.T) {
 	t.Run("within the HTTP server", func(t *testing.T) { transporttest.Run(t, transports.ServerSentEvents, carryWithin) })
 }
 
-func carry(r *transports.Registry) transports.Carry { return serversentevents.Carry(r.Running()) }
+func carry(r *connection.Registry) connection.Carry { return serversentevents.Carry(r.Running()) }
 
 // carryWithin gives the carrier a connection that cannot be hijacked.
-func carryWithin(r *transports.Registry) transports.Carry {
+func carryWithin(r *connection.Registry) connection.Carry {
 	carry := carry(r)
-	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) { carry(kept{w}, r, c) }
+	return func(w http.ResponseWriter, r *http.Request, c *connection.Connection) { carry(kept{w}, r, c) }
 }
 
 // kept is a response whose connection cannot be hijacked.

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 )
 
 // connected waits for a connection.
-func (s *site) connected(t *testing.T) *transports.Connection {
+func (s *site) connected(t *testing.T) *connection.Connection {
 	t.Helper()
 	select {
 	case c := <-s.app.connected:
@@ -147,7 +148,7 @@ func TestListenerEndsBeforeDeadline(t *testing.T) {
 func newListening(t *testing.T, middleware func(http.Handler) http.Handler) *site {
 	t.Helper()
 	return newSite(t, transports.Options{}, func(next http.Handler) http.Handler {
-		h := next.(*transports.Handler)
+		h := next.(*connection.Handler)
 		return middleware(http.HandlerFunc(h.ServeListener))
 	}, startHTTP2)
 }

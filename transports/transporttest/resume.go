@@ -15,12 +15,13 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
 // runResume tests stateful connections whose carrier breaks or is replaced.
-func runResume(t *testing.T, kind transports.Type, carry func(*transports.Registry) transports.Carry) {
+func runResume(t *testing.T, kind transports.Type, carry func(*connection.Registry) connection.Carry) {
 	tests := map[string]func(*returning){
 		"resume":            (*returning).testResume,
 		"take over":         (*returning).testTakeOver,
@@ -45,14 +46,14 @@ type returning struct {
 	*server
 	url     string
 	resumed int
-	c       *transports.Connection
+	c       *connection.Connection
 	mu      sync.Mutex
 	events  []string
 	news    chan struct{}
 }
 
 // startReturning serves a returning application and negotiates its connection.
-func startReturning(t *testing.T, kind transports.Type, carry func(*transports.Registry) transports.Carry, o transports.Options) *returning {
+func startReturning(t *testing.T, kind transports.Type, carry func(*connection.Registry) connection.Carry, o transports.Options) *returning {
 	t.Helper()
 	o.AllowStatefulReconnect = true
 	r := &returning{server: &server{t: t, kind: kind}, news: make(chan struct{}, 1000)}
@@ -65,8 +66,8 @@ func startReturning(t *testing.T, kind transports.Type, carry func(*transports.R
 	return r
 }
 
-func (r *returning) Connect(c *transports.Connection) (transports.Receiver, error) {
-	r.c = c
+func (r *returning) Connect(c transports.Connection) (transports.Receiver, error) {
+	r.c = c.(*connection.Connection)
 	r.note("connect")
 	return r, nil
 }

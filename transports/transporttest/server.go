@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -22,7 +23,7 @@ const patience = 20 * time.Second
 type server struct {
 	t        *testing.T
 	kind     transports.Type
-	registry *transports.Registry
+	registry *connection.Registry
 	http     *httptest.Server
 	accepted chan *peer
 	// refuse makes Connect fail.
@@ -33,7 +34,7 @@ type server struct {
 
 // peer is the application's end of a connection.
 type peer struct {
-	*transports.Connection
+	*connection.Connection
 	server *server
 	mu     sync.Mutex
 	got    bytes.Buffer
@@ -42,7 +43,7 @@ type peer struct {
 	gone   chan error
 }
 
-func newServer(t *testing.T, kind transports.Type, carry func(*transports.Registry) transports.Carry, o transports.Options) *server {
+func newServer(t *testing.T, kind transports.Type, carry func(*connection.Registry) connection.Carry, o transports.Options) *server {
 	t.Helper()
 	s := &server{t: t, kind: kind, accepted: make(chan *peer, 10_000)}
 	s.serve(s, carry, o)
@@ -50,9 +51,9 @@ func newServer(t *testing.T, kind transports.Type, carry func(*transports.Regist
 }
 
 // serve serves an application until the test ends.
-func (s *server) serve(app transports.Application, carry func(*transports.Registry) transports.Carry, o transports.Options) {
-	s.registry = transports.NewRegistry(app, o)
-	s.http = httptest.NewServer(transports.NewHandler(s.registry, map[transports.Type]transports.Carry{s.kind: carry(s.registry)}))
+func (s *server) serve(app transports.Application, carry func(*connection.Registry) connection.Carry, o transports.Options) {
+	s.registry = connection.NewRegistry(app, o)
+	s.http = httptest.NewServer(connection.NewHandler(s.registry, map[transports.Type]connection.Carry{s.kind: carry(s.registry)}))
 	s.t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel() // no client reads any more
@@ -62,11 +63,11 @@ func (s *server) serve(app transports.Application, carry func(*transports.Regist
 }
 
 // Connect implements transports.Application.
-func (s *server) Connect(c *transports.Connection) (transports.Receiver, error) {
+func (s *server) Connect(c transports.Connection) (transports.Receiver, error) {
 	if s.refuse != nil {
 		return nil, s.refuse
 	}
-	p := &peer{Connection: c, server: s, news: make(chan struct{}, 1), gone: make(chan error, 1)}
+	p := &peer{Connection: c.(*connection.Connection), server: s, news: make(chan struct{}, 1), gone: make(chan error, 1)}
 	s.accepted <- p
 	return p, nil
 }

@@ -13,11 +13,12 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 )
 
 // Run runs the suite for one carrier.
-func Run(t *testing.T, kind transports.Type, carry func(*transports.Registry) transports.Carry) {
+func Run(t *testing.T, kind transports.Type, carry func(*connection.Registry) connection.Carry) {
 	start := func(t *testing.T, o transports.Options) *server {
 		t.Helper()
 		return newServer(t, kind, carry, o)

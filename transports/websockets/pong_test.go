@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/websockets"
 )
@@ -17,17 +18,17 @@ import (
 // ending is an application that tells why its connection ended.
 type ending chan error
 
-func (e ending) Connect(*transports.Connection) (transports.Receiver, error) { return e, nil }
-func (e ending) Receive([]byte) error                                        { return nil }
-func (e ending) Disconnected(cause error)                                    { e <- cause }
+func (e ending) Connect(transports.Connection) (transports.Receiver, error) { return e, nil }
+func (e ending) Receive([]byte) error                                       { return nil }
+func (e ending) Disconnected(cause error)                                   { e <- cause }
 
 // A client that pings and reads no answer is cut as everybody who does not read: half of a pong must not be
 // followed by anything.
 func TestUnreadPongs(t *testing.T) {
 	ended := make(ending, 1)
 	// Four times as long behind the write the system ends the connection by itself: a slow host needs the margin.
-	registry := transports.NewRegistry(ended, transports.Options{SendTimeout: time.Second})
-	server := httptest.NewServer(transports.NewHandler(registry, map[transports.Type]transports.Carry{
+	registry := connection.NewRegistry(ended, transports.Options{SendTimeout: time.Second})
+	server := httptest.NewServer(connection.NewHandler(registry, map[transports.Type]connection.Carry{
 		transports.WebSockets: websockets.Carry(registry.Running()),
 	}))
 	defer server.Close()

@@ -20,6 +20,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/internal/socket"
 )
@@ -27,12 +28,12 @@ import (
 // Carry returns a function that upgrades a request and carries c over the WebSocket until
 // that closes. The function returns after the handshake. running counts the goroutines that
 // continue.
-func Carry(running *sync.WaitGroup) transports.Carry {
+func Carry(running *sync.WaitGroup) connection.Carry {
 	watch := socket.NewWatch(running)
-	return func(w http.ResponseWriter, r *http.Request, c *transports.Connection) {
+	return func(w http.ResponseWriter, r *http.Request, c *connection.Connection) {
 		header := answer(w, r, c.Options()) // before Claim, so that a panic in it leaves no connection claimed
 		if _, err := c.Claim(transports.WebSockets, r); err != nil {
-			transports.Refuse(w, err)
+			connection.Refuse(w, err)
 			return
 		}
 		served := false
@@ -47,7 +48,7 @@ func Carry(running *sync.WaitGroup) transports.Carry {
 			return
 		}
 		served = true
-		s := &webSocket{Socket: socket.New(c, transports.Resumption(r), conn, early, framing, watch), c: c}
+		s := &webSocket{Socket: socket.New(c, connection.Resumption(r), conn, early, framing, watch), c: c}
 		s.Serve(s)
 	}
 }
@@ -58,7 +59,7 @@ var writeBuffers sync.Pool
 var upgrader = websocket.Upgrader{
 	CheckOrigin:     func(*http.Request) bool { return true }, // the endpoint has checked it
 	WriteBufferPool: &writeBuffers,
-	Error:           func(w http.ResponseWriter, _ *http.Request, status int, _ error) { transports.Empty(w, status) },
+	Error:           func(w http.ResponseWriter, _ *http.Request, status int, _ error) { connection.Empty(w, status) },
 }
 
 // answer returns the headers of the answer: the headers that middleware set, such as cookies
@@ -75,7 +76,7 @@ func answer(w http.ResponseWriter, r *http.Request, o *transports.Options) http.
 
 // upgrade answers the handshake. early holds bytes that the client sent after its request
 // without waiting for the answer.
-func upgrade(w http.ResponseWriter, r *http.Request, header http.Header, c *transports.Connection) (conn net.Conn, early []byte, err error) {
+func upgrade(w http.ResponseWriter, r *http.Request, header http.Header, c *connection.Connection) (conn net.Conn, early []byte, err error) {
 	h := &hijacker{ResponseWriter: w, c: c, stop: func() bool { return true }}
 	defer func() { h.stop() }()
 	u := upgrader
@@ -91,7 +92,7 @@ func upgrade(w http.ResponseWriter, r *http.Request, header http.Header, c *tran
 // not wait. ASP.NET Core accepts such a client.
 type hijacker struct {
 	http.ResponseWriter
-	c     *transports.Connection
+	c     *connection.Connection
 	early []byte
 	stop  func() bool // until it is called, the end of c.Cutting() closes the network connection
 }
@@ -113,7 +114,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // webSocket is one WebSocket.
 type webSocket struct {
 	*socket.Socket
-	c       *transports.Connection
+	c       *connection.Connection
 	decoder decoder
 	corked  bool // more bytes had arrived after the part that was passed on
 	heard   bool // the client has sent a byte

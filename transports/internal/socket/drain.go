@@ -5,7 +5,7 @@ import (
 	"sync"
 
 	"github.com/carillon-go/carillon/frame"
-	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/internal/connection"
 )
 
 // Framing defines how a carrier frames messages.
@@ -66,13 +66,13 @@ func (b *batch) rest(framing *Framing, frames []*frame.Frame, written int) []byt
 
 // Drain writes the frames queued for k until Next returns no frames. It returns the outcome
 // of that Next, or the error of write.
-func Drain(c *transports.Connection, k transports.Carrier, framing *Framing, write func([]byte) error) (transports.Outcome, error) {
+func Drain(c *connection.Connection, k connection.Carrier, framing *Framing, write func([]byte) error) (connection.Outcome, error) {
 	b := batches.Get().(*batch)
 	defer b.giveBack()
 	for {
-		var outcome transports.Outcome
+		var outcome connection.Outcome
 		b.frames, outcome = c.Next(k, b.frames[:0])
-		if outcome != transports.Frames {
+		if outcome != connection.Frames {
 			return outcome, nil
 		}
 		for frames := b.frames; len(frames) > 0; {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/link"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -33,7 +34,7 @@ type Socket struct {
 	framing *Framing
 	conn    Conn
 
-	c       *transports.Connection
+	c       *connection.Connection
 	watch   *Watch
 	watched watched
 	spoken  Protocol
@@ -52,7 +53,7 @@ type Socket struct {
 
 // New returns a socket for c. resumption is that of the request that opened the carrier.
 // early holds bytes that were read from conn already.
-func New(c *transports.Connection, resumption int, conn net.Conn, early []byte, framing *Framing, watch *Watch) *Socket {
+func New(c *connection.Connection, resumption int, conn net.Conn, early []byte, framing *Framing, watch *Watch) *Socket {
 	s := &Socket{c: c, resumption: resumption, framing: framing, watch: watch}
 	s.conn.Init(conn, early)
 	return s
@@ -256,13 +257,13 @@ func (s *Socket) drain() {
 	switch {
 	case err != nil:
 		s.fail(err)
-	case outcome == transports.Finished:
+	case outcome == connection.Finished:
 		s.spoken.Last()
 	}
 }
 
 func (s *Socket) fail(err error) {
-	s.c.Detach(s, transports.WriteCause(err))
+	s.c.Detach(s, connection.WriteCause(err))
 	s.Cut(err)
 }
 

@@ -1,0 +1,32 @@
+package connection
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+)
+
+// Address returns the client's address from the RemoteAddr of a request, or the zero Addr if
+// that contains none.
+func Address(r *http.Request) netip.Addr {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return address.Unmap()
+}
+
+// Network returns the address that identifies a client for limits: its address, or the first
+// of its /64 in IPv6, where a site can use any number of addresses.
+func Network(r *http.Request) netip.Addr {
+	address := Address(r)
+	if !address.Is6() {
+		return address
+	}
+	network, _ := address.WithZone("").Prefix(64) // IPv6 always has 64 bits
+	return network.Addr()
+}

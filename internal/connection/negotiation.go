@@ -1,0 +1,166 @@
+package connection
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// Negotiation is a promised connection, which a request with its token opens. Many
+// negotiations are never opened, and many wait at the same time after an outage, so it is one
+// small object.
+type Negotiation struct {
+	ids      [2 * idLength]byte // id and token
+	hasToken bool               // the token differs from the id
+	address  netip.Addr
+	user     *auth.User
+	origin   string // see Connection.Origin
+	stateful []transports.Type
+	observer transports.Observer // guarded by the registry's lock, like silence
+	silence  time.Duration       // see Connection.SilenceLimit
+	since    time.Duration       // age of the registry at the negotiation
+	place    int                 // see negotiations
+}
+
+// newNegotiation returns a negotiation for the client of a request. stateful are the
+// transports on which the connection may outlive its requests, if the options allow that.
+func (r *Registry) newNegotiation(request *http.Request, hasToken bool, stateful []transports.Type) *Negotiation {
+	n := &Negotiation{
+		ids: newIDs(), hasToken: hasToken, address: Network(request),
+		user: r.bounded(auth.UserFrom(request.Context())), origin: foreignOrigin(request), since: time.Since(r.begun),
+	}
+	if r.options.AllowStatefulReconnect {
+		n.stateful = stateful
+	}
+	return n
+}
+
+// Negotiate promises a connection to a client that presents its token within
+// DisconnectTimeout. If hasToken is false (version 0 of negotiation, or no negotiation) the
+// id serves as the token. stateful are the transports on which the connection may outlive its
+// requests, if the options allow that.
+//
+// The connection belongs to the user and the page of the request. Negotiate fails with
+// ErrStopped, or with ErrFull or ErrTooMany if a limit is reached.
+func (r *Registry) Negotiate(request *http.Request, hasToken bool, stateful ...transports.Type) (*Negotiation, error) {
+	n := r.newNegotiation(request, hasToken, stateful)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.admit(n); err != nil {
+		return nil, err
+	}
+	r.negotiated.add(n)
+	r.watch()
+	return n, nil
+}
+
+// Withdraw removes a negotiation that the client does not know of.
+func (r *Registry) Withdraw(n *Negotiation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.negotiated.claim(n.Token()) != nil {
+		r.census.leave(n.client())
+	}
+}
+
+// User returns the user that negotiated, or nil for an anonymous client.
+func (n *Negotiation) User() *auth.User { return n.user }
+
+// ID returns the public id of the connection.
+func (n *Negotiation) ID() string { return string(n.ids[:idLength]) }
+
+// Token returns the secret that opens the connection.
+func (n *Negotiation) Token() string {
+	key := n.key()
+	return string(key[:])
+}
+
+func (n *Negotiation) key() [idLength]byte {
+	if !n.hasToken {
+		return [idLength]byte(n.ids[:idLength])
+	}
+	return [idLength]byte(n.ids[idLength:])
+}
+
+func (n *Negotiation) client() client {
+	if n.user == nil {
+		return client{address: n.address}
+	}
+	return client{n.address, n.user.ID}
+}
+
+// Arrange sets the observer of a negotiation, unless o is nil, and the time of silence after
+// which the network cuts connections; zero means unknown. It must be called before the client
+// knows the token.
+func (r *Registry) Arrange(n *Negotiation, o transports.Observer, silence time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n.observer, n.silence = o, silence
+}
+
+// maxOrigin is the longest accepted origin in bytes. Real ones are shorter: a scheme, a host
+// of at most 253 bytes, a port.
+const maxOrigin = 300
+
+// foreignOrigin returns the origin of a request's page if a proxy has changed the host so
+// much that the page looks like another site's, else "".
+func foreignOrigin(r *http.Request) string {
+	origin := r.Header.Get("Origin")
+	if origin == "" || len(origin) > maxOrigin || SameOrigin(r, origin) {
+		return ""
+	}
+	return strings.Clone(origin)
+}
+
+// negotiations holds the negotiations that wait for their clients, all for the same time.
+type negotiations struct {
+	byToken map[[idLength]byte]*Negotiation
+	order   []*Negotiation // by age; nil where one was claimed
+	passed  int            // the number of entries ever removed from the front of order
+}
+
+func (w *negotiations) add(n *Negotiation) {
+	n.place = w.passed + len(w.order)
+	w.order = append(w.order, n)
+	w.byToken[n.key()] = n
+}
+
+// claim removes and returns the negotiation with a token, or returns nil.
+func (w *negotiations) claim(token string) *Negotiation {
+	if len(token) != idLength {
+		return nil
+	}
+	key := [idLength]byte([]byte(token))
+	n := w.byToken[key]
+	if n != nil {
+		delete(w.byToken, key)
+		w.order[n.place-w.passed] = nil
+		if len(w.byToken) == 0 {
+			w.passed, w.order = w.passed+len(w.order), w.order[:0]
+		}
+	}
+	return n
+}
+
+// expire removes and returns the negotiations made at or before a time.
+func (w *negotiations) expire(by time.Duration) (late []*Negotiation) {
+	gone := 0
+	for ; gone < len(w.order); gone++ {
+		n := w.order[gone]
+		if n == nil {
+			continue
+		}
+		if n.since > by {
+			break
+		}
+		delete(w.byToken, n.key())
+		late = append(late, n)
+	}
+	clear(w.order[:gone])
+	w.order, w.passed = w.order[gone:], w.passed+gone
+	return late
+}

@@ -1,0 +1,199 @@
+package connection
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// Refreshing configures how connections accept fresher credentials. With the zero value only
+// long polls bring them.
+type Refreshing struct {
+	// Enabled serves Handler.ServeRefresh, and answers a long poll of another user with the
+	// request to refresh. Default false.
+	Enabled bool
+	// Allow decides about each refresh, including those by long polls. It runs without a
+	// lock, for one refresh of a connection at a time. A panic, runtime.Goexit, and the end
+	// of the request's context refuse. Default: all are allowed.
+	Allow func(*transports.Refresh) bool
+	// Max is the longest time from a negotiation or a refresh to the end of the
+	// authentication. Default 0: as long as the credentials say.
+	Max time.Duration
+}
+
+// SetRefreshing sets how connections accept fresher credentials. It must be called before the
+// first request.
+func (r *Registry) SetRefreshing(o Refreshing) { r.refreshing = o }
+
+// A connection may be refreshed refreshBurst times in a row, and once more per
+// refreshInterval.
+const (
+	refreshInterval = time.Second / 20
+	refreshBurst    = 100
+)
+
+// refreshes holds the state of a connection's refreshes. The connection's lock guards it.
+type refreshes struct {
+	turn chan struct{} // full during a refresh
+	next time.Time     // the time at which the whole burst is available again
+}
+
+// earned counts a refresh. It reports false if there were too many.
+func (f *refreshes) earned(now time.Time) bool {
+	if f.next.Before(now) {
+		f.next = now
+	}
+	if f.next.Sub(now) > (refreshBurst-1)*refreshInterval {
+		return false
+	}
+	f.next = f.next.Add(refreshInterval)
+	return true
+}
+
+// tokenHeader is the header with the token of the refreshed connection, in http.Header's
+// spelling.
+const tokenHeader = "X-Signalr-Connection-Token"
+
+// RefreshedToken returns the token of the connection that a refresh concerns, or "". It is
+// the nonempty values of X-SignalR-Connection-Token, joined by commas as in ASP.NET Core, so
+// that several tokens match no connection. Clients of the release candidates of ASP.NET Core
+// 11 send the token in the query.
+func RefreshedToken(r *http.Request) string {
+	token := ""
+	for _, value := range r.Header[tokenHeader] {
+		switch {
+		case value == "":
+		case token == "":
+			token = value
+		default:
+			token += "," + value
+		}
+	}
+	if token == "" {
+		return Token(r)
+	}
+	return token
+}
+
+// IsRefresh reports whether a request is a refresh, at a path that may also be a hub's own:
+// it has the header, or is a POST without a connection.
+func IsRefresh(r *http.Request) bool {
+	return len(r.Header[tokenHeader]) > 0 || fold.Equal(r.Method, http.MethodPost) && Token(r) == ""
+}
+
+// Answers to a refresh that changed nothing.
+const (
+	missingToken       = `{"error":"missing_connection_token"}`
+	unsupportedVersion = `{"error":"unsupported_negotiate_version"}`
+	connectionNotFound = `{"error":"connection_not_found"}`
+	userChanged        = `{"error":"user_changed"}`
+	changeRejected     = `{"error":"permission_change_rejected"}`
+	tooManyRefreshes   = `{"error":"too_many_refreshes"}`
+	refreshRequired    = `{"error":"authentication_refresh_required"}`
+)
+
+// ServeRefresh accepts fresher credentials for a connection. The request is authenticated
+// like every other one. Status codes and JSON members are those of ASP.NET Core 11.
+func (h *Handler) ServeRefresh(w http.ResponseWriter, r *http.Request) {
+	if !h.registry.enter() {
+		Unavailable(w)
+		return
+	}
+	defer h.registry.running.Done()
+	if h.registry.RefuseLongHead(w, r) {
+		return
+	}
+	switch {
+	case !h.registry.refreshing.Enabled:
+		w.Header()["Content-Length"] = noLength
+		w.WriteHeader(http.StatusNotFound)
+	case !fold.Equal(r.Method, http.MethodPost):
+		NotAllowed(w, r)
+	default:
+		h.refresh(w, r)
+	}
+}
+
+func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) {
+	token := RefreshedToken(r)
+	if token == "" {
+		object(w, http.StatusBadRequest, missingToken)
+		return
+	}
+	c := h.registry.Find(token)
+	switch {
+	case c == nil:
+		object(w, http.StatusNotFound, connectionNotFound)
+		return
+	case !c.HasToken():
+		object(w, http.StatusBadRequest, unsupportedVersion)
+		return
+	}
+	limit := c.letApplicationWait(w, r)
+	u, err := c.Refresh(r)
+	limit()
+	if err != nil {
+		refuseRefresh(w, err)
+		return
+	}
+	answer := "{}"
+	if seconds, ok := u.Lifetime(); ok {
+		answer = `{"tokenLifetimeSeconds":` + strconv.FormatInt(seconds, 10) + `}`
+	}
+	object(w, http.StatusOK, answer)
+}
+
+// refuseRefresh answers a refresh, or a poll, that Connection.Refresh refused.
+func refuseRefresh(w http.ResponseWriter, err error) {
+	switch {
+	case errors.Is(err, ErrUserChanged):
+		object(w, http.StatusForbidden, userChanged)
+	case errors.Is(err, ErrRefreshedOften):
+		w.Header().Set("Retry-After", "1")
+		object(w, http.StatusTooManyRequests, tooManyRefreshes)
+	case errors.Is(err, transports.ErrEnded):
+		object(w, http.StatusNotFound, connectionNotFound)
+	default:
+		object(w, http.StatusForbidden, changeRejected)
+	}
+}
+
+// refreshByPoll accepts the credentials of a poll if they are fresher than the connection's.
+// It reports whether it has answered the poll. It ignores refreshes beyond the limit.
+func (c *Connection) refreshByPoll(w http.ResponseWriter, r *http.Request) (answered bool) {
+	if kind := c.Transport(); kind != "" && kind != transports.LongPolling || !auth.UserFrom(r.Context()).FresherThan(c.User()) {
+		return false
+	}
+	limit := c.letApplicationWait(w, r)
+	_, err := c.Refresh(r)
+	limit()
+	if errors.Is(err, ErrRefused) {
+		refuseRefresh(w, err)
+		return true
+	}
+	return false
+}
+
+// refuseUser answers a request of a user other than the connection's.
+func (c *Connection) refuseUser(w http.ResponseWriter, kind transports.Type) {
+	if kind == transports.LongPolling && c.registry.refreshing.Enabled && c.Transport() == transports.LongPolling {
+		object(w, http.StatusConflict, refreshRequired)
+		return
+	}
+	Text(w, http.StatusForbidden, "The user associated with this connection changed.")
+}
+
+// object answers with a JSON object.
+func object(w http.ResponseWriter, status int, body string) {
+	w.Header()["Content-Type"] = jsonObject
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body))
+}
+
+var jsonObject = []string{"application/json"}

@@ -1,0 +1,56 @@
+package connection
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// request is the request that opened a transport, as text: a parsed one is several times as
+// large, and few applications read it.
+type request struct {
+	ctx        context.Context
+	text       string // in the form of HTTP/1.1, with the protocol's own name
+	remoteAddr string
+	tls        *tls.ConnectionState
+}
+
+func pack(r *http.Request) *request {
+	var b strings.Builder
+	size, _ := headSize(r)
+	b.Grow(size)
+	b.WriteString(r.Method)
+	b.WriteByte(' ')
+	b.WriteString(r.URL.RequestURI())
+	b.WriteByte(' ')
+	b.WriteString(r.Proto)
+	b.WriteString("\r\nHost: ")
+	b.WriteString(r.Host)
+	b.WriteString("\r\n")
+	_ = r.Header.Write(&b) // a builder takes everything
+	b.WriteString("\r\n")
+	return &request{
+		ctx: context.WithoutCancel(r.Context()), text: strings.Clone(b.String()),
+		remoteAddr: r.RemoteAddr, tls: r.TLS,
+	}
+}
+
+// size returns the number of bytes that p keeps; 0 for nil.
+func (p *request) size() int64 {
+	if p == nil {
+		return 0
+	}
+	return int64(len(p.text))
+}
+
+func (p *request) unpack() *http.Request {
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(p.text)))
+	if err != nil { // the HTTP server accepted a request that ReadRequest refuses
+		r = &http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}}
+	}
+	r.RemoteAddr, r.TLS = p.remoteAddr, p.tls
+	return r.WithContext(p.ctx)
+}

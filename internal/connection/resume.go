@@ -1,0 +1,88 @@
+package connection
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/carillon-go/carillon/transports"
+)
+
+// Resumption returns how often the client of a stateful connection has resumed it, as a
+// request states. Over event streams and long polling a carrier consists of many requests.
+// This number in each of them states the carrier to which it belongs, so that late requests
+// of an older carrier are refused. It also refuses a late handshake of an older WebSocket.
+// The official clients send no number, which counts as 0, as does everything that is not a
+// number below 2^31.
+func Resumption(r *http.Request) int {
+	value, given := Parameter(r, "carillonResume")
+	if given == 0 {
+		return 0
+	}
+	n, err := strconv.ParseUint(value, 10, 31)
+	if err != nil {
+		return 0
+	}
+	return int(n)
+}
+
+// received returns how many messages the client has received, as a request to resume states,
+// or 0 if it does not. The official clients do not send it.
+func received(r *http.Request) int64 {
+	value, given := Parameter(r, "carillonReceived")
+	if given == 0 {
+		return 0
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Received returns the number of the last message that the client has received, as its last
+// request to resume states, or 0 if it does not. The number is not checked.
+func (c *Connection) Received() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.received
+}
+
+// takeOver makes number the current resumption, if a request may replace the older ones. It
+// cuts an unfinished body of an older POST, so that newer POSTs need not wait for it. The
+// lock is held.
+func (c *Connection) takeOver(number int) error {
+	switch {
+	case !c.resumable, number <= c.resumption && (number > 0 || c.kind != transports.WebSockets):
+		return ErrActive
+	case c.state == closing:
+		return transports.ErrEnded
+	}
+	c.resumption = number
+	c.body.cut()
+	return nil
+}
+
+// restart continues with the requests of a resumption before the client receives the answer
+// to the first one: data that it posts then must not be joined to half a record.
+func (c *Connection) restart(number int) error {
+	c.receiving.Lock()
+	defer c.receiving.Unlock()
+	if !c.isCurrent(number) {
+		return ErrActive
+	}
+	c.source = nil         // the end of the older carrier no longer concerns the connection
+	if c.receiver != nil { // otherwise the connection is closing, and the client fetches the rest of the queue
+		c.resume()
+	}
+	return nil
+}
+
+// isCurrent reports whether a request belongs to the current carrier.
+func (c *Connection) isCurrent(number int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.belongs(number)
+}
+
+// belongs requires that mu is locked.
+func (c *Connection) belongs(number int) bool { return !c.resumable || number == c.resumption }

@@ -1,0 +1,184 @@
+package connection
+
+import (
+	"context"
+	"time"
+
+	"github.com/carillon-go/carillon/transports"
+)
+
+// Outside is a set of network connections that a carrier keeps beyond their requests. The
+// registry ends them. It calls the methods in this order.
+type Outside interface {
+	// Announce makes each further answer state that its network connection closes.
+	Announce()
+	// CloseIdle closes the connections without a pending request.
+	CloseIdle()
+	// Cut closes all connections.
+	Cut()
+}
+
+// Keep makes Stop and Shutdown end o. Carriers call it before the first request.
+func (r *Registry) Keep(o Outside) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outside = append(r.outside, o)
+}
+
+func (r *Registry) outsides() []Outside {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.outside
+}
+
+// Stop refuses new connections from now on.
+func (r *Registry) Stop() {
+	r.mu.Lock()
+	r.stopped = true
+	r.mu.Unlock()
+	for _, o := range r.outsides() {
+		o.Announce()
+	}
+}
+
+// Shutdown calls Stop, closes every connection in order, cuts the remaining ones when ctx
+// ends, and waits for everything that runs. It returns at most two seconds after the end of
+// ctx. It returns the cause of ctx if it cut a connection before its client had received
+// everything or while its application was running, or if something is still running. A client
+// that has left is not an error.
+func (r *Registry) Shutdown(ctx context.Context) error {
+	r.Stop()
+	r.mu.Lock()
+	r.forget(time.Since(r.begun))
+	r.mu.Unlock()
+	for _, c := range r.snapshot() {
+		c.shutdown()
+	}
+	r.awaitEmpty(ctx)
+	orderly := true
+	for _, c := range r.snapshot() {
+		orderly = c.isThrough() && orderly
+		c.end(transports.ErrShutdown, true)
+	}
+	r.mu.Lock()
+	r.finished = true
+	r.mu.Unlock()
+	for _, o := range r.outsides() {
+		o.CloseIdle()
+	}
+	if r.awaitRunning(ctx) && orderly {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+// shutdown closes the connection. One that was never opened ends at once.
+func (c *Connection) shutdown() {
+	c.mu.Lock()
+	c.shutting = true
+	c.mu.Unlock()
+	c.Close(transports.ErrShutdown)
+	c.endIf(transports.ErrShutdown, false, func() bool { return c.kind == "" })
+}
+
+// isThrough reports whether cutting a closing connection loses nothing: the application has
+// returned, and the client, if connected, has received everything.
+func (c *Connection) isThrough() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state >= disposing || c.told && (c.carrier == nil || c.finished)
+}
+
+func (r *Registry) snapshot() []*Connection {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]*Connection, 0, len(r.connections))
+	for _, c := range r.connections {
+		all = append(all, c)
+	}
+	return all
+}
+
+// awaitEmpty waits until there are no connections, or until ctx ends.
+func (r *Registry) awaitEmpty(ctx context.Context) {
+	r.mu.Lock()
+	if len(r.connections) == 0 {
+		r.mu.Unlock()
+		return
+	}
+	if r.empty == nil {
+		r.empty = make(chan struct{})
+	}
+	empty := r.empty
+	r.mu.Unlock()
+	select {
+	case <-empty:
+	case <-ctx.Done():
+	}
+}
+
+// cutTimeout is the time for which Shutdown waits after each of two steps: cutting the
+// connections, and cutting the network connections.
+const cutTimeout = time.Second
+
+// awaitRunning reports whether everything that runs has ended. It cuts the rest at the end of
+// ctx, and waits for at most twice cutTimeout after that. If something runs on, the goroutine
+// that waits for it is left.
+func (r *Registry) awaitRunning(ctx context.Context) bool {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.running.Wait()
+	}()
+	select {
+	case <-ended:
+		return true
+	case <-ctx.Done():
+	}
+	if isClosedWithin(ended, cutTimeout) {
+		return true
+	}
+	r.cut()
+	for _, o := range r.outsides() {
+		o.Cut()
+	}
+	return isClosedWithin(ended, cutTimeout)
+}
+
+func isClosedWithin(c <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-c:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// Cutting returns a context that is cancelled when Shutdown's time is over. A carrier then
+// ends its waits for a client before it is attached.
+func (c *Connection) Cutting() context.Context { return c.registry.cutting }
+
+const (
+	// absence is the time for which a shutdown waits for the next poll of a long-polling
+	// client. A connected client polls again at once.
+	absence = 2 * time.Second
+	// farewell is the time for which it waits for one more poll after the poll that fetched
+	// the application's final message. The .NET client sends that poll at once, concurrently
+	// with reading the message, and takes a 404 for a failure.
+	farewell = time.Second
+)
+
+// late reports whether the connection has been without a request for too long. The lock is
+// held.
+func (c *Connection) late(now time.Time) bool {
+	limit := c.registry.options.DisconnectTimeout
+	if c.shutting && c.kind == transports.LongPolling && c.state == closing {
+		limit = min(limit, absence)
+		if len(c.queue.frames) == 0 {
+			limit = min(limit, farewell)
+		}
+	}
+	return !c.left.IsZero() && now.Sub(c.left) > limit
+}
