@@ -16,6 +16,7 @@ import (
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/negotiation"
 	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
@@ -159,7 +160,7 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 		log:        o.Logger,
 		transports: connection.NewHandler(registry, carriers),
 		refreshes:  o.EnableAuthenticationRefresh,
-		negotiate: negotiate.NewHandler(registry, o.AllowStatefulReconnect, negotiate.Options{
+		negotiate: negotiation.NewHandler(registry, o.AllowStatefulReconnect, negotiation.Options{
 			Transports:     o.Transports,
 			Policy:         o.Policy,
 			MinimumVersion: o.MinimumProtocolVersion,
@@ -220,7 +221,7 @@ func (e *Endpoint) refuseName(w http.ResponseWriter, r *http.Request, name strin
 	e.misplaced.Do(func() { // any client can request such a path
 		e.log.Warn("no client can connect to a hub whose path ends in the name of one of its parts", "path", r.URL.Path, "name", name)
 	})
-	negotiate.Refuse(w, fmt.Sprintf("The path of the hub must not end in '%s', which has another meaning there.", name))
+	negotiation.Refuse(w, fmt.Sprintf("The path of the hub must not end in '%s', which has another meaning there.", name))
 }
 
 // lastSegments returns the last segment of the request's path and the segment before it. A

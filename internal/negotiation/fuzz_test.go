@@ -1,4 +1,4 @@
-package negotiate_test
+package negotiation_test
 
 import (
 	"encoding/json"
@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/carillon-go/carillon/internal/connection"
-	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/internal/negotiation"
 	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -27,7 +27,7 @@ func FuzzNegotiate(f *testing.F) {
 		r := httptest.NewRequest(http.MethodPost, "/hub/negotiate", nil)
 		r.URL.RawQuery = query
 		w := httptest.NewRecorder()
-		negotiate.NewHandler(registry, true, negotiate.Options{}).ServeHTTP(w, r)
+		negotiation.NewHandler(registry, true, negotiation.Options{}).ServeHTTP(w, r)
 		var answer signalr.Negotiation
 		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusOK {
 			t.Fatalf("%q: %d %s, %v", query, w.Code, w.Body, err)

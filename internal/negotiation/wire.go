@@ -1,7 +1,7 @@
-// Package negotiate answers POST {hub}/negotiate. It promises a connection and sends the
-// client its id, its token, and the transports to try, in order. A Policy decides for each
-// request which transports are offered.
-package negotiate
+// Package negotiation answers POST {hub}/negotiate. It promises a connection and sends the
+// client its id, its token, and the transports to try, in order. A negotiate.Policy decides
+// for each request which transports are offered.
+package negotiation
 
 import (
 	"math"

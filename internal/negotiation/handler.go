@@ -1,4 +1,4 @@
-package negotiate
+package negotiation
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -20,7 +21,7 @@ type Options struct {
 	// Default: all.
 	Transports []transports.Type
 	// Policy changes the offer of each request. Default: none.
-	Policy Policy
+	Policy negotiate.Policy
 	// MinimumVersion is the lowest accepted version of negotiation. Default 0.
 	MinimumVersion int
 	// TokenLifetime adds the remaining lifetime of the client's credentials to the answer, so
@@ -125,11 +126,11 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
 
 // offer returns the offer of a request: the allowed transports, changed by the policy.
-func (h *Handler) offer(r *http.Request) Offer {
+func (h *Handler) offer(r *http.Request) negotiate.Offer {
 	if h.options.Policy == nil {
-		return Offer{Transports: h.options.Transports}
+		return negotiate.Offer{Transports: h.options.Transports}
 	}
-	o := Offer{Transports: slices.Clone(h.options.Transports)}
+	o := negotiate.Offer{Transports: slices.Clone(h.options.Transports)}
 	h.options.Policy.Offer(r, &o)
 	return o
 }

@@ -1,4 +1,4 @@
-package negotiate
+package negotiation
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package negotiate_test
+package negotiation_test
 
 import (
 	"io"
@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/negotiation"
 	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -52,7 +53,7 @@ const (
 // The answers are the original's.
 func TestAnswers(t *testing.T) {
 	const noInteger = `{"error":"The client requested a non-integer protocol version."}`
-	h := negotiate.NewHandler(newRegistry(t), true, negotiate.Options{})
+	h := negotiation.NewHandler(newRegistry(t), true, negotiation.Options{})
 	for query, want := range map[string]string{
 		"":                          `{"negotiateVersion":0,"connectionId":ID,` + all,
 		"negotiateVersion=1":        `{"negotiateVersion":1,"connectionId":ID,"connectionToken":ID,` + all,
@@ -87,7 +88,7 @@ func TestAnswers(t *testing.T) {
 
 // A rule narrows and reorders what the endpoint allows, for its network only.
 func TestRules(t *testing.T) {
-	h := negotiate.NewHandler(newRegistry(t), false, negotiate.Options{
+	h := negotiation.NewHandler(newRegistry(t), false, negotiation.Options{
 		Transports: []transports.Type{transports.WebSockets, transports.LongPolling},
 		Policy: negotiate.Rules{
 			{Network: netip.MustParsePrefix("10.0.0.0/8"), Transports: []transports.Type{transports.LongPolling, transports.ServerSentEvents, transports.WebSockets}},
@@ -113,7 +114,7 @@ func TestRules(t *testing.T) {
 
 func TestRedirect(t *testing.T) {
 	registry := newRegistry(t)
-	h := negotiate.NewHandler(registry, false, negotiate.Options{
+	h := negotiation.NewHandler(registry, false, negotiation.Options{
 		Redirect: func(r *http.Request) (url, token string, ok bool) {
 			return "https://elsewhere/hub", "secret", r.URL.Query().Has("away")
 		},
@@ -132,7 +133,7 @@ func TestRedirect(t *testing.T) {
 
 // TestLength: a long answer says how long it is too, and is not sent in chunks.
 func TestLength(t *testing.T) {
-	h := negotiate.NewHandler(newRegistry(t), false, negotiate.Options{
+	h := negotiation.NewHandler(newRegistry(t), false, negotiation.Options{
 		Redirect: func(*http.Request) (url, token string, ok bool) {
 			return "http://elsewhere/hub", strings.Repeat("t", 10_000), true
 		},
@@ -153,7 +154,7 @@ func TestLength(t *testing.T) {
 func TestStopped(t *testing.T) {
 	registry := newRegistry(t)
 	registry.Stop()
-	w := ask(negotiate.NewHandler(registry, false, negotiate.Options{}), http.MethodPost, "", "192.0.2.1:1")
+	w := ask(negotiation.NewHandler(registry, false, negotiation.Options{}), http.MethodPost, "", "192.0.2.1:1")
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
