@@ -1,6 +1,13 @@
 package client
 
-import "context"
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"strconv"
+
+	"github.com/carillon-go/carillon/internal/guard"
+)
 
 // turn is the job with callbacks that currently run.
 type turn struct {
@@ -73,13 +80,13 @@ func (r *run) observers(change StateChange) *turn {
 
 // observe runs a callback without a result and logs its failure.
 func (r *run) observe(kind string, callback func()) {
-	err := errExited
+	err := guard.ErrGoexit
 	defer func() {
 		if err != nil {
 			r.conn.options.Logger.ErrorContext(r.ctx, "callback failed", "kind", kind, "error", err)
 		}
 	}()
-	err = guard(func() error {
+	err = guard.Run(func() error {
 		callback()
 		return nil
 	})
@@ -109,4 +116,18 @@ func (c *HubConnection) isMarked(ctx context.Context) bool {
 	defer c.mu.Unlock()
 	_, marked := c.marked[id]
 	return marked && id != 0
+}
+
+// goroutineID returns the number of the calling goroutine from its stack trace, or 0 if there is
+// none. Only Stop uses it: it is the only way to recognize that Stop is called by code that it
+// would wait for, whichever ctx Stop gets.
+func goroutineID() uint64 {
+	var trace [64]byte
+	text := bytes.TrimPrefix(trace[:runtime.Stack(trace[:], false)], []byte("goroutine "))
+	number, _, _ := bytes.Cut(text, []byte(" "))
+	id, err := strconv.ParseUint(string(number), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return id
 }

@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"errors"
+
+	"github.com/carillon-go/carillon/internal/guard"
 )
 
 // These are texts of the .NET client. The hub's method that waits for the result sees them.
@@ -39,7 +41,7 @@ func (s *session) invoked(ctx context.Context, j job) *turn {
 func (v *invocation) serve(ctx context.Context, h *Handler) {
 	s, j := v.session, v.job
 	var answer []byte
-	err := errExited
+	err := guard.ErrGoexit
 	defer func() {
 		if err != nil {
 			s.logFailure(ctx, j.target, err)
@@ -53,7 +55,7 @@ func (v *invocation) serve(ctx context.Context, h *Handler) {
 			v.answer = s.encodeFailure(j.id, err)
 		}
 	}()
-	err = guard(func() error {
+	err = guard.Run(func() error {
 		result, err := h.serve(ctx, s.protocol, j.arguments)
 		if err == nil && j.id != "" && h.answers {
 			answer = s.encodeResult(j.id, result)
@@ -80,7 +82,7 @@ func (v *invocation) finish(ctx context.Context) {
 // encodeResult encodes a result. It calls application code if the result encodes itself.
 func (s *session) encodeResult(id string, result any) []byte {
 	var answer []byte
-	err := guard(func() (err error) {
+	err := guard.Run(func() (err error) {
 		answer, err = s.protocol.AppendResult(nil, id, result)
 		return err
 	})
@@ -93,20 +95,20 @@ func (s *session) encodeResult(id string, result any) []byte {
 // encodeFailure encodes the error of a handler for the server.
 func (s *session) encodeFailure(id string, err error) []byte {
 	var unbound *bindError
-	var panicked *panicError
+	var panicked *guard.Panic
 	switch {
 	case errors.As(err, &unbound):
 		return s.protocol.AppendError(nil, id, badArguments)
-	case errors.As(err, &panicked), errors.Is(err, errExited):
+	case errors.As(err, &panicked):
 		return s.protocol.AppendError(nil, id, handlerFailed)
 	}
 	return s.protocol.AppendError(nil, id, err.Error())
 }
 
 func (s *session) logFailure(ctx context.Context, method string, err error) {
-	var panicked *panicError
+	var panicked *guard.Panic
 	if errors.As(err, &panicked) {
-		s.options.Logger.ErrorContext(ctx, "handler panicked", "method", method, "panic", panicked.value, "stack", string(panicked.stack))
+		s.options.Logger.ErrorContext(ctx, "handler panicked", "method", method, "panic", panicked.Value, "stack", string(panicked.Stack))
 		return
 	}
 	s.options.Logger.WarnContext(ctx, "handler failed", "method", method, "error", err)

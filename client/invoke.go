@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -21,7 +22,7 @@ func Invoke[R any](ctx context.Context, c *HubConnection, method string, args ..
 	if r.err != nil || r.payload == nil {
 		return value, r.err
 	}
-	err := guard(func() error { return c.options.Protocol.Decode(r.payload, &value) })
+	err := guard.Run(func() error { return c.options.Protocol.Decode(r.payload, &value) })
 	return value, err
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/internal/tunnel"
 )
 
@@ -161,7 +162,11 @@ func (n *network) headerWith(ctx context.Context, cred credentials) (http.Header
 	if cred.token == nil {
 		return header, nil
 	}
-	token, err := isolate(ctx, func() (string, error) { return cred.token(ctx) })
+	var token string
+	err := guard.Call(ctx, func() (err error) {
+		token, err = cred.token(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("client: access token: %w", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/guard"
 )
 
 // maxChanges is the number of state changes that may wait for their callbacks; then reconnecting
@@ -180,18 +182,18 @@ func (r *run) reconnect(cause error, earlier int) (*session, error) {
 
 // nextAttempt asks the policy.
 func (r *run) nextAttempt(retry Retry) (wait time.Duration, again bool, err error) {
-	type answer struct {
+	var answer struct {
 		wait  time.Duration
 		again bool
 	}
-	a, err := isolate(r.ctx, func() (answer, error) {
-		wait, again := r.conn.options.Reconnect(retry)
-		return answer{wait, again}, nil
+	err = guard.Call(r.ctx, func() error {
+		answer.wait, answer.again = r.conn.options.Reconnect(retry)
+		return nil
 	})
 	if err != nil {
 		return 0, false, fmt.Errorf("client: reconnect policy: %w", err)
 	}
-	return a.wait, a.again, nil
+	return answer.wait, answer.again, nil
 }
 
 func (r *run) connect() (*session, error) { return r.connector().connect(r.ctx) }

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"sync"
 
+	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -112,7 +113,7 @@ func (k *stream[T]) next(ctx context.Context) (value T, more bool, err error) {
 		}
 		if raw, ok, ended, err := k.take(); ok || ended {
 			if ok {
-				err = guard(func() error { return k.protocol.Decode(raw, &value) })
+				err = guard.Run(func() error { return k.protocol.Decode(raw, &value) })
 			}
 			return value, ok, err
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 	"sync"
+
+	"github.com/carillon-go/carillon/internal/guard"
 )
 
 // Upload is an argument that is streamed to the hub while the method runs: see UploadSeq,
@@ -124,9 +126,9 @@ func (s *session) upload(ctx context.Context, id string, u Upload) {
 	defer cancel(nil)
 	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
 	defer s.run.conn.mark()()
-	err := errExited
+	err := guard.ErrGoexit
 	defer func() { s.endUpload(ctx, id, err) }()
-	err = guard(func() error {
+	err = guard.Run(func() error {
 		return u.each(ctx, func(item any) error { return s.sendItem(ctx, id, item) })
 	})
 }

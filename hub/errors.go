@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"errors"
 
 	"github.com/carillon-go/carillon/internal/guard"
@@ -92,7 +93,7 @@ func (s *Session) recoverPanic(err *error) {
 // isolate calls application code on a goroutine of its own, so that it cannot end the
 // caller's. A panic and a call of runtime.Goexit become errors.
 func (s *Session) isolate(f func() error) error {
-	err := guard.Call(f)
+	err := guard.Call(context.Background(), f)
 	s.logPanic(err)
 	return err
 }

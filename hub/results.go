@@ -54,7 +54,7 @@ func decode(p protocol.HubProtocol, raw []byte, target any, itself bool) error {
 	if !itself {
 		return p.Decode(raw, target)
 	}
-	return guard.Call(func() error { return p.Decode(raw, target) })
+	return guard.Call(context.Background(), func() error { return p.Decode(raw, target) })
 }
 
 // pendingResult is a client result that has not arrived.

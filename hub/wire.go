@@ -84,11 +84,7 @@ const maxIdleBuffer = 65536
 // that encodes itself as an error.
 func (w *wire) encode(build func(dst []byte) ([]byte, error)) (f *frame.Frame, err error) {
 	buffer := buffers.Get().(*[]byte)
-	defer func() {
-		if v := recover(); v != nil {
-			f, err = nil, guard.NewPanic(v)
-		}
-	}()
+	defer guard.Recover(&err)
 	payload, err := build((*buffer)[:0])
 	if err != nil {
 		return nil, err

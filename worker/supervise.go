@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"time"
 
 	"github.com/carillon-go/carillon/internal/guard"
@@ -14,7 +15,7 @@ func (h *Host) supervise(name string, s Service) {
 	for {
 		log.Debug("service started")
 		began := time.Now()
-		err := guard.Call(func() error { return s.Run(h.ctx) })
+		err := guard.Call(context.Background(), func() error { return s.Run(h.ctx) })
 		if err == nil || h.ctx.Err() != nil {
 			log.Debug("service ended")
 			return

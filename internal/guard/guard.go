@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -17,6 +18,13 @@ type Panic struct {
 
 func (p *Panic) Error() string { return fmt.Sprintf("panic: %v", p.Value) }
 
+// Recover turns a panic into a *Panic in err. It must be deferred itself.
+func Recover(err *error) {
+	if v := recover(); v != nil {
+		*err = NewPanic(v)
+	}
+}
+
 // NewPanic returns an error for the value that recover returned. It must be called by the
 // deferred function that called recover.
 func NewPanic(value any) *Panic { return &Panic{Value: value, Stack: debug.Stack()} }
@@ -24,24 +32,31 @@ func NewPanic(value any) *Panic { return &Panic{Value: value, Stack: debug.Stack
 // ErrGoexit stands for a panic where the code of an application has called runtime.Goexit.
 var ErrGoexit error = &Panic{Value: errors.New("the code called runtime.Goexit")}
 
-// Call calls f on a goroutine of its own, waits for it, and returns its error. A panic of f
-// is returned as a *Panic, a call of runtime.Goexit as ErrGoexit; so is that of an error which
-// cannot say its text, such as a nil pointer.
-func Call(f func() error) error {
+// Run calls f and returns its error, or a panic of f as a *Panic. If f's error panics in its
+// Error method, such as a nil pointer, that panic replaces the error. Run does not return if
+// f calls runtime.Goexit: callers defer the rest of their work.
+func Run(f func() error) (err error) {
+	defer Recover(&err)
+	if err = f(); err != nil {
+		_ = err.Error()
+	}
+	return err
+}
+
+// Call is Run on a goroutine of its own. It returns ErrGoexit if f, or the Error method of
+// f's error, calls runtime.Goexit. If ctx ends first, it returns the cause of ctx; f then
+// continues and no goroutine waits for it.
+func Call(ctx context.Context, f func() error) error {
 	ended := make(chan error, 1)
 	go func() {
 		err := ErrGoexit
-		defer func() {
-			if v := recover(); v != nil {
-				err = NewPanic(v)
-			}
-			ended <- err
-		}()
-		result := f()
-		if result != nil {
-			_ = result.Error()
-		}
-		err = result
+		defer func() { ended <- err }()
+		err = Run(f)
 	}()
-	return <-ended
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

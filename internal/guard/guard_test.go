@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"runtime"
@@ -20,21 +21,46 @@ type silent struct{}
 func (silent) Error() string { runtime.Goexit(); return "" }
 
 func TestCall(t *testing.T) {
-	if err := guard.Call(func() error { return nil }); err != nil {
+	if err := guard.Call(t.Context(), func() error { return nil }); err != nil {
 		t.Error(err)
 	}
-	if err := guard.Call(func() error { return io.EOF }); err != io.EOF { //nolint:errorlint // it is returned as it is
+	if err := guard.Call(t.Context(), func() error { return io.EOF }); err != io.EOF { //nolint:errorlint // it is returned as it is
 		t.Error(err)
 	}
-	if err := guard.Call(func() error { runtime.Goexit(); return nil }); !errors.Is(err, guard.ErrGoexit) {
+	if err := guard.Call(t.Context(), func() error { runtime.Goexit(); return nil }); !errors.Is(err, guard.ErrGoexit) {
 		t.Error(err)
 	}
-	if err := guard.Call(func() error { return silent{} }); !errors.Is(err, guard.ErrGoexit) {
+	if err := guard.Call(t.Context(), func() error { return silent{} }); !errors.Is(err, guard.ErrGoexit) {
 		t.Error(err)
 	}
 	var p *guard.Panic
-	err := guard.Call(func() error { panic("boom") })
+	err := guard.Call(t.Context(), func() error { panic("boom") })
 	if !errors.As(err, &p) || err.Error() != "panic: boom" || !strings.Contains(string(p.Stack), "TestCall") {
+		t.Error(err)
+	}
+}
+
+// TestCallLeaves: the end of ctx ends the wait, not the function.
+func TestCallLeaves(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(io.EOF)
+	left := make(chan struct{})
+	defer close(left)
+	if err := guard.Call(ctx, func() error { <-left; return nil }); err != io.EOF { //nolint:errorlint // it is returned as it is
+		t.Error(err)
+	}
+}
+
+func TestRunReplacesPanics(t *testing.T) {
+	var p *guard.Panic
+	if err := guard.Run(func() error { panic("boom") }); !errors.As(err, &p) || p.Value != "boom" {
+		t.Error(err)
+	}
+	var none *guard.Panic
+	if err := guard.Run(func() error { return none }); !errors.As(err, &p) || p == none {
+		t.Error(err)
+	}
+	if err := guard.Run(func() error { return io.EOF }); err != io.EOF { //nolint:errorlint // it is returned as it is
 		t.Error(err)
 	}
 }
