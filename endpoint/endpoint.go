@@ -185,9 +185,9 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	above, last := lastSegments(r)
-	negotiates := fold.Equal(last, "negotiate")
+	negotiates := fold.Equal(last, negotiatePart)
 	switch part := e.part(last); {
-	case !e.refreshes && fold.Equal(last, "refresh") && connection.IsRefresh(r):
+	case !e.refreshes && fold.Equal(last, refreshPart) && connection.IsRefresh(r):
 		e.transports.ServeRefresh(w, r) // answers 404
 	case part == nil, !negotiates && connection.IsHandshake(r): // parts accept no WebSocket handshakes
 		e.transports.ServeHTTP(w, r)
@@ -201,15 +201,15 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // part returns the handler of {path}/name, or nil if only the hub itself can serve that path.
 func (e *Endpoint) part(name string) http.Handler {
 	switch {
-	case fold.Equal(name, "negotiate"):
+	case fold.Equal(name, negotiatePart):
 		return e.negotiate
-	case e.refreshes && fold.Equal(name, "refresh"):
+	case e.refreshes && fold.Equal(name, refreshPart):
 		return http.HandlerFunc(e.transports.ServeRefresh)
-	case e.hub != nil && name == "carillon.js":
+	case e.hub != nil && name == scriptPart:
 		return scriptFile
-	case e.diagnose && fold.Equal(name, "diagnose"):
+	case e.diagnose && fold.Equal(name, diagnosePart):
 		return diagnosePage()
-	case e.events != nil && fold.Equal(name, "events"):
+	case e.events != nil && fold.Equal(name, eventsPart):
 		return e.events
 	}
 	return nil

@@ -118,13 +118,13 @@ func (t *tickets) redeem(key string) *auth.User {
 // negotiation are refused even if they name such a connection.
 func (e *Endpoint) ticketUser(r *http.Request, key string) *auth.User {
 	switch last := lastSegment(r); {
-	case fold.Equal(last, "negotiate"):
+	case fold.Equal(last, negotiatePart):
 		return e.tickets.redeem(key)
-	case e.events != nil && fold.Equal(last, "events"):
+	case e.events != nil && fold.Equal(last, eventsPart):
 		return nil
 	}
 	token := connection.Token(r)
-	if fold.Equal(lastSegment(r), "refresh") {
+	if fold.Equal(lastSegment(r), refreshPart) {
 		token = connection.RefreshedToken(r)
 	}
 	if c := e.registry.Find(token); c != nil && c.Bears(key) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/transports"
@@ -68,7 +69,7 @@ func (c *Config) Validate() error {
 	if !strings.HasPrefix(c.Path, "/") || strings.HasSuffix(c.Path, "/") || strings.ContainsAny(c.Path, "?#") {
 		errs = append(errs, fmt.Errorf("--path: %q must begin with a slash and not end in one", c.Path))
 	}
-	if last := path.Base(c.Path); slices.Contains([]string{"negotiate", "events", "refresh", "carillon.js"}, strings.ToLower(last)) {
+	if last := path.Base(c.Path); endpoint.IsPart(last) {
 		errs = append(errs, fmt.Errorf("--path: the hub's own paths end in %q", last))
 	}
 	if first, _, _ := strings.Cut(strings.TrimPrefix(c.Path, "/"), "/"); slices.Contains([]string{"healthz", "readyz", "assets"}, strings.ToLower(first)) {

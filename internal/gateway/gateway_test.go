@@ -301,6 +301,7 @@ func TestInvalidSettings(t *testing.T) {
 		"--cors-origin":          func(c *Config) { c.CORSOrigin = []string{"example.com"} },
 		`"https://*example.com"`: func(c *Config) { c.CORSOrigin = []string{"https://*example.com"} },
 		`in "carillon.js"`:       func(c *Config) { c.Path = "/clock/carillon.js" },
+		`in "diagnose"`:          func(c *Config) { c.Path = "/diagnose" },
 		"at /healthz":            func(c *Config) { c.Path = "/healthz" },
 		"at /assets":             func(c *Config) { c.Path = "/assets/clock" },
 	} {

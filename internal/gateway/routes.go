@@ -23,6 +23,7 @@ func (s *Server) routes() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	paths := endpoint.PathsAt(s.config.Path)
 	e := echo.New()
 	e.Logger.SetOutput(io.Discard) // errors are logged by slog
 	e.IPExtractor = echo.ExtractIPDirect()
@@ -31,10 +32,10 @@ func (s *Server) routes() (http.Handler, error) {
 	if len(s.config.CORSOrigin) > 0 {
 		e.Use(s.allowOrigins())
 	}
-	e.Use(s.checkHost, mount(s.config.hubPaths(), s.entry))
+	e.Use(s.checkHost, mount(paths.Clients, s.entry))
 
-	e.Match([]string{http.MethodGet, http.MethodHead}, s.config.Path+"/carillon.js", echo.WrapHandler(endpoint.Script()))
-	e.Match([]string{http.MethodGet, http.MethodHead}, s.config.Path+"/diagnose", echo.WrapHandler(endpoint.DiagnosePage()))
+	e.Match([]string{http.MethodGet, http.MethodHead}, paths.Script, echo.WrapHandler(endpoint.Script()))
+	e.Match([]string{http.MethodGet, http.MethodHead}, paths.Diagnose, echo.WrapHandler(endpoint.DiagnosePage()))
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/readyz", s.readyz)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/", echo.WrapHandler(page))
@@ -54,11 +55,6 @@ func (s *Server) readyz(c echo.Context) error {
 // isTraffic reports whether a request is one of the many requests of a connection.
 func (s *Server) isTraffic(r *http.Request) bool {
 	return fold.Equal(strings.TrimSuffix(r.URL.Path, "/"), s.config.Path)
-}
-
-// hubPaths returns the paths that the hub's endpoint serves.
-func (c *Config) hubPaths() []string {
-	return []string{c.Path, c.Path + "/negotiate", c.Path + "/events", c.Path + "/refresh"}
 }
 
 // mount passes requests for the hub to h before routing, because a hub's paths ignore case
@@ -84,7 +80,8 @@ func isOneOf(paths []string, path string) bool {
 // isHub reports whether a path belongs to the hub. Its script does, because pages of any
 // origin may load it.
 func (c *Config) isHub(path string) bool {
-	return path == c.Path+"/carillon.js" || isOneOf(c.hubPaths(), path)
+	paths := endpoint.PathsAt(c.Path)
+	return path == paths.Script || isOneOf(paths.Clients, path)
 }
 
 // limitRest gives a client restTimeout to send the rest of a request body after the answer:

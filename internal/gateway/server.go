@@ -92,8 +92,12 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	routes, err := s.routes()
+	if err != nil {
+		s.endKeys()
+		return nil, err
+	}
 	s.http.Handler = s.behindProxies(routes)
-	return s, err
+	return s, nil
 }
 
 // newHTTPServer returns an HTTP server without a handler. It limits the memory and the

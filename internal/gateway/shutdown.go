@@ -19,11 +19,14 @@ func (s *Server) shutdown() error {
 	s.log.Info("shutting down", "drain", s.config.Drain, "timeout", s.config.ShutdownTimeout)
 	began := time.Now()
 	defer s.endKeys()
-	err := s.hub.DrainOver(context.Background(), s.config.Drain)
+	drained := s.hub.DrainOver(context.Background(), s.config.Drain)
 
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
 	defer cancel()
-	err = errors.Join(err, s.stopWorkers(ctx), s.hub.Shutdown(ctx), s.stopHTTP(ctx))
+	workersStopped := s.stopWorkers(ctx)
+	hubStopped := s.hub.Shutdown(ctx)
+	httpStopped := s.stopHTTP(ctx)
+	err := errors.Join(drained, workersStopped, hubStopped, httpStopped)
 	s.log.Info("stopped", "duration", time.Since(began), "orderly", err == nil)
 	return err
 }

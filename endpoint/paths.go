@@ -1,0 +1,41 @@
+package endpoint
+
+import "github.com/carillon-go/carillon/internal/fold"
+
+// The names of the parts: an endpoint serves them at {path}/negotiate and so on.
+const (
+	negotiatePart = "negotiate"
+	refreshPart   = "refresh"
+	eventsPart    = "events"
+	scriptPart    = "carillon.js"
+	diagnosePart  = "diagnose"
+)
+
+// Paths holds the paths of an endpoint, for applications that route or guard them one by one.
+type Paths struct {
+	// Clients are the paths that clients use. They ignore case and may end in a slash.
+	Clients []string
+	// Script is the path of the script ([Script]), and Diagnose that of the page
+	// ([DiagnosePage]). A browser sends no token to them.
+	Script, Diagnose string
+}
+
+// PathsAt returns the paths of an endpoint whose own path is path, without a slash at its end.
+func PathsAt(path string) Paths {
+	return Paths{
+		Clients:  []string{path, path + "/" + negotiatePart, path + "/" + eventsPart, path + "/" + refreshPart},
+		Script:   path + "/" + scriptPart,
+		Diagnose: path + "/" + diagnosePart,
+	}
+}
+
+// IsPart reports whether a segment of a path is the name of a part of an endpoint, in any case.
+// The path of an endpoint must not end in such a segment.
+func IsPart(segment string) bool {
+	for _, part := range []string{negotiatePart, refreshPart, eventsPart, scriptPart, diagnosePart} {
+		if fold.Equal(segment, part) {
+			return true
+		}
+	}
+	return false
+}
