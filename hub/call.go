@@ -80,9 +80,9 @@ func (s *Session) receiveInvocation(m *protocol.Message, size int) {
 		s.invokeQueued(c)
 	default:
 		s.yield()
-		s.log(slog.LevelDebug, "InvalidHubParameters", slog.String("method", c.name()))
+		text := c.failure(c.bindError)
 		if c.id != "" {
-			s.runInOrder(size, func() { c.fail(c.failure(c.bindError)) })
+			s.runInOrder(size, func() { c.fail(text) })
 		}
 	}
 }
@@ -154,7 +154,7 @@ func (s *Session) newCall(m *protocol.Message, size int) *call {
 	if c.special = plain; !c.queued || len(m.StreamIDs) > 0 || len(m.Headers) > 0 {
 		c.special = &special{headers: m.Headers, streamIDs: m.StreamIDs}
 	}
-	s.log(slog.LevelDebug, "ReceivedHubInvocation", slog.String("method", c.name()))
+	s.log(slog.LevelDebug, "invocation received", slog.String("method", clip(c.name())))
 	return c
 }
 
@@ -168,11 +168,11 @@ func (c *call) name() string {
 
 // bind decodes the arguments into targets.
 func (s *Session) bind(m *published, arguments []byte, targets []any) (err error) {
-	defer s.recoverPanic(&err)
+	defer guard.Recover(&err)
 	if !m.decodesItself {
 		return s.wire.Bind(arguments, targets...)
 	}
-	return s.isolate(func() error { return s.wire.Bind(arguments, targets...) })
+	return guard.Call(context.Background(), func() error { return s.wire.Bind(arguments, targets...) })
 }
 
 // step is the stage of an invocation. It decides about the answer if application code
@@ -200,10 +200,9 @@ func (c *call) failAfterGoexit() {
 	if c.step == answered {
 		return
 	}
-	c.session.logPanic(guard.ErrGoexit)
 	switch c.step {
 	case encoding:
-		c.session.closeOnEncodeError(guard.ErrGoexit)
+		c.session.closeOnEncodeError(guard.ErrGoexit, c.name())
 	case streaming:
 		c.fail(c.streamFailure(guard.ErrGoexit))
 	default:
@@ -215,6 +214,7 @@ func (c *call) answer() {
 	refusal, err := c.refusal()
 	switch {
 	case refusal != "":
+		c.logRefusal(refusal)
 		c.fail(refusal)
 	case err != nil:
 		c.fail(c.failure(err))
@@ -239,7 +239,7 @@ func (c *call) refusal() (text string, err error) {
 	if c.bindError != nil { // filters see the error
 		return "", nil
 	}
-	defer c.session.recoverPanic(&err)
+	defer guard.Recover(&err)
 	m := c.method
 	switch {
 	case !m.isAuthorized(c):
@@ -249,7 +249,7 @@ func (c *call) refusal() (text string, err error) {
 	case !m.stream && c.streamed:
 		return fmt.Sprintf("The client attempted to invoke the non-streaming '%s' method with a streaming invocation.", c.name()), nil
 	case len(c.streamIDs) != len(m.uploads):
-		return "", NewError(fmt.Sprintf("Client sent %d stream(s), Hub method expects %d.", len(c.streamIDs), len(m.uploads)))
+		return "", refusalError{NewError(fmt.Sprintf("Client sent %d stream(s), Hub method expects %d.", len(c.streamIDs), len(m.uploads)))}
 	case c.conflict != nil:
 		return "", c.conflict
 	case c.duplicate:
@@ -260,7 +260,7 @@ func (c *call) refusal() (text string, err error) {
 
 // perform calls the method within the filters. It returns a panic as an error.
 func (c *call) perform() (result any, err error) {
-	defer c.session.recoverPanic(&err)
+	defer guard.Recover(&err)
 	if !c.session.hub.hasInvokeFilter {
 		return c.method.invoke(c, c.params)
 	}
@@ -279,8 +279,9 @@ func (c *call) perform() (result any, err error) {
 	})
 }
 
-// failure returns the text of the completion for an error of the invocation.
+// failure logs an error of the invocation and returns the text of the completion for it.
 func (c *call) failure(err error) string {
+	c.logFailure(err)
 	detailed := c.session.hub.options.DetailedErrors
 	if c.bindError != nil && is(err, c.bindError) {
 		return explain(fmt.Sprintf("Failed to invoke '%s' due to an error on the server.", c.name()), err, detailed)
@@ -291,7 +292,6 @@ func (c *call) failure(err error) string {
 // fail completes the invocation with an error. The id is free before the client gets the
 // completion.
 func (c *call) fail(text string) {
-	c.session.log(slog.LevelDebug, "FailedInvokingHubMethod", slog.String("method", c.name()))
 	c.finish()
 	if c.id != "" {
 		w := c.session.wire
@@ -307,7 +307,7 @@ func (c *call) succeed(result any) {
 	c.step = encoding
 	f, err := w.encode(func(dst []byte) ([]byte, error) { return w.AppendResult(dst, c.id, result) })
 	if err != nil {
-		c.session.closeOnEncodeError(err)
+		c.session.closeOnEncodeError(err, c.name())
 		return
 	}
 	c.complete(f)

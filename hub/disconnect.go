@@ -3,9 +3,10 @@ package hub
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/guard"
 )
 
 // Disconnected ends the session. The connection's reader calls it once, as its last call,
@@ -24,7 +25,7 @@ func (s *Session) Disconnected(cause error) {
 		s.buffer.release()
 	}
 	s.hub.sessions.remove(s)
-	s.log(slog.LevelDebug, "ConnectedEnding")
+	s.logEnded()
 }
 
 // conclude does the work at the end of a session, once.
@@ -69,8 +70,8 @@ func (s *Session) runOnDisconnected(cause error) {
 	if !s.wasConnected.Load() || !s.hub.hasOnDisconnected() {
 		return
 	}
-	if err := s.isolate(func() error { s.callOnDisconnected(cause); return nil }); err != nil {
-		s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
+	if err := guard.Call(context.Background(), func() error { s.callOnDisconnected(cause); return nil }); err != nil {
+		s.logFailure(s.ctx, callbackFailures, "callback", "OnDisconnected", err)
 	}
 }
 

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"context"
 	"errors"
 
 	"github.com/carillon-go/carillon/internal/guard"
@@ -19,6 +18,20 @@ var ErrSlowConsumer = errors.New("hub: slow consumer")
 
 // errEnded is returned by sends to a connection that has begun to end.
 var errEnded = errors.New("hub: the connection has ended")
+
+// endedError is an error that results from the end of a connection.
+type endedError struct{ error }
+
+func (e endedError) Unwrap() error      { return e.error }
+func (endedError) Is(target error) bool { return target == errEnded }
+
+// asEnded marks the error of a send if the connection has ended.
+func (s *Session) asEnded(err error) error {
+	if err == nil || s.conn.Context().Err() == nil {
+		return err
+	}
+	return endedError{err}
+}
 
 // NewError returns an error with a text that the caller of the method receives, like
 // HubException of ASP.NET Core. Of other errors a client learns only that there was one.
@@ -80,20 +93,4 @@ func asFault(err error) error {
 		return fault
 	}
 	return nil
-}
-
-// recoverPanic turns a panic of application code into an error. It must be deferred.
-func (s *Session) recoverPanic(err *error) {
-	if v := recover(); v != nil {
-		*err = guard.NewPanic(v)
-		s.logPanic(*err)
-	}
-}
-
-// isolate calls application code on a goroutine of its own, so that it cannot end the
-// caller's. A panic and a call of runtime.Goexit become errors.
-func (s *Session) isolate(f func() error) error {
-	err := guard.Call(context.Background(), f)
-	s.logPanic(err)
-	return err
 }

@@ -70,7 +70,7 @@ func (h *Hub) wireNamed(name string) *wire {
 // refuseHandshake answers the handshake with an error and ends the session.
 func (s *Session) refuseHandshake(text string) {
 	if s.phase.CompareAndSwap(handshaking, closing) {
-		s.log(slog.LevelDebug, "HandshakeFailed", slog.String("reason", text))
+		s.log(slog.LevelDebug, "handshake failed", slog.String("reason", text))
 		s.endSession(handshaking, errNoHandshake, frame.New(protocol.AppendHandshakeResponse(nil, text), false))
 	}
 }
@@ -87,7 +87,7 @@ func (s *Session) connect(w *wire) {
 	if !s.register(next) {
 		return
 	}
-	s.log(slog.LevelDebug, "HandshakeComplete", slog.String("protocol", w.Name()))
+	s.logOpened()
 	if next == connecting {
 		s.startConcurrent()
 		go s.runOnConnected()
@@ -134,7 +134,7 @@ func (s *Session) runOnConnected() {
 // failed.
 func (s *Session) finishOnConnected(err error) {
 	if err != nil {
-		s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
+		s.logFailure(s.ctx, callbackFailures, "callback", "OnConnected", err)
 		s.close(err, s.closeText(err), false)
 	} else {
 		s.noteConnected()
@@ -161,7 +161,7 @@ type connectKey struct{}
 
 // callOnConnected calls OnConnected within the filters. It returns a panic as an error.
 func (s *Session) callOnConnected() (err error) {
-	defer s.recoverPanic(&err)
+	defer guard.Recover(&err)
 	ctx := context.WithValue(s.ctx, connectKey{}, s)
 	return filteredConnect(ctx, s.hub.options.Filters, func(ctx context.Context) error {
 		if s.hub.onConnected == nil {

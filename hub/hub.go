@@ -3,10 +3,10 @@ package hub
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync/atomic"
 
 	"github.com/carillon-go/carillon/internal/crew"
+	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
@@ -31,6 +31,7 @@ type Hub struct {
 	lastResultID   atomic.Int64  // the newest invocation id of a client result
 	pendingResults pendingResults
 	refused        refusals
+	gate           *floodgate.Gate // of lines that clients can provoke
 }
 
 // New returns a hub without methods. It panics if Options.Protocols names an unknown
@@ -45,6 +46,7 @@ func New(o Options) *Hub {
 		methods:  make(map[string]*published),
 		local:    l,
 		lifetime: l,
+		gate:     floodgate.New(o.Logger),
 	}
 	h.sessions.workers = crew.New(&h.sessions.running, runCalls)
 	for _, f := range o.Filters {
@@ -110,7 +112,6 @@ func (h *Hub) Groups() Groups { return h.lifetime }
 func (h *Hub) Connect(c Connection, info ConnectInfo) *Session {
 	h.started.Store(true)
 	s := newSession(h, c, info)
-	s.log(slog.LevelDebug, "ConnectedStarting")
 	if !h.sessions.add(s) {
 		s.dismiss()
 	}

@@ -50,7 +50,7 @@ func (s *Session) checkTimeouts(now time.Time) {
 		}
 	case connecting, open:
 		if s.isSilent(age) {
-			s.log(slog.LevelDebug, "ClientTimeout")
+			s.log(slog.LevelDebug, "client timed out")
 			s.close(errSilent, s.closeText(errSilent), true)
 			return
 		}

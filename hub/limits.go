@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/floodgate"
 )
 
 // Refusals counts the violations of a hub's limits since its start.
@@ -22,8 +24,6 @@ type Refusals struct {
 // refusals are counted without a lock.
 type refusals struct {
 	handshakes, messages, invocations, slowConsumers, streams, results atomic.Uint64
-
-	logged atomic.Int64 // the second of the last log entry
 }
 
 // Refusals returns the counts. It is safe for concurrent use.
@@ -35,13 +35,11 @@ func (h *Hub) Refusals() Refusals {
 	}
 }
 
-// countRefusal counts a violation of a limit. It logs the first one of each second only, so
-// that clients cannot fill the log.
+// countRefusal counts and logs a violation of a limit.
 func (s *Session) countRefusal(count *atomic.Uint64, limit string) {
 	n := count.Add(1)
-	if now := time.Now().Unix(); s.hub.refused.logged.Swap(now) != now {
-		s.log(slog.LevelWarn, "a client is over a limit", slog.String("limit", limit), slog.Uint64("refused", n))
-	}
+	k := floodgate.Kind{Level: slog.LevelWarn, Event: "limit reached", Key: "limit", Value: limit, Burst: 1}
+	s.logLimited(k, slog.Uint64("refused", n))
 }
 
 // invocationsBurst is the size of a burst of invocations, in seconds of the allowed rate.

@@ -63,9 +63,13 @@ type Options struct {
 	// Filters run around invocations, connects and disconnects. The first is the
 	// outermost.
 	Filters []Filter
-	// Logger receives the hub's events, in normal operation at debug level. Arguments,
-	// results and tokens are never logged. Default: no logging.
+	// Logger receives the hub's events, in normal operation at the debug level, and errors
+	// and panics of methods at the error level. Arguments, results and tokens are never
+	// logged. Default slog.Default().
 	Logger *slog.Logger
+	// ConnectionLevel is the level of the lines for the opening and the end of each
+	// connection. Default slog.LevelDebug.
+	ConnectionLevel slog.Leveler
 }
 
 func (o Options) withDefaults() Options {
@@ -88,7 +92,10 @@ func (o Options) withDefaults() Options {
 		o.Protocols = []string{"json", "messagepack"}
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
+	}
+	if o.ConnectionLevel == nil {
+		o.ConnectionLevel = slog.LevelDebug
 	}
 	return o
 }

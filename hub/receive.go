@@ -10,10 +10,11 @@ import (
 
 // input is received data that is not handled yet.
 type input struct {
-	mu      sync.Mutex
-	partial []byte        // the beginning of a record; while OnConnected runs, all data received since
-	ready   chan struct{} // closed when OnConnected has returned; nil if it does not run
-	started bool          // methods were started since the last yield
+	mu       sync.Mutex
+	partial  []byte        // the beginning of a record; while OnConnected runs, all data received since
+	ready    chan struct{} // closed when OnConnected has returned; nil if it does not run
+	received int64         // bytes from the client in total
+	started  bool          // methods were started since the last yield
 }
 
 // maxBacklog is the number of bytes that may be received while OnConnected runs before
@@ -33,6 +34,7 @@ var messages = sync.Pool{New: func() any { return new(protocol.Message) }}
 func (s *Session) Receive(data []byte) error {
 	s.input.mu.Lock()
 	defer s.input.mu.Unlock()
+	s.input.received += int64(len(data))
 	if s.phase.Load() == handshaking {
 		if data = s.parseHandshake(data); len(data) == 0 {
 			return nil
@@ -142,7 +144,7 @@ func (s *Session) closeOnViolation(err error) { s.closeOnClientError(err, true) 
 // messages have been answered.
 func (s *Session) closeOnClientError(err error, allowReconnect bool) {
 	s.stopReceiving()
-	s.log(slog.LevelDebug, "ErrorProcessingRequest", slog.Any("error", err))
+	s.log(slog.LevelDebug, "protocol violated", slog.String("error", clip(err.Error())))
 	s.runInOrder(0, func() { s.close(err, s.closeText(err), allowReconnect) })
 }
 

@@ -18,7 +18,7 @@ func noSuchConnection(id string) error {
 }
 
 func disconnected(id string) error {
-	return &typedError{ioException, "Connection '" + id + "' disconnected."}
+	return endedError{&typedError{ioException, "Connection '" + id + "' disconnected."}}
 }
 
 // errResultInOnConnected is the error of a client result inside OnConnected of the same
@@ -176,10 +176,8 @@ func (s *Session) completePending(m *protocol.Message) bool {
 
 // decodeResult decodes a result. It returns a panic as an error.
 func (s *Session) decodeResult(q *pendingResult, raw []byte) (err error) {
-	defer s.recoverPanic(&err)
-	err = q.decode(s.wire, raw)
-	s.logPanic(err)
-	return err
+	defer guard.Recover(&err)
+	return q.decode(s.wire, raw)
 }
 
 // resultError returns the error of Invoke for a result that cannot be decoded.

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +43,7 @@ type Session struct {
 	ctx    context.Context         // of everything that runs for the client; carries the caller
 	stop   context.CancelCauseFunc // ends ctx; see cancel
 	begun  time.Time
+	logged bool                      // the log has a line for the beginning of the connection
 	user   atomic.Pointer[auth.User] // with the most recent credentials
 
 	input     input
@@ -174,9 +174,9 @@ func (s *Session) sendWait(ctx context.Context, f *frame.Frame) error {
 		if err != nil && ctx.Err() == nil {
 			s.abortSlow() // otherwise the client would wait forever for the missing frame
 		}
-		return err
+		return s.asEnded(err)
 	}
-	return s.conn.SendWait(ctx, f)
+	return s.asEnded(s.conn.SendWait(ctx, f))
 }
 
 // uncork is called before the reader waits for an event that may depend on the client.
@@ -190,15 +190,16 @@ func (s *Session) uncork() {
 func (s *Session) sendOwn(ctx context.Context, m *message) error {
 	f, err := m.frame(s.wire)
 	if err != nil {
-		s.closeOnEncodeError(err)
+		s.closeOnEncodeError(err, m.method)
 		return err
 	}
 	return s.sendWait(ctx, f)
 }
 
-// closeOnEncodeError ends the session because a message for its client cannot be encoded.
-func (s *Session) closeOnEncodeError(err error) {
-	s.log(slog.LevelError, "FailedWritingMessage", slog.Any("error", err))
+// closeOnEncodeError ends the session because a message for its client cannot be encoded:
+// an invocation of method, or a result or an item of it.
+func (s *Session) closeOnEncodeError(err error, method string) {
+	s.logFailure(s.ctx, encodingFailures, "method", method, err)
 	s.close(err, s.closeText(err), true)
 }
 

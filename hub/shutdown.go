@@ -56,6 +56,7 @@ func sliceSize(sessions int, window time.Duration) int {
 // all connections have ended, or when ctx is done, with its cause. Later connections are
 // closed.
 func (h *Hub) Shutdown(ctx context.Context) error {
+	defer h.gate.Close()
 	gone := h.sessions.close()
 	for _, s := range h.sessions.snapshot(nil) {
 		s.drain()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+
+	"github.com/carillon-go/carillon/internal/guard"
 )
 
 // prepare registers a call that runs concurrently with the queue by its ids, so that the
@@ -64,7 +66,7 @@ func (c *call) stream() {
 	text, err := c.items()
 	c.finish()
 	if err != nil {
-		c.session.closeOnEncodeError(err)
+		c.session.closeOnEncodeError(err, c.name())
 		return
 	}
 	if text != "" {
@@ -82,6 +84,7 @@ func (c *call) items() (text string, err error) {
 	seq, _ := result.(iter.Seq2[any, error])
 	switch {
 	case err != nil && c.wasCancelled(err):
+		c.logFailure(err)
 		return "", nil
 	case err != nil:
 		return c.failure(err), nil
@@ -90,15 +93,20 @@ func (c *call) items() (text string, err error) {
 	}
 	c.step = streaming
 	unsent, err := c.send(seq)
-	if err != nil && !c.wasCancelled(err) {
+	switch {
+	case err == nil:
+	case c.wasCancelled(err):
+		c.logFailure(err)
+	default:
 		text = c.streamFailure(err)
 	}
 	return text, unsent
 }
 
-// streamFailure returns the text of a completion for an error of a stream that has
-// started.
+// streamFailure logs an error of a stream that has started and returns the text of the
+// completion for it.
 func (c *call) streamFailure(err error) string {
+	c.logFailure(err)
 	return explain("An error occurred on the server while streaming results.", err, c.session.hub.options.DetailedErrors)
 }
 
@@ -112,7 +120,7 @@ func (c *call) wasCancelled(err error) bool {
 // of an item that cannot be encoded.
 func (c *call) send(seq iter.Seq2[any, error]) (unsent, err error) {
 	s := c.session
-	defer s.recoverPanic(&err)
+	defer guard.Recover(&err)
 	for item, failure := range seq {
 		if failure != nil {
 			return nil, failure

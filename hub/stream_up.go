@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -13,7 +14,7 @@ func (s *Session) conflictLocked(c *call) error {
 	var passed seenNames
 	for i, id := range c.streamIDs {
 		if s.uploads[id] != nil || passed.isRepeated(c.streamIDs, i) {
-			return NewError(fmt.Sprintf("Stream ID '%s' is already in use.", id))
+			return refusalError{NewError(fmt.Sprintf("Stream ID '%s' is already in use.", id))}
 		}
 	}
 	return nil
@@ -169,6 +170,7 @@ func (s *Session) receiveItem(m *protocol.Message) {
 		return
 	}
 	if u != nil && err != nil {
+		s.logItem(u, err)
 		s.upload(m.InvocationID, true)
 		u.end(NewError(explain("Failed to bind Stream message.", err, s.hub.options.DetailedErrors)))
 	}
@@ -176,10 +178,8 @@ func (s *Session) receiveItem(m *protocol.Message) {
 
 // push decodes and queues an item.
 func (s *Session) push(u upload, raw []byte) (err error) {
-	defer s.recoverPanic(&err)
-	err = u.push(s.wire, raw, s.uncork)
-	s.logPanic(err)
-	return err
+	defer guard.Recover(&err)
+	return u.push(s.wire, raw, s.uncork)
 }
 
 // endUpload ends an uploaded stream at the client's request.

@@ -3,10 +3,10 @@ package hub
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/internal/guard"
 )
 
 // ErrExpired is the cause of a connection's end when its user's authentication has
@@ -91,10 +91,10 @@ func (s *Session) runOnRefreshed() {
 	var err error
 	defer func() {
 		if err != nil {
-			s.log(slog.LevelError, "ErrorDispatchingHubEvent", slog.Any("error", err))
+			s.logFailure(s.ctx, callbackFailures, "callback", "OnAuthenticationRefreshed", err)
 		}
 	}()
-	defer s.recoverPanic(&err)
+	defer guard.Recover(&err)
 	s.hub.onRefreshed(s.ctx)
 }
 

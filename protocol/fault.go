@@ -29,7 +29,11 @@ func (e *CountError) ErrorType() string { return exceptionInvalidData }
 // BindError reports that the arguments of an invocation do not fit the types of its
 // target.
 type BindError struct {
-	Err error // the cause, for logs only: the peer must not see it
+	Err error // the cause; the peer must not see it
+
+	// Argument is the number of the argument that does not fit, counted from 1, or 0 if the
+	// arguments as a whole are malformed.
+	Argument int
 
 	exception, message string // replace the default ones
 }

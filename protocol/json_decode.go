@@ -54,7 +54,7 @@ func (p *JSON) bindArray(r *jsonReader, targets []any) error {
 			return nil
 		case n < len(targets):
 			if err := p.decode(r, targets[n]); err != nil {
-				return &BindError{Err: err}
+				return &BindError{Err: err, Argument: n + 1}
 			}
 		default:
 			if err := r.skip(); err != nil {

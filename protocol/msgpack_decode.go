@@ -24,9 +24,9 @@ func (p *MessagePack) Bind(arguments []byte, targets ...any) error {
 	case n != len(targets):
 		return &CountError{Got: n, Want: len(targets)}
 	}
-	for _, target := range targets {
+	for i, target := range targets {
 		if err := p.decode(&r, target); err != nil {
-			return &BindError{Err: err}
+			return &BindError{Err: err, Argument: i + 1}
 		}
 	}
 	return nil

@@ -278,7 +278,7 @@ func TestIDsThatOpenAreNotLogged(t *testing.T) {
 			t.Errorf("%s is in the log", id)
 		}
 	}
-	for _, want := range []string{"connection_id=sha256:", "over a limit", "FailedInvokingHubMethod"} {
+	for _, want := range []string{"connection_id=sha256:", "limit reached", "invocation refused"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log has no %q", want)
 		}
