@@ -7,6 +7,8 @@ MVN     ?= mvn
 TOOL    := bin/golangci-lint
 CLIENTS := integration/clients
 OTHERS  := integration/others
+# The generated TypeScript of the sample contract, and its compiler and linter.
+CONTRACT := integration/contract
 # The checkers of deploy/ that are Python packages.
 CHECKERS := bin/checkers
 
@@ -19,14 +21,14 @@ BENCH        ?= .
 # The race detector needs a C compiler; without one, go env says so.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
-.PHONY: all build test vet lint fmt go-test servers 32bit allocations clients checkers fuzz bench clean
+.PHONY: all build test vet lint fmt go-test servers generator 32bit allocations clients checkers fuzz bench clean
 
 all: build
 
 build:
 	$(GO) build -o bin/gateway ./cmd/gateway
 
-test: clients checkers vet lint go-test servers 32bit
+test: clients checkers vet lint go-test servers generator 32bit
 
 vet:
 	$(GO) vet ./...
@@ -44,6 +46,10 @@ go-test: allocations
 # module of its own. Its tests wait most of the time, so many run at once.
 servers:
 	cd integration/servers && $(GO) vet ./... && $(GO) test -parallel 64 -timeout $(TEST_TIMEOUT) ./...
+
+# The generator of typed contracts is a module of its own.
+generator:
+	cd cmd/carillon-gen && $(GO) vet ./... && $(GO) test -timeout $(TEST_TIMEOUT) ./...
 
 # What reads numbers and lengths from the wire, on a system whose int has 32 bits. It
 # needs an x86 processor to run; no C compiler.
@@ -64,7 +70,7 @@ allocations:
 
 # The clients that the integration tests drive: the newest official ones, older ones and other
 # people's. Without Python or Maven the tests of theirs are skipped, or fail under CI.
-clients: $(CLIENTS)/node_modules/.package-lock.json $(OTHERS)/javascript/node_modules/.package-lock.json \
+clients: $(CLIENTS)/node_modules/.package-lock.json $(CONTRACT)/node_modules/.package-lock.json $(OTHERS)/javascript/node_modules/.package-lock.json \
   $(OTHERS)/python/venv/.installed $(OTHERS)/java/jars/.installed
 
 %/node_modules/.package-lock.json: %/package-lock.json
@@ -105,4 +111,4 @@ bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout $(TEST_TIMEOUT) ./...
 
 clean:
-	rm -rf bin $(CLIENTS)/node_modules $(OTHERS)/javascript/node_modules $(OTHERS)/python/venv $(OTHERS)/java/jars
+	rm -rf bin $(CLIENTS)/node_modules $(CONTRACT)/node_modules $(OTHERS)/javascript/node_modules $(OTHERS)/python/venv $(OTHERS)/java/jars

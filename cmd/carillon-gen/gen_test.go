@@ -1,0 +1,115 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestSampleIsFresh: the committed files of the sample are what the generator writes.
+func TestSampleIsFresh(t *testing.T) {
+	s := settings{dir: "../../integration/contract", hub: "ChatHub", client: "Chat", check: true}
+	for protocol, ts := range map[string]string{jsonProtocol: "chathub.ts", messagePack: "chathub.messagepack.ts"} {
+		s.typescript, s.protocol = ts, protocol
+		if _, err := run(s); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// write makes a package with two interfaces of the given methods.
+func write(t *testing.T, dir, hub, client, more string) settings {
+	t.Helper()
+	source := "package x\n\nimport (\n\t\"context\"\n\t\"iter\"\n\t\"time\"\n)\n\nvar _ iter.Seq[time.Time]\n\ntype Hub interface {\n" + hub + "\n}\n\ntype Client interface {\n" + client + "\n}\n" + more
+	for name, content := range map[string]string{"go.mod": "module x\n\ngo 1.26\n", "x.go": source} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return settings{dir: dir, hub: "Hub", client: "Client", typescript: "x.ts", protocol: jsonProtocol}
+}
+
+// TestFaults: what cannot be expressed on the wire is an error with its position.
+func TestFaults(t *testing.T) {
+	for name, tt := range map[string]struct{ hub, client, more, want string }{
+		"no context":           {hub: "M(a int) error", want: "x.go:12:1: M: the first parameter must be a context.Context"},
+		"no error":             {hub: "M(ctx context.Context) int", want: "M: the results must be (error) or (T, error)"},
+		"variadic":             {hub: "M(ctx context.Context, a ...int) error", want: "take a slice"},
+		"channel":              {hub: "M(ctx context.Context, a chan int) error", want: "M: parameter a: the type chan int has no equivalent"},
+		"function in a field":  {hub: "M(ctx context.Context, a T) error", more: "type T struct {\n\tF func() `json:\"f\"`\n}", want: "x.go:19:2: T.F: the type func() has no equivalent"},
+		"own encoding":         {hub: "M(ctx context.Context, a T) error", more: "type T struct{}\n\nfunc (T) MarshalJSON() ([]byte, error) { return nil, nil }", want: "x.T encodes itself"},
+		"integer keys":         {hub: "M(ctx context.Context, a map[int]string) error", want: "the keys of a map must be strings, not int"},
+		"nameless struct":      {hub: "M(ctx context.Context, a struct{ B int }) error", want: "a struct needs a name"},
+		"seven parameters":     {hub: "M(ctx context.Context, a, b, c, d, e, f, g int) error", want: "M has 7 parameters; 6 are possible"},
+		"stream of five":       {hub: "M(ctx context.Context, a, b, c, d, e int) (iter.Seq2[int, error], error)", want: "M has 5 parameters; 4 are possible"},
+		"two with one name":    {hub: "M(ctx context.Context) error\n//carillon:name m\nN(ctx context.Context) error", want: `N: M has the name "m" on the wire, too`},
+		"a stream to a client": {client: "M(ctx context.Context, a iter.Seq2[int, error]) error", want: "M: a client cannot take or answer with a stream"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := write(t, t.TempDir(), tt.hub, tt.client, tt.more)
+			if _, err := run(s); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+	if _, err := run(settings{dir: ".", hub: "Hub", client: "Client", protocol: jsonProtocol}); err == nil {
+		t.Error("interfaces that do not exist were accepted")
+	}
+}
+
+// TestBreaks: a contract that breaks deployed clients is refused, and one that does not
+// is written.
+func TestBreaks(t *testing.T) {
+	const fields = "A int `json:\"a\"`"
+	type contract struct{ hub, client, fields, values string }
+	base := contract{
+		hub:    "M(ctx context.Context, a int) error\nTake(ctx context.Context, v T) error\nGive(ctx context.Context) (V, error)",
+		client: "R(ctx context.Context, k K) error", fields: fields, values: "One K = \"1\"; Two K = \"2\"",
+	}
+	for name, tt := range map[string]struct {
+		change func(*contract)
+		want   string // empty: nothing breaks
+	}{
+		"nothing":              {change: func(*contract) {}},
+		"a new method":         {change: func(c *contract) { c.hub += "\nNew(ctx context.Context) error" }},
+		"an optional field":    {change: func(c *contract) { c.fields += "; B int `json:\"b,omitempty\"`" }},
+		"a new value":          {change: func(c *contract) { c.values += "; Three K = \"3\"" }},
+		"another Go name":      {change: func(c *contract) { c.hub = "//carillon:name M\n" + strings.Replace(c.hub, "M(", "Renamed(", 1) }},
+		"a removed method":     {change: func(c *contract) { c.hub = strings.Replace(c.hub, "M(", "Renamed(", 1) }, want: "M was removed or renamed; keep it, or give another Go method this name by //carillon:name M"},
+		"a removed receiver":   {change: func(c *contract) { c.client = "S(ctx context.Context, k K) error" }, want: "R was removed or renamed"},
+		"an argument more":     {change: func(c *contract) { c.hub = strings.Replace(c.hub, "a int", "a, b int", 1) }, want: "M took 1 arguments and takes 2"},
+		"another type":         {change: func(c *contract) { c.hub = strings.Replace(c.hub, "a int", "a string", 1) }, want: "argument a of M was integer and is string"},
+		"a stream":             {change: func(c *contract) { c.hub = strings.Replace(c.hub, "a int", "a iter.Seq2[int, error]", 1) }, want: "argument a of M was integer and is a stream of integer"},
+		"a result":             {change: func(c *contract) { c.hub = strings.Replace(c.hub, "a int) error", "a int) (bool, error)", 1) }, want: "the result of M was nothing and is boolean"},
+		"a required field":     {change: func(c *contract) { c.fields += "; B int `json:\"b\"`" }, want: "the required field b was added to T, which clients send"},
+		"another field":        {change: func(c *contract) { c.fields = "A string `json:\"a\"`" }, want: "field a of T was integer and is string"},
+		"a removed value":      {change: func(c *contract) { c.values = "One K = \"1\"" }, want: `the value "2" was removed from K`},
+		"a result of a client": {change: func(c *contract) { c.client += "\nAsk(ctx context.Context) (int, error)" }, want: "the hub asks clients for Ask"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, now := t.TempDir(), base
+			tt.change(&now)
+			var last error
+			for _, c := range []contract{base, now} {
+				more := "type T struct {" + c.fields + "}\ntype V struct {" + fields + "}\ntype K string\nconst (" + c.values + ")"
+				_, last = run(write(t, dir, c.hub, c.client, more))
+			}
+			if tt.want == "" && last != nil || tt.want != "" && (last == nil || !strings.Contains(last.Error(), tt.want)) {
+				t.Errorf("got %v, want %q", last, tt.want)
+			}
+		})
+	}
+}
+
+// TestFieldOfResult: clients miss a field that is removed from a result.
+func TestFieldOfResult(t *testing.T) {
+	dir := t.TempDir()
+	var last error
+	for _, fields := range []string{"A, B int", "A int"} {
+		_, last = run(write(t, dir, "Give(ctx context.Context) (V, error)", "", "type V struct {"+fields+"}"))
+	}
+	if last == nil || !strings.Contains(last.Error(), "field b was removed from V, which clients receive") {
+		t.Errorf("got %v", last)
+	}
+}
