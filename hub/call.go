@@ -15,30 +15,24 @@ import (
 // call is one invocation by a client. It is also the ctx of its method (context.go). A
 // call and its parameters are one allocation.
 type call struct {
-	session   *Session
-	method    *published // nil if the method is unknown
-	target    string     // as the client wrote it
-	id        string     // "" if the client wants no completion
-	params    params
-	bindError error // the reason not to call the method: it is unknown, or the arguments do not fit
-	*special        // plain, or the call's own
-	size      int   // of the record, in bytes
-	streamed  bool  // by a StreamInvocation
-	queued    bool  // neither a stream nor with uploads
-	step      step  // the current activity of the goroutine that runs the call
-
-	// released is set when the call has released its place or has returned. The session's
-	// lock guards released and next, and duplicate until the call runs.
-	released  bool
-	duplicate bool        // another running invocation has its id
-	idFree    atomic.Bool // the completion is about to be sent
-	next      *call       // in the queue, later among the running invocations
+	task
+	session  *Session
+	method   *published // nil if the method is unknown
+	target   string     // as the client wrote it
+	id       string     // "" if the client wants no completion
+	params   params
+	*special             // plain, or the call's own
+	streamed bool        // by a StreamInvocation
+	queued   bool        // neither a stream nor with uploads
+	step     step        // the current activity of the goroutine that runs the call
+	idFree   atomic.Bool // the completion is about to be sent
 
 	ending atomic.Pointer[ending] // of its ctx; nil until something asks for it
 }
 
 // special holds the fields that few calls need.
 type special struct {
+	bindError error              // the reason not to call the method: it is unknown, or the arguments do not fit
 	headers   map[string]string  // for filters
 	streamIDs []string           // uploads of the client
 	uploads   []upload           // the uploads of streamIDs, once they are open
@@ -46,16 +40,10 @@ type special struct {
 	decided   chan struct{}      // closed after the authorization; nil: no call can wait for it
 	ctx       context.Context    // of a stream
 	cancel    context.CancelFunc // cancels ctx
-	task      func()             // runs in place of an invocation
 }
 
 // plain is shared by all calls without special fields. It is never modified.
 var plain = new(special)
-
-// newTask returns a call that runs task at its place in the queue.
-func (s *Session) newTask(deed func(), size int) *call {
-	return &call{session: s, special: &special{task: deed}, size: size}
-}
 
 // receiveInvocation starts or queues an invocation. It decodes the arguments, so that an
 // invocation with arguments that do not fit is answered without waiting for others.
@@ -88,7 +76,7 @@ func (s *Session) receiveInvocation(m *protocol.Message, size int) {
 }
 
 func (s *Session) invokeQueued(c *call) {
-	s.enqueue(c)
+	s.enqueue(&c.task)
 	s.input.started = true
 	if s.hub.options.MaxParallelInvocations > 1 {
 		s.yield() // start them one after the other as long as they do not wait
@@ -98,7 +86,7 @@ func (s *Session) invokeQueued(c *call) {
 // invokeConcurrently invokes a streaming method, or one with uploads.
 func (s *Session) invokeConcurrently(c *call) {
 	if c.mismatched() {
-		s.enqueue(s.newTask(c.run, c.size))
+		s.enqueue(newOrderedTask(c.run, c.size))
 		return
 	}
 	s.prepare(c)
@@ -106,11 +94,11 @@ func (s *Session) invokeConcurrently(c *call) {
 		c.run() // the refusal comes before the next message is read, as in the original
 		return
 	}
-	s.startConcurrent()
-	s.countRecord(c.size)
+	s.hold(c.size)
+	s.tasks.startConcurrent(c.size)
 	go func() {
-		defer s.endConcurrent()
-		defer s.countRecord(-c.size)
+		defer s.tasks.endConcurrent(c.size)
+		defer s.hold(-c.size)
 		c.run()
 	}()
 	s.input.started = true
@@ -138,24 +126,32 @@ func (c *call) mismatched() bool {
 func (s *Session) newCall(m *protocol.Message, size int) *call {
 	method := s.hub.method(m.Target)
 	var c *call
+	var err error
 	if method == nil {
-		c = &call{bindError: NewError("Method does not exist.")}
+		c, err = new(call), NewError("Method does not exist.")
 	} else {
 		c = method.newCall()
 		c.method = method
 		arguments, _ := method.split(c.params)
-		c.bindError = s.bind(method, m.Arguments, arguments)
+		err = s.bind(method, m.Arguments, arguments)
 	}
-	c.bindError = m.Settle(c.bindError)
-	c.session, c.size = s, size
+	err = m.Settle(err)
+	c.session, c.owner, c.size = s, c, size
 	c.target, c.id = m.Target, m.InvocationID
 	c.streamed = m.Type == protocol.StreamInvocation
 	c.queued = !c.streamed && (method == nil || len(method.uploads) == 0)
-	if c.special = plain; !c.queued || len(m.StreamIDs) > 0 || len(m.Headers) > 0 {
-		c.special = &special{headers: m.Headers, streamIDs: m.StreamIDs}
+	if c.special = plain; err != nil || !c.queued || len(m.StreamIDs) > 0 || len(m.Headers) > 0 {
+		c.special = &special{bindError: err, headers: m.Headers, streamIDs: m.StreamIDs}
 	}
 	s.log(slog.LevelDebug, "invocation received", slog.String("method", clip(c.name())))
 	return c
+}
+
+func (c *call) runningID() string {
+	if c.idFree.Load() {
+		return ""
+	}
+	return c.id
 }
 
 // name returns the method's name for error texts.

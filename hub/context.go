@@ -125,18 +125,12 @@ func (c *call) ownEnding() *ending {
 	return e
 }
 
-// hasID reports whether a message of the client with id means this call.
-func (c *call) hasID(id string) bool { return c.id == id && id != "" && !c.idFree.Load() }
-
 // receiveCancel ends the ctx and the uploads of an invocation that the client cancels.
 // The invocation completes when its method returns. A queued invocation still runs. While
 // calls are queued, all of them may have to be searched, so a cancellation then counts as
 // an invocation of the client.
 func (s *Session) receiveCancel(id string) {
-	s.mu.Lock()
-	waiting := s.tasks.first != nil
-	s.mu.Unlock()
-	if waiting && !s.awaitPace() {
+	if _, waiting := s.tasks.queued(); waiting && !s.awaitPace() {
 		return
 	}
 	s.mu.Lock()
@@ -144,7 +138,7 @@ func (s *Session) receiveCancel(id string) {
 	if c := s.streams[id]; c != nil {
 		c.cancelLocked()
 	}
-	if c := s.tasks.find(id); c != nil {
+	if c, ok := s.tasks.find(id).(*call); ok {
 		c.cancelLocked()
 	}
 }

@@ -35,7 +35,7 @@ func (s *Session) conclude(was phase, cause error) {
 		s.hub.lifetime.Disconnected(s)
 	}
 	s.failPending()
-	still := s.closeTasks()
+	still := s.tasks.close()
 	s.graceWait(still)
 	s.cancel(cause)
 	s.abandonUploads(errEnded)

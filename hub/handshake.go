@@ -89,7 +89,7 @@ func (s *Session) connect(w *wire) {
 	}
 	s.logOpened()
 	if next == connecting {
-		s.startConcurrent()
+		s.tasks.startConcurrent(0)
 		go s.runOnConnected()
 	}
 }
@@ -124,7 +124,7 @@ func (h *Hub) hasOnConnected() bool {
 
 // runOnConnected runs OnConnected, then handles the messages received in the meantime.
 func (s *Session) runOnConnected() {
-	defer s.endConcurrent()
+	defer s.tasks.endConcurrent(0)
 	err := guard.ErrGoexit
 	defer func() { s.finishOnConnected(err) }()
 	err = s.callOnConnected()
@@ -151,8 +151,8 @@ func (s *Session) finishOnConnected(err error) {
 
 // noteConnected records that OnConnected has succeeded.
 func (s *Session) noteConnected() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.refreshed.mu.Lock()
+	defer s.refreshed.mu.Unlock()
 	s.wasConnected.Store(true)
 	s.startRefreshedLocked()
 }

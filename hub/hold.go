@@ -70,3 +70,9 @@ func (s *Session) heldByUploads() int64 {
 	}
 	return s.budget.held.Load()
 }
+
+// isBacklogged reports whether so much is queued that the client should stop sending.
+func (s *Session) isBacklogged() bool {
+	bytes, _ := s.tasks.queued()
+	return int64(bytes)+s.heldByUploads() > maxWaiting
+}

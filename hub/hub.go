@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/carillon-go/carillon/internal/crew"
 	"github.com/carillon-go/carillon/internal/floodgate"
@@ -26,6 +27,7 @@ type Hub struct {
 	lifetime       Lifetime
 	local          *local // the lifetime of this process
 	sessions       sweep
+	dispatch       dispatchers
 	started        atomic.Bool
 	lastSession    atomic.Uint64 // the number of the newest session
 	lastResultID   atomic.Int64  // the newest invocation id of a client result
@@ -48,7 +50,8 @@ func New(o Options) *Hub {
 		lifetime: l,
 		gate:     floodgate.New(o.Logger),
 	}
-	h.sessions.workers = crew.New(&h.sessions.running, runCalls)
+	h.sessions.workers = crew.New(&h.sessions.running, job.run)
+	h.dispatch = dispatchers{workers: h.sessions.workers, parallel: o.MaxParallelInvocations, epoch: time.Now()}
 	for _, f := range o.Filters {
 		h.hasInvokeFilter = h.hasInvokeFilter || f.Invoke != nil
 	}

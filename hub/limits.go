@@ -105,21 +105,6 @@ const maxEnding = 100
 // and uploads of a client may have together. Their ids and arguments are kept until they end.
 const maxStreamRecords = 32
 
-// countRecord counts n bytes of the record of a call that runs outside the queue; after the
-// call n is negative.
-func (s *Session) countRecord(n int) {
-	s.mu.Lock()
-	s.tasks.records += n
-	s.mu.Unlock()
-	s.hold(n)
-}
-
-// isCrowdedLocked reports whether the calls that run outside the queue keep as much as they may.
-func (s *Session) isCrowdedLocked() bool {
-	limit := maxStreamRecords * int64(s.hub.options.MaxMessageSize)
-	return int64(s.tasks.records) >= limit || s.tasks.records > 0 && s.hold(0)
-}
-
 // tooManyStreams reports whether the client has the maximum number of streams, both
 // directions together, or their invocations are too long together.
 func (s *Session) tooManyStreams() bool {
@@ -127,8 +112,10 @@ func (s *Session) tooManyStreams() bool {
 	if limit < 0 {
 		return false
 	}
+	running, records := s.tasks.concurrency()
+	long := int64(records) >= maxStreamRecords*int64(s.hub.options.MaxMessageSize) || records > 0 && s.hold(0)
 	s.mu.Lock()
-	many := len(s.streams)+len(s.uploading) >= limit || s.tasks.concurrent >= limit+maxEnding || s.isCrowdedLocked()
+	many := len(s.streams)+len(s.uploading) >= limit || running >= limit+maxEnding || long
 	s.mu.Unlock()
 	if many {
 		s.countRefusal(&s.hub.refused.streams, "streams")

@@ -85,15 +85,18 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 	if own != nil && own.session != s {
 		own = nil
 	}
+	if own != nil && !s.tasks.mayRelease(&own.task, maxResultWaiters) {
+		return s.refuseResult()
+	}
 	q := &pendingResult{decode: decode, done: make(chan struct{})}
-	if err := s.addPending(id, q, own); err != nil {
+	if err := s.addPending(id, q); err != nil {
 		return err
 	}
 	if err := s.sendWait(ctx, f); err != nil {
 		return s.cancelPending(ctx, id, q)
 	}
 	if own != nil {
-		s.releasePlace(own)
+		s.tasks.release(&own.task)
 		defer s.requeue(ctx)
 	}
 	select {
@@ -104,19 +107,34 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 	}
 }
 
-// addPending adds a pending result. own is the invocation of the same client that waits
-// for it, or nil.
-func (s *Session) addPending(id string, q *pendingResult, own *call) error {
+// requeue waits for a new turn at the end of the queue, or until ctx is done. An
+// invocation that has released its place calls it before it goes on.
+func (s *Session) requeue(ctx context.Context) {
+	turn := s.tasks.requeue()
+	if turn == nil {
+		return
+	}
+	select {
+	case <-turn:
+	case <-ctx.Done():
+	case <-s.ctx.Done():
+	}
+}
+
+func (s *Session) refuseResult() error {
+	s.countRefusal(&s.hub.refused.results, "results of a client")
+	return errTooManyResults
+}
+
+// addPending adds a pending result.
+func (s *Session) addPending(id string, q *pendingResult) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.concluded:
 		return disconnected(s.id)
-	case len(s.results) >= maxResults,
-		own != nil && own.queued && !own.released && s.tasks.released >= maxResultWaiters,
-		len(s.results) > 0 && s.hold(0):
-		s.countRefusal(&s.hub.refused.results, "results of a client")
-		return errTooManyResults
+	case len(s.results) >= maxResults, len(s.results) > 0 && s.hold(0):
+		return s.refuseResult()
 	}
 	if s.results == nil {
 		s.results = make(map[string]*pendingResult)

@@ -51,10 +51,11 @@ type Session struct {
 	keepAlive keepAlive
 	groups    memberships
 	running   sync.WaitGroup // counts the session's goroutines, and 1 until conclude has returned
-	endings   endings        // end the contexts of invocations
+	tasks     dispatcher
+	endings   endings // end the contexts of invocations
+	refreshed refreshed
 
-	mu      sync.Mutex // guards the following
-	tasks   dispatchQueue
+	mu      sync.Mutex        // guards the following
 	streams map[string]*call  // streaming invocations by id
 	uploads map[string]upload // uploaded streams by id
 	// uploading are the uploads of running calls, including uploads that the client has
@@ -64,7 +65,6 @@ type Session struct {
 	budget    *uploadBudget             // nil until the first upload
 	items     *Items
 	concluded bool // the session waits for no more client results
-	refreshed refreshed
 
 	place int // index in the sweep, guarded by the sweep's lock; -1: not in it
 }
@@ -79,6 +79,7 @@ func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
 	}
 	ctx, cancel := context.WithCancelCause(parent)
 	s.ctx, s.stop = callerContext{ctx, &s.caller}, cancel
+	s.tasks.shared, s.tasks.workers = &h.dispatch, &s.running
 	s.running.Add(1)
 	return s
 }
@@ -179,6 +180,42 @@ func (s *Session) sendWait(ctx context.Context, f *frame.Frame) error {
 	return s.asEnded(s.conn.SendWait(ctx, f))
 }
 
+// enqueue appends a task to the queue. It blocks the reader while the queue is over its
+// limit.
+func (s *Session) enqueue(t *task) {
+	limit := maxWaiting
+	if s.buffer != nil {
+		limit = maxWaitingStateful
+	}
+	if room := s.tasks.enqueue(t, limit); room != nil {
+		s.await(room)
+	}
+}
+
+// runInOrder runs do after each earlier invocation has started and has either ended or run
+// for overtakeAfter. If the queue is idle and the reader may block, that is, without
+// stateful reconnect, it runs do synchronously. size is that of the record, in bytes.
+func (s *Session) runInOrder(size int, do func()) {
+	if s.buffer == nil && s.tasks.isIdle() {
+		do()
+		return
+	}
+	s.enqueue(newOrderedTask(do, size))
+}
+
+// await blocks the reader until ready is closed. It returns false if the session ends
+// first.
+func (s *Session) await(ready <-chan struct{}) bool {
+	s.uncork()
+	select {
+	case <-ready:
+		return true
+	case <-s.ctx.Done():
+	case <-s.conn.Context().Done():
+	}
+	return false
+}
+
 // uncork is called before the reader waits for an event that may depend on the client.
 func (s *Session) uncork() {
 	if c, ok := s.conn.(Uncorker); ok {
@@ -237,10 +274,7 @@ func (s *Session) endSessionBy(closeConnection func(error), was phase, cause err
 	}
 	closeConnection(cause)
 	s.cancel(cause)
-	s.mu.Lock()
 	s.tasks.dropAll()
-	s.dispatchLocked()
-	s.mu.Unlock()
 	go s.conclude(was, cause)
 }
 

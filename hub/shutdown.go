@@ -129,23 +129,9 @@ func (s *Session) drain() {
 		return
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, c := range s.streams {
 		c.cancelLocked()
 	}
-	s.dispatchLocked()
-}
-
-// dismissIfDrainedLocked dismisses a draining session that runs nothing more. running.Add
-// is safe here: a closing session cannot conclude while the caller holds the lock, and a
-// session that has concluded is in the phase closing.
-func (s *Session) dismissIfDrainedLocked() {
-	if s.phase.Load() != closing && s.draining.Load() && s.tasks.concurrent == 0 && s.tasks.isDone() {
-		s.tasks.concurrent++ // so that this happens once
-		s.running.Add(1)
-		go func() {
-			defer s.running.Done()
-			s.dismiss()
-		}()
-	}
+	s.mu.Unlock()
+	s.tasks.drain(s.dismiss)
 }

@@ -15,14 +15,19 @@ func (s *Session) prepare(c *call) {
 	s.awaitHolders(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.conflict = s.conflictLocked(c)
-	c.duplicate = s.runsLocked(c)
-	if c.conflict != nil || c.duplicate {
+	if c.conflict = s.conflictLocked(c); c.conflict != nil {
+		return
+	}
+	if c.streamed {
+		c.duplicate = s.streams[c.id] != nil
+	} else {
+		c.duplicate = !s.tasks.addRunning(&c.task)
+	}
+	if c.duplicate {
 		return
 	}
 	s.openUploadsLocked(c)
 	if !c.streamed {
-		s.tasks.addRunning(c)
 		return
 	}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
@@ -35,14 +40,6 @@ func (s *Session) prepare(c *call) {
 	}
 }
 
-// runsLocked reports whether another invocation of the same kind runs with c's id.
-func (s *Session) runsLocked(c *call) bool {
-	if c.streamed {
-		return s.streams[c.id] != nil
-	}
-	return s.tasks.isRunning(c.id)
-}
-
 // finish removes a call that has ended.
 func (c *call) finish() {
 	if c.queued {
@@ -52,7 +49,7 @@ func (c *call) finish() {
 	s := c.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tasks.removeRunning(c)
+	s.tasks.removeRunning(&c.task)
 	if s.streams[c.id] == c {
 		delete(s.streams, c.id)
 		c.cancel()

@@ -28,15 +28,7 @@ func (s *Session) awaitHolders(c *call) {
 		s.mu.Lock()
 		decided := s.undecidedLocked(c)
 		s.mu.Unlock()
-		if decided == nil {
-			return
-		}
-		s.uncork()
-		select {
-		case <-decided:
-		case <-s.ctx.Done():
-			return
-		case <-s.conn.Context().Done():
+		if decided == nil || !s.await(decided) {
 			return
 		}
 	}

@@ -19,7 +19,7 @@ type sweep struct {
 	stop    chan struct{} // closed to end the goroutine
 	emptied chan struct{} // closed when a closed sweep has no more sessions
 	running sync.WaitGroup
-	workers *crew.Crew[*call] // run the invocations
+	workers *crew.Crew[job] // run the invocations
 }
 
 // add adds a session. It returns false if the hub is shut down.

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
@@ -48,9 +49,9 @@ func (s *Session) Refreshed() {
 	if s.hub.onRefreshed == nil {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if phase := s.phase.Load(); phase != connecting && phase != open || s.tasks.closed {
+	s.refreshed.mu.Lock()
+	defer s.refreshed.mu.Unlock()
+	if phase := s.phase.Load(); phase != connecting && phase != open {
 		return
 	}
 	s.refreshed.waiting++
@@ -59,6 +60,7 @@ func (s *Session) Refreshed() {
 
 // refreshed counts the refreshes that the application has not been notified of.
 type refreshed struct {
+	mu      sync.Mutex
 	waiting int
 	running bool
 }
@@ -67,26 +69,22 @@ type refreshed struct {
 // function is not running. The run counts as an invocation that has released its place,
 // so the end of the session waits for it.
 func (s *Session) startRefreshedLocked() {
-	if f := &s.refreshed; f.running || f.waiting == 0 || !s.wasConnected.Load() || s.tasks.closed {
-		return
+	f := &s.refreshed
+	if !f.running && f.waiting > 0 && s.wasConnected.Load() && s.tasks.startReleased() {
+		f.waiting--
+		f.running = true
+		go s.runOnRefreshed()
 	}
-	s.refreshed.waiting--
-	s.refreshed.running = true
-	s.tasks.released++
-	s.running.Add(1)
-	go s.runOnRefreshed()
 }
 
 // runOnRefreshed survives a panic and a runtime.Goexit of the application's function.
 func (s *Session) runOnRefreshed() {
-	defer s.running.Done()
+	defer s.tasks.endReleased()
 	defer func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.refreshed.mu.Lock()
+		defer s.refreshed.mu.Unlock()
 		s.refreshed.running = false
-		s.tasks.released--
 		s.startRefreshedLocked()
-		s.dispatchLocked()
 	}()
 	var err error
 	defer func() {
