@@ -137,8 +137,8 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 	registry := connection.NewRegistry(app, o.Options)
 	registry.SetRefreshing(o.refreshing())
 	carriers := map[transports.Type]connection.Carry{
-		transports.WebSockets:       websockets.Carry(registry.Running()),
-		transports.ServerSentEvents: serversentevents.Carry(registry.Running()),
+		transports.WebSockets:       websockets.Carry(registry),
+		transports.ServerSentEvents: serversentevents.Carry(registry),
 		transports.LongPolling:      longpolling.Carry(registry),
 	}
 	for kind := range carriers {

@@ -14,7 +14,7 @@ import (
 // reading is how many goroutines read from a socket.
 func reading() int {
 	stacks := make([]byte, 4<<20)
-	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "socket.(*Socket).read(")
+	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "poller.(*Conn).read(")
 }
 
 // awaitReaders waits until there are none.

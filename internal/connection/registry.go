@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/poller"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -24,6 +25,7 @@ type Registry struct {
 	// running counts connections, requests, and goroutines that outlive the call that started
 	// them. Each is started by a counted one, or under mu before finished is set.
 	running sync.WaitGroup
+	poller  *poller.Poller
 
 	// cutting is cancelled when Shutdown's time is over, and ends everything that is left.
 	cutting context.Context
@@ -55,7 +57,7 @@ const sweepInterval = time.Second
 // NewRegistry returns a registry that passes its connections to app.
 func NewRegistry(app transports.Application, options transports.Options) *Registry {
 	cutting, cut := context.WithCancel(context.Background())
-	return &Registry{
+	r := &Registry{
 		cutting:     cutting,
 		cut:         cut,
 		options:     options.WithDefaults(),
@@ -65,6 +67,8 @@ func NewRegistry(app transports.Application, options transports.Options) *Regist
 		connections: map[string]*Connection{},
 		census:      newCensus(),
 	}
+	r.poller = poller.New(&r.running)
+	return r
 }
 
 // random is the source of ids. It reads the system's random bytes for many ids at a time.
@@ -256,6 +260,6 @@ func (r *Registry) remove(c *Connection) {
 	r.running.Done()
 }
 
-// Running returns the counter that Shutdown waits for. A carrier may add to it while it
-// serves a request or is attached.
-func (r *Registry) Running() *sync.WaitGroup { return &r.running }
+// Poller returns the poller of all network connections that carriers take from the HTTP
+// server. Shutdown waits for its goroutines.
+func (r *Registry) Poller() *poller.Poller { return r.poller }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/poller"
 )
 
 // An answer to a poll that waits costs a system call and no memory.
@@ -31,7 +32,7 @@ func TestAnswerAllocations(t *testing.T) {
 	defer conn.Close()
 	go func() { _, _ = io.Copy(io.Discard, client) }() // until the client is closed
 
-	s := &server{Server: &http.Server{}, lines: newLines(new(sync.WaitGroup)), open: map[*line]struct{}{}}
+	s := &server{Server: &http.Server{}, lines: newLines(poller.New(new(sync.WaitGroup))), open: map[*line]struct{}{}}
 	l := s.add(conn, nil, &http.Request{RequestURI: "/hub"})
 	p := &poll{line: l}
 	frames := []*frame.Frame{frame.New([]byte(`{"type":1,"target":"ShowTime","arguments":["2026-01-01T00:00:00.0000000Z"]}`), false)}

@@ -8,13 +8,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/carillon-go/carillon/transports/internal/socket"
+	"github.com/carillon-go/carillon/internal/poller"
 )
 
 // line is an HTTP/1.1 network connection outside of its HTTP server. A poll is pending on it,
 // or its client has received an answer and may send the next request.
 type line struct {
-	conn    socket.Conn
+	conn    poller.Conn
 	server  *server
 	host    string    // only requests for this host
 	path    string    // and this path are served here
@@ -90,7 +90,7 @@ func (l *line) closeIdle() {
 // wait starts a goroutine that continues reading, like park in package socket.
 func (l *line) wait() {
 	l.waiting = time.Now()
-	l.server.lines.running.Add(1)
+	l.conn.Running().Add(1)
 	go l.loop()
 }
 
@@ -103,7 +103,7 @@ const (
 )
 
 func (l *line) loop() {
-	defer l.server.lines.running.Done()
+	defer l.conn.Running().Done()
 	for {
 		b, _, err := l.conn.Next()
 		if l.take(b, err) {

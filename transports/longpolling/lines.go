@@ -9,12 +9,12 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/carillon-go/carillon/transports/internal/socket"
+	"github.com/carillon-go/carillon/internal/poller"
 )
 
 // lines holds the network connections outside of their HTTP servers.
 type lines struct {
-	running *sync.WaitGroup
+	poller *poller.Poller
 
 	mu      sync.Mutex
 	servers map[*http.Server]*server
@@ -31,8 +31,8 @@ type server struct {
 	open map[*line]struct{} // lines.mu guards it
 }
 
-func newLines(running *sync.WaitGroup) *lines {
-	return &lines{running: running, servers: map[*http.Server]*server{}}
+func newLines(p *poller.Poller) *lines {
+	return &lines{poller: p, servers: map[*http.Server]*server{}}
 }
 
 // of returns the server of a request, or nil if its connections must stay in the HTTP server.
@@ -110,7 +110,7 @@ func (s *server) add(conn net.Conn, early []byte, r *http.Request) *line {
 		conn = p.Conn
 	}
 	l := &line{server: s, host: r.Host, path: strings.Clone(pathOf(r)), busy: true}
-	l.conn.Init(conn, early)
+	l.conn.Init(s.lines.poller, conn, early)
 	s.lines.mu.Lock()
 	defer s.lines.mu.Unlock()
 	s.open[l] = struct{}{}
@@ -124,7 +124,7 @@ func (s *server) forget(l *line) {
 }
 
 // serve returns a connection to the HTTP server. prefix was already read from it.
-func (s *server) serve(conn *socket.Conn, prefix []byte) {
+func (s *server) serve(conn *poller.Conn, prefix []byte) {
 	one := &single{conn: &prefixed{conn.Conn, prefix}, addr: conn.LocalAddr()}
 	_ = s.Serve(one)
 	if !one.accepted { // the server is shutting down

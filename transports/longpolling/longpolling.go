@@ -18,7 +18,7 @@ import (
 // Carry returns a function that answers polls for registry's connections. The first poll
 // opens the connection and is answered at once, so that the client knows that it is open.
 func Carry(registry *connection.Registry) connection.Carry {
-	l := newLines(registry.Running())
+	l := newLines(registry.Poller())
 	registry.Keep(l)
 	return func(w http.ResponseWriter, r *http.Request, c *connection.Connection) {
 		first, err := c.Claim(transports.LongPolling, r)

@@ -47,7 +47,7 @@ func (p *poll) TryAnswer(frames []*frame.Frame) bool {
 	default:
 		l.poll, l.busy = nil, true
 		rest, all := slices.Clone(b.bytes[written:]), slices.Clone(frames)
-		l.server.lines.running.Go(func() {
+		l.conn.Running().Go(func() {
 			if p.send(rest) != nil {
 				p.c.PutBack(p, all)
 			}
@@ -57,7 +57,7 @@ func (p *poll) TryAnswer(frames []*frame.Frame) bool {
 }
 
 // Wake implements transports.Carrier.
-func (p *poll) Wake() { p.line.server.lines.running.Go(p.deliver) }
+func (p *poll) Wake() { p.line.conn.Running().Go(p.deliver) }
 
 // deliver answers with the queue in one body.
 func (p *poll) deliver() {
@@ -86,7 +86,7 @@ func (p *poll) deliver() {
 // Cut implements transports.Carrier. A newer poll has arrived, or the connection has ended.
 func (p *poll) Cut(error) {
 	if p.line.claim(p) {
-		p.line.server.lines.running.Go(func() { _ = p.send(p.line.appendHead(nil, noHead, -1)) })
+		p.line.conn.Running().Go(func() { _ = p.send(p.line.appendHead(nil, noHead, -1)) })
 	}
 }
 

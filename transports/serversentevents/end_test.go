@@ -42,7 +42,7 @@ func newSite(t *testing.T, o transports.Options, middleware func(http.Handler) h
 	s := &site{app: mute{make(chan *connection.Connection, 10)}}
 	s.registry = connection.NewRegistry(s.app, o)
 	s.http = httptest.NewUnstartedServer(middleware(connection.NewHandler(s.registry,
-		map[transports.Type]connection.Carry{transports.ServerSentEvents: serversentevents.Carry(s.registry.Running())})))
+		map[transports.Type]connection.Carry{transports.ServerSentEvents: serversentevents.Carry(s.registry)})))
 	start(s.http)
 	t.Cleanup(func() {
 		_ = s.registry.Shutdown(t.Context())

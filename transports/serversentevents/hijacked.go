@@ -12,6 +12,7 @@ import (
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/poller"
 	"github.com/carillon-go/carillon/transports/internal/socket"
 )
 
@@ -33,8 +34,8 @@ var chunked = &socket.Framing{
 }
 
 // serveHijacked carries c over conn. It returns after the beginning of the stream.
-func serveHijacked(conn net.Conn, header http.Header, r *http.Request, c *connection.Connection, watch *socket.Watch) {
-	s := socket.New(c, connection.Resumption(r), conn, nil, chunked, watch)
+func serveHijacked(conn net.Conn, header http.Header, r *http.Request, c *connection.Connection, p *poller.Poller) {
+	s := socket.New(p, c, connection.Resumption(r), conn, nil, chunked)
 	stop := context.AfterFunc(c.Cutting(), func() { _ = conn.Close() })
 	err := s.Write(preface(header), false)
 	stop()

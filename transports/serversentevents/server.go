@@ -19,11 +19,10 @@ import (
 )
 
 // Carry returns a function that carries c over the response of r. Under HTTP/1.1 the function
-// returns after the beginning of the stream; running counts the goroutines that continue.
-// Otherwise it returns at the end of the stream, and the request's goroutine writes the
-// stream.
-func Carry(running *sync.WaitGroup) connection.Carry {
-	watch := socket.NewWatch(running)
+// returns after the beginning of the stream. Otherwise it returns at the end of the stream,
+// and the request's goroutine writes the stream.
+func Carry(registry *connection.Registry) connection.Carry {
+	p := registry.Poller()
 	return func(w http.ResponseWriter, r *http.Request, c *connection.Connection) {
 		if _, err := c.Claim(transports.ServerSentEvents, r); err != nil && c.Listens() {
 			connection.PutOff(w)
@@ -41,7 +40,7 @@ func Carry(running *sync.WaitGroup) connection.Carry {
 		if conn, ok := hijack(w, r, c); ok {
 			taken = true
 			connection.EventStream(w.Header())
-			serveHijacked(conn, w.Header(), r, c, watch)
+			serveHijacked(conn, w.Header(), r, c, p)
 			return
 		}
 		end := connection.LetWait(w, r)
@@ -116,7 +115,7 @@ type stream struct {
 	last     time.Time // time of the last write
 }
 
-// Wake implements transports.Carrier.
+// Wake implements connection.Carrier.
 func (s *stream) Wake() {
 	select {
 	case s.wake <- struct{}{}:
@@ -124,7 +123,7 @@ func (s *stream) Wake() {
 	}
 }
 
-// Cut implements transports.Carrier. It also interrupts a blocked write.
+// Cut implements connection.Carrier. It also interrupts a blocked write.
 func (s *stream) Cut(error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

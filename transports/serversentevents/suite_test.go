@@ -16,15 +16,13 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSuite(t *testing.T) {
-	t.Run("HTTP/1.1", func(t *testing.T) { transporttest.Run(t, transports.ServerSentEvents, carry) })
+	t.Run("HTTP/1.1", func(t *testing.T) { transporttest.Run(t, transports.ServerSentEvents, serversentevents.Carry) })
 	t.Run("within the HTTP server", func(t *testing.T) { transporttest.Run(t, transports.ServerSentEvents, carryWithin) })
 }
 
-func carry(r *connection.Registry) connection.Carry { return serversentevents.Carry(r.Running()) }
-
 // carryWithin gives the carrier a connection that cannot be hijacked.
 func carryWithin(r *connection.Registry) connection.Carry {
-	carry := carry(r)
+	carry := serversentevents.Carry(r)
 	return func(w http.ResponseWriter, r *http.Request, c *connection.Connection) { carry(kept{w}, r, c) }
 }
 

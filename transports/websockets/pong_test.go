@@ -29,7 +29,7 @@ func TestUnreadPongs(t *testing.T) {
 	// Four times as long behind the write the system ends the connection by itself: a slow host needs the margin.
 	registry := connection.NewRegistry(ended, transports.Options{SendTimeout: time.Second})
 	server := httptest.NewServer(connection.NewHandler(registry, map[transports.Type]connection.Carry{
-		transports.WebSockets: websockets.Carry(registry.Running()),
+		transports.WebSockets: websockets.Carry(registry),
 	}))
 	defer server.Close()
 	conn, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(server.URL, "http"), nil)

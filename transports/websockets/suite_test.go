@@ -5,7 +5,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/transporttest"
 	"github.com/carillon-go/carillon/transports/websockets"
@@ -14,5 +13,5 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSuite(t *testing.T) {
-	transporttest.Run(t, transports.WebSockets, func(r *connection.Registry) connection.Carry { return websockets.Carry(r.Running()) })
+	transporttest.Run(t, transports.WebSockets, websockets.Carry)
 }

@@ -26,10 +26,9 @@ import (
 )
 
 // Carry returns a function that upgrades a request and carries c over the WebSocket until
-// that closes. The function returns after the handshake. running counts the goroutines that
-// continue.
-func Carry(running *sync.WaitGroup) connection.Carry {
-	watch := socket.NewWatch(running)
+// that closes. The function returns after the handshake.
+func Carry(registry *connection.Registry) connection.Carry {
+	p := registry.Poller()
 	return func(w http.ResponseWriter, r *http.Request, c *connection.Connection) {
 		header := answer(w, r, c.Options()) // before Claim, so that a panic in it leaves no connection claimed
 		if _, err := c.Claim(transports.WebSockets, r); err != nil {
@@ -48,8 +47,8 @@ func Carry(running *sync.WaitGroup) connection.Carry {
 			return
 		}
 		served = true
-		s := &webSocket{Socket: socket.New(c, connection.Resumption(r), conn, early, framing, watch), c: c}
-		s.Serve(s)
+		s := socket.New(p, c, connection.Resumption(r), conn, early, framing)
+		s.Serve(&webSocket{socket: s, c: c})
 	}
 }
 
@@ -113,7 +112,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // webSocket is one WebSocket.
 type webSocket struct {
-	*socket.Socket
+	socket  *socket.Socket
 	c       *connection.Connection
 	decoder decoder
 	corked  bool // more bytes had arrived after the part that was passed on
@@ -146,7 +145,7 @@ func (s *webSocket) closeAfter(err error) error {
 	switch {
 	case errors.As(err, &v):
 		s.sendClose(int(v))
-		s.Reset()
+		s.socket.Reset()
 		return v
 	case errors.Is(err, errBadClose):
 		s.sendClose(closeProtocol)
@@ -158,7 +157,7 @@ func (s *webSocket) closeAfter(err error) error {
 
 func (s *webSocket) sendClose(code int) {
 	var b [4]byte
-	_ = s.Write(appendControl(b[:0], opClose, []byte{byte(code >> 8), byte(code)}), true)
+	_ = s.socket.Write(appendControl(b[:0], opClose, []byte{byte(code >> 8), byte(code)}), true)
 }
 
 // readFailed closes the WebSocket after a failed read.
@@ -167,9 +166,9 @@ func (s *webSocket) readFailed(err error) error {
 		s.c.Unheard()
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) { // the close frame was not answered
-		s.Reset()
+		s.socket.Reset()
 	} else if s.heard && s.c.Observed() { // Silence is a system call
-		if d, ok := s.Silence(); ok {
+		if d, ok := s.socket.Silence(); ok {
 			s.c.CutAfter(d)
 		}
 	}
@@ -183,7 +182,7 @@ func (s *webSocket) data(payload []byte, more bool) {
 		s.c.Cork()
 	}
 	// Receive fails while the connection is closing; the data is then discarded.
-	_ = s.c.Receive(s.Socket, payload)
+	_ = s.c.Receive(s.socket, payload)
 }
 
 // control implements handler.
@@ -192,16 +191,16 @@ func (s *webSocket) control(opcode byte, payload []byte) {
 		return
 	}
 	var b [2 + maxControl]byte
-	s.Reply(appendControl(b[:0], opPong, payload))
+	s.socket.Reply(appendControl(b[:0], opPong, payload))
 }
 
 // Last implements socket.Protocol. It sends the close frame. The connection closes when the
 // client has answered it, or after the close time-out. After HangUp it sends no close frame.
 func (s *webSocket) Last() {
 	if s.c.HangsUp() {
-		s.HangUp(s.c.Options().CloseTimeout)
+		s.socket.HangUp(s.c.Options().CloseTimeout)
 		return
 	}
-	s.Await(s.c.Options().CloseTimeout)
+	s.socket.Await(s.c.Options().CloseTimeout)
 	s.sendClose(closeNormal)
 }

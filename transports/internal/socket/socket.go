@@ -3,15 +3,12 @@
 //
 // The sender itself writes a message with one system call if the socket accepts it, which it
 // nearly always does: waking a writer would cost more than the call. A writer goroutine sends
-// the rest and ends afterwards. An idle connection holds no buffer and, where the system can
-// report available data (see Watch), no goroutine.
+// the rest and ends afterwards.
 package socket
 
 import (
 	"crypto/tls"
-	"errors"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,43 +16,33 @@ import (
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/link"
+	"github.com/carillon-go/carillon/internal/poller"
 	"github.com/carillon-go/carillon/transports"
 )
 
 // Socket is a carrier over a network connection. All methods are safe for concurrent use.
 type Socket struct {
 	// The fields that TryWrite uses come first, next to each other; see
-	// transports.Connection. A Socket has at most 256 bytes, a size class of the allocator,
+	// connection.Connection. A Socket has at most 256 bytes, a size class of the allocator,
 	// so that these fields are aligned to the processor's cache lines.
 	mu      sync.Mutex    // held during a write
 	memory  atomic.Uint32 // loading it prefetches the fields around it
 	ended   bool          // no more writes are allowed
 	rest    []byte        // the rest of frames that the socket accepted only partly; never changed
 	framing *Framing
-	conn    Conn
+	conn    poller.Conn
 
-	c       *connection.Connection
-	watch   *Watch
-	watched watched
-	spoken  Protocol
-
-	// Used by the reader only.
-	heard   instant // the last received data; 0: the connection has not begun
-	limited instant // the last setting of the read deadline by keepReading; 0: none is set
-
-	reading sync.Mutex // held while the reader is parked or woken
-	until   instant    // the deadline of Await; 0: none
-
-	deadline instant // the write deadline; mu guards it
-
-	resumption int // of the request that opened the carrier
+	c          *connection.Connection
+	protocol   Protocol
+	deadline   time.Duration // the write deadline, since begun; mu guards it
+	resumption int           // of the request that opened the carrier
 }
 
 // New returns a socket for c. resumption is that of the request that opened the carrier.
 // early holds bytes that were read from conn already.
-func New(c *connection.Connection, resumption int, conn net.Conn, early []byte, framing *Framing, watch *Watch) *Socket {
-	s := &Socket{c: c, resumption: resumption, framing: framing, watch: watch}
-	s.conn.Init(conn, early)
+func New(p *poller.Poller, c *connection.Connection, resumption int, conn net.Conn, early []byte, framing *Framing) *Socket {
+	s := &Socket{c: c, resumption: resumption, framing: framing}
+	s.conn.Init(p, conn, early)
 	return s
 }
 
@@ -73,136 +60,49 @@ type Protocol interface {
 // Serve carries the connection until p returns a cause of its end. Serve itself returns at
 // once.
 func (s *Socket) Serve(p Protocol) {
-	s.spoken = p
+	s.protocol = p
 	link.LimitUnacknowledged(s.conn.Conn, s.c.Options().UnacknowledgedTimeout())
-	s.watch.readers.Join()
-	s.watch.readers.Go(s)
+	s.conn.Serve((*reader)(s))
 }
 
-// serve carries the connection until it ends or the reader is parked.
-func (s *Socket) serve() {
-	returned := false
-	defer func() {
-		if !returned { // application code called runtime.Goexit
-			s.c.Detach(s, transports.ErrCut)
-			s.over()
-		}
-	}()
-	s.talk()
-	returned = true
-}
+// reader is the poller's view of a Socket.
+type reader Socket
 
-// talk opens the connection if it is not open yet, and reads.
-func (s *Socket) talk() {
-	if s.heard == 0 {
-		if s.c.Open(s, s.resumption) != nil {
-			s.over()
-			return
-		}
-		s.heard = now() // the client will send data soon
-		s.keepReading()
+// Begin implements poller.Handler. It opens the connection.
+func (r *reader) Begin() bool {
+	if r.c.Open((*Socket)(r), r.resumption) != nil {
+		_ = r.conn.Close()
+		return false
 	}
-	s.read()
+	return true
 }
 
-// over closes the network connection and releases the readers.
-func (s *Socket) over() {
-	_ = s.conn.Close()
-	s.watch.readers.Leave()
+// Consume implements poller.Handler.
+func (r *reader) Consume(b []byte, full bool, err error) (rest []byte, over bool) {
+	rest, cause := r.protocol.Take(b, full, err)
+	if cause == nil {
+		return rest, false
+	}
+	return nil, r.end(cause)
 }
 
-// instant is a time since the start of the process.
-type instant time.Duration
+// Exited implements poller.Handler.
+func (r *reader) Exited() (over bool) { return r.end(transports.ErrCut) }
+
+// ActiveWindow implements poller.Handler.
+func (r *reader) ActiveWindow() time.Duration { return time.Second }
+
+func (r *reader) end(cause error) (over bool) {
+	r.c.Detach((*Socket)(r), cause)
+	_ = r.conn.Close()
+	return true
+}
 
 var begun = time.Now()
 
-func now() instant { return instant(time.Since(begun)) }
-
-// activeWindow is the pause between messages up to which the reader keeps reading. Parking
-// and waking a reader costs more than a small message.
-const activeWindow = instant(time.Second)
-
-// read reads until the connection ends, or until the client is so quiet that the reader
-// parks.
-func (s *Socket) read() {
-	for {
-		b, full, err := s.conn.Next()
-		if err != nil && s.isLimit(err) {
-			if s.park() {
-				return
-			}
-			continue
-		}
-		rest, cause := s.spoken.Take(b, full, err)
-		if cause != nil {
-			s.conn.Keep(nil)
-			s.c.Detach(s, cause)
-			s.over()
-			return
-		}
-		s.conn.Keep(rest)
-		if !s.keepReading() && s.park() {
-			return
-		}
-	}
-}
-
-// isLimit reports whether a read failed because of the deadline of keepReading, and not
-// because of the deadline of Await.
-func (s *Socket) isLimit(err error) bool {
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	return errors.Is(err, os.ErrDeadlineExceeded) && (s.until == 0 || now() < s.until)
-}
-
-// keepReading reports whether the client is so active that the reader should read again. If
-// so, it sets a deadline for that read.
-func (s *Socket) keepReading() bool {
-	at := now()
-	since := at - s.heard
-	s.heard = at
-	if since > activeWindow {
-		return false
-	}
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	if s.until == 0 && (s.limited == 0 || at-s.limited > activeWindow) {
-		s.limited = at
-		_ = s.conn.SetReadDeadline(time.Now().Add(2 * time.Duration(activeWindow)))
-	}
-	return true
-}
-
-// park ends the reader until the client sends data. Where no Watch can wait for that, a new
-// goroutine continues instead: handling the client's messages has grown the stack of this
-// one, and a grown stack never becomes as small again. park reports false if the reader must
-// go on.
-func (s *Socket) park() bool {
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	if s.until > 0 || s.conn.hasEarly() {
-		return false
-	}
-	if s.limited > 0 {
-		s.limited = 0
-		_ = s.conn.SetReadDeadline(time.Time{})
-	}
-	if !s.watch.add(s) {
-		s.watch.running.Go(s.serve)
-	}
-	return true
-}
-
-// wakeReader resumes a parked reader, so that it notices a change.
-func (s *Socket) wakeReader() {
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	s.watch.wake(s)
-}
-
-// TryWrite implements transports.DirectCarrier.
+// TryWrite implements connection.DirectCarrier.
 func (s *Socket) TryWrite(first *frame.Frame, more ...*frame.Frame) (taken int, all bool) {
-	if s.conn.raw.conn == nil || !s.mu.TryLock() {
+	if !s.conn.IsSocket() || !s.mu.TryLock() {
 		return 0, false
 	}
 	defer s.mu.Unlock()
@@ -230,25 +130,22 @@ func (s *Socket) TryWrite(first *frame.Frame, more ...*frame.Frame) (taken int, 
 	return taken, true
 }
 
-// Memory implements transports.DirectCarrier.
+// Memory implements connection.DirectCarrier.
 func (s *Socket) Memory() *atomic.Uint32 { return &s.memory }
 
-// Wake implements transports.Carrier. It starts a writer, which runs until the queue is
+// Wake implements connection.Carrier. It starts a writer, which runs until the queue is
 // empty.
 func (s *Socket) Wake() {
-	s.watch.running.Add(1)
+	s.conn.Running().Add(1)
 	go s.drain()
 }
 
-// Cut implements transports.Carrier.
-func (s *Socket) Cut(error) {
-	_ = s.conn.Close()
-	s.wakeReader()
-}
+// Cut implements connection.Carrier.
+func (s *Socket) Cut(error) { _ = s.conn.Close() }
 
 // drain writes the rest of a frame, and then the queue until it is empty.
 func (s *Socket) drain() {
-	defer s.watch.running.Done()
+	defer s.conn.Running().Done()
 	if err := s.send(nil); err != nil {
 		s.fail(err)
 		return
@@ -258,7 +155,7 @@ func (s *Socket) drain() {
 	case err != nil:
 		s.fail(err)
 	case outcome == connection.Finished:
-		s.spoken.Last()
+		s.protocol.Last()
 	}
 }
 
@@ -294,10 +191,10 @@ func (s *Socket) writeBytesLocked(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	at, timeout := now(), s.c.Options().SendTimeout
-	if s.deadline-at < instant(timeout) {
-		s.deadline = at + instant(timeout+timeout/2)
-		if err := s.conn.SetWriteDeadline(begun.Add(time.Duration(s.deadline))); err != nil {
+	at, timeout := time.Since(begun), s.c.Options().SendTimeout
+	if s.deadline-at < timeout {
+		s.deadline = at + timeout + timeout/2
+		if err := s.conn.SetWriteDeadline(begun.Add(s.deadline)); err != nil {
 			return err
 		}
 	}
@@ -318,17 +215,7 @@ func (s *Socket) Write(b []byte, last bool) error {
 }
 
 // Await makes reading fail if no data arrives within patience. Zero removes the limit.
-func (s *Socket) Await(patience time.Duration) {
-	s.reading.Lock()
-	var deadline time.Time
-	if s.until, s.limited = 0, 0; patience > 0 {
-		s.until = now() + instant(patience)
-		deadline = time.Now().Add(patience)
-	}
-	_ = s.conn.SetReadDeadline(deadline)
-	s.reading.Unlock()
-	s.wakeReader()
-}
+func (s *Socket) Await(patience time.Duration) { s.conn.Await(patience) }
 
 // Silence returns for how long nothing has moved on the connection; see link.Silence.
 func (s *Socket) Silence() (d time.Duration, ok bool) { return link.Silence(s.conn.Conn) }
@@ -343,7 +230,7 @@ const sentInterval = 5 * time.Millisecond
 func (s *Socket) HangUp(patience time.Duration) {
 	if s.Write(nil, true) == nil {
 		is, ok := link.OnTheWay(s.conn.Conn)
-		for until := now() + instant(patience); is && ok && now() < until; is, ok = link.OnTheWay(s.conn.Conn) {
+		for until := time.Now().Add(patience); is && ok && time.Now().Before(until); is, ok = link.OnTheWay(s.conn.Conn) {
 			time.Sleep(sentInterval) // no event reports the acknowledgement
 		}
 		if ok {

@@ -1,4 +1,4 @@
-package socket
+package poller
 
 import (
 	"syscall"
@@ -6,6 +6,9 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// shortWrite is the length up to which a send is short.
+const shortWrite = 16 << 10
 
 // send sends as many bytes as the socket fd accepts without waiting, and returns their
 // number. A negative number is a failure. For a receiver whose memory is in no cache, a send
@@ -15,7 +18,7 @@ import (
 // microseconds, and informing it costs a hundredth of a broadcast's work per receiver. A long
 // one would delay a garbage collection, so it is an ordinary write.
 func send(fd uintptr, b []byte) int {
-	if len(b) > copyLimit {
+	if len(b) > shortWrite {
 		return write(fd, b)
 	}
 	n, _, err := unix.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package socket
+package poller
 
 import (
 	"net"
@@ -16,12 +16,12 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 type raw struct {
 	conn   net.Conn // always nil
 	buffer *[bufferSize]byte
-	have   int
+	have   int32
 }
 
 func (r *raw) init(net.Conn) {}
 
-func (r *raw) read() (int, error) { panic("socket: not reached") }
+func (r *raw) read() (int, error) { panic("poller: not reached") }
 
 func (r *raw) write([]byte) int { return 0 }
 

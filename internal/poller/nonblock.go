@@ -1,6 +1,6 @@
 //go:build unix
 
-package socket
+package poller
 
 import (
 	"errors"
@@ -21,9 +21,9 @@ type raw struct {
 	conn syscall.RawConn // nil: the connection is not a socket, as under TLS
 	// The buffer of the next read. Its first have bytes are unconsumed data.
 	buffer *[bufferSize]byte
-	have   int
-	n      int
-	err    error
+	have   int32
+	n      int32 // the result of tryRead
+	errno  syscall.Errno
 	try    func(fd uintptr) bool // made once, so that reading allocates nothing
 }
 
@@ -40,7 +40,13 @@ func (r *raw) read() (int, error) {
 	if err := r.conn.Read(r.try); err != nil {
 		return 0, err
 	}
-	return r.n, r.err
+	switch {
+	case r.errno != 0:
+		return 0, os.NewSyscallError("read", r.errno)
+	case r.n == 0:
+		return 0, io.EOF
+	}
+	return int(r.n), nil
 }
 
 func (r *raw) tryRead(fd uintptr) bool {
@@ -51,19 +57,13 @@ func (r *raw) tryRead(fd uintptr) bool {
 	for errno == syscall.EINTR {
 		n, errno = receive(fd, r.buffer[r.have:])
 	}
-	var err error
-	switch {
-	case errno == syscall.EAGAIN:
+	if errno == syscall.EAGAIN {
 		if r.have == 0 {
 			r.giveBack()
 		}
 		return false
-	case errno != 0:
-		n, err = 0, os.NewSyscallError("read", errno)
-	case n == 0:
-		err = io.EOF
 	}
-	r.n, r.err = n, err
+	r.n, r.errno = int32(n), errno
 	return true
 }
 

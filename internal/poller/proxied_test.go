@@ -1,15 +1,17 @@
 //go:build unix
 
-package socket
+package poller
 
 import (
 	"io"
 	"net"
 	"net/netip"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/carillon-go/carillon/forwarded"
+	"github.com/carillon-go/carillon/internal/link"
 )
 
 // A connection that began with a header of the PROXY protocol is read and written with
@@ -36,19 +38,20 @@ func TestBehindProxyProtocol(t *testing.T) {
 	if got := accepted.RemoteAddr().String(); got != "192.0.2.1:77" {
 		t.Error(got)
 	}
-	s := New(nil, 0, accepted, nil, nil, nil)
-	if s.conn.raw.conn == nil {
+	var conn Conn
+	conn.Init(New(new(sync.WaitGroup)), accepted, nil)
+	if !conn.IsSocket() {
 		t.Fatal("it is not taken for a socket")
 	}
-	if _, ok := s.Silence(); !ok && runtime.GOOS == "linux" {
+	if _, ok := link.Silence(accepted); !ok && runtime.GOOS == "linux" {
 		t.Error("its silence is not known")
 	}
-	if got, _, err := s.conn.Next(); err != nil || string(got) != "to the server" {
+	if got, _, err := conn.Next(); err != nil || string(got) != "to the server" {
 		t.Errorf("%q, %v", got, err)
 	}
-	s.conn.Keep(nil)
+	conn.Keep(nil)
 	answer := "to the client"
-	if n := s.conn.TryWrite([]byte(answer)); n != len(answer) {
+	if n := conn.TryWrite([]byte(answer)); n != len(answer) {
 		t.Errorf("%d bytes were written", n)
 	}
 	got := make([]byte, len(answer))
