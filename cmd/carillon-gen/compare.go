@@ -40,7 +40,7 @@ func (c *comparison) add(format string, args ...any) {
 }
 
 func find(all []describedMethod, name string) *describedMethod {
-	i := slices.IndexFunc(all, func(m describedMethod) bool { return strings.ToLower(m.Name) == strings.ToLower(name) })
+	i := slices.IndexFunc(all, func(m describedMethod) bool { return m.Name == name })
 	if i < 0 {
 		return nil
 	}
