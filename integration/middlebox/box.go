@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -141,7 +140,7 @@ func (b *builder) run(t *testing.T, args ...string) {
 	t.Helper()
 	b.command = exec.Command(b.program, args...)
 	b.command.Stdout, b.command.Stderr = &b.output, &b.output
-	b.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the group includes its worker processes
+	startGroup(b.command)
 	if err := b.command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -151,11 +150,11 @@ func (b *builder) run(t *testing.T, args ...string) {
 		_ = b.command.Wait()
 	}()
 	t.Cleanup(func() {
-		_ = syscall.Kill(-b.command.Process.Pid, syscall.SIGTERM)
+		terminateGroup(b.command)
 		select {
 		case <-b.exited:
 		case <-time.After(startTimeout):
-			_ = syscall.Kill(-b.command.Process.Pid, syscall.SIGKILL)
+			killGroup(b.command)
 			<-b.exited
 		}
 	})
