@@ -3,6 +3,8 @@
 package deploy
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http/httptest"
 	"os"
@@ -81,22 +83,65 @@ func find(t *testing.T, tool string) string {
 	return path
 }
 
-// The alerts and the dashboard name only metrics that the program has.
+// The alerts and the dashboard name only metrics and labels that the program has.
 func TestMetricsExist(t *testing.T) {
 	t.Parallel()
-	known := scrape(t)
-	name := regexp.MustCompile(`\b(carillon|signalr|process|go)_[a-z_]+\b`)
+	known := map[string]bool{}
+	text := scrape(t)
+	for _, metric := range regexp.MustCompile(`(?m)^(\w+)[{ ]`).FindAllStringSubmatch(text, -1) {
+		known[metric[1]] = true
+	}
+	for _, label := range regexp.MustCompile(`[{,](\w+)="`).FindAllStringSubmatch(text, -1) {
+		known[label[1]] = true
+	}
+	name := regexp.MustCompile(`\b(carillon|signalr|process|go)_\w+\b`)
 	for _, file := range []string{"prometheus/rules.yaml", "grafana/carillon.json"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, metric := range name.FindAllString(string(text), -1) {
-			if metric != "signalr_transport" && metric != "signalr_connection_status" && !strings.Contains(known, "\n"+metric) {
-				t.Errorf("%s: there is no metric %s", file, metric)
+		names := name.FindAllString(string(text), -1)
+		if len(names) == 0 {
+			t.Errorf("%s names no metric", file)
+		}
+		for _, name := range names {
+			if !known[name] {
+				t.Errorf("%s: there is no metric or label %s", file, name)
 			}
 		}
 	}
+}
+
+// The dashboard is JSON, and Prometheus understands each of its expressions.
+func TestDashboardIsValid(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("grafana/carillon.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(text, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	rules := "groups:\n  - name: dashboard\n    rules:\n"
+	for _, panel := range dashboard.Panels {
+		if len(panel.Targets) == 0 {
+			t.Errorf("panel %q shows nothing", panel.Title)
+		}
+		for i, target := range panel.Targets {
+			rules += fmt.Sprintf("      - {record: 'panel:%d', labels: {panel: %q}, expr: %q}\n", i, panel.Title, target.Expr)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(path, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check(t, "promtool", "check", "rules", path)
 }
 
 // scrape returns all metrics of a hub that had a connection.
@@ -114,5 +159,5 @@ func scrape(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return "\n" + string(body)
+	return string(body)
 }
