@@ -21,14 +21,18 @@ BENCH        ?= .
 # The race detector needs a C compiler; without one, go env says so.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
-.PHONY: all build test vet lint fmt go-test servers generator 32bit allocations clients checkers fuzz bench clean
+.PHONY: all build release test vet lint fmt go-test servers generator 32bit cross allocations clients checkers fuzz bench clean
 
 all: build
 
 build:
 	$(GO) build -o bin/gateway ./cmd/gateway
 
-test: clients checkers vet lint go-test servers generator 32bit
+# The archives of the tagged commit for all platforms.
+release:
+	deploy/release bin/release
+
+test: clients checkers vet lint go-test servers generator 32bit cross
 
 vet:
 	$(GO) vet ./...
@@ -60,6 +64,14 @@ generator:
 	GOARCH=386 CGO_ENABLED=0 $(GO) test -short -timeout $(TEST_TIMEOUT) $(32BIT)
 	@set -e; for target in FuzzNext FuzzMessagePackParse FuzzBind; do \
 	  GOARCH=386 CGO_ENABLED=0 $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime 3s ./protocol; \
+	done
+
+# Systems that the tests do not run on. With -trimpath the build cache serves deploy/release, too.
+cross:
+	GOOS=windows CGO_ENABLED=0 $(GO) vet ./...
+	@set -e; for platform in linux/arm64 darwin/arm64 windows/amd64; do \
+	  echo "build for $$platform"; \
+	  GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null ./cmd/gateway; \
 	done
 
 # The race detector allocates by itself, so these run without it; and each benchmark
