@@ -43,7 +43,7 @@ type Options struct {
 	//	AllowOrigin             none: decides about other origins
 	//	Limits                  numbers of connections, of negotiations, of bytes
 	//	Meter                   none: receives openings and ends of connections
-	//	Logger                  none: receives the events of connections
+	//	Logger                  slog.Default(): receives the events of connections
 	transports.Options
 	// Transports are the allowed transports, in the order in which clients are offered them.
 	// Default: all.
@@ -287,6 +287,10 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 	}
 	return e.registry.Shutdown(ctx)
 }
+
+// Ended returns the number of opened connections that have ended since Drain, DrainOver or
+// Shutdown began: drained in order, and cut at the end of Shutdown's time.
+func (e *Endpoint) Ended() (drained, cut int) { return e.registry.Ended() }
 
 // hubApplication passes connections to a hub.
 type hubApplication struct {

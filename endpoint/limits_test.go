@@ -105,7 +105,7 @@ func TestLimits(t *testing.T) {
 			if got := e.Refusals(); got != c.want {
 				t.Errorf("counted %+v", got)
 			}
-			if refused := c.want != (transports.Refusals{}); strings.Contains(log.String(), "a limit refuses clients") != refused {
+			if refused := c.want != (transports.Refusals{}); strings.Contains(log.String(), "limit reached") != refused {
 				t.Errorf("logged %q", &log)
 			}
 			end(t, e)

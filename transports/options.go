@@ -65,7 +65,7 @@ type Options struct {
 	// Meter receives the openings and ends of connections. Default: none.
 	Meter Meter
 	// Logger logs the events of connections, at the debug level in normal operation. Tokens
-	// are never logged. Default: none.
+	// are never logged. Default slog.Default().
 	Logger *slog.Logger
 }
 
@@ -86,7 +86,7 @@ func (o Options) WithDefaults() Options {
 		o.Meter = noMeter{}
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 	return o
 }

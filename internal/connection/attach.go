@@ -39,6 +39,9 @@ func (c *Connection) Claim(kind transports.Type, r *http.Request) (first bool, e
 		c.registry.settle(c)
 	}
 	if first {
+		if c.registry.logsDebug() {
+			c.logOpened(kind)
+		}
 		c.Tell(transports.Event{Kind: transports.Opened, Request: r})
 	}
 	if older != nil {

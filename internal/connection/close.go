@@ -3,7 +3,7 @@ package connection
 import (
 	"context"
 	"errors"
-	"runtime/debug"
+	"log/slog"
 	"time"
 
 	"github.com/carillon-go/carillon/transports"
@@ -97,7 +97,7 @@ func (c *Connection) rescue(returned *bool, err *error) {
 }
 
 func (c *Connection) logPanic(p any) {
-	c.registry.options.Logger.Error("the application panicked", "connection", c.LogName(), "panic", p, "stack", string(debug.Stack()))
+	c.registry.logPanic("connection", p, slog.String("connection_id", c.LogName()))
 }
 
 // end drops the queue and the carrier. A second call does nothing.
@@ -186,6 +186,9 @@ func (c *Connection) release() {
 	}
 	defer c.registry.remove(c)
 	if kind != "" {
+		if c.registry.logsDebug() {
+			c.logEnded(kind, opened)
+		}
 		c.Tell(transports.Event{Kind: transports.Ended})
 		defer c.registry.contain("Meter")
 		c.registry.options.Meter.Ended(kind, time.Since(opened), context.Cause(c.ctx))

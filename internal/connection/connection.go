@@ -28,7 +28,8 @@ type Connection struct {
 	carrier   Carrier
 	memory    atomic.Pointer[atomic.Uint32] // the carrier's word for Prefetch, not guarded by a lock; nil: unknown
 	queue     queue
-	counted   int // the part of the queue's bytes that the registry's sum contains
+	counted   int   // the part of the queue's bytes that the registry's sum contains
+	sentBytes int64 // bytes of all messages accepted for sending
 
 	id, token string
 	ticket    *auth.Ticket // the ticket that authenticated the negotiation; nil: none
@@ -68,6 +69,7 @@ type Connection struct {
 	finished  bool          // everything was sent, and nothing more will be
 	leaving   bool          // the connection ends with the answer to the pending poll
 	hangsUp   bool          // see HangUp
+	cutOff    bool          // Shutdown has cut it
 	// shutting: the server is shutting down.
 	shutting   bool
 	resumption int   // number of resumptions; see Resumption

@@ -246,7 +246,7 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind transports.T
 	} else if c == nil {
 		Text(w, http.StatusNotFound, noConnection)
 	} else if !c.Admits(r) {
-		c.refuseUser(w, kind)
+		c.refuseUser(w, r, kind)
 		return nil, false
 	}
 	return c, c != nil

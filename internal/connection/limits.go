@@ -2,11 +2,13 @@ package connection
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"sync/atomic"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -136,12 +138,11 @@ func countDown[K comparable](counts map[K]int, key K) {
 	delete(counts, key)
 }
 
-// refuse counts a refusal and logs the first one of each second.
+// refuse counts and logs a refusal.
 func (r *Registry) refuse(count *atomic.Uint64, limit string, err error) error {
 	n := count.Add(1)
-	if now := time.Now().Unix(); r.logged.Swap(now) != now {
-		r.options.Logger.Warn("a limit refuses clients", "limit", limit, "refused", n)
-	}
+	k := floodgate.Kind{Level: slog.LevelWarn, Event: "limit reached", Key: "limit", Value: limit, Burst: 1}
+	r.gate.Log(k, func() []slog.Attr { return []slog.Attr{slog.Uint64("refused", n)} })
 	return err
 }
 

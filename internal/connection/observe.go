@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"runtime/debug"
 	"time"
 
 	"github.com/carillon-go/carillon/transports"
@@ -65,6 +64,6 @@ func (r *Registry) tell(o transports.Observer, e transports.Event) {
 // contain, deferred, logs a panic of application code that only observes.
 func (r *Registry) contain(part string) {
 	if p := recover(); p != nil {
-		r.options.Logger.Error("the application panicked", "part", part, "panic", p, "stack", string(debug.Stack()))
+		r.logPanic(part, p)
 	}
 }

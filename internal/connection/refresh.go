@@ -138,7 +138,7 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) {
 	u, err := c.Refresh(r)
 	limit()
 	if err != nil {
-		refuseRefresh(w, err)
+		c.refuseRefresh(w, r, err)
 		return
 	}
 	answer := "{}"
@@ -149,9 +149,10 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuseRefresh answers a refresh, or a poll, that Connection.Refresh refused.
-func refuseRefresh(w http.ResponseWriter, err error) {
+func (c *Connection) refuseRefresh(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, ErrUserChanged):
+		c.logRefusedUser(r, "the credentials are those of another user")
 		object(w, http.StatusForbidden, userChanged)
 	case errors.Is(err, ErrRefreshedOften):
 		w.Header().Set("Retry-After", "1")
@@ -159,6 +160,7 @@ func refuseRefresh(w http.ResponseWriter, err error) {
 	case errors.Is(err, transports.ErrEnded):
 		object(w, http.StatusNotFound, connectionNotFound)
 	default:
+		c.logRefusedUser(r, "the application refuses the credentials")
 		object(w, http.StatusForbidden, changeRejected)
 	}
 }
@@ -173,14 +175,15 @@ func (c *Connection) refreshByPoll(w http.ResponseWriter, r *http.Request) (answ
 	_, err := c.Refresh(r)
 	limit()
 	if errors.Is(err, ErrRefused) {
-		refuseRefresh(w, err)
+		c.refuseRefresh(w, r, err)
 		return true
 	}
 	return false
 }
 
 // refuseUser answers a request of a user other than the connection's.
-func (c *Connection) refuseUser(w http.ResponseWriter, kind transports.Type) {
+func (c *Connection) refuseUser(w http.ResponseWriter, r *http.Request, kind transports.Type) {
+	c.logRefusedUser(r, "the connection belongs to another user")
 	if kind == transports.LongPolling && c.registry.refreshing.Enabled && c.Transport() == transports.LongPolling {
 		object(w, http.StatusConflict, refreshRequired)
 		return

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/poller"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -34,7 +35,7 @@ type Registry struct {
 	queued     atomic.Int64 // bytes queued in all connections
 	kept       atomic.Int64 // bytes of request heads that all connections keep
 	refused    refusals
-	logged     atomic.Int64 // the second of the last log line about a limit
+	gate       *floodgate.Gate // of lines that clients can provoke
 	complaints complaints
 
 	mu          sync.Mutex
@@ -46,6 +47,8 @@ type Registry struct {
 	loose    []*Connection // each at its place
 	sweeper  *time.Timer   // nil while there is nothing to sweep
 	stopped  bool
+	drained  int           // opened connections that have ended in order since Stop
+	cutOff   int           // connections that Shutdown has cut
 	finished bool          // Shutdown only waits for running goroutines
 	outside  []Outside     // connections that Shutdown ends as well
 	empty    chan struct{} // closed when stopped and the last connection is gone
@@ -61,6 +64,7 @@ func NewRegistry(app transports.Application, options transports.Options) *Regist
 		cutting:     cutting,
 		cut:         cut,
 		options:     options.WithDefaults(),
+		gate:        floodgate.New(options.WithDefaults().Logger),
 		app:         app,
 		begun:       time.Now(),
 		negotiated:  negotiations{byToken: map[[idLength]byte]*Negotiation{}},
@@ -250,6 +254,9 @@ func (r *Registry) remove(c *Connection) {
 	delete(r.connections, c.token)
 	r.census.leave(c.client)
 	r.fasten(c)
+	if r.stopped && c.isDrained() {
+		r.drained++
+	}
 	if !r.watches() && r.sweeper != nil && r.sweeper.Stop() {
 		r.sweeper = nil
 	}

@@ -36,6 +36,7 @@ func (c *Connection) Send(f *frame.Frame) error {
 func (c *Connection) Prefetch() *atomic.Uint32 { return c.memory.Load() }
 
 func (c *Connection) push(f *frame.Frame) {
+	c.sentBytes += int64(f.Len())
 	if c.pass(f) {
 		return
 	}

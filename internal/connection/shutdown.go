@@ -47,6 +47,7 @@ func (r *Registry) Stop() {
 // everything or while its application was running, or if something is still running. A client
 // that has left is not an error.
 func (r *Registry) Shutdown(ctx context.Context) error {
+	defer r.gate.Close()
 	r.Stop()
 	r.mu.Lock()
 	r.forget(time.Since(r.begun))
@@ -55,21 +56,38 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 		c.shutdown()
 	}
 	r.awaitEmpty(ctx)
-	orderly := true
+	cut := 0
 	for _, c := range r.snapshot() {
-		orderly = c.isThrough() && orderly
-		c.end(transports.ErrShutdown, true)
+		if c.cutIfUnfinished() {
+			cut++
+		}
 	}
 	r.mu.Lock()
+	r.cutOff += cut
 	r.finished = true
 	r.mu.Unlock()
 	for _, o := range r.outsides() {
 		o.CloseIdle()
 	}
-	if r.awaitRunning(ctx) && orderly {
+	if r.awaitRunning(ctx) && cut == 0 {
 		return nil
 	}
 	return context.Cause(ctx)
+}
+
+// Ended returns the number of opened connections that have ended in order since Stop, and of
+// those that Shutdown has cut.
+func (r *Registry) Ended() (drained, cut int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.drained, r.cutOff
+}
+
+// isDrained reports whether the connection was opened and Shutdown has not cut it.
+func (c *Connection) isDrained() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kind != "" && !c.cutOff
 }
 
 // shutdown closes the connection. One that was never opened ends at once.
@@ -81,12 +99,15 @@ func (c *Connection) shutdown() {
 	c.endIf(transports.ErrShutdown, false, func() bool { return c.kind == "" })
 }
 
-// isThrough reports whether cutting a closing connection loses nothing: the application has
-// returned, and the client, if connected, has received everything.
-func (c *Connection) isThrough() bool {
+// cutIfUnfinished cuts the connection. It reports whether that loses anything: the application
+// has not returned, or the client is connected and has not received everything.
+func (c *Connection) cutIfUnfinished() bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.state >= disposing || c.told && (c.carrier == nil || c.finished)
+	c.cutOff = c.state < disposing && (!c.told || c.carrier != nil && !c.finished)
+	lost := c.cutOff
+	c.mu.Unlock()
+	c.end(transports.ErrShutdown, true)
+	return lost
 }
 
 func (r *Registry) snapshot() []*Connection {

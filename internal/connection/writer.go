@@ -81,5 +81,5 @@ func (all *complaints) warn(c *Connection, warning, writer string) {
 		all.made = map[[2]string]bool{}
 	}
 	all.made[key] = true
-	c.registry.options.Logger.Warn("a middleware limits the endpoint", "how", warning, "writer", writer)
+	c.registry.options.Logger.Warn("middleware limits the endpoint", "reason", warning, "writer", writer)
 }

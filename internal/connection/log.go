@@ -1,0 +1,79 @@
+package connection
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/carillon-go/carillon/internal/floodgate"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// errorBurst is the number of lines of one kind that a registry writes at once if clients can
+// provoke them. See package floodgate.
+const errorBurst = 100
+
+// Address returns the client's address for logs, or "" if it is unknown.
+func (c *Connection) Address() string {
+	p := c.packed()
+	if p == nil {
+		return ""
+	}
+	return addressText(&http.Request{RemoteAddr: p.remoteAddr})
+}
+
+func addressText(r *http.Request) string {
+	if a := Address(r); a.IsValid() {
+		return a.String()
+	}
+	return ""
+}
+
+// SentBytes returns the number of bytes of all messages that were accepted for sending.
+func (c *Connection) SentBytes() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sentBytes
+}
+
+// logOpened logs that a request has chosen the transport.
+func (c *Connection) logOpened(kind transports.Type) {
+	c.logTransport("transport opened", kind, slog.String("address", c.Address()))
+}
+
+// logEnded logs the end of an opened connection.
+func (c *Connection) logEnded(kind transports.Type, opened time.Time) {
+	c.logTransport("transport ended", kind, slog.Float64("duration_s", time.Since(opened).Seconds()),
+		slog.Int64("sent_bytes", c.SentBytes()), slog.String("cause", fmt.Sprint(context.Cause(c.ctx))))
+}
+
+func (c *Connection) logTransport(event string, kind transports.Type, about ...slog.Attr) {
+	about = append(about, slog.String("connection_id", c.LogName()), slog.String("transport", string(kind)))
+	c.registry.options.Logger.LogAttrs(context.Background(), slog.LevelDebug, event, about...) //nolint:sloglint // the callers' events are constants
+}
+
+// logsDebug reports whether lines of the debug level are logged.
+func (r *Registry) logsDebug() bool {
+	return r.options.Logger.Enabled(context.Background(), slog.LevelDebug)
+}
+
+// logPanic logs a panic of a part of the application. about says where it happened.
+func (r *Registry) logPanic(part string, p any, about ...slog.Attr) {
+	stack := string(debug.Stack())
+	k := floodgate.Kind{Level: slog.LevelError, Event: "application panicked", Key: "part", Value: part, Burst: errorBurst}
+	r.gate.Log(k, func() []slog.Attr {
+		return append(about, slog.String("error", fmt.Sprintf("panic: %v", p)), slog.String("stack", stack))
+	})
+}
+
+// logRefusedUser logs that a request does not have the connection's user, or that the
+// application refuses its credentials.
+func (c *Connection) logRefusedUser(r *http.Request, reason string) {
+	k := floodgate.Kind{Level: slog.LevelWarn, Event: "authentication refused", Key: "reason", Value: reason, Burst: errorBurst}
+	c.registry.gate.Log(k, func() []slog.Attr {
+		return []slog.Attr{slog.String("connection_id", c.LogName()), slog.String("address", addressText(r))}
+	})
+}
