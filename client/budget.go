@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/notify"
 )
 
 // readAhead is the number of bytes that may wait for handlers and stream consumers before reading
@@ -19,14 +21,14 @@ type budget struct {
 
 	mu      sync.Mutex
 	used    int
-	waiters int           // calls that wait for a message to be read
-	paused  bool          // the reader waits
-	resumed time.Time     // when the reader last resumed
-	changed chan struct{} // closed and replaced when the paused reader must check again
+	waiters int         // calls that wait for a message to be read
+	paused  bool        // the reader waits
+	resumed time.Time   // when the reader last resumed
+	changed notify.Gate // opens when the paused reader must check again
 }
 
 func newBudget(limit int) *budget {
-	return &budget{limit: max(limit, readAhead), changed: make(chan struct{})}
+	return &budget{limit: max(limit, readAhead)}
 }
 
 // acquire waits until n more bytes may be read ahead. Only the reader calls it.
@@ -68,7 +70,7 @@ func (b *budget) tryAcquire(n int) (changed <-chan struct{}) {
 	// A single message may be longer than the limit.
 	if b.used > 0 && b.used+n > limit {
 		b.paused = true
-		return b.changed
+		return b.changed.Wait()
 	}
 	if b.paused {
 		b.paused, b.resumed = false, time.Now()
@@ -81,7 +83,7 @@ func (b *budget) release(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used -= n
-	b.wakeLocked()
+	b.changed.Open()
 }
 
 // expectAnswer records that a call waits for a message to be read, until done is called.
@@ -89,18 +91,11 @@ func (b *budget) expectAnswer() (done func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.waiters++
-	b.wakeLocked()
+	b.changed.Open()
 	return func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.waiters--
-	}
-}
-
-func (b *budget) wakeLocked() {
-	if b.paused {
-		close(b.changed)
-		b.changed = make(chan struct{})
 	}
 }
 

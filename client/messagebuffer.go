@@ -2,9 +2,9 @@ package client
 
 import (
 	"context"
-	"errors"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/messagebuffer"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -16,22 +16,20 @@ const (
 	acknowledgeBytes = 16 << 10
 )
 
-// messageBuffer is the state of an outbox that lets another carrier take over: the records that the
-// server has not acknowledged, and the numbers of the received messages. Messages of the types 1 to
-// 5 are numbered from 1 in each direction. Other messages are neither numbered nor kept. The
-// outbox's lock guards it. A nil messageBuffer keeps nothing.
+// sentRecord is an encoded message.
+type sentRecord []byte
+
+// Len returns the length in bytes.
+func (r sentRecord) Len() int { return len(r) }
+
+// messageBuffer is the state of an outbox that lets another carrier take over. The outbox's lock
+// guards it. A nil messageBuffer keeps nothing.
 type messageBuffer struct {
+	messages     *messagebuffer.Buffer[sentRecord]
 	limit        int
 	expectAnswer func() (done func()) // while a sender waits for an acknowledgement, reading must go on
-	records      [][]byte
-	bytes        int
-	first        int64 // the number of the first kept record, or of the next one
-	probe        bool  // one record may exceed the limit
 
-	next    int64 // the number of the next numbered message to be received
-	seen    int64 // the highest number that was handled
-	acked   int64
-	unacked int // bytes of messages since the last acknowledgement
+	unacked int // received bytes since the last acknowledgement
 	// acknowledge is the function of timer.
 	acknowledge func()
 	timer       *time.Timer
@@ -40,33 +38,26 @@ type messageBuffer struct {
 // makeStateful lets the session survive its carrier.
 func (s *session) makeStateful(t target) {
 	s.out.buffer = &messageBuffer{
-		limit: s.options.StatefulBufferSize, expectAnswer: s.run.budget.expectAnswer, first: 1, next: 1,
+		messages: messagebuffer.New[sentRecord](), limit: s.options.StatefulBufferSize, expectAnswer: s.run.budget.expectAnswer,
 		acknowledge: func() { s.out.acknowledgeNow(s.protocol) },
 	}
 	s.reopen = func(ctx context.Context) (carrier, error) {
 		t.resumed++
 		reached, _ := s.out.progress()
-		t.received = reached.received
+		t.received = max(0, reached.received)
 		return s.run.connector().openCarrier(ctx, t, s.transport, s.options.TransportTimeout)
 	}
 }
 
-func isCounted(t protocol.MessageType) bool {
-	return protocol.Invocation <= t && t <= protocol.CancelInvocation
-}
-
-func (k *messageBuffer) keep(record []byte) {
-	if k == nil {
-		return
+func (k *messageBuffer) keep(r sentRecord) {
+	if k != nil {
+		k.messages.Keep(r)
 	}
-	k.records = append(k.records, record)
-	k.bytes += len(record)
-	k.probe = false
 }
 
-// isFull reports whether the limit is reached. As in the official clients, one record may exceed
-// it.
-func (k *messageBuffer) isFull() bool { return k != nil && k.bytes >= k.limit && !k.probe }
+func (k *messageBuffer) isFull() bool {
+	return k != nil && !k.messages.IsBelow(k.limit) && !k.messages.IsProbing()
+}
 
 // stop stops the timer: no more acknowledgements are sent.
 func (k *messageBuffer) stop() {
@@ -79,7 +70,7 @@ func (k *messageBuffer) stop() {
 // scheduleAckLocked schedules an acknowledgement within acknowledgeAfter if one is due.
 func (b *outbox) scheduleAckLocked() {
 	k := b.buffer
-	if k.timer == nil && k.seen > k.acked && b.closed == nil {
+	if k.timer == nil && k.messages.IsAckDue() && b.closed == nil {
 		k.timer = time.AfterFunc(acknowledgeAfter, k.acknowledge)
 	}
 }
@@ -109,19 +100,12 @@ func (b *outbox) interrupt(c carrier) {
 }
 
 // resume makes c the carrier. Messages wait for replay.
-//
-// The server's last acknowledgement may be lost, and some servers send another one only after a
-// message that is new to them. So one message may exceed the limit; otherwise a full buffer would
-// stay full forever.
 func (b *outbox) resume(c carrier) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	k := b.buffer
-	b.carrier, b.away, b.awaitingReplay, k.probe = c, false, true, true
-	// The last carrier may have broken while the server repeated messages that were acknowledged in
-	// the meantime.
-	k.next = max(k.next, k.seen+1)
-	b.notifyRoomLocked()
+	b.carrier, b.away, b.awaitingReplay = c, false, true
+	b.buffer.messages.Resume()
+	b.room.Open()
 }
 
 // replay sends the number of the next message, an acknowledgement, because the last one may be lost
@@ -135,17 +119,18 @@ func (b *outbox) replay(p protocol.HubProtocol) {
 		return
 	}
 	b.awaitingReplay, b.batchLimit = false, firstBatch
-	b.pushLocked(p.AppendSequence(nil, b.buffer.first))
-	if b.buffer.seen > 0 && b.closed == nil {
+	messages := b.buffer.messages
+	b.pushLocked(p.AppendSequence(nil, messages.First()))
+	if messages.Received() > 0 && b.closed == nil {
 		b.acknowledgeLocked(p)
 	}
-	for _, record := range b.buffer.records {
+	for _, record := range messages.Kept() {
 		b.pushLocked(record)
 	}
 	if b.last != nil {
 		b.pushLocked(b.last)
 	}
-	b.signal()
+	b.filled.Notify()
 }
 
 // progress holds the numbers that both directions of a stateful session have reached.
@@ -155,53 +140,31 @@ type progress struct{ received, acknowledged int64 }
 func (b *outbox) progress() (p progress, waiting bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return progress{b.buffer.seen, b.buffer.first}, len(b.buffer.records) > 0
+	messages := b.buffer.messages
+	return progress{messages.Received(), messages.First()}, len(messages.Kept()) > 0
 }
 
 // acknowledged drops the messages that the server has received.
 func (b *outbox) acknowledged(number int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	k := b.buffer
-	if k == nil {
+	if b.buffer == nil {
 		return
 	}
-	if number < k.first {
-		return
+	if n := b.buffer.messages.Covered(number); n > 0 {
+		b.buffer.messages.Drop(n)
+		b.room.Open()
 	}
-	n := min(number-k.first, int64(len(k.records))-1) + 1
-	if n == 0 { // it acknowledges messages that were not sent
-		return
-	}
-	for _, record := range k.records[:n] {
-		k.bytes -= len(record)
-	}
-	k.records = append(k.records[:0], k.records[n:]...)
-	clear(k.records[len(k.records):cap(k.records)])
-	k.first += n
-	b.notifyRoomLocked()
 }
-
-var (
-	errSequence   = errors.New("client: the server's sequence number is ahead of the received messages")
-	errNoSequence = errors.New("client: the server's sequence number is less than 0")
-)
 
 // sequence sets the number of the server's next message.
 func (b *outbox) sequence(number int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	k := b.buffer
-	switch {
-	case k == nil:
+	if b.buffer == nil {
 		return nil
-	case number < 0:
-		return errNoSequence
-	case number > k.next:
-		return errSequence
 	}
-	k.next = number
-	return nil
+	return b.buffer.messages.Sequence(number)
 }
 
 // isNew numbers a received message of size bytes. It returns false if the message was handled
@@ -213,12 +176,9 @@ func (b *outbox) isNew(size int, p protocol.HubProtocol) bool {
 	if k == nil {
 		return true
 	}
-	n := k.next
-	k.next++
-	if n <= k.seen {
+	if !k.messages.IsNew() {
 		return false
 	}
-	k.seen = n
 	if k.unacked += size; k.unacked >= acknowledgeBytes && b.closed == nil && !b.away && !b.awaitingReplay {
 		b.acknowledgeLocked(p)
 	}
@@ -231,7 +191,7 @@ func (b *outbox) acknowledgeNow(p protocol.HubProtocol) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.buffer.timer = nil
-	if b.closed == nil && !b.away && !b.awaitingReplay && b.buffer.seen > b.buffer.acked { // replay sends its own acknowledgement
+	if b.closed == nil && !b.away && !b.awaitingReplay && b.buffer.messages.IsAckDue() { // replay sends its own acknowledgement
 		b.acknowledgeLocked(p)
 	}
 }
@@ -239,6 +199,7 @@ func (b *outbox) acknowledgeNow(p protocol.HubProtocol) {
 // acknowledgeLocked sends the server the highest number that was handled.
 func (b *outbox) acknowledgeLocked(p protocol.HubProtocol) {
 	b.buffer.stop()
-	b.buffer.acked, b.buffer.unacked = b.buffer.seen, 0
-	b.pushLocked(p.AppendAck(nil, b.buffer.seen))
+	b.buffer.unacked = 0
+	b.buffer.messages.Acknowledged()
+	b.pushLocked(p.AppendAck(nil, b.buffer.messages.Received()))
 }

@@ -6,6 +6,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/messagebuffer"
 )
 
 var extremes = []int64{
@@ -15,10 +17,12 @@ var extremes = []int64{
 
 func statefulOutbox() *outbox {
 	b := newOutbox(nil)
-	b.buffer = &messageBuffer{first: 2, next: 2, seen: 1, limit: 100}
-	for range 3 {
+	b.buffer = &messageBuffer{messages: messagebuffer.New[sentRecord](), limit: 100}
+	b.buffer.messages.IsNew()
+	for range 4 {
 		b.buffer.keep([]byte("x"))
 	}
+	b.acknowledged(1)
 	return b
 }
 
@@ -31,8 +35,8 @@ func TestExtremeAcknowledgements(t *testing.T) {
 		if n > 0 {
 			want = 0
 		}
-		if len(b.buffer.records) != want || b.buffer.bytes != want || b.buffer.first != int64(5-want) {
-			t.Errorf("%d: %d records of %d bytes are kept from %d on", n, len(b.buffer.records), b.buffer.bytes, b.buffer.first)
+		if records, bytes := b.buffer.messages.Unacknowledged(); records != want || bytes != want || b.buffer.messages.First() != int64(5-want) {
+			t.Errorf("%d: %d records of %d bytes are kept from %d on", n, records, bytes, b.buffer.messages.First())
 		}
 	}
 }
@@ -44,12 +48,12 @@ func TestExtremeSequences(t *testing.T) {
 			continue // .NET's client takes it, and so does ours
 		}
 		b := statefulOutbox()
-		want := errNoSequence
+		want := messagebuffer.ErrNegative
 		if n > 0 {
-			want = errSequence
+			want = messagebuffer.ErrAhead
 		}
-		if err := b.sequence(n); !errors.Is(err, want) || b.buffer.next != 2 || b.buffer.acked != 0 {
-			t.Errorf("%d: %v, next %d, acknowledged %d", n, err, b.buffer.next, b.buffer.acked)
+		if err := b.sequence(n); !errors.Is(err, want) || b.sequence(2) != nil || b.sequence(3) == nil || !b.buffer.messages.IsAckDue() {
+			t.Errorf("%d: %v, and the next message is not 2 or an acknowledgement is not due", n, err)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"sync"
+
+	"github.com/carillon-go/carillon/internal/notify"
 )
 
 const (
@@ -26,15 +28,15 @@ type outbox struct {
 	bytes          int
 	last           []byte        // a record that is sent after all others
 	closed         error         // the reason for refusing records
-	filled         chan struct{} // has a token when the writer has work
-	room           chan struct{} // closed and replaced when there is room; nil while no sender waits
+	filled         notify.Signal // wakes the writer when it has work
+	room           notify.Gate   // opens when there is room
 	batch          []byte
 	// batchLimit is the limit in bytes of several records in the next batch.
 	batchLimit int
 }
 
 func newOutbox(c carrier) *outbox {
-	return &outbox{carrier: c, filled: make(chan struct{}, 1), batchLimit: maxBatch}
+	return &outbox{carrier: c, filled: notify.NewSignal(), batchLimit: maxBatch}
 }
 
 // add appends a record and takes ownership of it, unless ctx has ended. It waits while the outbox
@@ -74,10 +76,7 @@ func (b *outbox) tryAdd(record []byte) (room <-chan struct{}, err error) {
 		return nil, b.closed
 	}
 	if b.bytes >= maxOutbox || b.buffer.isFull() {
-		if b.room == nil {
-			b.room = make(chan struct{})
-		}
-		return b.room, nil
+		return b.room.Wait(), nil
 	}
 	b.pushCountedLocked(record)
 	return nil, nil
@@ -113,14 +112,7 @@ func (b *outbox) addControl(record []byte) {
 func (b *outbox) pushLocked(record []byte) {
 	b.records = append(b.records, record)
 	b.bytes += len(record)
-	b.signal()
-}
-
-func (b *outbox) signal() {
-	select {
-	case b.filled <- struct{}{}:
-	default:
-	}
+	b.filled.Notify()
 }
 
 // close makes later records fail with err. Queued records are still sent, followed by last if it is
@@ -139,15 +131,8 @@ func (b *outbox) close(err error, last []byte) {
 	}
 	b.closed = err
 	b.buffer.stop()
-	b.notifyRoomLocked()
-	b.signal()
-}
-
-func (b *outbox) notifyRoomLocked() {
-	if b.room != nil {
-		close(b.room)
-		b.room = nil
-	}
+	b.room.Open()
+	b.filled.Notify()
 }
 
 // next waits for records and returns a batch of them with its carrier. It returns nil when the
@@ -188,7 +173,7 @@ func (b *outbox) take() (batch []byte, to carrier, done bool) {
 	b.batchLimit = min(2*b.batchLimit, maxBatch)
 	b.records = b.records[n:]
 	b.bytes -= len(b.batch)
-	b.notifyRoomLocked()
+	b.room.Open()
 	return b.batch, b.carrier, false
 }
 

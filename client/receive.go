@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/carillon-go/carillon/internal/messagebuffer"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -84,7 +85,7 @@ func (s *session) handle(record []byte) error {
 	if err := s.protocol.Parse(record, m); err != nil {
 		return fmt.Errorf("client: bad message from the server: %w", err)
 	}
-	if isCounted(m.Type) && !s.out.isNew(len(record), s.protocol) {
+	if messagebuffer.IsNumbered(m.Type) && !s.out.isNew(len(record), s.protocol) {
 		return nil
 	}
 	switch m.Type {
@@ -99,7 +100,9 @@ func (s *session) handle(record []byte) error {
 	case protocol.Ack:
 		s.out.acknowledged(m.SequenceID)
 	case protocol.Sequence:
-		return s.out.sequence(m.SequenceID)
+		if err := s.out.sequence(m.SequenceID); err != nil {
+			return fmt.Errorf("client: bad message from the server: %w", err)
+		}
 	case protocol.Close:
 		s.end(&CloseError{Message: m.Error, AllowReconnect: m.AllowReconnect})
 		return errClosing

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/carillon-go/carillon/internal/guard"
+	"github.com/carillon-go/carillon/internal/notify"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -21,7 +22,7 @@ func Stream[T any](ctx context.Context, c *HubConnection, method string, args ..
 			yield(none, err)
 			return
 		}
-		k := &stream[T]{protocol: s.protocol, budget: s.run.budget, moved: make(chan struct{}, 1)}
+		k := &stream[T]{protocol: s.protocol, budget: s.run.budget, moved: notify.NewSignal()}
 		uploading, stopUploads := context.WithCancel(ctx)
 		defer stopUploads()
 		id, err := s.startCall(uploading, k, s.protocol.AppendStreamInvocation, method, args)
@@ -53,7 +54,7 @@ type stream[T any] struct {
 	items []streamItem
 	ended bool // no more items follow
 	err   error
-	moved chan struct{} // has a token when next must check again
+	moved notify.Signal // wakes next when it must check again
 }
 
 // streamItem is an item that the loop has not taken yet. The loop decodes it, not the reader,
@@ -76,7 +77,7 @@ func (k *stream[T]) item(ctx context.Context, raw []byte) error {
 		return nil
 	}
 	k.items = append(k.items, next)
-	k.signal()
+	k.moved.Notify()
 	return nil
 }
 
@@ -93,14 +94,7 @@ func (k *stream[T]) fail(err error) {
 	defer k.mu.Unlock()
 	if !k.ended {
 		k.ended, k.err = true, err
-		k.signal()
-	}
-}
-
-func (k *stream[T]) signal() {
-	select {
-	case k.moved <- struct{}{}:
-	default:
+		k.moved.Notify()
 	}
 }
 

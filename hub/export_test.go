@@ -23,7 +23,9 @@ func (s *Session) Kept() int {
 	r := s.buffer
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.bytes + r.spare.bytes
+	_, bytes := r.messages.Unacknowledged()
+	_, spare := r.messages.Spare()
+	return bytes + spare
 }
 
 // Spoil overwrites the last byte of a message that has not come whole yet.
