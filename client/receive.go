@@ -72,9 +72,9 @@ func (s *session) bufferRecord(rest []byte) {
 // incomplete record.
 func (s *session) next(data []byte, seen int) (record, rest []byte, err error) {
 	if !s.handshaken {
-		return protocol.NextHandshakeAfter(data, seen, maxHandshake)
+		return protocol.NextHandshake(data, seen, maxHandshake)
 	}
-	return protocol.NextAfter(s.protocol, data, seen, s.options.MaxMessageSize)
+	return s.protocol.Next(data, seen, s.options.MaxMessageSize)
 }
 
 func (s *session) handle(record []byte) error {

@@ -135,7 +135,7 @@ func (s *Session) newCall(m *protocol.Message, size int) *call {
 		arguments, _ := method.split(c.params)
 		err = s.bind(method, m.Arguments, arguments)
 	}
-	err = m.Settle(err)
+	err = m.Outcome(err)
 	c.session, c.owner, c.size = s, c, size
 	c.target, c.id = m.Target, m.InvocationID
 	c.streamed = m.Type == protocol.StreamInvocation

@@ -21,7 +21,7 @@ var errNoHandshake = errors.New("hub: no handshake")
 func (s *Session) parseHandshake(data []byte) (rest []byte) {
 	seen := len(s.input.partial)
 	s.bufferInput(data)
-	record, rest, err := protocol.NextHandshakeAfter(s.input.partial, seen, s.hub.options.MaxMessageSize)
+	record, rest, err := protocol.NextHandshake(s.input.partial, seen, s.hub.options.MaxMessageSize)
 	switch {
 	case err != nil:
 		s.countRefusal(&s.hub.refused.messages, "length of the handshake")
@@ -48,7 +48,7 @@ func (s *Session) acceptHandshake(r protocol.HandshakeRequest) {
 	switch {
 	case w == nil:
 		s.refuseHandshake(fmt.Sprintf("The protocol '%s' is not supported.", r.Protocol))
-	case r.Version > w.Version():
+	case r.Version > protocol.MaxVersion:
 		s.refuseHandshake(fmt.Sprintf("The server does not support version %d of the '%s' protocol.", r.Version, r.Protocol))
 	case w.Binary() && !s.info.Binary:
 		s.refuseHandshake(fmt.Sprintf("Cannot use the '%s' protocol on the current transport. The transport does not support 'Binary' transfer format.", w.Name()))

@@ -117,7 +117,7 @@ func (s *Session) handleRecords(data []byte, seen int) (rest []byte) {
 		messages.Put(m)
 	}()
 	for len(data) > 0 && !s.receiveStopped.Load() {
-		record, rest, err := protocol.NextAfter(s.wire.HubProtocol, data, seen, s.hub.options.MaxMessageSize)
+		record, rest, err := s.wire.Next(data, seen, s.hub.options.MaxMessageSize)
 		if err == nil && record == nil {
 			break
 		}
@@ -161,7 +161,7 @@ func (s *Session) receiveCompletion(m *protocol.Message) {
 	if s.completePending(m) {
 		return
 	}
-	err := m.Settle(protocol.ErrUnknown)
+	err := m.Outcome(protocol.ErrUnknown)
 	if errors.Is(err, protocol.ErrUnknown) {
 		err = s.hub.pendingResults.wrongOwner(s, m.InvocationID)
 	}

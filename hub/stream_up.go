@@ -156,7 +156,7 @@ func (s *Session) receiveItem(m *protocol.Message) {
 			s.abortSlow()
 		}
 	}
-	err = m.Settle(err)
+	err = m.Outcome(err)
 	if fault := asFault(err); fault != nil {
 		s.closeOnViolation(fault)
 		return

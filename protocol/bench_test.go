@@ -20,7 +20,7 @@ func protocols() []HubProtocol { return []HubProtocol{NewJSON(JSONOptions{}), Ne
 // record is one whole message without its framing.
 func record(tb testing.TB, p HubProtocol, message []byte, err error) []byte {
 	tb.Helper()
-	r, rest, err2 := p.Next(message, 0)
+	r, rest, err2 := p.Next(message, 0, 0)
 	if err != nil || err2 != nil || len(rest) > 0 {
 		tb.Fatal(err, err2)
 	}

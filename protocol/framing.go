@@ -24,17 +24,6 @@ func nextText(buf []byte, seen, limit int) (record, rest []byte, err error) {
 	return nil, buf, exceeds(buf, limit)
 }
 
-// NextAfter is p.Next for a receiver that gets a record in many pieces. An earlier call
-// has found no complete record in the first seen bytes of buf. The protocols of this
-// package do not search these again, so the work is linear in the length of the record. A
-// protocol of another package searches all of buf.
-func NextAfter(p HubProtocol, buf []byte, seen, limit int) (record, rest []byte, err error) {
-	if _, ok := p.(*JSON); ok {
-		return nextText(buf, seen, limit)
-	}
-	return p.Next(buf, limit) // for MessagePack this reads only the length prefix
-}
-
 // nextBinary returns the first record of buf with a length prefix (seven bits per byte,
 // the least significant first), and the rest.
 func nextBinary(buf []byte, limit int) (record, rest []byte, err error) {

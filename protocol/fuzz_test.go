@@ -37,7 +37,7 @@ func FuzzNext(f *testing.F) {
 	f.Fuzz(func(t *testing.T, buf []byte, limit int) {
 		for _, p := range protocols() {
 			for left := buf; ; {
-				record, rest, err := p.Next(left, limit)
+				record, rest, err := p.Next(left, 0, limit)
 				if err != nil || record == nil {
 					if !bytes.Equal(rest, left) || limit > 0 && err == nil && len(left) > limit {
 						t.Fatalf("%s: %x is left of %x", p.Name(), rest, left)
@@ -82,7 +82,7 @@ func fuzzParse(t *testing.T, p HubProtocol, record []byte) {
 	var x fuzzTargets
 	for _, target := range x.all() {
 		checkBindError(t, p.Bind(m.Arguments, target))
-		_ = m.Settle(p.Bind(m.Arguments, target, new(any)))
+		_ = m.Outcome(p.Bind(m.Arguments, target, new(any)))
 		err := p.Decode(m.Payload, target)
 		var decode *DecodeError
 		if err != nil && !errors.As(err, &decode) {
@@ -92,7 +92,7 @@ func fuzzParse(t *testing.T, p HubProtocol, record []byte) {
 		if err != nil {
 			continue // infinity
 		}
-		record, rest, err := p.Next(again, 0)
+		record, rest, err := p.Next(again, 0, 0)
 		if err != nil || len(rest) > 0 || p.Parse(record, &m) != nil {
 			t.Fatalf("%q: %v", again, err)
 		}
@@ -149,13 +149,13 @@ func FuzzHandshake(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, record []byte) {
 		if r, err := ParseHandshakeRequest(record); err == nil {
-			again, _, err := NextHandshake(AppendHandshakeRequest(nil, r), 0)
+			again, _, err := NextHandshake(AppendHandshakeRequest(nil, r), 0, 0)
 			if back, err2 := ParseHandshakeRequest(again); err != nil || err2 != nil || back != r {
 				t.Fatalf("%s: %+v, %v, %v", again, back, err, err2)
 			}
 		}
 		if s, err := ParseHandshakeResponse(record); err == nil {
-			again, _, _ := NextHandshake(AppendHandshakeResponse(nil, s), 0)
+			again, _, _ := NextHandshake(AppendHandshakeResponse(nil, s), 0, 0)
 			if back, err := ParseHandshakeResponse(again); err != nil || back != s {
 				t.Fatalf("%s: %s, %v", again, back, err)
 			}

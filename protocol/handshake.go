@@ -16,16 +16,9 @@ type HandshakeRequest struct {
 var ErrHandshakeTooLong = errors.New("protocol: the handshake exceeds the limit")
 
 // NextHandshake returns the first complete record of buf and the rest after it, which is
-// hub messages. A nil record without an error means that more data is needed. limit is
-// the largest record in bytes with its separator; 0 or less means no limit. The error is
+// hub messages. Its parameters are those of [HubProtocol.Next]. The error is
 // [ErrHandshakeTooLong].
-func NextHandshake(buf []byte, limit int) (record, rest []byte, err error) {
-	return NextHandshakeAfter(buf, 0, limit)
-}
-
-// NextHandshakeAfter is NextHandshake for a receiver that gets the record in many pieces.
-// An earlier call has found no complete record in the first seen bytes of buf.
-func NextHandshakeAfter(buf []byte, seen, limit int) (record, rest []byte, err error) {
+func NextHandshake(buf []byte, seen, limit int) (record, rest []byte, err error) {
 	record, rest, err = nextText(buf, seen, limit)
 	if err != nil {
 		return nil, buf, ErrHandshakeTooLong

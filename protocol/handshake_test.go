@@ -65,7 +65,7 @@ func TestHandshakeResponse(t *testing.T) {
 		t.Error(got)
 	}
 	for _, refusal := range []string{"", "The protocol '<\"é' is not supported."} {
-		record, rest, err := NextHandshake(append(AppendHandshakeResponse(nil, refusal), 'x'), 0)
+		record, rest, err := NextHandshake(append(AppendHandshakeResponse(nil, refusal), 'x'), 0, 0)
 		if err != nil || string(rest) != "x" {
 			t.Fatal(string(record), string(rest), err)
 		}
@@ -83,10 +83,10 @@ func TestHandshakeResponse(t *testing.T) {
 func TestNextHandshake(t *testing.T) {
 	const limit = 10
 	for size, want := range map[int]string{9: "", 10: "", 11: ErrHandshakeTooLong.Error()} {
-		if _, _, err := NextHandshake([]byte(strings.Repeat("x", size)), limit); text(err) != want {
+		if _, _, err := NextHandshake([]byte(strings.Repeat("x", size)), 0, limit); text(err) != want {
 			t.Errorf("%d bytes: %v", size, err)
 		}
-		if _, _, err := NextHandshake([]byte(strings.Repeat("x", size-1)+"\x1e"), limit); text(err) != want {
+		if _, _, err := NextHandshake([]byte(strings.Repeat("x", size-1)+"\x1e"), 0, limit); text(err) != want {
 			t.Errorf("%d bytes with a separator: %v", size, err)
 		}
 	}

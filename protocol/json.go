@@ -60,10 +60,9 @@ func (p *JSON) Name() string { return "json" }
 // Binary returns false.
 func (p *JSON) Binary() bool { return false }
 
-// Version returns [MaxVersion].
-func (p *JSON) Version() int { return MaxVersion }
-
 // Next cuts the first record off buf.
-func (p *JSON) Next(buf []byte, limit int) (record, rest []byte, err error) {
-	return nextText(buf, 0, limit)
+func (p *JSON) Next(buf []byte, seen, limit int) (record, rest []byte, err error) {
+	return nextText(buf, seen, limit)
 }
+
+func (p *JSON) sealed() {}

@@ -265,7 +265,7 @@ func (p *jsonParser) keepArguments(raw []byte) {
 	}
 }
 
-// forgiveComma records the error for Settle and returns nil if it is the first one and
+// forgiveComma records the error for Outcome and returns nil if it is the first one and
 // comes after a comma. Otherwise it returns err.
 func (p *jsonParser) forgiveComma(err error) error {
 	c := p.peek()

@@ -134,7 +134,7 @@ func TestJSONInvocation(t *testing.T) {
 }
 
 // Which violations are fatal depends on how the arguments bind.
-func TestJSONSettle(t *testing.T) {
+func TestJSONOutcome(t *testing.T) {
 	p := NewJSON(JSONOptions{})
 	const broken = "InvalidDataException: Error reading JSON."
 	const reader = "The JSON array contains a trailing comma at the end which is not supported in this mode. Change the reader options. LineNumber: 0 | BytePositionInLine: 62."
@@ -154,11 +154,11 @@ func TestJSONSettle(t *testing.T) {
 			t.Errorf("%s: %v", c.record, err)
 			continue
 		}
-		if got := text(m.Settle(ErrUnknown)); got != c.unknown {
+		if got := text(m.Outcome(ErrUnknown)); got != c.unknown {
 			t.Errorf("%s: unknown target: %s, want %s", c.record, got, c.unknown)
 		}
 		var s string
-		if got := text(m.Settle(p.Bind(m.Arguments, &s))); got != c.bound {
+		if got := text(m.Outcome(p.Bind(m.Arguments, &s))); got != c.bound {
 			t.Errorf("%s: bound: %s, want %s", c.record, got, c.bound)
 		}
 	}
@@ -172,8 +172,8 @@ func TestJSONSettle(t *testing.T) {
 		{`{"type":2,"invocationId":"","item":5}`, "KeyNotFoundException: No stream with id '' could be found.", ""},
 	} {
 		m, err := parseJSON(t, c.record)
-		if err != nil || m.Type != StreamItem || text(m.Settle(ErrUnknown)) != c.unknown || text(m.Settle(nil)) != c.known {
-			t.Errorf("%s: %v, unknown %v, known %v", c.record, err, m.Settle(ErrUnknown), m.Settle(nil))
+		if err != nil || m.Type != StreamItem || text(m.Outcome(ErrUnknown)) != c.unknown || text(m.Outcome(nil)) != c.known {
+			t.Errorf("%s: %v, unknown %v, known %v", c.record, err, m.Outcome(ErrUnknown), m.Outcome(nil))
 		}
 	}
 }
@@ -224,7 +224,7 @@ func TestJSONArgumentsTwice(t *testing.T) {
 		record := []byte(`{"type":1,` + members + `}`)
 		err := p.Parse(record, &m)
 		if err == nil {
-			err = m.Settle(p.Bind(m.Arguments, &s))
+			err = m.Outcome(p.Bind(m.Arguments, &s))
 		}
 		if got := s + text(err); got != want && text(err) != want || string(record) != `{"type":1,`+members+`}` {
 			t.Errorf("%s: %q, %v, want %q", members, s, err, want)

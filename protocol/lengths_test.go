@@ -52,8 +52,8 @@ func TestMessagePackAnnouncedLengths(t *testing.T) {
 			for _, head := range []string{"\x96\x01", "\x96\x01\x80\xc0\xa4Echo", "\x95\x03\x80\xa11\x03", "\x94\x02\x80\xa11", "\x92\x09", "\x93\x07", "\x95\x03", "\x96\x01\x80\xc0\xa4Echo\x90"} {
 				var m Message
 				if p.Parse(append([]byte(head), value...), &m) == nil {
-					_ = m.Settle(p.Bind(m.Arguments, new(any)))
-					_ = m.Settle(ErrUnknown)
+					_ = m.Outcome(p.Bind(m.Arguments, new(any)))
+					_ = m.Outcome(ErrUnknown)
 				}
 			}
 		})

@@ -45,23 +45,23 @@ type Message struct {
 	AllowReconnect bool  // of a Close
 	SequenceID     int64 // of an Ack or a Sequence
 
-	fault      *Fault     // for Settle: fatal unless the preceding value did not decode
+	fault      *Fault     // for Outcome: fatal unless the preceding value did not decode
 	unknown    *Fault     // fatal with ErrUnknown
 	forgivable *BindError // the only decoding error that makes fault harmless; nil: any error
 }
 
-// ErrUnknown tells Settle that the message has no receiver: its target or stream does not
+// ErrUnknown is the argument of Message.Outcome that means that the message has no receiver: its target or stream does not
 // exist, or no call waits for its result.
 var ErrUnknown = errors.New("protocol: the message has no receiver")
 
-// Settle returns the final outcome of a message: err, or the [*Fault] that ends the
+// Outcome returns the final outcome of a message: err, or the [*Fault] that ends the
 // connection. err is the result of [HubProtocol.Bind] or [HubProtocol.Decode], or
 // [ErrUnknown].
 //
 // ASP.NET Core decodes values while it reads a message and stops reading after a failure.
 // So some violations in or after the arguments, the item or the result are fatal only if
-// that value decoded; others only if it did not. Parse records them, and Settle decides.
-func (m *Message) Settle(err error) error {
+// that value decoded; others only if it did not. Parse records them, and Outcome decides.
+func (m *Message) Outcome(err error) error {
 	switch {
 	case m.unknown != nil && errors.Is(err, ErrUnknown):
 		return m.unknown

@@ -44,10 +44,9 @@ func (p *MessagePack) Name() string { return "messagepack" }
 // Binary returns true.
 func (p *MessagePack) Binary() bool { return true }
 
-// Version returns [MaxVersion].
-func (p *MessagePack) Version() int { return MaxVersion }
-
-// Next cuts the first record off buf, without its length prefix.
-func (p *MessagePack) Next(buf []byte, limit int) (record, rest []byte, err error) {
+// Next cuts the first record off buf, without its length prefix. It reads nothing else.
+func (p *MessagePack) Next(buf []byte, _, limit int) (record, rest []byte, err error) {
 	return nextBinary(buf, limit)
 }
+
+func (p *MessagePack) sealed() {}

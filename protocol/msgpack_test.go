@@ -94,7 +94,7 @@ func TestMessagePackAccepts(t *testing.T) {
 	}
 }
 
-func TestMessagePackSettle(t *testing.T) {
+func TestMessagePackOutcome(t *testing.T) {
 	p := NewMessagePack()
 	bind := (&BindError{}).Error()
 	const arguments = "Reading array length for 'arguments' failed."
@@ -115,11 +115,11 @@ func TestMessagePackSettle(t *testing.T) {
 			t.Errorf("%s: %v", c.record, err)
 			continue
 		}
-		if got := text(m.Settle(ErrUnknown)); got != c.unknown {
+		if got := text(m.Outcome(ErrUnknown)); got != c.unknown {
 			t.Errorf("%s: unknown target: %s, want %s", c.record, got, c.unknown)
 		}
 		var s string
-		if got := text(m.Settle(p.Bind(m.Arguments, &s))); got != c.bound {
+		if got := text(m.Outcome(p.Bind(m.Arguments, &s))); got != c.bound {
 			t.Errorf("%s: bound: %s, want %s", c.record, got, c.bound)
 		}
 	}
@@ -134,8 +134,8 @@ func TestMessagePackSettle(t *testing.T) {
 		"95 03 80 a27a7a 03 8193c0c2c30190": ErrUnknown.Error(),
 	} {
 		var m Message
-		if err := p.Parse(unhex(t, record), &m); err != nil || text(m.Settle(ErrUnknown)) != fault {
-			t.Errorf("%s: %v, %v", record, err, m.Settle(ErrUnknown))
+		if err := p.Parse(unhex(t, record), &m); err != nil || text(m.Outcome(ErrUnknown)) != fault {
+			t.Errorf("%s: %v, %v", record, err, m.Outcome(ErrUnknown))
 		}
 	}
 }

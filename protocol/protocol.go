@@ -5,25 +5,27 @@ package protocol
 const MaxVersion = 2
 
 // HubProtocol is one encoding of hub messages. It is safe for concurrent use and keeps no
-// state per connection.
+// state per connection. Other packages cannot implement it: hubs take protocols by name
+// ("json", "messagepack"), clients as a value of [NewJSON] or [NewMessagePack].
 //
 // The Append methods append one message with its framing to dst and return the extended
 // slice. If a value cannot be encoded, they return dst unchanged and a [*Fault].
 type HubProtocol interface {
 	Name() string // "json" or "messagepack", as in the handshake, which ignores case
 	Binary() bool // needs a carrier that can transfer bytes
-	Version() int // the highest version for the handshake
 
 	// Next returns the first complete record of buf and the rest after it. A nil record
-	// without an error means that more data is needed. limit is the largest message in
-	// bytes, with its separator or length prefix; 0 or less means no limit. The error is
-	// a [*Fault].
-	Next(buf []byte, limit int) (record, rest []byte, err error)
+	// without an error means that more data is needed. seen is the number of bytes in
+	// which an earlier call has found no complete record: these are not searched again, so
+	// that the work is linear in the length of a record that arrives in many pieces. limit
+	// is the largest message in bytes, with its separator or length prefix; 0 or less means
+	// no limit. The error is a [*Fault].
+	Next(buf []byte, seen, limit int) (record, rest []byte, err error)
 
 	// Parse fills m from a record. The error is a [*Fault]. A message of an unknown type
 	// is not an error: m.Type is then outside the constants and the other fields are
-	// empty. Some violations are only decided after Bind or Decode: call [Message.Settle]
-	// then.
+	// empty. Some violations are only decided after Bind or Decode: call
+	// [Message.Outcome] then.
 	Parse(record []byte, m *Message) error
 
 	// Bind decodes the raw arguments of a message into the same number of pointers. The
@@ -46,4 +48,6 @@ type HubProtocol interface {
 	AppendClose(dst []byte, message string, allowReconnect bool) []byte // message "": no error
 	AppendAck(dst []byte, sequenceID int64) []byte
 	AppendSequence(dst []byte, sequenceID int64) []byte
+
+	sealed()
 }

@@ -186,7 +186,7 @@ func (l *link) records(buf []byte) (rest []byte, err error) {
 }
 
 func (l *link) handshakeAnswer(buf []byte) (rest []byte, err error) {
-	record, rest, err := protocol.NextHandshake(buf, readBuffer)
+	record, rest, err := protocol.NextHandshake(buf, 0, readBuffer)
 	if err != nil || record == nil {
 		return buf, err
 	}
