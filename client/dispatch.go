@@ -44,7 +44,7 @@ func (v *invocation) serve(ctx context.Context, h *Handler) {
 	err := guard.ErrGoexit
 	defer func() {
 		if err != nil {
-			s.logFailure(ctx, j.target, err)
+			v.logFailure(ctx, err)
 		}
 		var unbound *bindError
 		switch {
@@ -52,13 +52,13 @@ func (v *invocation) serve(ctx context.Context, h *Handler) {
 		case answer != nil:
 			v.answer = answer
 		default:
-			v.answer = s.encodeFailure(j.id, err)
+			v.answer = v.encodeFailure(err)
 		}
 	}()
 	err = guard.Run(func() error {
 		result, err := h.serve(ctx, s.protocol, j.arguments)
 		if err == nil && j.id != "" && h.answers {
-			answer = s.encodeResult(j.id, result)
+			answer = v.encodeResult(result)
 		}
 		return err
 	})
@@ -80,36 +80,39 @@ func (v *invocation) finish(ctx context.Context) {
 }
 
 // encodeResult encodes a result. It calls application code if the result encodes itself.
-func (s *session) encodeResult(id string, result any) []byte {
+func (v *invocation) encodeResult(result any) []byte {
+	p, id := v.session.protocol, v.job.id
 	var answer []byte
 	err := guard.Run(func() (err error) {
-		answer, err = s.protocol.AppendResult(nil, id, result)
+		answer, err = p.AppendResult(nil, id, result)
 		return err
 	})
 	if err != nil {
-		return s.protocol.AppendError(nil, id, badResult)
+		return p.AppendError(nil, id, badResult)
 	}
 	return answer
 }
 
 // encodeFailure encodes the error of a handler for the server.
-func (s *session) encodeFailure(id string, err error) []byte {
+func (v *invocation) encodeFailure(err error) []byte {
+	text := handlerFailed
 	var unbound *bindError
 	var panicked *guard.Panic
 	switch {
 	case errors.As(err, &unbound):
-		return s.protocol.AppendError(nil, id, badArguments)
-	case errors.As(err, &panicked):
-		return s.protocol.AppendError(nil, id, handlerFailed)
+		text = badArguments
+	case !errors.As(err, &panicked):
+		text = err.Error()
 	}
-	return s.protocol.AppendError(nil, id, err.Error())
+	return v.session.protocol.AppendError(nil, v.job.id, text)
 }
 
-func (s *session) logFailure(ctx context.Context, method string, err error) {
+func (v *invocation) logFailure(ctx context.Context, err error) {
+	log, method := v.session.options.Logger, v.job.target
 	var panicked *guard.Panic
 	if errors.As(err, &panicked) {
-		s.options.Logger.ErrorContext(ctx, "handler panicked", "method", method, "panic", panicked.Value, "stack", string(panicked.Stack))
+		log.ErrorContext(ctx, "handler panicked", "method", method, "panic", panicked.Value, "stack", string(panicked.Stack))
 		return
 	}
-	s.options.Logger.WarnContext(ctx, "handler failed", "method", method, "error", err)
+	log.WarnContext(ctx, "handler failed", "method", method, "error", err)
 }

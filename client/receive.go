@@ -31,7 +31,7 @@ func (s *session) feed(data []byte) error {
 	if s.ctx.Err() != nil {
 		return errClosing
 	}
-	s.noteReceived()
+	s.life.noteReceived()
 	seen := len(s.rest)
 	if seen > 0 {
 		s.rest = append(s.rest, data...)
@@ -50,7 +50,7 @@ func (s *session) feed(data []byte) error {
 		}
 		data, seen = rest, 0
 	}
-	s.bufferRecord(data)
+	s.rest.keep(data)
 	if s.replayDue {
 		s.replayDue = false
 		s.out.replay(s.protocol)
@@ -58,13 +58,16 @@ func (s *session) feed(data []byte) error {
 	return nil
 }
 
-// bufferRecord keeps an incomplete record. It does not copy a record that is kept already.
-func (s *session) bufferRecord(rest []byte) {
+// incomplete is the beginning of a record.
+type incomplete []byte
+
+// keep keeps rest. It does not copy a record that is kept already.
+func (k *incomplete) keep(rest []byte) {
 	switch {
-	case len(rest) == 0 && cap(s.rest) > mebibyte:
-		s.rest = nil
-	case len(rest) == 0 || len(rest) != len(s.rest):
-		s.rest = append(s.rest[:0], rest...)
+	case len(rest) == 0 && cap(*k) > mebibyte:
+		*k = nil
+	case len(rest) == 0 || len(rest) != len(*k):
+		*k = append((*k)[:0], rest...)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -41,12 +42,12 @@ func (s *session) resume(broken carrier) (carrier, error) {
 	s.out.interrupt(broken)
 	broken.Abort()
 	reached, waiting := s.out.progress()
-	failure := s.breaks.add(reached, waiting, len(s.rest) > 0)
+	failure := s.pacer.add(reached, waiting, len(s.rest) > 0)
 	s.rest = s.rest[:0] // an incomplete record is sent again
 	ctx, cancel := context.WithTimeout(s.ctx, resumeWindow)
 	defer cancel()
-	for wait := s.breaks.pause; failure == nil; wait = s.breaks.next() {
-		if err := s.waitToResume(ctx, wait); err != nil {
+	for wait := s.pacer.pause; failure == nil; wait = s.pacer.next() {
+		if err := s.pacer.wait(ctx, wait); err != nil {
 			failure = err
 			break
 		}
@@ -55,7 +56,7 @@ func (s *session) resume(broken carrier) (carrier, error) {
 			s.switchCarrier(c)
 			return c, nil
 		}
-		s.noteBusy(err)
+		s.pacer.noteBusy(err)
 		if isRefusal(err) || ctx.Err() != nil {
 			failure = err
 		}
@@ -63,18 +64,24 @@ func (s *session) resume(broken carrier) (carrier, error) {
 	return nil, failure
 }
 
+// pacer paces the attempts to replace broken carriers. The reader uses breaks.
+type pacer struct {
+	breaks
+	busy atomic.Pointer[busy] // the last such answer
+}
+
 // noteBusy records the delay that the server asked for with err.
-func (s *session) noteBusy(err error) {
+func (p *pacer) noteBusy(err error) {
 	if wait := retryAfter(err); wait > 0 {
-		s.busy.Store(&busy{time.Now().Add(wait), err})
+		p.busy.Store(&busy{time.Now().Add(wait), err})
 	}
 }
 
-// waitToResume waits before an attempt to resume: about wait, or longer if the server has asked for
+// wait waits before an attempt to resume: about wait, or longer if the server has asked for
 // it. It fails at once if that is longer than ctx lasts.
-func (s *session) waitToResume(ctx context.Context, wait time.Duration) error {
+func (p *pacer) wait(ctx context.Context, wait time.Duration) error {
 	wait = jitter(wait)
-	if b := s.busy.Load(); b != nil {
+	if b := p.busy.Load(); b != nil {
 		wait = max(wait, time.Until(b.until))
 		if end, ok := ctx.Deadline(); ok && b.until.After(end) {
 			return b.err
@@ -85,8 +92,8 @@ func (s *session) waitToResume(ctx context.Context, wait time.Duration) error {
 
 // switchCarrier makes c the carrier, unless the session has ended in the meantime.
 func (s *session) switchCarrier(c carrier) {
-	s.noteReceived()
-	s.breaks.began = time.Now()
+	s.life.noteReceived()
+	s.pacer.began = time.Now()
 	s.replayDue = true
 	s.out.resume(c)
 	if s.ctx.Err() != nil {

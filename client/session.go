@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/carillon-go/carillon/protocol"
@@ -36,22 +35,20 @@ type session struct {
 	written         chan struct{} // closed when nothing more is written
 	work            sync.WaitGroup
 
-	began                  time.Time
-	lastReceived, lastSent atomic.Int64         // time since began, so that setting the clock has no effect
-	busy                   atomic.Pointer[busy] // the last such answer
+	life  liveness
+	pacer pacer
 
 	// Only the reader uses these.
 	handshaken bool
-	violated   bool   // the server sent invalid data
-	breaks     breaks // of carriers
-	replayDue  bool   // the next data are the first of a new carrier
-	rest       []byte // an incomplete record
+	violated   bool // the server sent invalid data
+	replayDue  bool // the next data are the first of a new carrier
+	rest       incomplete
 	message    protocol.Message
 }
 
 func (r *run) newSession(c carrier, transport Transport, t target) *session {
 	s := &session{
-		run: r, transport: transport, target: t, began: time.Now(),
+		run: r, transport: transport, target: t, life: liveness{began: time.Now(), options: &r.conn.options},
 		protocol: r.conn.options.Protocol, options: &r.conn.options,
 		out: newOutbox(c), calls: newCalls(),
 		handshakeResult: make(chan error, 1), active: make(chan struct{}), received: make(chan struct{}), written: make(chan struct{}),
@@ -60,9 +57,7 @@ func (r *run) newSession(c carrier, transport Transport, t target) *session {
 	if slices.Contains(t.stateful, transport) {
 		s.makeStateful(t)
 	}
-	s.breaks.began = s.began
-	s.noteReceived()
-	s.noteSent()
+	s.pacer.began = s.life.began
 	s.work.Go(func() { s.read(c) })
 	s.work.Go(s.write)
 	return s
@@ -179,7 +174,7 @@ func (s *session) read(c carrier) {
 	defer close(s.received)
 	err := c.Receive(s.receive)
 	for !s.violated && s.mayResume(err) {
-		s.noteBusy(err)
+		s.pacer.noteBusy(err)
 		next, failure := s.resume(c)
 		if failure != nil {
 			err = fmt.Errorf("%w; it could not be resumed: %w", err, failure)
@@ -202,10 +197,10 @@ func (s *session) write() {
 		err := to.Send(s.ctx, batch)
 		switch {
 		case err == nil:
-			s.noteSent()
+			s.life.noteSent()
 		case s.out.isStale(to): // its records are sent again
 		case s.mayResume(err):
-			s.noteBusy(err)
+			s.pacer.noteBusy(err)
 			s.out.interrupt(to)
 			to.Abort() // the reader notices that
 		default:
@@ -230,61 +225,4 @@ func (s *session) awaitReason(err error) {
 	case <-s.ctx.Done():
 	case <-ctx.Done():
 	}
-}
-
-func (s *session) noteReceived() { s.lastReceived.Store(int64(time.Since(s.began))) }
-
-func (s *session) noteSent() { s.lastSent.Store(int64(time.Since(s.began))) }
-
-func (s *session) receiveSilence() time.Duration {
-	return time.Since(s.began) - time.Duration(s.lastReceived.Load())
-}
-
-func (s *session) sendSilence() time.Duration {
-	return time.Since(s.began) - time.Duration(s.lastSent.Load())
-}
-
-// watch sends a ping if we were silent, and ends the session if the server was.
-func (s *session) watch() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-s.ctx.Done():
-			return
-		}
-		if limit := s.options.ServerTimeout; limit > 0 && s.receiveSilence() >= limit {
-			if !s.run.budget.excusesSilence(limit) && !s.giveUpCarrier() {
-				s.end(fmt.Errorf("%w (%v)", ErrServerTimeout, limit))
-				return
-			}
-			s.noteReceived()
-		}
-		if s.mayPing() {
-			s.out.addControl(s.protocol.AppendPing(nil))
-		}
-		timer.Reset(s.nextCheck())
-	}
-}
-
-func (s *session) mayPing() bool {
-	interval := s.options.KeepAliveInterval
-	return interval > 0 && s.sendSilence() >= interval && s.out.isEmpty()
-}
-
-// nextCheck returns the time until one of the two limits can be reached.
-func (s *session) nextCheck() time.Duration {
-	next := time.Hour
-	if limit := s.options.ServerTimeout; limit > 0 {
-		next = min(next, limit-s.receiveSilence())
-	}
-	if interval := s.options.KeepAliveInterval; interval > 0 {
-		due := interval - s.sendSilence()
-		if due <= 0 {
-			due = interval // a ping was just queued, or the writer is blocked
-		}
-		next = min(next, due)
-	}
-	return max(next, time.Millisecond)
 }
