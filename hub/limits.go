@@ -42,19 +42,8 @@ func (s *Session) countRefusal(count *atomic.Uint64, limit string) {
 	s.logLimited(k, slog.Uint64("refused", n))
 }
 
-// invocationsBurst is the size of a burst of invocations, in seconds of the allowed rate.
-const invocationsBurst = 30
-
-// pace is the session's age at which a client that invokes too often may invoke again.
-// Only the session's reader uses it.
-type pace time.Duration
-
-// next counts one more invocation and returns how long it must wait.
-func (p *pace) next(age time.Duration, perSecond int) (wait time.Duration) {
-	earned := max(time.Duration(*p), age)
-	*p = pace(earned + time.Second/time.Duration(perSecond))
-	return max(0, earned-age-invocationsBurst*time.Second)
-}
+// invocationsBurst is the time in which the client earns back a burst of invocations.
+const invocationsBurst = 30 * time.Second
 
 // errTooManyStreams is the error of a stream above Options.MaxStreams.
 var errTooManyStreams = NewError("More streams are under way than a connection may have.")
@@ -62,11 +51,13 @@ var errTooManyStreams = NewError("More streams are under way than a connection m
 // awaitPace waits until the client may invoke again. In that time nothing is read from
 // the client. It returns false if the session ends first.
 func (s *Session) awaitPace() bool {
-	limit := s.hub.options.MaxInvocationsPerSecond
-	if limit < 0 {
+	perSecond := s.hub.options.MaxInvocationsPerSecond
+	if perSecond < 0 {
 		return true
 	}
-	wait := s.pace.next(time.Since(s.begun), limit)
+	age := time.Since(s.begun)
+	wait := s.pace.Wait(age, invocationsBurst)
+	s.pace.Spend(age, time.Second/time.Duration(perSecond))
 	if wait == 0 {
 		return true
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/limit"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -47,7 +48,7 @@ type Session struct {
 	user   atomic.Pointer[auth.User] // with the most recent credentials
 
 	input     input
-	pace      pace
+	pace      limit.Budget // of invocations, by the session's age; for the reader only
 	keepAlive keepAlive
 	groups    memberships
 	running   sync.WaitGroup // counts the session's goroutines, and 1 until conclude has returned

@@ -3,19 +3,21 @@ package connection
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"github.com/carillon-go/carillon/internal/floodgate"
+	"github.com/carillon-go/carillon/internal/limit"
 	"github.com/carillon-go/carillon/transports"
 )
 
 const (
 	normalPerAddress     = 1000
 	normalNegotiations   = 100
-	negotiationsBurst    = 10 // seconds
+	negotiationsBurst    = 10 * time.Second
 	maxAddressesInMemory = 65_536
 )
 
@@ -50,13 +52,12 @@ type client struct {
 type census struct {
 	users     map[string]int
 	addresses map[netip.Addr]int
-	// next is, for each address, the time at which its whole budget of negotiations is
-	// available again.
-	next map[netip.Addr]time.Time
+	// budgets are those of negotiations, by the registry's age.
+	budgets map[netip.Addr]limit.Budget
 }
 
 func newCensus() census {
-	return census{users: map[string]int{}, addresses: map[netip.Addr]int{}, next: map[netip.Addr]time.Time{}}
+	return census{users: map[string]int{}, addresses: map[netip.Addr]int{}, budgets: map[netip.Addr]limit.Budget{}}
 }
 
 // admit counts a client, unless the server shuts down or a limit refuses it. The lock is
@@ -74,7 +75,7 @@ func (r *Registry) admit(n *Negotiation) error {
 	if perAddress, ok := ofAddress(l.ConnectionsPerAddress, normalPerAddress, who.address); ok && c.addresses[who.address] >= perAddress {
 		return r.refuse(&r.refused.address, "connections of an address", ErrTooMany)
 	}
-	if rate, ok := ofAddress(l.NegotiationsPerAddress, normalNegotiations, who.address); ok && !c.earned(who.address, rate, r.begun.Add(n.since)) {
+	if rate, ok := ofAddress(l.NegotiationsPerAddress, normalNegotiations, who.address); ok && !c.earned(who.address, rate, n.since) {
 		return r.refuse(&r.refused.negotiations, "negotiations of an address", ErrTooMany)
 	}
 	if who.user != "" {
@@ -95,32 +96,26 @@ func ofAddress(limit, normal int, a netip.Addr) (n int, ok bool) {
 }
 
 // earned counts a negotiation of an address. It reports false if there were too many.
-func (c *census) earned(a netip.Addr, perSecond int, now time.Time) bool {
-	next := c.next[a]
-	if next.Before(now) {
-		next = now
-	}
-	if next.Sub(now) > negotiationsBurst*time.Second {
+func (c *census) earned(a netip.Addr, perSecond int, now time.Duration) bool {
+	b := c.budgets[a]
+	if b.Wait(now, negotiationsBurst) > 0 {
 		return false
 	}
-	if len(c.next) >= maxAddressesInMemory {
+	if len(c.budgets) >= maxAddressesInMemory {
 		c.forgetEarned(now)
 	}
-	c.next[a] = next.Add(time.Second / time.Duration(perSecond))
+	b.Spend(now, time.Second/time.Duration(perSecond))
+	c.budgets[a] = b
 	return true
 }
 
 // forgetEarned drops the addresses whose budget has fully recovered. If that frees less than
 // half of the table, it clears the table, so that the table is not scanned at every
 // negotiation.
-func (c *census) forgetEarned(now time.Time) {
-	for a, next := range c.next {
-		if next.Before(now) {
-			delete(c.next, a)
-		}
-	}
-	if len(c.next) >= maxAddressesInMemory/2 {
-		clear(c.next)
+func (c *census) forgetEarned(now time.Duration) {
+	maps.DeleteFunc(c.budgets, func(_ netip.Addr, b limit.Budget) bool { return b.Wait(now, 0) == 0 })
+	if len(c.budgets) >= maxAddressesInMemory/2 {
+		clear(c.budgets)
 	}
 }
 

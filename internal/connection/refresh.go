@@ -8,6 +8,7 @@ import (
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/limit"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -39,20 +40,8 @@ const (
 
 // refreshes holds the state of a connection's refreshes. The connection's lock guards it.
 type refreshes struct {
-	turn chan struct{} // full during a refresh
-	next time.Time     // the time at which the whole burst is available again
-}
-
-// earned counts a refresh. It reports false if there were too many.
-func (f *refreshes) earned(now time.Time) bool {
-	if f.next.Before(now) {
-		f.next = now
-	}
-	if f.next.Sub(now) > (refreshBurst-1)*refreshInterval {
-		return false
-	}
-	f.next = f.next.Add(refreshInterval)
-	return true
+	turn   chan struct{} // full during a refresh
+	budget limit.Budget  // by the registry's age
 }
 
 // tokenHeader is the header with the token of the refreshed connection, in http.Header's

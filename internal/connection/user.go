@@ -127,9 +127,11 @@ func (c *Connection) beginRefresh(u *auth.User, now time.Time) (turn chan struct
 	if c.refreshes == nil {
 		c.refreshes = &refreshes{turn: make(chan struct{}, 1)}
 	}
-	if !c.refreshes.earned(now) {
+	age := now.Sub(c.registry.begun)
+	if c.refreshes.budget.Wait(age, (refreshBurst-1)*refreshInterval) > 0 {
 		return nil, c.registry.refuse(&c.registry.refused.refreshes, "refreshes of a connection", ErrRefreshedOften)
 	}
+	c.refreshes.budget.Spend(age, refreshInterval)
 	return c.refreshes.turn, nil
 }
 
