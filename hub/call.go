@@ -215,10 +215,10 @@ func (c *call) answer() {
 	case err != nil:
 		c.fail(c.failure(err))
 	case c.streamed:
-		c.decide()
+		c.session.streams.decide(c)
 		c.stream()
 	default:
-		c.decide()
+		c.session.streams.decide(c)
 		result, err := c.perform()
 		if err != nil {
 			c.fail(c.failure(err))

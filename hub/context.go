@@ -133,18 +133,16 @@ func (s *Session) receiveCancel(id string) {
 	if _, waiting := s.tasks.queued(); waiting && !s.awaitPace() {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c := s.streams[id]; c != nil {
-		c.cancelLocked()
+	if c := s.streams.find(id); c != nil {
+		c.interrupt()
 	}
 	if c, ok := s.tasks.find(id).(*call); ok {
-		c.cancelLocked()
+		c.interrupt()
 	}
 }
 
-// cancelLocked ends the ctx and the uploads of a call.
-func (c *call) cancelLocked() {
+// interrupt ends the ctx and the uploads of a call.
+func (c *call) interrupt() {
 	if c.ctx != nil {
 		c.cancel()
 	} else {
@@ -152,5 +150,5 @@ func (c *call) cancelLocked() {
 		e.cancel()
 		c.session.endings.closeOne(e.done)
 	}
-	c.session.cancelUploadsLocked(c)
+	c.session.streams.cancelUploads(c)
 }

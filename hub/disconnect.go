@@ -38,7 +38,7 @@ func (s *Session) conclude(was phase, cause error) {
 	still := s.tasks.close()
 	s.graceWait(still)
 	s.cancel(cause)
-	s.abandonUploads(errEnded)
+	s.streams.close(errEnded)
 	<-still
 	if was >= connecting {
 		s.runOnDisconnected(cause)

@@ -45,8 +45,8 @@ type uploadBudget struct {
 	freed chan struct{} // has an element after items were taken from one of the uploads
 }
 
-func newUploadBudget(s *Session) *uploadBudget {
-	return &uploadBudget{hold: s.hold, freed: make(chan struct{}, 1)}
+func newUploadBudget(hold func(n int) (full bool)) *uploadBudget {
+	return &uploadBudget{hold: hold, freed: make(chan struct{}, 1)}
 }
 
 // add counts n bytes of received items, or -n bytes of items that were taken.
@@ -61,18 +61,8 @@ func (b *uploadBudget) add(n int) {
 // isFull reports whether an upload with buffered items must not buffer more.
 func (b *uploadBudget) isFull() bool { return b.held.Load() > maxUploaded || b.hold(0) }
 
-// heldByUploads returns the number of bytes buffered in the session's uploads.
-func (s *Session) heldByUploads() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.budget == nil {
-		return 0
-	}
-	return s.budget.held.Load()
-}
-
 // isBacklogged reports whether so much is queued that the client should stop sending.
 func (s *Session) isBacklogged() bool {
 	bytes, _ := s.tasks.queued()
-	return int64(bytes)+s.heldByUploads() > maxWaiting
+	return int64(bytes)+s.streams.held() > maxWaiting
 }

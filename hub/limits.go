@@ -105,11 +105,9 @@ func (s *Session) tooManyStreams() bool {
 	}
 	running, records := s.tasks.concurrency()
 	long := int64(records) >= maxStreamRecords*int64(s.hub.options.MaxMessageSize) || records > 0 && s.hold(0)
-	s.mu.Lock()
-	many := len(s.streams)+len(s.uploading) >= limit || running >= limit+maxEnding || long
-	s.mu.Unlock()
-	if many {
-		s.countRefusal(&s.hub.refused.streams, "streams")
+	if s.streams.count() < limit && running < limit+maxEnding && !long {
+		return false
 	}
-	return many
+	s.countRefusal(&s.hub.refused.streams, "streams")
+	return true
 }

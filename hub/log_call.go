@@ -72,15 +72,12 @@ func (c *call) knownName() string {
 }
 
 // logItem logs that an item of an upload does not decode to the type of its method.
-func (s *Session) logItem(u upload, err error) {
-	s.mu.Lock()
-	c := s.uploading[u]
-	s.mu.Unlock()
+func (c *call) logItem(err error) {
 	if c == nil { // the call has ended
 		return
 	}
 	if p, ok := err.(*guard.Panic); ok { //nolint:errorlint // see Session.logFailure
-		s.logFailure(c, methodFailures, "method", c.knownName(), p)
+		c.session.logFailure(c, methodFailures, "method", c.knownName(), p)
 		return
 	}
 	about := []slog.Attr{}

@@ -53,17 +53,12 @@ type Session struct {
 	groups    memberships
 	running   sync.WaitGroup // counts the session's goroutines, and 1 until conclude has returned
 	tasks     dispatcher
+	streams   streams
 	endings   endings // end the contexts of invocations
 	refreshed refreshed
 
-	mu      sync.Mutex        // guards the following
-	streams map[string]*call  // streaming invocations by id
-	uploads map[string]upload // uploaded streams by id
-	// uploading are the uploads of running calls, including uploads that the client has
-	// ended.
-	uploading map[upload]*call
+	mu        sync.Mutex                // guards the following
 	results   map[string]*pendingResult // client results that the session waits for, by invocation id
-	budget    *uploadBudget             // nil until the first upload
 	items     *Items
 	concluded bool // the session waits for no more client results
 

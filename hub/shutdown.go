@@ -63,7 +63,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	}
 	if !h.awaitUploads(ctx, gone) {
 		for _, s := range h.sessions.snapshot(nil) {
-			s.abandonUploads(ErrShutdown)
+			s.streams.close(ErrShutdown)
 		}
 	}
 	select {
@@ -128,10 +128,6 @@ func (s *Session) drain() {
 		s.dismiss()
 		return
 	}
-	s.mu.Lock()
-	for _, c := range s.streams {
-		c.cancelLocked()
-	}
-	s.mu.Unlock()
+	s.streams.cancelAll()
 	s.tasks.drain(s.dismiss)
 }

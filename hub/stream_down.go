@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"context"
 	"fmt"
 	"iter"
 
@@ -10,51 +9,35 @@ import (
 
 // prepare registers a call that runs concurrently with the queue by its ids, so that the
 // next messages find it: the items of its uploads and its cancellation. If one of its ids
-// is in use, none is registered, and the call will be refused.
+// is in use, the call will be refused.
+//
+// It first waits until no call with a running authorization holds an upload id of c: if
+// that call is refused, its ids become free. In this case alone the reader waits for an
+// authorization, as the original's reader does. The wait ends with the session.
 func (s *Session) prepare(c *call) {
-	s.awaitHolders(c)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c.conflict = s.conflictLocked(c); c.conflict != nil {
-		return
+	for decided := s.streams.undecided(c); decided != nil && s.await(decided); {
+		decided = s.streams.undecided(c)
 	}
-	if c.streamed {
-		c.duplicate = s.streams[c.id] != nil
-	} else {
-		c.duplicate = !s.tasks.addRunning(&c.task)
+	if s.streams.add(c, s.uploadBounds(c.method)) && c.streamed && s.draining.Load() {
+		c.interrupt()
 	}
-	if c.duplicate {
-		return
-	}
-	s.openUploadsLocked(c)
-	if !c.streamed {
-		return
-	}
-	c.ctx, c.cancel = context.WithCancel(s.ctx)
-	if s.streams == nil {
-		s.streams = make(map[string]*call)
-	}
-	s.streams[c.id] = c
-	if s.draining.Load() {
-		c.cancelLocked()
+}
+
+func (s *Session) uploadBounds(m *published) uploadBounds {
+	return uploadBounds{
+		items:          s.hub.options.StreamBufferCapacity,
+		itself:         m.decodesItself,
+		stateful:       s.buffer != nil,
+		connectionDone: s.conn.Context().Done(),
 	}
 }
 
 // finish removes a call that has ended.
 func (c *call) finish() {
-	if c.queued {
-		return
+	if !c.queued {
+		c.session.tasks.removeRunning(&c.task)
+		c.session.streams.remove(c)
 	}
-	c.endUploads(nil)
-	s := c.session
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tasks.removeRunning(&c.task)
-	if s.streams[c.id] == c {
-		delete(s.streams, c.id)
-		c.cancel()
-	}
-	c.decideLocked()
 }
 
 // stream sends the items of the method, then the completion. The id is free before the
