@@ -24,16 +24,16 @@ type Hub struct {
 	onRefreshed     func(ctx context.Context)
 	hasInvokeFilter bool // a filter has Invoke
 
-	lifetime       Lifetime
-	local          *local // the lifetime of this process
-	sessions       sweep
-	dispatch       dispatchers
-	started        atomic.Bool
-	lastSession    atomic.Uint64 // the number of the newest session
-	lastResultID   atomic.Int64  // the newest invocation id of a client result
-	pendingResults pendingResults
-	refused        refusals
-	gate           *floodgate.Gate // of lines that clients can provoke
+	lifetime     Lifetime
+	local        *local // the lifetime of this process
+	sessions     sweep
+	dispatch     dispatchers
+	started      atomic.Bool
+	lastSession  atomic.Uint64 // the number of the newest session
+	lastResultID atomic.Int64  // the newest invocation id of a client result
+	resultOwners resultOwners
+	refused      refusals
+	gate         *floodgate.Gate // of lines that clients can provoke
 }
 
 // New returns a hub without methods. It panics if Options.Protocols names an unknown

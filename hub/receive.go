@@ -163,7 +163,7 @@ func (s *Session) receiveCompletion(m *protocol.Message) {
 	}
 	err := m.Outcome(protocol.ErrUnknown)
 	if errors.Is(err, protocol.ErrUnknown) {
-		err = s.hub.pendingResults.wrongOwner(s, m.InvocationID)
+		err = s.hub.resultOwners.wrongOwner(s, m.InvocationID)
 	}
 	if err != nil {
 		s.closeOnViolation(err)

@@ -86,7 +86,8 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 		own = nil
 	}
 	if own != nil && !s.tasks.mayRelease(&own.task, maxResultWaiters) {
-		return s.refuseResult()
+		s.countRefusal(&s.hub.refused.results, "results of a client")
+		return errTooManyResults
 	}
 	q := &pendingResult{decode: decode, done: make(chan struct{})}
 	if err := s.addPending(id, q); err != nil {
@@ -97,7 +98,7 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 	}
 	if own != nil {
 		s.tasks.release(&own.task)
-		defer s.requeue(ctx)
+		defer own.requeue(ctx)
 	}
 	select {
 	case <-q.done:
@@ -109,46 +110,48 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 
 // requeue waits for a new turn at the end of the queue, or until ctx is done. An
 // invocation that has released its place calls it before it goes on.
-func (s *Session) requeue(ctx context.Context) {
-	turn := s.tasks.requeue()
+func (c *call) requeue(ctx context.Context) {
+	turn := c.session.tasks.requeue()
 	if turn == nil {
 		return
 	}
 	select {
 	case <-turn:
 	case <-ctx.Done():
-	case <-s.ctx.Done():
+	case <-c.session.ctx.Done():
 	}
-}
-
-func (s *Session) refuseResult() error {
-	s.countRefusal(&s.hub.refused.results, "results of a client")
-	return errTooManyResults
 }
 
 // addPending adds a pending result.
 func (s *Session) addPending(id string, q *pendingResult) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.concluded:
-		return disconnected(s.id)
-	case len(s.results) >= maxResults, len(s.results) > 0 && s.hold(0):
-		return s.refuseResult()
-	}
-	if s.results == nil {
-		s.results = make(map[string]*pendingResult)
-	}
-	s.results[id] = q
+	full := s.hold(0)
 	s.hold(resultBytes)
-	s.hub.pendingResults.put(id, s)
-	return nil
+	s.hub.resultOwners.put(id, s)
+	err := s.results.add(id, q, full)
+	if err != nil {
+		s.forgetPending(id)
+	}
+	if errors.Is(err, errTooManyResults) {
+		s.countRefusal(&s.hub.refused.results, "results of a client")
+	}
+	if errors.Is(err, errEnded) {
+		return disconnected(s.id)
+	}
+	return err
+}
+
+// forgetPending ends the accounting of a result that is no longer pending.
+func (s *Session) forgetPending(id string) {
+	s.hold(-resultBytes)
+	s.hub.resultOwners.delete(id)
 }
 
 // cancelPending removes a pending result and returns the error. If the result is being
 // decoded, its outcome counts, unless ctx is done earlier.
 func (s *Session) cancelPending(ctx context.Context, id string, q *pendingResult) error {
-	if s.takePending(id) == nil {
+	if s.results.take(id) != nil {
+		s.forgetPending(id)
+	} else {
 		select {
 		case <-q.done:
 			return q.err
@@ -161,41 +164,37 @@ func (s *Session) cancelPending(ctx context.Context, id string, q *pendingResult
 	return disconnected(s.id)
 }
 
-// takePending removes and returns the pending result with that id, or returns nil.
-func (s *Session) takePending(id string) *pendingResult {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q := s.results[id]
-	if q != nil {
-		delete(s.results, id)
-		s.hold(-resultBytes)
-		s.hub.pendingResults.delete(id)
-	}
-	return q
-}
-
 // completePending handles a completion if it answers a pending result. It reports whether
 // it does.
 func (s *Session) completePending(m *protocol.Message) bool {
-	q := s.takePending(m.InvocationID)
+	q := s.results.take(m.InvocationID)
 	if q == nil {
 		return false
 	}
+	s.forgetPending(m.InvocationID)
 	switch {
 	case m.HasError:
 		q.complete(NewError(m.Error))
 	case !m.HasResult:
 		q.complete(NewError("Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown."))
 	default:
-		q.complete(resultError(s.decodeResult(q, m.Payload)))
+		q.complete(resultError(q.decodeRaw(s.wire, m.Payload)))
 	}
 	return true
 }
 
-// decodeResult decodes a result. It returns a panic as an error.
-func (s *Session) decodeResult(q *pendingResult, raw []byte) (err error) {
+// failPending fails all pending results and those that are added later.
+func (s *Session) failPending() {
+	for id, q := range s.results.close() {
+		s.forgetPending(id)
+		q.complete(disconnected(s.id))
+	}
+}
+
+// decodeRaw decodes the result. It returns a panic as an error.
+func (q *pendingResult) decodeRaw(p protocol.HubProtocol, raw []byte) (err error) {
 	defer guard.Recover(&err)
-	return q.decode(s.wire, raw)
+	return q.decode(p, raw)
 }
 
 // resultError returns the error of Invoke for a result that cannot be decoded.
@@ -207,29 +206,59 @@ func resultError(err error) error {
 	return err
 }
 
-// failPending fails all pending results and those that are added later.
-func (s *Session) failPending() {
-	s.mu.Lock()
-	open := s.results
-	s.results, s.concluded = nil, true
-	s.mu.Unlock()
-	s.hold(-resultBytes * len(open))
-	for id, q := range open {
-		s.hub.pendingResults.delete(id)
-		q.complete(disconnected(s.id))
-	}
+// pendingResults are the client results that a session waits for, by invocation id.
+type pendingResults struct {
+	mu     sync.Mutex
+	byID   map[string]*pendingResult
+	closed bool
 }
 
-// pendingResults maps the ids of all pending results of a hub to their sessions.
-type pendingResults struct{ owners sync.Map } // id -> *Session
+// add adds a pending result. It fails with errTooManyResults if there are too many, or
+// if there is another one and full is set, and with errEnded after close.
+func (p *pendingResults) add(id string, q *pendingResult, full bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+		return errEnded
+	case len(p.byID) >= maxResults, len(p.byID) > 0 && full:
+		return errTooManyResults
+	}
+	if p.byID == nil {
+		p.byID = make(map[string]*pendingResult)
+	}
+	p.byID[id] = q
+	return nil
+}
 
-func (q *pendingResults) put(id string, s *Session) { q.owners.Store(id, s) }
-func (q *pendingResults) delete(id string)          { q.owners.Delete(id) }
+// take removes and returns the pending result with an id, or returns nil.
+func (p *pendingResults) take(id string) *pendingResult {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := p.byID[id]
+	delete(p.byID, id)
+	return q
+}
+
+// close removes and returns all pending results. Nothing is added afterwards.
+func (p *pendingResults) close() map[string]*pendingResult {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	open := p.byID
+	p.byID, p.closed = nil, true
+	return open
+}
+
+// resultOwners maps the ids of all pending results of a hub to their sessions.
+type resultOwners struct{ owners sync.Map } // id -> *Session
+
+func (o *resultOwners) put(id string, s *Session) { o.owners.Store(id, s) }
+func (o *resultOwners) delete(id string)          { o.owners.Delete(id) }
 
 // wrongOwner returns the violation of a client that answers an invocation of another
 // client, or nil. Ids are easy to guess, so such an answer must not count.
-func (q *pendingResults) wrongOwner(s *Session, id string) error {
-	owner, ok := q.owners.Load(id)
+func (o *resultOwners) wrongOwner(s *Session, id string) error {
+	owner, ok := o.owners.Load(id)
 	if !ok || owner == s {
 		return nil
 	}

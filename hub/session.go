@@ -54,13 +54,12 @@ type Session struct {
 	running   sync.WaitGroup // counts the session's goroutines, and 1 until conclude has returned
 	tasks     dispatcher
 	streams   streams
+	results   pendingResults
 	endings   endings // end the contexts of invocations
 	refreshed refreshed
 
-	mu        sync.Mutex                // guards the following
-	results   map[string]*pendingResult // client results that the session waits for, by invocation id
-	items     *Items
-	concluded bool // the session waits for no more client results
+	mu    sync.Mutex // guards the following
+	items *Items
 
 	place int // index in the sweep, guarded by the sweep's lock; -1: not in it
 }
