@@ -104,6 +104,16 @@ func TestSentOn(t *testing.T) {
 	}
 }
 
+// A token that the hub refuses is told apart from a missing one.
+func TestRefusedToken(t *testing.T) {
+	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	for token, want := range map[string]string{"": "unauthorized", "expired": "token-refused"} {
+		if r := examine(t, Options{URL: url, Token: token}); !slices.Equal(codesOf(r), []string{want}) || len(r.Advice) == 0 {
+			t.Errorf("token %q: %v, want %s", token, r.Findings, want)
+		}
+	}
+}
+
 // What a negotiation that fails means.
 func TestNothingWorks(t *testing.T) {
 	answering := func(status int, media, body string) string {

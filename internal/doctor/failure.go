@@ -53,7 +53,10 @@ func refusedWith(r *http.Response, body []byte) *failure {
 		return &failure{codeNoHub, "the answer is not a hub's: " + beginning(body)}
 	}
 	f := &failure{remedies.Statuses[r.StatusCode], fmt.Sprintf("status %d", r.StatusCode)}
-	if f.code == "" {
+	switch {
+	case r.StatusCode == http.StatusUnauthorized && r.Request.Header.Get("Authorization") != "":
+		f.code = codeToken
+	case f.code == "":
 		f.code = codeUnreachable
 	}
 	switch challenge := r.Header.Get("WWW-Authenticate"); {

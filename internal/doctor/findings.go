@@ -9,6 +9,7 @@ import (
 const (
 	codeUnreachable = "unreachable"       // negotiation fails, for a reason that remedies.Statuses does not list
 	codeNoHub       = "no-hub"            // something other than a hub answers
+	codeToken       = "token-refused"     // the hub does not accept the access token
 	codeUntrusted   = "tls-untrusted"     // this machine does not trust the certificate's issuer
 	codeCertificate = "tls-invalid"       // the certificate is for another name or has expired
 	codeStripped    = "upgrade-stripped"  // a proxy removes Upgrade from WebSocket handshakes
