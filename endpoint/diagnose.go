@@ -32,7 +32,8 @@ var diagnosePage = sync.OnceValue(func() *static.File {
 		}
 		return string(content)
 	}
-	style, script := file("style.css"), file("script.js")
+	style := static.BaseCSS + file("style.css")
+	script := file("examination.js") + file("session.js") + file("page.js")
 	html := strings.NewReplacer("{{.Style}}", style, "{{.Script}}", script, "{{.Remedies}}", string(remedies.JSON)).Replace(file("page.html"))
 	return static.New([]byte(html), map[string]string{
 		"Content-Type":  "text/html; charset=utf-8",

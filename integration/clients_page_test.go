@@ -1,13 +1,41 @@
 package integration_test
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestGatewayPage looks at the page that the gateway serves at /, in headless Chromium.
 func TestGatewayPage(t *testing.T) {
 	t.Parallel()
-	r := startRunner(t, "gateway.js", "CHROMIUM="+findChromium(t))
-	s := startServer(t, true, build(t, "../cmd/gateway"))
+	r := startRunner(t, "gateway.js", "CHROMIUM="+findChromium(t), "SECRET="+tokenSecret)
+	open, guarded := startGateways(t)
 	for _, scenario := range r.scenarios {
+		s := open
+		if strings.HasSuffix(scenario.Name, "token") {
+			s = guarded
+		}
 		r.test(t, "chromium", scenario, s, combination{})
 	}
+}
+
+// TestAccessibility has axe-core judge the pages in each of their states.
+func TestAccessibility(t *testing.T) {
+	t.Parallel()
+	r := startRunner(t, "accessibility.js", "CHROMIUM="+findChromium(t), "SECRET="+tokenSecret)
+	open, guarded := startGateways(t)
+	for _, scenario := range r.scenarios {
+		s := open
+		if strings.HasSuffix(scenario.Name, "token") {
+			s = guarded
+		}
+		r.test(t, "chromium", scenario, s, combination{})
+	}
+}
+
+// startGateways starts a gateway that is open to everybody, and one that asks for tokens.
+func startGateways(t *testing.T) (open, guarded *server) {
+	t.Helper()
+	gateway := build(t, "../cmd/gateway")
+	return startServer(t, true, gateway), startServer(t, true, gateway, "--jwt-key", secretFile(t))
 }

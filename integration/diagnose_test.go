@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,21 +16,29 @@ import (
 // The page that diagnoses finds in Chromium what stands in between.
 func TestDiagnosePage(t *testing.T) {
 	t.Parallel()
-	r := startRunner(t, "diagnose.js", "CHROMIUM="+findChromium(t))
-	s := startServer(t, true, build(t, "../cmd/gateway"))
+	r := startRunner(t, "diagnose.js", "CHROMIUM="+findChromium(t), "SECRET="+tokenSecret)
+	gateway := build(t, "../cmd/gateway")
+	s := startServer(t, true, gateway)
+	guarded := startServer(t, true, gateway, "--jwt-key", secretFile(t))
+	withoutWebSockets := startServer(t, true, gateway, "--transports", "ServerSentEvents,LongPolling")
+	quiet := startServer(t, true, gateway, "--interval", "1h") // its ticks keep no connection from being idle
 	for _, scenario := range r.scenarios {
 		t.Run(scenario.Name, func(t *testing.T) {
 			url := s.URL()
 			switch scenario.Name {
-			case "direct":
-			case "401":
+			case "direct", "progress", "field":
+			case "not offered":
+				url = withoutWebSockets.URL()
+			case "no token", "expired token", "valid token":
+				url = guarded.URL()
+			case "401", "quoted token":
 				url = withoutNegotiation(t, url)
 			default:
 				kind, err := middlebox.ByName(scenario.Name)
 				if err != nil {
 					t.Fatal(err)
 				}
-				url = kind.Start(t, s.Addr).URL
+				url = kind.Start(t, quiet.Addr).URL
 			}
 			end, err := r.run(order{Scenario: scenario.Name, URL: url}, s)
 			if err != nil {
@@ -41,7 +51,19 @@ func TestDiagnosePage(t *testing.T) {
 	}
 }
 
-// withoutNegotiation is a proxy that lets nobody negotiate.
+// tokenSecret verifies the tokens of guarded servers.
+const tokenSecret = "a secret of more than 32 bytes, for tests"
+
+func secretFile(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(tokenSecret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// withoutNegotiation is a proxy that answers negotiations with 401 and quotes the token.
 func withoutNegotiation(t *testing.T, server string) string {
 	t.Helper()
 	target, err := url.Parse(server)
@@ -50,7 +72,9 @@ func withoutNegotiation(t *testing.T, server string) string {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", httputil.NewSingleHostReverseProxy(target))
-	mux.HandleFunc("/hubs/clock/negotiate", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	mux.HandleFunc("/hubs/clock/negotiate", func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, r.Header.Get("Authorization")+url.QueryEscape(r.Header.Get("Authorization")), http.StatusUnauthorized)
+	})
 	proxy := httptest.NewServer(mux)
 	t.Cleanup(proxy.Close)
 	return proxy.URL

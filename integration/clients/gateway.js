@@ -3,6 +3,7 @@
 import { equal, truth } from "./check.js";
 import { openBrowser } from "./browser.js";
 import { Orders } from "./orders.js";
+import { expired, valid } from "./token.js";
 
 const transports = ["WebSockets", "ServerSentEvents", "LongPolling"];
 
@@ -68,6 +69,74 @@ const scenarios = [
       await ask("terminate");
       await ask("start");
       await ticking(page, 1);
+    },
+  },
+  {
+    name: "a panel says why it does not connect and when it tries again",
+    noisy: true,
+    async run(page) {
+      for (const [answer, reason] of [
+        [{ status: 503 }, "The server is not available (status 503)."],
+        [{ status: 403 }, "The server does not allow this page or this user (status 403)."],
+        [{ status: 404 }, "There is no hub at /hubs/clock (status 404)."],
+        [{ status: 421 }, "The server does not serve the name 127.0.0.1 (status 421)."],
+        [{ status: 429 }, "The server has as many connections as it allows (status 429)."],
+        [{ status: 500 }, "The server answers with status 500."],
+        [{ status: 200, body: "<!doctype html>" }, "The answer is not the hub's: it may come from a login page or a proxy."],
+        [{ status: 200, json: { error: "not today" } }, "The server refuses: not today"],
+        [null, "The server does not answer."],
+      ]) {
+        await page.unrouteAll();
+        await page.route(/[/]negotiate/, route => answer ? route.fulfill(answer) : route.abort());
+        await page.reload();
+        for (const transport of transports) {
+          const trouble = panelOf(page, transport).locator("[data-trouble]");
+          await trouble.filter({ hasText: reason }).filter({ hasText: /Tries again (in \d+ s|now)[.]/ }).waitFor();
+        }
+        await page.getByRole("status").filter({ hasText: `Not connected. ${reason}` }).waitFor();
+      }
+      await page.locator("[data-retry]", { hasText: "in 5 s" }).first().waitFor();
+      await page.locator("[data-retry]", { hasText: "in 3 s" }).first().waitFor();
+      equal(await page.locator("main a:visible").first().getAttribute("href"), "/hubs/clock/diagnose", "the link to the diagnosis");
+      await page.unrouteAll();
+      await ticking(page, 1);
+      equal(await page.locator("[data-trouble]:visible").count(), 0, "troubles of connected panels");
+    },
+  },
+  {
+    name: "a transport that does not get through",
+    noisy: true,
+    async run(page) {
+      await page.routeWebSocket(/clock/, socket => socket.close());
+      await page.reload();
+      await panelOf(page, "WebSockets").locator("[data-trouble]", { hasText: "The server answers, but no connection over WebSockets opens." }).waitFor();
+    },
+  },
+  {
+    name: "the page asks for an access token",
+    noisy: true,
+    async run(page) {
+      const negotiations = [];
+      page.on("request", request => request.url().includes("/negotiate") && negotiations.push(request.url()));
+      const reason = page.locator("#access-reason");
+      await reason.filter({ hasText: "The server asks for an access token." }).waitFor();
+      await page.waitForFunction(() => document.querySelectorAll('.panel[data-state="unauthorized"]').length === 3);
+      await page.locator("#token").fill("two words");
+      await page.locator("#access button").click();
+      equal(await page.locator("#token").evaluate(field => field.validity.patternMismatch), true, "the field complains");
+      await page.locator("#token").fill(expired);
+      await page.locator("#access button").click();
+      await reason.filter({ hasText: "The server does not accept this access token: The token expired." }).waitFor();
+      await page.waitForFunction(() => document.querySelectorAll('.panel[data-state="unauthorized"]').length === 3);
+      const asked = negotiations.length;
+      await page.waitForTimeout(1500); // longer than the first delays: without a token the page does not ask again
+      equal(negotiations.length, asked, "negotiations");
+      await page.locator("#token").fill(`Bearer ${valid}`);
+      await page.locator("#access button").click();
+      await ticking(page, 1);
+      equal(await page.locator("#access").isVisible(), false, "the form is there");
+      const kept = await page.evaluate(() => document.documentElement.outerHTML + document.getElementById("token").value + JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href]));
+      truth(!kept.includes(valid) && !kept.includes(expired), "the page shows or stores the token");
     },
   },
   {

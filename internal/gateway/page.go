@@ -27,7 +27,10 @@ func pageHandler(hubPath string) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: page: %w", err)
 	}
-	files := map[string]http.Handler{"/": newPageFile("index.html", index)}
+	files := map[string]http.Handler{
+		"/":                newPageFile("index.html", index),
+		"/assets/base.css": newPageFile("base.css", []byte(static.BaseCSS)),
+	}
 	err = fs.WalkDir(pageFiles, "page/assets", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

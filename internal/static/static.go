@@ -4,10 +4,16 @@ package static
 import (
 	"bytes"
 	"crypto/sha256"
+	_ "embed" // the style
 	"encoding/base64"
 	"net/http"
 	"time"
 )
+
+// BaseCSS is the style that all pages share: colours, type, panels, forms.
+//
+//go:embed base.css
+var BaseCSS string
 
 // File is one file. It has an entity tag and no date: browsers revalidate it, and get 304
 // as long as the program is the same.
