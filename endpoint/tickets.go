@@ -127,7 +127,7 @@ func (e *Endpoint) ticketUser(r *http.Request, key string) *auth.User {
 	if fold.Equal(lastSegment(r), refreshPart) {
 		token = connection.RefreshedToken(r)
 	}
-	if c := e.registry.Find(token); c != nil && c.Bears(key) {
+	if c := e.registry.Find(token); c != nil && c.HasTicket(key) {
 		return c.User()
 	}
 	return nil

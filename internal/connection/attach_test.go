@@ -212,7 +212,7 @@ func TestLateForTheSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Lost(transports.ErrCut)
-	registry.settle(c)
+	registry.updateIdle(c)
 	if c.place == 0 {
 		t.Error("nobody looks at it any more")
 	}

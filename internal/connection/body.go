@@ -1,73 +1,88 @@
 package connection
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 )
 
-// body is the POST that is being read. The connection's lock guards it.
+// body is the POST that is being read.
 type body struct {
-	w    http.ResponseWriter // nil: no body is being read
+	mu   sync.Mutex
+	w    http.ResponseWriter // nil: no body is being read, or the reading was cut
 	done chan struct{}       // closed when the body is read; nil: no goroutine waits
+}
+
+func (b *body) begin(w http.ResponseWriter) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.w = w
+}
+
+func (b *body) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.done != nil {
+		close(b.done)
+	}
+	b.w, b.done = nil, nil
 }
 
 // cut interrupts the reading.
 func (b *body) cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.cutLocked()
+}
+
+func (b *body) cutLocked() {
 	if b.w != nil {
 		_ = http.NewResponseController(b.w).SetReadDeadline(time.Now())
+		b.w = nil
 	}
+}
+
+// cutSlow interrupts the reading if it takes longer than CloseTimeout from now on.
+func (b *body) cutSlow(r *Registry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.w == nil || b.done != nil {
+		return
+	}
+	done := make(chan struct{})
+	b.done = done
+	r.running.Go(func() {
+		limit := time.NewTimer(r.options.CloseTimeout)
+		defer limit.Stop()
+		select {
+		case <-done:
+			return
+		case <-limit.C:
+		case <-r.cutting.Done():
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.done == done {
+			b.cutLocked()
+		}
+	})
 }
 
 // beginBody records that a body is being read, so that it can be cut. It reports false if the
 // request belongs to an earlier carrier.
 func (c *Connection) beginBody(w http.ResponseWriter, number int) bool {
 	c.mu.Lock()
-	current := c.belongs(number)
+	current := c.isCurrentLocked(number)
 	if current {
-		c.body.w = w
+		c.body.begin(w)
 	}
 	c.mu.Unlock()
 	if current && c.ctx.Err() != nil {
-		c.hurry()
+		c.body.cutSlow(c.registry)
 	}
 	return current
-}
-
-func (c *Connection) endBody() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.body.done != nil {
-		close(c.body.done)
-	}
-	c.body = body{}
-}
-
-// hurry interrupts the reading of an unfinished body when the connection has been closed for
-// CloseTimeout.
-func (c *Connection) hurry() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.body.w == nil || c.body.done != nil {
-		return
-	}
-	done := make(chan struct{})
-	c.body.done = done
-	c.registry.running.Go(func() {
-		patience := time.NewTimer(c.registry.options.CloseTimeout)
-		defer patience.Stop()
-		select {
-		case <-done:
-			return
-		case <-patience.C:
-		case <-c.registry.cutting.Done():
-		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.body.done == done {
-			c.body.cut()
-		}
-	})
 }
 
 // errBodyLate means that a body was incomplete at the end of http.Server.ReadTimeout.
@@ -90,14 +105,14 @@ func newBodyPatience(w http.ResponseWriter, r *http.Request) *bodyPatience {
 
 // extend extends the limit by the time for which the application has delayed the reading of
 // the body.
-func (c *Connection) extend(p *bodyPatience, waited time.Duration) {
+func (b *body) extend(ctx context.Context, p *bodyPatience, waited time.Duration) {
 	if p == nil || waited < time.Millisecond {
 		return
 	}
 	p.end = p.end.Add(waited)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ctx.Err() == nil { // otherwise cut may have set the deadline
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.w != nil && ctx.Err() == nil { // otherwise the reading is cut, or will be
 		_ = p.control.SetReadDeadline(p.end)
 	}
 }

@@ -9,6 +9,28 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
+// A connection ends in two halves. Close ends the half of the application: Disconnected is
+// called, and the queue is still sent. end ends the half of the carrier. After both, the
+// registry forgets the connection.
+
+// Close ends the connection in order: it accepts no more frames, the queue is sent, then the
+// carrier ends.
+func (c *Connection) Close(cause error) {
+	c.mu.Lock()
+	if !c.advance(closing) {
+		c.mu.Unlock()
+		return
+	}
+	c.wakeWaitersLocked()
+	c.wakeLocked()
+	stranded := c.carrier == nil && c.resumable && c.kind != transports.LongPolling && !c.left.IsZero()
+	c.mu.Unlock()
+	c.disconnect(cause)
+	if stranded { // no client can return to receive the queue
+		c.Finish(cause)
+	}
+}
+
 // HangUp ends the connection like Close, but without the closing handshake of a WebSocket:
 // the queue is sent, then the network connection is reset.
 func (c *Connection) HangUp(cause error) {
@@ -18,106 +40,96 @@ func (c *Connection) HangUp(cause error) {
 	c.Close(cause)
 }
 
-// HangsUp reports whether HangUp was called.
-func (c *Connection) HangsUp() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.hangsUp
-}
-
-// Close ends the connection in order: it accepts no more frames, the queue is sent, then the
-// carrier ends.
-func (c *Connection) Close(cause error) {
-	c.mu.Lock()
-	if c.state != open && c.state != negotiated {
-		c.mu.Unlock()
-		return
-	}
-	c.state = closing
-	c.letPosts()
-	c.wake()
-	stranded := c.carrier == nil && c.resumable && c.kind != transports.LongPolling && !c.left.IsZero()
-	c.mu.Unlock()
-	c.disconnect(cause)
-	if stranded { // no client can return to receive the queue
-		c.end(cause, false)
-	}
-}
-
 // Abort ends the connection at once. It drops the queue and cuts the carrier.
-func (c *Connection) Abort(cause error) { c.end(cause, true) }
+func (c *Connection) Abort(cause error) { c.end(cause, true, nil) }
 
-// disconnect cancels the context and calls Disconnected. The receiver may be in a call now,
-// perhaps in the call that led here, so a goroutine calls Disconnected. The registry waits
-// for it.
-func (c *Connection) disconnect(cause error) {
-	c.cancel(cause)
-	c.hurry()
-	c.registry.running.Go(func() {
-		defer c.release()
-		defer c.setTold()
-		c.tell()
-	})
-}
+// Finish ends the connection after its carrier has ended in order, or after the client has
+// left.
+func (c *Connection) Finish(cause error) { c.end(cause, false, nil) }
 
-func (c *Connection) setTold() {
+// Detach removes k, whose request has ended with cause. A long-polling connection continues
+// with the next poll, a stateful one with the next WebSocket or event stream. Any other
+// connection ends.
+func (c *Connection) Detach(k Carrier, cause error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.told = true
-}
-
-func (c *Connection) tell() {
-	c.receiving.Lock()
-	defer c.receiving.Unlock()
-	if r := c.receiver; r != nil {
-		c.receiver = nil
-		returned := false
-		defer c.rescue(&returned, nil)
-		cause := context.Cause(c.ctx)
-		if errors.Is(cause, transports.ErrClientGone) {
-			cause = nil
-		}
-		r.Disconnected(cause)
-		returned = true
-	}
-}
-
-// rescue, deferred, ends this connection, and no other one, after a panic of the application
-// or runtime.Goexit. returned states that there was neither.
-func (c *Connection) rescue(returned *bool, err *error) {
-	if *returned {
-		return
-	}
-	p := recover()
-	c.logPanic(p)
-	c.end(transports.ErrApplication, true)
-	if err != nil {
-		*err = transports.ErrApplication
-	}
-}
-
-func (c *Connection) logPanic(p any) {
-	c.registry.logPanic("connection", p, slog.String("connection_id", c.LogName()))
-}
-
-// end drops the queue and the carrier. A second call does nothing.
-func (c *Connection) end(cause error, cut bool) { c.endIf(cause, cut, nil) }
-
-// endIf ends the connection if condition, which is called under the lock, returns true.
-func (c *Connection) endIf(cause error, cut bool, condition func() bool) {
-	c.mu.Lock()
-	if c.state >= disposing || condition != nil && !condition() {
+	if c.carrier != k || c.state >= ended {
 		c.mu.Unlock()
 		return
 	}
-	closed := c.state == closing
-	c.state = disposing
-	carrier := c.carrier
-	c.carrier = nil
+	interrupted := c.resumable && c.state == open && (errors.Is(cause, transports.ErrCut) || c.kind == transports.ServerSentEvents)
+	if c.kind != transports.LongPolling && !interrupted || c.leaving {
+		c.mu.Unlock()
+		c.Finish(cause)
+		return
+	}
+	c.detachLocked()
+	c.left = time.Now()
+	c.mu.Unlock()
+	if interrupted {
+		c.registry.updateIdle(c)
+		c.interrupt(k)
+	}
+}
+
+// Lost ends a claimed request that could not be served, because its client has left. A
+// stateful connection waits for the next request, unless that has arrived.
+func (c *Connection) Lost(cause error) {
+	c.Rest() // first, so that Close knows that there is no request
+	c.end(cause, false, func() bool { return c.carrier == nil && (!c.resumable || c.state != open) })
+}
+
+// Rest ends a claimed request if no carrier is attached. From then on the sweep checks the
+// connection.
+func (c *Connection) Rest() {
+	c.mu.Lock()
+	idle := c.carrier == nil && c.state < ended
+	if idle {
+		c.left = time.Now()
+	}
+	idle = idle && c.kind != transports.LongPolling // long polling is always in idle
+	c.mu.Unlock()
+	if idle {
+		c.registry.updateIdle(c)
+	}
+}
+
+// endByClient ends the connection at its client's request. The application may answer a
+// pending poll with a final message.
+func (c *Connection) endByClient() {
+	c.mu.Lock()
+	polled := c.carrier != nil && c.state == open
+	c.leaving = true
+	c.mu.Unlock()
+	defer c.end(transports.ErrClientGone, true, func() bool { return c.carrier == nil || !c.isClosing() })
+	if !polled {
+		return
+	}
+	if closer, ok := c.closer(); ok {
+		closer.Close(nil) // the client closed in order
+	}
+}
+
+// endUnclaimed ends a connection that was created for one request, if that request has not
+// claimed it.
+func (c *Connection) endUnclaimed() {
+	c.end(transports.ErrCut, false, func() bool { return c.kind == "" })
+}
+
+// end ends the carrier's half of the connection if condition, which is called under the lock,
+// is nil or returns true. It drops the queue and the carrier, and cuts the carrier if cut is
+// set. A second call does nothing.
+func (c *Connection) end(cause error, cut bool, condition func() bool) {
+	c.mu.Lock()
+	closed := c.state >= closing
+	if c.state >= ended || condition != nil && !condition() {
+		c.mu.Unlock()
+		return
+	}
+	c.advance(ended)
+	c.wakeWaitersLocked()
+	carrier := c.detachLocked()
 	c.left = time.Time{}
-	c.queue.drop()
-	c.account()
-	c.letPosts()
+	c.dropQueueLocked()
 	unclaimed := c.kind == "" && errors.Is(cause, transports.ErrTimeout)
 	c.mu.Unlock()
 	if c.ticket != nil && c.Posts() == 0 {
@@ -135,62 +147,70 @@ func (c *Connection) endIf(cause error, cut bool, condition func() bool) {
 	if cut && carrier != nil {
 		carrier.Cut(cause)
 	}
-	c.release()
+	c.forgetIfOver()
 }
 
-// over reports whether the connection has ended.
-func (c *Connection) over() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.state >= disposing
+// disconnect cancels the context and calls Disconnected. The receiver may be in a call now,
+// perhaps in the call that led here, so a goroutine calls Disconnected. The registry waits
+// for it.
+func (c *Connection) disconnect(cause error) {
+	c.credentials.close()
+	c.cancel(cause)
+	c.body.cutSlow(c.registry)
+	c.registry.running.Go(func() {
+		defer c.endApplication()
+		c.callDisconnected()
+	})
 }
 
-// awaitEndOfStream waits, if everything was sent over an event stream, until the client has
-// read that and the connection has ended, or until ctx ends. It reports whether the
-// connection is forgotten then. Requests are answered 404 afterwards, as in ASP.NET Core. An
-// earlier answer to a POST would make the .NET client discard the last messages.
-func (c *Connection) awaitEndOfStream(ctx context.Context) (forgotten bool) {
+// endApplication ends the application's half of the connection.
+func (c *Connection) endApplication() {
 	c.mu.Lock()
-	if c.kind != transports.ServerSentEvents || !c.finished || c.state != closing {
-		c.mu.Unlock()
-		return false
-	}
-	if c.opening == nil {
-		c.opening = make(chan struct{})
-	}
-	ended := c.opening
+	c.notified = true
 	c.mu.Unlock()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.told
+	c.forgetIfOver()
 }
 
-// release removes the connection when both its carrier and its application have finished.
-// Until then its token remains known, and requests for it are answered 404 without a text, as
-// in ASP.NET Core while a method still runs.
-func (c *Connection) release() {
+// forgetIfOver removes the connection when both its halves have ended. Until then its token
+// remains known, and requests for it are answered 404 without a text, as in ASP.NET Core
+// while a method still runs.
+func (c *Connection) forgetIfOver() {
 	c.mu.Lock()
-	done := c.state == disposing && c.told
-	if done {
-		c.state = gone
-		c.registry.forgo(c.request)
+	over := c.state == ended && c.notified
+	if over {
+		c.advance(forgotten)
+		c.registry.forgo(c.request.Load())
 	}
-	kind, opened := c.kind, c.opened
+	kind, age := c.kind, c.ageLocked()
 	c.mu.Unlock()
-	if !done {
+	if !over {
 		return
 	}
 	defer c.registry.remove(c)
 	if kind != "" {
 		if c.registry.logsDebug() {
-			c.logEnded(kind, opened)
+			c.logEnded(kind, age)
 		}
 		c.Tell(transports.Event{Kind: transports.Ended})
 		defer c.registry.contain("Meter")
-		c.registry.options.Meter.Ended(kind, time.Since(opened), context.Cause(c.ctx))
+		c.registry.options.Meter.Ended(kind, age, context.Cause(c.ctx))
 	}
+}
+
+// rescue, deferred, ends this connection, and no other one, after a panic of the application
+// or runtime.Goexit. returned states that there was neither.
+func (c *Connection) rescue(returned *bool, err *error) {
+	if *returned {
+		return
+	}
+	p := recover()
+	c.logPanic(p)
+	c.Abort(transports.ErrApplication)
+	if err != nil {
+		*err = transports.ErrApplication
+	}
+}
+
+func (c *Connection) logPanic(p any) {
+	c.registry.logPanic("connection", p, slog.String("connection_id", c.LogName()))
 }

@@ -68,7 +68,7 @@ func TestLongQueue(t *testing.T) {
 			full := want.settle(f, limit)
 			if len(q.frames) == 0 {
 				q.push(f)
-			} else if done, err := q.settle(f, limit, false); !done {
+			} else if done, err := q.makeRoom(f, limit, false); !done {
 				q.push(f)
 			} else if (err != nil) != full {
 				t.Fatalf("step %d: %v", step, err)
@@ -100,7 +100,7 @@ func TestKeysOfALongQueueAreFound(t *testing.T) {
 	var q queue
 	for i := range 2 * minIndexed {
 		f := frame.New([]byte("x"), false).With(frame.Delivery{Policy: frame.Conflate, Key: fmt.Sprint(i)})
-		if done, _ := q.settle(f, 1<<20, false); !done {
+		if done, _ := q.makeRoom(f, 1<<20, false); !done {
 			q.push(f)
 		}
 	}

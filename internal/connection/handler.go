@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/transports"
@@ -130,7 +128,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 		NotSupported(w, kind)
 		return
 	}
-	if kind == transports.LongPolling && c.refreshByPoll(w, r) {
+	if kind == transports.LongPolling && h.refreshByPoll(w, r, c) {
 		return
 	}
 	carry(w, r, c)
@@ -245,8 +243,8 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind transports.T
 		text(w, http.StatusNotFound, nil, noConnection) // ASP.NET Core sends no Content-Type here
 	} else if c == nil {
 		Text(w, http.StatusNotFound, noConnection)
-	} else if !c.Admits(r) {
-		c.refuseUser(w, r, kind)
+	} else if !c.authorizes(r) {
+		h.refuseUser(w, r, c, kind)
 		return nil, false
 	}
 	return c, c != nil
@@ -294,9 +292,9 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	c.posted()
-	limit := c.letApplicationWait(w, r)
-	err := c.readBody(w, r)
+	posted(c)
+	limit := letApplicationWait(w, r, c)
+	err := readBody(w, r, c)
 	limit()
 	switch {
 	case errors.Is(err, transports.ErrEnded), errors.Is(err, ErrActive):
@@ -310,62 +308,6 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// posted counts a POST. The first one is the handshake. A client that sends a second one has
-// read the handshake response.
-func (c *Connection) posted() {
-	if c.posts.Add(1) == 2 {
-		c.Tell(transports.Event{Kind: transports.Proved})
-	}
-}
-
-var bodyBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
-
-// receiveBuffer is ASP.NET Core's ApplicationMaxBufferSize.
-const receiveBuffer = 1 << 16
-
-// readBody passes a body on while it arrives, one POST of a connection after the other. The
-// received part of an incomplete body counts.
-func (c *Connection) readBody(w http.ResponseWriter, r *http.Request) error {
-	c.posting.Lock()
-	defer c.posting.Unlock()
-	resumption := Resumption(r)
-	if !c.beginBody(w, resumption) {
-		return ErrActive
-	}
-	defer c.endBody()
-	buf := bodyBuffers.Get().(*[4096]byte)
-	defer bodyBuffers.Put(buf)
-	if c.over() {
-		return transports.ErrEnded
-	}
-	patience := newBodyPatience(w, r)
-	for size := 0; ; {
-		n, err := r.Body.Read(buf[:])
-		// A body that closed the connection is answered as a success, unless it would have
-		// exceeded ASP.NET Core's buffer.
-		if size += n; size > receiveBuffer && c.ctx.Err() != nil {
-			return transports.ErrEnded
-		}
-		if n > 0 {
-			c.Cork()
-			began := time.Now()
-			err := c.Post(r.Context(), resumption, buf[:n])
-			c.Uncork() // the rest of the body may take long
-			if err != nil {
-				return err
-			}
-			c.extend(patience, time.Since(began))
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded) && c.ctx.Err() == nil:
-			return errBodyLate
-		default:
-			return nil // a client that aborted its body reads no answer
-		}
-	}
-}
-
 func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
 	c, ok := h.find(w, r, "")
 	if !ok {
@@ -375,7 +317,7 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
 		Text(w, http.StatusBadRequest, "Cannot terminate this connection using the DELETE endpoint.")
 		return
 	}
-	c.leave()
+	c.endByClient()
 	Empty(w, http.StatusAccepted)
 }
 

@@ -3,6 +3,7 @@ package connection
 import (
 	"errors"
 	"net/http"
+	"sync/atomic"
 )
 
 // errHeads means that all connections together keep as many bytes of request heads as they
@@ -45,21 +46,27 @@ func headSize(r *http.Request) (size, lines int) {
 	return size, lines
 }
 
+// heads counts the bytes that all connections keep of the requests that opened them. It needs
+// no lock.
+type heads struct {
+	kept  atomic.Int64
+	limit int64 // not positive: none
+}
+
 // keep returns a request in the form that the connection keeps. It fails with errHeads if all
 // connections together have no room for it.
-func (r *Registry) keep(opening *http.Request) (*request, error) {
+func (h *heads) keep(opening *http.Request) (*request, error) {
 	p := pack(opening)
-	limit := int64(r.options.Limits.HeadBytes)
-	if sum := r.kept.Add(p.size()); limit > 0 && sum > limit {
-		r.forgo(p)
-		return nil, r.refuse(&r.refused.heads, "bytes of heads", errHeads)
+	if sum := h.kept.Add(p.size()); h.limit > 0 && sum > h.limit {
+		h.forgo(p)
+		return nil, errHeads
 	}
 	return p, nil
 }
 
 // forgo subtracts the bytes that keep counted. p may be nil.
-func (r *Registry) forgo(p *request) { r.kept.Add(-p.size()) }
+func (h *heads) forgo(p *request) { h.kept.Add(-p.size()) }
 
 // HeadBytes returns the number of bytes that all connections keep of the requests that opened
 // them.
-func (r *Registry) HeadBytes() int { return int(r.kept.Load()) }
+func (h *heads) HeadBytes() int { return int(h.kept.Load()) }

@@ -17,8 +17,8 @@ import (
 const errorBurst = 100
 
 // Address returns the client's address for logs, or "" if it is unknown.
-func (c *Connection) Address() string {
-	p := c.packed()
+func (o *opening) Address() string {
+	p := o.request.Load()
 	if p == nil {
 		return ""
 	}
@@ -33,10 +33,10 @@ func addressText(r *http.Request) string {
 }
 
 // SentBytes returns the number of bytes of all messages that were accepted for sending.
-func (c *Connection) SentBytes() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.sentBytes
+func (o *outbound) SentBytes() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.sentBytes
 }
 
 // logOpened logs that a request has chosen the transport.
@@ -45,8 +45,8 @@ func (c *Connection) logOpened(kind transports.Type) {
 }
 
 // logEnded logs the end of an opened connection.
-func (c *Connection) logEnded(kind transports.Type, opened time.Time) {
-	c.logTransport("transport ended", kind, slog.Float64("duration_s", time.Since(opened).Seconds()),
+func (c *Connection) logEnded(kind transports.Type, age time.Duration) {
+	c.logTransport("transport ended", kind, slog.Float64("duration_s", age.Seconds()),
 		slog.Int64("sent_bytes", c.SentBytes()), slog.String("cause", fmt.Sprint(context.Cause(c.ctx))))
 }
 

@@ -31,7 +31,7 @@ type Negotiation struct {
 func (r *Registry) newNegotiation(request *http.Request, hasToken bool, stateful []transports.Type) *Negotiation {
 	n := &Negotiation{
 		ids: newIDs(), hasToken: hasToken, address: Network(request),
-		user: r.bounded(auth.UserFrom(request.Context())), origin: foreignOrigin(request), since: time.Since(r.begun),
+		user: r.refreshing.bounded(auth.UserFrom(request.Context())), origin: foreignOrigin(request), since: time.Since(r.begun),
 	}
 	if r.options.AllowStatefulReconnect {
 		n.stateful = stateful
@@ -50,11 +50,11 @@ func (r *Registry) Negotiate(request *http.Request, hasToken bool, stateful ...t
 	n := r.newNegotiation(request, hasToken, stateful)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.admit(n); err != nil {
+	if err := r.admitLocked(n); err != nil {
 		return nil, err
 	}
 	r.negotiated.add(n)
-	r.watch()
+	r.startSweepLocked()
 	return n, nil
 }
 
@@ -63,7 +63,7 @@ func (r *Registry) Withdraw(n *Negotiation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.negotiated.claim(n.Token()) != nil {
-		r.census.leave(n.client())
+		r.counts.leave(n.client())
 	}
 }
 

@@ -6,12 +6,29 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
+// observation reports how a connection gets through the network. It does not change.
+type observation struct {
+	observer transports.Observer // nil: none
+	silence  time.Duration
+}
+
 // SilenceLimit returns the time of silence after which the network is known to cut
 // connections, or zero if none is known.
-func (c *Connection) SilenceLimit() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.silence
+func (o *observation) SilenceLimit() time.Duration { return o.silence }
+
+// Observed reports whether the connection has an observer.
+func (o *observation) Observed() bool { return o.observer != nil }
+
+// guide returns the observer if it adapts the server to the client's network, else nil.
+func (o *observation) guide() transports.Guide {
+	g, _ := o.observer.(transports.Guide)
+	return g
+}
+
+// refuses reports whether the guide refuses a transport.
+func (o *observation) refuses(kind transports.Type) bool {
+	g := o.guide()
+	return g != nil && g.Refuses(kind)
 }
 
 // CutAfter reports to the observer that the client or the network cut the transport after a
@@ -28,35 +45,26 @@ func (c *Connection) CutAfter(d time.Duration) {
 func (c *Connection) Unheard() {
 	limit := c.registry.options.HoldTimeout
 	c.mu.Lock()
-	age := time.Since(c.opened)
+	age := c.ageLocked()
 	c.mu.Unlock()
 	if limit > 0 && (c.ctx.Err() == nil || age > limit) {
 		c.Tell(transports.Event{Kind: transports.Held})
 	}
 }
 
-// Observed reports whether the connection has an observer.
-func (c *Connection) Observed() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.observer != nil
-}
-
 // Tell reports a carrier's event to the observer, if there is one.
 func (c *Connection) Tell(e transports.Event) {
-	c.mu.Lock()
-	o := c.observer
+	if c.observer == nil {
+		return
+	}
 	if e.Transport == "" {
-		e.Transport = c.kind
+		e.Transport = c.Transport()
 	}
-	c.mu.Unlock()
-	if o != nil {
-		c.registry.tell(o, e)
-	}
+	c.registry.report(c.observer, e)
 }
 
-// tell reports an event to o. A panic of o does not end the connection.
-func (r *Registry) tell(o transports.Observer, e transports.Event) {
+// report reports an event to o. A panic of o does not end the connection.
+func (r *Registry) report(o transports.Observer, e transports.Event) {
 	defer r.contain("Observer")
 	o.Observe(e)
 }

@@ -109,11 +109,3 @@ func Scheme(r *http.Request) string {
 	}
 	return "http"
 }
-
-// Origin returns the origin of the page that negotiated, if a proxy has changed the host so
-// much that the page looks like another site's, else "".
-func (c *Connection) Origin() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.origin
-}

@@ -36,7 +36,7 @@ func startPost(ctx context.Context, t *testing.T, app transports.Application) (c
 	go func() { posted <- c.Post(ctx, 0, []byte("at once")) }() // awaited by the test
 	for waits := false; !waits; runtime.Gosched() {
 		c.mu.Lock()
-		waits = c.opening != nil
+		waits = c.changed != nil
 		c.mu.Unlock()
 	}
 	return c, posted

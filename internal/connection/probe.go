@@ -8,23 +8,6 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-func (c *Connection) guide() transports.Guide {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	g, _ := c.observer.(transports.Guide)
-	return g
-}
-
-func (c *Connection) probes(r *http.Request) bool {
-	g := c.guide()
-	return g != nil && c.registry.options.HoldTimeout > 0 && g.Probes(r)
-}
-
-func (c *Connection) refuses(kind transports.Type) bool {
-	g := c.guide()
-	return g != nil && g.Refuses(kind)
-}
-
 // EventStream sets the headers of an event stream.
 func EventStream(h http.Header) {
 	h.Set("Content-Type", "text/event-stream")
@@ -50,12 +33,18 @@ func (h *Handler) stripped(w http.ResponseWriter, r *http.Request, c *Connection
 	if kind := c.Transport(); kind != "" && kind != transports.LongPolling {
 		return false
 	}
-	if h.carriers[transports.ServerSentEvents] != nil && c.probes(r) {
-		c.probe(w, r)
+	if h.probes(r, c) {
+		probe(w, r, c)
 		return true
 	}
 	Empty(w, http.StatusBadRequest)
 	return true
+}
+
+// probes reports whether a handshake without its Upgrade is answered like an event stream.
+func (h *Handler) probes(r *http.Request, c *Connection) bool {
+	g := c.guide()
+	return g != nil && h.carriers[transports.ServerSentEvents] != nil && c.Options().HoldTimeout > 0 && g.Probes(r)
 }
 
 const (
@@ -73,11 +62,11 @@ const (
 // of it earlier than the client can open an event stream. That matters because a proxy often
 // passes on a buffered stream when it is cut, the official client takes this for the opening,
 // and its start fails.
-func (c *Connection) probe(w http.ResponseWriter, r *http.Request) {
+func probe(w http.ResponseWriter, r *http.Request, c *Connection) {
 	EventStream(w.Header())
 	control := http.NewResponseController(w)
 	c.Limit(control)
-	next := time.NewTicker(min(c.registry.options.HoldTimeout, longestProbe) / probeWrites)
+	next := time.NewTicker(min(c.Options().HoldTimeout, longestProbe) / probeWrites)
 	defer next.Stop()
 	for range probeWrites {
 		if _, err := io.WriteString(w, Prelude); err != nil || control.Flush() != nil {

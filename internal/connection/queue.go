@@ -8,7 +8,7 @@ import (
 )
 
 // queue holds the frames to send. Its first frames are stored in the queue itself, so that a
-// connection with a fast client allocates nothing. The connection's lock guards it.
+// connection with a fast client allocates nothing. The lock of outbound guards it.
 type queue struct {
 	frames  []*frame.Frame
 	bytes   int
@@ -34,10 +34,10 @@ const maxQueuedFrames = 1 << 16
 // it may be stale by then, and dropping it closes no connection.
 const maxDroppableBytes = 1 << 20
 
-// settle prepares a non-empty queue for f. done reports that f needs no further action;
+// makeRoom prepares a non-empty queue for f. done reports that f needs no further action;
 // otherwise the caller may push it. With strict set, no frame is dropped, and f may exceed
 // limit.
-func (q *queue) settle(f *frame.Frame, limit int, strict bool) (done bool, err error) {
+func (q *queue) makeRoom(f *frame.Frame, limit int, strict bool) (done bool, err error) {
 	if strict {
 		if q.bytes < limit && len(q.frames) < maxQueuedFrames {
 			return false, nil

@@ -56,7 +56,7 @@ func TestQueueSettles(t *testing.T) {
 			q.push(frameOf(text))
 		}
 		f := frameOf(c.next)
-		done, err := q.settle(f, limit, c.strict)
+		done, err := q.makeRoom(f, limit, c.strict)
 		if !done {
 			q.push(f)
 		}
@@ -93,11 +93,11 @@ func TestQueueOfManyFrames(t *testing.T) {
 		strict bool
 		want   error
 	}{{"x", false, transports.ErrQueueFull}, {"x", true, transports.ErrQueueFull}, {"n", false, nil}, {"a", false, transports.ErrQueueFull}} {
-		if done, err := q.settle(frameOf(c.next), 1<<30, c.strict); !done || !errors.Is(err, c.want) {
+		if done, err := q.makeRoom(frameOf(c.next), 1<<30, c.strict); !done || !errors.Is(err, c.want) {
 			t.Errorf("%+v: %v, %v", c, done, err)
 		}
 	}
-	if done, err := q.settle(oldest, 1<<30, false); done || err != nil || len(q.frames) != maxQueuedFrames-1 {
+	if done, err := q.makeRoom(oldest, 1<<30, false); done || err != nil || len(q.frames) != maxQueuedFrames-1 {
 		t.Errorf("%v, %v, %d frames", done, err, len(q.frames))
 	}
 }
@@ -107,7 +107,7 @@ func TestQueueOfDroppableFrames(t *testing.T) {
 	var q queue
 	q.push(frameOf(strings.Repeat("x", maxDroppableBytes)))
 	for text, dropped := range map[string]bool{"x": false, "a": false, "n": true, "o": true} {
-		if done, err := q.settle(frameOf(text), 2*maxDroppableBytes, false); done != dropped || err != nil {
+		if done, err := q.makeRoom(frameOf(text), 2*maxDroppableBytes, false); done != dropped || err != nil {
 			t.Errorf("%s: %v, %v", text, done, err)
 		}
 	}

@@ -38,7 +38,7 @@ const (
 	refreshBurst    = 100
 )
 
-// refreshes holds the state of a connection's refreshes. The connection's lock guards it.
+// refreshes holds the state of a connection's refreshes. The lock of credentials guards it.
 type refreshes struct {
 	turn   chan struct{} // full during a refresh
 	budget limit.Budget  // by the registry's age
@@ -123,11 +123,11 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) {
 		object(w, http.StatusBadRequest, unsupportedVersion)
 		return
 	}
-	limit := c.letApplicationWait(w, r)
-	u, err := c.Refresh(r)
+	limit := letApplicationWait(w, r, c)
+	u, err := h.renew(r, c)
 	limit()
 	if err != nil {
-		c.refuseRefresh(w, r, err)
+		refuseRefresh(w, r, c, err)
 		return
 	}
 	answer := "{}"
@@ -137,8 +137,8 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) {
 	object(w, http.StatusOK, answer)
 }
 
-// refuseRefresh answers a refresh, or a poll, that Connection.Refresh refused.
-func (c *Connection) refuseRefresh(w http.ResponseWriter, r *http.Request, err error) {
+// refuseRefresh answers a refresh, or a poll, that renew refused.
+func refuseRefresh(w http.ResponseWriter, r *http.Request, c *Connection, err error) {
 	switch {
 	case errors.Is(err, ErrUserChanged):
 		c.logRefusedUser(r, "the credentials are those of another user")
@@ -156,24 +156,24 @@ func (c *Connection) refuseRefresh(w http.ResponseWriter, r *http.Request, err e
 
 // refreshByPoll accepts the credentials of a poll if they are fresher than the connection's.
 // It reports whether it has answered the poll. It ignores refreshes beyond the limit.
-func (c *Connection) refreshByPoll(w http.ResponseWriter, r *http.Request) (answered bool) {
+func (h *Handler) refreshByPoll(w http.ResponseWriter, r *http.Request, c *Connection) (answered bool) {
 	if kind := c.Transport(); kind != "" && kind != transports.LongPolling || !auth.UserFrom(r.Context()).FresherThan(c.User()) {
 		return false
 	}
-	limit := c.letApplicationWait(w, r)
-	_, err := c.Refresh(r)
+	limit := letApplicationWait(w, r, c)
+	_, err := h.renew(r, c)
 	limit()
 	if errors.Is(err, ErrRefused) {
-		c.refuseRefresh(w, r, err)
+		refuseRefresh(w, r, c, err)
 		return true
 	}
 	return false
 }
 
 // refuseUser answers a request of a user other than the connection's.
-func (c *Connection) refuseUser(w http.ResponseWriter, r *http.Request, kind transports.Type) {
+func (h *Handler) refuseUser(w http.ResponseWriter, r *http.Request, c *Connection, kind transports.Type) {
 	c.logRefusedUser(r, "the connection belongs to another user")
-	if kind == transports.LongPolling && c.registry.refreshing.Enabled && c.Transport() == transports.LongPolling {
+	if kind == transports.LongPolling && h.registry.refreshing.Enabled && c.Transport() == transports.LongPolling {
 		object(w, http.StatusConflict, refreshRequired)
 		return
 	}

@@ -32,20 +32,20 @@ type Registry struct {
 	cutting context.Context
 	cut     context.CancelFunc
 
-	queued     atomic.Int64 // bytes queued in all connections
-	kept       atomic.Int64 // bytes of request heads that all connections keep
-	refused    refusals
-	gate       *floodgate.Gate // of lines that clients can provoke
+	queued  atomic.Int64 // bytes queued in all connections
+	refused refusals
+	gate    *floodgate.Gate // of lines that clients can provoke
+	heads
 	complaints complaints
 
 	mu          sync.Mutex
 	negotiated  negotiations // not opened yet
 	connections map[string]*Connection
-	census      census
-	// loose are the connections that may have no request now, and all long-polling ones. The
+	counts      connCounts
+	// idle are the connections that may have no request now, and all long-polling ones. The
 	// sweep checks only these, and ends those without a request for too long.
-	loose    []*Connection // each at its place
-	sweeper  *time.Timer   // nil while there is nothing to sweep
+	idle     idleList
+	sweeper  *time.Timer // nil while there is nothing to sweep
 	stopped  bool
 	drained  int           // opened connections that have ended in order since Stop
 	cutOff   int           // connections that Shutdown has cut
@@ -60,16 +60,18 @@ const sweepInterval = time.Second
 // NewRegistry returns a registry that passes its connections to app.
 func NewRegistry(app transports.Application, options transports.Options) *Registry {
 	cutting, cut := context.WithCancel(context.Background())
+	options = options.WithDefaults()
 	r := &Registry{
 		cutting:     cutting,
 		cut:         cut,
-		options:     options.WithDefaults(),
-		gate:        floodgate.New(options.WithDefaults().Logger),
+		options:     options,
+		gate:        floodgate.New(options.Logger),
+		heads:       heads{limit: int64(options.Limits.HeadBytes)},
 		app:         app,
 		begun:       time.Now(),
 		negotiated:  negotiations{byToken: map[[idLength]byte]*Negotiation{}},
 		connections: map[string]*Connection{},
-		census:      newCensus(),
+		counts:      newConnCounts(),
 	}
 	r.poller = poller.New(&r.running)
 	return r
@@ -104,23 +106,29 @@ func (r *Registry) Create(request *http.Request, hasToken bool, stateful ...tran
 	n := r.newNegotiation(request, hasToken, stateful)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.admit(n); err != nil {
+	if err := r.admitLocked(n); err != nil {
 		return nil, err
 	}
-	return r.establish(n), nil
+	return r.establishLocked(n), nil
 }
 
-// establish turns a negotiation into a connection. The lock is held.
-func (r *Registry) establish(n *Negotiation) *Connection {
+// establishLocked turns a negotiation into a connection.
+func (r *Registry) establishLocked(n *Negotiation) *Connection {
 	c := &Connection{
-		registry: r, id: n.ID(), token: n.Token(), client: n.client(), stateful: n.stateful,
-		user: n.user, ticket: n.user.Ticket(), origin: n.origin,
-		observer: n.observer, silence: n.silence, left: r.begun.Add(n.since),
+		outbound: outbound{registry: r, left: r.begun.Add(n.since)},
+		stateful: n.stateful,
+		identity: identity{
+			id: n.ID(), token: n.Token(), client: n.client(), ticket: n.user.Ticket(), origin: n.origin,
+			credentials: credentials{user: n.user},
+		},
+		observation: observation{observer: n.observer, silence: n.silence},
 	}
+	c.owner = c
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	r.running.Add(1)
 	r.connections[c.token] = c
-	r.loosen(c)
+	r.idle.add(c)
+	r.startSweepLocked()
 	return c
 }
 
@@ -140,7 +148,7 @@ func (r *Registry) Find(token string) *Connection {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n := r.negotiated.claim(token); n != nil {
-		return r.establish(n)
+		return r.establishLocked(n)
 	}
 	return r.connections[token]
 }
@@ -149,115 +157,102 @@ func (r *Registry) Find(token string) *Connection {
 func (r *Registry) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.len()
+	return r.lenLocked()
 }
 
-// len requires that mu is locked.
-func (r *Registry) len() int { return len(r.negotiated.byToken) + len(r.connections) }
+func (r *Registry) lenLocked() int { return len(r.negotiated.byToken) + len(r.connections) }
 
-// Token returns the secret that opens the connection, for the answer to a negotiation.
-func (c *Connection) Token() string { return c.token }
-
-// loosen adds c to the connections that the sweep checks. The registry's lock is held.
-func (r *Registry) loosen(c *Connection) {
-	if c.place == 0 {
-		r.loose = append(r.loose, c)
-		c.place = len(r.loose)
-	}
-	r.watch()
-}
-
-// watch starts the sweep. The lock is held.
-func (r *Registry) watch() {
+// startSweepLocked starts the sweep, unless it runs.
+func (r *Registry) startSweepLocked() {
 	if r.sweeper == nil {
 		r.sweeper = time.AfterFunc(sweepInterval, r.sweep)
 	}
 }
 
-// watches reports whether there is anything to sweep. The lock is held.
-func (r *Registry) watches() bool { return len(r.loose)+len(r.negotiated.byToken) > 0 }
+// hasSweepWorkLocked reports whether there is anything to sweep.
+func (r *Registry) hasSweepWorkLocked() bool { return len(r.idle.all)+len(r.negotiated.byToken) > 0 }
 
-// fasten removes c from the connections that the sweep checks. The registry's lock is held.
-func (r *Registry) fasten(c *Connection) {
+// idleList holds connections in no order.
+type idleList struct{ all []*Connection }
+
+// add adds c, unless the list has it.
+func (l *idleList) add(c *Connection) {
+	if c.place == 0 {
+		l.all = append(l.all, c)
+		c.place = int32(len(l.all))
+	}
+}
+
+// remove removes c, if the list has it.
+func (l *idleList) remove(c *Connection) {
 	if c.place == 0 {
 		return
 	}
-	last := len(r.loose) - 1
-	moved := r.loose[last]
-	r.loose[c.place-1], moved.place = moved, c.place
-	r.loose[last] = nil
-	r.loose, c.place = r.loose[:last], 0
+	last := len(l.all) - 1
+	moved := l.all[last]
+	l.all[c.place-1], moved.place = moved, c.place
+	l.all[last] = nil
+	l.all, c.place = l.all[:last], 0
 }
 
-// settle updates whether the sweep checks c, which it does if no request holds c now. The
+// updateIdle updates whether the sweep checks c, which it does if no request holds c now. The
 // call may be late: another request may have released or claimed c in the meantime.
-func (r *Registry) settle(c *Connection) {
+func (r *Registry) updateIdle(c *Connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !c.isLoose() {
-		r.fasten(c)
+	if !c.isIdle() {
+		r.idle.remove(c)
 	} else if r.connections[c.token] == c {
-		r.loosen(c)
+		r.idle.add(c)
+		r.startSweepLocked()
 	}
-}
-
-func (c *Connection) isLoose() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.kind == transports.LongPolling || !c.left.IsZero() // long-polling requests come and go
 }
 
 func (r *Registry) sweep() {
 	var late []*Connection
 	now := time.Now()
 	r.mu.Lock()
-	unclaimed := r.forget(now.Sub(r.begun) - r.options.DisconnectTimeout)
-	for _, c := range r.loose {
-		if c.overdue(now) {
+	unclaimed := r.forgetLocked(now.Sub(r.begun) - r.options.DisconnectTimeout)
+	for _, c := range r.idle.all {
+		if c.isOverdue(now) {
 			late = append(late, c)
 		}
 	}
-	if r.watches() {
+	if r.hasSweepWorkLocked() {
 		r.sweeper.Reset(sweepInterval)
 	} else {
 		r.sweeper = nil
 	}
 	r.mu.Unlock()
 	for _, c := range late {
-		c.endIf(transports.ErrTimeout, true, func() bool { return c.late(now) })
+		c.end(transports.ErrTimeout, true, func() bool { return c.isOverdueLocked(now) })
 	}
 	for _, n := range unclaimed {
 		if n.observer != nil {
-			r.tell(n.observer, transports.Event{Kind: transports.Unclaimed})
+			r.report(n.observer, transports.Event{Kind: transports.Unclaimed})
 		}
 	}
 }
 
-// forget removes the negotiations made at or before a time. The lock is held.
-func (r *Registry) forget(by time.Duration) []*Negotiation {
+// forgetLocked removes the negotiations made at or before a time.
+func (r *Registry) forgetLocked(by time.Duration) []*Negotiation {
 	late := r.negotiated.expire(by)
 	for _, n := range late {
-		r.census.leave(n.client())
+		r.counts.leave(n.client())
 	}
 	return late
-}
-
-func (c *Connection) overdue(now time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.late(now)
 }
 
 func (r *Registry) remove(c *Connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.connections, c.token)
-	r.census.leave(c.client)
-	r.fasten(c)
+	r.counts.leave(c.client)
+	r.idle.remove(c)
 	if r.stopped && c.isDrained() {
 		r.drained++
 	}
-	if !r.watches() && r.sweeper != nil && r.sweeper.Stop() {
+	if !r.hasSweepWorkLocked() && r.sweeper != nil && r.sweeper.Stop() {
 		r.sweeper = nil
 	}
 	if r.empty != nil && len(r.connections) == 0 {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 )
 
 // request is the request that opened a transport, as text: a parsed one is several times as
@@ -16,6 +17,29 @@ type request struct {
 	text       string // in the form of HTTP/1.1, with the protocol's own name
 	remoteAddr string
 	tls        *tls.ConnectionState
+}
+
+// opening is the request that opened a connection. It is set once.
+type opening struct {
+	request atomic.Pointer[request]
+}
+
+// Request returns the request that opened the transport: the WebSocket handshake, the event
+// stream's GET, or the first poll. It is nil before. Each call makes a new request without a
+// body. Its context has the values of the original request's context but does not end.
+func (o *opening) Request() *http.Request {
+	if p := o.request.Load(); p != nil {
+		return p.unpack()
+	}
+	return nil
+}
+
+// RequestContext returns the context of Request.
+func (o *opening) RequestContext() context.Context {
+	if p := o.request.Load(); p != nil {
+		return p.ctx
+	}
+	return context.Background()
 }
 
 func pack(r *http.Request) *request {

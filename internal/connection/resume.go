@@ -47,42 +47,16 @@ func (c *Connection) Received() int64 {
 	return c.received
 }
 
-// takeOver makes number the current resumption, if a request may replace the older ones. It
-// cuts an unfinished body of an older POST, so that newer POSTs need not wait for it. The
-// lock is held.
-func (c *Connection) takeOver(number int) error {
+// takeOverLocked makes number the current resumption, if a request may replace the older
+// ones. It cuts an unfinished body of an older POST, so that newer POSTs need not wait for it.
+func (c *Connection) takeOverLocked(number int) error {
 	switch {
 	case !c.resumable, number <= c.resumption && (number > 0 || c.kind != transports.WebSockets):
 		return ErrActive
-	case c.state == closing:
+	case c.isClosing():
 		return transports.ErrEnded
 	}
 	c.resumption = number
 	c.body.cut()
 	return nil
 }
-
-// restart continues with the requests of a resumption before the client receives the answer
-// to the first one: data that it posts then must not be joined to half a record.
-func (c *Connection) restart(number int) error {
-	c.receiving.Lock()
-	defer c.receiving.Unlock()
-	if !c.isCurrent(number) {
-		return ErrActive
-	}
-	c.source = nil         // the end of the older carrier no longer concerns the connection
-	if c.receiver != nil { // otherwise the connection is closing, and the client fetches the rest of the queue
-		c.resume()
-	}
-	return nil
-}
-
-// isCurrent reports whether a request belongs to the current carrier.
-func (c *Connection) isCurrent(number int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.belongs(number)
-}
-
-// belongs requires that mu is locked.
-func (c *Connection) belongs(number int) bool { return !c.resumable || number == c.resumption }

@@ -50,7 +50,7 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	defer r.gate.Close()
 	r.Stop()
 	r.mu.Lock()
-	r.forget(time.Since(r.begun))
+	r.forgetLocked(time.Since(r.begun))
 	r.mu.Unlock()
 	for _, c := range r.snapshot() {
 		c.shutdown()
@@ -93,20 +93,20 @@ func (c *Connection) isDrained() bool {
 // shutdown closes the connection. One that was never opened ends at once.
 func (c *Connection) shutdown() {
 	c.mu.Lock()
-	c.shutting = true
+	c.serverEnds = true
 	c.mu.Unlock()
 	c.Close(transports.ErrShutdown)
-	c.endIf(transports.ErrShutdown, false, func() bool { return c.kind == "" })
+	c.end(transports.ErrShutdown, false, func() bool { return c.kind == "" })
 }
 
 // cutIfUnfinished cuts the connection. It reports whether that loses anything: the application
 // has not returned, or the client is connected and has not received everything.
 func (c *Connection) cutIfUnfinished() bool {
 	c.mu.Lock()
-	c.cutOff = c.state < disposing && (!c.told || c.carrier != nil && !c.finished)
+	c.cutOff = c.state < ended && (!c.notified || c.carrier != nil && c.state != sent)
 	lost := c.cutOff
 	c.mu.Unlock()
-	c.end(transports.ErrShutdown, true)
+	c.Abort(transports.ErrShutdown)
 	return lost
 }
 
@@ -180,26 +180,3 @@ func isClosedWithin(c <-chan struct{}, d time.Duration) bool {
 // Cutting returns a context that is cancelled when Shutdown's time is over. A carrier then
 // ends its waits for a client before it is attached.
 func (c *Connection) Cutting() context.Context { return c.registry.cutting }
-
-const (
-	// absence is the time for which a shutdown waits for the next poll of a long-polling
-	// client. A connected client polls again at once.
-	absence = 2 * time.Second
-	// farewell is the time for which it waits for one more poll after the poll that fetched
-	// the application's final message. The .NET client sends that poll at once, concurrently
-	// with reading the message, and takes a 404 for a failure.
-	farewell = time.Second
-)
-
-// late reports whether the connection has been without a request for too long. The lock is
-// held.
-func (c *Connection) late(now time.Time) bool {
-	limit := c.registry.options.DisconnectTimeout
-	if c.shutting && c.kind == transports.LongPolling && c.state == closing {
-		limit = min(limit, absence)
-		if len(c.queue.frames) == 0 {
-			limit = min(limit, farewell)
-		}
-	}
-	return !c.left.IsZero() && now.Sub(c.left) > limit
-}

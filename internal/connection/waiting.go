@@ -57,7 +57,7 @@ func (c *Connection) Limit(control *http.ResponseController) {
 
 // letApplicationWait removes http.Server.WriteTimeout from a request while the application
 // handles it. It returns a function that limits the writing of the answer.
-func (c *Connection) letApplicationWait(w http.ResponseWriter, r *http.Request) (limit func()) {
+func letApplicationWait(w http.ResponseWriter, r *http.Request, c *Connection) (limit func()) {
 	s := serverOf(r)
 	if s == nil || s.WriteTimeout <= 0 {
 		return func() {}
