@@ -2,6 +2,9 @@ module github.com/carillon-go/carillon
 
 go 1.26.0
 
+// Some npm packages contain Go files.
+ignore node_modules
+
 require (
 	github.com/MicahParks/jwkset v0.11.4
 	github.com/MicahParks/keyfunc/v3 v3.9.1
