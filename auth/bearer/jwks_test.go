@@ -163,7 +163,7 @@ func TestJWKSLimits(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if all, err := keys.(*jwks).Storage().KeyReadAll(ctx); err != nil || len(all) > 0 {
+			if all, err := keys.storage.KeyReadAll(ctx); err != nil || len(all) > 0 {
 				t.Errorf("%d keys, %v", len(all), err)
 			}
 		})
@@ -206,5 +206,74 @@ func TestJWKSKeepsItsKeys(t *testing.T) {
 	}
 	if _, err := b.Authenticate(withHeader(token)); err != nil {
 		t.Error(err)
+	}
+}
+
+// A provider that does not answer delays neither the start nor a request beyond the end of the
+// context.
+func TestJWKSOfASilentProvider(t *testing.T) {
+	t.Parallel()
+	asked, ended := make(chan struct{}, 10), make(chan struct{}, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+		ended <- struct{}{}
+	}))
+	defer server.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	keys, err := JWKS(ctx, server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	if len(ended) != 0 {
+		t.Error("the start waits until the first read fails")
+	}
+	result := make(chan error, 1)
+	go func() { // awaited below
+		_, err := testBearer(t, Options{Keys: keys}).Authenticate(withHeader((&provider{}).rotate(t)))
+		result <- err
+	}()
+	cancel()
+	if err := <-result; err == nil {
+		t.Error("an unknown key verifies")
+	}
+	<-ended
+}
+
+// Refresh reads the keys at once, and a read that fails keeps them.
+func TestJWKSRefresh(t *testing.T) {
+	t.Parallel()
+	p := &provider{asked: make(chan struct{}, 10), answer: make(chan struct{})}
+	close(p.answer)
+	wrong := atomic.Bool{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if wrong.Load() {
+			http.Error(w, "gone", http.StatusInternalServerError)
+			return
+		}
+		p.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	first := p.rotate(t)
+	keys, err := JWKS(t.Context(), server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := testBearer(t, Options{Keys: keys})
+	second := p.rotate(t)
+	if err := keys.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wrong.Store(true)
+	if err := keys.Refresh(t.Context()); err == nil {
+		t.Error("status 500 is taken for keys")
+	}
+	if _, err := b.Authenticate(withHeader(second)); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.Authenticate(withHeader(first)); err == nil {
+		t.Error("the key that was taken back still verifies")
 	}
 }
