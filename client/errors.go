@@ -84,6 +84,9 @@ type HTTPError struct {
 	StatusCode int
 	// Body is the beginning of the response's text, at most 256 bytes. It may be empty.
 	Body string
+	// Reason states why the server refused the token, if the status is 401 and the header
+	// WWW-Authenticate has an error_description: its first 256 bytes. Otherwise it is empty.
+	Reason string
 	// RetryAfter is the delay that the response asks for, or 0. The connection waits that long, at
 	// most 5 minutes, before it connects again.
 	RetryAfter time.Duration
@@ -93,6 +96,9 @@ func (e *HTTPError) Error() string {
 	text := strings.TrimSpace(e.Body)
 	if text == "" {
 		text = http.StatusText(e.StatusCode)
+	}
+	if e.Reason != "" {
+		text += " (" + e.Reason + ")"
 	}
 	return fmt.Sprintf("client: %s: %s: status code '%d'", e.Op, text, e.StatusCode)
 }

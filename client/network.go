@@ -327,7 +327,18 @@ func failure(op string, response *http.Response) error {
 	if isHTML(response.Header.Get("Content-Type")) {
 		text = nil // an HTML page of a proxy
 	}
-	return &HTTPError{Op: op, StatusCode: response.StatusCode, Body: strings.ToValidUTF8(string(text), ""), RetryAfter: parseRetryAfter(response.Header)}
+	return &HTTPError{Op: op, StatusCode: response.StatusCode, Body: strings.ToValidUTF8(string(text), ""), Reason: refusalReason(response), RetryAfter: parseRetryAfter(response.Header)}
+}
+
+// refusalReason returns the description in the challenge of a response with the status 401.
+func refusalReason(response *http.Response) string {
+	const maxReason = 256
+	_, rest, found := strings.Cut(response.Header.Get("WWW-Authenticate"), `error_description="`)
+	if response.StatusCode != http.StatusUnauthorized || !found {
+		return ""
+	}
+	reason, _, _ := strings.Cut(rest, `"`)
+	return strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")
 }
 
 func isHTML(contentType string) bool {
