@@ -17,7 +17,7 @@ import (
 // benchCommand puts load on any SignalR server.
 type benchCommand struct {
 	URL           string            `arg:"" help:"URL of the hub, for example http://localhost:8080/hubs/clock."`
-	Mode          string            `env:"-" enum:"idle,broadcast,echo,connect,negotiate" default:"idle" help:"What to do: idle (hold connections), broadcast (receive invocations), echo (call a method that returns its argument), connect (connect and leave, again and again), negotiate."`
+	Mode          string            `env:"-" enum:"idle,broadcast,echo,connect,negotiate" default:"idle" help:"What to do: idle (hold connections), broadcast (receive invocations), echo (call a method that returns its argument), connect (connect and leave, again and again), negotiate (negotiate and close, again and again; only the negotiation is timed)."`
 	Transport     string            `env:"-" enum:"websockets,sse,longpolling" default:"websockets" help:"Transport of the connections: websockets, sse or longpolling."`
 	Protocol      string            `env:"-" enum:"json,messagepack" default:"json" help:"Encoding of the messages: json or messagepack."`
 	Connections   int               `env:"-" short:"c" default:"100" help:"Number of connections that are open at a time."`
@@ -41,6 +41,8 @@ type benchCommand struct {
 // Run prints the result. It returns an error if a connection failed or was lost, or if a
 // call failed.
 func (c *benchCommand) Run(ctx context.Context, k *kong.Context) error {
+	ctx, stop := endOnHangup(ctx)
+	defer stop()
 	o := c.options()
 	o.Progress = func(p loadgen.Progress) { fmt.Fprintln(k.Stderr, progressLine(p)) }
 	report, err := loadgen.Run(ctx, o)
@@ -103,6 +105,9 @@ func printReport(w io.Writer, r *loadgen.Report) {
 	}
 	if r.Failed+r.Lost+r.Errors > 0 {
 		row("failed", "%d not opened, %d lost, %d errors", r.Failed, r.Lost, r.Errors)
+	}
+	if r.Refused > 0 {
+		row("refused", "%d by a limit of the server, %.0f/s: %s", r.Refused, float64(r.Refused)/r.Seconds, r.FirstError)
 	}
 	if r.Operations > 0 {
 		row(operations[r.Mode], "%d, %.0f/s", r.Operations, r.PerSecond)

@@ -4,9 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/transports"
 )
 
 func benchFor(t *testing.T, args ...string) (code int, stdout, stderr string) {
@@ -43,6 +49,37 @@ func TestBenchForScripts(t *testing.T) {
 		if _, there := got["latency"].(map[string]any)[field]; !there {
 			t.Errorf("no field latency.%s in %s", field, out)
 		}
+	}
+}
+
+// Refusals by a limit of the server are a result, and negotiated connections are closed: a small
+// limit is enough for many negotiations.
+func TestBenchNegotiateAtALimit(t *testing.T) {
+	limited := func(connections int) (*endpoint.Endpoint, string) {
+		e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{Options: transports.Options{Limits: transports.Limits{Connections: connections}}})
+		server := httptest.NewServer(e)
+		t.Cleanup(func() {
+			_ = e.Shutdown(context.Background())
+			server.Close()
+		})
+		return e, server.URL
+	}
+	e, url := limited(50) // an answered DELETE may still be under way
+	code, out, stderr := benchFor(t, url, "--mode", "negotiate", "--json")
+	if code != exitOK || !strings.Contains(out, `"refused": 0`) || e.Connections() > 3 {
+		t.Errorf("below the limit: exit code %d, %d connections remain\n%s%s", code, e.Connections(), out, stderr)
+	}
+	_, url = limited(3)
+	for _, mode := range []string{"negotiate", "connect"} {
+		code, out, stderr := benchFor(t, url, "--mode", mode, "--connections", "20")
+		if code != exitOK || !strings.Contains(out, "by a limit of the server") || !strings.Contains(out, "status 503") {
+			t.Errorf("%s above the limit: exit code %d\n%s%s", mode, code, out, stderr)
+		}
+	}
+	full := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) }))
+	defer full.Close()
+	if code, out, stderr := benchFor(t, full.URL, "--mode", "negotiate"); code != exitOK || !strings.Contains(out, "status 429") {
+		t.Errorf("without any connection: exit code %d\n%s%s", code, out, stderr)
 	}
 }
 

@@ -3,6 +3,7 @@ package loadgen
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,12 +21,13 @@ const readBuffer = 1 << 10
 // advance; answers are read without an allocation.
 type httpConn struct {
 	net.Conn
-	address string
-	r       *bufio.Reader
-	stop    func() bool // cancels the closing at the end of ctx
-	request []byte      // buffer in which callers encode a request
-	body    []byte      // body of the last answer
-	last    bool        // the server closes the connection after this answer
+	address   string
+	r         *bufio.Reader
+	stop      func() bool // cancels the closing at the end of ctx
+	request   []byte      // buffer in which callers encode a request
+	body      []byte      // body of the last answer
+	challenge string      // description of the error in the last answer's challenge
+	last      bool        // the server closes the connection after this answer
 }
 
 // dialHTTP opens a connection that is closed when ctx ends.
@@ -63,7 +65,7 @@ func (c *httpConn) exchange(request []byte) (status int, body []byte, err error)
 	if err != nil {
 		return 0, nil, err
 	}
-	c.last = h.close
+	c.last, c.challenge = h.close, h.challenge
 	body, err = c.readBody(h)
 	return h.status, body, err
 }
@@ -82,6 +84,7 @@ type head struct {
 	chunked     bool
 	close       bool
 	eventStream bool
+	challenge   string
 }
 
 var (
@@ -89,6 +92,7 @@ var (
 	transferEncoding = []byte("transfer-encoding:")
 	connection       = []byte("connection:")
 	contentType      = []byte("content-type:")
+	authenticate     = []byte("www-authenticate:")
 )
 
 func (c *httpConn) readHead() (head, error) {
@@ -143,6 +147,10 @@ func (h *head) field(line []byte) {
 		h.close = bytes.EqualFold(v, []byte("close"))
 	} else if v, ok := value(contentType); ok {
 		h.eventStream = bytes.HasPrefix(v, []byte("text/event-stream"))
+	} else if v, ok := value(authenticate); ok {
+		_, rest, _ := bytes.Cut(v, []byte(`error_description="`))
+		reason, _, _ := bytes.Cut(rest, []byte(`"`))
+		h.challenge = cmp.Or(string(reason), "the server requires a token")
 	}
 }
 

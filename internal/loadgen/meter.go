@@ -16,7 +16,7 @@ type meter struct {
 	shards    [shardCount]shard
 	opening   shard
 
-	open, failed, lost, errors atomic.Int64
+	open, failed, lost, errors, refused atomic.Int64
 	// delivered counts during the warm-up too, for the window of broadcasts.
 	delivered  atomic.Int64
 	firstError atomic.Pointer[string]

@@ -19,8 +19,11 @@ type Report struct {
 	Opening     *Latency `json:"opening,omitempty"`
 	Failed      int64    `json:"failed"` // could not be opened
 	Lost        int64    `json:"lost"`   // ended by themselves
-	Errors      int64    `json:"errors"` // calls that the hub answered with an error
-	FirstError  string   `json:"firstError,omitempty"`
+	// Refused counts the negotiations that a limit of the server refused (429 or 503) in the
+	// modes connect and negotiate. They are a result and no failure.
+	Refused    int64  `json:"refused"`
+	Errors     int64  `json:"errors"` // calls that the hub answered with an error
+	FirstError string `json:"firstError,omitempty"`
 
 	// Operations are deliveries, echoes, connections or negotiations in the measured time.
 	Operations    int64    `json:"operations"`

@@ -268,6 +268,7 @@ func (g *generator) fill(r *Report) {
 	r.Operations, r.BytesReceived = total.operations, total.bytes
 	r.PerSecond = float64(total.operations) / r.Seconds
 	r.Latency = latencyOf(&total.latency)
+	r.Refused = g.meter.refused.Load()
 	r.Failed, r.Lost, r.Errors = g.meter.failed.Load(), g.meter.lost.Load(), g.meter.errors.Load()
 	if first := g.meter.firstError.Load(); first != nil {
 		r.FirstError = *first
@@ -342,6 +343,10 @@ func (g *generator) connectForever(ctx context.Context, s *shard) error {
 			if ctx.Err() != nil {
 				_ = l.leave() // the run ended while the link was being opened
 				return err
+			}
+			if isLimit(err) {
+				g.refused(ctx, err)
+				continue
 			}
 			if inARow++; inARow == errorsInARow {
 				return err
