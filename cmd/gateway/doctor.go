@@ -46,6 +46,8 @@ var statuses = map[doctor.Verdict]exitStatus{doctor.Well: 0, doctor.Fallback: 1,
 
 // Run prints the report. Its error is the exit status.
 func (c *doctorCommand) Run(ctx context.Context, k *kong.Context) error {
+	ctx, stop := endOnHangup(ctx)
+	defer stop()
 	o := doctor.Options{URL: c.URL, Idle: c.Idle, Token: c.Token, InsecureTLS: c.Insecure, Header: http.Header{},
 		Progress: func(step string) { fmt.Fprintln(k.Stderr, step) }}
 	for name, value := range c.Header {

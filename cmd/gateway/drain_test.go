@@ -24,13 +24,13 @@ type gatewayProcess struct {
 	t *testing.T
 }
 
-func startProcess(t *testing.T) *gatewayProcess {
+func startProcess(t *testing.T, flags ...string) *gatewayProcess {
 	t.Helper()
 	binary, err := testproc.Build(t.TempDir(), ".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := testproc.Start(testproc.FreeAddress(), binary, "--interval=-1s", "--log-format", "text")
+	p, err := testproc.Start(testproc.FreeAddress(), append([]string{binary, "--interval=-1s", "--log-format", "text"}, flags...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

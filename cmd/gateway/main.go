@@ -11,14 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/alecthomas/kong"
-
-	"github.com/carillon-go/carillon/internal/gateway"
 )
 
 const (
@@ -31,10 +28,11 @@ const (
 type commands struct {
 	Config kong.ConfigFlag `type:"path" placeholder:"FILE" env:"CARILLON_CONFIG" help:"JSON file with settings; its keys are the names of the flags. A flag overrides a variable, and a variable overrides the file."`
 
-	Serve  serveCommand  `cmd:"" default:"withargs" help:"Serve the clock hub and its page. This is the default command. The others are gateway watch, gateway doctor, gateway bench and gateway version; each has --help."`
+	Serve  serveCommand  `cmd:"" default:"withargs" help:"Serve the clock hub and its page. This is the default command."`
 	Watch  watchCommand  `cmd:"" help:"Connect to a hub as a client. Print each invocation by the hub and each change of the connection."`
 	Doctor doctorCommand `cmd:"" help:"Test the path from here to a hub: which transports work, which are held back or cut, and how to configure the proxies."`
 	Bench  benchCommand  `cmd:"" help:"Put load on a hub and measure rates, latencies, and the server's CPU time and memory."`
+	Token  tokenCommand  `cmd:"" help:"Make tokens for the hub, and show and verify the contents of tokens."`
 
 	Version versionCommand `cmd:"" help:"Print the version of this program, its revision, and the version of Go."`
 }
@@ -44,20 +42,6 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-type serveCommand struct {
-	gateway.Config `embed:""`
-}
-
-func (c *serveCommand) Run(ctx context.Context) error {
-	log := c.Logger()
-	slog.SetDefault(log)
-	server, err := gateway.New(c.Config, log)
-	if err != nil {
-		return err
-	}
-	return server.Run(ctx)
-}
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	// The first signal begins the orderly end; from then on signals do what they
@@ -66,35 +50,50 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the program, and returns its exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	helped := false
-	parser, err := kong.New(&commands{},
+// parsed is a command line that has been parsed.
+type parsed struct {
+	commands
+	file   configFile
+	helped bool // the help was printed
+	kong   *kong.Context
+}
+
+// parse parses a command line.
+func parse(args []string, stdout, stderr io.Writer) (*parsed, error) {
+	p := &parsed{}
+	parser, err := kong.New(&p.commands,
 		kong.Name("gateway"),
 		kong.Description("A real-time gateway that speaks the ASP.NET Core SignalR protocol."),
 		kong.DefaultEnvars("CARILLON"),
-		kong.Configuration(loadConfig),
+		kong.Configuration(p.file.load),
 		kong.Help(printHelp),
-		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(p),
 		kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { helped = true }),
+		kong.Exit(func(int) { p.helped = true }),
 	)
 	if err != nil {
-		fmt.Fprintln(stderr, "gateway:", err)
-		return exitFailure
+		return p, err
 	}
-	command, err := parser.Parse(args)
+	p.kong, err = parser.Parse(joinNegative(args))
+	return p, p.file.locate(err)
+}
+
+// run is the program, and returns its exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	p, err := parse(args, stdout, stderr)
+	stdout, stderr = visible{stdout}, visible{stderr} // from here on, because kong asks the terminal for its width
 	switch {
-	case helped:
+	case p.helped:
 		return exitOK
 	case err != nil:
 		fmt.Fprintf(stderr, "gateway: %v\nRun gateway --help for the flags.\n", err)
 		return exitUsage
 	}
-	// From here on, for kong asks the terminal how wide it is.
-	stderr = visible{stderr}
-	parser.Stdout, parser.Stderr = visible{stdout}, stderr
-	err = command.Run()
+	p.kong.Stdout, p.kong.Stderr = stdout, stderr
+	warnOfVariables(p.kong.Model, os.Environ(), stderr)
+	p.kong.BindTo(ctx, (*context.Context)(nil))
+	p.kong.Bind(arguments(args))
+	err = p.file.locate(p.kong.Run())
 	if status := exitStatus(0); errors.As(err, &status) {
 		return int(status)
 	}
@@ -103,16 +102,4 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitFailure
 	}
 	return exitOK
-}
-
-// printHelp shows the flags of the default command to whoever names none.
-func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
-	if ctx.Selected() == nil {
-		serve, err := kong.Trace(ctx.Kong, []string{"serve"})
-		if err != nil {
-			return err
-		}
-		ctx = serve
-	}
-	return kong.DefaultHelpPrinter(options, ctx)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type watchCommand struct {
 	Arg       []string          `env:"-" sep:"none" placeholder:"JSON" help:"Argument of --invoke; may be repeated. Text that is not JSON is a string."`
 	Token     string            `env:"CARILLON_TOKEN" help:"Bearer token. Other users of this machine can read a command line, so set the variable instead."`
 	Header    map[string]string `env:"-" mapsep:"none" placeholder:"NAME=VALUE" help:"Header of every request; may be repeated."`
+	Insecure  bool              `env:"-" help:"Accept any TLS certificate."`
 	Count     int               `env:"-" placeholder:"N" help:"End after this number of invocations. Default: never."`
 	Retry     bool              `env:"-" help:"Wait for a server that does not run yet. A lost connection is always made again."`
 	JSON      bool              `env:"-" name:"json" help:"Print one JSON object per line."`
@@ -39,6 +41,8 @@ type watchCommand struct {
 func (c *watchCommand) Run(ctx context.Context, k *kong.Context) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
+	ctx, stop := endOnHangup(ctx)
+	defer stop()
 	w := &watch{command: c, end: end, out: printer{w: k.Stdout, json: c.JSON}}
 	w.conn = client.New(c.URL, c.options(w.policy))
 	w.conn.OnStateChange(w.stateChanged)
@@ -61,6 +65,9 @@ var transportNames = map[string]client.Transport{
 
 func (c *watchCommand) options(policy client.ReconnectPolicy) client.Options {
 	o := client.Options{Reconnect: policy, Header: make(http.Header), Logger: slog.New(slog.DiscardHandler)}
+	if c.Insecure {
+		o.TLS = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // asked for by name
+	}
 	for _, name := range c.Transport {
 		o.Transports = append(o.Transports, transportNames[name])
 	}

@@ -61,28 +61,36 @@ func (c *Config) authenticated(o endpoint.Options) (endpoint.Options, error) {
 
 // guard sets entry to the hub, behind authentication if the settings name a key. Without a
 // key all clients may connect.
-func (s *Server) guard() error {
-	s.entry, s.endKeys = s.hub, func() {}
+func (s *Server) guard() {
+	s.entry = s.hub
 	if !s.config.usesJWT() {
-		return nil
+		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	bearer, err := s.config.bearer(ctx)
-	if err != nil {
-		cancel()
-		return err
-	}
-	s.endKeys = cancel
-	s.entry = auth.Middleware(s.hub.Authenticator(bearer), auth.Require(nil, s.hub))
-	return nil
+	s.entry = auth.Middleware(s.hub.Authenticator(auth.Func(s.live.authenticate)), auth.Require(nil, s.hub))
 }
 
-// bearer returns the authenticator of tokens. It keeps published keys fresh until ctx is
-// cancelled.
-func (c *Config) bearer(ctx context.Context) (*bearer.Authenticator, error) {
-	keys, err := c.keys(ctx)
-	if err != nil {
-		return nil, err
+// publishedKeys begins to read the keys of --jwks-url, if it is set, until endKeys is called.
+func (s *Server) publishedKeys() (err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.endKeys = cancel
+	if s.config.JWKSURL != "" {
+		s.keys, err = bearer.JWKS(ctx, s.config.JWKSURL)
+	}
+	return err
+}
+
+// bearer returns the authenticator of tokens, or nil if clients need none. published are the keys
+// of --jwks-url.
+func (c *Config) bearer(published *bearer.PublishedKeys) (*bearer.Authenticator, error) {
+	var keys bearer.KeySet = published
+	switch {
+	case !c.usesJWT():
+		return nil, nil
+	case c.JWTKey != "":
+		var err error
+		if keys, err = bearer.KeyFile(c.JWTKey); err != nil {
+			return nil, fmt.Errorf("--jwt-key: %w", err)
+		}
 	}
 	return bearer.New(bearer.Options{
 		Keys:        keys,
@@ -90,11 +98,4 @@ func (c *Config) bearer(ctx context.Context) (*bearer.Authenticator, error) {
 		Audience:    c.JWTAudience,
 		UserIDClaim: c.JWTUserClaim,
 	})
-}
-
-func (c *Config) keys(ctx context.Context) (bearer.KeySet, error) {
-	if c.JWTKey != "" {
-		return bearer.KeyFile(c.JWTKey)
-	}
-	return bearer.JWKS(ctx, c.JWKSURL)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -244,7 +245,7 @@ func TestInvalidTokenSettings(t *testing.T) {
 		}
 	}
 	c := Config{Path: "/hub", Transports: []string{"WebSockets"}, JWTKey: filepath.Join(t.TempDir(), "none")}
-	if _, err := New(c, c.Logger()); err == nil {
+	if _, err := New(c, c.Logger(new(slog.LevelVar))); err == nil {
 		t.Error("a gateway without its key started")
 	}
 }

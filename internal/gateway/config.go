@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/internal/fold"
@@ -20,44 +21,44 @@ import (
 // Config holds the settings of a deployment. The tags define for each its flag, its variable
 // CARILLON_…, its key in the configuration file, and its default.
 type Config struct {
-	Addr    string   `default:":8080" help:"Address to listen on, or unix: and the path of a Unix socket, such as unix:/run/carillon.sock."`
-	TLSCert string   `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain, PEM. With --tls-key: HTTPS, and HTTP/2 for clients that speak it."`
-	TLSKey  string   `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key of the certificate, PEM."`
-	Host    []string `placeholder:"NAME" help:"Host name that requests may use, such as example.com; may be repeated. Requests for other hosts are answered 421, except for loopback names and for probes. Default: pages and metrics at a loopback address accept loopback names only; everything else accepts any name."`
+	Addr    string   `group:"Listening" default:":8080" help:"Address to listen on, or unix: and the path of a Unix socket, such as unix:/run/carillon.sock."`
+	TLSCert string   `group:"Listening" name:"tls-cert" reload:"true" type:"path" placeholder:"FILE" help:"Certificate chain, PEM. With --tls-key: HTTPS, and HTTP/2 for clients that speak it."`
+	TLSKey  string   `group:"Listening" name:"tls-key" reload:"true" type:"path" placeholder:"FILE" help:"Private key of the certificate, PEM."`
+	Host    []string `group:"Listening" placeholder:"NAME" help:"Host name that requests may use, such as example.com; may be repeated. Requests for other hosts are answered 421, except for loopback names and for probes. Default: pages and metrics at a loopback address accept loopback names only; everything else accepts any name."`
 
-	Path       string   `default:"/hubs/clock" help:"Path of the clock hub."`
-	Transports []string `default:"WebSockets,ServerSentEvents,LongPolling" help:"Transports to offer, in this order."`
-	Rule       []string `sep:";" placeholder:"NETWORK=TRANSPORTS" help:"Transports to offer the clients of a network instead, such as 10.0.0.0/8=LongPolling,ServerSentEvents; may be repeated, or contain several rules separated by semicolons. The first rule that matches applies. Rules take precedence over learned evidence."`
-	NoLearning bool     `help:"Offer every network the same transports, even those that have failed there."`
-	CORSOrigin []string `name:"cors-origin" placeholder:"ORIGIN" help:"Origin of pages that may read the answers (CORS), such as https://example.com, or https://*.example.com for all its subdomains; may be repeated. * allows every origin, without credentials. Other origins get 403 for WebSockets and for requests with credentials. Default: the server's own origin only."`
+	Path       string   `group:"Hub" default:"/hubs/clock" help:"Path of the clock hub."`
+	Transports []string `group:"Hub" default:"WebSockets,ServerSentEvents,LongPolling" help:"Transports to offer, in this order."`
+	Rule       []string `group:"Hub" sep:";" reload:"true" placeholder:"NETWORK=TRANSPORTS" help:"Transports to offer the clients of a network instead, such as 10.0.0.0/8=LongPolling,ServerSentEvents; may be repeated, or contain several rules separated by semicolons. The first rule that matches applies. Rules take precedence over learned evidence."`
+	NoLearning bool     `group:"Hub" name:"no-learning" help:"Offer every network the same transports, even those that have failed there."`
+	CORSOrigin []string `group:"Hub" name:"cors-origin" reload:"true" placeholder:"ORIGIN" help:"Origin of pages that may read the answers (CORS), such as https://example.com, or https://*.example.com for all its subdomains; may be repeated. * allows every origin, without credentials. Other origins get 403 for WebSockets and for requests with credentials. Default: the server's own origin only."`
 
-	TrustedProxies []string `name:"trusted-proxies" placeholder:"NETWORK" help:"Networks of trusted proxies, such as 10.0.0.0/8,fd00::/8; unix for the peers of a Unix socket. Their headers Forwarded or X-Forwarded-For, -Proto, -Host and -Prefix are used. Default: none."`
-	ProxyProtocol  bool     `name:"proxy-protocol" help:"Require connections from --trusted-proxies to begin with a header of the PROXY protocol, version 1 or 2."`
+	TrustedProxies []string `group:"Proxies" name:"trusted-proxies" placeholder:"NETWORK" help:"Networks of trusted proxies, such as 10.0.0.0/8,fd00::/8; unix for the peers of a Unix socket. Their headers Forwarded or X-Forwarded-For, -Proto, -Host and -Prefix are used. Default: none."`
+	ProxyProtocol  bool     `group:"Proxies" name:"proxy-protocol" help:"Require connections from --trusted-proxies to begin with a header of the PROXY protocol, version 1 or 2."`
 
-	JWTKey       string `name:"jwt-key" type:"path" placeholder:"FILE" help:"Key that verifies bearer tokens (JWT): a public key or certificate in PEM, or a secret of at least 32 bytes. With this or --jwks-url, clients of the hub need a token. Default: clients need no token."`
-	JWKSURL      string `name:"jwks-url" placeholder:"URL" help:"URL of an identity provider's keys (JWKS), instead of --jwt-key. New keys are found without a restart."`
-	JWTIssuer    string `name:"jwt-issuer" placeholder:"ISSUER" help:"Required iss of tokens. Default: not checked."`
-	JWTAudience  string `name:"jwt-audience" placeholder:"AUDIENCE" help:"Required audience: the aud of a token must contain it. Default: not checked."`
-	JWTUserClaim string `name:"jwt-user-claim" default:"sub" placeholder:"CLAIM" help:"Claim of the token that becomes the user's id."`
+	JWTKey       string `group:"Tokens" name:"jwt-key" reload:"true" type:"path" placeholder:"FILE" help:"Key that verifies bearer tokens (JWT): a public key or certificate in PEM, or a secret of at least 32 bytes. With this or --jwks-url, clients of the hub need a token. Default: clients need no token."`
+	JWKSURL      string `group:"Tokens" name:"jwks-url" placeholder:"URL" help:"URL of an identity provider's keys (JWKS), instead of --jwt-key. New keys are found without a restart."`
+	JWTIssuer    string `group:"Tokens" name:"jwt-issuer" placeholder:"ISSUER" help:"Required iss of tokens. Default: not checked."`
+	JWTAudience  string `group:"Tokens" name:"jwt-audience" placeholder:"AUDIENCE" help:"Required audience: the aud of a token must contain it. Default: not checked."`
+	JWTUserClaim string `group:"Tokens" name:"jwt-user-claim" default:"sub" placeholder:"CLAIM" help:"Claim of the token that becomes the user's id."`
 
-	JWTRefresh     bool          `name:"jwt-refresh" default:"true" negatable:"" help:"Accept fresh tokens for open connections at {path}/refresh, as clients of .NET 11 send them. Needs --jwt-key or --jwks-url; --no-jwt-refresh disables it."`
-	JWTMaxLifetime time.Duration `name:"jwt-max-lifetime" placeholder:"DURATION" help:"Longest time for which a token is valid, from the beginning of a connection or from a refresh, such as 1h; then the connection closes. Default: until the token expires."`
+	JWTRefresh     bool          `group:"Tokens" name:"jwt-refresh" default:"true" negatable:"" help:"Accept fresh tokens for open connections at {path}/refresh, as clients of .NET 11 send them. Needs --jwt-key or --jwks-url; --no-jwt-refresh disables it."`
+	JWTMaxLifetime time.Duration `group:"Tokens" name:"jwt-max-lifetime" placeholder:"DURATION" help:"Longest time for which a token is valid, from the beginning of a connection or from a refresh, such as 1h; then the connection closes. Default: until the token expires."`
 
-	Tickets   time.Duration `placeholder:"DURATION" help:"Keep tokens out of URLs: a client that negotiates with a token gets a ticket instead, which is valid for this time and for one connection, such as 30s. Tokens in URLs are then refused. Default: no tickets."`
-	PublicURL string        `name:"public-url" placeholder:"URL" help:"URL of the hub for clients, if a proxy changes host or path. Needed for --tickets."`
+	Tickets   time.Duration `group:"Tokens" placeholder:"DURATION" help:"Keep tokens out of URLs: a client that negotiates with a token gets a ticket instead, which is valid for this time and for one connection, such as 30s. Tokens in URLs are then refused. Default: no tickets."`
+	PublicURL string        `group:"Tokens" name:"public-url" placeholder:"URL" help:"URL of the hub for clients, if a proxy changes host or path. Needed for --tickets."`
 
-	MaxConnections int `name:"max-connections" default:"100000" placeholder:"N" help:"Limit of all connections; beyond it negotiation answers 503. Negative: no limit."`
-	MaxPerAddress  int `name:"max-per-address" default:"0" placeholder:"N" help:"Limit of the connections of one client address; beyond it negotiation answers 429. 0: 1000, and no limit for private addresses, because these are usually proxies. Negative: no limit."`
-	MaxPerUser     int `name:"max-per-user" default:"1000" placeholder:"N" help:"Limit of the connections of one user; beyond it negotiation answers 429. Negative: no limit."`
+	MaxConnections int `group:"Limits" name:"max-connections" default:"100000" placeholder:"N" help:"Limit of all connections; beyond it negotiation answers 503. 0: 100000; negative: no limit."`
+	MaxPerAddress  int `group:"Limits" name:"max-per-address" default:"0" placeholder:"N" help:"Limit of the connections of one client address; beyond it negotiation answers 429. 0: 1000, and no limit for private addresses, because these are usually proxies. Negative: no limit."`
+	MaxPerUser     int `group:"Limits" name:"max-per-user" default:"1000" placeholder:"N" help:"Limit of the connections of one user; beyond it negotiation answers 429. 0: 1000; negative: no limit."`
 
-	Interval        time.Duration `default:"1s" help:"Time between two ticks of the clock; negative: no ticks."`
-	Drain           time.Duration `default:"10s" help:"Time over which the shutdown spreads the closing of connections, so that clients do not all reconnect at once. It is shorter if fewer than 100 connections a second would close."`
-	ShutdownTimeout time.Duration `default:"10s" help:"Time for running work and connections to finish after --drain, before they are cut."`
+	Interval        time.Duration `group:"Clock and shutdown" default:"1s" help:"Time between two ticks of the clock; 0 or negative: no ticks."`
+	Drain           time.Duration `group:"Clock and shutdown" default:"10s" help:"Time over which the shutdown spreads the closing of connections, so that clients do not all reconnect at once. It is shorter if fewer than 100 connections a second would close."`
+	ShutdownTimeout time.Duration `group:"Clock and shutdown" name:"shutdown-timeout" default:"10s" help:"Time for running work and connections to finish after --drain, before they are cut."`
 
-	MetricsAddr string `name:"metrics-addr" placeholder:"ADDR" help:"Address to serve /metrics on, in the text format of Prometheus. Use an address that clients cannot reach, such as 127.0.0.1:9090. Default: no metrics."`
+	MetricsAddr string `group:"Metrics and log" name:"metrics-addr" placeholder:"ADDR" help:"Address to serve /metrics on, in the text format of Prometheus. Use an address that clients cannot reach, such as 127.0.0.1:9090. Default: no metrics."`
 
-	LogLevel  slog.Level `default:"INFO" help:"Lowest level to log: DEBUG, INFO, WARN, ERROR."`
-	LogFormat string     `default:"text" enum:"text,json" help:"Format of the log, on standard error: text or json."`
+	LogLevel  slog.Level `group:"Metrics and log" name:"log-level" reload:"true" default:"INFO" help:"Lowest level to log: DEBUG, INFO, WARN, ERROR."`
+	LogFormat string     `group:"Metrics and log" name:"log-format" default:"text" enum:"text,json" help:"Format of the log, on standard error: text or json."`
 }
 
 // Validate returns the errors in c, in terms of the flags.
@@ -66,15 +67,10 @@ func (c *Config) Validate() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		errs = append(errs, errors.New("--tls-cert and --tls-key go together"))
 	}
-	if !strings.HasPrefix(c.Path, "/") || strings.HasSuffix(c.Path, "/") || strings.ContainsAny(c.Path, "?#") {
-		errs = append(errs, fmt.Errorf("--path: %q must begin with a slash and not end in one", c.Path))
+	if c.Drain < 0 || c.ShutdownTimeout < 0 {
+		errs = append(errs, errors.New("--drain and --shutdown-timeout: the times must not be negative"))
 	}
-	if last := path.Base(c.Path); endpoint.IsPart(last) {
-		errs = append(errs, fmt.Errorf("--path: the hub's own paths end in %q", last))
-	}
-	if first, _, _ := strings.Cut(strings.TrimPrefix(c.Path, "/"), "/"); slices.Contains([]string{"healthz", "readyz", "assets"}, strings.ToLower(first)) {
-		errs = append(errs, fmt.Errorf("--path: the program serves something else at /%s", first))
-	}
+	errs = append(errs, validatePath(c.Path))
 	if len(c.Transports) == 0 {
 		errs = append(errs, errors.New("--transports: at least one is needed"))
 	}
@@ -97,6 +93,25 @@ func (c *Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// validatePath refuses paths that no request can have or that have another meaning.
+func validatePath(hub string) error {
+	first, _, _ := strings.Cut(strings.TrimPrefix(hub, "/"), "/")
+	isSpecial := func(c rune) bool {
+		return strings.ContainsRune("?#:*%\\\"<>", c) || unicode.IsSpace(c) || unicode.IsControl(c)
+	}
+	switch last := path.Base(hub); {
+	case !strings.HasPrefix(hub, "/") || strings.HasSuffix(hub, "/"):
+		return fmt.Errorf("--path: %q must begin with a slash and not end in one", hub)
+	case path.Clean(hub) != hub || strings.ContainsFunc(hub, isSpecial):
+		return fmt.Errorf("--path: %q is no plain path; write it as /hubs/clock", hub)
+	case endpoint.IsPart(last):
+		return fmt.Errorf("--path: the hub's own paths end in %q", last)
+	case slices.Contains([]string{"healthz", "readyz", "assets"}, strings.ToLower(first)):
+		return fmt.Errorf("--path: the program serves something else at /%s", first)
+	}
+	return nil
 }
 
 // transports returns the transports to offer.
@@ -125,12 +140,11 @@ names:
 }
 
 // policy returns the policy that changes offers: rules take precedence over evidence.
-func (c *Config) policy() (negotiate.Policy, error) {
-	rules, err := c.rules()
-	if err != nil || c.NoLearning {
-		return rules, err
+func (c *Config) policy(rules negotiate.Policy) negotiate.Policy {
+	if c.NoLearning {
+		return rules
 	}
-	return negotiate.Policies{rules, negotiate.NewEvidence(negotiate.EvidenceOptions{})}, nil
+	return negotiate.Policies{rules, negotiate.NewEvidence(negotiate.EvidenceOptions{})}
 }
 
 func (c *Config) rules() (negotiate.Rules, error) {
@@ -152,9 +166,11 @@ func (c *Config) rules() (negotiate.Rules, error) {
 
 func (c *Config) usesTLS() bool { return c.TLSCert != "" }
 
-// Logger returns a logger with the settings' level and format.
-func (c *Config) Logger() *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.LogLevel}
+// Logger returns a logger with the settings' format. Its level is that of the settings until
+// level changes it.
+func (c *Config) Logger(level *slog.LevelVar) *slog.Logger {
+	level.Set(c.LogLevel)
+	options := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(os.Stderr, options))
 	}

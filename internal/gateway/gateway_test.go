@@ -40,6 +40,12 @@ type running struct {
 
 func start(t *testing.T, change func(*Config)) *running {
 	t.Helper()
+	return startWith(t, change, func(*Server) {})
+}
+
+// startWith is start. It calls prepare before the gateway serves.
+func startWith(t *testing.T, change func(*Config), prepare func(*Server)) *running {
+	t.Helper()
 	c := Config{
 		Path:            "/hubs/clock",
 		Transports:      []string{"WebSockets", "ServerSentEvents", "LongPolling"},
@@ -54,6 +60,7 @@ func start(t *testing.T, change func(*Config)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	prepare(s)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

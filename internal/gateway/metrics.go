@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 )
 
@@ -15,7 +16,7 @@ func (s *Server) serveMetrics(ctx context.Context) (stop func(), err error) {
 	}
 	l, err := listen(ctx, s.config.MetricsAddr)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--metrics-addr: %w", err)
 	}
 	s.log.Info("metrics", "listens", l.Addr().String())
 	mux := http.NewServeMux()

@@ -28,11 +28,7 @@ func (s *Server) routes() (http.Handler, error) {
 	e.Logger.SetOutput(io.Discard) // errors are logged by slog
 	e.IPExtractor = echo.ExtractIPDirect()
 
-	e.Use(limitRest, logRequests(s.log, s.isTraffic), recoverPanics(s.log))
-	if len(s.config.CORSOrigin) > 0 {
-		e.Use(s.allowOrigins())
-	}
-	e.Use(s.checkHost, mount(paths.Clients, s.entry))
+	e.Use(limitRest, logRequests(s.log, s.isTraffic), recoverPanics(s.log), s.allowOrigins, s.checkHost, mount(paths.Clients, s.entry))
 
 	e.Match([]string{http.MethodGet, http.MethodHead}, paths.Script, echo.WrapHandler(endpoint.Script()))
 	e.Match([]string{http.MethodGet, http.MethodHead}, paths.Diagnose, echo.WrapHandler(endpoint.DiagnosePage()))
@@ -104,18 +100,25 @@ const preflightAge = 7200
 
 // allowOrigins lets pages of the hub's allowed origins read the answers. The JavaScript
 // client sends credentials by default. With the origin "*" credentials are not allowed.
-func (s *Server) allowOrigins() echo.MiddlewareFunc {
+func (s *Server) allowOrigins(next echo.HandlerFunc) echo.HandlerFunc {
 	c := middleware.CORSConfig{
 		AllowMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 		MaxAge:       preflightAge,
 	}
-	if slices.Contains(s.config.CORSOrigin, "*") {
-		c.AllowOrigins = []string{"*"}
-		return middleware.CORSWithConfig(c)
+	listed := c
+	listed.AllowCredentials = true
+	listed.AllowOriginFunc = func(origin string) (bool, error) { return s.live.allowsOrigin(origin), nil }
+	c.AllowOrigins = []string{"*"}
+	toAny, toListed := middleware.CORSWithConfig(c)(next), middleware.CORSWithConfig(listed)(next)
+	return func(c echo.Context) error {
+		switch o := s.live.origins.Load(); {
+		case o.any:
+			return toAny(c)
+		case o.listed:
+			return toListed(c)
+		}
+		return next(c)
 	}
-	c.AllowCredentials = true
-	c.AllowOriginFunc = func(origin string) (bool, error) { return s.hub.AllowsOrigin(origin), nil }
-	return middleware.CORSWithConfig(c)
 }
 
 // recoverPanics answers 500 if a handler panics, and logs the stack.

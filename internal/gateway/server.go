@@ -8,12 +8,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
 
+	"github.com/carillon-go/carillon/auth/bearer"
 	"github.com/carillon-go/carillon/clock"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
@@ -60,14 +62,20 @@ type Server struct {
 	log     *slog.Logger
 	clocks  hub.Context[clock.Clock]
 	hub     *endpoint.Endpoint
-	entry   http.Handler       // the hub, behind authentication
-	endKeys context.CancelFunc // stops the refresh of the keys of tokens
+	entry   http.Handler // the hub, behind authentication
+	live    live
+	keys    *bearer.PublishedKeys // of --jwks-url; nil without it
+	endKeys context.CancelFunc    // stops reading keys
+	source  Source
+	banner  io.Writer // nil: none
 	proxies proxies
 	workers *worker.Host
 	metrics *metrics.Metrics // nil: metrics are disabled
 	http    *http.Server
 	ready   atomic.Bool
 	hosts   hosts // of the listener; set before serving begins
+
+	filesInterval time.Duration // between two looks at the files of the settings
 }
 
 // New returns a server with the settings of c, which must be valid.
@@ -75,29 +83,39 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	options, err := c.endpoint(log)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{config: c, log: log, workers: worker.NewHost(worker.Options{Logger: log})}
-	s.makeHub(options)
-	if s.proxies, err = c.trustedProxies(); err != nil {
-		return nil, err
-	}
-	s.http = newHTTPServer(log)
-	if err := s.loadCertificate(); err != nil {
-		return nil, err
-	}
-	if err := s.guard(); err != nil {
-		return nil, err
-	}
-	routes, err := s.routes()
-	if err != nil {
+	s := &Server{config: c, log: log, workers: worker.NewHost(worker.Options{Logger: log}), http: newHTTPServer(log), filesInterval: filesInterval}
+	if err := s.assemble(); err != nil {
 		s.endKeys()
 		return nil, err
 	}
-	s.http.Handler = s.behindProxies(routes)
 	return s, nil
+}
+
+// assemble makes the parts of the server.
+func (s *Server) assemble() error {
+	if err := s.publishedKeys(); err != nil {
+		return err
+	}
+	state, err := s.config.prepare(s.keys)
+	if err != nil {
+		return err
+	}
+	s.live.apply(state)
+	if s.config.usesTLS() {
+		s.http.TLSConfig = &tls.Config{GetCertificate: s.live.getCertificate, MinVersion: tls.VersionTLS12}
+	}
+	options, err := s.endpointOptions()
+	if err != nil {
+		return err
+	}
+	s.makeHub(options)
+	s.guard()
+	if s.proxies, err = s.config.trustedProxies(); err != nil {
+		return err
+	}
+	routes, err := s.routes()
+	s.http.Handler = s.behindProxies(routes)
+	return err
 }
 
 // newHTTPServer returns an HTTP server without a handler. It limits the memory and the
@@ -126,37 +144,22 @@ func (s *Server) makeHub(o endpoint.Options) {
 	s.metrics.Watch(s.hub, clocks)
 }
 
-// endpoint returns the options of the hub's endpoint.
-func (c *Config) endpoint(log *slog.Logger) (endpoint.Options, error) {
+// endpointOptions returns the options of the hub's endpoint.
+func (s *Server) endpointOptions() (endpoint.Options, error) {
+	c := &s.config
 	offered, err := c.transports()
-	if err != nil {
-		return endpoint.Options{}, err
-	}
-	policy, err := c.policy()
 	if err != nil {
 		return endpoint.Options{}, err
 	}
 	return c.authenticated(endpoint.Options{
 		Transports: offered,
-		Policy:     policy,
+		Policy:     c.policy(&s.live),
 		Events:     endpoint.Events{Enabled: true, History: 1000},
 		Options: transports.Options{
-			Logger: log, PollTimeout: pollTimeout, AllowedOrigins: c.CORSOrigin,
+			Logger: s.log, PollTimeout: pollTimeout, AllowOrigin: s.live.allowsOrigin,
 			Limits: transports.Limits{Connections: c.MaxConnections, ConnectionsPerAddress: c.MaxPerAddress, ConnectionsPerUser: c.MaxPerUser},
 		},
 	})
-}
-
-func (s *Server) loadCertificate() error {
-	if !s.config.usesTLS() {
-		return nil
-	}
-	pair, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
-	if err != nil {
-		return fmt.Errorf("certificate: %w", err)
-	}
-	s.http.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	return nil
 }
 
 // Run listens on the configured address and serves until ctx is cancelled. It closes
@@ -165,7 +168,7 @@ func (s *Server) loadCertificate() error {
 func (s *Server) Run(ctx context.Context) error {
 	listener, err := listen(ctx, s.config.Addr)
 	if err != nil {
-		return err
+		return fmt.Errorf("--addr: %w", err)
 	}
 	return s.Serve(ctx, link.Listener(listener, transports.Options{}.WithDefaults().UnacknowledgedTimeout()))
 }
@@ -192,10 +195,12 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return errors.Join(err, l.Close())
 	}
 	s.hosts = s.config.newHosts(l.Addr())
+	defer s.startFollowing(ctx)()
 	served := make(chan error, 1)
 	go func() { served <- s.serveHTTP(s.behindProxyProtocol(l)) }()
 	s.ready.Store(true)
 	s.log.Info("listening", "addr", addressOf(l.Addr()), "hub", s.config.Path, "tls", s.config.usesTLS(), "tokens", s.config.usesJWT())
+	s.printBanner(l.Addr())
 
 	select {
 	case <-ctx.Done():
@@ -218,7 +223,7 @@ func (s *Server) serveHTTP(l net.Listener) error {
 }
 
 func (s *Server) startWorkers() error {
-	if s.config.Interval < 0 {
+	if s.config.Interval <= 0 {
 		return nil
 	}
 	return s.workers.Start("clock", worker.Clock{Clocks: s.clocks, Interval: s.config.Interval})

@@ -18,8 +18,8 @@ func (s *Server) shutdown() error {
 	s.ready.Store(false)
 	s.log.Info("shutting down", "drain", s.config.Drain, "timeout", s.config.ShutdownTimeout)
 	began := time.Now()
-	defer s.endKeys()
 	drained := s.hub.DrainOver(context.Background(), s.config.Drain)
+	s.endKeys() // a provider of keys that does not answer must not delay the rest
 
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
 	defer cancel()

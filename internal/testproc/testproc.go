@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
@@ -102,6 +103,9 @@ func (p *Process) Terminate() error {
 	p.asked = true
 	return p.cmd.Process.Signal(syscall.SIGTERM)
 }
+
+// Signal sends a signal to the process.
+func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
 
 // Wait waits for the end of a process that was asked for it. The error is an
 // exec.ExitError unless it had to be killed.

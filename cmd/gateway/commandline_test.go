@@ -1,0 +1,147 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A setting does what it says or is refused.
+func TestSettingsAtTheirBounds(t *testing.T) {
+	for line, complaint := range map[string]string{
+		"--interval 0":              "",
+		"--interval -1s":            "",
+		"--max-connections -1":      "",
+		"--max-connections=-1":      "",
+		"--max-per-user -1":         "",
+		"--max-per-address -1":      "",
+		"--drain 0":                 "",
+		"--path /a/b":               "",
+		"--path /healthz":           "--path: the program serves something else at /healthz",
+		"--path /healthz/hub":       "--path",
+		"--path /READYZ":            "--path",
+		"--path /":                  "--path",
+		"--path /a:b":               "--path",
+		"--path /a*":                "--path",
+		"--path //host/hub":         "--path",
+		"--path /a/../b":            "--path",
+		"--path /a%20b":             "--path",
+		"--drain -1s":               "--drain",
+		"--shutdown-timeout -1s":    "--shutdown-timeout",
+		"--max-connections few":     "--max-connections",
+		"--tls-cert --tls-key a":    "--tls-cert",
+		"--jwt-max-lifetime -1s":    "--jwt-max-lifetime",
+		"--log-level LOUD":          "--log-level",
+		"--metrics-addr 127.0.0.1:": "",
+	} {
+		code, _, stderr := try(t, append([]string{"--addr", "127.0.0.1:0"}, strings.Split(line, " ")...)...)
+		want := exitUsage
+		if complaint == "" {
+			want = exitOK
+		}
+		if code != want || !strings.Contains(stderr, complaint) {
+			t.Errorf("%s: exit code %d, %q", line, code, stderr)
+		}
+	}
+}
+
+// An error of the configuration file names the file, the line and the key.
+func TestErrorsOfTheFileNameTheirPlace(t *testing.T) {
+	for text, want := range map[string]string{
+		"{\n\"addr\": \":0\",\n\"jwt-kye\": \"x\"}":                `:3: "jwt-kye": there is no such setting; the nearest name is "jwt-key"`,
+		"{\n\"max-connections\":\n \"few\"}":                       `:2: "max-connections": `,
+		"{\n\n\"max_connections\": \"few\"}":                       `:3: "max_connections": `,
+		"{\n\"path\": \"/healthz\"}":                               `:2: "path": --path: the program`,
+		"{\"drain\": \"1s\",\n\"transports\": [\"pigeon\"]}":       `:2: "transports": `,
+		"{\n\"rule\": [\"x=y\"],\n\"host\": [\"a/b\"]}":            `:3: "host": --host`,
+		"{\n\"addr\": \":0\",\n\"addr\": \":1\"}":                  `:3: "addr": the setting is also in line 2`,
+		"{\n\"serve\": {\"jwt-key\": \"x\"}}":                      `:2: "serve": `,
+		"{\n\"addr\": \":0\"\n\"path\": \"/a\"}":                   `:2: `,
+		"{\n\"addr\": nothing}":                                    `:2: `,
+		"[\n]":                                                     `:1: the file is not a JSON object`,
+		"{\n\"addr\": \":0\"":                                      `:2: the JSON object has no end`,
+		"{}\n{}":                                                   `:2: the file continues after the JSON object`,
+		"":                                                         `:1: the JSON object has no end`,
+		"{\n\"jwt-key\": \"/none/key.pem\"}":                       `:2: "jwt-key": --jwt-key: `,
+		"{\n\"tls-cert\": \"/none/a\",\n\"tls-key\": \"/none/b\"}": `:2: "tls-cert": --tls-cert`,
+		"{\n\"tls-cert\": \"/none/a\"}":                            `:2: "tls-cert": --tls-cert and --tls-key go together`,
+		"{\n\"addr\": \"256.0.0.1:nothing\"}":                      `:2: "addr": --addr: `,
+	} {
+		file := filepath.Join(t.TempDir(), "config.json")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, stderr := try(t, "--config", file); code == exitOK || !strings.Contains(stderr, file+want) {
+			t.Errorf("%q: exit code %d, %q, want %q", text, code, stderr, want)
+		}
+	}
+}
+
+// A misspelt variable is named, with the nearest setting and without its value.
+func TestMisspeltVariables(t *testing.T) {
+	for name, nearest := range map[string]string{
+		"CARILLON_JWT_KYE":           "CARILLON_JWT_KEY",
+		"CARILLON_JWTKEY":            "CARILLON_JWT_KEY",
+		"carillon_jwt_key":           "CARILLON_",
+		"CARILON_JWT_KEY":            "CARILLON_JWT_KEY",
+		"CARILLON_LISTEN":            "CARILLON_",
+		"CARILLON_PORT_8080_TCP":     "",
+		"CARILLON_SERVICE_PORT_HTTP": "",
+		"CARILLON_TOKEN":             "",
+		"CAROUSEL":                   "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, "sesame-sesame")
+			_, _, stderr := try(t, "version")
+			if named := strings.Contains(stderr, "the variable "+name+" is no setting"); named != (nearest != "") || !strings.Contains(stderr, nearest) || strings.Contains(stderr, "sesame") {
+				t.Errorf("%q", stderr)
+			}
+		})
+	}
+}
+
+// help is another word for --help.
+func TestHelpAsAWord(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"help", "token", "mint"}, {"token", "--help"}} {
+		if code, out, stderr := try(t, args...); code != exitOK || !strings.Contains(out, "Usage: gateway") {
+			t.Errorf("%v: exit code %d, %q", args, code, stderr)
+		}
+	}
+}
+
+// watch --insecure accepts the certificate of a test server, on every transport.
+func TestWatchInsecure(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="The token expired"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer server.Close()
+	if _, _, stderr := watchFor(t, server.URL); !strings.Contains(stderr, "certificate") {
+		t.Error(stderr)
+	}
+	if _, _, stderr := watchFor(t, server.URL, "--insecure"); !strings.Contains(stderr, "The token expired") {
+		t.Error(stderr)
+	}
+}
+
+// A 401 says why in each command that is a client.
+func TestRefusedTokensSayWhy(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="The token expired"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer server.Close()
+	for _, args := range [][]string{
+		{"watch", server.URL}, {"doctor", "--idle", "0s", server.URL},
+		{"bench", "--connections", "1", server.URL}, {"bench", "--mode", "negotiate", "--connections", "1", server.URL},
+		{"bench", "--mode", "connect", "--transport", "sse", "--connections", "1", server.URL},
+	} {
+		code, out, stderr := tryFor(t, args...)
+		if code == exitOK || !strings.Contains(out+stderr, "The token expired") {
+			t.Errorf("%v: exit code %d, %s%s", args, code, out, stderr)
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// filesInterval is the time between two looks at the files. A changed file is read once it looks
+// the same twice, so that a certificate and its key are replaced together. Looking at a few files
+// costs some microseconds and also works where notifications do not: on network file systems, and
+// for the links by which Kubernetes replaces the files of a volume.
+const filesInterval = 2 * time.Second
+
+// Source provides the settings again while the server runs.
+type Source struct {
+	// Settings reads all settings again.
+	Settings func() (Config, error)
+	// Files are the files of the settings. The server adds those that the settings name.
+	Files []string
+	// Signal requests a reload with each value.
+	Signal <-chan os.Signal
+	// Level is the level of the log.
+	Level *slog.LevelVar
+}
+
+// Follow makes the server reload its settings when source asks for it or a file changes. Call it
+// before Run. Without it only the files of the initial settings are followed.
+func (s *Server) Follow(source Source) { s.source = source }
+
+// startFollowing starts followSettings. stop ends it and waits for it.
+func (s *Server) startFollowing(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.followSettings(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// followSettings reloads until ctx ends: at each signal, and when a file has changed.
+func (s *Server) followSettings(ctx context.Context) {
+	current := s.config
+	loaded := stateOf(s.filesOf(current))
+	seen := loaded
+	ticker := time.NewTicker(s.filesInterval)
+	defer ticker.Stop()
+	for {
+		signalled := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.source.Signal:
+			signalled = true
+		case <-ticker.C:
+		}
+		before, paths := seen, s.filesOf(current)
+		seen = stateOf(paths)
+		if !signalled && (seen == loaded || seen != before) {
+			continue
+		}
+		current, loaded = s.reload(current), seen
+		if now := s.filesOf(current); !slices.Equal(now, paths) {
+			loaded = stateOf(now)
+		}
+		if signalled {
+			s.refreshKeys(ctx)
+		}
+	}
+}
+
+// reload applies the settings anew and returns them. If any of them or any file is wrong, it
+// changes nothing, logs the error and returns the current ones.
+func (s *Server) reload(current Config) Config {
+	next, prepared, err := s.readAgain(current)
+	if err != nil {
+		s.log.Error("the settings are not reloaded, the old ones remain in use", "error", err)
+		return current
+	}
+	s.live.apply(prepared)
+	if s.source.Level != nil {
+		s.source.Level.Set(next.LogLevel)
+	}
+	changed, _ := compare(current, next)
+	s.log.Info("settings reloaded", "changed", changed)
+	if _, restart := compare(s.config, next); len(restart) > 0 {
+		s.log.Warn("these settings change only by a restart", "settings", restart)
+	}
+	return next
+}
+
+// readAgain returns the settings and the state that they describe. A setting that needs a restart
+// keeps its value in the state.
+func (s *Server) readAgain(current Config) (Config, *prepared, error) {
+	next := current
+	if s.source.Settings != nil {
+		var err error
+		if next, err = s.source.Settings(); err != nil {
+			return next, nil, err
+		}
+		if err := next.Validate(); err != nil {
+			return next, nil, err
+		}
+	}
+	effective := s.config
+	effective.CORSOrigin, effective.Rule = next.CORSOrigin, next.Rule
+	if effective.usesTLS() && next.usesTLS() {
+		effective.TLSCert, effective.TLSKey = next.TLSCert, next.TLSKey
+	}
+	if effective.JWTKey != "" && next.JWTKey != "" {
+		effective.JWTKey = next.JWTKey
+	}
+	prepared, err := effective.prepare(s.keys)
+	return next, prepared, err
+}
+
+// refreshKeys reads the keys of --jwks-url again. If that fails, the old keys remain in use and
+// the log has the error.
+func (s *Server) refreshKeys(ctx context.Context) {
+	if s.keys != nil && s.keys.Refresh(ctx) == nil {
+		s.log.Info("keys of tokens reloaded")
+	}
+}
+
+// compare returns the flags of the settings that differ: those that a reload applies, and those
+// that need a restart.
+func compare(before, after Config) (changed, restart []string) {
+	a, b := reflect.ValueOf(before), reflect.ValueOf(after)
+	for i := range a.NumField() {
+		field := a.Type().Field(i)
+		if reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+			continue
+		}
+		flag := "--" + cmp.Or(field.Tag.Get("name"), strings.ToLower(field.Name))
+		isSwitch := strings.HasSuffix(flag, "cert") || strings.HasSuffix(flag, "key") // set or not: TLS or tokens
+		if field.Tag.Get("reload") == "" || isSwitch && (a.Field(i).IsZero() || b.Field(i).IsZero()) {
+			restart = append(restart, flag)
+		} else {
+			changed = append(changed, flag)
+		}
+	}
+	return changed, restart
+}
+
+// filesOf returns the files of settings.
+func (s *Server) filesOf(c Config) []string {
+	return append(append([]string{}, s.source.Files...), c.TLSCert, c.TLSKey, c.JWTKey)
+}
+
+// stateOf returns a text that differs if one of the files has changed. It opens no file. A file
+// that is missing has a state, too.
+func stateOf(paths []string) string {
+	var state strings.Builder
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil {
+			fmt.Fprintln(&state, path, info.ModTime().UnixNano(), info.Size())
+		} else {
+			fmt.Fprintln(&state, path, "missing")
+		}
+	}
+	return state.String()
+}
