@@ -172,6 +172,13 @@ func (c *Conn) wake() {
 	c.poller.wake(c)
 }
 
+// Remaining returns the time until the deadline of Await. It is negative if there is none.
+func (c *Conn) Remaining() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Duration(c.until - now())
+}
+
 // Await makes reading fail if no data arrives within patience. Zero or negative removes the
 // limit.
 func (c *Conn) Await(patience time.Duration) {

@@ -3,14 +3,19 @@
 package longpolling
 
 import (
+	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/poller"
+	"github.com/carillon-go/carillon/transports/longpolling/internal/reentry"
 )
 
 // An answer to a poll that waits costs a system call and no memory.
@@ -32,14 +37,19 @@ func TestAnswerAllocations(t *testing.T) {
 	defer conn.Close()
 	go func() { _, _ = io.Copy(io.Discard, client) }() // until the client is closed
 
-	s := &server{Server: &http.Server{}, lines: newLines(poller.New(new(sync.WaitGroup))), open: map[*line]struct{}{}}
-	l := s.add(conn, nil, &http.Request{RequestURI: "/hub"})
-	p := &poll{line: l}
+	ctx := context.WithValue(t.Context(), http.ServerContextKey, &http.Server{})
+	r := (&http.Request{RequestURI: "/hub"}).WithContext(ctx)
+	recorder := httptest.NewRecorder()
+	recorder.Header().Set("Cache-Control", "no-cache")
+	w := reentry.New(poller.New(new(sync.WaitGroup))).Take(recorder, r,
+		func(http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) {
+			return conn, bufio.NewReadWriter(bufio.NewReader(conn), nil), nil
+		})
+	p := &parkedPoll{conn: w.Conn()}
 	frames := []*frame.Frame{frame.New([]byte(`{"type":1,"target":"ShowTime","arguments":["2026-01-01T00:00:00.0000000Z"]}`), false)}
-	header := http.Header{"Cache-Control": {"no-cache"}}
 	answered := true
 	n := testing.AllocsPerRun(200, func() {
-		l.offer(p, header)
+		w.Park(p, time.Minute)
 		answered = p.TryAnswer(frames) && answered
 	})
 	if n != 0 || !answered {

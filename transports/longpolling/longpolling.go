@@ -3,23 +3,27 @@
 //
 // Under HTTP/1.1 a poll waits outside of the HTTP server, because there it would hold a
 // goroutine, buffers and a stack. The sender of a message answers the poll with one write,
-// and this package reads the next poll on the same network connection. All other requests on
-// that connection are passed to the HTTP server. Other polls wait within the HTTP server.
+// and package reentry reads the next poll on the same network connection. All other requests
+// on that connection are passed to the HTTP server. Other polls wait within the HTTP server.
 package longpolling
 
 import (
+	"bufio"
+	"net"
 	"net/http"
 	"time"
 
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/link"
 	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/transports/longpolling/internal/reentry"
 )
 
 // Carry returns a function that answers polls for registry's connections. The first poll
 // opens the connection and is answered at once, so that the client knows that it is open.
 func Carry(registry *connection.Registry) connection.Carry {
-	l := newLines(registry.Poller())
-	registry.Keep(l)
+	outside := reentry.New(registry.Poller())
+	registry.Keep(outside)
 	return func(w http.ResponseWriter, r *http.Request, c *connection.Connection) {
 		first, err := c.Claim(transports.LongPolling, r)
 		if err != nil {
@@ -30,32 +34,59 @@ func Carry(registry *connection.Registry) connection.Carry {
 		if first {
 			connection.LetWait(w, r)                  // for the application
 			_ = c.Open(nil, connection.Resumption(r)) // if the connection has ended, a later poll reports it
-			c.Limit(http.NewResponseController(w))
-			_ = data(w, new(batch))
+			_ = (&inlinePoll{w: w, c: c}).data(new(batch))
 			return
 		}
-		l.carry(w, r, c)
+		if !park(outside, w, r, c) {
+			serve(w, r, c)
+		}
 	}
 }
 
-// carry makes the poll wait, outside of the HTTP server if possible.
-func (l *lines) carry(w http.ResponseWriter, r *http.Request, c *connection.Connection) {
-	if !portable(w.Header(), r) {
-		serve(w, r, c)
-		return
+// park makes a poll wait outside of the HTTP server. It reports false if the poll must be
+// answered within the server.
+func park(outside *reentry.Conns, w http.ResponseWriter, r *http.Request, c *connection.Connection) bool {
+	if !reentry.Portable(w.Header(), r) {
+		return false
 	}
-	if here := find(w); here != nil && here.line.server.lines == l {
-		here.park(r, c)
-		return
+	if again := outside.Find(w); again != nil {
+		parkOn(again, r, c)
+		return true
 	}
-	if !c.HasNews() {
-		if answer := l.leave(w, r, c); answer != nil {
-			answer.park(r, c)
-			answer.goOn()
-			return
+	if c.HasNews() {
+		return false
+	}
+	taken := outside.Take(w, r, func(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) {
+		conn, rw, err := c.Hijack(w)
+		if err == nil {
+			link.LimitUnacknowledged(conn, c.Options().UnacknowledgedTimeout())
 		}
+		return conn, rw, err
+	})
+	if taken == nil {
+		return false
 	}
-	serve(w, r, c)
+	parkOn(taken, r, c)
+	taken.Resume()
+	return true
+}
+
+// parkOn makes a poll whose response is w wait.
+func parkOn(w *reentry.Response, r *http.Request, c *connection.Connection) {
+	p := &parkedPoll{conn: w.Conn(), c: c, begun: time.Now()}
+	w.Park(p, patience(c))
+	if err := attach(c, p, r); err != nil && w.Unpark(p) {
+		connection.Refuse(w, err)
+	}
+}
+
+// attach makes k the carrier of c and ends the poll that it replaces.
+func attach(c *connection.Connection, k connection.Carrier, r *http.Request) error {
+	older, err := c.Attach(k, r)
+	if older != nil {
+		older.Cut(transports.ErrCut)
+	}
+	return err
 }
 
 // patience returns the time limit of a poll. It is shorter than the network's limit of

@@ -1,4 +1,4 @@
-package longpolling
+package reentry
 
 import (
 	"bufio"
@@ -16,33 +16,30 @@ import (
 // maxHead is the longest request head that is read here, in bytes.
 const maxHead = 4 << 10
 
-// next serves the request at the beginning of b: a poll here, any other request in the HTTP
-// server.
-func (l *line) next(b []byte) (over bool) {
-	r := l.read(b)
+// next serves the request in b: one like the request before here, any other request in the
+// HTTP server.
+func (c *Conn) next(b []byte) (over bool) {
+	r := c.read(b)
 	if r == nil {
-		l.handOver(b)
+		c.handOver(b)
 		return true
 	}
-	l.conn.Keep(nil)
-	l.mu.Lock()
-	l.busy = true
-	l.mu.Unlock()
-	return l.serve(r)
+	c.mu.Lock()
+	c.busy = true
+	c.mu.Unlock()
+	return c.serve(r)
 }
 
 // handOver returns the connection to the HTTP server.
-func (l *line) handOver(b []byte) {
-	prefix := bytes.Clone(b)
-	l.conn.Keep(nil)
-	l.server.forget(l)
-	_ = l.conn.SetDeadline(time.Time{})
-	l.server.serve(&l.conn, prefix)
+func (c *Conn) handOver(b []byte) {
+	c.server.forget(c)
+	_ = c.conn.SetDeadline(time.Time{})
+	c.server.serve(&c.conn, bytes.Clone(b))
 }
 
-// read parses a poll for the same path as before. It returns nil for any other request, and
+// read parses a GET for the same path as before. It returns nil for any other request, and
 // if more data follows.
-func (l *line) read(b []byte) *http.Request {
+func (c *Conn) read(b []byte) *http.Request {
 	if len(b) > maxHead || !bytes.HasPrefix(b, []byte("GET ")) || bytes.Index(b, []byte("\r\n\r\n")) != len(b)-4 {
 		return nil
 	}
@@ -51,7 +48,7 @@ func (l *line) read(b []byte) *http.Request {
 	h.bytes.Reset(b)
 	h.buffer.Reset(&h.bytes)
 	r, err := http.ReadRequest(h.buffer)
-	if err != nil || h.buffer.Buffered() > 0 || !plain(r) || r.Host != l.host || pathOf(r) != l.path || hasBadName(r.Header) {
+	if err != nil || h.buffer.Buffered() > 0 || !plain(r) || r.Host != c.host || pathOf(r) != c.path || hasBadName(r.Header) {
 		return nil
 	}
 	return r
@@ -83,48 +80,29 @@ func pathOf(r *http.Request) string {
 }
 
 // serve serves a request like the HTTP server.
-func (l *line) serve(r *http.Request) (over bool) {
-	ctx, cancel := context.WithCancel(context.WithValue(l.server.ctx, http.LocalAddrContextKey, l.conn.LocalAddr()))
+func (c *Conn) serve(r *http.Request) (over bool) {
+	ctx, cancel := context.WithCancel(context.WithValue(c.server.ctx, http.LocalAddrContextKey, c.conn.LocalAddr()))
 	defer cancel()
-	r.RemoteAddr = l.conn.RemoteAddr().String()
-	w := &response{line: l, header: http.Header{}, length: -1}
-	exits := true
-	defer func() {
-		if exits {
-			w.abandon()
-		}
-	}()
-	ok := l.handle(w, r.WithContext(ctx))
-	exits = false
+	r.RemoteAddr = c.conn.RemoteAddr().String()
+	w := &Response{conn: c, header: http.Header{}, length: -1}
+	c.serving = w
+	ok := c.handle(w, r.WithContext(ctx))
+	c.serving = nil
 	if !ok && !w.isGone() {
-		l.end()
-		return true
+		return c.end()
 	}
 	return w.finish()
 }
 
-// abandon is called when the handler called runtime.Goexit. The handler's goroutine was the
-// line's reader.
-func (w *response) abandon() {
-	switch {
-	case w.waiting:
-		w.line.wait()
-	case w.taken:
-		w.line.server.forget(w.line)
-	default:
-		w.line.end()
-	}
-}
-
 // handle calls the server's handler. ok is false if it panicked.
-func (l *line) handle(w *response, r *http.Request) (ok bool) {
+func (c *Conn) handle(w *Response, r *http.Request) (ok bool) {
 	defer func() {
 		p := recover()
 		if err, _ := p.(error); p != nil && !errors.Is(err, http.ErrAbortHandler) {
-			l.server.logf("http: panic serving %v: %v\n%s", r.RemoteAddr, p, debug.Stack())
+			c.server.logf("http: panic serving %v: %v\n%s", r.RemoteAddr, p, debug.Stack())
 		}
 	}()
-	handler := l.server.Handler
+	handler := c.server.Handler
 	if handler == nil {
 		handler = http.DefaultServeMux
 	}

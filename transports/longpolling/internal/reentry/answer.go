@@ -1,4 +1,4 @@
-package longpolling
+package reentry
 
 import (
 	"bytes"
@@ -11,16 +11,16 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// answerTimeout is the time limit of each write of an answer that does not belong to a poll.
+// answerTimeout is the time limit of each write of the answer to a request that did not wait.
 const answerTimeout = 10 * time.Second
 
 // finish sends the rest of the answer. over reports that the network connection is closed or
 // no longer belongs to this package.
-func (w *response) finish() (over bool) {
-	l := w.line
+func (w *Response) finish() (over bool) {
+	c := w.conn
 	switch {
 	case w.taken:
-		l.server.forget(l)
+		c.server.forget(c)
 		return true
 	case w.waiting:
 		return false
@@ -31,18 +31,17 @@ func (w *response) finish() (over bool) {
 	w.send(true)
 	short := w.length >= 0 && hasBody(w.status) && w.written != w.length
 	if w.err != nil || w.last || short {
-		l.end()
-		return true
+		return c.end()
 	}
-	_ = l.conn.SetDeadline(time.Time{})
-	l.limit(l.server.idleTimeout())
-	l.release()
+	_ = c.conn.SetWriteDeadline(time.Time{})
+	c.conn.Await(c.server.idleTimeout())
+	c.Release()
 	return false
 }
 
 // send sends the head, unless it was sent before, and the written part of the body. With done
 // set it also sends the end of the body.
-func (w *response) send(done bool) {
+func (w *Response) send(done bool) {
 	var b []byte
 	if !w.begun {
 		w.begun = true
@@ -62,22 +61,22 @@ func (w *response) send(done bool) {
 }
 
 // transmit writes to the network connection, unless an earlier write has failed.
-func (w *response) transmit(b []byte) {
+func (w *Response) transmit(b []byte) {
 	if w.err != nil || len(b) == 0 {
 		return
 	}
 	if !w.timed {
-		_ = w.line.conn.SetWriteDeadline(time.Now().Add(answerTimeout))
+		_ = w.conn.conn.SetWriteDeadline(time.Now().Add(answerTimeout))
 	}
-	_, w.err = w.line.conn.Write(b)
+	_, w.err = w.conn.conn.Write(b)
 }
 
 // head returns the header to send. done states that the body is complete.
-func (w *response) head(done bool) http.Header {
+func (w *Response) head(done bool) http.Header {
 	h := w.sent
 	coding := h.Get("Transfer-Encoding")
 	h.Del("Transfer-Encoding")
-	w.last = w.line.server.closing.Load() || h.Get("Connection") == "close"
+	w.last = w.conn.server.closing.Load() || h.Get("Connection") == "close"
 	if hasBody(w.status) {
 		w.frame(coding, done)
 	} else {
@@ -96,7 +95,7 @@ func (w *response) head(done bool) http.Header {
 }
 
 // frame decides how the end of the body is marked.
-func (w *response) frame(coding string, done bool) {
+func (w *Response) frame(coding string, done bool) {
 	h := w.sent
 	if _, ok := h["Content-Type"]; !ok && h.Get("Content-Encoding") == "" && coding == "" && len(w.body) > 0 {
 		h.Set("Content-Type", http.DetectContentType(w.body))
@@ -134,7 +133,7 @@ func hasTrailers(h http.Header) bool {
 }
 
 // appendTrailers appends the trailers that the handler set, and the end of the answer.
-func (w *response) appendTrailers(b []byte) []byte {
+func (w *Response) appendTrailers(b []byte) []byte {
 	trailers := http.Header{}
 	for name, values := range w.header {
 		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {

@@ -1,27 +1,22 @@
-package longpolling
+package reentry
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/carillon-go/carillon/internal/connection"
-	"github.com/carillon-go/carillon/internal/link"
-	"github.com/carillon-go/carillon/transports"
 )
 
-// response is the http.ResponseWriter of a request that is served outside of the HTTP server.
+// Response is the http.ResponseWriter of a request that is served outside of the HTTP server.
 // It behaves like that server's own writer for a GET under HTTP/1.1: a short body is sent
 // with its length after the handler has returned, a longer or flushed one in chunks, with
 // trailers. There is one difference: a disconnect of the client while the handler runs is
 // noticed only at a write. Methods other than GET are not served here.
-type response struct {
-	line    *line
+type Response struct {
+	conn    *Conn
 	header  http.Header
 	status  int
 	sent    http.Header // copy of header at WriteHeader
@@ -33,14 +28,14 @@ type response struct {
 	last    bool  // the connection closes after the answer
 	timed   bool  // the handler has set the write deadline
 	err     error // error of an earlier write
-	waiting bool  // the answer is that of a pending poll
+	waiting bool  // the answer is that of a waiting request
 	taken   bool  // the handler has hijacked the connection
 }
 
-// portable reports whether a poll may be answered outside of the HTTP server: its connection
-// stays open after it, no middleware has set how the answer is sent, and the next poll can be
+// Portable reports whether r may be answered outside of the HTTP server: its connection stays
+// open after it, no middleware has set how the answer is sent, and the next request can be
 // short enough to be read here.
-func portable(header http.Header, r *http.Request) bool {
+func Portable(header http.Header, r *http.Request) bool {
 	for _, name := range []string{"Connection", "Content-Encoding", "Date", "Trailer", "Transfer-Encoding"} {
 		if _, ok := header[name]; ok {
 			return false
@@ -55,12 +50,15 @@ func plain(r *http.Request) bool {
 		r.ContentLength == 0 && len(r.TransferEncoding) == 0 && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil
 }
 
-// find returns the response of this package that middleware may have wrapped. It returns nil
-// for a writer of an HTTP server.
-func find(w http.ResponseWriter) *response {
+// Find returns the Response of o that middleware may have wrapped in w. It returns nil for the
+// writer of a request within an HTTP server.
+func (o *Conns) Find(w http.ResponseWriter) *Response {
 	for {
 		switch t := w.(type) {
-		case *response:
+		case *Response:
+			if t.conn.server.conns != o {
+				return nil
+			}
 			return t
 		case interface{ Unwrap() http.ResponseWriter }:
 			w = t.Unwrap()
@@ -70,54 +68,59 @@ func find(w http.ResponseWriter) *response {
 	}
 }
 
-// leave takes the connection from the HTTP server. It returns nil if the connection must stay
-// there.
-func (l *lines) leave(w http.ResponseWriter, r *http.Request, c *connection.Connection) *response {
-	s := l.of(r)
+// Take takes the connection of r from its HTTP server by hijack. It returns nil if the
+// connection must stay there. Call Resume for the result.
+func (o *Conns) Take(w http.ResponseWriter, r *http.Request, hijack func(http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error)) *Response {
+	s := o.of(r)
 	if s == nil {
 		return nil
 	}
-	conn, rw, err := c.Hijack(w)
+	conn, rw, err := hijack(w)
 	if err != nil {
 		return nil
 	}
-	link.LimitUnacknowledged(conn, c.Options().UnacknowledgedTimeout())
 	early, _ := rw.Peek(rw.Reader.Buffered())
-	return &response{line: s.add(conn, bytes.Clone(early), r), header: w.Header(), length: -1}
+	return &Response{conn: s.add(conn, early, r), header: w.Header(), length: -1}
 }
 
-// park makes a poll wait. The headers that middleware has set are for its answer.
-func (w *response) park(r *http.Request, c *connection.Connection) {
-	l := w.line
-	p := &poll{line: l, c: c, begun: time.Now()}
-	_ = l.conn.SetReadDeadline(p.begun.Add(patience(c)))
-	l.offer(p, w.header)
-	older, err := c.Attach(p, r)
-	if older != nil {
-		older.Cut(transports.ErrCut)
-	}
-	if w.waiting = err == nil || !l.claim(p); !w.waiting {
-		connection.Refuse(w, err)
-	}
+// Conn returns the connection on which w is sent.
+func (w *Response) Conn() *Conn { return w.conn }
+
+// Park makes the request wait as waiter, for at most patience. The headers that middleware has
+// set are for its answer. Any goroutine may then answer waiter, and w must not be used, except
+// for Unpark and Resume.
+func (w *Response) Park(waiter Waiter, patience time.Duration) {
+	w.waiting = true
+	w.conn.conn.Await(patience)
+	w.conn.offer(waiter, w.header)
 }
 
-// goOn continues on the connection that was taken from the HTTP server.
-func (w *response) goOn() {
+// Unpark undoes Park, so that w can be used. It reports false if waiter was claimed.
+func (w *Response) Unpark(waiter Waiter) bool {
+	if w.conn.Claim(waiter) {
+		w.waiting = false
+	}
+	return !w.waiting
+}
+
+// Resume sends the answer, unless the request waits, and reads the next requests on the
+// connection that Take took.
+func (w *Response) Resume() {
 	if !w.finish() {
-		w.line.wait()
+		w.conn.conn.ServeParked((*reader)(w.conn))
 	}
 }
 
 // Header implements http.ResponseWriter.
-func (w *response) Header() http.Header { return w.header }
+func (w *Response) Header() http.Header { return w.header }
 
 // WriteHeader implements http.ResponseWriter. An informational status is sent at once.
-func (w *response) WriteHeader(status int) {
+func (w *Response) WriteHeader(status int) {
 	switch {
 	case w.isGone():
-		w.line.server.logf("http: response.WriteHeader on hijacked connection")
+		w.conn.server.logf("http: response.WriteHeader on hijacked connection")
 	case w.status != 0:
-		w.line.server.logf("http: superfluous response.WriteHeader call")
+		w.conn.server.logf("http: superfluous response.WriteHeader call")
 	case status < 100 || status > 999:
 		panic(fmt.Sprintf("invalid WriteHeader code %v", status)) // as the HTTP server does
 	case status < http.StatusOK && status != http.StatusSwitchingProtocols:
@@ -128,17 +131,17 @@ func (w *response) WriteHeader(status int) {
 }
 
 // isGone reports whether the handler may no longer write to the connection.
-func (w *response) isGone() bool { return w.taken || w.waiting }
+func (w *Response) isGone() bool { return w.taken || w.waiting }
 
 // declared returns the length that the handler declared, or -1.
-func (w *response) declared() int64 {
+func (w *Response) declared() int64 {
 	value := w.header.Get("Content-Length")
 	if value == "" {
 		return -1
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || n < 0 {
-		w.line.server.logf("http: invalid Content-Length of %q", value)
+		w.conn.server.logf("http: invalid Content-Length of %q", value)
 		return -1
 	}
 	return n
@@ -149,7 +152,7 @@ func (w *response) declared() int64 {
 const shortBody = 2 << 10
 
 // Write implements http.ResponseWriter.
-func (w *response) Write(b []byte) (int, error) {
+func (w *Response) Write(b []byte) (int, error) {
 	if w.isGone() {
 		return 0, http.ErrHijacked
 	}
@@ -172,13 +175,13 @@ func (w *response) Write(b []byte) (int, error) {
 }
 
 // WriteString implements io.StringWriter.
-func (w *response) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
+func (w *Response) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
 
 // ReadFrom implements io.ReaderFrom.
-func (w *response) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{w}, r) }
+func (w *Response) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{w}, r) }
 
 // FlushError implements the flushing of http.ResponseController.
-func (w *response) FlushError() error {
+func (w *Response) FlushError() error {
 	if err := w.gone(); err != nil {
 		return err
 	}
@@ -190,30 +193,30 @@ func (w *response) FlushError() error {
 }
 
 // Flush implements http.Flusher.
-func (w *response) Flush() { _ = w.FlushError() }
+func (w *Response) Flush() { _ = w.FlushError() }
 
 // CloseNotify implements http.CloseNotifier for callers that require it. The channel never
 // receives a value.
-func (w *response) CloseNotify() <-chan bool { return make(chan bool) }
+func (w *Response) CloseNotify() <-chan bool { return make(chan bool) }
 
 // SetReadDeadline is for http.ResponseController. It does nothing, because the request has
 // been read.
-func (w *response) SetReadDeadline(time.Time) error { return w.gone() }
+func (w *Response) SetReadDeadline(time.Time) error { return w.gone() }
 
 // EnableFullDuplex is for http.ResponseController. It does nothing, because the request has
 // no body.
-func (w *response) EnableFullDuplex() error { return w.gone() }
+func (w *Response) EnableFullDuplex() error { return w.gone() }
 
 // SetWriteDeadline is for http.ResponseController.
-func (w *response) SetWriteDeadline(t time.Time) error {
+func (w *Response) SetWriteDeadline(t time.Time) error {
 	if w.isGone() {
 		return http.ErrHijacked
 	}
 	w.timed = true
-	return w.line.conn.SetWriteDeadline(t)
+	return w.conn.conn.SetWriteDeadline(t)
 }
 
-func (w *response) gone() error {
+func (w *Response) gone() error {
 	if w.isGone() {
 		return http.ErrHijacked
 	}
@@ -221,7 +224,7 @@ func (w *response) gone() error {
 }
 
 // Hijack implements http.Hijacker.
-func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (w *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.isGone() {
 		return nil, nil, http.ErrHijacked
 	}
@@ -229,6 +232,6 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		w.send(false)
 	}
 	w.taken = true
-	conn := w.line.conn.Conn
+	conn := w.conn.conn.Conn
 	return conn, bufio.NewReadWriter(bufio.NewReader(conn), bufio.NewWriter(conn)), conn.SetDeadline(time.Time{})
 }

@@ -1,4 +1,9 @@
-package longpolling
+// Package reentry makes HTTP/1.1 requests wait outside of their HTTP server, where a waiting
+// request would hold a goroutine, buffers and a stack. After the answer it reads the next
+// request on the same network connection. A request like the one before is served by the
+// server's handler with a response writer of this package. Any other request goes back to the
+// server, together with the connection.
+package reentry
 
 import (
 	"context"
@@ -12,8 +17,9 @@ import (
 	"github.com/carillon-go/carillon/internal/poller"
 )
 
-// lines holds the network connections outside of their HTTP servers.
-type lines struct {
+// Conns holds network connections outside of their HTTP servers. It implements
+// connection.Outside. Safe for concurrent use.
+type Conns struct {
 	poller *poller.Poller
 
 	mu      sync.Mutex
@@ -21,35 +27,36 @@ type lines struct {
 	over    bool
 }
 
-// server is an HTTP server with connections in lines.
+// server is an HTTP server with connections in Conns.
 type server struct {
 	*http.Server
-	lines   *lines
+	conns   *Conns
 	ctx     context.Context // context of its requests
 	closing atomic.Bool     // each connection closes after its next answer
 
-	open map[*line]struct{} // lines.mu guards it
+	open map[*Conn]struct{} // conns.mu guards it
 }
 
-func newLines(p *poller.Poller) *lines {
-	return &lines{poller: p, servers: map[*http.Server]*server{}}
+// New returns an empty Conns whose connections are read by p.
+func New(p *poller.Poller) *Conns {
+	return &Conns{poller: p, servers: map[*http.Server]*server{}}
 }
 
 // of returns the server of a request, or nil if its connections must stay in the HTTP server.
 // That is the case if each connection has a context of its own.
-func (l *lines) of(r *http.Request) *server {
+func (o *Conns) of(r *http.Request) *server {
 	h, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if h == nil || h.ConnContext != nil {
 		return nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.servers[h]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.servers[h]
 	if s == nil {
-		s = &server{Server: h, lines: l, open: map[*line]struct{}{}}
+		s = &server{Server: h, conns: o, open: map[*Conn]struct{}{}}
 		s.ctx = s.baseContext(r)
-		s.closing.Store(l.over)
-		l.servers[h] = s
+		s.closing.Store(o.over)
+		o.servers[h] = s
 		h.RegisterOnShutdown(s.shut)
 	}
 	return s
@@ -66,61 +73,61 @@ func (s *server) baseContext(r *http.Request) context.Context {
 	return context.WithValue(ctx, http.ServerContextKey, s.Server)
 }
 
-// Announce implements transports.Outside. Each connection closes after its next answer, which
+// Announce implements connection.Outside. Each connection closes after its next answer, which
 // says so.
-func (l *lines) Announce() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.over = true
-	for _, s := range l.servers {
+func (o *Conns) Announce() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.over = true
+	for _, s := range o.servers {
 		s.closing.Store(true)
 	}
 }
 
-// CloseIdle implements transports.Outside.
-func (l *lines) CloseIdle() { l.each((*line).closeIdle) }
+// CloseIdle implements connection.Outside.
+func (o *Conns) CloseIdle() { o.each((*Conn).closeIdle) }
 
-// Cut implements transports.Outside.
-func (l *lines) Cut() { l.each(func(one *line) { _ = one.conn.Close() }) }
+// Cut implements connection.Outside.
+func (o *Conns) Cut() { o.each(func(one *Conn) { _ = one.conn.Close() }) }
 
-func (l *lines) each(f func(*line)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, s := range l.servers {
+func (o *Conns) each(f func(*Conn)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range o.servers {
 		for one := range s.open {
 			f(one)
 		}
 	}
 }
 
-// shut is called when an HTTP server shuts down. It closes the connections without a pending
-// poll. The others close after their answer.
+// shut is called when an HTTP server shuts down. It closes the connections without a waiting
+// request. The others close after their answer.
 func (s *server) shut() {
 	s.closing.Store(true)
-	s.lines.mu.Lock()
-	defer s.lines.mu.Unlock()
-	for l := range s.open {
-		l.closeIdle()
+	s.conns.mu.Lock()
+	defer s.conns.mu.Unlock()
+	for c := range s.open {
+		c.closeIdle()
 	}
 }
 
-// add adds a connection to the server's lines. r was the last request on it.
-func (s *server) add(conn net.Conn, early []byte, r *http.Request) *line {
+// add adds a connection to the server's connections. r was the last request on it.
+func (s *server) add(conn net.Conn, early []byte, r *http.Request) *Conn {
 	if p, ok := conn.(*prefixed); ok && len(p.prefix) == 0 {
 		conn = p.Conn
 	}
-	l := &line{server: s, host: r.Host, path: strings.Clone(pathOf(r)), busy: true}
-	l.conn.Init(s.lines.poller, conn, early)
-	s.lines.mu.Lock()
-	defer s.lines.mu.Unlock()
-	s.open[l] = struct{}{}
-	return l
+	c := &Conn{server: s, host: r.Host, path: strings.Clone(pathOf(r)), busy: true}
+	c.conn.Init(s.conns.poller, conn, early)
+	s.conns.mu.Lock()
+	defer s.conns.mu.Unlock()
+	s.open[c] = struct{}{}
+	return c
 }
 
-func (s *server) forget(l *line) {
-	s.lines.mu.Lock()
-	defer s.lines.mu.Unlock()
-	delete(s.open, l)
+func (s *server) forget(c *Conn) {
+	s.conns.mu.Lock()
+	defer s.conns.mu.Unlock()
+	delete(s.open, c)
 }
 
 // serve returns a connection to the HTTP server. prefix was already read from it.
