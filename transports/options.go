@@ -15,6 +15,11 @@ type Options struct {
 	DisconnectTimeout time.Duration
 	// PollTimeout is the time after which a poll without data is answered. Default 90 s.
 	PollTimeout time.Duration
+	// KeepPollsInServer makes every poll wait within its HTTP server. By default a poll over
+	// HTTP/1.1 without TLS waits outside, and middleware sees its request end at once with
+	// status 200. With KeepPollsInServer middleware sees the true end and status, and a
+	// waiting poll holds some 35 KB instead of 4. Default false.
+	KeepPollsInServer bool
 	// CloseTimeout is the time for which a WebSocket waits for the client's close frame after
 	// it has sent its own. Default 5 s.
 	CloseTimeout time.Duration

@@ -46,7 +46,7 @@ func Carry(registry *connection.Registry) connection.Carry {
 // park makes a poll wait outside of the HTTP server. It reports false if the poll must be
 // answered within the server.
 func park(outside *reentry.Conns, w http.ResponseWriter, r *http.Request, c *connection.Connection) bool {
-	if !reentry.Portable(w.Header(), r) {
+	if c.Options().KeepPollsInServer || !reentry.Portable(w.Header(), r) {
 		return false
 	}
 	if again := outside.Find(w); again != nil {

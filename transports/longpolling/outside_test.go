@@ -229,3 +229,26 @@ func send(t *testing.T, c *connection.Connection, text string) {
 		t.Error(err)
 	}
 }
+
+// With KeepPollsInServer middleware sees the true end of a poll, and the HTTP server keeps the
+// network connection.
+func TestPollsKeptInServer(t *testing.T) {
+	s := newSite(t, transports.Options{KeepPollsInServer: true}, nil)
+	c, p := s.open()
+	await(t, s.served)
+	p.poll()
+	send(t, c, "x")
+	await(t, s.served)
+	p.expect("x")
+	p.poll()
+	select {
+	case <-s.served:
+		t.Error("the handler of a poll returned before the answer")
+	case <-s.hijacked:
+		t.Error("a poll left the HTTP server")
+	case <-time.After(100 * time.Millisecond): // long enough to leave the server
+	}
+	send(t, c, "y")
+	await(t, s.served)
+	p.expect("y")
+}

@@ -13,5 +13,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSuite(t *testing.T) {
-	transporttest.Run(t, transports.LongPolling, longpolling.Carry)
+	t.Run("outside of the HTTP server", func(t *testing.T) { transporttest.Run(t, transports.LongPolling, longpolling.Carry) })
+	t.Run("within the HTTP server", func(t *testing.T) {
+		transporttest.Run(t, transports.LongPolling, longpolling.Carry, func(o *transports.Options) { o.KeepPollsInServer = true })
+	})
 }

@@ -21,22 +21,22 @@ import (
 )
 
 // runResume tests stateful connections whose carrier breaks or is replaced.
-func runResume(t *testing.T, kind transports.Type, carry func(*connection.Registry) connection.Carry) {
+func runResume(t *testing.T, of carrier) {
 	tests := map[string]func(*returning){
 		"resume":            (*returning).testResume,
 		"take over":         (*returning).testTakeOver,
 		"take over by many": (*returning).testTakeOverByMany,
 		"shutdown":          (*returning).testShutdownWhileAway,
 	}
-	if kind != transports.WebSockets { // a carrier consists of many requests
+	if of.kind != transports.WebSockets { // a carrier consists of many requests
 		tests["late requests"] = (*returning).testLateRequests
 		tests["late body"] = (*returning).testLateBody
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) { test(startReturning(t, kind, carry, transports.Options{})) })
+		t.Run(name, func(t *testing.T) { test(startReturning(t, of, transports.Options{})) })
 	}
 	t.Run("nobody comes", func(t *testing.T) {
-		startReturning(t, kind, carry, transports.Options{DisconnectTimeout: time.Millisecond}).testNobodyComes()
+		startReturning(t, of, transports.Options{DisconnectTimeout: time.Millisecond}).testNobodyComes()
 	})
 }
 
@@ -53,11 +53,11 @@ type returning struct {
 }
 
 // startReturning serves a returning application and negotiates its connection.
-func startReturning(t *testing.T, kind transports.Type, carry func(*connection.Registry) connection.Carry, o transports.Options) *returning {
+func startReturning(t *testing.T, of carrier, o transports.Options) *returning {
 	t.Helper()
 	o.AllowStatefulReconnect = true
-	r := &returning{server: &server{t: t, kind: kind}, news: make(chan struct{}, 1000)}
-	r.serve(r, carry, o)
+	r := &returning{server: &server{t: t, kind: of.kind}, news: make(chan struct{}, 1000)}
+	r.serve(r, of, o)
 	c, err := r.registry.Create(&http.Request{}, true, signalr.Transports()...)
 	if err != nil {
 		t.Fatal(err)

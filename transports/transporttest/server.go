@@ -43,17 +43,20 @@ type peer struct {
 	gone   chan error
 }
 
-func newServer(t *testing.T, kind transports.Type, carry func(*connection.Registry) connection.Carry, o transports.Options) *server {
+func newServer(t *testing.T, of carrier, o transports.Options) *server {
 	t.Helper()
-	s := &server{t: t, kind: kind, accepted: make(chan *peer, 10_000)}
-	s.serve(s, carry, o)
+	s := &server{t: t, kind: of.kind, accepted: make(chan *peer, 10_000)}
+	s.serve(s, of, o)
 	return s
 }
 
 // serve serves an application until the test ends.
-func (s *server) serve(app transports.Application, carry func(*connection.Registry) connection.Carry, o transports.Options) {
+func (s *server) serve(app transports.Application, of carrier, o transports.Options) {
+	for _, change := range of.changes {
+		change(&o)
+	}
 	s.registry = connection.NewRegistry(app, o)
-	s.http = httptest.NewServer(connection.NewHandler(s.registry, map[transports.Type]connection.Carry{s.kind: carry(s.registry)}))
+	s.http = httptest.NewServer(connection.NewHandler(s.registry, map[transports.Type]connection.Carry{s.kind: of.carry(s.registry)}))
 	s.t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel() // no client reads any more

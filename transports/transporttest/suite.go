@@ -17,11 +17,19 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Run runs the suite for one carrier.
-func Run(t *testing.T, kind transports.Type, carry func(*connection.Registry) connection.Carry) {
+// carrier is the carrier that the suite tests.
+type carrier struct {
+	kind    transports.Type
+	carry   func(*connection.Registry) connection.Carry
+	changes []func(*transports.Options)
+}
+
+// Run runs the suite for one carrier. changes are made to the options of each test.
+func Run(t *testing.T, kind transports.Type, carry func(*connection.Registry) connection.Carry, changes ...func(*transports.Options)) {
+	of := carrier{kind, carry, changes}
 	start := func(t *testing.T, o transports.Options) *server {
 		t.Helper()
-		return newServer(t, kind, carry, o)
+		return newServer(t, of, o)
 	}
 	for name, test := range map[string]func(t *testing.T, start starter){
 		"order":               testOrder,
@@ -47,7 +55,7 @@ func Run(t *testing.T, kind transports.Type, carry func(*connection.Registry) co
 	} {
 		t.Run(name, func(t *testing.T) { test(t, start) })
 	}
-	runResume(t, kind, carry)
+	runResume(t, of)
 }
 
 type starter func(t *testing.T, o transports.Options) *server
