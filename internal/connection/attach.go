@@ -2,6 +2,7 @@ package connection
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -39,7 +40,7 @@ func (c *Connection) Claim(kind transports.Type, r *http.Request) (first bool, e
 	}
 	if first {
 		if c.registry.logsDebug() {
-			c.logOpened(kind)
+			c.logTransport("transport opened", kind, slog.String("address", c.Address()))
 		}
 		c.Tell(transports.Event{Kind: transports.Opened, Request: r})
 	}

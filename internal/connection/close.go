@@ -3,6 +3,7 @@ package connection
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -189,7 +190,8 @@ func (c *Connection) forgetIfOver() {
 	defer c.registry.remove(c)
 	if kind != "" {
 		if c.registry.logsDebug() {
-			c.logEnded(kind, age)
+			c.logTransport("transport ended", kind, slog.Float64("duration_s", age.Seconds()),
+				slog.Int64("sent_bytes", c.SentBytes()), slog.String("cause", fmt.Sprint(context.Cause(c.ctx))))
 		}
 		c.Tell(transports.Event{Kind: transports.Ended})
 		defer c.registry.contain("Meter")
@@ -204,13 +206,9 @@ func (c *Connection) rescue(returned *bool, err *error) {
 		return
 	}
 	p := recover()
-	c.logPanic(p)
+	c.registry.logPanic("connection", p, slog.String("connection_id", c.LogName()))
 	c.Abort(transports.ErrApplication)
 	if err != nil {
 		*err = transports.ErrApplication
 	}
-}
-
-func (c *Connection) logPanic(p any) {
-	c.registry.logPanic("connection", p, slog.String("connection_id", c.LogName()))
 }

@@ -11,9 +11,8 @@ import (
 // outbound queue with a limit in bytes, and one cause of its end. All methods are safe for
 // concurrent use.
 type Connection struct {
-	outbound // first, for the sake of broadcasts; its lock mu guards received, too
+	outbound // first, for the sake of broadcasts
 	cancel   context.CancelCauseFunc
-	received int64 // see Received
 	opening
 	inbound
 	uploads

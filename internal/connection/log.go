@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"time"
 
 	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/transports"
@@ -39,17 +38,7 @@ func (o *outbound) SentBytes() int64 {
 	return o.sentBytes
 }
 
-// logOpened logs that a request has chosen the transport.
-func (c *Connection) logOpened(kind transports.Type) {
-	c.logTransport("transport opened", kind, slog.String("address", c.Address()))
-}
-
-// logEnded logs the end of an opened connection.
-func (c *Connection) logEnded(kind transports.Type, age time.Duration) {
-	c.logTransport("transport ended", kind, slog.Float64("duration_s", age.Seconds()),
-		slog.Int64("sent_bytes", c.SentBytes()), slog.String("cause", fmt.Sprint(context.Cause(c.ctx))))
-}
-
+// logTransport logs that a request has chosen the transport, or the end of the connection.
 func (c *Connection) logTransport(event string, kind transports.Type, about ...slog.Attr) {
 	about = append(about, slog.String("connection_id", c.LogName()), slog.String("transport", string(kind)))
 	c.registry.options.Logger.LogAttrs(context.Background(), slog.LevelDebug, event, about...) //nolint:sloglint // the callers' events are constants
@@ -71,9 +60,9 @@ func (r *Registry) logPanic(part string, p any, about ...slog.Attr) {
 
 // logRefusedUser logs that a request does not have the connection's user, or that the
 // application refuses its credentials.
-func (c *Connection) logRefusedUser(r *http.Request, reason string) {
+func (h *Handler) logRefusedUser(r *http.Request, c *Connection, reason string) {
 	k := floodgate.Kind{Level: slog.LevelWarn, Event: "authentication refused", Key: "reason", Value: reason, Burst: errorBurst}
-	c.registry.gate.Log(k, func() []slog.Attr {
+	h.registry.gate.Log(k, func() []slog.Attr {
 		return []slog.Attr{slog.String("connection_id", c.LogName()), slog.String("address", addressText(r))}
 	})
 }

@@ -31,6 +31,7 @@ type outbound struct {
 	opened     time.Duration   // age of the registry at the opening
 	kind       transports.Type // empty until a request has chosen a transport
 	resumption int             // number of resumptions; see Resumption
+	received   int64           // see Received
 	changed    chan struct{}   // closed when the receiver is set or the state changes; nil: no call waits
 	registry   *Registry
 	ctx        context.Context
@@ -240,6 +241,14 @@ func (o *outbound) hasEnded() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.state >= ended
+}
+
+// Received returns the number of the last message that the client has received, as its last
+// request to resume states, or 0 if it does not. The number is not checked.
+func (o *outbound) Received() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.received
 }
 
 // HasNews reports whether a poll would be answered at once.

@@ -127,7 +127,7 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) {
 	u, err := h.renew(r, c)
 	limit()
 	if err != nil {
-		refuseRefresh(w, r, c, err)
+		h.refuseRefresh(w, r, c, err)
 		return
 	}
 	answer := "{}"
@@ -138,10 +138,10 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuseRefresh answers a refresh, or a poll, that renew refused.
-func refuseRefresh(w http.ResponseWriter, r *http.Request, c *Connection, err error) {
+func (h *Handler) refuseRefresh(w http.ResponseWriter, r *http.Request, c *Connection, err error) {
 	switch {
 	case errors.Is(err, ErrUserChanged):
-		c.logRefusedUser(r, "the credentials are those of another user")
+		h.logRefusedUser(r, c, "the credentials are those of another user")
 		object(w, http.StatusForbidden, userChanged)
 	case errors.Is(err, ErrRefreshedOften):
 		w.Header().Set("Retry-After", "1")
@@ -149,7 +149,7 @@ func refuseRefresh(w http.ResponseWriter, r *http.Request, c *Connection, err er
 	case errors.Is(err, transports.ErrEnded):
 		object(w, http.StatusNotFound, connectionNotFound)
 	default:
-		c.logRefusedUser(r, "the application refuses the credentials")
+		h.logRefusedUser(r, c, "the application refuses the credentials")
 		object(w, http.StatusForbidden, changeRejected)
 	}
 }
@@ -164,7 +164,7 @@ func (h *Handler) refreshByPoll(w http.ResponseWriter, r *http.Request, c *Conne
 	_, err := h.renew(r, c)
 	limit()
 	if errors.Is(err, ErrRefused) {
-		refuseRefresh(w, r, c, err)
+		h.refuseRefresh(w, r, c, err)
 		return true
 	}
 	return false
@@ -172,7 +172,7 @@ func (h *Handler) refreshByPoll(w http.ResponseWriter, r *http.Request, c *Conne
 
 // refuseUser answers a request of a user other than the connection's.
 func (h *Handler) refuseUser(w http.ResponseWriter, r *http.Request, c *Connection, kind transports.Type) {
-	c.logRefusedUser(r, "the connection belongs to another user")
+	h.logRefusedUser(r, c, "the connection belongs to another user")
 	if kind == transports.LongPolling && h.registry.refreshing.Enabled && c.Transport() == transports.LongPolling {
 		object(w, http.StatusConflict, refreshRequired)
 		return

@@ -39,14 +39,6 @@ func received(r *http.Request) int64 {
 	return n
 }
 
-// Received returns the number of the last message that the client has received, as its last
-// request to resume states, or 0 if it does not. The number is not checked.
-func (c *Connection) Received() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.received
-}
-
 // takeOverLocked makes number the current resumption, if a request may replace the older
 // ones. It cuts an unfinished body of an older POST, so that newer POSTs need not wait for it.
 func (c *Connection) takeOverLocked(number int) error {

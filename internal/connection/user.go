@@ -2,6 +2,7 @@ package connection
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -106,7 +107,7 @@ func (h *Handler) allows(r *http.Request, c *Connection, u *auth.User) (allowed 
 	defer func() {
 		if p := recover(); p != nil {
 			allowed = false
-			c.logPanic(p)
+			h.registry.logPanic("connection", p, slog.String("connection_id", c.LogName()))
 		}
 	}()
 	return h.registry.refreshing.Allow(&transports.Refresh{
