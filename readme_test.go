@@ -9,11 +9,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/internal/testproc"
 )
 
@@ -83,10 +85,10 @@ func buildSnippet(t *testing.T, n int, address, replacement string) string {
 	return build(t, main)
 }
 
-// serve starts a server and waits until it answers.
-func serve(t *testing.T, addr, binary string, args ...string) *exec.Cmd {
+// serve starts a server and waits until it answers. The server's log goes to stderr, which may be nil.
+func serve(t *testing.T, stderr io.Writer, addr, binary string, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cmd := run(t, nil, binary, args...)
+	ctx, cmd := run(t, stderr, binary, args...)
 	for {
 		response, err := http.Get("http://" + addr + "/")
 		if err == nil {
@@ -155,30 +157,58 @@ func runScript(t *testing.T, source string) string {
 func TestJavaScriptClient(t *testing.T) {
 	node(t)
 	addr := testproc.FreeAddress()
-	serve(t, addr, build(t, "./cmd/gateway"), "--addr", addr)
+	serve(t, nil, addr, build(t, "./cmd/gateway"), "--addr", addr)
 	script := strings.ReplaceAll(snippet(t, "js", 0), "localhost:8080", addr)
 	if line := runScript(t, script); !strings.HasPrefix(line, "tick ") {
 		t.Errorf("printed %q", line)
 	}
 }
 
+// The hub is mounted at both patterns, logs what goes wrong, and ends its connections at the shutdown.
 func TestHub(t *testing.T) {
 	node(t)
 	addr := testproc.FreeAddress()
-	cmd := serve(t, addr, buildSnippet(t, 0, "localhost:8081", addr))
+	var log testproc.Output
+	cmd := serve(t, &log, addr, buildSnippet(t, 0, "localhost:8081", addr))
 	script := `
-import { HubConnectionBuilder } from "@microsoft/signalr";
-const connection = new HubConnectionBuilder().withUrl("http://` + addr + `/chat").configureLogging("none").build();
-let sum;
-connection.on("Receive", (user, text) => console.log(user, text, sum));
+import { HttpTransportType, HubConnectionBuilder } from "@microsoft/signalr";
+const connect = (options) => new HubConnectionBuilder().withUrl("http://` + addr + `/chat", options).configureLogging("none").build();
+const connection = connect({});
+const direct = connect({ skipNegotiation: true, transport: HttpTransportType.WebSockets }); // only /chat
+let sum, other;
+connection.on("Receive", (user, text) => console.log(user, text, sum, other));
 await connection.start();
+await direct.start();
 sum = await connection.invoke("Add", 20, 22);
+other = await direct.invoke("Add", 1, 2);
+await direct.invoke("Add", "one", 2).catch(() => {});
 await connection.invoke("Send", "Ada", "hello");
 `
-	if line := runScript(t, script); line != "Ada hello 42" {
+	if line := runScript(t, script); line != "Ada hello 42 3" {
 		t.Errorf("printed %q", line)
 	}
+
+	conn := client.New("http://"+addr+"/chat", client.Options{})
+	if err := conn.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lost := make(chan struct{})
+	conn.OnStateChange(func(_ context.Context, change client.StateChange) {
+		if change.To == client.Disconnected {
+			close(lost)
+		}
+	})
 	terminate(t, cmd)
+	select {
+	case <-lost:
+	case <-time.After(patience):
+		t.Error("the shutdown leaves a connection open")
+	}
+	for _, want := range []string{"hub at http://" + addr + "/chat\n", "WARN arguments do not bind ", "method=Add"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("no %q in the log:\n%s", want, &log)
+		}
+	}
 }
 
 // The Go client starts before its server, outlives a restart of the server, and prints
@@ -194,34 +224,42 @@ func TestGoClient(t *testing.T) {
 	_, conn := run(t, output, buildSnippet(t, 1, "localhost:8080", addr))
 	for range 2 {
 		begin := time.Now()
-		server := serve(t, addr, gateway, "--addr", addr)
+		server := serve(t, nil, addr, gateway, "--addr", addr)
 		awaitTick(t, output.Name(), begin)
 		terminate(t, server)
 	}
 	terminate(t, conn)
+	ticks(t, output.Name()) // nothing else at the end either
 }
 
-// awaitTick waits until a client has printed a tick that is later than a time, and fails the
-// test if the client prints anything else.
+// awaitTick waits until a client has printed a tick that is later than a time.
 func awaitTick(t *testing.T, file string, begin time.Time) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines := strings.Split(string(text), "\n")
-		for _, line := range lines[:len(lines)-1] { // the last one may be incomplete
-			_, tick, _ := strings.Cut(line, " tick ")
-			at, err := time.Parse("2006-01-02 15:04:05.999999999 -0700 MST", tick)
-			if err != nil {
-				t.Fatalf("printed %q", line)
-			}
-			if at.After(begin) {
-				return
-			}
+		if slices.ContainsFunc(ticks(t, file), begin.Before) {
+			return
 		}
 		time.Sleep(20 * time.Millisecond) // another process writes the file
 	}
 	t.Fatal("no tick")
+}
+
+// ticks returns the ticks that a client has printed, and fails the test if the client has
+// printed anything else.
+func ticks(t *testing.T, file string) (times []time.Time) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")
+	for _, line := range lines[:len(lines)-1] { // the last one may be incomplete
+		_, tick, _ := strings.Cut(line, " tick ")
+		at, err := time.Parse("2006-01-02 15:04:05.999999999 -0700 MST", tick)
+		if err != nil {
+			t.Fatalf("printed %q", line)
+		}
+		times = append(times, at)
+	}
+	return times
 }
