@@ -7,6 +7,7 @@ import (
 
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/httpreq"
 )
 
 // Events configures plain event streams at GET {path}/events, for clients such as EventSource
@@ -68,7 +69,7 @@ func lastEventID(r *http.Request) string {
 	const maxEventID, unknown = 64, "-"
 	id := r.Header.Get("Last-Event-ID")
 	if id == "" {
-		id, _ = connection.Parameter(r, "lastEventId")
+		id, _ = httpreq.Parameter(r, "lastEventId")
 	}
 	if len(id) > maxEventID {
 		return unknown

@@ -4,13 +4,14 @@ import (
 	"net/http"
 
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/httpreq"
 	"github.com/carillon-go/carillon/transports"
 )
 
 // origins decides which pages may use an endpoint. Browsers send the origin of the page with
 // each request, and pages cannot change it. Other clients send no origin and pass.
 type origins struct {
-	allowed  *connection.Origins
+	allowed  *httpreq.Origins
 	registry *connection.Registry
 }
 
@@ -21,7 +22,7 @@ func newOrigins(o *transports.Options, registry *connection.Registry) *origins {
 			o.Logger.Warn("an allowed origin is not a web origin", "error", err)
 		}
 	}
-	return &origins{connection.NewOrigins(o.AllowedOrigins, o.AllowOrigin), registry}
+	return &origins{httpreq.NewOrigins(o.AllowedOrigins, o.AllowOrigin), registry}
 }
 
 // AllowsOrigin reports whether AllowedOrigins or AllowOrigin let the pages of an origin use the
@@ -51,7 +52,7 @@ func (o *origins) isOurs(r *http.Request, origin string) bool {
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "": // an old browser, or a page without TLS
-		return connection.SameOrigin(r, origin)
+		return httpreq.SameOrigin(r, origin)
 	case "same-origin", "none":
 		return true
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/httpreq"
 )
 
 // A client that negotiates with credentials is redirected to the same endpoint with a ticket.
@@ -179,7 +180,7 @@ func (t *tickets) redirect(r *http.Request) (url, accessToken string, ok bool) {
 // the parameters of negotiation, which the client adds again, and the access token, which the
 // client must not use again.
 func (t *tickets) target(r *http.Request) string {
-	to := url.URL{Scheme: connection.Scheme(r), Host: r.Host, Path: r.URL.Path}
+	to := url.URL{Scheme: httpreq.Scheme(r), Host: r.Host, Path: r.URL.Path}
 	if asked, err := url.ParseRequestURI(r.RequestURI); err == nil {
 		to.Path = asked.Path // includes the prefix that a mux removed
 	}

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/httpreq"
 )
 
 // networkKey identifies clients that share their path to the server: an address, or the /64
@@ -16,7 +16,7 @@ type networkKey struct {
 }
 
 func networkOf(r *http.Request) (networkKey, bool) {
-	network := connection.Network(r)
+	network := httpreq.Network(r)
 	if !network.IsValid() {
 		return networkKey{}, false
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/httpreq"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -80,7 +80,7 @@ type Rules []Rule
 
 // Offer implements Policy.
 func (rules Rules) Offer(r *http.Request, o *Offer) {
-	address := connection.Address(r)
+	address := httpreq.Address(r)
 	for _, rule := range rules {
 		if rule.Network.Contains(address) {
 			o.Only(rule.Transports, "rule for "+rule.Network.String())

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/httpreq"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -213,7 +214,7 @@ func validKey(key string) bool {
 // Token returns the id in the query. The parameter's name ignores case. Several ids match no
 // connection.
 func Token(r *http.Request) string {
-	id, _ := Parameter(r, "id")
+	id, _ := httpreq.Parameter(r, "id")
 	return id
 }
 

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 
 	"github.com/carillon-go/carillon/internal/floodgate"
+	"github.com/carillon-go/carillon/internal/httpreq"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -25,7 +26,7 @@ func (o *opening) Address() string {
 }
 
 func addressText(r *http.Request) string {
-	if a := Address(r); a.IsValid() {
+	if a := httpreq.Address(r); a.IsValid() {
 		return a.String()
 	}
 	return ""

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/internal/httpreq"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -30,7 +31,7 @@ type Negotiation struct {
 // transports on which the connection may outlive its requests, if the options allow that.
 func (r *Registry) newNegotiation(request *http.Request, hasToken bool, stateful []transports.Type) *Negotiation {
 	n := &Negotiation{
-		ids: newIDs(), hasToken: hasToken, address: Network(request),
+		ids: newIDs(), hasToken: hasToken, address: httpreq.Network(request),
 		user: r.refreshing.bounded(auth.UserFrom(request.Context())), origin: foreignOrigin(request), since: time.Since(r.begun),
 	}
 	if r.options.AllowStatefulReconnect {
@@ -110,7 +111,7 @@ const maxOrigin = 300
 // much that the page looks like another site's, else "".
 func foreignOrigin(r *http.Request) string {
 	origin := r.Header.Get("Origin")
-	if origin == "" || len(origin) > maxOrigin || SameOrigin(r, origin) {
+	if origin == "" || len(origin) > maxOrigin || httpreq.SameOrigin(r, origin) {
 		return ""
 	}
 	return strings.Clone(origin)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/carillon-go/carillon/internal/httpreq"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -14,7 +15,7 @@ import (
 // The official clients send no number, which counts as 0, as does everything that is not a
 // number below 2^31.
 func Resumption(r *http.Request) int {
-	value, given := Parameter(r, "carillonResume")
+	value, given := httpreq.Parameter(r, "carillonResume")
 	if given == 0 {
 		return 0
 	}
@@ -28,7 +29,7 @@ func Resumption(r *http.Request) int {
 // received returns how many messages the client has received, as a request to resume states,
 // or 0 if it does not. The official clients do not send it.
 func received(r *http.Request) int64 {
-	value, given := Parameter(r, "carillonReceived")
+	value, given := httpreq.Parameter(r, "carillonReceived")
 	if given == 0 {
 		return 0
 	}

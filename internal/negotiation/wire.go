@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/httpreq"
 	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -81,7 +81,7 @@ type redirect struct {
 // version returns the version that a client requests. Like .NET's Int32.TryParse it accepts
 // white space around the number, a sign, leading zeros and trailing NULs.
 func version(r *http.Request) (n int, ok bool) {
-	value, count := connection.Parameter(r, "negotiateVersion")
+	value, count := httpreq.Parameter(r, "negotiateVersion")
 	if count == 0 {
 		return 0, true
 	}
@@ -94,8 +94,8 @@ func version(r *http.Request) (n int, ok bool) {
 
 // wantsStateful returns the transports for which the client requests stateful reconnect.
 func wantsStateful(r *http.Request) []transports.Type {
-	wanted, _ := connection.Parameter(r, "useStatefulReconnect")
-	which, _ := connection.Parameter(r, "statefulTransports")
+	wanted, _ := httpreq.Parameter(r, "useStatefulReconnect")
+	which, _ := httpreq.Parameter(r, "statefulTransports")
 	switch {
 	case !fold.Equal(strings.TrimSpace(wanted), "true"):
 		return nil

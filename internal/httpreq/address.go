@@ -1,4 +1,5 @@
-package connection
+// Package httpreq reads facts about a client from its request: the address, the page, the query.
+package httpreq
 
 import (
 	"net"

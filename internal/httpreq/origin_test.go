@@ -1,16 +1,16 @@
-package connection_test
+package httpreq_test
 
 import (
 	"testing"
 
-	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/httpreq"
 )
 
 // An entry allows its origin, or the subdomains of its host, and nothing beside them.
 func TestOriginsAllow(t *testing.T) {
 	t.Parallel()
 	entries := map[string]bool{} // what the function was asked
-	o := connection.NewOrigins([]string{
+	o := httpreq.NewOrigins([]string{
 		"https://exact.example", "https://*.example.com", "http://*.localhost:8080", "HTTPS://*.Spelled.example:443", "https://*bad.example", "null",
 	}, func(origin string) bool { entries[origin] = true; return origin == "https://asked.example" })
 	for origin, want := range map[string]bool{
@@ -54,7 +54,7 @@ func TestOriginsAllow(t *testing.T) {
 	if entries["https://exact.example"] || !entries["https://example.com"] {
 		t.Error("the function is asked about what the list allows, or not about the rest")
 	}
-	if !connection.NewOrigins([]string{"https://a.example", "*"}, nil).Allows("http://any.example") {
+	if !httpreq.NewOrigins([]string{"https://a.example", "*"}, nil).Allows("http://any.example") {
 		t.Error("* does not allow all")
 	}
 }

@@ -1,4 +1,4 @@
-package connection
+package httpreq
 
 import (
 	"net/http"
