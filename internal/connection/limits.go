@@ -17,7 +17,7 @@ const (
 	maxAddressesInMemory = 65_536
 )
 
-// The reasons for which Negotiate and Create make no connection.
+// The reasons for which Admit and Create make no connection.
 var (
 	ErrFull    = errors.New("transports: there are as many connections as may be")
 	ErrTooMany = errors.New("transports: the client has, or asks for, more connections than it may")
@@ -114,7 +114,7 @@ func countDown[K comparable](counts map[K]int, key K) {
 	delete(counts, key)
 }
 
-// RefuseNew answers a request for which Negotiate or Create made no connection.
+// RefuseNew answers a request for which Admit, Promise or Create made no connection.
 func RefuseNew(w http.ResponseWriter, err error) {
 	if errors.Is(err, ErrTooMany) {
 		comeBack(w, http.StatusTooManyRequests)

@@ -11,61 +11,95 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Negotiation is a promised connection, which a request with its token opens. Many
-// negotiations are never opened, and many wait at the same time after an outage, so it is one
-// small object.
+// Negotiation is the client of a negotiation: first admitted, then promised a connection, which
+// a request with its token opens. Many negotiations are never opened, and many wait at the same
+// time after an outage, so it is one small object.
 type Negotiation struct {
 	ids      [2 * idLength]byte // id and token
 	hasToken bool               // the token differs from the id
+	promised bool
 	address  netip.Addr
 	user     *auth.User
 	origin   string // see Connection.Origin
 	stateful []transports.Type
-	observer transports.Observer // guarded by the registry's lock, like silence
-	silence  time.Duration       // see Connection.SilenceLimit
-	since    time.Duration       // age of the registry at the negotiation
-	place    int                 // see negotiations
+	observer transports.Observer
+	silence  time.Duration // see Connection.SilenceLimit
+	since    time.Duration // age of the registry at the negotiation
+	place    int           // see negotiations
 }
 
-// newNegotiation returns a negotiation for the client of a request. stateful are the
-// transports on which the connection may outlive its requests, if the options allow that.
-func (r *Registry) newNegotiation(request *http.Request, hasToken bool, stateful []transports.Type) *Negotiation {
-	n := &Negotiation{
-		ids: newIDs(), hasToken: hasToken, address: httpreq.Network(request),
-		user: r.refreshing.bounded(auth.UserFrom(request.Context())), origin: foreignOrigin(request), since: time.Since(r.begun),
-	}
-	if r.options.AllowStatefulReconnect {
-		n.stateful = stateful
-	}
-	return n
+// Terms are the terms of a promised connection.
+type Terms struct {
+	// HasToken gives the connection a token that differs from its id. Without it the id serves
+	// as the token, as in version 0 of negotiation. Default false.
+	HasToken bool
+	// Stateful are the transports on which the connection may outlive its requests, if the
+	// options of the registry allow that. Default: none.
+	Stateful []transports.Type
+	// Observer receives events about the connection. Default: none.
+	Observer transports.Observer
+	// SilenceLimit is the time of silence after which the network cuts connections. Zero:
+	// unknown.
+	SilenceLimit time.Duration
 }
 
-// Negotiate promises a connection to a client that presents its token within
-// DisconnectTimeout. If hasToken is false (version 0 of negotiation, or no negotiation) the
-// id serves as the token. stateful are the transports on which the connection may outlive its
-// requests, if the options allow that.
-//
-// The connection belongs to the user and the page of the request. Negotiate fails with
-// ErrStopped, or with ErrFull or ErrTooMany if a limit is reached.
-func (r *Registry) Negotiate(request *http.Request, hasToken bool, stateful ...transports.Type) (*Negotiation, error) {
-	n := r.newNegotiation(request, hasToken, stateful)
+// newNegotiation returns a negotiation with the client of a request.
+func (r *Registry) newNegotiation(request *http.Request) *Negotiation {
+	return &Negotiation{
+		ids: newIDs(), address: httpreq.Network(request), origin: foreignOrigin(request), since: time.Since(r.begun),
+		user: r.refreshing.bounded(auth.UserFrom(request.Context())),
+	}
+}
+
+// accept sets the terms.
+func (n *Negotiation) accept(t Terms, allowStateful bool) {
+	n.hasToken, n.observer, n.silence = t.HasToken, t.Observer, t.SilenceLimit
+	if allowStateful {
+		n.stateful = t.Stateful
+	}
+}
+
+// Admit counts the client of a request as a connection, which belongs to the user and the page
+// of the request. The caller then calls Promise, or Withdraw. Admit fails with ErrStopped, or
+// with ErrFull or ErrTooMany if a limit is reached.
+func (r *Registry) Admit(request *http.Request) (*Negotiation, error) {
+	n := r.newNegotiation(request)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.admitLocked(n); err != nil {
 		return nil, err
 	}
-	r.negotiated.add(n)
-	r.startSweepLocked()
+	r.admitted++
 	return n, nil
 }
 
-// Withdraw removes a negotiation that the client does not know of.
+// Promise promises a connection to an admitted client, which has to present its token within
+// DisconnectTimeout. It fails with ErrStopped.
+func (r *Registry) Promise(n *Negotiation, t Terms) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return ErrStopped
+	}
+	n.accept(t, r.options.AllowStatefulReconnect)
+	n.promised = true
+	r.admitted--
+	r.negotiated.add(n)
+	r.startSweepLocked()
+	return nil
+}
+
+// Withdraw removes an admitted client that does not know of a promise.
 func (r *Registry) Withdraw(n *Negotiation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.negotiated.claim(n.Token()) != nil {
-		r.counts.leave(n.client())
+	switch {
+	case !n.promised:
+		r.admitted--
+	case r.negotiated.claim(n.Token()) == nil:
+		return
 	}
+	r.counts.leave(n.client())
 }
 
 // User returns the user that negotiated, or nil for an anonymous client.
@@ -92,15 +126,6 @@ func (n *Negotiation) client() client {
 		return client{address: n.address}
 	}
 	return client{n.address, n.user.ID}
-}
-
-// Arrange sets the observer of a negotiation, unless o is nil, and the time of silence after
-// which the network cuts connections; zero means unknown. It must be called before the client
-// knows the token.
-func (r *Registry) Arrange(n *Negotiation, o transports.Observer, silence time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n.observer, n.silence = o, silence
 }
 
 // maxOrigin is the longest accepted origin in bytes. Real ones are shorter: a scheme, a host

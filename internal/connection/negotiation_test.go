@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -20,6 +21,57 @@ func (u *unclaimed) Observe(e transports.Event) {
 	}
 }
 
+// promise admits the client of a request and promises it a connection.
+func promise(t *testing.T, r *Registry, request *http.Request, terms Terms) *Negotiation {
+	t.Helper()
+	n, err := r.Admit(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Promise(n, terms); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// An admitted client counts as a connection until it is withdrawn, with or without a promise. A
+// registry that has stopped promises nothing.
+func TestAdmit(t *testing.T) {
+	t.Parallel()
+	request := httptest.NewRequest(http.MethodGet, "/", nil)
+	r := NewRegistry(nil, transports.Options{Limits: transports.Limits{Connections: 2, ConnectionsPerAddress: 2}})
+	promised := promise(t, r, request, Terms{})
+	admitted, err := r.Admit(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Admit(request); !errors.Is(err, ErrFull) || r.Len() != 2 {
+		t.Errorf("a third of two: %v; %d connections", err, r.Len())
+	}
+	if r.Find(admitted.Token()) != nil || r.Find(admitted.ID()) != nil {
+		t.Error("there is a connection before the promise")
+	}
+	r.Withdraw(promised)
+	r.Withdraw(admitted)
+	if r.Len() != 0 || len(r.counts.addresses) != 0 {
+		t.Errorf("%d connections, %v at the end", r.Len(), r.counts.addresses)
+	}
+	late, err := r.Admit(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := r.Promise(late, Terms{}); !errors.Is(err, ErrStopped) {
+		t.Errorf("after the shutdown: %v", err)
+	}
+	r.Withdraw(late)
+	if r.Len() != 0 || r.Find(late.ID()) != nil {
+		t.Errorf("%d connections after the shutdown", r.Len())
+	}
+}
+
 // What nobody comes for is forgotten after the disconnect time-out and frees its place; what
 // somebody has come for in time stays as long as a connection does.
 func TestUnclaimed(t *testing.T) {
@@ -28,18 +80,13 @@ func TestUnclaimed(t *testing.T) {
 		r := NewRegistry(nil, transports.Options{Limits: transports.Limits{Connections: 3}})
 		var alone unclaimed
 		negotiate := func() *Negotiation {
-			n, err := r.Negotiate(request, true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Arrange(n, &alone, 0)
-			return n
+			return promise(t, r, request, Terms{HasToken: true, Observer: &alone})
 		}
 		negotiate()
 		claimed := negotiate()
 		time.Sleep(10 * time.Second) // of the bubble
 		late := negotiate()
-		if _, err := r.Negotiate(request, true); err == nil {
+		if _, err := r.Admit(request); err == nil {
 			t.Error("there is room for a fourth")
 		}
 		c := r.Find(claimed.Token())

@@ -86,10 +86,7 @@ func TestPostsDoNotWaitForEver(t *testing.T) {
 func TestPostAtItsDeadline(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/hub", nil)
 	registry := NewRegistry(make(hearing, 1), transports.Options{})
-	n, err := registry.Negotiate(r, true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := promise(t, registry, r, Terms{HasToken: true})
 	c := registry.Find(n.Token())
 	if _, err := c.Claim(transports.ServerSentEvents, r); err != nil {
 		t.Fatal(err)

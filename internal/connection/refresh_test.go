@@ -19,10 +19,7 @@ func TestLongestLifetime(t *testing.T) {
 		for name, expires := range map[string]time.Time{"long": time.Now().Add(time.Hour), "for ever": {}} {
 			r := httptest.NewRequest(http.MethodGet, "/hub", nil)
 			r = r.WithContext(auth.WithUser(t.Context(), &auth.User{ID: "alice", Expires: expires}))
-			n, err := registry.Negotiate(r, true)
-			if err != nil {
-				t.Fatal(err)
-			}
+			n := promise(t, registry, r, Terms{HasToken: true})
 			skipped, err := registry.Create(r, false)
 			if err != nil {
 				t.Fatal(err)

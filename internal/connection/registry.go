@@ -39,6 +39,7 @@ type Registry struct {
 	complaints complaints
 
 	mu          sync.Mutex
+	admitted    int          // clients without a promise
 	negotiated  negotiations // not opened yet
 	connections map[string]*Connection
 	counts      connCounts
@@ -97,13 +98,14 @@ func newIDs() (b [2 * idLength]byte) {
 	return b
 }
 
-// ErrStopped is the error of Negotiate and Create after Stop or Shutdown.
+// ErrStopped is the error of Admit, Promise and Create after Stop or Shutdown.
 var ErrStopped = errors.New("transports: the server shuts down")
 
-// Create creates a connection for a request that opens it at once. It is otherwise like
-// Negotiate.
+// Create creates a connection for a request that opens it at once. It fails like Admit.
+// hasToken and stateful are as in Terms.
 func (r *Registry) Create(request *http.Request, hasToken bool, stateful ...transports.Type) (*Connection, error) {
-	n := r.newNegotiation(request, hasToken, stateful)
+	n := r.newNegotiation(request)
+	n.accept(Terms{HasToken: hasToken, Stateful: stateful}, r.options.AllowStatefulReconnect)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.admitLocked(n); err != nil {
@@ -160,7 +162,9 @@ func (r *Registry) Len() int {
 	return r.lenLocked()
 }
 
-func (r *Registry) lenLocked() int { return len(r.negotiated.byToken) + len(r.connections) }
+func (r *Registry) lenLocked() int {
+	return r.admitted + len(r.negotiated.byToken) + len(r.connections)
+}
 
 // startSweepLocked starts the sweep, unless it runs.
 func (r *Registry) startSweepLocked() {

@@ -75,29 +75,38 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.connect(w, r, min(n, Version))
 }
 
+// connect negotiates in three steps: the limits admit the client, the policy decides about the
+// offer, and the registry promises a connection with the terms of that offer.
 func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
-	var stateful []transports.Type
-	if h.stateful {
-		stateful = wantsStateful(r)
-	}
-	n, err := h.registry.Negotiate(r, version > 0, stateful...)
+	n, err := h.registry.Admit(r)
 	if err != nil {
 		connection.RefuseNew(w, err)
 		return
 	}
 	answered := false
 	defer func() {
-		if !answered { // the policy or a middleware's writer panicked
+		if !answered { // no promise, or the policy or a middleware's writer panicked
 			h.registry.Withdraw(n)
 		}
 	}()
 	offer := h.offer(r)
+	terms := connection.Terms{HasToken: version > 0, Observer: offer.Observer, SilenceLimit: offer.SilenceLimit}
+	if h.stateful {
+		terms.Stateful = wantsStateful(r)
+	}
+	if err := h.registry.Promise(n, terms); err != nil {
+		connection.RefuseNew(w, err)
+		return
+	}
 	if offer.Reason != "" {
 		w.Header().Set("Carillon-Transport-Reason", offer.Reason)
 	}
-	if offer.Observer != nil || offer.SilenceLimit > 0 {
-		h.registry.Arrange(n, offer.Observer, offer.SilenceLimit)
-	}
+	h.writeOffer(w, n, version, offer.Transports, terms.Stateful)
+	answered = true
+}
+
+// writeOffer answers with a promised connection.
+func (h *Handler) writeOffer(w http.ResponseWriter, n *connection.Negotiation, version int, offered, stateful []transports.Type) {
 	answer := response{Negotiation: signalr.Negotiation{
 		UseStatefulReconnect: len(stateful) > 0,
 		NegotiateVersion:     version,
@@ -113,14 +122,13 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 	if len(stateful) > 1 {
 		answer.StatefulTransports = stateful
 	}
-	for _, t := range offer.Transports {
+	for _, t := range offered {
 		answer.AvailableTransports = append(answer.AvailableTransports, signalr.Offer{Transport: t, TransferFormats: t.Formats()})
 	}
 	b := bodies.Get().(*[]byte)
 	defer bodies.Put(b)
 	*b = answer.append((*b)[:0])
 	write(w, *b)
-	answered = true
 }
 
 var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}

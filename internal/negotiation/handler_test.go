@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/negotiation"
@@ -159,3 +161,64 @@ func TestStopped(t *testing.T) {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }
+
+// The policy is asked between the admission and the promise: its client counts, and has no
+// connection if the policy panics or the server stops meanwhile.
+func TestPolicyBeforePromise(t *testing.T) {
+	t.Parallel()
+	registry := connection.NewRegistry(nobody{}, transports.Options{Limits: transports.Limits{Connections: 1}})
+	t.Cleanup(func() { _ = registry.Shutdown(t.Context()) })
+	policy := func(r *http.Request, _ *negotiate.Offer) {
+		if n := registry.Len(); n != 1 {
+			t.Errorf("%d connections while the policy decides", n)
+		}
+		second := negotiation.NewHandler(registry, false, negotiation.Options{})
+		if w := ask(second, http.MethodPost, "", "192.0.2.2:1"); w.Code != http.StatusServiceUnavailable {
+			t.Errorf("a second client of one: %d", w.Code)
+		}
+		switch {
+		case r.URL.Query().Has("panic"):
+			panic("the policy's")
+		case r.URL.Query().Has("stop"):
+			registry.Stop()
+		}
+	}
+	h := negotiation.NewHandler(registry, false, negotiation.Options{Policy: negotiate.PolicyFunc(policy)})
+	func() {
+		defer func() { _ = recover() }()
+		ask(h, http.MethodPost, "panic", "192.0.2.1:1")
+	}()
+	if n := registry.Len(); n != 0 {
+		t.Errorf("%d connections after a panic", n)
+	}
+	if w := ask(h, http.MethodPost, "stop", "192.0.2.1:1"); w.Code != http.StatusServiceUnavailable || registry.Len() != 0 {
+		t.Errorf("stopped meanwhile: %d %s, %d connections", w.Code, w.Body, registry.Len())
+	}
+}
+
+// The observer of an offer gets the events of its connection.
+func TestOfferedObserver(t *testing.T) {
+	t.Parallel()
+	registry := newRegistry(t)
+	var seen observer
+	policy := func(_ *http.Request, o *negotiate.Offer) { o.Observer, o.SilenceLimit = &seen, 7*time.Second }
+	h := negotiation.NewHandler(registry, false, negotiation.Options{Policy: negotiate.PolicyFunc(policy)})
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/hub/negotiate", nil))
+	c := registry.Find(strings.Trim(ids.FindString(w.Body.String()), `"`))
+	if c == nil || c.SilenceLimit() != 7*time.Second {
+		t.Fatalf("%s promises no connection, or one without its limit", w.Body)
+	}
+	if _, err := c.Claim(transports.LongPolling, httptest.NewRequest(http.MethodGet, "/hub", nil)); err != nil {
+		t.Fatal(err)
+	}
+	c.Abort(nil)
+	if seen.Load() == 0 {
+		t.Error("the observer got no event")
+	}
+}
+
+// observer counts events.
+type observer struct{ atomic.Int32 }
+
+func (o *observer) Observe(transports.Event) { o.Add(1) }

@@ -16,6 +16,7 @@ import (
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/longpolling"
+	"github.com/carillon-go/carillon/transports/transporttest"
 )
 
 // patience bounds what a test waits for; nothing is asserted about it.
@@ -139,11 +140,7 @@ func await[T any](t *testing.T, c <-chan T) (v T) {
 // open makes a connection whose first poll is answered.
 func (s *site) open() (*connection.Connection, *poller) {
 	s.t.Helper()
-	n, err := s.registry.Negotiate(&http.Request{}, true)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.registry.Arrange(n, s, 0)
+	n := transporttest.Promise(s.t, s.registry, s)
 	c := s.registry.Find(n.Token())
 	p := s.dial(c)
 	p.poll()

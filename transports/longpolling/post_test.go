@@ -10,6 +10,7 @@ import (
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/longpolling"
+	"github.com/carillon-go/carillon/transports/transporttest"
 )
 
 // slow is an application that takes its time.
@@ -51,10 +52,7 @@ func (s *slow) start(t *testing.T, middleware func(http.Handler) http.Handler, s
 
 func (s *slow) url(t *testing.T) string {
 	t.Helper()
-	n, err := s.registry.Negotiate(&http.Request{}, true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := transporttest.Promise(t, s.registry, nil)
 	return s.http.URL + "/hub?id=" + n.Token()
 }
 

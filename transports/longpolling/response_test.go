@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/transports/transporttest"
 )
 
 // longText is more than the HTTP server keeps of a body before it sends.
@@ -242,10 +243,7 @@ func TestSecondConnection(t *testing.T) {
 	if response, _ := read(t, p); response.StatusCode != http.StatusNoContent {
 		t.Fatal(response.Status)
 	}
-	n, err := s.registry.Negotiate(&http.Request{}, true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := transporttest.Promise(t, s.registry, nil)
 	p.head = strings.Replace(p.head, first.Token(), n.Token(), 1)
 	p.poll("X-Test: flusher\r\n")
 	p.expect("")

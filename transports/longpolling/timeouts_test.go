@@ -17,6 +17,7 @@ import (
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/longpolling"
+	"github.com/carillon-go/carillon/transports/transporttest"
 )
 
 // inside are servers whose polls wait within them.
@@ -84,11 +85,7 @@ func newHung(t *testing.T, o transports.Options, middleware func(http.Handler) h
 // open makes a connection whose first poll is answered.
 func (h *hung) open() *connection.Connection {
 	h.t.Helper()
-	n, err := h.registry.Negotiate(&http.Request{}, true)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.registry.Arrange(n, h, 0)
+	n := transporttest.Promise(h.t, h.registry, h)
 	c := h.registry.Find(n.Token())
 	h.expect(c, "")
 	return c

@@ -14,6 +14,7 @@ import (
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/serversentevents"
+	"github.com/carillon-go/carillon/transports/transporttest"
 )
 
 // patience bounds what a test waits for; nothing is asserted about it.
@@ -63,11 +64,8 @@ func (s *site) open(t *testing.T) *bufio.Reader {
 // dial asks for the event stream of the connection that token names.
 func (s *site) dial(t *testing.T) (token string, conn net.Conn) {
 	t.Helper()
-	n, err := s.registry.Negotiate(&http.Request{}, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err = net.Dial("tcp", s.http.Listener.Addr().String())
+	n := transporttest.Promise(t, s.registry, nil)
+	conn, err := net.Dial("tcp", s.http.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,10 +138,7 @@ func TestAbortBehindRecovery(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, transports.Options{HoldTimeout: 10 * time.Millisecond}, recovering, start)
-			n, err := s.registry.Negotiate(&http.Request{}, true)
-			if err != nil {
-				t.Fatal(err)
-			}
+			n := transporttest.Promise(t, s.registry, nil)
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.http.URL+"/?id="+n.Token(), nil)
 			if err != nil {
 				t.Fatal(err)

@@ -1,12 +1,12 @@
 package serversentevents
 
 import (
-	"net/http"
 	"testing"
 	"time"
 
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/transports/transporttest"
 )
 
 // notes are what an observer was told.
@@ -29,12 +29,8 @@ func TestLeftWithoutAWord(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			registry := connection.NewRegistry(nil, transports.Options{HoldTimeout: test.timeout})
-			n, err := registry.Negotiate(&http.Request{}, true)
-			if err != nil {
-				t.Fatal(err)
-			}
 			var told notes
-			registry.Arrange(n, &told, 0)
+			n := transporttest.Promise(t, registry, &told)
 			c := registry.Find(n.Token())
 			if test.closed {
 				c.Close(transports.ErrShutdown)

@@ -12,6 +12,7 @@ import (
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/transports/transporttest"
 )
 
 // connected waits for a connection.
@@ -47,10 +48,7 @@ func (s *site) get(t *testing.T, path string) *http.Response {
 
 func (s *site) token(t *testing.T) string {
 	t.Helper()
-	n, err := s.registry.Negotiate(&http.Request{}, true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := transporttest.Promise(t, s.registry, nil)
 	return n.Token()
 }
 
