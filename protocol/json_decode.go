@@ -20,19 +20,19 @@ import (
 func (p *JSON) Bind(arguments []byte, targets ...any) error {
 	r := jsonReader{data: arguments, most: p.depth}
 	var last error
-	for first := true; first || r.peek() == '['; first = false {
-		array := r
-		err := p.bindArray(&array, targets)
-		if err == nil {
-			r = array
-			continue
+	for {
+		start := r.pos
+		if err := p.bindArray(&r, targets); err != nil {
+			last = err
+			r = jsonReader{data: arguments, pos: start, most: p.depth}
+			if r.skip() != nil { // nothing is read after malformed arguments
+				return last
+			}
 		}
-		last = err
-		if r.skip() != nil {
-			break // nothing is read after malformed arguments
+		if r.pos == len(arguments) || r.peek() != '[' {
+			return last
 		}
 	}
-	return last
 }
 
 func (p *JSON) bindArray(r *jsonReader, targets []any) error {
