@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/internal/crew"
+	"github.com/carillon-go/carillon/internal/notify"
 )
 
 // overtakeAfter is the time an invocation may run before tasks that need not wait for it
@@ -93,8 +94,8 @@ type dispatcher struct {
 	closed      bool          // nothing more is queued
 	started     time.Duration // the age at which the last task without inOrder began
 	timer       *time.Timer   // dispatches again when the first task may overtake; nil: not set
-	room        chan struct{} // closed when there is room again; nil: no waiter
-	done        chan struct{} // closed when the queue is empty and no task runs; nil: no waiter
+	room        notify.Gate   // opens when there is room again
+	done        notify.Gate   // opens when the queue is empty and no task runs
 	drained     func()        // called once when the queue is empty and nothing runs; nil: none
 }
 
@@ -112,8 +113,7 @@ func (d *dispatcher) enqueue(t *task, limit int) (room <-chan struct{}) {
 	if d.bytes <= limit {
 		return nil
 	}
-	d.room = make(chan struct{})
-	return d.room
+	return d.room.Wait()
 }
 
 // requeue returns a channel that is closed at a new turn at the end of the queue, or nil if
@@ -180,10 +180,7 @@ func (d *dispatcher) dispatchLocked() {
 	if !d.isIdleLocked() || d.released > 0 {
 		return
 	}
-	if d.done != nil {
-		close(d.done)
-		d.done = nil
-	}
+	d.done.Open()
 	if d.drained != nil && d.concurrent == 0 {
 		d.workers.Go(d.drained)
 		d.drained = nil
@@ -336,8 +333,8 @@ func (d *dispatcher) dropAll() {
 func (d *dispatcher) close() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	still := make(chan struct{})
-	d.done, d.closed, d.drained = still, true, nil
+	still := d.done.Wait()
+	d.closed, d.drained = true, nil
 	d.dispatchLocked()
 	return still
 }
@@ -375,9 +372,8 @@ func (d *dispatcher) shiftLocked() {
 		d.last = nil
 	}
 	d.bytes -= t.size
-	if d.room != nil && d.bytes <= maxWaiting/2 {
-		close(d.room)
-		d.room = nil
+	if d.bytes <= maxWaiting/2 {
+		d.room.Open()
 	}
 }
 

@@ -1,6 +1,10 @@
 package hub
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/carillon-go/carillon/internal/notify"
+)
 
 // Holder is implemented by a Connection that counts the bytes a session keeps for it
 // together with the bytes in the queues of all connections.
@@ -42,11 +46,11 @@ const maxUploaded = 1 << 20
 type uploadBudget struct {
 	held  atomic.Int64
 	hold  func(n int) (full bool)
-	freed chan struct{} // has an element after items were taken from one of the uploads
+	freed notify.Signal // items were taken from one of the uploads
 }
 
 func newUploadBudget(hold func(n int) (full bool)) *uploadBudget {
-	return &uploadBudget{hold: hold, freed: make(chan struct{}, 1)}
+	return &uploadBudget{hold: hold, freed: notify.NewSignal()}
 }
 
 // add counts n bytes of received items, or -n bytes of items that were taken.
@@ -54,7 +58,7 @@ func (b *uploadBudget) add(n int) {
 	b.held.Add(int64(n))
 	b.hold(n)
 	if n < 0 {
-		signal(b.freed)
+		b.freed.Notify()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"sync"
 
+	"github.com/carillon-go/carillon/internal/notify"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -62,7 +63,7 @@ type upload interface {
 }
 
 func (u *Upload[T]) open(b uploadBounds) upload {
-	u.q = &uploadQueue[T]{bounds: b, news: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	u.q = &uploadQueue[T]{bounds: b, news: notify.NewSignal(), room: notify.NewSignal()}
 	return u.q
 }
 
@@ -71,8 +72,8 @@ func (*Upload[T]) itemType() reflect.Type { return reflect.TypeFor[T]() }
 // uploadQueue is a queue with one writer and one reader.
 type uploadQueue[T any] struct {
 	bounds uploadBounds
-	news   chan struct{} // signals a new item or the end
-	room   chan struct{} // signals that an item was taken, or the end
+	news   notify.Signal // a new item or the end
+	room   notify.Signal // an item was taken, or the end
 
 	mu    sync.Mutex
 	items []uploadItem[T]
@@ -98,7 +99,7 @@ func (q *uploadQueue[T]) push(p protocol.HubProtocol, raw []byte, beforeWait fun
 	q.items = append(q.items, uploadItem[T]{value, len(raw)})
 	q.bounds.budget.add(len(raw))
 	q.mu.Unlock()
-	signal(q.news)
+	q.news.Notify()
 	if !q.full() {
 		return nil
 	}
@@ -133,8 +134,8 @@ func (q *uploadQueue[T]) end(err error) {
 		return
 	}
 	q.ended, q.err = true, err
-	signal(q.news)
-	signal(q.room)
+	q.news.Notify()
+	q.room.Notify()
 }
 
 func (q *uploadQueue[T]) drop() {
@@ -168,13 +169,6 @@ func (q *uploadQueue[T]) tryTake() (item T, ok, over bool, err error) {
 	q.items[0] = uploadItem[T]{}
 	q.items = q.items[1:]
 	q.bounds.budget.add(-first.size)
-	signal(q.room)
+	q.room.Notify()
 	return first.value, true, false, nil
-}
-
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

@@ -128,10 +128,7 @@ func (i *inbound) post(resumption int, data []byte) (wait <-chan struct{}, err e
 	defer c.mu.Unlock()
 	switch {
 	case c.state <= open:
-		if c.changed == nil {
-			c.changed = make(chan struct{})
-		}
-		return c.changed, nil
+		return c.changed.Wait(), nil
 	case c.isClosing():
 		return nil, nil
 	default:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/notify"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -32,7 +33,7 @@ type outbound struct {
 	kind       transports.Type // empty until a request has chosen a transport
 	resumption int             // number of resumptions; see Resumption
 	received   int64           // see Received
-	changed    chan struct{}   // closed when the receiver is set or the state changes; nil: no call waits
+	changed    notify.Gate     // opens when the receiver is set or the state changes
 	registry   *Registry
 	ctx        context.Context
 }
@@ -224,7 +225,7 @@ func (o *outbound) SendWait(ctx context.Context, f *frame.Frame) error {
 			o.mu.Unlock()
 			return nil
 		}
-		room := o.queue.room()
+		room := o.queue.room.Wait()
 		o.mu.Unlock()
 		select {
 		case <-room:

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/notify"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -36,7 +37,7 @@ func startPost(ctx context.Context, t *testing.T, app transports.Application) (c
 	go func() { posted <- c.Post(ctx, 0, []byte("at once")) }() // awaited by the test
 	for waits := false; !waits; runtime.Gosched() {
 		c.mu.Lock()
-		waits = c.changed != nil
+		waits = c.changed != notify.Gate{}
 		c.mu.Unlock()
 	}
 	return c, posted

@@ -4,17 +4,18 @@ import (
 	"slices"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/notify"
 	"github.com/carillon-go/carillon/transports"
 )
 
 // queue holds the frames to send. Its first frames are stored in the queue itself, so that a
 // connection with a fast client allocates nothing. The lock of outbound guards it.
 type queue struct {
-	frames  []*frame.Frame
-	bytes   int
-	waiting chan struct{} // closed when there is room; nil: no call waits
-	index   *index        // nil: not needed since the queue was last empty
-	small   [4]*frame.Frame
+	frames []*frame.Frame
+	bytes  int
+	room   notify.Gate // opens when there is room
+	index  *index      // nil: not needed since the queue was last empty
+	small  [4]*frame.Frame
 }
 
 func (q *queue) push(f *frame.Frame) {
@@ -142,7 +143,7 @@ func (q *queue) discard(n, room int) {
 		q.frames, q.index = nil, nil
 	}
 	if q.bytes < room {
-		q.release()
+		q.room.Open()
 	}
 }
 
@@ -158,20 +159,5 @@ func (q *queue) putBack(frames []*frame.Frame) {
 func (q *queue) drop() {
 	clear(q.small[:])
 	q.frames, q.index, q.bytes = nil, nil, 0
-	q.release()
-}
-
-// room returns a channel that is closed when there may be room.
-func (q *queue) room() <-chan struct{} {
-	if q.waiting == nil {
-		q.waiting = make(chan struct{})
-	}
-	return q.waiting
-}
-
-func (q *queue) release() {
-	if q.waiting != nil {
-		close(q.waiting)
-		q.waiting = nil
-	}
+	q.room.Open()
 }

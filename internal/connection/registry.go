@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/internal/floodgate"
+	"github.com/carillon-go/carillon/internal/notify"
 	"github.com/carillon-go/carillon/internal/poller"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -48,11 +49,11 @@ type Registry struct {
 	idle     idleList
 	sweeper  *time.Timer // nil while there is nothing to sweep
 	stopped  bool
-	drained  int           // opened connections that have ended in order since Stop
-	cutOff   int           // connections that Shutdown has cut
-	finished bool          // Shutdown only waits for running goroutines
-	outside  []Outside     // connections that Shutdown ends as well
-	empty    chan struct{} // closed when stopped and the last connection is gone
+	drained  int         // opened connections that have ended in order since Stop
+	cutOff   int         // connections that Shutdown has cut
+	finished bool        // Shutdown only waits for running goroutines
+	outside  []Outside   // connections that Shutdown ends as well
+	empty    notify.Gate // opens when the last connection is gone
 }
 
 // sweepInterval is the interval at which time-outs are checked, as in ASP.NET Core.
@@ -259,9 +260,8 @@ func (r *Registry) remove(c *Connection) {
 	if !r.hasSweepWorkLocked() && r.sweeper != nil && r.sweeper.Stop() {
 		r.sweeper = nil
 	}
-	if r.empty != nil && len(r.connections) == 0 {
-		close(r.empty)
-		r.empty = nil
+	if len(r.connections) == 0 {
+		r.empty.Open()
 	}
 	r.running.Done()
 }

@@ -127,10 +127,7 @@ func (r *Registry) awaitEmpty(ctx context.Context) {
 		r.mu.Unlock()
 		return
 	}
-	if r.empty == nil {
-		r.empty = make(chan struct{})
-	}
-	empty := r.empty
+	empty := r.empty.Wait()
 	r.mu.Unlock()
 	select {
 	case <-empty:

@@ -52,10 +52,7 @@ func (o *outbound) HangsUp() bool {
 
 // wakeWaitersLocked wakes the requests that wait for the application or for the end.
 func (o *outbound) wakeWaitersLocked() {
-	if o.changed != nil {
-		close(o.changed)
-		o.changed = nil
-	}
+	o.changed.Open()
 }
 
 // isCurrent reports whether a request belongs to the current carrier.
@@ -117,10 +114,7 @@ func (o *outbound) awaitEndOfStream(ctx context.Context) (forgotten bool) {
 		o.mu.Unlock()
 		return false
 	}
-	if o.changed == nil {
-		o.changed = make(chan struct{})
-	}
-	changed := o.changed
+	changed := o.changed.Wait()
 	o.mu.Unlock()
 	select {
 	case <-changed:

@@ -8,33 +8,27 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/notify"
 )
 
 // inlinePoll is a poll that waits within the HTTP server.
 type inlinePoll struct {
 	w    http.ResponseWriter
 	c    *connection.Connection
-	wake chan struct{}
-	over chan struct{}
+	wake notify.Signal
+	over notify.Signal
 }
 
 // Wake implements connection.Carrier.
-func (p *inlinePoll) Wake() { signal(p.wake) }
+func (p *inlinePoll) Wake() { p.wake.Notify() }
 
 // Cut implements connection.Carrier. A newer poll has arrived, or the connection has ended.
-func (p *inlinePoll) Cut(error) { signal(p.over) }
-
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
+func (p *inlinePoll) Cut(error) { p.over.Notify() }
 
 // serve answers a poll within the HTTP server.
 func serve(w http.ResponseWriter, r *http.Request, c *connection.Connection) {
 	end := connection.LetWait(w, r)
-	p := &inlinePoll{w: w, c: c, wake: make(chan struct{}, 1), over: make(chan struct{}, 1)}
+	p := &inlinePoll{w: w, c: c, wake: notify.NewSignal(), over: notify.NewSignal()}
 	if err := attach(c, p, r); err != nil {
 		connection.Refuse(w, err)
 		return

@@ -14,6 +14,7 @@ import (
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/notify"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/internal/socket"
 )
@@ -60,7 +61,7 @@ func serve(w http.ResponseWriter, r *http.Request, c *connection.Connection, end
 		end:     end,
 		w:       w,
 		control: http.NewResponseController(w),
-		wake:    make(chan struct{}, 1),
+		wake:    notify.NewSignal(),
 		cut:     make(chan struct{}),
 	}
 	cause := s.carry(r)
@@ -106,7 +107,7 @@ type stream struct {
 	opened  bool      // the connection was opened
 	w       http.ResponseWriter
 	control *http.ResponseController
-	wake    chan struct{}
+	wake    notify.Signal
 	cut     chan struct{}
 
 	mu       sync.Mutex
@@ -116,12 +117,7 @@ type stream struct {
 }
 
 // Wake implements connection.Carrier.
-func (s *stream) Wake() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
+func (s *stream) Wake() { s.wake.Notify() }
 
 // Cut implements connection.Carrier. It also interrupts a blocked write.
 func (s *stream) Cut(error) {

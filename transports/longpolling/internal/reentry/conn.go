@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/notify"
 	"github.com/carillon-go/carillon/internal/poller"
 )
 
@@ -36,9 +37,9 @@ type Conn struct {
 	header atomic.Pointer[[]byte]
 
 	mu       sync.Mutex
-	waiter   Waiter        // nil: no request waits
-	busy     bool          // a request is being served or answered
-	free     chan struct{} // closed when no request waits and busy is false; nil: no goroutine waits
+	waiter   Waiter      // nil: no request waits
+	busy     bool        // a request is being served or answered
+	free     notify.Gate // opens when no request waits and busy is false
 	answered time.Time
 }
 
@@ -133,10 +134,7 @@ func (c *Conn) Release() {
 
 func (c *Conn) releaseLocked() {
 	c.waiter, c.busy, c.answered = nil, false, time.Now()
-	if c.free != nil {
-		close(c.free)
-		c.free = nil
-	}
+	c.free.Open()
 	if c.server.closing.Load() {
 		_ = c.conn.Close()
 	}
@@ -212,8 +210,7 @@ func (c *Conn) await() {
 		c.mu.Unlock()
 		return
 	}
-	free := make(chan struct{})
-	c.free = free
+	free := c.free.Wait()
 	c.mu.Unlock()
 	if w == nil {
 		<-free
