@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Clock is what every client of the clock hub implements. The names on the wire
-// are the names of the methods.
+// Clock is the interface that every client of the clock hub implements. The names on the
+// wire are the names of the methods.
 type Clock interface {
 	// ShowTime sends the client the current time.
 	ShowTime(ctx context.Context, now time.Time) error

@@ -1,7 +1,7 @@
 package frame
 
-// Delivery decides the fate of a frame whose receiver reads too slowly. The zero value
-// is for frames that must not be lost.
+// Delivery says how to treat a frame if its receiver reads too slowly. The zero value is for
+// frames that must not be lost.
 type Delivery struct {
 	Policy Policy
 	// Key is used by the policy Conflate: a newer frame replaces an older one with the

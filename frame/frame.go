@@ -28,8 +28,8 @@ func New(payload []byte, binary bool) *Frame {
 	return &Frame{payload: payload, binary: binary}
 }
 
-// NewEvent returns a frame whose text is one event of an event stream. The framing adds
-// the blank line at its end.
+// NewEvent returns a frame for an event stream. The text is one event without the blank line
+// at its end, which the framing adds.
 func NewEvent(text []byte) *Frame { return &Frame{payload: text, events: true} }
 
 // Payload is the message without any framing, as long polling sends it.
