@@ -48,6 +48,9 @@ func TestUnitIsValid(t *testing.T) {
 	if !strings.Contains(string(text), "ExecStart="+installed) {
 		t.Fatalf("the unit does not start %s", installed)
 	}
+	if !strings.Contains(string(text), "\nExecReload=/bin/kill -HUP $MAINPID\n") {
+		t.Error("systemctl reload does not send SIGHUP")
+	}
 	unit := filepath.Join(t.TempDir(), "carillon.service")
 	if err := os.WriteFile(unit, []byte(strings.ReplaceAll(string(text), installed, "/bin/sh")), 0o600); err != nil {
 		t.Fatal(err)
