@@ -9,7 +9,7 @@ import (
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/auth/bearer"
-	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/httpreq"
 	"github.com/carillon-go/carillon/negotiate"
 )
 
@@ -23,7 +23,7 @@ type live struct {
 
 // origins are the origins of --cors-origin.
 type origins struct {
-	*connection.Origins
+	*httpreq.Origins
 	listed, any bool // the setting has an entry; one of them is *
 }
 
@@ -39,7 +39,7 @@ type prepared struct {
 // keys of --jwks-url, or nil.
 func (c *Config) prepare(published *bearer.PublishedKeys) (*prepared, error) {
 	p := &prepared{origins: origins{
-		Origins: connection.NewOrigins(c.CORSOrigin, nil),
+		Origins: httpreq.NewOrigins(c.CORSOrigin, nil),
 		listed:  len(c.CORSOrigin) > 0, any: slices.Contains(c.CORSOrigin, "*"),
 	}}
 	var err error
