@@ -32,7 +32,7 @@ func (c *Connection) Claim(kind transports.Type, r *http.Request) (first bool, e
 	returned := false
 	defer func() {
 		if !returned { // an observer or the application called runtime.Goexit
-			c.Lost(transports.ErrApplication)
+			c.Abandon(transports.ErrApplication)
 		}
 	}()
 	if kind != transports.LongPolling { // long polling is always in idle

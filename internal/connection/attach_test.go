@@ -193,7 +193,7 @@ func TestLostBehindTheNext(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close(transports.ErrApplication)
-	c.Lost(transports.ErrCut)
+	c.Abandon(transports.ErrCut)
 	if frames, outcome := c.Next(second, nil); outcome != Frames {
 		t.Errorf("the next one finds %d, %d frames", outcome, len(frames))
 	}
@@ -211,7 +211,7 @@ func TestLateForTheSweep(t *testing.T) {
 	if _, err := c.Claim(transports.WebSockets, request); err != nil {
 		t.Fatal(err)
 	}
-	c.Lost(transports.ErrCut)
+	c.Abandon(transports.ErrCut)
 	registry.updateIdle(c)
 	if c.place == 0 {
 		t.Error("nobody looks at it any more")

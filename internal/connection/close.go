@@ -72,16 +72,16 @@ func (c *Connection) Detach(k Carrier, cause error) {
 	}
 }
 
-// Lost ends a claimed request that could not be served, because its client has left. A
+// Abandon ends a claimed request that could not be served, because its client has left. A
 // stateful connection waits for the next request, unless that has arrived.
-func (c *Connection) Lost(cause error) {
-	c.Rest() // first, so that Close knows that there is no request
+func (c *Connection) Abandon(cause error) {
+	c.ReleaseIdle() // first, so that Close knows that there is no request
 	c.end(cause, false, func() bool { return c.carrier == nil && (!c.resumable || c.state != open) })
 }
 
-// Rest ends a claimed request if no carrier is attached. From then on the sweep checks the
+// ReleaseIdle ends a claimed request if no carrier is attached. From then on the sweep checks the
 // connection.
-func (c *Connection) Rest() {
+func (c *Connection) ReleaseIdle() {
 	c.mu.Lock()
 	idle := c.carrier == nil && c.state < ended
 	if idle {

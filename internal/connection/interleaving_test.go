@@ -92,7 +92,7 @@ func (m *mess) request(resumption int32) {
 		m.stream(k, r)
 	case first:
 		_ = m.c.Open(nil, Resumption(r))
-		m.c.Rest()
+		m.c.ReleaseIdle()
 	default:
 		m.poll(k, r)
 	}
@@ -100,7 +100,7 @@ func (m *mess) request(resumption int32) {
 
 func (m *mess) stream(k *messyCarrier, r *http.Request) {
 	if rand.IntN(4) == 0 {
-		m.c.Lost(transports.ErrCut)
+		m.c.Abandon(transports.ErrCut)
 		return
 	}
 	if m.c.Open(k, Resumption(r)) != nil {

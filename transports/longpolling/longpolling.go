@@ -30,7 +30,7 @@ func Carry(registry *connection.Registry) connection.Carry {
 			connection.Refuse(w, err)
 			return
 		}
-		defer c.Rest() // also if a middleware's writer panics
+		defer c.ReleaseIdle() // also if a middleware's writer panics
 		if first {
 			connection.LetWait(w, r)                  // for the application
 			_ = c.Open(nil, connection.Resumption(r)) // if the connection has ended, a later poll reports it

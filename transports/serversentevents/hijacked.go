@@ -41,7 +41,7 @@ func serveHijacked(conn net.Conn, header http.Header, r *http.Request, c *connec
 	stop()
 	if err != nil {
 		_ = conn.Close()
-		c.Lost(connection.WriteCause(err))
+		c.Abandon(connection.WriteCause(err))
 		return
 	}
 	s.Await(holdTimeout(c))

@@ -35,7 +35,7 @@ func Carry(registry *connection.Registry) connection.Carry {
 		taken := false
 		defer func() { // also if the writer of a middleware panics
 			if !taken {
-				c.Lost(transports.ErrCut)
+				c.Abandon(transports.ErrCut)
 			}
 		}()
 		if conn, ok := hijack(w, r, c); ok {
@@ -95,7 +95,7 @@ func (s *stream) carry(r *http.Request) (cause error) {
 		if s.opened {
 			s.c.Detach(s, cause)
 		} else {
-			s.c.Lost(cause)
+			s.c.Abandon(cause)
 		}
 	}()
 	return s.serve(r)
@@ -145,7 +145,7 @@ func (s *stream) release() {
 func (s *stream) serve(r *http.Request) error {
 	s.w.WriteHeader(http.StatusOK)
 	if err := s.write([]byte(connection.Prelude)); err != nil {
-		s.c.Lost(connection.WriteCause(err))
+		s.c.Abandon(connection.WriteCause(err))
 		return transports.ErrCut
 	}
 	s.unlimit()

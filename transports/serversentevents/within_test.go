@@ -66,12 +66,12 @@ func TestServerTimeouts(t *testing.T) {
 						next.ServeHTTP(w, r)
 					})
 				}, func(s *httptest.Server) {
-					s.Config.WriteTimeout, s.Config.ReadTimeout = 100*time.Millisecond, 100*time.Millisecond
+					s.Config.WriteTimeout, s.Config.ReadTimeout = time.Second, time.Second // also for the TLS handshake
 					start(s)
 				})
 				body := s.get(t, "/?id="+s.token(t)).Body
 				c := s.connected(t)
-				time.Sleep(300 * time.Millisecond) //nolint:forbidigo // the server's time-outs are to be over
+				time.Sleep(1500 * time.Millisecond) //nolint:forbidigo // the server's time-outs are to be over
 				if err := c.Send(frame.New([]byte("x\x1e"), false)); err != nil {
 					t.Fatal(err)
 				}

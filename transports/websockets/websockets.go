@@ -38,12 +38,12 @@ func Carry(registry *connection.Registry) connection.Carry {
 		served := false
 		defer func() { // also if the writer of a middleware panics
 			if !served {
-				c.Lost(transports.ErrCut)
+				c.Abandon(transports.ErrCut)
 			}
 		}()
 		conn, early, err := upgrade(w, r, header, c)
 		if err != nil {
-			c.Lost(err)
+			c.Abandon(err)
 			return
 		}
 		served = true
