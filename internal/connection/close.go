@@ -14,8 +14,7 @@ import (
 // called, and the queue is still sent. end ends the half of the carrier. After both, the
 // registry forgets the connection.
 
-// Close ends the connection in order: it accepts no more frames, the queue is sent, then the
-// carrier ends.
+// Close implements transports.Connection.
 func (c *Connection) Close(cause error) {
 	c.mu.Lock()
 	if !c.advance(closing) {
@@ -32,8 +31,7 @@ func (c *Connection) Close(cause error) {
 	}
 }
 
-// HangUp ends the connection like Close, but without the closing handshake of a WebSocket:
-// the queue is sent, then the network connection is reset.
+// HangUp implements transports.Connection.
 func (c *Connection) HangUp(cause error) {
 	c.mu.Lock()
 	c.hangsUp = true
@@ -41,7 +39,7 @@ func (c *Connection) HangUp(cause error) {
 	c.Close(cause)
 }
 
-// Abort ends the connection at once. It drops the queue and cuts the carrier.
+// Abort implements transports.Connection. It drops the queue and cuts the carrier.
 func (c *Connection) Abort(cause error) { c.end(cause, true, nil) }
 
 // Finish ends the connection after its carrier has ended in order, or after the client has

@@ -26,20 +26,17 @@ type Connection struct {
 	cutOff bool // Shutdown has cut it; mu guards it
 }
 
-// Stateful reports whether client and endpoint have agreed in the negotiation that the
-// connection may outlive its requests.
+// Stateful implements transports.Connection.
 func (c *Connection) Stateful() bool { return slices.Contains(c.stateful, c.Transport()) }
 
-// Resume sets whether the connection outlives its requests. A stateful one does by default;
-// its receiver can find in its own handshake that the client does not support it.
+// Resume implements transports.Connection.
 func (c *Connection) Resume(agreed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.resumable = agreed && slices.Contains(c.stateful, c.kind)
 }
 
-// Context returns a context that is cancelled, with the cause, when the connection ends or
-// starts closing.
+// Context implements transports.Connection.
 func (c *Connection) Context() context.Context { return c.ctx }
 
 // Options returns the endpoint's options. They must not be changed.

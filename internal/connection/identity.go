@@ -19,7 +19,7 @@ type identity struct {
 	credentials credentials
 }
 
-// ID returns the public id.
+// ID implements transports.Connection.
 func (i *identity) ID() string { return i.id }
 
 // Token returns the secret that opens the connection, for the answer to a negotiation.
@@ -28,8 +28,7 @@ func (i *identity) Token() string { return i.token }
 // HasToken reports whether the connection has a token that differs from its id.
 func (i *identity) HasToken() bool { return i.token != i.id }
 
-// LogName returns a name of the connection for logs: its id, or a hash of the id if the id
-// itself opens the connection, as with version 0 of negotiation and without negotiation.
+// LogName implements transports.Connection.
 func (i *identity) LogName() string {
 	if i.HasToken() {
 		return i.id
@@ -48,8 +47,7 @@ func (i *identity) HasTicket(digest string) bool {
 	return i.ticket != nil && i.ticket.Digest() == digest
 }
 
-// User returns the connection's user with the freshest credentials, or nil for an anonymous
-// client.
+// User implements transports.Connection.
 func (i *identity) User() *auth.User {
 	i.credentials.mu.Lock()
 	defer i.credentials.mu.Unlock()

@@ -38,17 +38,14 @@ type outbound struct {
 	ctx        context.Context
 }
 
-// Transport returns the connection's transport, or "" before the first request.
+// Transport implements transports.Connection. It is "" before the first request.
 func (o *outbound) Transport() transports.Type {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.kind
 }
 
-// Send queues f. It never blocks. It fails with ErrQueueFull if the client reads too slowly,
-// and with ErrEnded if the connection accepts no more frames. If the queue is full, f's
-// delivery may allow it to drop queued frames, or f. A connection that outlives its requests
-// drops no frames.
+// Send implements transports.Connection.
 func (o *outbound) Send(f *frame.Frame) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -211,8 +208,7 @@ func (o *outbound) Uncork() {
 	}
 }
 
-// SendWait waits until less than WaitBytes are queued, and then queues f. It fails with the
-// cause of ctx, or with ErrEnded.
+// SendWait implements transports.Connection.
 func (o *outbound) SendWait(ctx context.Context, f *frame.Frame) error {
 	for {
 		o.mu.Lock()

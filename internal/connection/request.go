@@ -24,9 +24,7 @@ type opening struct {
 	request atomic.Pointer[request]
 }
 
-// Request returns the request that opened the transport: the WebSocket handshake, the event
-// stream's GET, or the first poll. It is nil before. Each call makes a new request without a
-// body. Its context has the values of the original request's context but does not end.
+// Request implements transports.Connection. It is nil before the opening.
 func (o *opening) Request() *http.Request {
 	if p := o.request.Load(); p != nil {
 		return p.unpack()
@@ -34,7 +32,7 @@ func (o *opening) Request() *http.Request {
 	return nil
 }
 
-// RequestContext returns the context of Request.
+// RequestContext implements transports.Connection.
 func (o *opening) RequestContext() context.Context {
 	if p := o.request.Load(); p != nil {
 		return p.ctx
