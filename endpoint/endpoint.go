@@ -39,6 +39,7 @@ type Options struct {
 	//	MaxHeadBytes            32 KiB: URL and headers of a request
 	//	SubprotocolSelector     none: selects a WebSocket subprotocol
 	//	AllowStatefulReconnect  false: connections outlive their requests
+	//	KeepPollsInServer       false: polls leave the HTTP server while they wait
 	//	AllowedOrigins          none: foreign pages that may use the endpoint
 	//	AllowOrigin             none: decides about other origins
 	//	Limits                  numbers of connections, of negotiations, of bytes
