@@ -3,6 +3,8 @@ package auth
 import (
 	"errors"
 	"net/http"
+
+	"github.com/carillon-go/carillon/internal/authlog"
 )
 
 // Authenticator identifies the user of a request. It returns nil without an error for a
@@ -38,11 +40,13 @@ var ErrForbidden = errors.New("auth: the user is not allowed to do this")
 type Policy func(u *User, r *http.Request) error
 
 // Middleware puts the user of a request into its context (UserFrom). It answers refused
-// credentials with 401. A request without credentials passes as anonymous.
+// credentials with 401, and logs the reason to slog.Default(). A request without credentials
+// passes as anonymous.
 func Middleware(a Authenticator, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u, err := a.Authenticate(r)
 		if err != nil {
+			authlog.Refused(r, "", reasonOf(err))
 			refuse(w, err)
 			return
 		}
@@ -55,19 +59,31 @@ func Middleware(a Authenticator, next http.Handler) http.Handler {
 
 // Require passes requests with a user that policy allows. It answers 401 to an anonymous
 // caller and 403 to a user that the policy refuses, both with an empty body, as ASP.NET Core
-// does: the official client then shows the reason phrase.
+// does: the official client then shows the reason phrase. It logs the reason to
+// slog.Default().
 func Require(policy Policy, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u := UserFrom(r.Context())
 		switch {
 		case u == nil:
+			authlog.Refused(r, "", "no credentials")
 			refuse(w, nil)
 		case policy != nil && policy(u, r) != nil:
+			authlog.Refused(r, u.ID, "the policy refuses the user")
 			w.WriteHeader(http.StatusForbidden)
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// reasonOf returns the reason of an Authenticator's error for the log. The text of an error
+// that is not a TokenError may quote the credentials, so it is left out.
+func reasonOf(err error) string {
+	if refused, ok := errors.AsType[*TokenError](err); ok {
+		return refused.Reason
+	}
+	return "the credentials are not valid"
 }
 
 // refuse answers 401 with the challenge of RFC 6750. The challenge gives the kind of the

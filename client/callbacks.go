@@ -83,7 +83,7 @@ func (r *run) observe(kind string, callback func()) {
 	err := guard.ErrGoexit
 	defer func() {
 		if err != nil {
-			r.conn.options.Logger.ErrorContext(r.ctx, "callback failed", "kind", kind, "error", err)
+			r.conn.options.Logger.ErrorContext(r.ctx, "callback failed", "callback", kind, "error", err)
 		}
 	}()
 	err = guard.Run(func() error {

@@ -111,7 +111,7 @@ func (v *invocation) logFailure(ctx context.Context, err error) {
 	log, method := v.session.options.Logger, v.job.target
 	var panicked *guard.Panic
 	if errors.As(err, &panicked) {
-		log.ErrorContext(ctx, "handler panicked", "method", method, "panic", panicked.Value, "stack", string(panicked.Stack))
+		log.ErrorContext(ctx, "handler panicked", "method", method, "error", panicked, "stack", string(panicked.Stack))
 		return
 	}
 	log.WarnContext(ctx, "handler failed", "method", method, "error", err)

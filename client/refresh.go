@@ -81,7 +81,7 @@ func (c *HubConnection) OnAuthenticationRefreshFailed(f func(ctx context.Context
 
 func (r *run) notifyRefreshed(outcome refreshed) {
 	if !r.jobs.pushBelow(job{refreshed: &outcome}, maxChanges) {
-		r.conn.options.Logger.DebugContext(r.ctx, "the refresh of the authentication is not reported: too many callbacks are queued")
+		r.conn.options.Logger.DebugContext(r.ctx, "authentication refresh not reported", "reason", "too many callbacks are queued")
 	}
 }
 
@@ -153,7 +153,7 @@ func (s *session) refreshUntil(end time.Time) {
 	if err == nil || s.ctx.Err() != nil {
 		return
 	}
-	s.options.Logger.WarnContext(s.ctx, "authentication is not refreshed", "error", err)
+	s.options.Logger.WarnContext(s.ctx, "authentication not refreshed", "error", err)
 	s.run.notifyRefreshed(refreshed{err: err})
 }
 

@@ -61,7 +61,7 @@ func (r *run) loop(persistent bool) error {
 	go r.waitForEnd()
 	<-r.ctx.Done()
 	if !waitAtMost(r.conn.options.CloseTimeout, r.done) {
-		r.conn.options.Logger.WarnContext(r.ctx, "callbacks or uploads ignore the end of their ctx")
+		r.conn.options.Logger.WarnContext(r.ctx, "callbacks still running", "reason", "they ignore the end of their ctx")
 	}
 	return err
 }

@@ -220,7 +220,7 @@ func (e *Endpoint) part(name string) http.Handler {
 // does not know its own path, so it would pass the client's next requests to that part.
 func (e *Endpoint) refuseName(w http.ResponseWriter, r *http.Request, name string) {
 	e.misplaced.Do(func() { // any client can request such a path
-		e.log.Warn("no client can connect to a hub whose path ends in the name of one of its parts", "path", r.URL.Path, "name", name)
+		e.log.Warn("hub path not usable", "path", r.URL.Path, "reason", "it ends in the name of a part of the endpoint: "+name)
 	})
 	negotiation.Refuse(w, fmt.Sprintf("The path of the hub must not end in '%s', which has another meaning there.", name))
 }

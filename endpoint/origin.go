@@ -19,7 +19,7 @@ type origins struct {
 func newOrigins(o *transports.Options, registry *connection.Registry) *origins {
 	for _, entry := range o.AllowedOrigins {
 		if err := transports.CheckOrigin(entry); err != nil {
-			o.Logger.Warn("an allowed origin is not a web origin", "error", err)
+			o.Logger.Warn("allowed origin not valid", "error", err)
 		}
 	}
 	return &origins{httpreq.NewOrigins(o.AllowedOrigins, o.AllowOrigin), registry}

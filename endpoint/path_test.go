@@ -56,7 +56,7 @@ func TestPathThatEndsInThePartOfAHub(t *testing.T) {
 					t.Errorf("%s %s %v", response.Status, body, err)
 				}
 			}
-			if n := strings.Count(log.String(), "no client can connect"); n == 1 != c.refused {
+			if n := strings.Count(log.String(), "hub path not usable"); n == 1 != c.refused {
 				t.Errorf("said %d times:\n%s", n, &log)
 			}
 			if strings.HasSuffix(path, "/negotiate") {

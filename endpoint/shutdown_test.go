@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -162,5 +164,49 @@ func (l *leaver) take(step string) {
 		}
 	default:
 		takeStep(l.t, l.server, l.url, step, "")
+	}
+}
+
+// A connection is cut if its method does not end within the time of the shutdown.
+func TestEndedConnectionsAreCounted(t *testing.T) {
+	h, over := hub.New(hub.Options{}), make(chan struct{})
+	defer close(over)
+	running := make(chan struct{}, 1)
+	h.Handle("Hang", hub.Action0(func(context.Context) error {
+		running <- struct{}{}
+		<-over
+		return nil
+	}))
+	e := endpoint.New(h, endpoint.Options{})
+	server := httptest.NewServer(e)
+	defer server.Close()
+	var clients []*client.HubConnection
+	for range 4 {
+		c := client.New(server.URL, client.Options{Transports: []client.Transport{client.WebSockets}})
+		if err := c.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, c)
+	}
+	if err := clients[0].Stop(t.Context()); err != nil { // it has left before the shutdown
+		t.Fatal(err)
+	}
+	for e.Connections() != 3 {
+		time.Sleep(time.Millisecond) //nolint:forbidigo // the connection ends concurrently
+	}
+	if err := clients[1].Send(t.Context(), "Hang"); err != nil {
+		t.Fatal(err)
+	}
+	<-running
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := e.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	if drained, cut := e.Ended(); drained != 2 || cut != 1 {
+		t.Errorf("%d drained, %d cut", drained, cut)
+	}
+	for _, c := range clients[1:] {
+		_ = c.Stop(t.Context()) // the server has gone
 	}
 }

@@ -23,7 +23,7 @@ func (h *Host) supervise(name string, s Service) {
 		if time.Since(began) > h.options.MaxBackoff {
 			backoff = h.options.MinBackoff
 		}
-		args := []any{"error", err, "restart_in", backoff}
+		args := []any{"error", err, "restart_in_s", backoff.Seconds()}
 		if p, ok := err.(*guard.Panic); ok { //nolint:errorlint // Call returns it as it is; a service's own errors are not searched
 			args = append(args, "stack", string(p.Stack))
 		}

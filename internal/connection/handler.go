@@ -230,6 +230,7 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind transports.T
 			RefuseNew(w, err)
 			return nil, false
 		}
+		StoreName(r, c.LogName)
 		return c, true
 	}
 	if id == "" {
@@ -237,6 +238,9 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind transports.T
 		return nil, false
 	}
 	c := h.registry.Find(id)
+	if c != nil {
+		StoreName(r, c.LogName)
+	}
 	if c != nil && c.awaitEndOfStream(r.Context()) {
 		c = nil
 	}

@@ -29,11 +29,13 @@ func (i *identity) Token() string { return i.token }
 func (i *identity) HasToken() bool { return i.token != i.id }
 
 // LogName implements transports.Connection.
-func (i *identity) LogName() string {
-	if i.HasToken() {
-		return i.id
+func (i *identity) LogName() string { return logName(i.id, i.HasToken()) }
+
+func logName(id string, hasToken bool) string {
+	if hasToken {
+		return id
 	}
-	sum := sha256.Sum256([]byte(i.id))
+	sum := sha256.Sum256([]byte(id))
 	return "sha256:" + hex.EncodeToString(sum[:8])
 }
 

@@ -67,3 +67,21 @@ func (h *Handler) logRefusedUser(r *http.Request, c *Connection, reason string) 
 		return []slog.Attr{slog.String("connection_id", c.LogName()), slog.String("address", addressText(r))}
 	})
 }
+
+type nameKey struct{}
+
+// WithName returns a context for a request. The endpoint stores the name for logs of the
+// request's connection in name, if it finds or promises one.
+func WithName(ctx context.Context, name *string) context.Context {
+	return context.WithValue(ctx, nameKey{}, name)
+}
+
+// StoreName stores the name of the request's connection for WithName.
+func StoreName(r *http.Request, name func() string) {
+	if p, ok := r.Context().Value(nameKey{}).(*string); ok {
+		*p = name()
+	}
+}
+
+// LogName returns the name for logs of the promised connection; see Connection.LogName.
+func (n *Negotiation) LogName() string { return logName(n.ID(), n.hasToken) }

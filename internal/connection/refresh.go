@@ -115,6 +115,9 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := h.registry.Find(token)
+	if c != nil {
+		StoreName(r, c.LogName)
+	}
 	switch {
 	case c == nil:
 		object(w, http.StatusNotFound, connectionNotFound)

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/limit"
 )
 
 // Interval is the time after which one more line of a kind may be written, and after which
@@ -21,52 +23,54 @@ const maxKinds = 1024
 type Kind struct {
 	Level slog.Level
 	Event string // the message of the lines
-	// Key and Value are an attribute of the lines, such as their method. Value may be empty.
-	Key, Value string
+	// Key and Value are an attribute of the lines, such as their method. Value is comparable;
+	// nil and "" stand for none.
+	Key   string
+	Value any
 	// Burst is the number of lines that may be written at once. It is at least 1.
 	Burst int
 }
 
 // Gate limits the lines of a logger. Safe for concurrent use.
 type Gate struct {
-	log *slog.Logger
+	log   *slog.Logger // nil: slog.Default()
+	begun time.Time
 
 	mu      sync.Mutex
 	buckets map[Kind]*bucket
-	purged  time.Time   // the end of the last purge
-	timer   *time.Timer // reports the lines that were left out; nil: there are none
+	purged  time.Duration // the age of the gate at the last purge
+	timer   *time.Timer   // reports the lines that were left out; nil: there are none
 	closed  bool
 }
 
 // bucket is the budget of a kind.
 type bucket struct {
-	full    time.Time // the time at which the whole burst may be written again
-	leftOut uint64    // lines that were left out and not reported
+	budget  limit.Budget
+	leftOut uint64 // lines that were left out and not reported
 }
 
-// New returns a gate for lines of log.
-func New(log *slog.Logger) *Gate { return &Gate{log: log, buckets: map[Kind]*bucket{}} }
+// New returns a gate for lines of log, or of slog.Default() if log is nil.
+func New(log *slog.Logger) *Gate {
+	return &Gate{log: log, begun: time.Now(), buckets: map[Kind]*bucket{}}
+}
 
 // Admit reports whether a line may be written now. If so, it returns the number of lines of
 // the kind that were left out before, and the caller must write the line. Lines of a level
 // that is not logged are not admitted and not counted.
 func (g *Gate) Admit(k Kind) (leftOut uint64, ok bool) {
-	if !g.log.Enabled(context.Background(), k.Level) {
+	if !g.logger().Enabled(context.Background(), k.Level) {
 		return 0, false
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := time.Now()
+	now := time.Since(g.begun)
 	b := g.bucketLocked(k, now)
-	if b.full.Before(now) {
-		b.full = now
-	}
-	if b.full.Sub(now) > time.Duration(k.Burst-1)*Interval {
+	if b.budget.Wait(now, time.Duration(k.Burst-1)*Interval) > 0 {
 		b.leftOut++
 		g.startTimerLocked()
 		return 0, false
 	}
-	b.full = b.full.Add(Interval)
+	b.budget.Spend(now, Interval)
 	leftOut, b.leftOut = b.leftOut, 0
 	return leftOut, true
 }
@@ -82,15 +86,29 @@ func (g *Gate) Log(k Kind, about func() []slog.Attr) {
 	if leftOut > 0 {
 		attrs = append(attrs, slog.Uint64("left_out", leftOut))
 	}
-	g.log.LogAttrs(context.Background(), k.Level, k.Event, attrs...) //nolint:sloglint // the callers' events are constants
+	g.logger().LogAttrs(context.Background(), k.Level, k.Event, attrs...) //nolint:sloglint // the callers' events are constants
 }
 
 // append adds the attribute of the kind.
 func (k Kind) append(attrs []slog.Attr) []slog.Attr {
-	if k.Value == "" {
+	if k.Value == nil || k.Value == "" {
 		return attrs
 	}
-	return append(attrs, slog.String(k.Key, k.Value))
+	return append(attrs, slog.Any(k.Key, k.Value))
+}
+
+func (g *Gate) logger() *slog.Logger {
+	if g.log == nil {
+		return slog.Default()
+	}
+	return g.log
+}
+
+// Flush writes the numbers of lines that were left out.
+func (g *Gate) Flush() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.reportLocked()
 }
 
 // Close writes the numbers of lines that were left out. Afterwards the gate still limits
@@ -106,7 +124,7 @@ func (g *Gate) Close() {
 }
 
 // bucketLocked returns the bucket of k, or a shared one if there are too many kinds.
-func (g *Gate) bucketLocked(k Kind, now time.Time) *bucket {
+func (g *Gate) bucketLocked(k Kind, now time.Duration) *bucket {
 	b := g.buckets[k]
 	if b != nil {
 		return b
@@ -115,7 +133,7 @@ func (g *Gate) bucketLocked(k Kind, now time.Time) *bucket {
 		g.purgeLocked(now)
 	}
 	if len(g.buckets) >= maxKinds {
-		k.Value = ""
+		k.Value = nil
 		if b = g.buckets[k]; b != nil {
 			return b
 		}
@@ -127,13 +145,13 @@ func (g *Gate) bucketLocked(k Kind, now time.Time) *bucket {
 
 // purgeLocked forgets the kinds that have their whole burst again. It does so at most once
 // per Interval, because it examines all kinds.
-func (g *Gate) purgeLocked(now time.Time) {
-	if now.Sub(g.purged) < Interval {
+func (g *Gate) purgeLocked(now time.Duration) {
+	if now-g.purged < Interval {
 		return
 	}
 	g.purged = now
 	for k, b := range g.buckets {
-		if b.full.Before(now) && b.leftOut == 0 {
+		if b.budget.Wait(now, 0) == 0 && b.leftOut == 0 {
 			delete(g.buckets, k)
 		}
 	}
@@ -161,7 +179,7 @@ func (g *Gate) reportLocked() {
 			continue
 		}
 		about := k.append([]slog.Attr{slog.String("event", k.Event), slog.Uint64("left_out", b.leftOut)})
-		g.log.LogAttrs(context.Background(), k.Level, "log lines left out", about...)
+		g.logger().LogAttrs(context.Background(), k.Level, "log lines left out", about...)
 		b.leftOut = 0
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
@@ -18,33 +20,66 @@ import (
 // bearer token of browsers, which cannot send it in a header.
 var secretParameters = []string{"access_token", "id"}
 
+// requestBurst is the number of request lines of one status that are written at once. See
+// package floodgate.
+const requestBurst = 100
+
 // logRequests logs each request at its end. The traffic of transports, with a request per
-// poll and per message, is logged at the debug level. Server errors are always logged as
-// errors.
-func logRequests(log *slog.Logger, isTraffic func(*http.Request) bool) echo.MiddlewareFunc {
+// poll and per message, negotiations and probes are logged at the debug level. Server errors
+// are always logged as errors. Lines above the debug level pass gate.
+func logRequests(log *slog.Logger, gate *floodgate.Gate, isTraffic func(*http.Request) bool) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			began := time.Now()
-			r := c.Request()
-			err := next(c)
-			if err != nil {
+			l := requestLine{began: time.Now()}
+			if r := c.Request(); namesConnection(log, r) {
+				c.SetRequest(r.WithContext(connection.WithName(r.Context(), &l.connection)))
+			}
+			if err := next(c); err != nil {
 				c.Error(err) // writes the answer; its status is logged
 			}
-			status := statusOf(c)
-			about := []slog.Attr{
-				slog.String("method", r.Method),
-				slog.String("uri", redactedURI(r.URL)),
-				slog.Int("status", status),
-				slog.Duration("duration", time.Since(began)),
-				slog.String("remote", c.RealIP()),
+			r, status := c.Request(), statusOf(c)
+			k := floodgate.Kind{
+				Level: requestLevel(r, status, isTraffic(r)), Event: "request",
+				Key: "status", Value: status, Burst: requestBurst,
 			}
-			if status == http.StatusUnauthorized {
-				about = append(about, slog.String("reason", refusalReason(c.Response().Header())))
+			if k.Level > slog.LevelDebug {
+				gate.Log(k, func() []slog.Attr { return l.attributes(c) })
+			} else if ctx := context.WithoutCancel(r.Context()); log.Enabled(ctx, k.Level) {
+				log.LogAttrs(ctx, k.Level, "request", append(l.attributes(c), slog.Int("status", status))...)
 			}
-			log.LogAttrs(context.WithoutCancel(r.Context()), requestLevel(status, isTraffic(r)), "request", about...)
 			return nil
 		}
 	}
+}
+
+// requestLine is the log line of a request.
+type requestLine struct {
+	began      time.Time
+	connection string // the name of the request's connection; "": none is known
+}
+
+func (l *requestLine) attributes(c echo.Context) []slog.Attr {
+	r := c.Request()
+	about := append(make([]slog.Attr, 0, 8),
+		slog.String("method", r.Method),
+		slog.String("uri", redactedURI(r.URL)),
+		slog.Float64("duration_s", time.Since(l.began).Seconds()),
+		slog.String("address", c.RealIP()),
+	)
+	if l.connection != "" {
+		about = append(about, slog.String("connection_id", l.connection))
+	}
+	if statusOf(c) == http.StatusUnauthorized {
+		about = append(about, slog.String("reason", refusalReason(c.Response().Header())))
+	}
+	return about
+}
+
+// namesConnection reports whether the line of a request may need the name of its connection.
+// Above the debug level, POSTs do not: messages must not cost more because of the log.
+func namesConnection(log *slog.Logger, r *http.Request) bool {
+	ctx := context.Background()
+	return log.Enabled(ctx, slog.LevelDebug) || r.Method != http.MethodPost && log.Enabled(ctx, slog.LevelInfo)
 }
 
 // refusalReason returns why a request was answered 401. It quotes the challenge of the
@@ -58,11 +93,14 @@ func refusalReason(answer http.Header) string {
 	return reason
 }
 
-func requestLevel(status int, traffic bool) slog.Level {
+// requestLevel returns the level of a request's line. Refusals of the limits and of
+// authentication have lines of their own.
+func requestLevel(r *http.Request, status int, traffic bool) slog.Level {
 	switch {
 	case status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable:
 		return slog.LevelError
-	case traffic && status < http.StatusBadRequest, status == http.StatusTooManyRequests: // the limit logs its refusals itself, once a second
+	case r.Method == http.MethodHead, isProbe(r.URL.Path), traffic && status < http.StatusBadRequest,
+		status == http.StatusTooManyRequests, status == http.StatusUnauthorized:
 		return slog.LevelDebug
 	default:
 		return slog.LevelInfo
@@ -136,4 +174,19 @@ func isSecret(name string) bool {
 		}
 	}
 	return false
+}
+
+// errorLog is the destination of net/http's own log. Clients can provoke most of its lines,
+// for example by a TLS handshake that fails.
+type errorLog struct{ gate *floodgate.Gate }
+
+// Write logs a line.
+func (l errorLog) Write(line []byte) (int, error) {
+	text := strings.TrimSuffix(string(line), "\n")
+	k := floodgate.Kind{Level: slog.LevelWarn, Event: "http server error", Burst: requestBurst}
+	if strings.HasPrefix(text, "http: TLS handshake error") {
+		k.Key, k.Value = "kind", "TLS handshake"
+	}
+	l.gate.Log(k, func() []slog.Attr { return []slog.Attr{slog.String("error", text)} })
+	return len(line), nil
 }

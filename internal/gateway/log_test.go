@@ -3,6 +3,7 @@ package gateway
 import (
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -11,19 +12,25 @@ import (
 // A client that is refused for asking too often writes no line for each request.
 func TestRequestLevel(t *testing.T) {
 	for _, c := range []struct {
+		path    string
 		status  int
 		traffic bool
 		want    slog.Level
 	}{
-		{http.StatusOK, true, slog.LevelDebug},
-		{http.StatusOK, false, slog.LevelInfo},
-		{http.StatusNotFound, true, slog.LevelInfo},
-		{http.StatusTooManyRequests, true, slog.LevelDebug},
-		{http.StatusTooManyRequests, false, slog.LevelDebug},
-		{http.StatusServiceUnavailable, true, slog.LevelInfo},
-		{http.StatusInternalServerError, true, slog.LevelError},
+		{"/hub", http.StatusOK, true, slog.LevelDebug},
+		{"/", http.StatusOK, false, slog.LevelInfo},
+		{"/hub", http.StatusNotFound, true, slog.LevelInfo},
+		{"/hub", http.StatusTooManyRequests, true, slog.LevelDebug},
+		{"/", http.StatusTooManyRequests, false, slog.LevelDebug},
+		{"/hub", http.StatusServiceUnavailable, true, slog.LevelInfo},
+		{"/hub", http.StatusInternalServerError, true, slog.LevelError},
+		{"/hub", http.StatusUnauthorized, true, slog.LevelDebug},
+		{"/healthz", http.StatusOK, false, slog.LevelDebug},
+		{"/readyz", http.StatusServiceUnavailable, false, slog.LevelDebug},
+		{"/readyz", http.StatusInternalServerError, false, slog.LevelError},
 	} {
-		if got := requestLevel(c.status, c.traffic); got != c.want {
+		r := httptest.NewRequest(http.MethodGet, c.path, nil)
+		if got := requestLevel(r, c.status, c.traffic); got != c.want {
 			t.Errorf("%d, traffic %v: %v, want %v", c.status, c.traffic, got, c.want)
 		}
 	}

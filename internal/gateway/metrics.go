@@ -18,16 +18,16 @@ func (s *Server) serveMetrics(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("--metrics-addr: %w", err)
 	}
-	s.log.Info("metrics", "listens", l.Addr().String())
+	s.log.Info("serving metrics", "address", l.Addr().String())
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", onlyHosts(s.config.newHosts(l.Addr()), s.metrics.Handler()))
-	server := newHTTPServer(s.log)
+	server := newHTTPServer(s.gate)
 	server.Handler = mux
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("metrics", "error", err)
+			s.log.Error("metrics not served", "error", err)
 		}
 	}()
 	return func() {

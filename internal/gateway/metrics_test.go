@@ -15,7 +15,7 @@ import (
 func TestMetrics(t *testing.T) {
 	r := start(t, func(c *Config) { c.MetricsAddr, c.MaxConnections = "127.0.0.1:0", 2 })
 	r.do(http.MethodGet, "/healthz", "") // behind it the log has the address
-	found := regexp.MustCompile(`msg=metrics listens=(\S+)`).FindStringSubmatch(r.log.String())
+	found := regexp.MustCompile(`msg="serving metrics" address=(\S+)`).FindStringSubmatch(r.log.String())
 	if found == nil {
 		t.Fatalf("where? %s", r.log.String())
 	}

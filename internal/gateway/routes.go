@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
@@ -28,7 +29,7 @@ func (s *Server) routes() (http.Handler, error) {
 	e.Logger.SetOutput(io.Discard) // errors are logged by slog
 	e.IPExtractor = echo.ExtractIPDirect()
 
-	e.Use(limitRest, logRequests(s.log, s.isTraffic), recoverPanics(s.log), s.allowOrigins, s.checkHost, mount(paths.Clients, s.entry))
+	e.Use(limitRest, logRequests(s.log, s.gate, s.isTraffic), recoverPanics(s.gate), s.allowOrigins, s.checkHost, mount(paths.Clients, s.entry))
 
 	e.Match([]string{http.MethodGet, http.MethodHead}, paths.Script, echo.WrapHandler(endpoint.Script()))
 	e.Match([]string{http.MethodGet, http.MethodHead}, paths.Diagnose, echo.WrapHandler(endpoint.DiagnosePage()))
@@ -48,9 +49,10 @@ func (s *Server) readyz(c echo.Context) error {
 	return c.String(http.StatusOK, "ready\n")
 }
 
-// isTraffic reports whether a request is one of the many requests of a connection.
+// isTraffic reports whether a request is a negotiation or one of the many requests of a
+// connection.
 func (s *Server) isTraffic(r *http.Request) bool {
-	return fold.Equal(strings.TrimSuffix(r.URL.Path, "/"), s.config.Path)
+	return isOneOf(endpoint.PathsAt(s.config.Path).Clients, r.URL.Path)
 }
 
 // mount passes requests for the hub to h before routing, because a hub's paths ignore case
@@ -122,10 +124,13 @@ func (s *Server) allowOrigins(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // recoverPanics answers 500 if a handler panics, and logs the stack.
-func recoverPanics(log *slog.Logger) echo.MiddlewareFunc {
+func recoverPanics(gate *floodgate.Gate) echo.MiddlewareFunc {
 	return middleware.RecoverWithConfig(middleware.RecoverConfig{
 		LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
-			log.Error("handler panicked", "error", err, "stack", string(stack))
+			k := floodgate.Kind{Level: slog.LevelError, Event: "request handler panicked", Burst: requestBurst}
+			gate.Log(k, func() []slog.Attr {
+				return []slog.Attr{slog.String("error", err.Error()), slog.String("stack", string(stack))}
+			})
 			return err
 		},
 	})

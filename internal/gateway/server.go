@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"github.com/carillon-go/carillon/clock"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/link"
 	"github.com/carillon-go/carillon/internal/metrics"
 	"github.com/carillon-go/carillon/transports"
@@ -60,6 +62,7 @@ const pollTimeout = 25 * time.Second
 type Server struct {
 	config  Config
 	log     *slog.Logger
+	gate    *floodgate.Gate // of lines that clients can provoke
 	clocks  hub.Context[clock.Clock]
 	hub     *endpoint.Endpoint
 	entry   http.Handler // the hub, behind authentication
@@ -83,7 +86,9 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: c, log: log, workers: worker.NewHost(worker.Options{Logger: log}), http: newHTTPServer(log), filesInterval: filesInterval}
+	s := &Server{config: c, log: log, workers: worker.NewHost(worker.Options{Logger: log}), filesInterval: filesInterval}
+	s.gate = floodgate.New(log)
+	s.http = newHTTPServer(s.gate)
 	if err := s.assemble(); err != nil {
 		s.endKeys()
 		return nil, err
@@ -120,19 +125,19 @@ func (s *Server) assemble() error {
 
 // newHTTPServer returns an HTTP server without a handler. It limits the memory and the
 // connections that a client can hold.
-func newHTTPServer(log *slog.Logger) *http.Server {
+func newHTTPServer(gate *floodgate.Gate) *http.Server {
 	return &http.Server{
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:          stdlog.New(errorLog{gate}, "", 0),
 	}
 }
 
 // makeHub makes the hub, its endpoint and its metrics.
 func (s *Server) makeHub(o endpoint.Options) {
-	clocks := hub.New(hub.Options{Name: "ClockHub", Logger: s.log})
+	clocks := hub.New(hub.Options{Name: "ClockHub", Logger: s.log, ConnectionLevel: slog.LevelInfo})
 	s.clocks = clock.Register(clocks)
 	if s.config.MetricsAddr == "" {
 		s.hub = endpoint.New(clocks, o)
@@ -199,7 +204,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	served := make(chan error, 1)
 	go func() { served <- s.serveHTTP(s.behindProxyProtocol(l)) }()
 	s.ready.Store(true)
-	s.log.Info("listening", "addr", addressOf(l.Addr()), "hub", s.config.Path, "tls", s.config.usesTLS(), "tokens", s.config.usesJWT())
+	s.log.Info("listening", "address", addressOf(l.Addr()), "hub", s.config.Path, "tls", s.config.usesTLS(), "tokens", s.config.usesJWT())
 	s.printBanner(l.Addr())
 
 	select {

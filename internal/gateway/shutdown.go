@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/authlog"
 )
 
 // workerShare is the divisor of the shutdown timeout for workers: they get a quarter, so that
@@ -16,7 +18,7 @@ const workerShare = 4
 // HTTP server, which carries all of this, stops last.
 func (s *Server) shutdown() error {
 	s.ready.Store(false)
-	s.log.Info("shutting down", "drain", s.config.Drain, "timeout", s.config.ShutdownTimeout)
+	s.log.Info("shutting down", "drain_s", s.config.Drain.Seconds(), "timeout_s", s.config.ShutdownTimeout.Seconds())
 	began := time.Now()
 	drained := s.hub.DrainOver(context.Background(), s.config.Drain)
 	s.endKeys() // a provider of keys that does not answer must not delay the rest
@@ -27,7 +29,10 @@ func (s *Server) shutdown() error {
 	hubStopped := s.hub.Shutdown(ctx)
 	httpStopped := s.stopHTTP(ctx)
 	err := errors.Join(drained, workersStopped, hubStopped, httpStopped)
-	s.log.Info("stopped", "duration", time.Since(began), "orderly", err == nil)
+	s.gate.Close()
+	authlog.Flush()
+	drainedClients, cutClients := s.hub.Ended()
+	s.log.Info("stopped", "duration_s", time.Since(began).Seconds(), "orderly", err == nil, "drained", drainedClients, "cut", cutClients)
 	return err
 }
 

@@ -98,6 +98,7 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request, version int) {
 		connection.RefuseNew(w, err)
 		return
 	}
+	connection.StoreName(r, n.LogName)
 	if offer.Reason != "" {
 		w.Header().Set("Carillon-Transport-Reason", offer.Reason)
 	}
