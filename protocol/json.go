@@ -47,7 +47,7 @@ func NewJSON(o JSONOptions) *JSON {
 		p.depth = int32(min(o.MaxDepth, maxDepthOption))
 	}
 	p.tooDeep = errTooDeep(p.depth)
-	p.encoders.build = p.encoder
+	p.encoders.build = p.encoderTable().encoder
 	p.decoders.build = p.decoder
 	return p
 }

@@ -40,109 +40,42 @@ func (p *JSON) append(dst []byte, v any) ([]byte, error) {
 	return p.encoders.of(r.Type())(dst, r, 0)
 }
 
-// encoder returns the function that encodes values of a type.
-func (p *JSON) encoder(t reflect.Type) encodeFunc {
-	if f := p.knownEncoder(t); f != nil {
-		return f
-	}
-	switch t.Kind() {
-	case reflect.Bool:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+// encoderTable returns the parts of the encoding.
+func (p *JSON) encoderTable() *encoderTable {
+	return &encoderTable{
+		boolean: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			return strconv.AppendBool(dst, v.Bool()), nil
-		}
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+		},
+		integer: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			return strconv.AppendInt(dst, v.Int(), 10), nil
-		}
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+		},
+		unsigned: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			return strconv.AppendUint(dst, v.Uint(), 10), nil
-		}
-	case reflect.Float32, reflect.Float64:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
-			return appendJSONFloat(dst, v.Float(), t.Bits())
-		}
-	case reflect.String:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+		},
+		single: func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendJSONFloat(dst, v.Float(), 32) },
+		double: func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendJSONFloat(dst, v.Float(), 64) },
+		text: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			return appendJSONString(dst, v.String()), nil
-		}
-	case reflect.Interface, reflect.Pointer:
-		return p.pointerEncoder(t)
-	case reflect.Slice, reflect.Array:
-		return p.listEncoder(t)
-	case reflect.Map:
-		return p.mapEncoder(t)
-	case reflect.Struct:
-		return p.structEncoder(t)
-	}
-	return unsupported(t)
-}
-
-// knownEncoder returns the encoder of types that are not encoded by their kind. A value
-// behind a pointer or an interface has an encoder of its own.
-func (p *JSON) knownEncoder(t reflect.Type) encodeFunc {
-	switch t {
-	case guidType:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+		},
+		guid: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			id, _ := reflect.TypeAssert[Guid](v)
 			dst, _ = id.AppendText(append(dst, '"'))
 			return append(dst, '"'), nil
-		}
-	case timeType:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+		},
+		time: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			when, _ := reflect.TypeAssert[time.Time](v)
 			return appendJSONTime(dst, when)
-		}
-	case dateTimeOffsetType:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+		},
+		offset: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			when, _ := reflect.TypeAssert[DateTimeOffset](v)
 			return when.appendJSON(dst)
-		}
-	case durationType:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+		},
+		duration: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			return append(appendTimeSpan(append(dst, '"'), time.Duration(v.Int())), '"'), nil
-		}
-	case numberType:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendJSONNumber(dst, v.String()) }
-	}
-	switch pointer := reflect.PointerTo(t); {
-	case t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface:
-		return nil
-	case t.Implements(jsonMarshalerType):
-		return p.marshalJSON
-	case t.Implements(textMarshalerType):
-		return marshalJSONText
-	case pointer.Implements(jsonMarshalerType):
-		return addressed(p.marshalJSON)
-	case pointer.Implements(textMarshalerType):
-		return addressed(marshalJSONText)
-	}
-	return nil
-}
-
-// addressed calls f with a pointer to the value, or to a copy of it.
-func addressed(f encodeFunc) encodeFunc {
-	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
-		if !v.CanAddr() {
-			c := reflect.New(v.Type()).Elem()
-			c.Set(v)
-			v = c
-		}
-		return f(dst, v.Addr(), depth)
-	}
-}
-
-// cannotWrite returns the fault of a value with a method that failed.
-func cannotWrite(err error) error {
-	if fault := asFault(err); fault != nil {
-		return fault
-	}
-	return &Fault{Exception: "JsonException", Message: err.Error()}
-}
-
-func unsupported(t reflect.Type) encodeFunc {
-	return func(dst []byte, _ reflect.Value, _ int) ([]byte, error) {
-		return dst, &Fault{Exception: "NotSupportedException", Message: "Serialization and deserialization of '" + t.String() + "' instances is not supported."}
+		},
+		number:    func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendJSONNumber(dst, v.String()) },
+		marshaler: jsonMarshalerType, marshal: p.marshalJSON, marshalText: marshalJSONText,
+		dynamic: p.appendDynamic, pointer: p.pointerEncoder, list: p.listEncoder, mapping: p.mapEncoder, structure: p.structEncoder,
 	}
 }
 
@@ -245,16 +178,15 @@ func (r *jsonReader) respellObject(dst []byte) ([]byte, error) {
 	}
 }
 
-func (p *JSON) pointerEncoder(t reflect.Type) encodeFunc {
-	if t.Kind() == reflect.Interface {
-		return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
-			if v.IsNil() {
-				return append(dst, "null"...), nil
-			}
-			v = v.Elem()
-			return p.encoders.of(v.Type())(dst, v, depth)
-		}
+func (p *JSON) appendDynamic(dst []byte, v reflect.Value, depth int) ([]byte, error) {
+	if v.IsNil() {
+		return append(dst, "null"...), nil
 	}
+	v = v.Elem()
+	return p.encoders.of(v.Type())(dst, v, depth)
+}
+
+func (p *JSON) pointerEncoder(t reflect.Type) encodeFunc {
 	element := p.encoders.later(t.Elem())
 	deeper := 0
 	if k := t.Elem().Kind(); k == reflect.Pointer || k == reflect.Interface { // only these can form a cycle, too

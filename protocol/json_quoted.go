@@ -16,7 +16,7 @@ func (p *JSON) isQuotable(t reflect.Type) bool {
 	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return p.knownEncoder(t) == nil && knownJSONDecoder(t) == nil
+		return p.encoderTable().known(t) == nil && knownJSONDecoder(t) == nil
 	}
 	return false
 }

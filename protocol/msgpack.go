@@ -31,7 +31,7 @@ type MessagePack struct {
 // NewMessagePack returns the MessagePack hub protocol.
 func NewMessagePack() *MessagePack {
 	p := &MessagePack{}
-	p.encoders.build = p.encoder
+	p.encoders.build = p.encoderTable().encoder
 	p.decoders.build = p.decoder
 	return p
 }

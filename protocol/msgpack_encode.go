@@ -97,87 +97,42 @@ var (
 	packUnmarshalerType = reflect.TypeFor[msgp.Unmarshaler]()
 )
 
-// encoder returns the function that encodes values of a type.
-func (p *MessagePack) encoder(t reflect.Type) encodeFunc {
-	if f := knownPackEncoder(t); f != nil {
-		return f
-	}
-	switch t.Kind() {
-	case reflect.Bool:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return msgp.AppendBool(dst, v.Bool()), nil }
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendPackInt(dst, v.Int()), nil }
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return msgp.AppendUint64(dst, v.Uint()), nil }
-	case reflect.Float32:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+// encoderTable returns the parts of the encoding.
+func (p *MessagePack) encoderTable() *encoderTable {
+	return &encoderTable{
+		boolean:  func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return msgp.AppendBool(dst, v.Bool()), nil },
+		integer:  func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendPackInt(dst, v.Int()), nil },
+		unsigned: func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return msgp.AppendUint64(dst, v.Uint()), nil },
+		single: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			return msgp.AppendFloat32(dst, float32(v.Float())), nil
-		}
-	case reflect.Float64:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
-			return appendPackFloat(dst, v.Float()), nil
-		}
-	case reflect.String:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+		},
+		double: func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendPackFloat(dst, v.Float()), nil },
+		text: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			return appendPackString(dst, v.String()), nil
-		}
-	case reflect.Interface:
-		return p.appendDynamic
-	case reflect.Pointer:
-		return p.pointerEncoder(t)
-	case reflect.Slice, reflect.Array:
-		return p.listEncoder(t)
-	case reflect.Map:
-		return p.mapEncoder(t)
-	case reflect.Struct:
-		return p.structEncoder(t)
-	}
-	return unsupported(t)
-}
-
-// knownPackEncoder returns the encoder of types that are not encoded by their kind. A
-// value behind a pointer or an interface has an encoder of its own.
-func knownPackEncoder(t reflect.Type) encodeFunc {
-	switch t {
-	case guidType:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+		},
+		guid: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			var text [36]byte
 			id, _ := reflect.TypeAssert[Guid](v)
 			b, _ := id.AppendText(text[:0])
 			return msgp.AppendStringFromBytes(dst, b), nil
-		}
-	case timeType:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+		},
+		time: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			when, _ := reflect.TypeAssert[time.Time](v)
 			return appendTimestamp(dst, when)
-		}
-	case dateTimeOffsetType:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+		},
+		offset: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			when, _ := reflect.TypeAssert[DateTimeOffset](v)
 			return when.appendPack(dst)
-		}
-	case numberType:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
-			return appendPackString(dst, cmp.Or(v.String(), "0")), nil
-		}
-	case durationType:
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+		},
+		duration: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			return appendPackInt(dst, v.Int()/int64(tick)), nil
-		}
+		},
+		number: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+			return appendPackString(dst, cmp.Or(v.String(), "0")), nil
+		},
+		marshaler: packMarshalerType, marshal: marshalPack, marshalText: marshalPackText,
+		dynamic: p.appendDynamic, pointer: p.pointerEncoder, list: p.listEncoder, mapping: p.mapEncoder, structure: p.structEncoder,
 	}
-	switch pointer := reflect.PointerTo(t); {
-	case t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface:
-		return nil
-	case t.Implements(packMarshalerType):
-		return marshalPack
-	case t.Implements(textMarshalerType):
-		return marshalPackText
-	case pointer.Implements(packMarshalerType):
-		return addressed(marshalPack)
-	case pointer.Implements(textMarshalerType):
-		return addressed(marshalPackText)
-	}
-	return nil
 }
 
 func marshalPack(dst []byte, v reflect.Value, _ int) ([]byte, error) {

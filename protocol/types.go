@@ -31,10 +31,6 @@ func (c *typeCache[F]) later(t reflect.Type) func() F {
 	return sync.OnceValue(func() F { return c.of(t) })
 }
 
-// encodeFunc appends a value of one type. depth is the number of surrounding arrays and
-// objects.
-type encodeFunc func(dst []byte, v reflect.Value, depth int) ([]byte, error)
-
 var (
 	timeType            = reflect.TypeFor[time.Time]()
 	durationType        = reflect.TypeFor[time.Duration]()
