@@ -1,12 +1,10 @@
 package poller
 
 import (
-	"container/heap"
 	"errors"
 	"os"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,19 +19,17 @@ type Poller struct {
 	running *sync.WaitGroup
 	readers *crew.Crew[*Conn]
 
-	mu        sync.Mutex
-	epoll     *os.File // nil: no connection is parked
-	fd        int      // of epoll
-	parked    map[int64]*Conn
-	last      int64     // the last key given to a parked connection
-	deadlines deadlines // of parked connections
+	mu     sync.Mutex
+	epoll  *os.File // nil: no connection is parked
+	fd     int      // of epoll
+	parked map[int64]*Conn
+	last   int64 // the last key given to a parked connection
 }
 
 // parking is a poller's data of a connection. The poller's lock guards it.
 type parking struct {
 	key   int64    // of the connection, while it is parked
 	epoll *os.File // the instance with which the connection is registered
-	place int      // in the poller's deadlines, counted from 1; 0: not in it
 }
 
 // New returns a poller. running counts its goroutine and its readers.
@@ -41,8 +37,8 @@ func New(running *sync.WaitGroup) *Poller {
 	return &Poller{running: running, readers: crew.New(running, (*Conn).serve), parked: map[int64]*Conn{}}
 }
 
-// add parks c until there is data to read, or until its deadline. It reports false where the
-// system cannot report data, as under TLS, because the TLS library may hold received bytes.
+// add parks c until there is data to read. It reports false where the system cannot report
+// that, as under TLS, because the TLS library may hold received bytes.
 func (p *Poller) add(c *Conn) bool {
 	if c.raw.conn == nil {
 		return false
@@ -57,14 +53,8 @@ func (p *Poller) add(c *Conn) bool {
 		p.closeIdleLocked()
 		return false
 	}
-	c.parking.key, c.parking.epoll = p.last, p.epoll
+	c.parking = parking{key: p.last, epoll: p.epoll}
 	p.parked[p.last] = c
-	if c.until > 0 {
-		heap.Push(&p.deadlines, c)
-		if c.parking.place == 1 {
-			p.setDeadlineLocked()
-		}
-	}
 	return true
 }
 
@@ -102,9 +92,6 @@ func (p *Poller) wake(c *Conn) {
 func (p *Poller) wakeLocked(key int64) {
 	if c := p.parked[key]; c != nil {
 		delete(p.parked, key)
-		if c.parking.place > 0 {
-			heap.Remove(&p.deadlines, c.parking.place-1)
-		}
 		p.readers.Go(c)
 		p.closeIdleLocked()
 	}
@@ -139,8 +126,7 @@ func (p *Poller) closeIdleLocked() {
 	}
 }
 
-// run starts the readers of connections with data or with a deadline that has passed, until
-// the epoll instance is closed.
+// run starts the readers of connections with data, until the epoll instance is closed.
 func (p *Poller) run(conn syscall.RawConn) {
 	events := make([]unix.EpollEvent, 128)
 	for {
@@ -152,67 +138,17 @@ func (p *Poller) run(conn syscall.RawConn) {
 			}
 			return n != 0
 		})
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) || n < 0 {
+		if err != nil || n < 0 {
 			return
 		}
 		p.happened(events[:n])
 	}
 }
 
-// happened starts the readers for events, or for deadlines if there are none.
 func (p *Poller) happened(events []unix.EpollEvent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range events {
 		p.wakeLocked(keyOf(&events[i]))
 	}
-	if len(events) > 0 {
-		return
-	}
-	for at := now(); len(p.deadlines) > 0 && p.deadlines[0].until <= at; {
-		p.wakeLocked(p.deadlines[0].parking.key)
-	}
-	p.setDeadlineLocked()
-}
-
-// setDeadlineLocked makes run return from its wait at the first deadline.
-func (p *Poller) setDeadlineLocked() {
-	var first time.Time
-	if len(p.deadlines) > 0 {
-		first = begun.Add(time.Duration(p.deadlines[0].until))
-	}
-	if p.epoll != nil {
-		_ = p.epoll.SetReadDeadline(first)
-	}
-}
-
-// deadlines is a heap of the parked connections that have a deadline, the earliest first. A
-// deadline does not change while its connection is parked.
-type deadlines []*Conn
-
-// Len implements heap.Interface.
-func (d deadlines) Len() int { return len(d) }
-
-// Less implements heap.Interface.
-func (d deadlines) Less(i, j int) bool { return d[i].until < d[j].until }
-
-// Swap implements heap.Interface.
-func (d deadlines) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].parking.place, d[j].parking.place = i+1, j+1
-}
-
-// Push implements heap.Interface.
-func (d *deadlines) Push(c any) {
-	*d = append(*d, c.(*Conn))
-	(*d)[len(*d)-1].parking.place = len(*d)
-}
-
-// Pop implements heap.Interface.
-func (d *deadlines) Pop() any {
-	last := len(*d) - 1
-	c := (*d)[last]
-	(*d)[last], c.parking.place = nil, 0
-	*d = (*d)[:last]
-	return c
 }

@@ -35,9 +35,10 @@ func now() instant { return instant(time.Since(begun)) }
 type reading struct {
 	heard instant // the last return of Next; 0: none. Used by the reader only.
 
-	mu      sync.Mutex // held while the reader is parked or woken
-	limited instant    // the last setting of the read deadline by keepReading; 0: none is set
-	until   instant    // the deadline of Await; 0: none
+	mu      sync.Mutex  // held while the reader is parked or woken
+	limited instant     // the last setting of the read deadline by keepReading; 0: none is set
+	until   instant     // the deadline of Await; 0: none
+	timer   *time.Timer // wakes the parked reader at until; nil: not needed yet
 }
 
 // Serve starts the reader, which calls h. It returns at once.
@@ -68,6 +69,7 @@ func (c *Conn) serve() {
 			}
 		}
 		if over {
+			c.stopTimer()
 			c.poller.readers.Leave()
 		}
 	}()
@@ -159,10 +161,34 @@ func (c *Conn) park() bool {
 		c.limited = 0
 		c.setReadDeadlineLocked()
 	}
+	c.setTimerLocked()
 	if !c.poller.add(c) {
 		c.poller.running.Go(c.serve)
 	}
 	return true
+}
+
+// setTimerLocked makes the timer wake the reader at the deadline of Await. A timer that wakes
+// an active reader does nothing.
+func (c *Conn) setTimerLocked() {
+	switch wait := time.Duration(c.until - now()); {
+	case c.until == 0 && c.timer != nil:
+		c.timer.Stop()
+		c.timer = nil
+	case c.until == 0:
+	case c.timer == nil:
+		c.timer = time.AfterFunc(wait, c.wake)
+	default:
+		c.timer.Reset(wait)
+	}
+}
+
+// stopTimer is called at the end of the connection.
+func (c *Conn) stopTimer() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.until = 0
+	c.setTimerLocked()
 }
 
 // wake resumes a parked reader, so that it notices a change.
@@ -184,7 +210,7 @@ func (c *Conn) Remaining() time.Duration {
 func (c *Conn) Await(patience time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.poller.wake(c) // first, because the poller reads until while c is parked
+	c.poller.wake(c)
 	c.until = 0
 	if patience > 0 {
 		c.until = now() + instant(patience)

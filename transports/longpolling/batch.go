@@ -2,30 +2,14 @@ package longpolling
 
 import (
 	"io"
-	"sync"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/transports/internal/socket"
 )
 
-// batch holds the buffers of an answer, which are reused.
-type batch struct {
-	frames []*frame.Frame
-	bytes  []byte
-}
-
-var batches = sync.Pool{New: func() any { return new(batch) }}
-
-// maxIdleBatch is the largest buffer that is kept for reuse.
-const maxIdleBatch = 64 << 10
-
-func (b *batch) giveBack() {
-	clear(b.frames)
-	b.frames = b.frames[:0]
-	if cap(b.bytes) <= maxIdleBatch {
-		batches.Put(b)
-	}
-}
+// batch is what an answer is made of.
+type batch struct{ *socket.Batch }
 
 // maxBody is the length of a body at which the rest of the queue waits for the next poll. One
 // message may exceed it.
@@ -33,11 +17,11 @@ const maxBody = 1 << 20
 
 // gather takes the queue, up to the limit of one body: frames that are sent in the meantime
 // must not make an endless body.
-func (b *batch) gather(c *connection.Connection, k connection.Carrier) (outcome connection.Outcome) {
+func (b batch) gather(c *connection.Connection, k connection.Carrier) (outcome connection.Outcome) {
 	for size := 0; ; {
-		had := len(b.frames)
-		b.frames, outcome = c.Next(k, b.frames)
-		size += length(b.frames[had:])
+		had := len(b.Frames)
+		b.Frames, outcome = c.Next(k, b.Frames)
+		size += length(b.Frames[had:])
 		if outcome != connection.Frames || size >= maxBody {
 			return outcome
 		}
@@ -48,17 +32,17 @@ func (b *batch) gather(c *connection.Connection, k connection.Carrier) (outcome 
 // must not have a copy of all that was queued.
 const pieceSize = 32 << 10
 
-// writeTo writes b.bytes, the begin of an answer, and then the frames.
-func (b *batch) writeTo(w io.Writer) error {
-	for _, f := range b.frames {
+// writeTo writes b.Bytes, the begin of an answer, and then the frames.
+func (b batch) writeTo(w io.Writer) error {
+	for _, f := range b.Frames {
 		p := f.Payload()
-		if len(b.bytes)+len(p) > pieceSize {
+		if len(b.Bytes)+len(p) > pieceSize {
 			if err := b.flush(w); err != nil {
 				return err
 			}
 		}
 		if len(p) <= pieceSize {
-			b.bytes = append(b.bytes, p...)
+			b.Bytes = append(b.Bytes, p...)
 		} else if _, err := w.Write(p); err != nil {
 			return err
 		}
@@ -66,13 +50,13 @@ func (b *batch) writeTo(w io.Writer) error {
 	return b.flush(w)
 }
 
-// flush writes b.bytes.
-func (b *batch) flush(w io.Writer) error {
-	if len(b.bytes) == 0 {
+// flush writes b.Bytes.
+func (b batch) flush(w io.Writer) error {
+	if len(b.Bytes) == 0 {
 		return nil
 	}
-	_, err := w.Write(b.bytes)
-	b.bytes = b.bytes[:0]
+	_, err := w.Write(b.Bytes)
+	b.Bytes = b.Bytes[:0]
 	return err
 }
 

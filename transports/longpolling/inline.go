@@ -77,17 +77,16 @@ func (p *inlinePoll) empty(status int) error {
 var octetStream = []string{"application/octet-stream"}
 
 // data implements poll.
-func (p *inlinePoll) data(b *batch) error {
+func (p *inlinePoll) data(b batch) error {
 	control := http.NewResponseController(p.w)
 	p.c.Limit(control)
 	header := p.w.Header()
 	header["Content-Type"] = octetStream
-	header["Content-Length"] = []string{strconv.Itoa(length(b.frames))}
+	header["Content-Length"] = []string{strconv.Itoa(length(b.Frames))}
 	p.w.WriteHeader(http.StatusOK)
-	if len(b.frames) == 0 { // flushing would begin a compressed body and not end it
+	if len(b.Frames) == 0 { // flushing would begin a compressed body and not end it
 		return nil
 	}
-	b.bytes = b.bytes[:0]
 	if err := b.writeTo(p.w); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/link"
 	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/transports/internal/socket"
 	"github.com/carillon-go/carillon/transports/longpolling/internal/reentry"
 )
 
@@ -34,7 +35,7 @@ func Carry(registry *connection.Registry) connection.Carry {
 		if first {
 			connection.LetWait(w, r)                  // for the application
 			_ = c.Open(nil, connection.Resumption(r)) // if the connection has ended, a later poll reports it
-			_ = (&inlinePoll{w: w, c: c}).data(new(batch))
+			_ = (&inlinePoll{w: w, c: c}).data(batch{new(socket.Batch)})
 			return
 		}
 		if !park(outside, w, r, c) {

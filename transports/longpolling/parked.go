@@ -8,6 +8,7 @@ import (
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/transports/internal/socket"
 	"github.com/carillon-go/carillon/transports/longpolling/internal/reentry"
 )
 
@@ -27,12 +28,12 @@ func (p *parkedPoll) TryAnswer(frames []*frame.Frame) bool {
 	if n > directLimit {
 		return false
 	}
-	b := batches.Get().(*batch)
-	defer b.giveBack()
-	b.bytes = appendBody(p.conn.AppendHead(b.bytes[:0], dataHead, n), frames)
-	written := p.conn.TryAnswer(p, b.bytes)
-	if written > 0 && written < len(b.bytes) {
-		rest, all := slices.Clone(b.bytes[written:]), slices.Clone(frames)
+	b := batch{socket.NewBatch()}
+	defer b.GiveBack()
+	b.Bytes = appendBody(p.conn.AppendHead(b.Bytes[:0], dataHead, n), frames)
+	written := p.conn.TryAnswer(p, b.Bytes)
+	if written > 0 && written < len(b.Bytes) {
+		rest, all := slices.Clone(b.Bytes[written:]), slices.Clone(frames)
 		p.conn.Go(func() {
 			if p.write(rest) != nil {
 				p.c.PutBack(p, all)
@@ -82,8 +83,8 @@ func (p *parkedPoll) empty(status int) error {
 }
 
 // data implements poll.
-func (p *parkedPoll) data(b *batch) error {
-	b.bytes = p.conn.AppendHead(b.bytes[:0], dataHead, length(b.frames))
+func (p *parkedPoll) data(b batch) error {
+	b.Bytes = p.conn.AppendHead(b.Bytes[:0], dataHead, length(b.Frames))
 	return p.answer(b.writeTo)
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/transports/internal/socket"
 )
 
 // poll is a poll that can be answered once.
@@ -14,15 +15,15 @@ type poll interface {
 	// empty answers without a body.
 	empty(status int) error
 	// data answers with the frames of b.
-	data(b *batch) error
+	data(b batch) error
 }
 
 // deliver answers p with the queue of c in one body.
 func deliver(c *connection.Connection, p poll) {
-	b := batches.Get().(*batch)
-	defer b.giveBack()
+	b := batch{socket.NewBatch()}
+	defer b.GiveBack()
 	outcome := b.gather(c, p)
-	if len(b.frames) == 0 {
+	if len(b.Frames) == 0 {
 		if outcome == connection.Finished {
 			c.Finish(transports.ErrApplication)
 		}
@@ -33,7 +34,7 @@ func deliver(c *connection.Connection, p poll) {
 	sent := false
 	defer func() { // also if a middleware's writer panics
 		if !sent {
-			c.PutBack(p, b.frames)
+			c.PutBack(p, b.Frames)
 		}
 		c.Detach(p, nil)
 	}()

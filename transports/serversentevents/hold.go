@@ -18,23 +18,12 @@ func holdTimeout(c *connection.Connection) time.Duration {
 	return max(0, c.Options().HoldTimeout)
 }
 
-// watch returns a channel that signals the end of the hold time-out, or nil if there is none.
-func (s *stream) watch() (over <-chan time.Time, stop func() bool) {
-	limit := holdTimeout(s.c)
-	if limit == 0 {
+// startTimer returns a channel that receives after d, or nil if there is no limit.
+func startTimer(limited bool, d time.Duration) (over <-chan time.Time, stop func() bool) {
+	if !limited {
 		return nil, func() bool { return false }
 	}
-	timer := time.NewTimer(limit)
-	return timer.C, timer.Stop
-}
-
-// awaitEnd returns a channel that signals the time at which the stream must end, or nil if
-// there is none.
-func (s *stream) awaitEnd() (over <-chan time.Time, stop func() bool) {
-	if s.end.IsZero() {
-		return nil, func() bool { return false }
-	}
-	timer := time.NewTimer(time.Until(s.end))
+	timer := time.NewTimer(d)
 	return timer.C, timer.Stop
 }
 

@@ -154,9 +154,10 @@ func (s *stream) serve(r *http.Request) error {
 		return err
 	}
 	begun := time.Now()
-	held, stop := s.watch()
+	limit := holdTimeout(s.c)
+	held, stop := startTimer(limit > 0, limit)
 	defer stop()
-	ending, stopEnding := s.awaitEnd()
+	ending, stopEnding := startTimer(!s.end.IsZero(), time.Until(s.end))
 	defer stopEnding()
 	for {
 		select {

@@ -24,64 +24,68 @@ const (
 	gatherLimit = 64 << 10
 )
 
-// batch holds the buffers of a write, which are reused.
-type batch struct {
-	frames []*frame.Frame
-	bytes  []byte
+// Batch holds the buffers of a write, which are reused.
+type Batch struct {
+	Frames []*frame.Frame
+	Bytes  []byte
 }
 
-var batches = sync.Pool{New: func() any { return new(batch) }}
+var batches = sync.Pool{New: func() any { return new(Batch) }}
+
+// NewBatch returns an empty batch. Call GiveBack after its use.
+func NewBatch() *Batch { return batches.Get().(*Batch) }
 
 // maxIdleBatch is the largest buffer that is kept for reuse.
 const maxIdleBatch = 128 << 10
 
-func (b *batch) giveBack() {
-	clear(b.frames)
-	if b.frames = b.frames[:0]; cap(b.bytes) <= maxIdleBatch {
+// GiveBack makes the buffers of b available to others.
+func (b *Batch) GiveBack() {
+	clear(b.Frames)
+	if b.Frames, b.Bytes = b.Frames[:0], b.Bytes[:0]; cap(b.Bytes) <= maxIdleBatch {
 		batches.Put(b)
 	}
 }
 
 // gather frames the first n frames for one write.
-func (b *batch) gather(framing *Framing, frames []*frame.Frame) (framed []byte, n int) {
+func (b *Batch) gather(framing *Framing, frames []*frame.Frame) (framed []byte, n int) {
 	if frames[0].Len() > copyLimit {
 		return framing.Whole(frames[0]), 1
 	}
-	b.bytes = b.bytes[:0]
-	for n < len(frames) && frames[n].Len() <= copyLimit && len(b.bytes) < gatherLimit {
-		b.bytes = framing.Append(frames[n], b.bytes)
+	b.Bytes = b.Bytes[:0]
+	for n < len(frames) && frames[n].Len() <= copyLimit && len(b.Bytes) < gatherLimit {
+		b.Bytes = framing.Append(frames[n], b.Bytes)
 		n++
 	}
-	return b.bytes, n
+	return b.Bytes, n
 }
 
 // rest returns the bytes that gather framed, without the first written bytes. One frame may
 // have as many slow receivers as there are connections, so they share its bytes.
-func (b *batch) rest(framing *Framing, frames []*frame.Frame, written int) []byte {
+func (b *Batch) rest(framing *Framing, frames []*frame.Frame, written int) []byte {
 	if len(frames) == 1 {
 		return framing.Whole(frames[0])[written:]
 	}
-	return bytes.Clone(b.bytes[written:])
+	return bytes.Clone(b.Bytes[written:])
 }
 
 // Drain writes the frames queued for k until Next returns no frames. It returns the outcome
 // of that Next, or the error of write.
 func Drain(c *connection.Connection, k connection.Carrier, framing *Framing, write func([]byte) error) (connection.Outcome, error) {
-	b := batches.Get().(*batch)
-	defer b.giveBack()
+	b := NewBatch()
+	defer b.GiveBack()
 	for {
 		var outcome connection.Outcome
-		b.frames, outcome = c.Next(k, b.frames[:0])
+		b.Frames, outcome = c.Next(k, b.Frames[:0])
 		if outcome != connection.Frames {
 			return outcome, nil
 		}
-		for frames := b.frames; len(frames) > 0; {
+		for frames := b.Frames; len(frames) > 0; {
 			framed, n := b.gather(framing, frames)
 			if err := write(framed); err != nil {
 				return outcome, err
 			}
 			frames = frames[n:]
 		}
-		clear(b.frames)
+		clear(b.Frames)
 	}
 }

@@ -112,17 +112,17 @@ func (s *Socket) TryWrite(first *frame.Frame, more ...*frame.Frame) (taken int, 
 	case len(s.rest) > 0:
 		return 0, false
 	}
-	b := batches.Get().(*batch)
-	defer b.giveBack()
-	b.frames = append(append(b.frames, first), more...)
-	for taken < len(b.frames) {
-		bytes, n := b.gather(s.framing, b.frames[taken:])
+	b := NewBatch()
+	defer b.GiveBack()
+	b.Frames = append(append(b.Frames, first), more...)
+	for taken < len(b.Frames) {
+		bytes, n := b.gather(s.framing, b.Frames[taken:])
 		written := s.conn.TryWrite(bytes)
 		if written == 0 {
 			return taken, false
 		}
 		if written < len(bytes) {
-			s.rest = b.rest(s.framing, b.frames[taken:taken+n], written)
+			s.rest = b.rest(s.framing, b.Frames[taken:taken+n], written)
 			return taken + n, false
 		}
 		taken += n
