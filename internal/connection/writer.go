@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+
+	"github.com/carillon-go/carillon/internal/link"
 )
 
 // Hijack takes the network connection of an HTTP/1.1 request from the HTTP server. It fails
@@ -25,7 +27,10 @@ func (c *Connection) Hijack(w http.ResponseWriter) (conn net.Conn, rw *bufio.Rea
 			panic(p)
 		}
 	}()
-	return http.NewResponseController(w).Hijack()
+	if conn, rw, err = http.NewResponseController(w).Hijack(); err == nil {
+		link.LimitUnacknowledged(conn, c.Options().UnacknowledgedTimeout())
+	}
+	return conn, rw, err
 }
 
 // hides returns the innermost writer that w wraps if it does not have the methods T, else

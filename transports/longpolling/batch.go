@@ -28,49 +28,24 @@ func (b batch) gather(c *connection.Connection, k connection.Carrier) (outcome c
 	}
 }
 
-// pieceSize is about how much of a body is gathered for one write. A client that reads slowly
-// must not have a copy of all that was queued.
-const pieceSize = 32 << 10
+// framing is that of polls, which add nothing to the frames.
+var framing = &socket.Framing{
+	Append: func(f *frame.Frame, dst []byte) []byte { return append(dst, f.Payload()...) },
+	Whole:  (*frame.Frame).Payload,
+}
 
 // writeTo writes b.Bytes, the begin of an answer, and then the frames.
 func (b batch) writeTo(w io.Writer) error {
-	for _, f := range b.Frames {
-		p := f.Payload()
-		if len(b.Bytes)+len(p) > pieceSize {
-			if err := b.flush(w); err != nil {
-				return err
-			}
-		}
-		if len(p) <= pieceSize {
-			b.Bytes = append(b.Bytes, p...)
-		} else if _, err := w.Write(p); err != nil {
-			return err
-		}
-	}
-	return b.flush(w)
+	return b.Write(framing, func(p []byte) error {
+		_, err := w.Write(p)
+		return err
+	})
 }
 
-// flush writes b.Bytes.
-func (b batch) flush(w io.Writer) error {
-	if len(b.Bytes) == 0 {
-		return nil
-	}
-	_, err := w.Write(b.Bytes)
-	b.Bytes = b.Bytes[:0]
-	return err
-}
-
-// length returns the length of a body. Polls add no framing to the frames.
+// length returns the length of a body.
 func length(frames []*frame.Frame) (n int) {
 	for _, f := range frames {
 		n += f.Len()
 	}
 	return n
-}
-
-func appendBody(b []byte, frames []*frame.Frame) []byte {
-	for _, f := range frames {
-		b = append(b, f.Payload()...)
-	}
-	return b
 }

@@ -8,13 +8,10 @@
 package longpolling
 
 import (
-	"bufio"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/carillon-go/carillon/internal/connection"
-	"github.com/carillon-go/carillon/internal/link"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/internal/socket"
 	"github.com/carillon-go/carillon/transports/longpolling/internal/reentry"
@@ -57,13 +54,7 @@ func park(outside *reentry.Conns, w http.ResponseWriter, r *http.Request, c *con
 	if c.HasNews() {
 		return false
 	}
-	taken := outside.Take(w, r, func(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) {
-		conn, rw, err := c.Hijack(w)
-		if err == nil {
-			link.LimitUnacknowledged(conn, c.Options().UnacknowledgedTimeout())
-		}
-		return conn, rw, err
-	})
+	taken := outside.Take(w, r, c.Hijack)
 	if taken == nil {
 		return false
 	}

@@ -30,7 +30,10 @@ func (p *parkedPoll) TryAnswer(frames []*frame.Frame) bool {
 	}
 	b := batch{socket.NewBatch()}
 	defer b.GiveBack()
-	b.Bytes = appendBody(p.conn.AppendHead(b.Bytes[:0], dataHead, n), frames)
+	b.Bytes = p.conn.AppendHead(b.Bytes, dataHead, n)
+	for _, f := range frames {
+		b.Bytes = framing.Append(f, b.Bytes)
+	}
 	written := p.conn.TryAnswer(p, b.Bytes)
 	if written > 0 && written < len(b.Bytes) {
 		rest, all := slices.Clone(b.Bytes[written:]), slices.Clone(frames)
@@ -84,7 +87,7 @@ func (p *parkedPoll) empty(status int) error {
 
 // data implements poll.
 func (p *parkedPoll) data(b batch) error {
-	b.Bytes = p.conn.AppendHead(b.Bytes[:0], dataHead, length(b.Frames))
+	b.Bytes = p.conn.AppendHead(b.Bytes, dataHead, length(b.Frames))
 	return p.answer(b.writeTo)
 }
 

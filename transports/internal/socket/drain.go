@@ -46,17 +46,28 @@ func (b *Batch) GiveBack() {
 	}
 }
 
-// gather frames the first n frames for one write.
+// gather frames the first n frames for one write, after the bytes that b.Bytes has already.
 func (b *Batch) gather(framing *Framing, frames []*frame.Frame) (framed []byte, n int) {
-	if frames[0].Len() > copyLimit {
+	if frames[0].Len() > copyLimit && len(b.Bytes) == 0 {
 		return framing.Whole(frames[0]), 1
 	}
-	b.Bytes = b.Bytes[:0]
 	for n < len(frames) && frames[n].Len() <= copyLimit && len(b.Bytes) < gatherLimit {
 		b.Bytes = framing.Append(frames[n], b.Bytes)
 		n++
 	}
 	return b.Bytes, n
+}
+
+// Write writes b.Bytes and then the framed b.Frames.
+func (b *Batch) Write(framing *Framing, write func([]byte) error) error {
+	for frames := b.Frames; len(frames) > 0; {
+		framed, n := b.gather(framing, frames)
+		if err := write(framed); err != nil {
+			return err
+		}
+		frames, b.Bytes = frames[n:], b.Bytes[:0]
+	}
+	return nil
 }
 
 // rest returns the bytes that gather framed, without the first written bytes. One frame may
@@ -79,12 +90,8 @@ func Drain(c *connection.Connection, k connection.Carrier, framing *Framing, wri
 		if outcome != connection.Frames {
 			return outcome, nil
 		}
-		for frames := b.Frames; len(frames) > 0; {
-			framed, n := b.gather(framing, frames)
-			if err := write(framed); err != nil {
-				return outcome, err
-			}
-			frames = frames[n:]
+		if err := b.Write(framing, write); err != nil {
+			return outcome, err
 		}
 		clear(b.Frames)
 	}

@@ -61,7 +61,6 @@ type Protocol interface {
 // once.
 func (s *Socket) Serve(p Protocol) {
 	s.protocol = p
-	link.LimitUnacknowledged(s.conn.Conn, s.c.Options().UnacknowledgedTimeout())
 	s.conn.Serve((*reader)(s))
 }
 
@@ -125,7 +124,7 @@ func (s *Socket) TryWrite(first *frame.Frame, more ...*frame.Frame) (taken int, 
 			s.rest = b.rest(s.framing, b.Frames[taken:taken+n], written)
 			return taken + n, false
 		}
-		taken += n
+		taken, b.Bytes = taken+n, b.Bytes[:0]
 	}
 	return taken, true
 }

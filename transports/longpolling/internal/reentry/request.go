@@ -88,7 +88,7 @@ func (c *Conn) serve(r *http.Request) (over bool) {
 	c.serving = w
 	ok := c.handle(w, r.WithContext(ctx))
 	c.serving = nil
-	if !ok && !w.isGone() {
+	if !ok && w.gone() == nil {
 		return c.end()
 	}
 	return w.finish()

@@ -117,7 +117,7 @@ func (w *Response) Header() http.Header { return w.header }
 // WriteHeader implements http.ResponseWriter. An informational status is sent at once.
 func (w *Response) WriteHeader(status int) {
 	switch {
-	case w.isGone():
+	case w.gone() != nil:
 		w.conn.server.logf("http: response.WriteHeader on hijacked connection")
 	case w.status != 0:
 		w.conn.server.logf("http: superfluous response.WriteHeader call")
@@ -129,9 +129,6 @@ func (w *Response) WriteHeader(status int) {
 		w.status, w.sent, w.length = status, w.header.Clone(), w.declared()
 	}
 }
-
-// isGone reports whether the handler may no longer write to the connection.
-func (w *Response) isGone() bool { return w.taken || w.waiting }
 
 // declared returns the length that the handler declared, or -1.
 func (w *Response) declared() int64 {
@@ -153,8 +150,8 @@ const shortBody = 2 << 10
 
 // Write implements http.ResponseWriter.
 func (w *Response) Write(b []byte) (int, error) {
-	if w.isGone() {
-		return 0, http.ErrHijacked
+	if err := w.gone(); err != nil {
+		return 0, err
 	}
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
@@ -209,15 +206,16 @@ func (w *Response) EnableFullDuplex() error { return w.gone() }
 
 // SetWriteDeadline is for http.ResponseController.
 func (w *Response) SetWriteDeadline(t time.Time) error {
-	if w.isGone() {
-		return http.ErrHijacked
+	if err := w.gone(); err != nil {
+		return err
 	}
 	w.timed = true
 	return w.conn.conn.SetWriteDeadline(t)
 }
 
+// gone returns an error if the handler may no longer write to the connection.
 func (w *Response) gone() error {
-	if w.isGone() {
+	if w.taken || w.waiting {
 		return http.ErrHijacked
 	}
 	return nil
@@ -225,8 +223,8 @@ func (w *Response) gone() error {
 
 // Hijack implements http.Hijacker.
 func (w *Response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if w.isGone() {
-		return nil, nil, http.ErrHijacked
+	if err := w.gone(); err != nil {
+		return nil, nil, err
 	}
 	if w.status != 0 {
 		w.send(false)
