@@ -140,6 +140,24 @@ const scenarios = [
     },
   },
   {
+    name: "a lost connection comes back only with a fresh token",
+    noisy: true,
+    async run(page, ask) {
+      await page.locator("#token").fill(valid);
+      await page.locator("#access button").click();
+      await ticking(page, 1);
+      await page.route(/[/]negotiate/, route => route.continue({ headers: { ...route.request().headers(), authorization: `Bearer ${expired}` } }));
+      await ask("terminate");
+      await ask("start");
+      await page.locator("#access-reason", { hasText: "The server does not accept this access token: The token expired." }).waitFor();
+      await page.unrouteAll();
+      await page.locator("#token").fill(valid);
+      await page.waitForFunction(() => document.querySelectorAll('.panel[data-state="unauthorized"]').length === 3);
+      await page.locator("#access button").click();
+      await ticking(page, 1);
+    },
+  },
+  {
     name: "a narrow screen",
     async run(page) {
       await page.setViewportSize({ width: 360, height: 740 });

@@ -5,7 +5,7 @@ import { createHmac } from "node:crypto";
 const encode = value => Buffer.from(JSON.stringify(value)).toString("base64url");
 
 /** Returns a signed token that expires at a time in seconds. */
-export function tokenUntil(exp) {
+function tokenUntil(exp) {
   const content = `${encode({ alg: "HS256", typ: "JWT" })}.${encode({ sub: "ada", exp })}`;
   return `${content}.${createHmac("sha256", process.env.SECRET).update(content).digest("base64url")}`;
 }

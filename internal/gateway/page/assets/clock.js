@@ -243,8 +243,8 @@ class Panel {
     if (state !== "connected") {
       this.showId(null);
     }
-    showSummary();
     showAccess();
+    showSummary();
   }
 
   showId(id) {
@@ -330,8 +330,8 @@ const panels = transports.map((transport) => new Panel(transport));
 
 function showSummary() {
   const up = panels.filter((panel) => panel.root.dataset.state === "connected").length;
-  const reason = panels.map((panel) => panel.find("[data-reason]").textContent).find(Boolean);
-  const text = up > 0 ? `${up} of ${transports.length} transports connected` : reason ? `Not connected. ${reason}` : "Connecting";
+  const reason = access.hidden && panels.map((panel) => panel.find("[data-reason]").textContent).find(Boolean);
+  const text = up > 0 ? `${up} of ${transports.length} transports connected` : reason ? `Not connected. ${reason}` : access.hidden ? "Connecting" : "Not connected";
   if (summary.textContent !== text) { // a screen reader announces each change
     summary.textContent = text;
   }
