@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestSampleIsFresh: the committed files of the sample are what the generator writes.
+// TestSampleIsFresh: the generator writes the committed files of the sample.
 func TestSampleIsFresh(t *testing.T) {
 	s := settings{dir: "../../integration/contract", hub: "ChatHub", client: "Chat", check: true}
 	for protocol, ts := range map[string]string{jsonProtocol: "chathub.ts", messagePack: "chathub.messagepack.ts"} {
@@ -30,7 +30,7 @@ func write(t *testing.T, dir, hub, client, more string) settings {
 	return settings{dir: dir, hub: "Hub", client: "Client", typescript: "x.ts", protocol: jsonProtocol}
 }
 
-// TestFaults: what cannot be expressed on the wire is an error with its position.
+// TestFaults: a type or a signature without an equivalent on the wire is an error with its position.
 func TestFaults(t *testing.T) {
 	for name, tt := range map[string]struct{ hub, client, more, want string }{
 		"no context":           {hub: "M(a int) error", want: "x.go:12:1: M: the first parameter must be a context.Context"},

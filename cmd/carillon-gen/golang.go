@@ -178,7 +178,7 @@ func (p *goPrinter) handler(m method) string {
 	return fmt.Sprintf("func(%s) %s {\nreturn impl.%s(%s)\n}", strings.Join(list, ", "), p.resultTypes(m), m.name, strings.Join(args, ", "))
 }
 
-// audience writes the typed context: what the hub's code sends by.
+// audience writes the typed context, by which the hub's code sends.
 func (p *goPrinter) audience() {
 	if !p.hasResults() {
 		p.line("\n// New%sContext returns the context by which code sends to the clients of h.", p.client)
@@ -214,7 +214,7 @@ func New%[1]sContext(h *hub.Hub) %[1]sContext {
 // Client returns the client of one connection.
 func (c %[1]sContext) Client(connectionID string) %[1]s { return c.single.Clients().Client(connectionID) }
 
-// Caller returns the client whose invocation ctx carries.
+// Caller returns the client of the invocation that ctx carries.
 func (c %[1]sContext) Caller(ctx context.Context) %[1]s { return c.single.Clients().Caller(ctx) }`, p.client, p.proxy())
 	p.proxyMethods()
 }
@@ -279,7 +279,7 @@ func (p *goPrinter) call(m method, names []string) string {
 	return fmt.Sprintf("return c.conn.Invoke(ctx, %s)", list)
 }
 
-// receiver writes the client's side of what the hub sends.
+// receiver writes the client's side of the hub's invocations.
 func (p *goPrinter) receiver() {
 	p.line("\n// Receive%[1]s registers impl as the receiver of the hub's invocations on conn.", p.client)
 	p.line("func Receive%[1]s(conn *client.HubConnection, impl %[1]s) {", p.client)

@@ -21,7 +21,7 @@ const (
 	maxStreamParams = 4
 )
 
-// contract is what two interfaces declare.
+// contract is the content of two interfaces.
 type contract struct {
 	pkg      *types.Package
 	fset     *token.FileSet
@@ -87,12 +87,12 @@ func loadPackage(dir string) (*packages.Package, error) {
 	if len(all) != 1 || all[0].Types == nil {
 		return nil, fmt.Errorf("no Go package in %s", dir)
 	}
-	// Errors are expected: code that uses what is not generated yet does not compile. A
+	// Errors are expected: code that uses the generated names does not compile yet. A
 	// type that is needed and does not exist is found when it is looked at.
 	return all[0], nil
 }
 
-// faults collects what cannot be expressed.
+// faults collects the errors in the interfaces.
 type faults struct {
 	fset *token.FileSet
 	all  []error

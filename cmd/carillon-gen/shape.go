@@ -237,7 +237,7 @@ func (s *shapes) freeName(t *types.Named) string {
 	return name
 }
 
-// identifier leaves out what an identifier cannot contain.
+// identifier leaves out the characters that an identifier cannot contain.
 func identifier(text string) string {
 	var b strings.Builder
 	up := false

@@ -79,8 +79,8 @@ async function* items<T>(start: () => IStreamResult<T>): AsyncGenerator<T, void,
 }
 `
 
-// uploadSource makes what the SignalR client takes as a stream of an async iterable. The
-// client recognizes it by its method subscribe.
+// uploadSource makes a stream of an async iterable. The SignalR client recognizes a stream
+// by its method subscribe.
 const uploadSource = `
 interface Observer<T> {
   next(item: T): void;
@@ -302,7 +302,7 @@ func tsNames(m method) []string {
 	return names
 }
 
-// handlers writes the interface of what a client receives, and its registration.
+// handlers writes the interface of a client's methods, and its registration.
 func (p *tsPrinter) handlers() {
 	p.line("\n/** Every client implements these. */\nexport interface %s {", p.client)
 	for _, m := range p.received {

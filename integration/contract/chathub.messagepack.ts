@@ -65,7 +65,7 @@ export class ChatHub {
     return this.connection.invoke<number>("Import", room, upload(lines));
   }
 
-  /** Echo streams what it gets. */
+  /** Echo streams the values that it gets. */
   echo(values: AsyncIterable<Values> | Iterable<Values>): AsyncIterable<Values> {
     return items(() => this.connection.stream<Values>("Echo", upload(values)));
   }

@@ -50,7 +50,7 @@ func NewChatContext(h *hub.Hub) ChatContext {
 // Client returns the client of one connection.
 func (c ChatContext) Client(connectionID string) Chat { return c.single.Clients().Client(connectionID) }
 
-// Caller returns the client whose invocation ctx carries.
+// Caller returns the client of the invocation that ctx carries.
 func (c ChatContext) Caller(ctx context.Context) Chat { return c.single.Clients().Caller(ctx) }
 
 // chatProxy sends the invocations of Chat to an audience.

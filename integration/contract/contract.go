@@ -12,7 +12,7 @@ import (
 //go:generate go run -C ../../cmd/carillon-gen . -dir ../../integration/contract -hub ChatHub -client Chat -ts chathub.ts
 //go:generate go run -C ../../cmd/carillon-gen . -dir ../../integration/contract -hub ChatHub -client Chat -ts chathub.messagepack.ts -protocol messagepack
 
-// ChatHub is what clients may invoke.
+// ChatHub has the methods that clients may invoke.
 type ChatHub interface {
 	// Send says something in a room.
 	Send(ctx context.Context, room, text string) error
@@ -22,7 +22,7 @@ type ChatHub interface {
 	Follow(ctx context.Context, room string) (iter.Seq2[Message, error], error)
 	// Import says several things and returns their number.
 	Import(ctx context.Context, room string, lines iter.Seq2[string, error]) (int, error)
-	// Echo streams what it gets.
+	// Echo streams the values that it gets.
 	Echo(ctx context.Context, values iter.Seq2[Values, error]) (iter.Seq2[Values, error], error)
 	// Ask asks the caller.
 	Ask(ctx context.Context, question string) (bool, error)
@@ -33,7 +33,7 @@ type ChatHub interface {
 	Any(ctx context.Context, v any) (any, error)
 }
 
-// Chat is what every client implements.
+// Chat has the methods that every client implements.
 type Chat interface {
 	// Receive shows a message.
 	Receive(ctx context.Context, m Message) error
@@ -64,7 +64,7 @@ type Header struct {
 	ID int `json:"id" msgpack:"id"`
 }
 
-// Message is what somebody said.
+// Message is a line in a room.
 type Message struct {
 	Header
 	Room string    `json:"room" msgpack:"room"`
