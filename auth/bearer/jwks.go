@@ -117,7 +117,7 @@ func (k *PublishedKeys) readLocked(ctx context.Context) error {
 		err = k.storage.KeyReplaceAll(ctx, keys)
 	}
 	if err != nil && k.ctx.Err() == nil {
-		slog.ErrorContext(ctx, "the keys of tokens cannot be read", "url", k.url.Redacted(), "error", err)
+		slog.ErrorContext(ctx, "token keys not read", "url", k.url.Redacted(), "error", err)
 	}
 	return err
 }

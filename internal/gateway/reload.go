@@ -84,7 +84,7 @@ func (s *Server) followSettings(ctx context.Context) {
 func (s *Server) reload(current Config) Config {
 	next, prepared, err := s.readAgain(current)
 	if err != nil {
-		s.log.Error("the settings are not reloaded, the old ones remain in use", "error", err)
+		s.log.Error("settings not reloaded", "error", err)
 		return current
 	}
 	s.live.apply(prepared)
@@ -94,7 +94,7 @@ func (s *Server) reload(current Config) Config {
 	changed, _ := compare(current, next)
 	s.log.Info("settings reloaded", "changed", changed)
 	if _, restart := compare(s.config, next); len(restart) > 0 {
-		s.log.Warn("these settings change only by a restart", "settings", restart)
+		s.log.Warn("settings need a restart", "settings", restart)
 	}
 	return next
 }
@@ -128,7 +128,7 @@ func (s *Server) readAgain(current Config) (Config, *prepared, error) {
 // the log has the error.
 func (s *Server) refreshKeys(ctx context.Context) {
 	if s.keys != nil && s.keys.Refresh(ctx) == nil {
-		s.log.Info("keys of tokens reloaded")
+		s.log.Info("token keys reloaded")
 	}
 }
 

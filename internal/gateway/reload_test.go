@@ -107,7 +107,7 @@ func contentOf(t *testing.T, path string) []byte {
 	return content
 }
 
-const reloaded, kept = `"settings reloaded"`, "the old ones remain in use"
+const reloaded, kept = `"settings reloaded"`, `"settings not reloaded"`
 
 // A signal applies the settings that a reload can change, and names those that it cannot.
 func TestReloadBySignal(t *testing.T) {
