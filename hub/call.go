@@ -48,7 +48,7 @@ var plain = new(special)
 // receiveInvocation starts or queues an invocation. It decodes the arguments, so that an
 // invocation with arguments that do not fit is answered without waiting for others.
 func (s *Session) receiveInvocation(m *protocol.Message, size int) {
-	if !s.awaitPace() || s.draining.Load() {
+	if !s.awaitPace() || s.phase.Load() == draining {
 		return
 	}
 	c := s.newCall(m, size)

@@ -45,7 +45,13 @@ func (c *Caller) Request() *http.Request {
 func (c *Caller) Transport() string { return c.session.info.Transport }
 
 // Items returns the values that the application keeps with this connection.
-func (c *Caller) Items() *Items { return c.session.itemsOf() }
+func (c *Caller) Items() *Items {
+	if items := c.session.items.Load(); items != nil {
+		return items
+	}
+	c.session.items.CompareAndSwap(nil, &Items{})
+	return c.session.items.Load()
+}
 
 // Abort ends the connection with a close message that does not allow the client to
 // reconnect. Messages that the method sends afterwards, its completion included, are

@@ -13,11 +13,10 @@ import (
 // after the connection has ended. cause is nil after an orderly end. Disconnected returns
 // when OnDisconnected has returned and nothing runs for the session any longer.
 func (s *Session) Disconnected(cause error) {
-	s.receiveStopped.Store(true)
 	if errors.Is(cause, ErrSlowConsumer) {
 		s.countRefusal(&s.hub.refused.slowConsumers, "queue of a slow consumer")
 	}
-	if was := s.startClosing(); was != closing {
+	if was := s.phase.startClosing(); was != closing {
 		s.conclude(was, cause)
 	}
 	s.running.Wait()

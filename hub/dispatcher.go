@@ -318,6 +318,13 @@ func (d *dispatcher) drain(then func()) {
 	}
 }
 
+// isDraining reports whether the function of drain will be called.
+func (d *dispatcher) isDraining() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.drained != nil
+}
+
 // dropAll drops the queued tasks.
 func (d *dispatcher) dropAll() {
 	d.mu.Lock()

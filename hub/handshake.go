@@ -97,19 +97,14 @@ func (s *Session) connect(w *wire) {
 // register adds the client to the lifetime and answers its handshake. It returns false if
 // the session has ended.
 func (s *Session) register(next phase) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.phase.CompareAndSwap(handshaking, answering) {
-		return false
-	}
-	s.hub.lifetime.Connected(s)
-	for _, group := range s.info.Groups { // before OnConnected, which may send to them
-		_ = s.hub.lifetime.Add(s.ctx, s.id, group) // a connection of this process exists
-	}
-	// If Send fails, the connection has ended and Disconnected will be called.
-	_ = s.conn.Send(s.handshakeResponse())
-	s.phase.Store(next)
-	return true
+	return s.phase.answerHandshake(next, func() {
+		s.hub.lifetime.Connected(s)
+		for _, group := range s.info.Groups { // before OnConnected, which may send to them
+			_ = s.hub.lifetime.Add(s.ctx, s.id, group) // a connection of this process exists
+		}
+		// If Send fails, the connection has ended and Disconnected will be called.
+		_ = s.conn.Send(s.handshakeResponse())
+	})
 }
 
 // hasOnConnected reports whether application code runs when a client connects.
@@ -143,6 +138,9 @@ func (s *Session) finishOnConnected(err error) {
 	defer s.input.mu.Unlock()
 	defer close(s.input.ready)
 	if s.phase.CompareAndSwap(connecting, open) {
+		if s.tasks.isDraining() { // since before the phase was open
+			s.phase.startDraining()
+		}
 		backlog := s.input.partial
 		s.input.partial = nil
 		s.handleInput(backlog)

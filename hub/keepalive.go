@@ -48,7 +48,7 @@ func (s *Session) checkTimeouts(now time.Time) {
 			s.countRefusal(&s.hub.refused.handshakes, "time for the handshake")
 			s.refuseHandshake(handshakeCanceled)
 		}
-	case connecting, open:
+	case connecting, open, draining, finishing:
 		if s.isSilent(age) {
 			s.log(slog.LevelDebug, "client timed out")
 			s.close(errSilent, s.closeText(errSilent), true)

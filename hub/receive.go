@@ -48,7 +48,7 @@ func (s *Session) Receive(data []byte) error {
 	switch s.phase.Load() {
 	case connecting:
 		s.bufferInput(data)
-	case open:
+	case open, draining:
 		s.handleInput(data)
 	}
 	return s.ended()
@@ -90,7 +90,7 @@ func (s *Session) handleInput(data []byte) {
 		data = s.input.partial
 	}
 	rest := s.handleRecords(data, seen)
-	if s.receiveStopped.Load() || len(rest) == 0 {
+	if !s.phase.isReceiving() || len(rest) == 0 {
 		s.clearInput()
 		return
 	}
@@ -116,7 +116,7 @@ func (s *Session) handleRecords(data []byte, seen int) (rest []byte) {
 		*m = protocol.Message{Target: m.Target} // most messages have the same target as the previous one
 		messages.Put(m)
 	}()
-	for len(data) > 0 && !s.receiveStopped.Load() {
+	for len(data) > 0 && s.phase.isReceiving() {
 		record, rest, err := s.wire.Next(data, seen, s.hub.options.MaxMessageSize)
 		if err == nil && record == nil {
 			break
@@ -150,7 +150,7 @@ func (s *Session) closeOnClientError(err error, allowReconnect bool) {
 
 // stopReceiving drops all further messages, acknowledgements included.
 func (s *Session) stopReceiving() {
-	s.receiveStopped.Store(true)
+	s.phase.stopReceiving()
 	if s.buffer != nil {
 		s.buffer.stopAcks()
 	}

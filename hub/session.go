@@ -12,29 +12,16 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// phase is the progress of a session.
-type phase = int32
-
-const (
-	handshaking phase = iota // waits for the handshake
-	answering                // the handshake response is being queued, with the lock held
-	connecting               // OnConnected runs
-	open                     // messages are handled
-	closing                  // a close message was sent, or the connection has ended
-)
-
 // Session is one client's conversation with a hub. It is a state machine without a
 // goroutine of its own: the connection's reader drives it. Methods run on goroutines that
 // end when they have no more work; Disconnected waits for all of them.
 type Session struct {
 	// The fields that sending needs are first, next to each other.
-	conn           Connection
-	wire           *wire          // nil until the handshake
-	buffer         *messageBuffer // nil without stateful reconnect; set by the handshake
-	phase          atomic.Int32
-	receiveStopped atomic.Bool // received data is dropped
-	wasConnected   atomic.Bool // OnConnected succeeded
-	draining       atomic.Bool // new invocations are ignored
+	conn         Connection
+	wire         *wire          // nil until the handshake
+	buffer       *messageBuffer // nil without stateful reconnect; set by the handshake
+	phase        lifecycle
+	wasConnected atomic.Bool // OnConnected succeeded
 
 	hub    *Hub
 	id     string
@@ -58,8 +45,7 @@ type Session struct {
 	endings   endings // end the contexts of invocations
 	refreshed refreshed
 
-	mu    sync.Mutex // guards the following
-	items *Items
+	items atomic.Pointer[Items] // nil until the first use
 
 	place int // index in the sweep, guarded by the sweep's lock; -1: not in it
 }
@@ -98,41 +84,10 @@ func (s *Session) cancel(cause error) {
 	s.endings.closeAll()
 }
 
-func (s *Session) itemsOf() *Items {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.items == nil {
-		s.items = &Items{}
-	}
-	return s.items
-}
-
-// currentPhase returns the phase. During answering it waits until the handshake response
-// is queued: the client is registered then and must not miss a message, but no message
-// may precede the response.
-func (s *Session) currentPhase() phase {
-	p := s.phase.Load()
-	if p == answering {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		p = s.phase.Load()
-	}
-	return p
-}
-
-// startClosing sets the phase to closing and returns the previous one.
-func (s *Session) startClosing() (was phase) {
-	for {
-		if was = s.currentPhase(); was == closing || s.phase.CompareAndSwap(was, closing) {
-			return was
-		}
-	}
-}
-
 // send queues a frame and does not wait. If the client's queue is full, the connection is
 // cut.
 func (s *Session) send(f *frame.Frame) {
-	if s.currentPhase() == closing {
+	if s.phase.current() == closing {
 		return
 	}
 	if s.enqueueFrame(f) != nil {
@@ -143,7 +98,7 @@ func (s *Session) send(f *frame.Frame) {
 // abortSlow cuts the connection of a slow client, unless the session is ending: then the
 // queued frames must still be sent.
 func (s *Session) abortSlow() {
-	if s.phase.Load() != closing && !s.receiveStopped.Load() {
+	if s.phase.Load() < finishing {
 		s.conn.Abort(ErrSlowConsumer)
 	}
 }
@@ -157,7 +112,7 @@ func (s *Session) enqueueFrame(f *frame.Frame) error {
 
 // sendWait queues a frame and waits for room.
 func (s *Session) sendWait(ctx context.Context, f *frame.Frame) error {
-	if s.currentPhase() == closing {
+	if s.phase.current() == closing {
 		return errEnded
 	}
 	if r := s.buffer; r != nil {
@@ -245,7 +200,7 @@ func (s *Session) abort() { s.close(ErrAborted, "", false) }
 // close ends the session with a close message. Only the first call counts. Frames queued
 // earlier are sent; later ones are not.
 func (s *Session) close(cause error, text string, allowReconnect bool) {
-	switch was := s.startClosing(); was {
+	switch was := s.phase.startClosing(); was {
 	case closing:
 	case handshaking: // no protocol is chosen yet, so there is no close message
 		s.endSession(was, cause, nil)
@@ -262,7 +217,6 @@ func (s *Session) endSession(was phase, cause error, last *frame.Frame) {
 }
 
 func (s *Session) endSessionBy(closeConnection func(error), was phase, cause error, last *frame.Frame) {
-	s.receiveStopped.Store(true)
 	if last != nil {
 		// If the queue is full, the connection ends without the last frame.
 		_ = s.conn.Send(last)

@@ -106,7 +106,7 @@ type Hanger interface {
 // some, such as @microsoft/signalr 3.0 and signalrcore, never reconnect after one. All
 // clients reconnect after the connection just ends.
 func (s *Session) dismiss() {
-	was := s.startClosing()
+	was := s.phase.startClosing()
 	if was == closing {
 		return
 	}
@@ -123,11 +123,11 @@ func (s *Session) dismiss() {
 
 // drain starts the end of the session for a shutdown.
 func (s *Session) drain() {
-	s.draining.Store(true)
-	if s.phase.Load() == handshaking {
+	if s.phase.current() == handshaking {
 		s.dismiss()
 		return
 	}
-	s.streams.cancelAll()
 	s.tasks.drain(s.dismiss)
+	s.phase.startDraining()
+	s.streams.cancelAll()
 }

@@ -18,7 +18,7 @@ func (s *Session) prepare(c *call) {
 	for decided := s.streams.undecided(c); decided != nil && s.await(decided); {
 		decided = s.streams.undecided(c)
 	}
-	if s.streams.add(c, s.uploadBounds(c.method)) && c.streamed && s.draining.Load() {
+	if s.streams.add(c, s.uploadBounds(c.method)) && c.streamed && s.phase.Load() == draining {
 		c.interrupt()
 	}
 }

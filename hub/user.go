@@ -51,7 +51,7 @@ func (s *Session) Refreshed() {
 	}
 	s.refreshed.mu.Lock()
 	defer s.refreshed.mu.Unlock()
-	if phase := s.phase.Load(); phase != connecting && phase != open {
+	if p := s.phase.Load(); p < connecting || p == closing {
 		return
 	}
 	s.refreshed.waiting++
