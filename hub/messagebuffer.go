@@ -230,7 +230,7 @@ func (s *Session) acceptStatefulReconnect(version int) {
 // client repeats all messages that were not acknowledged.
 func (s *Session) Interrupted() {
 	s.forgetInput()
-	s.setBusy(true) // the client cannot send
+	s.liveness.setBusy(true, s.begun) // the client cannot send
 	if s.buffer != nil {
 		s.buffer.interrupted()
 	}
@@ -240,7 +240,7 @@ func (s *Session) Interrupted() {
 // queue is empty, and nothing is read before Resumed returns.
 func (s *Session) Resumed() {
 	s.forgetInput()
-	s.setBusy(false)
+	s.liveness.setBusy(false, s.begun)
 	if s.buffer != nil && s.phase.Load() != closing {
 		s.buffer.resumed(s.conn, s.wire, s.conn.(Resumer).Received())
 	}

@@ -82,8 +82,8 @@ func (s *Session) awaitOnConnected(n int) error {
 
 // handleInput handles the complete records of the input and data, and keeps the rest.
 func (s *Session) handleInput(data []byte) {
-	s.setBusy(true)
-	defer s.setBusy(false)
+	s.liveness.setBusy(true, s.begun)
+	defer s.liveness.setBusy(false, s.begun)
 	seen := len(s.input.partial)
 	if seen > 0 {
 		s.input.partial = append(s.input.partial, data...)
@@ -190,7 +190,7 @@ func (s *Session) handle(m *protocol.Message, size int) {
 	case protocol.CancelInvocation:
 		s.receiveCancel(m.InvocationID)
 	case protocol.Ping:
-		s.keepAlive.pinged()
+		s.liveness.pinged()
 	case protocol.Close:
 		s.stopReceiving()
 		cause := clientError(m)

@@ -36,7 +36,7 @@ type Session struct {
 
 	input     input
 	pace      limit.Budget // of invocations, by the session's age; for the reader only
-	keepAlive keepAlive
+	liveness  liveness
 	groups    memberships
 	running   sync.WaitGroup // counts the session's goroutines, and 1 until conclude has returned
 	tasks     dispatcher

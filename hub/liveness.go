@@ -1,0 +1,95 @@
+package hub
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// liveness holds the times of a session. The sweep checks them once a second. Times are
+// ages of the session.
+type liveness struct {
+	nextPing  time.Duration // used by the sweep only
+	lastHeard atomic.Int64  // the last time the client sent data, in nanoseconds
+	watched   atomic.Bool   // the client has sent a ping, so it must keep sending
+	busy      atomic.Bool   // received data is being handled, or the client is away: no more can be expected of it
+}
+
+func (l *liveness) pinged() { l.watched.Store(true) }
+
+// setBusy records that received data is being handled or that the client is away, or that
+// this has ended. begun is the start of the session.
+func (l *liveness) setBusy(busy bool, begun time.Time) {
+	if !busy && l.watched.Load() {
+		l.lastHeard.Store(int64(time.Since(begun)))
+	}
+	l.busy.Store(busy)
+}
+
+// isSilent reports whether a client that must send has sent nothing for longer than
+// timeout.
+func (l *liveness) isSilent(age, timeout time.Duration) bool {
+	return timeout > 0 && l.watched.Load() && !l.busy.Load() && age-time.Duration(l.lastHeard.Load()) > timeout
+}
+
+// isPingDue reports whether a ping must be sent. The first is due one interval after the
+// connection began, each later one an interval after the previous due time, so that delays
+// of the sweep do not add up.
+func (l *liveness) isPingDue(age, interval time.Duration) bool {
+	if l.nextPing == 0 {
+		l.nextPing = interval
+	}
+	if age < l.nextPing {
+		return false
+	}
+	if l.nextPing += interval; age >= l.nextPing {
+		l.nextPing = age + interval
+	}
+	return true
+}
+
+var errSilent = &protocol.Fault{
+	Exception: "OperationCanceledException",
+	Message:   "Client hasn't sent a message/ping within the configured ClientTimeoutInterval.",
+}
+
+// checkTimeouts sends a ping if one is due. It ends the session if the authentication has
+// expired, if the handshake takes too long, or if the client is silent for too long.
+func (s *Session) checkTimeouts(now time.Time) {
+	if s.expired(now) {
+		s.close(ErrExpired, "", true)
+		return
+	}
+	o := &s.hub.options
+	age := now.Sub(s.begun)
+	switch s.phase.Load() {
+	case handshaking:
+		if o.HandshakeTimeout > 0 && age >= o.HandshakeTimeout {
+			s.countRefusal(&s.hub.refused.handshakes, "time for the handshake")
+			s.refuseHandshake(handshakeCanceled)
+		}
+	case connecting, open, draining, finishing:
+		if s.liveness.isSilent(age, o.ClientTimeout) {
+			s.log(slog.LevelDebug, "client timed out")
+			s.close(errSilent, s.closeText(errSilent), true)
+			return
+		}
+		if s.buffer != nil && !s.isBacklogged() {
+			s.buffer.acknowledge(s.conn, s.wire)
+		}
+		if o.KeepAliveInterval > 0 && !s.info.NoPings && s.liveness.isPingDue(age, s.info.pingInterval(o.KeepAliveInterval)) {
+			// If the queue is full, the client does not need a ping.
+			_ = s.conn.Send(s.wire.ping)
+		}
+	}
+}
+
+// pingInterval returns the connection's interval if it is shorter than the hub's.
+func (i *ConnectInfo) pingInterval(hubInterval time.Duration) time.Duration {
+	if i.KeepAliveInterval > 0 {
+		return min(i.KeepAliveInterval, hubInterval)
+	}
+	return hubInterval
+}
