@@ -23,21 +23,21 @@ type Clients[C any] struct {
 }
 
 // All returns the audience of all clients.
-func (c Clients[C]) All() C { return c.to(Audience{Kind: Everyone}) }
+func (c Clients[C]) All() C { return c.to(audience{Kind: everyone}) }
 
 // AllExcept returns the audience of all clients except the given connections.
 func (c Clients[C]) AllExcept(connectionIDs ...string) C {
-	return c.to(Audience{Kind: Everyone, Except: connectionIDs})
+	return c.to(audience{Kind: everyone, Except: connectionIDs})
 }
 
 // Client returns the audience of one connection.
 func (c Clients[C]) Client(connectionID string) C {
-	return c.to(Audience{Kind: Connections, Names: []string{connectionID}})
+	return c.to(audience{Kind: toConnections, Names: []string{connectionID}})
 }
 
 // Clients returns the audience of the given connections.
 func (c Clients[C]) Clients(connectionIDs ...string) C {
-	return c.to(Audience{Kind: Connections, Names: connectionIDs})
+	return c.to(audience{Kind: toConnections, Names: connectionIDs})
 }
 
 // Group returns the audience of all connections in a group.
@@ -45,13 +45,13 @@ func (c Clients[C]) Group(group string) C { return c.Groups(group) }
 
 // GroupExcept returns the audience of all connections in a group except the given ones.
 func (c Clients[C]) GroupExcept(group string, connectionIDs ...string) C {
-	return c.to(Audience{Kind: InGroups, Names: []string{group}, Except: connectionIDs})
+	return c.to(audience{Kind: inGroups, Names: []string{group}, Except: connectionIDs})
 }
 
 // Groups returns the audience of all connections in the given groups. A connection that
 // is in two of them gets each message twice.
 func (c Clients[C]) Groups(groups ...string) C {
-	return c.to(Audience{Kind: InGroups, Names: groups})
+	return c.to(audience{Kind: inGroups, Names: groups})
 }
 
 // User returns the audience of all connections of a user.
@@ -59,13 +59,13 @@ func (c Clients[C]) User(userID string) C { return c.Users(userID) }
 
 // Users returns the audience of all connections of the given users.
 func (c Clients[C]) Users(userIDs ...string) C {
-	return c.to(Audience{Kind: OfUsers, Names: userIDs})
+	return c.to(audience{Kind: ofUsers, Names: userIDs})
 }
 
 // Caller returns the audience of the connection that ctx carries. The audience is empty
 // if ctx carries none.
 func (c Clients[C]) Caller(ctx context.Context) C {
-	return c.to(Audience{Kind: Connections, Names: callerID(ctx)})
+	return c.to(audience{Kind: toConnections, Names: callerID(ctx)})
 }
 
 // Others returns the audience of all clients except the caller.
@@ -76,7 +76,7 @@ func (c Clients[C]) OthersInGroup(ctx context.Context, group string) C {
 	return c.GroupExcept(group, callerID(ctx)...)
 }
 
-func (c Clients[C]) to(a Audience) C { return c.proxy(&audienceSender{c.hub, a, c.slow}) }
+func (c Clients[C]) to(a audience) C { return c.proxy(&audienceSender{c.hub, a, c.slow}) }
 
 func callerID(ctx context.Context) []string {
 	if c := CallerFrom(ctx); c != nil {
@@ -87,7 +87,7 @@ func callerID(ctx context.Context) []string {
 
 type audienceSender struct {
 	hub  *Hub
-	to   Audience
+	to   audience
 	slow *slowConsumers // nil: the hub's policy
 }
 

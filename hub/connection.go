@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
@@ -39,15 +38,6 @@ type LogNamer interface {
 type Uncorker interface {
 	// Uncork sends the frames held back. The session calls it before Receive waits.
 	Uncork()
-}
-
-// Prefetcher is implemented by a Connection that can load the memory Send needs into the
-// processor's cache in advance.
-type Prefetcher interface {
-	// Prefetch is called for several connections before a message is sent to all of them.
-	// It loads the first memory that Send needs and returns the word to load next, or
-	// nil.
-	Prefetch() *atomic.Uint32
 }
 
 // ConnectInfo describes a new connection.

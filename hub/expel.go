@@ -10,19 +10,19 @@ import (
 // afterwards are dropped. Disconnect does not wait for the connections to end.
 // Connections that do not exist are ignored.
 func (h *Hub) Disconnect(ctx context.Context, connectionIDs ...string) error {
-	return h.lifetime.Disconnect(ctx, Audience{Kind: Connections, Names: connectionIDs})
+	return h.lifetime.Disconnect(ctx, audience{Kind: toConnections, Names: connectionIDs})
 }
 
 // DisconnectUser ends every connection of the given users, as Disconnect does. It does
 // not prevent a new connection, and it misses connections that are still in the
 // handshake. To keep a user out, also revoke the user's token.
 func (h *Hub) DisconnectUser(ctx context.Context, userIDs ...string) error {
-	return h.lifetime.Disconnect(ctx, Audience{Kind: OfUsers, Names: userIDs})
+	return h.lifetime.Disconnect(ctx, audience{Kind: ofUsers, Names: userIDs})
 }
 
-func (l *local) Disconnect(_ context.Context, who Audience) error {
+func (l *local) Disconnect(_ context.Context, who audience) error {
 	for _, name := range who.Names {
-		if who.Kind == OfUsers {
+		if who.Kind == ofUsers {
 			for _, s := range slices.Concat(l.users.snapshot(name), l.listeners.users.snapshot(name)) {
 				s.abort()
 			}

@@ -48,6 +48,15 @@ func fanOut(to []*Session, except nameSet, m *message) error {
 	return nil
 }
 
+// prefetcher is implemented by a Connection that can load the memory Send needs into the
+// processor's cache in advance.
+type prefetcher interface {
+	// Prefetch is called for several connections before a message is sent to all of them.
+	// It loads the first memory that Send needs and returns the word to load next, or
+	// nil.
+	Prefetch() *atomic.Uint32
+}
+
 // prefetchAhead is the number of receivers for which memory is prefetched at a time.
 const prefetchAhead = 16
 
@@ -60,7 +69,7 @@ func prefetch(next []*Session) {
 	}
 	var words [prefetchAhead]*atomic.Uint32
 	for i, s := range next {
-		if c, ok := s.conn.(Prefetcher); ok {
+		if c, ok := s.conn.(prefetcher); ok {
 			words[i] = c.Prefetch()
 		}
 	}

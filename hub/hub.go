@@ -24,7 +24,7 @@ type Hub struct {
 	onRefreshed     func(ctx context.Context)
 	hasInvokeFilter bool // a filter has Invoke
 
-	lifetime     Lifetime
+	lifetime     lifetime
 	local        *local // the lifetime of this process
 	sessions     sweep
 	dispatch     dispatchers

@@ -7,9 +7,9 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// Lifetime knows the connections, their groups and their users, and sends to them. A
+// lifetime knows the connections, their groups and their users, and sends to them. A
 // backplane would replace it.
-type Lifetime interface {
+type lifetime interface {
 	// Connected adds a session before its handshake is answered. It must not send to the
 	// session.
 	Connected(s *Session)
@@ -20,9 +20,9 @@ type Lifetime interface {
 	// Remove removes a connection from a group.
 	Remove(ctx context.Context, connectionID, group string) error
 	// Send invokes a method on an audience; see Sender.
-	Send(ctx context.Context, to Audience, method string, args []any) error
+	Send(ctx context.Context, to audience, method string, args []any) error
 	// Disconnect ends connections, or the connections of users; see Hub.Disconnect.
-	Disconnect(ctx context.Context, who Audience) error
+	Disconnect(ctx context.Context, who audience) error
 	// Ask invokes a method on one connection and waits for its result, which it passes to
 	// decode undecoded. If Ask fails, decode may still be running.
 	Ask(ctx context.Context, connectionID, method string, args []any, decode decoder) error
@@ -31,20 +31,20 @@ type Lifetime interface {
 // decoder decodes the raw result of a client. raw is valid only during the call.
 type decoder func(p protocol.HubProtocol, raw []byte) error
 
-// AudienceKind is the meaning of an Audience's names.
-type AudienceKind int
+// audienceKind is the meaning of an audience's names.
+type audienceKind int
 
 // The kinds of audiences.
 const (
-	Everyone    AudienceKind = iota // without names
-	Connections                     // ids of connections
-	InGroups                        // names of groups
-	OfUsers                         // ids of users
+	everyone      audienceKind = iota // without names
+	toConnections                     // ids of connections
+	inGroups                          // names of groups
+	ofUsers                           // ids of users
 )
 
-// Audience describes the receivers of a message.
-type Audience struct {
-	Kind  AudienceKind
+// audience describes the receivers of a message.
+type audience struct {
+	Kind  audienceKind
 	Names []string
 	// Except are ids of connections that do not receive the message.
 	Except []string
@@ -52,7 +52,7 @@ type Audience struct {
 	Delivery frame.Delivery
 }
 
-// local is the Lifetime of a hub without a backplane. With a backplane it would hold the
+// local is the lifetime of a hub without a backplane. With a backplane it would hold the
 // connections of one process and send them the messages that the backplane delivers.
 type local struct {
 	members            // sessions with a handshake
@@ -93,9 +93,9 @@ func (l *local) Remove(_ context.Context, connectionID, group string) error {
 	return nil
 }
 
-func (l *local) Send(ctx context.Context, to Audience, method string, args []any) error {
+func (l *local) Send(ctx context.Context, to audience, method string, args []any) error {
 	m := message{method: method, args: args, delivery: to.Delivery}
-	if to.Kind == Connections {
+	if to.Kind == toConnections {
 		return l.sendToConnections(ctx, to, &m)
 	}
 	if err := l.sendToListeners(to, &m); err != nil {
@@ -107,7 +107,7 @@ func (l *local) Send(ctx context.Context, to Audience, method string, args []any
 // sendToListeners sends to listeners. With a history, messages are sent one at a time: a
 // listener that reconnects reports its last event and gets the events with higher
 // numbers.
-func (l *local) sendToListeners(to Audience, m *message) error {
+func (l *local) sendToListeners(to audience, m *message) error {
 	if l.history != nil {
 		sent, err := l.history.keepEvent(to, m)
 		if err != nil {
@@ -118,7 +118,7 @@ func (l *local) sendToListeners(to Audience, m *message) error {
 	return l.listeners.send(to, m)
 }
 
-func (l *local) sendToConnections(ctx context.Context, to Audience, m *message) error {
+func (l *local) sendToConnections(ctx context.Context, to audience, m *message) error {
 	if len(to.Names) == 1 {
 		s := l.find(to.Names[0])
 		if s == nil {

@@ -25,18 +25,18 @@ func (m *members) remove(s *Session) {
 }
 
 // send sends to an audience of a kind other than Connections.
-func (m *members) send(to Audience, what *message) error {
+func (m *members) send(to audience, what *message) error {
 	switch to.Kind {
-	case InGroups:
+	case inGroups:
 		return m.groups.send(to, what)
-	case OfUsers:
+	case ofUsers:
 		return m.users.send(to, what)
 	default:
 		return fanOut(m.connections.snapshot(), newNameSet(to.Except), what)
 	}
 }
 
-func (d *directory) send(to Audience, what *message) error {
+func (d *directory) send(to audience, what *message) error {
 	var passed seenNames
 	except := newNameSet(to.Except)
 	for i, name := range to.Names {

@@ -34,7 +34,7 @@ var errResultInOnConnected = &typedError{"InvalidOperationException", "Client re
 func Invoke[R any](ctx context.Context, s Sender, method string, args ...any) (R, error) {
 	var result R
 	a, ok := s.(*audienceSender)
-	if !ok || a.to.Kind != Connections || len(a.to.Names) != 1 {
+	if !ok || a.to.Kind != toConnections || len(a.to.Names) != 1 {
 		return result, errors.New("hub: Invoke needs an audience of a single client")
 	}
 	itself := protocol.DecodesItself(reflect.TypeFor[R]())
