@@ -20,7 +20,7 @@ var errNoHandshake = errors.New("hub: no handshake")
 // the data after it.
 func (s *Session) parseHandshake(data []byte) (rest []byte) {
 	seen := len(s.input.partial)
-	s.bufferInput(data)
+	s.input.appendLocked(data)
 	record, rest, err := protocol.NextHandshake(s.input.partial, seen, s.hub.options.MaxMessageSize)
 	switch {
 	case err != nil:
@@ -38,7 +38,7 @@ func (s *Session) parseHandshake(data []byte) (rest []byte) {
 	}
 	// The rest is copied because it is part of the buffer that it will be stored in.
 	rest = append([]byte(nil), rest...)
-	s.clearInput()
+	s.input.clearLocked()
 	return rest
 }
 
@@ -141,9 +141,7 @@ func (s *Session) finishOnConnected(err error) {
 		if s.tasks.isDraining() { // since before the phase was open
 			s.phase.startDraining()
 		}
-		backlog := s.input.partial
-		s.input.partial = nil
-		s.handleInput(backlog)
+		s.handleInput(s.input.takeBacklogLocked())
 	}
 }
 

@@ -229,7 +229,7 @@ func (s *Session) acceptStatefulReconnect(version int) {
 // partly received message and all messages that wait for OnConnected are discarded: the
 // client repeats all messages that were not acknowledged.
 func (s *Session) Interrupted() {
-	s.forgetInput()
+	s.input.forget()
 	s.liveness.setBusy(true, s.begun) // the client cannot send
 	if s.buffer != nil {
 		s.buffer.interrupted()
@@ -239,15 +239,9 @@ func (s *Session) Interrupted() {
 // Resumed records that another WebSocket has replaced the last one. The connection's
 // queue is empty, and nothing is read before Resumed returns.
 func (s *Session) Resumed() {
-	s.forgetInput()
+	s.input.forget()
 	s.liveness.setBusy(false, s.begun)
 	if s.buffer != nil && s.phase.Load() != closing {
 		s.buffer.resumed(s.conn, s.wire, s.conn.(Resumer).Received())
 	}
-}
-
-func (s *Session) forgetInput() {
-	s.input.mu.Lock()
-	defer s.input.mu.Unlock()
-	s.clearInput()
 }

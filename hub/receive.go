@@ -8,22 +8,6 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// input is received data that is not handled yet.
-type input struct {
-	mu       sync.Mutex
-	partial  []byte        // the beginning of a record; while OnConnected runs, all data received since
-	ready    chan struct{} // closed when OnConnected has returned; nil if it does not run
-	received int64         // bytes from the client in total
-	started  bool          // methods were started since the last yield
-}
-
-// maxBacklog is the number of bytes that may be received while OnConnected runs before
-// the reader stops. It equals the original's receive buffer.
-const maxBacklog = 65536
-
-// maxIdleInput is the size in bytes of the largest buffer that an idle session keeps.
-const maxIdleInput = 4096
-
 // messages are reused for parsing records.
 var messages = sync.Pool{New: func() any { return new(protocol.Message) }}
 
@@ -47,7 +31,7 @@ func (s *Session) Receive(data []byte) error {
 	}
 	switch s.phase.Load() {
 	case connecting:
-		s.bufferInput(data)
+		s.input.appendLocked(data)
 	case open, draining:
 		s.handleInput(data)
 	}
@@ -65,7 +49,7 @@ func (s *Session) ended() error {
 // awaitOnConnected blocks while OnConnected runs and n more bytes would exceed
 // maxBacklog.
 func (s *Session) awaitOnConnected(n int) error {
-	if len(s.input.partial) == 0 || len(s.input.partial)+n <= maxBacklog {
+	if s.input.hasRoomLocked(n) {
 		return nil
 	}
 	s.uncork()
@@ -84,28 +68,12 @@ func (s *Session) awaitOnConnected(n int) error {
 func (s *Session) handleInput(data []byte) {
 	s.liveness.setBusy(true, s.begun)
 	defer s.liveness.setBusy(false, s.begun)
-	seen := len(s.input.partial)
-	if seen > 0 {
-		s.input.partial = append(s.input.partial, data...)
-		data = s.input.partial
-	}
+	data, seen := s.input.joinLocked(data)
 	rest := s.handleRecords(data, seen)
-	if !s.phase.isReceiving() || len(rest) == 0 {
-		s.clearInput()
-		return
+	if !s.phase.isReceiving() {
+		rest = nil
 	}
-	if len(rest) < len(data) || len(s.input.partial) == 0 {
-		s.input.partial = append(s.input.partial[:0], rest...)
-	}
-}
-
-func (s *Session) bufferInput(data []byte) { s.input.partial = append(s.input.partial, data...) }
-
-func (s *Session) clearInput() {
-	s.input.partial = s.input.partial[:0]
-	if cap(s.input.partial) > maxIdleInput {
-		s.input.partial = nil
-	}
+	s.input.keepLocked(rest, data)
 }
 
 // handleRecords handles the complete records of data in order and returns the rest. The

@@ -34,7 +34,7 @@ type Session struct {
 	logged bool                      // the log has a line for the beginning of the connection
 	user   atomic.Pointer[auth.User] // with the most recent credentials
 
-	input     input
+	input     inbox
 	pace      limit.Budget // of invocations, by the session's age; for the reader only
 	liveness  liveness
 	groups    memberships
