@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,7 +144,7 @@ func (c *crowd) report() (r crowdReport) {
 
 // TestRollingRestart: a new process replaces the program twice behind HAProxy, and each time the old one drains
 // after the new one has started. Official clients on all transports reconnect. No client
-// gives up, the old processes exit with status 0.
+// gives up, the old processes exit with status 0, and the log of each says how many clients moved.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	n := *rollingClients
@@ -172,6 +173,9 @@ func TestRollingRestart(t *testing.T) {
 		}
 		if err := old.Wait(); err != nil {
 			t.Error(err)
+		}
+		if log := old.Output.String(); !strings.Contains(log, fmt.Sprintf("drained=%d cut=0", n)) {
+			t.Errorf("the log does not say that %d clients moved:\n%s", n, log)
 		}
 		eventually(t, "all clients on the new process", func() bool {
 			r := clients.report()
