@@ -77,7 +77,7 @@ func (s *Session) receiveInvocation(m *protocol.Message, size int) {
 
 func (s *Session) invokeQueued(c *call) {
 	s.enqueue(&c.task)
-	s.input.started = true
+	s.started = true
 	if s.hub.options.MaxParallelInvocations > 1 {
 		s.yield() // start them one after the other as long as they do not wait
 	}
@@ -101,7 +101,7 @@ func (s *Session) invokeConcurrently(c *call) {
 		defer s.hold(-c.size)
 		c.run()
 	}()
-	s.input.started = true
+	s.started = true
 	s.yield()
 }
 
@@ -110,8 +110,8 @@ func (s *Session) invokeConcurrently(c *call) {
 // read. Invocations that arrive together need one yield only, because they run one after
 // the other anyway.
 func (s *Session) yield() {
-	if s.input.started {
-		s.input.started = false
+	if s.started {
+		s.started = false
 		runtime.Gosched()
 	}
 }

@@ -8,7 +8,6 @@ type inbox struct {
 	partial  []byte        // the beginning of a record; while OnConnected runs, all data received since
 	ready    chan struct{} // closed when OnConnected has returned; nil if it does not run
 	received int64         // bytes from the client in total
-	started  bool          // methods were started since the last yield
 }
 
 // maxBacklog is the number of bytes that may be received while OnConnected runs before

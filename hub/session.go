@@ -31,7 +31,6 @@ type Session struct {
 	ctx    context.Context         // of everything that runs for the client; carries the caller
 	stop   context.CancelCauseFunc // ends ctx; see cancel
 	begun  time.Time
-	logged bool                      // the log has a line for the beginning of the connection
 	user   atomic.Pointer[auth.User] // with the most recent credentials
 
 	input     inbox
@@ -47,7 +46,9 @@ type Session struct {
 
 	items atomic.Pointer[Items] // nil until the first use
 
-	place int // index in the sweep, guarded by the sweep's lock; -1: not in it
+	started bool  // methods were started since the last yield; guarded by the input's lock
+	logged  bool  // the log has a line for the beginning of the connection
+	place   int32 // index in the sweep, guarded by the sweep's lock; -1: not in it
 }
 
 func newSession(h *Hub, c Connection, info ConnectInfo) *Session {

@@ -30,7 +30,7 @@ func (w *sweep) add(s *Session) bool {
 		s.place = -1
 		return false
 	}
-	s.place = len(w.all)
+	s.place = int32(len(w.all)) //nolint:gosec // fewer than 2^31 connections
 	w.all = append(w.all, s)
 	if len(w.all) == 1 {
 		w.stop = make(chan struct{})

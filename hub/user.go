@@ -61,7 +61,7 @@ func (s *Session) Refreshed() {
 // refreshed counts the refreshes that the application has not been notified of.
 type refreshed struct {
 	mu      sync.Mutex
-	waiting int
+	waiting int32
 	running bool
 }
 
