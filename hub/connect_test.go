@@ -146,6 +146,22 @@ func TestSilentClient(t *testing.T) {
 	})
 }
 
+// A client that leaves and goes on pinging is not silent: it gets the answers to its earlier
+// invocations.
+func TestPingsAfterTheLastMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLab(hub.Options{KeepAliveInterval: -1, ClientTimeout: 2 * time.Second})
+		c := connect(t, h, clientOptions{})
+		c.send(`{"type":6}`, call("1", "SendThenWait", `5000,"x"`), call("2", "Text", `"y"`), `{"type":7}`)
+		for range 4 {
+			time.Sleep(time.Second) // the clock of the bubble
+			c.send(`{"type":6}`)
+		}
+		c.want(started("x"), result("1", `"x"`), result("2", `"y"`), `{"type":7}`)
+		c.wantEnd()
+	})
+}
+
 func TestOnConnected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newLab(hub.Options{DetailedErrors: true})

@@ -32,7 +32,7 @@ func (s *Session) Receive(data []byte) error {
 	switch s.phase.Load() {
 	case connecting:
 		s.input.appendLocked(data)
-	case open, draining:
+	case open, draining, finishing: // in finishing the data is dropped, but the client is not silent
 		s.handleInput(data)
 	}
 	return s.ended()
