@@ -24,7 +24,7 @@ type Negotiation struct {
 	stateful []transports.Type
 	observer transports.Observer
 	silence  time.Duration // see Connection.SilenceLimit
-	since    time.Duration // age of the registry at the negotiation
+	since    time.Duration // age of the registry at the admission, and from then on at the promise
 	place    int           // see negotiations
 }
 
@@ -82,7 +82,7 @@ func (r *Registry) Promise(n *Negotiation, t Terms) error {
 		return ErrStopped
 	}
 	n.accept(t, r.options.AllowStatefulReconnect)
-	n.promised = true
+	n.promised, n.since = true, time.Since(r.begun) // the policy may have taken long
 	r.admitted--
 	r.negotiated.add(n)
 	r.startSweepLocked()

@@ -111,3 +111,29 @@ func TestUnclaimed(t *testing.T) {
 		}
 	})
 }
+
+// The time in which a client must come begins with its promise, although the policy took long
+// after the admission.
+func TestSlowPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		request := httptest.NewRequest(http.MethodGet, "/", nil)
+		r := NewRegistry(nil, transports.Options{})
+		slow, err := r.Admit(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Second) // of the bubble
+		if err := r.Promise(slow, Terms{}); err != nil {
+			t.Fatal(err)
+		}
+		quick := promise(t, r, request, Terms{})
+		time.Sleep(10 * time.Second) // of the bubble
+		if r.Find(slow.Token()) == nil {
+			t.Error("the slow client's time has passed before its promise")
+		}
+		time.Sleep(10 * time.Second) // of the bubble
+		if n := r.Len(); n != 0 || r.Find(quick.Token()) != nil {
+			t.Errorf("%d connections after the disconnect time-out", n)
+		}
+	})
+}
