@@ -103,8 +103,8 @@ func (c *Connection) shutdown() {
 // has not returned, or the client is connected and has not received everything.
 func (c *Connection) cutIfUnfinished() bool {
 	c.mu.Lock()
-	c.cutOff = c.state < ended && (!c.notified || c.carrier != nil && c.state != sent)
-	lost := c.cutOff
+	lost := c.state < ended && (!c.notified || c.carrier != nil && c.state != sent)
+	c.cutOff = c.cutOff || lost // an earlier Shutdown may have cut it
 	c.mu.Unlock()
 	c.Abort(transports.ErrShutdown)
 	return lost
