@@ -31,7 +31,6 @@ type Options struct {
 	//
 	//	DisconnectTimeout       15 s: a connection without a request ends
 	//	PollTimeout             90 s: a poll without data is answered
-	//	KeepPollsInServer       false: middleware sees the true end of each poll
 	//	CloseTimeout            5 s: the wait for a client's close frame
 	//	HoldTimeout             3 s, NewRaw none: an event stream without a POST is reset
 	//	SendTimeout             10 s: a client that does not read is cut

@@ -95,7 +95,7 @@ func (i *inbound) resumeLocked() {
 }
 
 // Post passes the data of a client's POST to the application. It waits until the application
-// has the connection, because a client may post as soon as the answer to its wait request
+// has the connection, because a client may post as soon as the answer to its opening request
 // begins. Data posted while the connection is closing is discarded. Data of an earlier
 // resumption fails with ErrActive.
 func (i *inbound) Post(ctx context.Context, resumption int, data []byte) error {
