@@ -73,6 +73,12 @@ func TestErrorsOfTheFileNameTheirPlace(t *testing.T) {
 		"{\n\"tls-cert\": \"/none/a\",\n\"tls-key\": \"/none/b\"}": `:2: "tls-cert": --tls-cert`,
 		"{\n\"tls-cert\": \"/none/a\"}":                            `:2: "tls-cert": --tls-cert and --tls-key go together`,
 		"{\n\"addr\": \"256.0.0.1:nothing\"}":                      `:2: "addr": --addr: `,
+		"{\n\"interval\": 5}":                                      `:2: "interval": --interval: `,
+		"{\n\"jwt_max_lifetime\": 3600}":                           `:2: "jwt_max_lifetime": --jwt-max-lifetime: `,
+		"{\n\"max_connections\": 1.5}":                             `:2: "max_connections": --max-connections: `,
+		"{\n\"log_level\": 3}":                                     `:2: "log_level": --log-level: `,
+		"{\n\"help\": true}":                                       `:2: "help": there is no such setting`,
+		"{\n\"config\": \"other.json\"}":                           `:2: "config": there is no such setting`,
 	} {
 		file := filepath.Join(t.TempDir(), "config.json")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

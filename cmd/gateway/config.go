@@ -41,6 +41,7 @@ func (f *configFile) load(r io.Reader) (kong.Resolver, error) {
 // parse reads one JSON object with one value for each name.
 func (f *configFile) parse(text []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
 	line := func() int { return 1 + bytes.Count(text[:min(decoder.InputOffset(), int64(len(text)))], []byte("\n")) }
 	token, err := decoder.Token()
 	if err == nil && token != json.Delim('{') {
@@ -85,6 +86,8 @@ func lineOf(text []byte, err error, otherwise int) int {
 	return otherwise
 }
 
+// add keeps a setting. A number has the meaning of its digits on the command line: kong would take
+// 5 for five nanoseconds, and 1.5 for 1.
 func (f *configFile) add(key string, line int, value any) error {
 	name := strings.ReplaceAll(key, "_", "-")
 	if before, twice := f.lines[name]; twice {
@@ -92,6 +95,9 @@ func (f *configFile) add(key string, line int, value any) error {
 	}
 	if _, nested := value.(map[string]any); nested {
 		return errors.New("a JSON object is no value of a setting")
+	}
+	if number, ok := value.(json.Number); ok {
+		value = number.String()
 	}
 	f.values[name], f.lines[name], f.keys[name] = value, line, key
 	return nil
@@ -112,7 +118,7 @@ func (f *configFile) fail(line int, key string, err error) error {
 func (f *configFile) Validate(app *kong.Application) error {
 	var known []string
 	err := kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
-		if flag, ok := node.(*kong.Flag); ok {
+		if flag, ok := node.(*kong.Flag); ok && flag.Name != "help" && flag.Name != "config" {
 			known = append(known, flag.Name)
 		}
 		return next(nil)
