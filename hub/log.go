@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/carillon-go/carillon/internal/floodgate"
@@ -48,12 +47,7 @@ func (s *Session) logName() string {
 // maxLogText is the limit in bytes of a text in a log line that a client may have chosen.
 const maxLogText = 256
 
-func clip(text string) string {
-	if len(text) <= maxLogText {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxLogText], "") + "..."
-}
+func clip(text string) string { return floodgate.Clip(text, maxLogText) }
 
 // failures are the events of failed application code.
 type failures struct{ failed, panicked string }

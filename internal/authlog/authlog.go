@@ -14,6 +14,9 @@ import (
 // floodgate.
 const burst = 100
 
+// maxUser is the longest id of a user that a line shows, in bytes.
+const maxUser = 256
+
 var gate = floodgate.New(nil)
 
 // Refused logs that a request was refused. user is "" if it is not known. Refused does not log
@@ -25,7 +28,7 @@ func Refused(r *http.Request, user, reason string) {
 		if host, _, err := net.SplitHostPort(address); err == nil {
 			address = host
 		}
-		return []slog.Attr{slog.String("address", address), slog.String("user", user)}
+		return []slog.Attr{slog.String("address", address), slog.String("user", floodgate.Clip(user, maxUser))}
 	})
 }
 

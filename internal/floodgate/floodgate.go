@@ -5,6 +5,7 @@ package floodgate
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,6 +103,14 @@ func (g *Gate) logger() *slog.Logger {
 		return slog.Default()
 	}
 	return g.log
+}
+
+// Clip returns text for a line, or its beginning if it has more than limit bytes.
+func Clip(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit], "") + "..."
 }
 
 // Flush writes the numbers of lines that were left out.

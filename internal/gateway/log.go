@@ -61,7 +61,7 @@ type requestLine struct {
 func (l *requestLine) attributes(c echo.Context) []slog.Attr {
 	r := c.Request()
 	about := append(make([]slog.Attr, 0, 8),
-		slog.String("method", r.Method),
+		slog.String("method", floodgate.Clip(r.Method, maxMethod)),
 		slog.String("uri", redactedURI(r.URL)),
 		slog.Float64("duration_s", time.Since(l.began).Seconds()),
 		slog.String("address", c.RealIP()),
@@ -120,8 +120,11 @@ func statusOf(c echo.Context) int {
 // garbled query a token's parameter may have another name.
 var tokenLike = regexp.MustCompile(`[A-Za-z0-9_-]{22,}`)
 
-// maxURI is the longest URI that the log shows. A stranger chooses the length.
-const maxURI = 1 << 10
+// The longest method and URI that the log shows, in bytes. A stranger chooses the length.
+const (
+	maxMethod = 32
+	maxURI    = 1 << 10
+)
 
 // redactedURI returns u for the log, without the values of secret parameters, and without
 // texts that look like tokens in the others and in the path.
@@ -130,10 +133,7 @@ func redactedURI(u *url.URL) string {
 	if u.RawQuery != "" {
 		uri += "?" + redactedQuery(u.RawQuery)
 	}
-	if len(uri) > maxURI {
-		uri = strings.ToValidUTF8(uri[:maxURI], "") + "..."
-	}
-	return uri
+	return floodgate.Clip(uri, maxURI)
 }
 
 // redactedPath returns a path without texts that look like tokens. In a garbled URL the path

@@ -1,12 +1,17 @@
 package gateway
 
 import (
+	"bytes"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/carillon-go/carillon/internal/floodgate"
 )
 
 // A client that is refused for asking too often writes no line for each request.
@@ -62,6 +67,23 @@ func TestRedactedURI(t *testing.T) {
 		if got := redactedURI(u); got != want {
 			t.Errorf("%s: %s, want %s", uri, got, want)
 		}
+	}
+}
+
+// A client chooses the method of a request, too.
+func TestLongTextsOfClientsAreCut(t *testing.T) {
+	var written bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&written, nil))
+	refuse := func(c echo.Context) error { return c.NoContent(http.StatusNotFound) }
+	e := echo.New()
+	line := logRequests(log, floodgate.New(log), func(*http.Request) bool { return false })(refuse)
+	r := httptest.NewRequest(strings.Repeat("M", 20_000), "/"+strings.Repeat("p.", 10_000)+"?"+strings.Repeat("q.", 10_000), nil)
+
+	if err := line(e.NewContext(r, httptest.NewRecorder())); err != nil {
+		t.Fatal(err)
+	}
+	if text := written.String(); len(text) > 2_000 || !strings.Contains(text, "method=MMM") || !strings.Contains(text, "status=404") {
+		t.Errorf("%d bytes: %.300s", len(text), text)
 	}
 }
 
