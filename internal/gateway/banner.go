@@ -21,13 +21,17 @@ func (s *Server) printBanner(listener net.Addr) {
 		row("socket", listener.String())
 		row("hub", s.config.Path)
 	} else {
-		base := s.config.baseURL(listener)
+		scheme := "http"
+		if s.config.usesTLS() {
+			scheme = "https"
+		}
+		base := urlOf(scheme, listener, s.config.Host)
 		row("page", base+"/")
 		row("hub", base+s.config.Path)
 		row("diagnose", base+s.config.Path+"/diagnose")
 	}
-	if s.config.MetricsAddr != "" {
-		row("metrics", "http://"+s.config.MetricsAddr+"/metrics")
+	if s.metricsAt != nil {
+		row("metrics", urlOf("http", s.metricsAt, nil)+"/metrics")
 	}
 	if s.config.usesJWT() {
 		row("tokens", "required; gateway token mint makes one")
@@ -36,12 +40,9 @@ func (s *Server) printBanner(listener net.Addr) {
 	fmt.Fprintln(s.banner)
 }
 
-// baseURL returns the URL of a listener, for a browser on this machine.
-func (c *Config) baseURL(listener net.Addr) string {
-	scheme := "http"
-	if c.usesTLS() {
-		scheme = "https"
-	}
+// urlOf returns the URL of a listener, for a browser on this machine. names are the host names that
+// requests may use, or none.
+func urlOf(scheme string, listener net.Addr, names []string) string {
 	host, port, err := net.SplitHostPort(listener.String())
 	if err != nil {
 		return scheme + "://" + listener.String()
@@ -49,8 +50,8 @@ func (c *Config) baseURL(listener net.Addr) string {
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "localhost"
 	}
-	if len(c.Host) > 0 {
-		host = c.Host[0]
+	if len(names) > 0 {
+		host = names[0]
 	}
 	return scheme + "://" + net.JoinHostPort(host, port)
 }

@@ -18,7 +18,8 @@ func (s *Server) serveMetrics(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("--metrics-addr: %w", err)
 	}
-	s.log.Info("serving metrics", "address", l.Addr().String())
+	s.metricsAt = l.Addr()
+	s.log.Info("serving metrics", "address", s.metricsAt.String())
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", onlyHosts(s.config.newHosts(l.Addr()), s.metrics.Handler()))
 	server := newHTTPServer(s.gate)

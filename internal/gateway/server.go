@@ -74,9 +74,11 @@ type Server struct {
 	proxies proxies
 	workers *worker.Host
 	metrics *metrics.Metrics // nil: metrics are disabled
-	http    *http.Server
-	ready   atomic.Bool
-	hosts   hosts // of the listener; set before serving begins
+
+	metricsAt net.Addr // set before the banner is printed; nil: metrics are disabled
+	http      *http.Server
+	ready     atomic.Bool
+	hosts     hosts // of the listener; set before serving begins
 
 	filesInterval time.Duration // between two looks at the files of the settings
 }
