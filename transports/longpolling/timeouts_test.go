@@ -153,10 +153,10 @@ func (h *hung) wait() {
 func TestDeadlineOfRequest(t *testing.T) {
 	t.Parallel()
 	for name, middleware := range map[string]func(http.Handler) http.Handler{
-		"http.TimeoutHandler": func(next http.Handler) http.Handler { return http.TimeoutHandler(next, 800*time.Millisecond, "late") },
+		"http.TimeoutHandler": func(next http.Handler) http.Handler { return http.TimeoutHandler(next, 4*time.Second, "late") },
 		"a deadline of the context": func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				ctx, cancel := context.WithTimeout(r.Context(), 800*time.Millisecond)
+				ctx, cancel := context.WithTimeout(r.Context(), 4*time.Second)
 				defer cancel()
 				next.ServeHTTP(w, r.WithContext(ctx))
 				if errors.Is(ctx.Err(), context.DeadlineExceeded) && r.Method == http.MethodGet {
