@@ -66,10 +66,10 @@ func (s *Server) followSettings(ctx context.Context) {
 		}
 		before, paths := seen, s.filesOf(current)
 		seen = stateOf(paths)
-		if !signalled && (seen == loaded || seen != before) {
+		if !signalled && (slices.Equal(seen, loaded) || !slices.Equal(seen, before)) {
 			continue
 		}
-		current, loaded = s.reload(current), seen
+		current, loaded = s.reload(current, changedFiles(paths, loaded, seen)), seen
 		if now := s.filesOf(current); !slices.Equal(now, paths) {
 			loaded = stateOf(now)
 		}
@@ -80,11 +80,12 @@ func (s *Server) followSettings(ctx context.Context) {
 }
 
 // reload applies the settings anew and returns them. If any of them or any file is wrong, it
-// changes nothing, logs the error and returns the current ones.
-func (s *Server) reload(current Config) Config {
+// changes nothing, logs the error and returns the current ones. files are those that have
+// changed since the attempt before.
+func (s *Server) reload(current Config, files []string) Config {
 	next, prepared, err := s.readAgain(current)
 	if err != nil {
-		s.log.Error("settings not reloaded", "error", err)
+		s.log.Error("settings not reloaded", "error", err, "files", files)
 		return current
 	}
 	s.live.apply(prepared)
@@ -92,7 +93,7 @@ func (s *Server) reload(current Config) Config {
 		s.source.Level.Set(next.LogLevel)
 	}
 	changed, _ := compare(current, next)
-	s.log.Info("settings reloaded", "changed", changed)
+	s.log.Info("settings reloaded", "changed", changed, "files", files)
 	if _, restart := compare(s.config, next); len(restart) > 0 {
 		s.log.Warn("settings need a restart", "settings", restart)
 	}
@@ -154,19 +155,29 @@ func compare(before, after Config) (changed, restart []string) {
 
 // filesOf returns the files of settings.
 func (s *Server) filesOf(c Config) []string {
-	return append(append([]string{}, s.source.Files...), c.TLSCert, c.TLSKey, c.JWTKey)
+	paths := append(append([]string{}, s.source.Files...), c.TLSCert, c.TLSKey, c.JWTKey)
+	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
 }
 
-// stateOf returns a text that differs if one of the files has changed. It opens no file. A file
-// that is missing has a state, too.
-func stateOf(paths []string) string {
-	var state strings.Builder
-	for _, path := range paths {
+// stateOf returns a text for each file that differs if the file has changed. It opens no file. A
+// file that is missing has a state, too.
+func stateOf(paths []string) []string {
+	states := make([]string, len(paths))
+	for i, path := range paths {
+		states[i] = "missing"
 		if info, err := os.Stat(path); err == nil {
-			fmt.Fprintln(&state, path, info.ModTime().UnixNano(), info.Size())
-		} else {
-			fmt.Fprintln(&state, path, "missing")
+			states[i] = fmt.Sprint(info.ModTime().UnixNano(), info.Size())
 		}
 	}
-	return state.String()
+	return states
+}
+
+// changedFiles returns the paths whose states differ.
+func changedFiles(paths, before, after []string) (changed []string) {
+	for i, path := range paths {
+		if before[i] != after[i] {
+			changed = append(changed, path)
+		}
+	}
+	return changed
 }

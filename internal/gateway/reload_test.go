@@ -155,12 +155,15 @@ func TestReloadOfFiles(t *testing.T) {
 	replace(t, r.config.TLSCert, contentOf(t, cert))
 	replace(t, r.config.TLSKey, contentOf(t, key))
 	r.await(func() bool { return r.serial() != before }, "new certificate")
+	r.await(func() bool { return strings.Contains(r.log.String(), r.config.TLSKey+"]") }, "line that names the file")
 	other := []byte("another secret of more than 32 bytes, for tests")
 	replace(t, r.config.JWTKey, other)
 	r.await(func() bool { return r.negotiate(other).StatusCode == http.StatusOK }, "new key")
 	if answer := r.negotiate(secretKey); answer.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the old key: %s", answer.Status)
 	}
+	r.await(func() bool { return strings.Contains(r.log.String(), "changed=[] files=["+r.config.JWTKey+"]") }, "line that names the file")
+	r.change(reloaded+" changed=[] files=[]", func(*Config) {})
 }
 
 // A wrong file or setting changes nothing, and the log says so.
