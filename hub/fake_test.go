@@ -48,6 +48,7 @@ type fakeConnection struct {
 	hungUp  bool
 
 	held atomic.Int64 // by Hold
+	hits atomic.Int64 // checks by Hold(0) that found no room, which a real connection counts as refusals
 	full atomic.Bool  // for Hold
 	room atomic.Int64 // for Room
 }
@@ -106,7 +107,11 @@ func (c *fakeConnection) Close(cause error) { c.end(cause, false) }
 // Hold implements hub.Holder.
 func (c *fakeConnection) Hold(n int) bool {
 	c.held.Add(int64(n))
-	return c.full.Load()
+	full := c.full.Load()
+	if full && n == 0 {
+		c.hits.Add(1)
+	}
+	return full
 }
 
 // Room implements hub.Holder.

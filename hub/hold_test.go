@@ -180,3 +180,25 @@ func TestStatefulBurst(t *testing.T) {
 		t.Error(c.conn.cause)
 	}
 }
+
+// While all connections together hold too much, only what is refused counts as refused.
+func TestOnlyRefusalsCountAsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := connectStateful(t, newLab(hub.Options{KeepAliveInterval: -1}))
+		c.conn.full.Store(true)
+		c.send(call("1", "AskMe", `"Give"`)) // the only result that is pending
+		c.send(result(c.question("Give"), "1"))
+		synctest.Wait() // the completion finds no room behind the question
+		c.send(ack(1))
+		c.want(result("1", `"got 1"`), ack(2))
+		c.send(ack(2))
+		synctest.Wait()
+		before := c.conn.hits.Load()
+		c.reconnect()
+		c.want(sequence(3), ack(2))
+		c.close()
+		if n := c.conn.hits.Load() - before; n != 0 || before > 1 {
+			t.Errorf("%d refusals before the resumption, %d after it", before, n)
+		}
+	})
+}

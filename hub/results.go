@@ -124,10 +124,9 @@ func (c *call) requeue(ctx context.Context) {
 
 // addPending adds a pending result.
 func (s *Session) addPending(id string, q *pendingResult) error {
-	full := s.hold(0)
 	s.hold(resultBytes)
 	s.hub.resultOwners.put(id, s)
-	err := s.results.add(id, q, full)
+	err := s.results.add(id, q, func() bool { return s.hold(0) })
 	if err != nil {
 		s.forgetPending(id)
 	}
@@ -214,14 +213,15 @@ type pendingResults struct {
 }
 
 // add adds a pending result. It fails with errTooManyResults if there are too many, or
-// if there is another one and full is set, and with errEnded after close.
-func (p *pendingResults) add(id string, q *pendingResult, full bool) error {
+// if there is another one and isFull returns true, and with errEnded after close. isFull
+// is called with the lock held, and not for the only result: the check may count a refusal.
+func (p *pendingResults) add(id string, q *pendingResult, isFull func() bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.closed:
 		return errEnded
-	case len(p.byID) >= maxResults, len(p.byID) > 0 && full:
+	case len(p.byID) >= maxResults, len(p.byID) > 0 && isFull():
 		return errTooManyResults
 	}
 	if p.byID == nil {

@@ -62,8 +62,8 @@ func (r *messageBuffer) setAsideLocked(n int) {
 
 // dropLocked removes the first n frames.
 func (r *messageBuffer) dropLocked(n int) {
-	r.hold(-r.messages.Drop(n))
-	if n > 0 {
+	if n > 0 { // hold(0) counts a refusal
+		r.hold(-r.messages.Drop(n))
 		r.spare.resumptions = 0
 	}
 }
