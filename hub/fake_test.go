@@ -35,6 +35,7 @@ var errFull = errors.New("queue full")
 // fakeConnection keeps frames in a channel; its capacity is the queue's.
 type fakeConnection struct {
 	id     string
+	client string // the client's address
 	queue  chan *frame.Frame
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -61,6 +62,8 @@ func newFakeConnection(id string, capacity int) *fakeConnection {
 }
 
 func (c *fakeConnection) ID() string               { return c.id }
+func (c *fakeConnection) Address() string          { return c.client }
+func (c *fakeConnection) SentBytes() int64         { return 0 }
 func (c *fakeConnection) Context() context.Context { return c.ctx }
 
 func (c *fakeConnection) Send(f *frame.Frame) error {
@@ -151,6 +154,7 @@ type clientOptions struct {
 	id       string
 	capacity int
 	user     string
+	address  string
 	info     hub.ConnectInfo
 }
 
@@ -173,6 +177,7 @@ func dial(t testing.TB, h *hub.Hub, o clientOptions) *client {
 		t: t, conn: newFakeConnection(o.id, o.capacity),
 		in: make(chan []byte), gone: make(chan error, 1), finished: make(chan struct{}),
 	}
+	c.conn.client = o.address
 	c.session = h.Connect(c.conn, o.info)
 	go c.read()
 	t.Cleanup(c.close)

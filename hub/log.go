@@ -8,10 +8,12 @@ import (
 
 	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/guard"
+	"github.com/carillon-go/carillon/internal/httpreq"
 )
 
 // errorBurst is the number of lines of one kind that a hub writes at once if clients can
-// provoke them; openBurst is that of the connections of one address. See package floodgate.
+// provoke them; openBurst is that of the connections of one address, or of one /64 in IPv6.
+// See package floodgate.
 const (
 	errorBurst = 100
 	openBurst  = 200
@@ -155,7 +157,8 @@ func (s *Session) admitConnection(event string) (leftOut uint64, ok bool) {
 	if !s.hub.options.Logger.Enabled(context.Background(), level) {
 		return 0, false
 	}
-	return s.hub.gate.Admit(floodgate.Kind{Level: level, Event: event, Key: "address", Value: s.address(), Burst: openBurst})
+	network := httpreq.NetworkText(s.address())
+	return s.hub.gate.Admit(floodgate.Kind{Level: level, Event: event, Key: "address", Value: network, Burst: openBurst})
 }
 
 func (s *Session) address() string {

@@ -213,6 +213,26 @@ func TestLogOfConnections(t *testing.T) {
 	}
 }
 
+// A client with many IPv6 addresses has one network, and writes no more lines than others.
+func TestConnectionsOfANetworkShareALimit(t *testing.T) {
+	j, log := newJournal(slog.LevelDebug)
+	h := newLab(hub.Options{Logger: log, ConnectionLevel: slog.LevelInfo})
+	for i := range 250 {
+		connect(t, h, clientOptions{address: fmt.Sprintf("2001:db8::%x", i+1)}).close()
+	}
+	connect(t, h, clientOptions{address: "2001:db8:0:1::1"}).close()
+	if err := h.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	opened := j.with("connection opened")
+	if n := len(opened); n < 200 || n > 210 || opened[1]["address"] != "2001:db8::2" || opened[n-1]["address"] != "2001:db8:0:1::1" {
+		t.Errorf("%d lines, the last: %v", n, opened[n-1])
+	}
+	if left := j.with("log lines left out"); len(left) != 1 || left[0]["address"] != "2001:db8::" {
+		t.Error(left)
+	}
+}
+
 func TestTheDefaultLoggerIsSlogs(t *testing.T) {
 	before := slog.Default()
 	defer slog.SetDefault(before)

@@ -23,8 +23,18 @@ func Address(r *http.Request) netip.Addr {
 
 // Network returns the address that identifies a client for limits: its address, or the first
 // of its /64 in IPv6, where a site can use any number of addresses.
-func Network(r *http.Request) netip.Addr {
-	address := Address(r)
+func Network(r *http.Request) netip.Addr { return networkOf(Address(r)) }
+
+// NetworkText is Network for the text of an address. It returns "" if that is none.
+func NetworkText(address string) string {
+	parsed, err := netip.ParseAddr(address)
+	if err != nil {
+		return ""
+	}
+	return networkOf(parsed.Unmap()).String()
+}
+
+func networkOf(address netip.Addr) netip.Addr {
 	if !address.Is6() {
 		return address
 	}
