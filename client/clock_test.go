@@ -77,10 +77,10 @@ func (s *clockServer) kill() {
 	_ = s.process.Wait()
 }
 
-// token is a JWT of a user.
-func (s *clockServer) token(context.Context) (string, error) {
+// token returns a JWT of a user.
+func (s *clockServer) token(life time.Duration) (string, error) {
 	encode := base64.RawURLEncoding.EncodeToString
-	text := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode(fmt.Appendf(nil, `{"sub":"alice","exp":%d}`, time.Now().Add(s.life).Unix()))
+	text := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode(fmt.Appendf(nil, `{"sub":"alice","exp":%d}`, time.Now().Add(life).Unix()))
 	mac := hmac.New(sha256.New, s.key)
 	mac.Write([]byte(text))
 	return text + "." + encode(mac.Sum(nil)), nil
@@ -102,9 +102,10 @@ type watcher struct {
 func (s *clockServer) watch(c combo) *watcher {
 	r := &rig{T: s.T, combo: c}
 	o := r.options()
-	o.AccessToken = s.token
+	life := s.life // a call may outlast its connection
+	o.AccessToken = func(context.Context) (string, error) { return s.token(life) }
 	o.Reconnect = ReconnectForever(100*time.Millisecond, time.Second)
-	w := &watcher{HubConnection: r.open("http://"+s.addr+"/hubs/clock", o), name: c.String(), life: s.life}
+	w := &watcher{HubConnection: r.open("http://"+s.addr+"/hubs/clock", o), name: c.String(), life: life}
 	w.On("ShowTime", Action1(func(_ context.Context, now time.Time) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
