@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/guard"
-	"github.com/carillon-go/carillon/internal/httpreq"
+	"github.com/carillon-go/carillon/internal/limit"
 )
 
 // errorBurst is the number of lines of one kind that a hub writes at once if clients can
@@ -157,8 +158,11 @@ func (s *Session) admitConnection(event string) (leftOut uint64, ok bool) {
 	if !s.hub.options.Logger.Enabled(context.Background(), level) {
 		return 0, false
 	}
-	network := httpreq.NetworkText(s.address())
-	return s.hub.gate.Admit(floodgate.Kind{Level: level, Event: event, Key: "address", Value: network, Burst: openBurst})
+	k := floodgate.Kind{Level: level, Event: event, Burst: openBurst}
+	if address, err := netip.ParseAddr(s.address()); err == nil {
+		k.Key, k.Value = "address", limit.Network(address)
+	}
+	return s.hub.gate.Admit(k)
 }
 
 func (s *Session) address() string {
