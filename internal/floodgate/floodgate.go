@@ -42,6 +42,8 @@ type Gate struct {
 	purged  time.Duration // the age of the gate at the last purge
 	timer   *time.Timer   // reports the lines that were left out; nil: there are none
 	closed  bool
+
+	reports sync.WaitGroup // reports that the timer has begun
 }
 
 // bucket is the budget of a kind.
@@ -116,20 +118,23 @@ func Clip(text string, limit int) string {
 // Flush writes the numbers of lines that were left out.
 func (g *Gate) Flush() {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.reportLocked()
+	lines := g.takeLeftOutLocked()
+	g.mu.Unlock()
+	g.write(lines)
 }
 
 // Close writes the numbers of lines that were left out. Afterwards the gate still limits
 // lines, but only lines that are written report those that were left out before.
 func (g *Gate) Close() {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.closed = true
 	if g.timer != nil {
 		g.timer.Stop()
 	}
-	g.reportLocked()
+	lines := g.takeLeftOutLocked()
+	g.mu.Unlock()
+	g.write(lines)
+	g.reports.Wait()
 }
 
 // bucketLocked returns the bucket of k, or a shared one if there are too many kinds.
@@ -175,20 +180,40 @@ func (g *Gate) startTimerLocked() {
 // report runs on the timer's goroutine. Close waits for it.
 func (g *Gate) report() {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.closed {
-		g.timer = nil
-		g.reportLocked()
+	if g.closed {
+		g.mu.Unlock()
+		return
 	}
+	g.timer = nil
+	g.reports.Add(1)
+	defer g.reports.Done()
+	lines := g.takeLeftOutLocked()
+	g.mu.Unlock()
+	g.write(lines)
 }
 
-func (g *Gate) reportLocked() {
+// omission is the number of lines of a kind that were left out.
+type omission struct {
+	kind  Kind
+	lines uint64
+}
+
+func (g *Gate) takeLeftOutLocked() []omission {
+	var all []omission
 	for k, b := range g.buckets {
-		if b.leftOut == 0 {
-			continue
+		if b.leftOut > 0 {
+			all = append(all, omission{k, b.leftOut})
+			b.leftOut = 0
 		}
-		about := k.append([]slog.Attr{slog.String("event", k.Event), slog.Uint64("left_out", b.leftOut)})
-		g.logger().LogAttrs(context.Background(), k.Level, "log lines left out", about...)
-		b.leftOut = 0
+	}
+	return all
+}
+
+// write is called without the lock: a handler that blocks stops no other line, and it may
+// log through the gate itself.
+func (g *Gate) write(all []omission) {
+	for _, l := range all {
+		about := l.kind.append([]slog.Attr{slog.String("event", l.kind.Event), slog.Uint64("left_out", l.lines)})
+		g.logger().LogAttrs(context.Background(), l.kind.Level, "log lines left out", about...)
 	}
 }

@@ -1,6 +1,7 @@
 package floodgate_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -159,4 +160,33 @@ func TestALevelThatIsNotLoggedIsNotCounted(t *testing.T) {
 	if got := book.read(); len(got) > 0 {
 		t.Errorf("%q", got)
 	}
+}
+
+// echo is a log handler that writes a line of its own through the gate for each report.
+type echo struct {
+	slog.Handler
+	gate *floodgate.Gate
+}
+
+func (e *echo) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "log lines left out" {
+		oops(e.gate, kind("of the handler", 1))
+	}
+	return e.Handler.Handle(ctx, r)
+}
+
+func TestAHandlerMayUseTheGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &book{}
+		handler := &echo{Handler: slog.NewJSONHandler(b, nil)}
+		handler.gate = floodgate.New(slog.New(handler))
+		for range 2 {
+			oops(handler.gate, kind("a", 1))
+		}
+		time.Sleep(floodgate.Interval) //nolint:forbidigo // the bubble's clock advances
+		handler.gate.Close()
+		if lines, _ := b.count("oops"); lines != 2 {
+			t.Errorf("%d lines, want the first one and the handler's", lines)
+		}
+	})
 }
