@@ -163,7 +163,8 @@ func printDates(w io.Writer, claims map[string]any) {
 		if !ok {
 			continue
 		}
-		at := time.Unix(int64(seconds), 0).UTC()
+		const year0, year9999 = -62167219200, 253402300799 // beyond these dates are not written in words
+		at := time.Unix(int64(min(max(seconds, year0), year9999)), 0).UTC()
 		words := date.future
 		if at.Before(time.Now()) {
 			words = date.past
@@ -176,8 +177,9 @@ func printDates(w io.Writer, claims map[string]any) {
 }
 
 func away(d time.Duration) string {
+	text := d.Abs().Round(time.Second).Truncate(time.Second).String()
 	if d < 0 {
-		return (-d).Round(time.Second).String() + " ago"
+		return text + " ago"
 	}
-	return "in " + d.Round(time.Second).String()
+	return "in " + text
 }

@@ -100,3 +100,14 @@ func TestTokenErrors(t *testing.T) {
 		}
 	}
 }
+
+// Dates beyond the calendar are shown on the right side of now.
+func TestDatesOfATokenBeyondTheCalendar(t *testing.T) {
+	for exp, want := range map[float64]string{1e300: "expires: 9999-12-31T23:59:59Z, in ", -1e300: "expired: 0000-01-01T00:00:00Z, "} {
+		var shown strings.Builder
+		printDates(&shown, map[string]any{"exp": exp})
+		if !strings.HasPrefix(shown.String(), want) || strings.Contains(shown.String(), "-2562047h") {
+			t.Errorf("%g: %q", exp, shown.String())
+		}
+	}
+}
