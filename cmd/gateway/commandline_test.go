@@ -158,3 +158,16 @@ func TestRefusedTokensSayWhy(t *testing.T) {
 		}
 	}
 }
+
+// A hub that needs a token gets none.
+func TestWatchAsksForAToken(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer server.Close()
+	code, _, stderr := watchFor(t, server.URL)
+	if code != exitFailure || !strings.Contains(stderr, "401") || !strings.Contains(stderr, "set CARILLON_TOKEN") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}

@@ -54,6 +54,15 @@ func (c *watchCommand) Run(ctx context.Context, k *kong.Context) error {
 	if errors.Is(err, errDone) {
 		return nil
 	}
+	return c.explain(err)
+}
+
+// explain tells the user of a hub that needs a token how to give one.
+func (c *watchCommand) explain(err error) error {
+	refused := new(client.HTTPError)
+	if c.Token == "" && errors.As(err, &refused) && refused.StatusCode == http.StatusUnauthorized {
+		return fmt.Errorf("%w; the hub needs a token: set CARILLON_TOKEN", err)
+	}
 	return err
 }
 
