@@ -150,9 +150,9 @@ const scenarios = [
       await ask("terminate");
       await ask("start");
       await page.locator("#access-reason", { hasText: "The server does not accept this access token: The token expired." }).waitFor();
+      await page.waitForFunction(() => document.querySelectorAll('.panel[data-state="unauthorized"]').length === 3);
       await page.unrouteAll();
       await page.locator("#token").fill(valid);
-      await page.waitForFunction(() => document.querySelectorAll('.panel[data-state="unauthorized"]').length === 3);
       await page.locator("#access button").click();
       await ticking(page, 1);
     },
