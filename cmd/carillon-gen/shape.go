@@ -61,7 +61,6 @@ type definition struct {
 	typ    types.Type
 	fields []field
 	values []string // the values of an enumeration, as literals
-	base   kind     // of an enumeration
 }
 
 // field is a field of a struct on the wire.
@@ -197,7 +196,7 @@ func (s *shapes) ofNamed(t *types.Named, at place, faults *faults) *shape {
 	case hasMethod(t, "MarshalText"):
 		return &shape{kind: textKind}
 	}
-	values, base := s.enumeration(t)
+	values := s.enumeration(t)
 	_, isStruct := t.Underlying().(*types.Struct)
 	if !isStruct && len(values) == 0 {
 		return s.ofUnderlying(t, at, faults)
@@ -206,7 +205,7 @@ func (s *shapes) ofNamed(t *types.Named, at place, faults *faults) *shape {
 	if name, ok := s.names[key]; ok {
 		return &shape{kind: namedKind, name: name}
 	}
-	d := &definition{name: s.freeName(t), typ: t, values: values, base: base}
+	d := &definition{name: s.freeName(t), typ: t, values: values}
 	s.names[key], s.defined[d.name] = d.name, d
 	if isStruct {
 		s.fields(d, faults)
@@ -263,10 +262,9 @@ func upperFirst(s string) string {
 }
 
 // enumeration returns the exported constants of a type, in their order of declaration.
-func (s *shapes) enumeration(t *types.Named) (values []string, base kind) {
-	basic, ok := t.Underlying().(*types.Basic)
-	if !ok || t.Obj().Pkg() == nil {
-		return nil, ""
+func (s *shapes) enumeration(t *types.Named) (values []string) {
+	if _, ok := t.Underlying().(*types.Basic); !ok || t.Obj().Pkg() == nil {
+		return nil
 	}
 	scope := t.Obj().Pkg().Scope()
 	var constants []*types.Const
@@ -281,10 +279,7 @@ func (s *shapes) enumeration(t *types.Named) (values []string, base kind) {
 			values = append(values, literal)
 		}
 	}
-	if basic.Info()&types.IsString != 0 {
-		return values, textKind
-	}
-	return values, integerKind
+	return values
 }
 
 func literalOf(v constant.Value) string {
