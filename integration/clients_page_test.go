@@ -8,21 +8,20 @@ import (
 // TestGatewayPage looks at the page that the gateway serves at /, in headless Chromium.
 func TestGatewayPage(t *testing.T) {
 	t.Parallel()
-	r := startRunner(t, "gateway.js", "CHROMIUM="+findChromium(t), "SECRET="+tokenSecret)
-	open, guarded := startGateways(t)
-	for _, scenario := range r.scenarios {
-		s := open
-		if strings.HasSuffix(scenario.Name, "token") {
-			s = guarded
-		}
-		r.test(t, "chromium", scenario, s, combination{})
-	}
+	testPages(t, "gateway.js")
 }
 
 // TestAccessibility has axe-core judge the pages in each of their states.
 func TestAccessibility(t *testing.T) {
 	t.Parallel()
-	r := startRunner(t, "accessibility.js", "CHROMIUM="+findChromium(t), "SECRET="+tokenSecret)
+	testPages(t, "accessibility.js")
+}
+
+// testPages runs the scenarios of a script against a gateway without tokens, or against one
+// with tokens if their names end in "token".
+func testPages(t *testing.T, script string) {
+	t.Helper()
+	r := startRunner(t, script, "CHROMIUM="+findChromium(t), "SECRET="+tokenSecret)
 	open, guarded := startGateways(t)
 	for _, scenario := range r.scenarios {
 		s := open
