@@ -20,7 +20,8 @@ type Paths struct {
 	Script, Diagnose string
 }
 
-// PathsAt returns the paths of an endpoint whose own path is path, without a slash at its end.
+// PathsAt returns the paths of an endpoint that is mounted at path. path has no slash at its
+// end.
 func PathsAt(path string) Paths {
 	return Paths{
 		Clients:  []string{path, path + "/" + negotiatePart, path + "/" + eventsPart, path + "/" + refreshPart},

@@ -92,7 +92,7 @@ func (s *Session) isCancellation(ctx context.Context, err error) bool {
 	return is(err, errEnded) && (s.phase.Load() == closing || s.conn.Context().Err() != nil)
 }
 
-// errorText returns the text of an error of the application, whose method may panic.
+// errorText returns the text of an error of the application. Its method Error may panic.
 func errorText(err error) (text string) {
 	defer func() {
 		if v := recover(); v != nil {

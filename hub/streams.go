@@ -57,7 +57,7 @@ func (l *streams) conflictLocked(c *call) error {
 	return nil
 }
 
-// openUploadsLocked opens the uploads of a call, whose ids are free.
+// openUploadsLocked opens the uploads of a call. Their ids must be free.
 func (l *streams) openUploadsLocked(c *call, bounds uploadBounds) {
 	if len(c.streamIDs) > 0 && c.method.authorize != nil {
 		c.decided = make(chan struct{})

@@ -21,7 +21,7 @@ type configFile struct {
 	values map[string]any
 	lines  map[string]int    // by name
 	keys   map[string]string // as written in the file, by name
-	used   map[string]bool   // names whose value comes from the file
+	used   map[string]bool   // names with a value from the file
 }
 
 // load reads a configuration file. kong's own reader does not find names with a

@@ -46,7 +46,7 @@ func (c *Connection) Abort(cause error) { c.end(cause, true, nil) }
 // left.
 func (c *Connection) Finish(cause error) { c.end(cause, false, nil) }
 
-// Detach removes k, whose request has ended with cause. A long-polling connection continues
+// Detach removes k after its request has ended with cause. A long-polling connection continues
 // with the next poll, a stateful one with the next WebSocket or event stream. Any other
 // connection ends.
 func (c *Connection) Detach(k Carrier, cause error) {

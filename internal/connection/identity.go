@@ -10,7 +10,7 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// identity says to whom a connection belongs. Its fields but the credentials never change.
+// identity is the owner of a connection. Only its credentials change.
 type identity struct {
 	id, token   string
 	ticket      *auth.Ticket // the ticket that authenticated the negotiation; nil: none

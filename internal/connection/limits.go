@@ -90,7 +90,7 @@ func (c *connCounts) allow(a netip.Addr, perSecond int, now time.Duration) bool 
 	return true
 }
 
-// forgetRecovered drops the addresses whose budget has fully recovered. If that frees less
+// forgetRecovered drops the addresses with a fully recovered budget. If that frees less
 // than half of the table, it clears the table, so that the table is not scanned at every
 // negotiation.
 func (c *connCounts) forgetRecovered(now time.Duration) {

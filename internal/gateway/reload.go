@@ -172,7 +172,7 @@ func stateOf(paths []string) []string {
 	return states
 }
 
-// changedFiles returns the paths whose states differ.
+// changedFiles returns the paths with different states before and after.
 func changedFiles(paths, before, after []string) (changed []string) {
 	for i, path := range paths {
 		if before[i] != after[i] {

@@ -8,7 +8,7 @@ import (
 	"github.com/carillon-go/carillon/transports/internal/socket"
 )
 
-// batch is what an answer is made of.
+// batch holds the parts of an answer.
 type batch struct{ *socket.Batch }
 
 // maxBody is the length of a body at which the rest of the queue waits for the next poll. One

@@ -63,7 +63,7 @@ func park(outside *reentry.Conns, w http.ResponseWriter, r *http.Request, c *con
 	return true
 }
 
-// parkOn makes a poll whose response is w wait.
+// parkOn makes the poll that w answers wait.
 func parkOn(w *reentry.Response, r *http.Request, c *connection.Connection) {
 	p := &parkedPoll{conn: w.Conn(), c: c, begun: time.Now()}
 	w.Park(p, patience(c))

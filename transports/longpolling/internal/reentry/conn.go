@@ -31,7 +31,7 @@ type Conn struct {
 	server  *server
 	host    string    // only requests for this host
 	path    string    // and this path are served here
-	serving *Response // of the request whose handler runs; used by the reader only
+	serving *Response // of the running handler; used by the reader only
 	// header has the lines of the answer's header that middleware set. It does not change
 	// while a request waits.
 	header atomic.Pointer[[]byte]

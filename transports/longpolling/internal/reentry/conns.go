@@ -37,7 +37,7 @@ type server struct {
 	open map[*Conn]struct{} // conns.mu guards it
 }
 
-// New returns an empty Conns whose connections are read by p.
+// New returns an empty Conns. p reads its connections.
 func New(p *poller.Poller) *Conns {
 	return &Conns{poller: p, servers: map[*http.Server]*server{}}
 }
