@@ -286,6 +286,7 @@ func uploadCancelled(r *rig) {
 
 func clientResults(r *rig) {
 	c := r.connect("/testhub")
+	r.echo(c, "registered") // the original finds a connection by its id only after its handshake's answer
 	ask := func() string { return r.get("/clientresult/" + c.ConnectionID()) }
 	if got := ask(); got != noResult {
 		r.Errorf("without a handler: %q", got)
