@@ -14,9 +14,9 @@ import (
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/connection/connectiontest"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/longpolling"
-	"github.com/carillon-go/carillon/transports/transporttest"
 )
 
 // patience bounds what a test waits for; nothing is asserted about it.
@@ -140,7 +140,7 @@ func await[T any](t *testing.T, c <-chan T) (v T) {
 // open makes a connection whose first poll is answered.
 func (s *site) open() (*connection.Connection, *poller) {
 	s.t.Helper()
-	n := transporttest.Promise(s.t, s.registry, s)
+	n := connectiontest.Promise(s.t, s.registry, s)
 	c := s.registry.Find(n.Token())
 	p := s.dial(c)
 	p.poll()

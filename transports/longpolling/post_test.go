@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/connection/connectiontest"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/longpolling"
-	"github.com/carillon-go/carillon/transports/transporttest"
 )
 
 // slow is an application that takes its time.
@@ -52,7 +52,7 @@ func (s *slow) start(t *testing.T, middleware func(http.Handler) http.Handler, s
 
 func (s *slow) url(t *testing.T) string {
 	t.Helper()
-	n := transporttest.Promise(t, s.registry, nil)
+	n := connectiontest.Promise(t, s.registry, nil)
 	return s.http.URL + "/hub?id=" + n.Token()
 }
 

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/connection/connectiontest"
 	"github.com/carillon-go/carillon/transports"
-	"github.com/carillon-go/carillon/transports/transporttest"
 )
 
 // longText is more than the HTTP server keeps of a body before it sends.
@@ -243,7 +243,7 @@ func TestSecondConnection(t *testing.T) {
 	if response, _ := read(t, p); response.StatusCode != http.StatusNoContent {
 		t.Fatal(response.Status)
 	}
-	n := transporttest.Promise(t, s.registry, nil)
+	n := connectiontest.Promise(t, s.registry, nil)
 	p.head = strings.Replace(p.head, first.Token(), n.Token(), 1)
 	p.poll("X-Test: flusher\r\n")
 	p.expect("")

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/connection/connectiontest"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/longpolling"
-	"github.com/carillon-go/carillon/transports/transporttest"
 )
 
 // inside are servers whose polls wait within them.
@@ -85,7 +85,7 @@ func newHung(t *testing.T, o transports.Options, middleware func(http.Handler) h
 // open makes a connection whose first poll is answered.
 func (h *hung) open() *connection.Connection {
 	h.t.Helper()
-	n := transporttest.Promise(h.t, h.registry, h)
+	n := connectiontest.Promise(h.t, h.registry, h)
 	c := h.registry.Find(n.Token())
 	h.expect(c, "")
 	return c

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/connection/connectiontest"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/transports/serversentevents"
-	"github.com/carillon-go/carillon/transports/transporttest"
 )
 
 // patience bounds what a test waits for; nothing is asserted about it.
@@ -64,7 +64,7 @@ func (s *site) open(t *testing.T) *bufio.Reader {
 // dial asks for the event stream of the connection that token names.
 func (s *site) dial(t *testing.T) (token string, conn net.Conn) {
 	t.Helper()
-	n := transporttest.Promise(t, s.registry, nil)
+	n := connectiontest.Promise(t, s.registry, nil)
 	conn, err := net.Dial("tcp", s.http.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestEndIsAnnounced(t *testing.T) {
 			})
 		},
 		"within the HTTP server": func(h http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(kept{w}, r) })
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(connectiontest.Kept{ResponseWriter: w}, r) })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestAbortBehindRecovery(t *testing.T) {
 					t.Error("the stream ends by a panic")
 				}
 			}()
-			h.ServeHTTP(kept{w}, r)
+			h.ServeHTTP(connectiontest.Kept{ResponseWriter: w}, r)
 		})
 	}
 	for name, start := range map[string]func(*httptest.Server){
@@ -138,7 +138,7 @@ func TestAbortBehindRecovery(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, transports.Options{HoldTimeout: 10 * time.Millisecond}, recovering, start)
-			n := transporttest.Promise(t, s.registry, nil)
+			n := connectiontest.Promise(t, s.registry, nil)
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.http.URL+"/?id="+n.Token(), nil)
 			if err != nil {
 				t.Fatal(err)

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/connection/connectiontest"
 	"github.com/carillon-go/carillon/transports"
-	"github.com/carillon-go/carillon/transports/transporttest"
 )
 
 // notes are what an observer was told.
@@ -30,7 +30,7 @@ func TestLeftWithoutAWord(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			registry := connection.NewRegistry(nil, transports.Options{HoldTimeout: test.timeout})
 			var told notes
-			n := transporttest.Promise(t, registry, &told)
+			n := connectiontest.Promise(t, registry, &told)
 			c := registry.Find(n.Token())
 			if test.closed {
 				c.Close(transports.ErrShutdown)

@@ -11,8 +11,8 @@ import (
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/connection/connectiontest"
 	"github.com/carillon-go/carillon/transports"
-	"github.com/carillon-go/carillon/transports/transporttest"
 )
 
 // connected waits for a connection.
@@ -48,7 +48,7 @@ func (s *site) get(t *testing.T, path string) *http.Response {
 
 func (s *site) token(t *testing.T) string {
 	t.Helper()
-	n := transporttest.Promise(t, s.registry, nil)
+	n := connectiontest.Promise(t, s.registry, nil)
 	return n.Token()
 }
 
@@ -61,7 +61,7 @@ func TestServerTimeouts(t *testing.T) {
 				s := newSite(t, transports.Options{}, func(next http.Handler) http.Handler {
 					return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 						if inside {
-							w = kept{w}
+							w = connectiontest.Kept{ResponseWriter: w}
 						}
 						next.ServeHTTP(w, r)
 					})

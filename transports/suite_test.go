@@ -1,4 +1,4 @@
-package transporttest
+package transports_test
 
 import (
 	"context"
@@ -12,21 +12,55 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/connection/connectiontest"
 	"github.com/carillon-go/carillon/transports"
+	"github.com/carillon-go/carillon/transports/longpolling"
+	"github.com/carillon-go/carillon/transports/serversentevents"
+	"github.com/carillon-go/carillon/transports/websockets"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestWebSockets(t *testing.T) {
+	runSuite(t, carrier{kind: transports.WebSockets, carry: websockets.Carry})
+}
+
+func TestServerSentEvents(t *testing.T) {
+	of := carrier{kind: transports.ServerSentEvents, carry: serversentevents.Carry}
+	t.Run("HTTP/1.1", func(t *testing.T) { runSuite(t, of) })
+	t.Run("within the HTTP server", func(t *testing.T) {
+		of.carry = func(r *connection.Registry) connection.Carry {
+			carry := serversentevents.Carry(r)
+			return func(w http.ResponseWriter, r *http.Request, c *connection.Connection) {
+				carry(connectiontest.Kept{ResponseWriter: w}, r, c)
+			}
+		}
+		runSuite(t, of)
+	})
+}
+
+func TestLongPolling(t *testing.T) {
+	of := carrier{kind: transports.LongPolling, carry: longpolling.Carry}
+	t.Run("outside of the HTTP server", func(t *testing.T) { runSuite(t, of) })
+	t.Run("within the HTTP server", func(t *testing.T) {
+		of.keepPolls = true
+		runSuite(t, of)
+	})
+}
 
 // carrier is the carrier that the suite tests.
 type carrier struct {
-	kind    transports.Type
-	carry   func(*connection.Registry) connection.Carry
-	changes []func(*transports.Options)
+	kind      transports.Type
+	carry     func(*connection.Registry) connection.Carry
+	keepPolls bool // see transports.Options.KeepPollsInServer
 }
 
-// Run runs the suite for one carrier. changes are made to the options of each test.
-func Run(t *testing.T, kind transports.Type, carry func(*connection.Registry) connection.Carry, changes ...func(*transports.Options)) {
-	of := carrier{kind, carry, changes}
+// runSuite runs the tests that every carrier must pass.
+func runSuite(t *testing.T, of carrier) {
 	start := func(t *testing.T, o transports.Options) *server {
 		t.Helper()
 		return newServer(t, of, o)

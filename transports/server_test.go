@@ -1,6 +1,4 @@
-// Package transporttest is the suite of tests that every carrier must pass. It is test
-// support.
-package transporttest
+package transports_test
 
 import (
 	"bytes"
@@ -52,9 +50,7 @@ func newServer(t *testing.T, of carrier, o transports.Options) *server {
 
 // serve serves an application until the test ends.
 func (s *server) serve(app transports.Application, of carrier, o transports.Options) {
-	for _, change := range of.changes {
-		change(&o)
-	}
+	o.KeepPollsInServer = of.keepPolls
 	s.registry = connection.NewRegistry(app, o)
 	s.http = httptest.NewServer(connection.NewHandler(s.registry, map[transports.Type]connection.Carry{s.kind: of.carry(s.registry)}))
 	s.t.Cleanup(func() {

@@ -1,4 +1,4 @@
-package transporttest
+package transports_test
 
 import (
 	"fmt"
