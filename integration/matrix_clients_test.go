@@ -138,7 +138,7 @@ func (n *goNetwork) reach(ctx context.Context, v visit) start {
 		o.Transports = []client.Transport{client.Transport(v.Transport)}
 	}
 	conn := client.New(v.URL+v.Query, o)
-	clock.Receive(conn, w)
+	clock.ReceiveClock(conn, w)
 	conn.OnStateChange(w.changed)
 	err := w.watch(ctx, conn, v)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

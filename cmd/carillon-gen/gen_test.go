@@ -1,21 +1,48 @@
 package main
 
 import (
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// TestSampleIsFresh: the generator writes the committed files of the sample.
-func TestSampleIsFresh(t *testing.T) {
-	s := settings{dir: "../../integration/contract", hub: "ChatHub", client: "Chat", check: true}
-	for protocol, ts := range map[string]string{jsonProtocol: "chathub.ts", messagePack: "chathub.messagepack.ts"} {
-		s.typescript, s.protocol = ts, protocol
-		if _, err := run(s); err != nil {
-			t.Error(err)
+// TestGeneratedFilesAreFresh runs each go:generate line of the repository that has the
+// generator, with -check.
+func TestGeneratedFilesAreFresh(t *testing.T) {
+	lines := 0
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
+			return skipModules(d, err)
 		}
+		source, err := os.ReadFile(path)
+		for _, line := range generateLine.FindAllSubmatch(source, -1) {
+			lines++
+			cmd := exec.CommandContext(t.Context(), "go", append(strings.Fields(string(line[1])), "-check")...)
+			cmd.Dir = filepath.Dir(path)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%s: %s: %v\n%s", path, line[1], err, out)
+			}
+		}
+		return err
+	})
+	if err != nil || lines < 3 {
+		t.Errorf("%d lines found, %v", lines, err)
 	}
+}
+
+var generateLine = regexp.MustCompile(`(?m)^//go:generate go (tool .*carillon-gen .*)$`)
+
+// skipModules skips folders of other people's modules and the generator's own.
+func skipModules(d fs.DirEntry, err error) error {
+	if err == nil && d.IsDir() && slices.Contains([]string{".git", "node_modules", "carillon-gen", "venv"}, d.Name()) {
+		return fs.SkipDir
+	}
+	return err
 }
 
 // write makes a package with two interfaces of the given methods.

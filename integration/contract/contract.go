@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-//go:generate go run -C ../../cmd/carillon-gen . -dir ../../integration/contract -hub ChatHub -client Chat -ts chathub.ts
-//go:generate go run -C ../../cmd/carillon-gen . -dir ../../integration/contract -hub ChatHub -client Chat -ts chathub.messagepack.ts -protocol messagepack
+//go:generate go tool -modfile=../../tools/gen.mod carillon-gen -hub ChatHub -client Chat -ts chathub.ts
+//go:generate go tool -modfile=../../tools/gen.mod carillon-gen -hub ChatHub -client Chat -ts chathub.messagepack.ts -protocol messagepack
 
 // ChatHub has the methods that clients may invoke.
 type ChatHub interface {

@@ -40,12 +40,12 @@ func serve(t *testing.T, l net.Listener) {
 	})
 }
 
-// run runs the client until the end of the test.
-func run(t *testing.T, c *clock.ClockHubClient) {
+// run runs the service until the end of the test.
+func run(t *testing.T, s *clock.Service) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- c.Run(ctx) }()
+	go func() { ended <- s.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -54,7 +54,7 @@ func run(t *testing.T, c *clock.ClockHubClient) {
 	})
 }
 
-func TestClockHubClient(t *testing.T) {
+func TestService(t *testing.T) {
 	for _, p := range []protocol.HubProtocol{protocol.NewJSON(protocol.JSONOptions{}), protocol.NewMessagePack()} {
 		t.Run(p.Name(), func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -65,13 +65,13 @@ func TestClockHubClient(t *testing.T) {
 			serve(t, l)
 			shown := make(seen, 1)
 			conn := client.New(url, client.Options{Protocol: p})
-			clock.Receive(conn, shown)
+			clock.ReceiveClock(conn, shown)
 			if err := conn.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			defer func() { _ = conn.Stop(context.Background()) }()
 
-			c := clock.NewClockHubClient(url, client.Options{Protocol: p})
+			c := clock.NewService(url, client.Options{Protocol: p})
 			run(t, c)
 			now := time.Date(2026, 2, 28, 23, 59, 59, 123456700, time.UTC)
 			for c.SendTimeToClients(t.Context(), now) != nil { // until the service is connected
@@ -84,8 +84,8 @@ func TestClockHubClient(t *testing.T) {
 	}
 }
 
-// TestClientWaitsForServer: the service is up before the server is.
-func TestClientWaitsForServer(t *testing.T) {
+// TestServiceWaitsForServer: the service is up before the server is.
+func TestServiceWaitsForServer(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestClientWaitsForServer(t *testing.T) {
 	address := l.Addr().String()
 	l.Close()
 	tried := make(chan struct{}, 2)
-	c := clock.NewClockHubClient("http://"+address, client.Options{Reconnect: func(client.Retry) (time.Duration, bool) {
+	c := clock.NewService("http://"+address, client.Options{Reconnect: func(client.Retry) (time.Duration, bool) {
 		select {
 		case tried <- struct{}{}:
 		default:
