@@ -113,13 +113,11 @@ func nodeCommand(ctx context.Context, t *testing.T, script string, env ...string
 // findChromium returns the path of the system's Chromium.
 func findChromium(t *testing.T) string {
 	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
+	path := testproc.FindChromium()
+	if path == "" {
+		missing(t, "Chromium is not installed")
 	}
-	missing(t, "Chromium is not installed")
-	return ""
+	return path
 }
 
 // missing skips the test for want of a tool; CI has to have all of them.

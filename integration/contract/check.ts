@@ -40,6 +40,8 @@ async function* slowly<T>(items: T[]): AsyncGenerator<T> {
   }
 }
 
+const failing: AsyncIterable<string> = { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(new Error("the source broke")) }) };
+
 export async function check<V, M extends Said>(
   connection: HubConnection, hub: Hub<V, M>, receive: (handlers: { receive(m: M): void; confirm(question: string): boolean }) => () => void, sample: V,
 ): Promise<void> {
@@ -55,6 +57,8 @@ export async function check<V, M extends Said>(
   for await (const v of hub.echo([sample, sample])) echoed.push(v);
   equal("echo", echoed, [sample, sample]);
   await rejects("leave", hub.leave("nowhere"), "there is no room nowhere");
+  await rejects("follow", (async () => { for await (const m of hub.follow("nowhere")) said.push(m.text); })(), "there is no room nowhere");
+  await rejects("failed upload", hub.import("lobby", failing), "the source broke");
   const followed: string[] = [];
   for await (const m of hub.follow("lobby")) {
     followed.push(m.text);

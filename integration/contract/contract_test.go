@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"reflect"
 	"slices"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/client"
+	"github.com/carillon-go/carillon/clock"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/protocol"
@@ -28,6 +28,8 @@ type room struct {
 }
 
 var _ ChatHub = (*room)(nil)
+
+var errNowhere = hub.NewError("there is no room nowhere")
 
 func (r *room) Send(ctx context.Context, room, text string) error {
 	m := Message{Room: room, Text: text, Kind: Spoken, At: time.Unix(1, 0).UTC()}
@@ -44,7 +46,10 @@ func (r *room) History(_ context.Context, _ string, n int) ([]Message, error) {
 	return slices.Clone(r.said[max(0, len(r.said)-n):]), nil
 }
 
-func (r *room) Follow(ctx context.Context, _ string) (iter.Seq2[Message, error], error) {
+func (r *room) Follow(ctx context.Context, room string) (iter.Seq2[Message, error], error) {
+	if room == "nowhere" {
+		return nil, errNowhere
+	}
 	all, _ := r.History(ctx, "", 100)
 	r.streams.Add(1)
 	return func(yield func(Message, error) bool) {
@@ -83,7 +88,7 @@ func (r *room) RoundTrip(_ context.Context, v Values) (Values, error) { return v
 
 func (r *room) Leave(_ context.Context, room string) error {
 	if room == "nowhere" {
-		return hub.NewError("there is no room nowhere")
+		return errNowhere
 	}
 	r.streams.Wait()
 	return nil
@@ -91,21 +96,31 @@ func (r *room) Leave(_ context.Context, room string) error {
 
 func (r *room) Any(_ context.Context, v any) (any, error) { return v, nil }
 
-// serve serves a room and returns its address.
+// serve serves a room at /hub, the clock at /clock and the page of the browser. It returns
+// the origin.
 func serve(t *testing.T) string {
 	t.Helper()
-	h := hub.New(hub.Options{MaxParallelInvocations: 2, DetailedErrors: true})
-	RegisterChatHub(h, &room{clients: NewChatContext(h)})
-	e := endpoint.New(h, endpoint.Options{})
-	s := httptest.NewServer(e)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := e.Shutdown(ctx); err != nil {
-			t.Errorf("Shutdown: %v", err)
-		}
-		s.Close()
-	})
+	rooms := hub.New(hub.Options{MaxParallelInvocations: 2, DetailedErrors: true})
+	RegisterChatHub(rooms, &room{clients: NewChatContext(rooms)})
+	clocks := hub.New(hub.Options{})
+	clock.Register(clocks)
+	mux := http.NewServeMux()
+	mux.Handle("/", http.FileServer(http.Dir("runners")))
+	mux.Handle("/node_modules/", http.FileServer(http.Dir(".")))
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	for path, h := range map[string]*hub.Hub{"/hub": rooms, "/clock": clocks} {
+		e := endpoint.New(h, endpoint.Options{})
+		mux.Handle(path, e)
+		mux.Handle(path+"/", e)
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			if err := e.Shutdown(ctx); err != nil {
+				t.Errorf("Shutdown: %v", err)
+			}
+		})
+	}
 	return s.URL
 }
 
@@ -138,7 +153,7 @@ func sample() Values {
 func TestGo(t *testing.T) {
 	for _, p := range []protocol.HubProtocol{protocol.NewJSON(protocol.JSONOptions{}), protocol.NewMessagePack()} {
 		t.Run(p.Name(), func(t *testing.T) {
-			conn := client.New(serve(t), client.Options{Protocol: p})
+			conn := client.New(serve(t)+"/hub", client.Options{Protocol: p})
 			said := make(chan string, 10)
 			ReceiveChat(conn, person{said: said})
 			if err := conn.Start(t.Context()); err != nil {
@@ -191,30 +206,5 @@ func check(t *testing.T, c ChatHub, said chan string) {
 	}
 	if err := c.Leave(ctx, "lobby"); err != nil { // it waits for the end of the stream
 		t.Error(err)
-	}
-}
-
-// TestTypeScript compiles and lints the generated TypeScript and calls the methods
-// through it by the official client.
-func TestTypeScript(t *testing.T) {
-	if _, err := os.Stat("node_modules/typescript"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the packages are not installed: make clients")
-		}
-		t.Skip("the packages are not installed: make clients")
-	}
-	node(t, "node_modules/typescript/bin/tsc", "-p", ".")
-	node(t, "node_modules/eslint/bin/eslint.js", ".")
-	for _, p := range []string{"json", "messagepack"} {
-		t.Run(p, func(t *testing.T) { node(t, "node_modules/.contract/check."+p+".js", serve(t)) })
-	}
-}
-
-func node(t *testing.T, args ...string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, "node", args...).CombinedOutput(); err != nil {
-		t.Errorf("node %v: %v\n%s", args, err, out)
 	}
 }

@@ -50,6 +50,16 @@ func FreeAddress() string {
 	}
 }
 
+// FindChromium returns the path of the system's Chromium; empty: it is not installed.
+func FindChromium() string {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
 // Process is a server under test. Its methods are for one goroutine.
 type Process struct {
 	Addr   string
