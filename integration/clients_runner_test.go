@@ -28,10 +28,11 @@ type runner struct {
 
 // A scenario as the runner lists it; clients/scenarios/index.js says what the fields mean.
 type scenario struct {
-	Name string
-	Once bool
-	Only string
-	Ours string
+	Name    string
+	Once    bool
+	Only    string
+	Ours    string
+	Example string // the program of examples that it needs
 }
 
 // An order names a scenario and where to run it.

@@ -1,0 +1,61 @@
+// Chat is a chat with rooms: a hub, a page in TypeScript, and in the folder bot a client
+// in Go. docs/tutorial.md builds it step by step.
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"flag"
+	"io/fs"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
+)
+
+//go:embed web
+var files embed.FS
+
+func main() {
+	addr := flag.String("addr", "localhost:8080", "address of the server")
+	flag.Parse()
+	if err := serve(*addr); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// serve serves the chat until the process is asked to end.
+func serve(addr string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	web, err := fs.Sub(files, "web")
+	if err != nil {
+		return err
+	}
+	h := hub.New(hub.Options{Name: "chat"})
+	newChat(h)
+	mounted := endpoint.New(h, endpoint.Options{})
+	mux := http.NewServeMux()
+	mux.Handle("/", http.FileServerFS(web))
+	mux.Handle("/chat", mounted)
+	mux.Handle("/chat/", mounted)
+
+	server := &http.Server{Addr: addr, Handler: mux}
+	failed := make(chan error, 1)
+	go func() { failed <- server.ListenAndServe() }()
+	log.Printf("listening at http://%s", addr)
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	deadline, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(mounted.Shutdown(deadline), server.Shutdown(deadline))
+}

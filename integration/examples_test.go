@@ -1,0 +1,42 @@
+package integration_test
+
+import (
+	"context"
+	"os/exec"
+	"testing"
+
+	"github.com/carillon-go/carillon/internal/testproc"
+)
+
+// TestExamples opens the pages of the examples in headless Chromium. The chat has its bot.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	r := startRunner(t, "examples.js", "CHROMIUM="+findChromium(t))
+	servers := map[string]*server{
+		"chat":      startServer(t, true, build(t, "../examples/chat")),
+		"dashboard": startServer(t, true, build(t, "../examples/dashboard"), "--interval", "100ms"),
+	}
+	startBot(t, servers["chat"].URL()+"/chat")
+	for _, scenario := range r.scenarios {
+		r.test(t, "chromium", scenario, servers[scenario.Example], combination{})
+	}
+}
+
+// startBot runs the bot of the chat until the end of the test.
+func startBot(t *testing.T, url string) {
+	t.Helper()
+	var output testproc.Output
+	ctx, stop := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, build(t, "../examples/chat/bot"), "--url", url)
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		_ = cmd.Wait() // killed
+		if t.Failed() {
+			t.Logf("the bot printed:\n%s", &output)
+		}
+	})
+}
