@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -135,24 +134,9 @@ func (c *Connection) Open(k Carrier, resumption int) error {
 	if k == nil {
 		return nil
 	}
-	older, err := c.attach(k, resumption)
+	older, err := c.Attach(k, resumption)
 	if older != nil {
 		older.Cut(transports.ErrCut)
 	}
 	return err
-}
-
-// Attach makes k, a poll for r, the carrier, and returns the carrier that it replaces. It
-// fails with ErrEnded, or with ErrActive if the client has resumed since r was claimed, and
-// so no longer reads r's answer.
-func (c *Connection) Attach(k Carrier, r *http.Request) (older Carrier, err error) {
-	return c.attach(k, Resumption(r))
-}
-
-// PutBack returns frames that k, a poll, took and could not send. If a newer poll has taken
-// later frames, the connection ends, because the returned ones would arrive out of order.
-func (c *Connection) PutBack(k Carrier, frames []*frame.Frame) {
-	if !c.putBack(k, frames) {
-		c.Abort(transports.ErrCut)
-	}
 }

@@ -44,10 +44,10 @@ func TestStalePollDoesNotAttach(t *testing.T) {
 	}
 	claim(poll)
 	claim(resumes)
-	if _, err := c.Attach(waiting{}, poll); !errors.Is(err, ErrActive) {
+	if _, err := c.Attach(waiting{}, Resumption(poll)); !errors.Is(err, ErrActive) {
 		t.Errorf("the poll of before: %v", err)
 	}
-	if _, err := c.Attach(waiting{}, resumes); err != nil {
+	if _, err := c.Attach(waiting{}, Resumption(resumes)); err != nil {
 		t.Errorf("the poll of now: %v", err)
 	}
 }

@@ -21,7 +21,7 @@ func (c *Connection) Close(cause error) {
 		c.mu.Unlock()
 		return
 	}
-	c.wakeWaitersLocked()
+	c.changed.Open()
 	c.wakeLocked()
 	stranded := c.carrier == nil && c.resumable && c.kind != transports.LongPolling && !c.left.IsZero()
 	c.mu.Unlock()
@@ -125,7 +125,7 @@ func (c *Connection) end(cause error, cut bool, condition func() bool) {
 		return
 	}
 	c.advance(ended)
-	c.wakeWaitersLocked()
+	c.changed.Open()
 	carrier := c.detachLocked()
 	c.left = time.Time{}
 	c.dropQueueLocked()
@@ -157,17 +157,14 @@ func (c *Connection) disconnect(cause error) {
 	c.cancel(cause)
 	c.body.cutSlow(c.registry)
 	c.registry.running.Go(func() {
-		defer c.endApplication()
+		defer func() { // the application's half has ended
+			c.mu.Lock()
+			c.notified = true
+			c.mu.Unlock()
+			c.forgetIfOver()
+		}()
 		c.callDisconnected()
 	})
-}
-
-// endApplication ends the application's half of the connection.
-func (c *Connection) endApplication() {
-	c.mu.Lock()
-	c.notified = true
-	c.mu.Unlock()
-	c.forgetIfOver()
 }
 
 // forgetIfOver removes the connection when both its halves have ended. Until then its token

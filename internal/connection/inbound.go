@@ -68,7 +68,7 @@ func (i *inbound) connectLocked() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i.receiver = receiver
-	c.wakeWaitersLocked()
+	c.changed.Open()
 }
 
 // resumeLocked continues with another carrier. If that opened before the end of the older one

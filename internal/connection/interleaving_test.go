@@ -115,7 +115,7 @@ func (m *mess) stream(k *messyCarrier, r *http.Request) {
 }
 
 func (m *mess) poll(k *messyCarrier, r *http.Request) {
-	older, err := m.c.Attach(k, r)
+	older, err := m.c.Attach(k, Resumption(r))
 	if err != nil {
 		return
 	}

@@ -38,10 +38,6 @@ type connCounts struct {
 	budgets map[netip.Addr]limit.Budget
 }
 
-func newConnCounts() connCounts {
-	return connCounts{users: map[string]int{}, addresses: map[netip.Addr]int{}, budgets: map[netip.Addr]limit.Budget{}}
-}
-
 // admitLocked counts a client, unless the server shuts down or a limit refuses it.
 func (r *Registry) admitLocked(n *Negotiation) error {
 	l, c, who := &r.options.Limits, &r.counts, n.client()

@@ -33,7 +33,7 @@ type outbound struct {
 	kind       transports.Type // empty until a request has chosen a transport
 	resumption int             // number of resumptions; see Resumption
 	received   int64           // see Received
-	changed    notify.Gate     // opens when the receiver is set or the state changes
+	changed    notify.Gate     // opens for waiting requests when the receiver is set or the connection closes or ends
 	registry   *Registry
 	ctx        context.Context
 }
@@ -127,9 +127,10 @@ func (o *outbound) wakeLocked() {
 	}
 }
 
-// attach makes k, of a request with a resumption, the carrier, and returns the carrier that
-// it replaces.
-func (o *outbound) attach(k Carrier, resumption int) (older Carrier, err error) {
+// Attach makes k the carrier and returns the carrier that it replaces. resumption is that of
+// the request of k. Attach fails with ErrEnded, or with ErrActive if the client has resumed
+// since the request was claimed, and so no longer reads its answer.
+func (o *outbound) Attach(k Carrier, resumption int) (older Carrier, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -138,11 +139,6 @@ func (o *outbound) attach(k Carrier, resumption int) (older Carrier, err error) 
 	case !o.isCurrentLocked(resumption):
 		return nil, ErrActive
 	}
-	return o.attachLocked(k), nil
-}
-
-// attachLocked makes k the carrier, and returns the carrier that it replaces.
-func (o *outbound) attachLocked(k Carrier) (older Carrier) {
 	older, o.carrier, o.writing = o.carrier, k, false
 	if d, ok := k.(DirectCarrier); ok {
 		o.memory.Store(d.Memory())
@@ -155,7 +151,7 @@ func (o *outbound) attachLocked(k Carrier) (older Carrier) {
 		o.flushLocked()
 		o.accountLocked()
 	}
-	return older
+	return older, nil
 }
 
 // detachLocked removes the carrier and returns it.
@@ -169,21 +165,23 @@ func (o *outbound) dropQueueLocked() {
 	o.accountLocked()
 }
 
-// putBack returns frames that k took to the head of the queue, if they are still needed. It
-// reports false if another carrier has taken later frames.
-func (o *outbound) putBack(k Carrier, frames []*frame.Frame) (ok bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	switch {
-	case o.state >= ended || o.resumable: // a stateful connection sends them again when it resumes
-		return true
-	case o.taker != k:
-		return false
+// PutBack returns frames that k, a poll, took and could not send to the head of the queue, if
+// they are still needed. If a newer poll has taken later frames, the connection ends, because
+// the returned ones would arrive out of order.
+func (c *Connection) PutBack(k Carrier, frames []*frame.Frame) {
+	c.mu.Lock()
+	late := c.taker != k
+	if c.state >= ended || c.resumable { // a stateful connection sends them again when it resumes
+		late = false
+	} else if !late {
+		c.queue.putBack(frames)
+		c.flushLocked() // the next poll may have arrived already
+		c.accountLocked()
 	}
-	o.queue.putBack(frames)
-	o.flushLocked() // the next poll may have arrived already
-	o.accountLocked()
-	return true
+	c.mu.Unlock()
+	if late {
+		c.Abort(transports.ErrCut)
+	}
 }
 
 // Cork delays sending until Uncork, or until WaitBytes are queued. So the answers to messages

@@ -7,11 +7,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/carillon-go/carillon/internal/floodgate"
+	"github.com/carillon-go/carillon/internal/limit"
 	"github.com/carillon-go/carillon/internal/notify"
 	"github.com/carillon-go/carillon/internal/poller"
 	"github.com/carillon-go/carillon/transports"
@@ -73,7 +75,7 @@ func NewRegistry(app transports.Application, options transports.Options) *Regist
 		begun:       time.Now(),
 		negotiated:  negotiations{byToken: map[[idLength]byte]*Negotiation{}},
 		connections: map[string]*Connection{},
-		counts:      newConnCounts(),
+		counts:      connCounts{users: map[string]int{}, addresses: map[netip.Addr]int{}, budgets: map[netip.Addr]limit.Budget{}},
 	}
 	r.poller = poller.New(&r.running)
 	return r

@@ -15,25 +15,21 @@ import (
 // The official clients send no number, which counts as 0, as does everything that is not a
 // number below 2^31.
 func Resumption(r *http.Request) int {
-	value, given := httpreq.Parameter(r, "carillonResume")
-	if given == 0 {
-		return 0
-	}
-	n, err := strconv.ParseUint(value, 10, 31)
-	if err != nil {
-		return 0
-	}
-	return int(n)
+	return int(max(0, number(r, "carillonResume", 32)))
 }
 
 // received returns how many messages the client has received, as a request to resume states,
 // or 0 if it does not. The official clients do not send it.
-func received(r *http.Request) int64 {
-	value, given := httpreq.Parameter(r, "carillonReceived")
+func received(r *http.Request) int64 { return number(r, "carillonReceived", 64) }
+
+// number returns the number in a query parameter, or 0 if there is none or it does not fit in
+// the bits of a signed integer.
+func number(r *http.Request, name string, bits int) int64 {
+	value, given := httpreq.Parameter(r, name)
 	if given == 0 {
 		return 0
 	}
-	n, err := strconv.ParseInt(value, 10, 64)
+	n, err := strconv.ParseInt(value, 10, bits)
 	if err != nil {
 		return 0
 	}

@@ -50,11 +50,6 @@ func (o *outbound) HangsUp() bool {
 	return o.hangsUp
 }
 
-// wakeWaitersLocked wakes the requests that wait for the application or for the end.
-func (o *outbound) wakeWaitersLocked() {
-	o.changed.Open()
-}
-
 // isCurrent reports whether a request belongs to the current carrier.
 func (o *outbound) isCurrent(number int) bool {
 	o.mu.Lock()

@@ -24,7 +24,10 @@ var (
 // ErrRefreshedOften or ErrEnded.
 func (h *Handler) renew(r *http.Request, c *Connection) (*auth.User, error) {
 	u, ctx := auth.UserFrom(r.Context()), r.Context()
-	turn, err := h.beginRefresh(c, u)
+	turn, err := c.credentials.beginRefresh(u, time.Since(h.registry.begun))
+	if errors.Is(err, ErrRefreshedOften) {
+		err = h.registry.refuse(&h.registry.refused.refreshes, "refreshes of a connection", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -73,16 +76,8 @@ func (h *Handler) askAndChange(r *http.Request, c *Connection, u *auth.User, tur
 	}
 }
 
-// beginRefresh reports whether u may refresh the connection's credentials now. The running
-// refresh holds turn.
-func (h *Handler) beginRefresh(c *Connection, u *auth.User) (turn chan struct{}, err error) {
-	turn, err = c.credentials.beginRefresh(u, time.Since(h.registry.begun))
-	if errors.Is(err, ErrRefreshedOften) {
-		return nil, h.registry.refuse(&h.registry.refused.refreshes, "refreshes of a connection", err)
-	}
-	return turn, err
-}
-
+// beginRefresh reports whether u may refresh the connection's credentials now, at an age of the
+// registry. The running refresh holds turn.
 func (c *credentials) beginRefresh(u *auth.User, age time.Duration) (turn chan struct{}, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

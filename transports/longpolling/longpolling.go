@@ -74,7 +74,7 @@ func parkOn(w *reentry.Response, r *http.Request, c *connection.Connection) {
 
 // attach makes k the carrier of c and ends the poll that it replaces.
 func attach(c *connection.Connection, k connection.Carrier, r *http.Request) error {
-	older, err := c.Attach(k, r)
+	older, err := c.Attach(k, connection.Resumption(r))
 	if older != nil {
 		older.Cut(transports.ErrCut)
 	}

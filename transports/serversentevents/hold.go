@@ -1,7 +1,6 @@
 package serversentevents
 
 import (
-	"crypto/tls"
 	"time"
 
 	"github.com/carillon-go/carillon/internal/connection"
@@ -62,9 +61,5 @@ func (s *stream) reset() {
 		s.abort()
 		return
 	}
-	socket.ResetOnClose(conn)
-	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn() // no TLS alert precedes the reset
-	}
-	_ = conn.Close()
+	socket.ResetNow(conn)
 }

@@ -204,8 +204,11 @@ func (d *decoder) payload(b []byte, more bool, h handler) error {
 		d.inFrame, d.have, d.need = false, 0, 0
 		return d.control(b, h)
 	}
-	if err := d.piece(b, more, h); err != nil {
-		return err
+	if d.message == opText && !d.text.add(b) {
+		return violation(closeNotText)
+	}
+	if len(b) > 0 {
+		h.data(b, more)
 	}
 	if d.left > 0 {
 		return nil
@@ -217,16 +220,6 @@ func (d *decoder) payload(b []byte, more bool, h handler) error {
 		if text && !d.text.end() {
 			return violation(closeNotText)
 		}
-	}
-	return nil
-}
-
-func (d *decoder) piece(b []byte, more bool, h handler) error {
-	if d.message == opText && !d.text.add(b) {
-		return violation(closeNotText)
-	}
-	if len(b) > 0 {
-		h.data(b, more)
 	}
 	return nil
 }

@@ -174,19 +174,9 @@ func (s *Socket) Reply(b []byte) {
 // send writes frames, unless no more writes are allowed.
 func (s *Socket) send(b []byte) error { return s.Write(b, false) }
 
-// writeLocked waits until the socket has accepted the rest of earlier frames, and b.
+// writeLocked waits until the socket has accepted b. It moves the deadline only if less than
+// the send time-out remains, because moving it costs as much as a small write.
 func (s *Socket) writeLocked(b []byte) error {
-	rest := s.rest
-	s.rest = nil
-	if err := s.writeBytesLocked(rest); err != nil {
-		return err
-	}
-	return s.writeBytesLocked(b)
-}
-
-// writeBytesLocked waits until the socket has accepted b. It moves the deadline only if less
-// than the send time-out remains, because moving it costs as much as a small write.
-func (s *Socket) writeBytesLocked(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
@@ -210,6 +200,11 @@ func (s *Socket) Write(b []byte, last bool) error {
 		return nil
 	}
 	s.ended = last
+	rest := s.rest // of earlier frames
+	s.rest = nil
+	if err := s.writeLocked(rest); err != nil {
+		return err
+	}
 	return s.writeLocked(b)
 }
 
@@ -233,10 +228,7 @@ func (s *Socket) HangUp(patience time.Duration) {
 			time.Sleep(sentInterval) // no event reports the acknowledgement
 		}
 		if ok {
-			s.Reset()
-			if secure, isTLS := s.conn.Conn.(*tls.Conn); isTLS {
-				_ = secure.NetConn().Close()
-			}
+			ResetNow(s.conn.Conn)
 		}
 	}
 	s.Cut(nil)
@@ -245,27 +237,34 @@ func (s *Socket) HangUp(patience time.Duration) {
 // CloseWrite closes the writing side and lets the client close the network connection. It
 // reports false if the connection cannot be closed in one direction only.
 func (s *Socket) CloseWrite() bool {
-	conn := s.conn.Conn
-	if secure, ok := conn.(*tls.Conn); ok {
-		if secure.CloseWrite() != nil {
-			return false
-		}
-		conn = secure.NetConn()
+	if secure, ok := s.conn.Conn.(*tls.Conn); ok && secure.CloseWrite() != nil {
+		return false
 	}
-	half, ok := conn.(interface{ CloseWrite() error })
+	half, ok := plain(s.conn.Conn).(interface{ CloseWrite() error })
 	return ok && half.CloseWrite() == nil
 }
 
-// Reset turns the closing of the connection into a TCP reset.
-func (s *Socket) Reset() { ResetOnClose(s.conn.Conn) }
-
-// ResetOnClose turns the closing of conn into a TCP reset. Closing a TLS connection still
-// sends a TLS alert first.
-func ResetOnClose(conn net.Conn) {
+// plain returns the network connection below the TLS of conn, or conn if it has no TLS.
+func plain(conn net.Conn) net.Conn {
 	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn()
+		return secure.NetConn()
 	}
+	return conn
+}
+
+// Reset turns the closing of the connection into a TCP reset. Closing a TLS connection still
+// sends a TLS alert first.
+func (s *Socket) Reset() { resetOnClose(plain(s.conn.Conn)) }
+
+func resetOnClose(conn net.Conn) {
 	if tcp, ok := conn.(interface{ SetLinger(sec int) error }); ok {
 		_ = tcp.SetLinger(0)
 	}
+}
+
+// ResetNow closes conn by a TCP reset, without a TLS alert.
+func ResetNow(conn net.Conn) {
+	conn = plain(conn)
+	resetOnClose(conn)
+	_ = conn.Close()
 }
