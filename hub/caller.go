@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/carillon-go/carillon/auth"
 )
@@ -11,7 +13,14 @@ import (
 // Caller is the connection on behalf of which a method, OnConnected or OnDisconnected
 // runs. Its methods are safe for concurrent use and may be called after the connection
 // has ended.
-type Caller struct{ session *Session }
+type Caller struct {
+	session *Session
+	id      string
+	info    ConnectInfo
+	begun   time.Time
+	user    atomic.Pointer[auth.User] // with the most recent credentials
+	items   atomic.Pointer[Items]     // nil until the first use
+}
 
 type callerKey struct{}
 
@@ -22,35 +31,50 @@ func CallerFrom(ctx context.Context) *Caller {
 }
 
 // ConnectionID returns the connection's public id.
-func (c *Caller) ConnectionID() string { return c.session.id }
+func (c *Caller) ConnectionID() string { return c.id }
 
 // User returns the user that opened the transport, with the claims of the most recent
 // credentials. It returns nil for an anonymous client.
-func (c *Caller) User() *auth.User { return c.session.user.Load() }
+func (c *Caller) User() *auth.User { return c.user.Load() }
 
-// UserID returns the user's id, or "" if there is none.
-func (c *Caller) UserID() string { return c.session.userID() }
+// UserID returns the user's id, or "" if there is none. Fresh credentials do not change it.
+func (c *Caller) UserID() string {
+	if c.info.User == nil {
+		return ""
+	}
+	return c.info.User.ID
+}
+
+// isExpired reports whether the session must end because the user's authentication has
+// expired.
+func (c *Caller) isExpired(now time.Time) bool {
+	if !c.info.CloseOnExpiry {
+		return false
+	}
+	end := c.user.Load().End(c.begun)
+	return !end.IsZero() && !now.Before(end)
+}
 
 // Request returns the HTTP request that opened the transport: the WebSocket handshake,
 // the GET of the event stream or the first poll. Each call returns a new copy without the
 // body. It may return nil.
 func (c *Caller) Request() *http.Request {
-	if request := c.session.info.Request; request != nil {
+	if request := c.info.Request; request != nil {
 		return request()
 	}
 	return nil
 }
 
 // Transport returns "WebSockets", "ServerSentEvents" or "LongPolling".
-func (c *Caller) Transport() string { return c.session.info.Transport }
+func (c *Caller) Transport() string { return c.info.Transport }
 
 // Items returns the values that the application keeps with this connection.
 func (c *Caller) Items() *Items {
-	if items := c.session.items.Load(); items != nil {
+	if items := c.items.Load(); items != nil {
 		return items
 	}
-	c.session.items.CompareAndSwap(nil, &Items{})
-	return c.session.items.Load()
+	c.items.CompareAndSwap(nil, &Items{})
+	return c.items.Load()
 }
 
 // Abort ends the connection with a close message that does not allow the client to

@@ -88,7 +88,7 @@ func deliver(to []*Session, except nameSet, m *message) error {
 		if i%batchSize == batchSize-1 {
 			runtime.Gosched()
 		}
-		if except.has(s.id) {
+		if except.has(s.caller.id) {
 			continue
 		}
 		f, err := m.frame(s.wire)

@@ -50,7 +50,7 @@ func (s *Session) acceptHandshake(r protocol.HandshakeRequest) {
 		s.refuseHandshake(fmt.Sprintf("The protocol '%s' is not supported.", r.Protocol))
 	case r.Version > protocol.MaxVersion:
 		s.refuseHandshake(fmt.Sprintf("The server does not support version %d of the '%s' protocol.", r.Version, r.Protocol))
-	case w.Binary() && !s.info.Binary:
+	case w.Binary() && !s.caller.info.Binary:
 		s.refuseHandshake(fmt.Sprintf("Cannot use the '%s' protocol on the current transport. The transport does not support 'Binary' transfer format.", w.Name()))
 	default:
 		s.acceptStatefulReconnect(r.Version)
@@ -99,8 +99,8 @@ func (s *Session) connect(w *wire) {
 func (s *Session) register(next phase) bool {
 	return s.phase.answerHandshake(next, func() {
 		s.hub.lifetime.Connected(s)
-		for _, group := range s.info.Groups { // before OnConnected, which may send to them
-			_ = s.hub.lifetime.Add(s.ctx, s.id, group) // a connection of this process exists
+		for _, group := range s.caller.info.Groups { // before OnConnected, which may send to them
+			_ = s.hub.lifetime.Add(s.ctx, s.caller.id, group) // a connection of this process exists
 		}
 		// If Send fails, the connection has ended and Disconnected will be called.
 		_ = s.conn.Send(s.handshakeResponse())
@@ -169,8 +169,8 @@ func (s *Session) callOnConnected() (err error) {
 
 // handshakeResponse returns the first frame for a client.
 func (s *Session) handshakeResponse() *frame.Frame {
-	if h := s.hub.local.history; h != nil && s.info.Listens {
-		return frame.NewEvent(h.streamStartLocked(s))
+	if h := s.hub.local.history; h != nil && s.caller.info.Listens {
+		return frame.NewEvent(h.streamStartLocked(&s.caller))
 	}
 	return s.wire.handshakeResponse
 }

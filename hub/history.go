@@ -83,17 +83,17 @@ func (h *history) appendID(dst []byte) []byte {
 // streamStartLocked returns the start of a listener's stream: the retry time, the events
 // that it missed, and the current id, so that it misses nothing if it is cut before the
 // next event. The start is one frame, which an empty queue always accepts.
-func (h *history) streamStartLocked(s *Session) []byte {
+func (h *history) streamStartLocked(c *Caller) []byte {
 	const blank = "\r\n\r\n"
 	text := []byte(protocol.Retry)
-	if last := s.info.LastEventID; last != "" {
+	if last := c.info.LastEventID; last != "" {
 		since, whole := h.number(last)
 		if !whole {
 			text = append(append(text, "\r\n"...), protocol.Gap...)
 		}
-		groups := newNameSet(s.info.Groups)
+		groups := newNameSet(c.info.Groups)
 		for _, past := range h.kept {
-			if past.number > since && s.isMeant(past.to, groups) {
+			if past.number > since && past.to.includes(c.UserID(), groups) {
 				text = append(append(text, blank...), past.text...)
 			}
 		}
@@ -111,15 +111,14 @@ func (h *history) number(id string) (since int64, whole bool) {
 	return since, true
 }
 
-// isMeant reports whether a message to an audience was meant for a listener in these
-// groups.
-func (s *Session) isMeant(to audience, groups nameSet) bool {
-	switch to.Kind {
+// includes reports whether a message to the audience was meant for a listener of a user in
+// these groups.
+func (a audience) includes(userID string, groups nameSet) bool {
+	switch a.Kind {
 	case inGroups:
-		return slices.ContainsFunc(to.Names, groups.has)
+		return slices.ContainsFunc(a.Names, groups.has)
 	case ofUsers:
-		id := s.userID()
-		return id != "" && slices.Contains(to.Names, id)
+		return userID != "" && slices.Contains(a.Names, userID)
 	}
 	return true
 }

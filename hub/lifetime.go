@@ -62,7 +62,7 @@ type local struct {
 
 // membersOf returns the members that a session belongs to.
 func (l *local) membersOf(s *Session) *members {
-	if s.info.Listens {
+	if s.caller.info.Listens {
 		return &l.listeners
 	}
 	return &l.members

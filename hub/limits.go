@@ -55,7 +55,7 @@ func (s *Session) awaitPace() bool {
 	if perSecond < 0 {
 		return true
 	}
-	age := time.Since(s.begun)
+	age := time.Since(s.caller.begun)
 	wait := s.pace.Wait(age, invocationsBurst)
 	s.pace.Spend(age, time.Second/time.Duration(perSecond))
 	if wait == 0 {

@@ -58,12 +58,12 @@ var errSilent = &protocol.Fault{
 // checkTimeouts sends a ping if one is due. It ends the session if the authentication has
 // expired, if the handshake takes too long, or if the client is silent for too long.
 func (s *Session) checkTimeouts(now time.Time) {
-	if s.expired(now) {
+	if s.caller.isExpired(now) {
 		s.close(ErrExpired, "", true)
 		return
 	}
 	o := &s.hub.options
-	age := now.Sub(s.begun)
+	age := now.Sub(s.caller.begun)
 	switch s.phase.Load() {
 	case handshaking:
 		if o.HandshakeTimeout > 0 && age >= o.HandshakeTimeout {
@@ -79,7 +79,7 @@ func (s *Session) checkTimeouts(now time.Time) {
 		if s.buffer != nil && !s.isBacklogged() {
 			s.buffer.acknowledge(s.conn, s.wire)
 		}
-		if o.KeepAliveInterval > 0 && !s.info.NoPings && s.liveness.isPingDue(age, s.info.pingInterval(o.KeepAliveInterval)) {
+		if o.KeepAliveInterval > 0 && !s.caller.info.NoPings && s.liveness.isPingDue(age, s.caller.info.pingInterval(o.KeepAliveInterval)) {
 			// If the queue is full, the client does not need a ping.
 			_ = s.conn.Send(s.wire.ping)
 		}

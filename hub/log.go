@@ -36,7 +36,7 @@ func (s *Session) logLimited(k floodgate.Kind, about ...slog.Attr) {
 // logIdentity returns the attributes of each line of the session.
 func (s *Session) logIdentity() []slog.Attr {
 	return append(make([]slog.Attr, 0, 16), slog.String("hub", s.hub.options.Name),
-		slog.String("connection_id", s.logName()), slog.String("user", clip(s.userID())))
+		slog.String("connection_id", s.logName()), slog.String("user", clip(s.caller.UserID())))
 }
 
 // logName returns the connection's name for logs.
@@ -44,7 +44,7 @@ func (s *Session) logName() string {
 	if n, ok := s.conn.(LogNamer); ok {
 		return n.LogName()
 	}
-	return s.id
+	return s.caller.id
 }
 
 // maxLogText is the limit in bytes of a text in a log line that a client may have chosen.
@@ -133,7 +133,7 @@ func (s *Session) logEnded() {
 		sent = t.SentBytes()
 	}
 	s.logConnection("connection ended", leftOut,
-		slog.Float64("duration_s", time.Since(s.begun).Seconds()),
+		slog.Float64("duration_s", time.Since(s.caller.begun).Seconds()),
 		slog.Int64("received_bytes", s.input.received), slog.Int64("sent_bytes", sent),
 		slog.String("cause", causeText(context.Cause(s.conn.Context()))))
 }
@@ -144,7 +144,7 @@ func (s *Session) logConnection(event string, leftOut uint64, about ...slog.Attr
 		protocolName = s.wire.Name()
 	}
 	about = append(about, slog.String("address", s.address()),
-		slog.String("transport", s.info.Transport), slog.String("protocol", protocolName))
+		slog.String("transport", s.caller.info.Transport), slog.String("protocol", protocolName))
 	if leftOut > 0 {
 		about = append(about, slog.Uint64("left_out", leftOut))
 	}

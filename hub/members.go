@@ -9,14 +9,14 @@ type members struct {
 
 func (m *members) add(s *Session) {
 	m.connections.add(s)
-	if id := s.userID(); id != "" {
+	if id := s.caller.UserID(); id != "" {
 		m.users.add(id, s)
 	}
 }
 
 func (m *members) remove(s *Session) {
 	m.connections.remove(s)
-	if id := s.userID(); id != "" {
+	if id := s.caller.UserID(); id != "" {
 		m.users.remove(id, s)
 	}
 	for _, g := range s.groups.leaveAll() {

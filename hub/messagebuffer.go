@@ -215,7 +215,7 @@ func (r *messageBuffer) sendAckLocked(c Connection, w *wire) {
 // negotiation and with version 2 in the handshake.
 func (s *Session) acceptStatefulReconnect(version int) {
 	c, ok := s.conn.(Resumer)
-	if !ok || !s.info.StatefulReconnect {
+	if !ok || !s.caller.info.StatefulReconnect {
 		return
 	}
 	agreed := version >= protocol.MaxVersion
@@ -230,7 +230,7 @@ func (s *Session) acceptStatefulReconnect(version int) {
 // client repeats all messages that were not acknowledged.
 func (s *Session) Interrupted() {
 	s.input.forget()
-	s.liveness.setBusy(true, s.begun) // the client cannot send
+	s.liveness.setBusy(true, s.caller.begun) // the client cannot send
 	if s.buffer != nil {
 		s.buffer.interrupted()
 	}
@@ -240,7 +240,7 @@ func (s *Session) Interrupted() {
 // queue is empty, and nothing is read before Resumed returns.
 func (s *Session) Resumed() {
 	s.input.forget()
-	s.liveness.setBusy(false, s.begun)
+	s.liveness.setBusy(false, s.caller.begun)
 	if s.buffer != nil && s.phase.Load() != closing {
 		s.buffer.resumed(s.conn, s.wire, s.conn.(Resumer).Received())
 	}

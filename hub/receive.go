@@ -66,8 +66,8 @@ func (s *Session) awaitOnConnected(n int) error {
 
 // handleInput handles the complete records of the input and data, and keeps the rest.
 func (s *Session) handleInput(data []byte) {
-	s.liveness.setBusy(true, s.begun)
-	defer s.liveness.setBusy(false, s.begun)
+	s.liveness.setBusy(true, s.caller.begun)
+	defer s.liveness.setBusy(false, s.caller.begun)
 	data, seen := s.input.joinLocked(data)
 	rest := s.handleRecords(data, seen)
 	if !s.phase.isReceiving() {

@@ -60,22 +60,22 @@ type connectionShard struct {
 
 func (c *connections) add(s *Session) {
 	defer c.changed()
-	h := &c.shards[shardOf(s.id)]
+	h := &c.shards[shardOf(s.caller.id)]
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.byID == nil {
 		h.byID = make(map[string]*Session)
 	}
-	h.byID[s.id] = s
+	h.byID[s.caller.id] = s
 }
 
 func (c *connections) remove(s *Session) {
 	defer c.changed()
-	h := &c.shards[shardOf(s.id)]
+	h := &c.shards[shardOf(s.caller.id)]
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.byID[s.id] == s {
-		delete(h.byID, s.id)
+	if h.byID[s.caller.id] == s {
+		delete(h.byID, s.caller.id)
 	}
 }
 

@@ -134,7 +134,7 @@ func (s *Session) addPending(id string, q *pendingResult) error {
 		s.countRefusal(&s.hub.refused.results, "results of a client")
 	}
 	if errors.Is(err, errEnded) {
-		return disconnected(s.id)
+		return disconnected(s.caller.id)
 	}
 	return err
 }
@@ -160,7 +160,7 @@ func (s *Session) cancelPending(ctx context.Context, id string, q *pendingResult
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return disconnected(s.id)
+	return disconnected(s.caller.id)
 }
 
 // completePending handles a completion if it answers a pending result. It reports whether
@@ -186,7 +186,7 @@ func (s *Session) completePending(m *protocol.Message) bool {
 func (s *Session) failPending() {
 	for id, q := range s.results.close() {
 		s.forgetPending(id)
-		q.complete(disconnected(s.id))
+		q.complete(disconnected(s.caller.id))
 	}
 }
 
@@ -264,6 +264,6 @@ func (o *resultOwners) wrongOwner(s *Session, id string) error {
 	}
 	return &protocol.Fault{
 		Exception: "InvalidOperationException",
-		Message:   "Connection ID '" + s.id + "' is not valid for invocation ID '" + id + "'.",
+		Message:   "Connection ID '" + s.caller.id + "' is not valid for invocation ID '" + id + "'.",
 	}
 }

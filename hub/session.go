@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/limit"
 	"github.com/carillon-go/carillon/protocol"
@@ -24,14 +23,10 @@ type Session struct {
 	wasConnected atomic.Bool // OnConnected succeeded
 
 	hub    *Hub
-	id     string
 	number uint64 // the session's rank among all sessions of the hub, by start
-	info   ConnectInfo
 	caller Caller
 	ctx    context.Context         // of everything that runs for the client; carries the caller
 	stop   context.CancelCauseFunc // ends ctx; see cancel
-	begun  time.Time
-	user   atomic.Pointer[auth.User] // with the most recent credentials
 
 	input     inbox
 	pace      limit.Budget // of invocations, by the session's age; for the reader only
@@ -44,17 +39,15 @@ type Session struct {
 	endings   endings // end the contexts of invocations
 	refreshed refreshed
 
-	items atomic.Pointer[Items] // nil until the first use
-
 	started bool  // methods were started since the last yield; guarded by the input's lock
 	logged  bool  // the log has a line for the beginning of the connection
 	place   int32 // index in the sweep, guarded by the sweep's lock; -1: not in it
 }
 
 func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
-	s := &Session{hub: h, number: h.lastSession.Add(1), conn: c, id: c.ID(), info: info, begun: time.Now()}
-	s.caller.session = s
-	s.user.Store(info.User)
+	s := &Session{hub: h, number: h.lastSession.Add(1), conn: c}
+	s.caller.session, s.caller.id, s.caller.info, s.caller.begun = s, c.ID(), info, time.Now()
+	s.caller.user.Store(info.User)
 	parent := context.Background()
 	if info.Context != nil {
 		parent = context.WithoutCancel(info.Context)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/internal/guard"
@@ -29,18 +28,9 @@ func (h *Hub) OnAuthenticationRefreshed(f func(ctx context.Context)) {
 	h.onRefreshed = f
 }
 
-// userID returns the id of the user that opened the transport. A refresh does not change
-// it.
-func (s *Session) userID() string {
-	if s.info.User == nil {
-		return ""
-	}
-	return s.info.User.ID
-}
-
 // Refresh replaces the user by one with the same id and fresher credentials. Its claims
 // and expiry apply from now on. Refresh does not block. It is safe for concurrent use.
-func (s *Session) Refresh(u *auth.User) { s.user.Store(u) }
+func (s *Session) Refresh(u *auth.User) { s.caller.user.Store(u) }
 
 // Refreshed schedules OnAuthenticationRefreshed after a refresh and does not wait for it.
 // Before OnConnected has begun it does nothing, because OnConnected sees the new
@@ -94,14 +84,4 @@ func (s *Session) runOnRefreshed() {
 	}()
 	defer guard.Recover(&err)
 	s.hub.onRefreshed(s.ctx)
-}
-
-// expired reports whether the session must end because its user's authentication has
-// expired.
-func (s *Session) expired(now time.Time) bool {
-	if !s.info.CloseOnExpiry {
-		return false
-	}
-	end := s.user.Load().End(s.begun)
-	return !end.IsZero() && !now.Before(end)
 }
