@@ -48,7 +48,7 @@ var plain = new(special)
 // receiveInvocation starts or queues an invocation. It decodes the arguments, so that an
 // invocation with arguments that do not fit is answered without waiting for others.
 func (s *Session) receiveInvocation(m *protocol.Message, size int) {
-	if !s.awaitPace() || s.phase.Load() == draining {
+	if !s.awaitPace() || s.out.phase.Load() == draining {
 		return
 	}
 	c := s.newCall(m, size)
@@ -90,15 +90,15 @@ func (s *Session) invokeConcurrently(c *call) {
 		return
 	}
 	s.prepare(c)
-	if (c.conflict != nil || c.duplicate) && c.method.authorize == nil && s.buffer == nil {
+	if (c.conflict != nil || c.duplicate) && c.method.authorize == nil && s.out.buffer == nil {
 		c.run() // the refusal comes before the next message is read, as in the original
 		return
 	}
-	s.hold(c.size)
+	hold(s.out.conn, c.size)
 	s.tasks.startConcurrent(c.size)
 	go func() {
 		defer s.tasks.endConcurrent(c.size)
-		defer s.hold(-c.size)
+		defer hold(s.out.conn, -c.size)
 		c.run()
 	}()
 	s.started = true
@@ -156,7 +156,7 @@ func (c *call) runningID() string {
 
 // name returns the method's name for error texts.
 func (c *call) name() string {
-	if c.method == nil || c.streamed && c.session.wire.Binary() {
+	if c.method == nil || c.streamed && c.session.out.wire.Binary() {
 		return c.target // as in the original
 	}
 	return c.method.name
@@ -166,9 +166,9 @@ func (c *call) name() string {
 func (s *Session) bind(m *published, arguments []byte, targets []any) (err error) {
 	defer guard.Recover(&err)
 	if !m.decodesItself {
-		return s.wire.Bind(arguments, targets...)
+		return s.out.wire.Bind(arguments, targets...)
 	}
-	return guard.Call(context.Background(), func() error { return s.wire.Bind(arguments, targets...) })
+	return guard.Call(context.Background(), func() error { return s.out.wire.Bind(arguments, targets...) })
 }
 
 // step is the stage of an invocation. It decides about the answer if application code
@@ -290,7 +290,7 @@ func (c *call) failure(err error) string {
 func (c *call) fail(text string) {
 	c.finish()
 	if c.id != "" {
-		w := c.session.wire
+		w := c.session.out.wire
 		c.complete(w.frame(w.AppendError(nil, c.id, text)))
 	}
 }
@@ -299,7 +299,7 @@ func (c *call) succeed(result any) {
 	if c.id == "" {
 		return
 	}
-	w := c.session.wire
+	w := c.session.out.wire
 	c.step = encoding
 	f, err := w.encode(func(dst []byte) ([]byte, error) { return w.AppendResult(dst, c.id, result) })
 	if err != nil {
@@ -313,5 +313,5 @@ func (c *call) succeed(result any) {
 // error has no receiver.
 func (c *call) complete(f *frame.Frame) {
 	c.idFree.Store(true)
-	_ = c.session.sendWait(c.session.ctx, f)
+	_ = c.session.out.sendWait(c.session.ctx, f)
 }

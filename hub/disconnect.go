@@ -16,12 +16,12 @@ func (s *Session) Disconnected(cause error) {
 	if errors.Is(cause, ErrSlowConsumer) {
 		s.countRefusal(&s.hub.refused.slowConsumers, "queue of a slow consumer")
 	}
-	if was := s.phase.startClosing(); was != closing {
+	if was := s.out.phase.startClosing(); was != closing {
 		s.conclude(was, cause)
 	}
 	s.running.Wait()
-	if s.buffer != nil {
-		s.buffer.release()
+	if s.out.buffer != nil {
+		s.out.buffer.release()
 	}
 	s.hub.sessions.remove(s)
 	s.logEnded()

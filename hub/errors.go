@@ -25,14 +25,6 @@ type endedError struct{ error }
 func (e endedError) Unwrap() error      { return e.error }
 func (endedError) Is(target error) bool { return target == errEnded }
 
-// asEnded marks the error of a send if the connection has ended.
-func (s *Session) asEnded(err error) error {
-	if err == nil || s.conn.Context().Err() == nil {
-		return err
-	}
-	return endedError{err}
-}
-
 // NewError returns an error with a text that the caller of the method receives, like
 // HubException of ASP.NET Core. Of other errors a client learns only that there was one.
 // With Options.DetailedErrors it also gets their text and their type, which is the result

@@ -20,7 +20,7 @@ func Left(h *Hub) string {
 
 // Kept is how many bytes are kept for a stateful client.
 func (s *Session) Kept() int {
-	r := s.buffer
+	r := s.out.buffer
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, bytes := r.messages.Unacknowledged()

@@ -65,11 +65,11 @@ const prefetchAhead = 16
 // kernel.
 func prefetch(next []*Session) {
 	for _, s := range next {
-		s.phase.Load()
+		s.out.phase.Load()
 	}
 	var words [prefetchAhead]*atomic.Uint32
 	for i, s := range next {
-		if c, ok := s.conn.(prefetcher); ok {
+		if c, ok := s.out.conn.(prefetcher); ok {
 			words[i] = c.Prefetch()
 		}
 	}
@@ -91,11 +91,11 @@ func deliver(to []*Session, except nameSet, m *message) error {
 		if except.has(s.caller.id) {
 			continue
 		}
-		f, err := m.frame(s.wire)
+		f, err := m.frame(s.out.wire)
 		if err != nil {
 			return err
 		}
-		s.send(f)
+		s.out.send(f)
 	}
 	return nil
 }

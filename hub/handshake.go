@@ -53,7 +53,7 @@ func (s *Session) acceptHandshake(r protocol.HandshakeRequest) {
 	case w.Binary() && !s.caller.info.Binary:
 		s.refuseHandshake(fmt.Sprintf("Cannot use the '%s' protocol on the current transport. The transport does not support 'Binary' transfer format.", w.Name()))
 	default:
-		s.acceptStatefulReconnect(r.Version)
+		s.acceptStatefulReconnect(r.Version, w)
 		s.connect(w)
 	}
 }
@@ -69,7 +69,7 @@ func (h *Hub) wireNamed(name string) *wire {
 
 // refuseHandshake answers the handshake with an error and ends the session.
 func (s *Session) refuseHandshake(text string) {
-	if s.phase.CompareAndSwap(handshaking, closing) {
+	if s.out.phase.CompareAndSwap(handshaking, closing) {
 		s.log(slog.LevelDebug, "handshake failed", slog.String("reason", text))
 		s.endSession(handshaking, errNoHandshake, frame.New(protocol.AppendHandshakeResponse(nil, text), false))
 	}
@@ -77,7 +77,7 @@ func (s *Session) refuseHandshake(text string) {
 
 // connect answers the handshake and runs OnConnected concurrently with the reader.
 func (s *Session) connect(w *wire) {
-	s.wire = w
+	s.out.wire = w
 	next := open
 	if s.hub.hasOnConnected() {
 		next = connecting
@@ -97,13 +97,13 @@ func (s *Session) connect(w *wire) {
 // register adds the client to the lifetime and answers its handshake. It returns false if
 // the session has ended.
 func (s *Session) register(next phase) bool {
-	return s.phase.answerHandshake(next, func() {
+	return s.out.phase.answerHandshake(next, func() {
 		s.hub.lifetime.Connected(s)
 		for _, group := range s.caller.info.Groups { // before OnConnected, which may send to them
 			_ = s.hub.lifetime.Add(s.ctx, s.caller.id, group) // a connection of this process exists
 		}
 		// If Send fails, the connection has ended and Disconnected will be called.
-		_ = s.conn.Send(s.handshakeResponse())
+		_ = s.out.conn.Send(s.handshakeResponse())
 	})
 }
 
@@ -137,9 +137,9 @@ func (s *Session) finishOnConnected(err error) {
 	s.input.mu.Lock()
 	defer s.input.mu.Unlock()
 	defer close(s.input.ready)
-	if s.phase.CompareAndSwap(connecting, open) {
+	if s.out.phase.CompareAndSwap(connecting, open) {
 		if s.tasks.isDraining() { // since before the phase was open
-			s.phase.startDraining()
+			s.out.phase.startDraining()
 		}
 		s.handleInput(s.input.takeBacklogLocked())
 	}
@@ -172,5 +172,5 @@ func (s *Session) handshakeResponse() *frame.Frame {
 	if h := s.hub.local.history; h != nil && s.caller.info.Listens {
 		return frame.NewEvent(h.streamStartLocked(&s.caller))
 	}
-	return s.wire.handshakeResponse
+	return s.out.wire.handshakeResponse
 }

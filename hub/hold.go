@@ -18,11 +18,9 @@ type Holder interface {
 }
 
 // hold calls the connection's Hold. A connection that is not a Holder is never full.
-func (s *Session) hold(n int) (full bool) {
-	if c, ok := s.conn.(Holder); ok {
-		return c.Hold(n)
-	}
-	return false
+func hold(c Connection, n int) (full bool) {
+	holder, ok := c.(Holder)
+	return ok && holder.Hold(n)
 }
 
 // normalAllowance is the allowance of a Connection that is not a Holder.
@@ -31,9 +29,9 @@ const normalAllowance = 1 << 20
 // unacknowledgedAllowance returns the number of unacknowledged bytes that messages sent
 // without waiting may leave at a client. It is half of the bytes that may wait in the
 // client's queue, because these messages wait there again when they are repeated.
-func (s *Session) unacknowledgedAllowance() int {
-	if c, ok := s.conn.(Holder); ok {
-		return c.Room() / 2
+func unacknowledgedAllowance(c Connection) int {
+	if holder, ok := c.(Holder); ok {
+		return holder.Room() / 2
 	}
 	return normalAllowance
 }
@@ -45,25 +43,21 @@ const maxUploaded = 1 << 20
 // uploadBudget counts the bytes in all uploads of a session.
 type uploadBudget struct {
 	held  atomic.Int64
-	hold  func(n int) (full bool)
+	conn  Connection
 	freed notify.Signal // items were taken from one of the uploads
-}
-
-func newUploadBudget(hold func(n int) (full bool)) *uploadBudget {
-	return &uploadBudget{hold: hold, freed: notify.NewSignal()}
 }
 
 // add counts n bytes of received items, or -n bytes of items that were taken.
 func (b *uploadBudget) add(n int) {
 	b.held.Add(int64(n))
-	b.hold(n)
+	hold(b.conn, n)
 	if n < 0 {
 		b.freed.Notify()
 	}
 }
 
 // isFull reports whether an upload with buffered items must not buffer more.
-func (b *uploadBudget) isFull() bool { return b.held.Load() > maxUploaded || b.hold(0) }
+func (b *uploadBudget) isFull() bool { return b.held.Load() > maxUploaded || hold(b.conn, 0) }
 
 // isBacklogged reports whether so much is queued that the client should stop sending.
 func (s *Session) isBacklogged() bool {

@@ -62,14 +62,14 @@ func (s *Session) awaitPace() bool {
 		return true
 	}
 	s.countRefusal(&s.hub.refused.invocations, "invocations")
-	s.uncork()
+	s.out.uncork()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
 	case <-s.ctx.Done():
-	case <-s.conn.Context().Done():
+	case <-s.out.conn.Context().Done():
 	}
 	return false
 }
@@ -104,7 +104,7 @@ func (s *Session) tooManyStreams() bool {
 		return false
 	}
 	running, records := s.tasks.concurrency()
-	long := int64(records) >= maxStreamRecords*int64(s.hub.options.MaxMessageSize) || records > 0 && s.hold(0)
+	long := int64(records) >= maxStreamRecords*int64(s.hub.options.MaxMessageSize) || records > 0 && hold(s.out.conn, 0)
 	if s.streams.count() < limit && running < limit+maxEnding && !long {
 		return false
 	}

@@ -64,7 +64,7 @@ func (s *Session) checkTimeouts(now time.Time) {
 	}
 	o := &s.hub.options
 	age := now.Sub(s.caller.begun)
-	switch s.phase.Load() {
+	switch s.out.phase.Load() {
 	case handshaking:
 		if o.HandshakeTimeout > 0 && age >= o.HandshakeTimeout {
 			s.countRefusal(&s.hub.refused.handshakes, "time for the handshake")
@@ -76,12 +76,12 @@ func (s *Session) checkTimeouts(now time.Time) {
 			s.close(errSilent, s.closeText(errSilent), true)
 			return
 		}
-		if s.buffer != nil && !s.isBacklogged() {
-			s.buffer.acknowledge(s.conn, s.wire)
+		if s.out.buffer != nil && !s.isBacklogged() {
+			s.out.buffer.acknowledge()
 		}
 		if o.KeepAliveInterval > 0 && !s.caller.info.NoPings && s.liveness.isPingDue(age, s.caller.info.pingInterval(o.KeepAliveInterval)) {
 			// If the queue is full, the client does not need a ping.
-			_ = s.conn.Send(s.wire.ping)
+			_ = s.out.conn.Send(s.out.wire.ping)
 		}
 	}
 }

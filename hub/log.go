@@ -41,7 +41,7 @@ func (s *Session) logIdentity() []slog.Attr {
 
 // logName returns the connection's name for logs.
 func (s *Session) logName() string {
-	if n, ok := s.conn.(LogNamer); ok {
+	if n, ok := s.out.conn.(LogNamer); ok {
 		return n.LogName()
 	}
 	return s.caller.id
@@ -89,7 +89,7 @@ func (s *Session) isCancellation(ctx context.Context, err error) bool {
 	if ctx.Err() != nil && (is(err, context.Canceled) || is(err, context.Cause(ctx))) {
 		return true
 	}
-	return is(err, errEnded) && (s.phase.Load() == closing || s.conn.Context().Err() != nil)
+	return is(err, errEnded) && (s.out.phase.Load() == closing || s.out.hasEnded())
 }
 
 // errorText returns the text of an error of the application. Its method Error may panic.
@@ -122,26 +122,26 @@ func (s *Session) logOpened() {
 // handshake.
 func (s *Session) logEnded() {
 	leftOut := uint64(0)
-	if s.wire == nil {
+	if s.out.wire == nil {
 		leftOut, s.logged = s.admitConnection("connection ended")
 	}
 	if !s.logged {
 		return
 	}
 	var sent int64
-	if t, ok := s.conn.(Traffic); ok {
+	if t, ok := s.out.conn.(Traffic); ok {
 		sent = t.SentBytes()
 	}
 	s.logConnection("connection ended", leftOut,
 		slog.Float64("duration_s", time.Since(s.caller.begun).Seconds()),
 		slog.Int64("received_bytes", s.input.received), slog.Int64("sent_bytes", sent),
-		slog.String("cause", causeText(context.Cause(s.conn.Context()))))
+		slog.String("cause", causeText(context.Cause(s.out.conn.Context()))))
 }
 
 func (s *Session) logConnection(event string, leftOut uint64, about ...slog.Attr) {
 	protocolName := ""
-	if s.wire != nil {
-		protocolName = s.wire.Name()
+	if s.out.wire != nil {
+		protocolName = s.out.wire.Name()
 	}
 	about = append(about, slog.String("address", s.address()),
 		slog.String("transport", s.caller.info.Transport), slog.String("protocol", protocolName))
@@ -166,7 +166,7 @@ func (s *Session) admitConnection(event string) (leftOut uint64, ok bool) {
 }
 
 func (s *Session) address() string {
-	if t, ok := s.conn.(Traffic); ok {
+	if t, ok := s.out.conn.(Traffic); ok {
 		return t.Address()
 	}
 	return ""

@@ -27,15 +27,12 @@ type messageBuffer struct {
 	sent        int64 // the highest number that was queued
 	spare       spare // describes the acknowledged frames in messages
 	closed      bool  // nothing more is kept
-	hold        func(n int) (full bool)
-	allowance   func() int  // see Session.unacknowledgedAllowance
+	conn        Connection
+	wire        *wire
+	limit       int         // Options.StatefulBufferSize
 	away        bool        // the WebSocket is lost
 	acksStopped bool        // no more acknowledgements will be read
 	room        notify.Gate // opens when there may be room
-}
-
-func newMessageBuffer(s *Session) *messageBuffer {
-	return &messageBuffer{messages: messagebuffer.New[*frame.Frame](), hold: s.hold, allowance: s.unacknowledgedAllowance}
 }
 
 // maxUnacknowledged is the number of messages that may be kept for a client, however
@@ -47,21 +44,21 @@ const maxUnacknowledged = 1 << 16
 // wait do so at Options.StatefulBufferSize.
 func (r *messageBuffer) hasFanOutRoomLocked() bool {
 	n, bytes := r.messages.Unacknowledged()
-	return n < maxUnacknowledged && bytes <= r.allowance()
+	return n < maxUnacknowledged && bytes <= unacknowledgedAllowance(r.conn)
 }
 
 // keepLocked keeps a frame and queues it, unless the client is away.
-func (r *messageBuffer) keepLocked(c Connection, f *frame.Frame) error {
+func (r *messageBuffer) keepLocked(f *frame.Frame) error {
 	if r.closed {
 		return errEnded
 	}
 	if !r.away {
-		if err := c.Send(f); err != nil {
+		if err := r.conn.Send(f); err != nil {
 			return err
 		}
 	}
 	r.messages.Keep(f)
-	r.hold(f.Len())
+	hold(r.conn, f.Len())
 	if !r.away {
 		r.sent = r.messages.Last()
 	}
@@ -70,12 +67,12 @@ func (r *messageBuffer) keepLocked(c Connection, f *frame.Frame) error {
 
 // send keeps and queues a frame and does not wait. If there is no room, a frame that may
 // be dropped is dropped before it gets a number.
-func (r *messageBuffer) send(c Connection, f *frame.Frame) error {
+func (r *messageBuffer) send(f *frame.Frame) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := ErrSlowConsumer
 	if r.hasFanOutRoomLocked() && !r.isCrowdedLocked() {
-		err = r.keepLocked(c, f)
+		err = r.keepLocked(f)
 	}
 	if p := f.Delivery().Policy; p == DropNewest || p == DropOldest {
 		return nil
@@ -83,11 +80,11 @@ func (r *messageBuffer) send(c Connection, f *frame.Frame) error {
 	return err
 }
 
-// sendWait waits until fewer than limit bytes are kept, then keeps and queues a frame. As
+// sendWait waits until fewer bytes than the limit are kept, then keeps and queues a frame. As
 // in the original, one message may exceed the limit.
-func (r *messageBuffer) sendWait(ctx context.Context, c Connection, f *frame.Frame, limit int) error {
+func (r *messageBuffer) sendWait(ctx context.Context, f *frame.Frame) error {
 	for {
-		room, err := r.tryKeep(c, f, limit)
+		room, err := r.tryKeep(f)
 		if room == nil {
 			return err
 		}
@@ -95,7 +92,7 @@ func (r *messageBuffer) sendWait(ctx context.Context, c Connection, f *frame.Fra
 		case <-room:
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-c.Context().Done():
+		case <-r.conn.Context().Done():
 			return errEnded
 		}
 	}
@@ -103,12 +100,12 @@ func (r *messageBuffer) sendWait(ctx context.Context, c Connection, f *frame.Fra
 
 // tryKeep keeps and queues a frame if there is room. Otherwise it returns a channel that
 // is closed when there may be room.
-func (r *messageBuffer) tryKeep(c Connection, f *frame.Frame, limit int) (room <-chan struct{}, err error) {
+func (r *messageBuffer) tryKeep(f *frame.Frame) (room <-chan struct{}, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	isRoom := r.messages.IsBelow(limit) || r.messages.IsProbing() && r.hasFanOutRoomLocked()
+	isRoom := r.messages.IsBelow(r.limit) || r.messages.IsProbing() && r.hasFanOutRoomLocked()
 	if r.acksStopped || isRoom && !r.isCrowdedLocked() {
-		return nil, r.keepLocked(c, f)
+		return nil, r.keepLocked(f)
 	}
 	return r.room.Wait(), nil
 }
@@ -116,7 +113,7 @@ func (r *messageBuffer) tryKeep(c Connection, f *frame.Frame, limit int) (room <
 // isCrowdedLocked reports whether no frame may be added because all connections together
 // hold too much.
 func (r *messageBuffer) isCrowdedLocked() bool {
-	if len(r.messages.Kept()) == 0 || !r.hold(0) {
+	if len(r.messages.Kept()) == 0 || !hold(r.conn, 0) {
 		return false
 	}
 	r.dropSpareLocked()
@@ -151,7 +148,7 @@ func (r *messageBuffer) interrupted() {
 // unacknowledged frames. New frames follow. A client that reports the number it has
 // received gets no frame twice, so that it makes progress even over connections that
 // break soon.
-func (r *messageBuffer) resumed(c Connection, w *wire, received int64) {
+func (r *messageBuffer) resumed(received int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.away = false
@@ -159,7 +156,7 @@ func (r *messageBuffer) resumed(c Connection, w *wire, received int64) {
 	r.room.Open()
 	r.resumeSpareLocked()
 	r.dropLocked(r.messages.Covered(min(received, r.sent)))
-	if c.Send(w.frame(w.AppendSequence(nil, r.messages.First()))) != nil {
+	if r.conn.Send(r.wire.frame(r.wire.AppendSequence(nil, r.messages.First()))) != nil {
 		return
 	}
 	r.sent = r.messages.Last()
@@ -167,11 +164,11 @@ func (r *messageBuffer) resumed(c Connection, w *wire, received int64) {
 	// sockets that break more often than the sweep runs repeats the same messages again
 	// and again.
 	if r.messages.Received() > 0 {
-		r.sendAckLocked(c, w)
+		r.sendAckLocked()
 	}
 	for _, f := range r.messages.Kept() {
-		if c.Send(f) != nil { // more is kept than may be queued, and no frame may be skipped
-			c.Abort(ErrSlowConsumer)
+		if r.conn.Send(f) != nil { // more is kept than may be queued, and no frame may be skipped
+			r.conn.Abort(ErrSlowConsumer)
 			return
 		}
 	}
@@ -196,31 +193,31 @@ func (r *messageBuffer) isNew(t protocol.MessageType) bool {
 }
 
 // acknowledge sends the client the highest handled number if it has changed.
-func (r *messageBuffer) acknowledge(c Connection, w *wire) {
+func (r *messageBuffer) acknowledge() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.away && r.messages.IsAckDue() {
-		r.sendAckLocked(c, w)
+		r.sendAckLocked()
 	}
 }
 
 // sendAckLocked sends an acknowledgement. If the queue is full, the sweep tries again.
-func (r *messageBuffer) sendAckLocked(c Connection, w *wire) {
-	if c.Send(w.frame(w.AppendAck(nil, r.messages.Received()))) == nil {
+func (r *messageBuffer) sendAckLocked() {
+	if r.conn.Send(r.wire.frame(r.wire.AppendAck(nil, r.messages.Received()))) == nil {
 		r.messages.Acknowledged()
 	}
 }
 
 // acceptStatefulReconnect turns stateful reconnect on if both sides agreed on it, in the
 // negotiation and with version 2 in the handshake.
-func (s *Session) acceptStatefulReconnect(version int) {
-	c, ok := s.conn.(Resumer)
+func (s *Session) acceptStatefulReconnect(version int, w *wire) {
+	c, ok := s.out.conn.(Resumer)
 	if !ok || !s.caller.info.StatefulReconnect {
 		return
 	}
 	agreed := version >= protocol.MaxVersion
 	if agreed {
-		s.buffer = newMessageBuffer(s)
+		s.out.buffer = &messageBuffer{conn: s.out.conn, wire: w, limit: s.hub.options.StatefulBufferSize, messages: messagebuffer.New[*frame.Frame]()}
 	}
 	c.Resume(agreed)
 }
@@ -231,8 +228,8 @@ func (s *Session) acceptStatefulReconnect(version int) {
 func (s *Session) Interrupted() {
 	s.input.forget()
 	s.liveness.setBusy(true, s.caller.begun) // the client cannot send
-	if s.buffer != nil {
-		s.buffer.interrupted()
+	if s.out.buffer != nil {
+		s.out.buffer.interrupted()
 	}
 }
 
@@ -241,7 +238,7 @@ func (s *Session) Interrupted() {
 func (s *Session) Resumed() {
 	s.input.forget()
 	s.liveness.setBusy(false, s.caller.begun)
-	if s.buffer != nil && s.phase.Load() != closing {
-		s.buffer.resumed(s.conn, s.wire, s.conn.(Resumer).Received())
+	if s.out.buffer != nil && s.out.phase.Load() != closing {
+		s.out.buffer.resumed(s.out.conn.(Resumer).Received())
 	}
 }

@@ -19,28 +19,23 @@ func (s *Session) Receive(data []byte) error {
 	s.input.mu.Lock()
 	defer s.input.mu.Unlock()
 	s.input.received += int64(len(data))
-	if s.phase.Load() == handshaking {
+	if s.out.phase.Load() == handshaking {
 		if data = s.parseHandshake(data); len(data) == 0 {
 			return nil
 		}
 	}
-	if s.phase.Load() == connecting {
+	if s.out.phase.Load() == connecting {
 		if err := s.awaitOnConnected(len(data)); err != nil {
 			return err
 		}
 	}
-	switch s.phase.Load() {
+	switch s.out.phase.Load() {
 	case connecting:
 		s.input.appendLocked(data)
 	case open, draining, finishing: // in finishing the data is dropped, but the client is not silent
 		s.handleInput(data)
 	}
-	return s.ended()
-}
-
-// ended returns an error if the connection has ended.
-func (s *Session) ended() error {
-	if s.conn.Context().Err() != nil {
+	if s.out.hasEnded() {
 		return errEnded
 	}
 	return nil
@@ -52,14 +47,14 @@ func (s *Session) awaitOnConnected(n int) error {
 	if s.input.hasRoomLocked(n) {
 		return nil
 	}
-	s.uncork()
+	s.out.uncork()
 	ready := s.input.ready
 	s.input.mu.Unlock()
 	defer s.input.mu.Lock()
 	select {
 	case <-ready:
 		return nil
-	case <-s.conn.Context().Done():
+	case <-s.out.conn.Context().Done():
 		return errEnded
 	}
 }
@@ -70,7 +65,7 @@ func (s *Session) handleInput(data []byte) {
 	defer s.liveness.setBusy(false, s.caller.begun)
 	data, seen := s.input.joinLocked(data)
 	rest := s.handleRecords(data, seen)
-	if !s.phase.isReceiving() {
+	if !s.out.phase.isReceiving() {
 		rest = nil
 	}
 	s.input.keepLocked(rest, data)
@@ -84,13 +79,13 @@ func (s *Session) handleRecords(data []byte, seen int) (rest []byte) {
 		*m = protocol.Message{Target: m.Target} // most messages have the same target as the previous one
 		messages.Put(m)
 	}()
-	for len(data) > 0 && s.phase.isReceiving() {
-		record, rest, err := s.wire.Next(data, seen, s.hub.options.MaxMessageSize)
+	for len(data) > 0 && s.out.phase.isReceiving() {
+		record, rest, err := s.out.wire.Next(data, seen, s.hub.options.MaxMessageSize)
 		if err == nil && record == nil {
 			break
 		}
 		if err == nil {
-			err = s.wire.Parse(record, m)
+			err = s.out.wire.Parse(record, m)
 		} else {
 			s.countRefusal(&s.hub.refused.messages, "length of a message")
 		}
@@ -118,9 +113,9 @@ func (s *Session) closeOnClientError(err error, allowReconnect bool) {
 
 // stopReceiving drops all further messages, acknowledgements included.
 func (s *Session) stopReceiving() {
-	s.phase.stopReceiving()
-	if s.buffer != nil {
-		s.buffer.stopAcks()
+	s.out.phase.stopReceiving()
+	if s.out.buffer != nil {
+		s.out.buffer.stopAcks()
 	}
 }
 
@@ -142,7 +137,7 @@ func (s *Session) receiveCompletion(m *protocol.Message) {
 
 // handle handles a message. size is the length of its record in bytes.
 func (s *Session) handle(m *protocol.Message, size int) {
-	if r := s.buffer; r != nil && !r.isNew(m.Type) {
+	if r := s.out.buffer; r != nil && !r.isNew(m.Type) {
 		return
 	}
 	if m.Type == protocol.Invocation || m.Type == protocol.StreamInvocation {
@@ -164,14 +159,14 @@ func (s *Session) handle(m *protocol.Message, size int) {
 		cause := clientError(m)
 		s.runInOrder(0, func() { s.close(cause, "", false) })
 	case protocol.Ack:
-		if s.buffer != nil {
-			s.buffer.acknowledged(m.SequenceID)
+		if s.out.buffer != nil {
+			s.out.buffer.acknowledged(m.SequenceID)
 		}
 	case protocol.Sequence:
-		if s.buffer == nil {
+		if s.out.buffer == nil {
 			return
 		}
-		if err := s.buffer.sequence(m.SequenceID); err != nil {
+		if err := s.out.buffer.sequence(m.SequenceID); err != nil {
 			s.closeOnViolation(err)
 		}
 	default:

@@ -75,8 +75,8 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 		return errResultInOnConnected
 	}
 	id := "s" + strconv.FormatInt(s.hub.lastResultID.Add(1), 10)
-	f, err := s.wire.encode(func(dst []byte) ([]byte, error) {
-		return s.wire.AppendInvocation(dst, id, method, nil, args...)
+	f, err := s.out.wire.encode(func(dst []byte) ([]byte, error) {
+		return s.out.wire.AppendInvocation(dst, id, method, nil, args...)
 	})
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 	if err := s.addPending(id, q); err != nil {
 		return err
 	}
-	if err := s.sendWait(ctx, f); err != nil {
+	if err := s.out.sendWait(ctx, f); err != nil {
 		return s.cancelPending(ctx, id, q)
 	}
 	if own != nil {
@@ -124,9 +124,9 @@ func (c *call) requeue(ctx context.Context) {
 
 // addPending adds a pending result.
 func (s *Session) addPending(id string, q *pendingResult) error {
-	s.hold(resultBytes)
+	hold(s.out.conn, resultBytes)
 	s.hub.resultOwners.put(id, s)
-	err := s.results.add(id, q, func() bool { return s.hold(0) })
+	err := s.results.add(id, q, func() bool { return hold(s.out.conn, 0) })
 	if err != nil {
 		s.forgetPending(id)
 	}
@@ -141,7 +141,7 @@ func (s *Session) addPending(id string, q *pendingResult) error {
 
 // forgetPending ends the accounting of a result that is no longer pending.
 func (s *Session) forgetPending(id string) {
-	s.hold(-resultBytes)
+	hold(s.out.conn, -resultBytes)
 	s.hub.resultOwners.delete(id)
 }
 
@@ -177,7 +177,7 @@ func (s *Session) completePending(m *protocol.Message) bool {
 	case !m.HasResult:
 		q.complete(NewError("Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown."))
 	default:
-		q.complete(resultError(q.decodeRaw(s.wire, m.Payload)))
+		q.complete(resultError(q.decodeRaw(s.out.wire, m.Payload)))
 	}
 	return true
 }

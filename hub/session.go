@@ -16,10 +16,7 @@ import (
 // end when they have no more work; Disconnected waits for all of them.
 type Session struct {
 	// The fields that sending needs are first, next to each other.
-	conn         Connection
-	wire         *wire          // nil until the handshake
-	buffer       *messageBuffer // nil without stateful reconnect; set by the handshake
-	phase        lifecycle
+	out          outbox
 	wasConnected atomic.Bool // OnConnected succeeded
 
 	hub    *Hub
@@ -45,7 +42,7 @@ type Session struct {
 }
 
 func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
-	s := &Session{hub: h, number: h.lastSession.Add(1), conn: c}
+	s := &Session{hub: h, number: h.lastSession.Add(1), out: outbox{conn: c}}
 	s.caller.session, s.caller.id, s.caller.info, s.caller.begun = s, c.ID(), info, time.Now()
 	s.caller.user.Store(info.User)
 	parent := context.Background()
@@ -78,57 +75,11 @@ func (s *Session) cancel(cause error) {
 	s.endings.closeAll()
 }
 
-// send queues a frame and does not wait. If the client's queue is full, the connection is
-// cut.
-func (s *Session) send(f *frame.Frame) {
-	if s.phase.current() == closing {
-		return
-	}
-	if s.enqueueFrame(f) != nil {
-		s.abortSlow()
-	}
-}
-
-// abortSlow cuts the connection of a slow client, unless the session is ending: then the
-// queued frames must still be sent.
-func (s *Session) abortSlow() {
-	if s.phase.Load() < finishing {
-		s.conn.Abort(ErrSlowConsumer)
-	}
-}
-
-func (s *Session) enqueueFrame(f *frame.Frame) error {
-	if r := s.buffer; r != nil {
-		return r.send(s.conn, f)
-	}
-	return s.conn.Send(f)
-}
-
-// sendWait queues a frame and waits for room.
-func (s *Session) sendWait(ctx context.Context, f *frame.Frame) error {
-	if s.phase.current() == closing {
-		return errEnded
-	}
-	if r := s.buffer; r != nil {
-		var err error
-		if s.phase.Load() == connecting { // acknowledgements are read after OnConnected, so it must not wait for them
-			err = r.send(s.conn, f)
-		} else {
-			err = r.sendWait(ctx, s.conn, f, s.hub.options.StatefulBufferSize)
-		}
-		if err != nil && ctx.Err() == nil {
-			s.abortSlow() // otherwise the client would wait forever for the missing frame
-		}
-		return s.asEnded(err)
-	}
-	return s.asEnded(s.conn.SendWait(ctx, f))
-}
-
 // enqueue appends a task to the queue. It blocks the reader while the queue is over its
 // limit.
 func (s *Session) enqueue(t *task) {
 	limit := maxWaiting
-	if s.buffer != nil {
+	if s.out.buffer != nil {
 		limit = maxWaitingStateful
 	}
 	if room := s.tasks.enqueue(t, limit); room != nil {
@@ -140,7 +91,7 @@ func (s *Session) enqueue(t *task) {
 // for overtakeAfter. If the queue is idle and the reader may block, that is, without
 // stateful reconnect, it runs do synchronously. size is that of the record, in bytes.
 func (s *Session) runInOrder(size int, do func()) {
-	if s.buffer == nil && s.tasks.isIdle() {
+	if s.out.buffer == nil && s.tasks.isIdle() {
 		do()
 		return
 	}
@@ -150,31 +101,24 @@ func (s *Session) runInOrder(size int, do func()) {
 // await blocks the reader until ready is closed. It returns false if the session ends
 // first.
 func (s *Session) await(ready <-chan struct{}) bool {
-	s.uncork()
+	s.out.uncork()
 	select {
 	case <-ready:
 		return true
 	case <-s.ctx.Done():
-	case <-s.conn.Context().Done():
+	case <-s.out.conn.Context().Done():
 	}
 	return false
 }
 
-// uncork is called before the reader waits for an event that may depend on the client.
-func (s *Session) uncork() {
-	if c, ok := s.conn.(Uncorker); ok {
-		c.Uncork()
-	}
-}
-
 // sendOwn sends to the session's own client from one of its methods.
 func (s *Session) sendOwn(ctx context.Context, m *message) error {
-	f, err := m.frame(s.wire)
+	f, err := m.frame(s.out.wire)
 	if err != nil {
 		s.closeOnEncodeError(err, m.method)
 		return err
 	}
-	return s.sendWait(ctx, f)
+	return s.out.sendWait(ctx, f)
 }
 
 // closeOnEncodeError ends the session because a message for its client cannot be encoded:
@@ -194,12 +138,12 @@ func (s *Session) abort() { s.close(ErrAborted, "", false) }
 // close ends the session with a close message. Only the first call counts. Frames queued
 // earlier are sent; later ones are not.
 func (s *Session) close(cause error, text string, allowReconnect bool) {
-	switch was := s.phase.startClosing(); was {
+	switch was := s.out.phase.startClosing(); was {
 	case closing:
 	case handshaking: // no protocol is chosen yet, so there is no close message
 		s.endSession(was, cause, nil)
 	default:
-		s.endSession(was, cause, s.wire.closing(text, allowReconnect))
+		s.endSession(was, cause, s.out.wire.closing(text, allowReconnect))
 	}
 }
 
@@ -207,13 +151,13 @@ func (s *Session) close(cause error, text string, allowReconnect bool) {
 // contexts of everything that runs. The rest happens concurrently, because the caller may
 // itself be something that runs for the session.
 func (s *Session) endSession(was phase, cause error, last *frame.Frame) {
-	s.endSessionBy(s.conn.Close, was, cause, last)
+	s.endSessionBy(s.out.conn.Close, was, cause, last)
 }
 
 func (s *Session) endSessionBy(closeConnection func(error), was phase, cause error, last *frame.Frame) {
 	if last != nil {
 		// If the queue is full, the connection ends without the last frame.
-		_ = s.conn.Send(last)
+		_ = s.out.conn.Send(last)
 	}
 	closeConnection(cause)
 	s.cancel(cause)

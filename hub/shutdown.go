@@ -106,16 +106,16 @@ type Hanger interface {
 // some, such as @microsoft/signalr 3.0 and signalrcore, never reconnect after one. All
 // clients reconnect after the connection just ends.
 func (s *Session) dismiss() {
-	was := s.phase.startClosing()
+	was := s.out.phase.startClosing()
 	if was == closing {
 		return
 	}
-	if s.buffer != nil && was != handshaking {
-		s.endSession(was, ErrShutdown, s.wire.closing("", true))
+	if s.out.buffer != nil && was != handshaking {
+		s.endSession(was, ErrShutdown, s.out.wire.closing("", true))
 		return
 	}
-	closeConnection := s.conn.Close
-	if c, ok := s.conn.(Hanger); ok {
+	closeConnection := s.out.conn.Close
+	if c, ok := s.out.conn.(Hanger); ok {
 		closeConnection = c.HangUp
 	}
 	s.endSessionBy(closeConnection, was, ErrShutdown, nil)
@@ -123,11 +123,11 @@ func (s *Session) dismiss() {
 
 // drain starts the end of the session for a shutdown.
 func (s *Session) drain() {
-	if s.phase.current() == handshaking {
+	if s.out.phase.current() == handshaking {
 		s.dismiss()
 		return
 	}
 	s.tasks.drain(s.dismiss)
-	s.phase.startDraining()
+	s.out.phase.startDraining()
 	s.streams.cancelAll()
 }

@@ -55,7 +55,7 @@ func (r *messageBuffer) resumeSpareLocked() {
 // setAsideLocked makes the first n frames spare.
 func (r *messageBuffer) setAsideLocked(n int) {
 	r.messages.SetAside(n)
-	if _, bytes := r.messages.Spare(); bytes > r.allowance() {
+	if _, bytes := r.messages.Spare(); bytes > unacknowledgedAllowance(r.conn) {
 		r.dropSpareLocked()
 	}
 }
@@ -63,7 +63,7 @@ func (r *messageBuffer) setAsideLocked(n int) {
 // dropLocked removes the first n frames.
 func (r *messageBuffer) dropLocked(n int) {
 	if n > 0 { // hold(0) counts a refusal
-		r.hold(-r.messages.Drop(n))
+		hold(r.conn, -r.messages.Drop(n))
 		r.spare.resumptions = 0
 	}
 }

@@ -18,7 +18,7 @@ func (s *Session) prepare(c *call) {
 	for decided := s.streams.undecided(c); decided != nil && s.await(decided); {
 		decided = s.streams.undecided(c)
 	}
-	if s.streams.add(c, s.uploadBounds(c.method)) && c.streamed && s.phase.Load() == draining {
+	if s.streams.add(c, s.uploadBounds(c.method)) && c.streamed && s.out.phase.Load() == draining {
 		c.interrupt()
 	}
 }
@@ -27,8 +27,8 @@ func (s *Session) uploadBounds(m *published) uploadBounds {
 	return uploadBounds{
 		items:          s.hub.options.StreamBufferCapacity,
 		itself:         m.decodesItself,
-		stateful:       s.buffer != nil,
-		connectionDone: s.conn.Context().Done(),
+		stateful:       s.out.buffer != nil,
+		connectionDone: s.out.conn.Context().Done(),
 	}
 }
 
@@ -53,7 +53,7 @@ func (c *call) stream() {
 		c.fail(text)
 		return
 	}
-	w := c.session.wire
+	w := c.session.out.wire
 	c.complete(w.frame(w.AppendVoid(nil, c.id)))
 }
 
@@ -106,12 +106,12 @@ func (c *call) send(seq iter.Seq2[any, error]) (unsent, err error) {
 			return nil, failure
 		}
 		c.step = encoding
-		f, err := s.wire.encode(func(dst []byte) ([]byte, error) { return s.wire.AppendStreamItem(dst, c.id, item) })
+		f, err := s.out.wire.encode(func(dst []byte) ([]byte, error) { return s.out.wire.AppendStreamItem(dst, c.id, item) })
 		c.step = streaming
 		if err != nil {
 			return err, nil
 		}
-		if s.sendWait(c, f) != nil {
+		if s.out.sendWait(c, f) != nil {
 			return nil, nil
 		}
 	}

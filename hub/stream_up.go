@@ -14,8 +14,8 @@ func (s *Session) receiveItem(m *protocol.Message) {
 		err = s.push(u, m.Payload)
 		// If the client's acknowledgements follow its items, nothing else would end the
 		// wait.
-		if s.buffer != nil && s.streams.held() > maxWaiting && s.hold(0) {
-			s.abortSlow()
+		if s.out.buffer != nil && s.streams.held() > maxWaiting && hold(s.out.conn, 0) {
+			s.out.abortSlow()
 		}
 	}
 	err = m.Outcome(err)
@@ -32,7 +32,7 @@ func (s *Session) receiveItem(m *protocol.Message) {
 // push decodes and queues an item.
 func (s *Session) push(u upload, raw []byte) (err error) {
 	defer guard.Recover(&err)
-	return u.push(s.wire, raw, s.uncork)
+	return u.push(s.out.wire, raw, s.out.uncork)
 }
 
 // endUpload ends an uploaded stream at the client's request.

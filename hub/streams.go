@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+
+	"github.com/carillon-go/carillon/internal/notify"
 )
 
 // streams are the streams of a client in both directions, by their ids, and the calls that
@@ -63,7 +65,7 @@ func (l *streams) openUploadsLocked(c *call, bounds uploadBounds) {
 		c.decided = make(chan struct{})
 	}
 	if l.budget == nil {
-		l.budget = newUploadBudget(c.session.hold)
+		l.budget = &uploadBudget{conn: c.session.out.conn, freed: notify.NewSignal()}
 	}
 	bounds.budget = l.budget
 	_, targets := c.method.split(c.params)

@@ -41,7 +41,7 @@ func (s *Session) Refreshed() {
 	}
 	s.refreshed.mu.Lock()
 	defer s.refreshed.mu.Unlock()
-	if p := s.phase.Load(); p < connecting || p == closing {
+	if p := s.out.phase.Load(); p < connecting || p == closing {
 		return
 	}
 	s.refreshed.waiting++
