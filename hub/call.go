@@ -143,7 +143,7 @@ func (s *Session) newCall(m *protocol.Message, size int) *call {
 	if c.special = plain; err != nil || !c.queued || len(m.StreamIDs) > 0 || len(m.Headers) > 0 {
 		c.special = &special{bindError: err, headers: m.Headers, streamIDs: m.StreamIDs}
 	}
-	s.log(slog.LevelDebug, "invocation received", slog.String("method", clip(c.name())))
+	s.log().debug("invocation received", slog.String("method", clip(c.name())))
 	return c
 }
 

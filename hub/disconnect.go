@@ -14,7 +14,7 @@ import (
 // when OnDisconnected has returned and nothing runs for the session any longer.
 func (s *Session) Disconnected(cause error) {
 	if errors.Is(cause, ErrSlowConsumer) {
-		s.countRefusal(&s.hub.refused.slowConsumers, "queue of a slow consumer")
+		s.log().refusal(&s.hub.refused.slowConsumers, "queue of a slow consumer")
 	}
 	if was := s.out.phase.startClosing(); was != closing {
 		s.conclude(was, cause)
@@ -24,7 +24,7 @@ func (s *Session) Disconnected(cause error) {
 		s.out.buffer.release()
 	}
 	s.hub.sessions.remove(s)
-	s.logEnded()
+	s.log().ended(s.logged, s.input.received)
 }
 
 // conclude does the work at the end of a session, once.
@@ -70,7 +70,7 @@ func (s *Session) runOnDisconnected(cause error) {
 		return
 	}
 	if err := guard.Call(context.Background(), func() error { s.callOnDisconnected(cause); return nil }); err != nil {
-		s.logFailure(s.ctx, callbackFailures, "callback", "OnDisconnected", err)
+		s.log().failure(s.ctx, callbackFailures, "callback", "OnDisconnected", err)
 	}
 }
 

@@ -24,7 +24,7 @@ func (s *Session) parseHandshake(data []byte) (rest []byte) {
 	record, rest, err := protocol.NextHandshake(s.input.partial, seen, s.hub.options.MaxMessageSize)
 	switch {
 	case err != nil:
-		s.countRefusal(&s.hub.refused.messages, "length of the handshake")
+		s.log().refusal(&s.hub.refused.messages, "length of the handshake")
 		s.refuseHandshake(handshakeCanceled)
 	case record == nil:
 		return nil
@@ -70,7 +70,7 @@ func (h *Hub) wireNamed(name string) *wire {
 // refuseHandshake answers the handshake with an error and ends the session.
 func (s *Session) refuseHandshake(text string) {
 	if s.out.phase.CompareAndSwap(handshaking, closing) {
-		s.log(slog.LevelDebug, "handshake failed", slog.String("reason", text))
+		s.log().debug("handshake failed", slog.String("reason", text))
 		s.endSession(handshaking, errNoHandshake, frame.New(protocol.AppendHandshakeResponse(nil, text), false))
 	}
 }
@@ -87,7 +87,7 @@ func (s *Session) connect(w *wire) {
 	if !s.register(next) {
 		return
 	}
-	s.logOpened()
+	s.logged = s.log().opened()
 	if next == connecting {
 		s.tasks.startConcurrent(0)
 		go s.runOnConnected()
@@ -129,7 +129,7 @@ func (s *Session) runOnConnected() {
 // failed.
 func (s *Session) finishOnConnected(err error) {
 	if err != nil {
-		s.logFailure(s.ctx, callbackFailures, "callback", "OnConnected", err)
+		s.log().failure(s.ctx, callbackFailures, "callback", "OnConnected", err)
 		s.close(err, s.closeText(err), false)
 	} else {
 		s.noteConnected()

@@ -1,11 +1,8 @@
 package hub
 
 import (
-	"log/slog"
 	"sync/atomic"
 	"time"
-
-	"github.com/carillon-go/carillon/internal/floodgate"
 )
 
 // Refusals counts the violations of a hub's limits since its start.
@@ -35,13 +32,6 @@ func (h *Hub) Refusals() Refusals {
 	}
 }
 
-// countRefusal counts and logs a violation of a limit.
-func (s *Session) countRefusal(count *atomic.Uint64, limit string) {
-	n := count.Add(1)
-	k := floodgate.Kind{Level: slog.LevelWarn, Event: "limit reached", Key: "limit", Value: limit, Burst: 1}
-	s.logLimited(k, slog.Uint64("refused", n))
-}
-
 // invocationsBurst is the time in which the client earns back a burst of invocations.
 const invocationsBurst = 30 * time.Second
 
@@ -61,7 +51,7 @@ func (s *Session) awaitPace() bool {
 	if wait == 0 {
 		return true
 	}
-	s.countRefusal(&s.hub.refused.invocations, "invocations")
+	s.log().refusal(&s.hub.refused.invocations, "invocations")
 	s.out.uncork()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -108,6 +98,6 @@ func (s *Session) tooManyStreams() bool {
 	if s.streams.count() < limit && running < limit+maxEnding && !long {
 		return false
 	}
-	s.countRefusal(&s.hub.refused.streams, "streams")
+	s.log().refusal(&s.hub.refused.streams, "streams")
 	return true
 }

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -67,12 +66,12 @@ func (s *Session) checkTimeouts(now time.Time) {
 	switch s.out.phase.Load() {
 	case handshaking:
 		if o.HandshakeTimeout > 0 && age >= o.HandshakeTimeout {
-			s.countRefusal(&s.hub.refused.handshakes, "time for the handshake")
+			s.log().refusal(&s.hub.refused.handshakes, "time for the handshake")
 			s.refuseHandshake(handshakeCanceled)
 		}
 	case connecting, open, draining, finishing:
 		if s.liveness.isSilent(age, o.ClientTimeout) {
-			s.log(slog.LevelDebug, "client timed out")
+			s.log().debug("client timed out")
 			s.close(errSilent, s.closeText(errSilent), true)
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-go/carillon/internal/floodgate"
@@ -20,31 +21,46 @@ const (
 	openBurst  = 200
 )
 
-// log logs an event of the session. A disabled level costs nothing: slog is not called.
-func (s *Session) log(level slog.Level, event string, about ...slog.Attr) {
-	l, ctx := s.hub.options.Logger, context.Background()
-	if l.Enabled(ctx, level) {
-		l.LogAttrs(ctx, level, event, append(s.logIdentity(), about...)...) //nolint:sloglint // the callers' events are constants
+// logger writes the log lines of one session.
+type logger struct {
+	hub    *Hub
+	caller *Caller
+	out    *outbox
+}
+
+func (s *Session) log() logger { return logger{s.hub, &s.caller, &s.out} }
+
+// debug logs an event of normal operation.
+func (l logger) debug(event string, about ...slog.Attr) { l.event(slog.LevelDebug, event, about...) }
+
+// event logs an event of the session. A disabled level costs nothing: slog is not called.
+func (l logger) event(level slog.Level, event string, about ...slog.Attr) {
+	to, ctx := l.hub.options.Logger, context.Background()
+	if to.Enabled(ctx, level) {
+		to.LogAttrs(ctx, level, event, append(l.identity(), about...)...) //nolint:sloglint // the callers' events are constants
 	}
 }
 
-// logLimited logs an event that clients can provoke. The lines of one kind are limited.
-func (s *Session) logLimited(k floodgate.Kind, about ...slog.Attr) {
-	s.hub.gate.Log(k, func() []slog.Attr { return append(s.logIdentity(), about...) })
+// limited logs an event that clients can provoke. The lines of one kind are limited.
+func (l logger) limited(k floodgate.Kind, about ...slog.Attr) {
+	l.hub.gate.Log(k, func() []slog.Attr { return append(l.identity(), about...) })
 }
 
-// logIdentity returns the attributes of each line of the session.
-func (s *Session) logIdentity() []slog.Attr {
-	return append(make([]slog.Attr, 0, 16), slog.String("hub", s.hub.options.Name),
-		slog.String("connection_id", s.logName()), slog.String("user", clip(s.caller.UserID())))
+// refusal counts and logs a violation of a limit.
+func (l logger) refusal(count *atomic.Uint64, limit string) {
+	n := count.Add(1)
+	k := floodgate.Kind{Level: slog.LevelWarn, Event: "limit reached", Key: "limit", Value: limit, Burst: 1}
+	l.limited(k, slog.Uint64("refused", n))
 }
 
-// logName returns the connection's name for logs.
-func (s *Session) logName() string {
-	if n, ok := s.out.conn.(LogNamer); ok {
-		return n.LogName()
+// identity returns the attributes of each line of the session.
+func (l logger) identity() []slog.Attr {
+	name := l.caller.id
+	if n, ok := l.out.conn.(LogNamer); ok {
+		name = n.LogName()
 	}
-	return s.caller.id
+	return append(make([]slog.Attr, 0, 16), slog.String("hub", l.hub.options.Name),
+		slog.String("connection_id", name), slog.String("user", clip(l.caller.UserID())))
 }
 
 // maxLogText is the limit in bytes of a text in a log line that a client may have chosen.
@@ -61,21 +77,21 @@ var (
 	encodingFailures = failures{"message not encoded", "encoder panicked"}
 )
 
-// logFailure logs an error of application code: at the error level, or at the debug level
+// failure logs an error of application code: at the error level, or at the debug level
 // if it was made for clients by NewError or results from the end of ctx. key and value
 // say which code failed. ctx is the code's own.
-func (s *Session) logFailure(ctx context.Context, events failures, key, value string, err error) {
+func (l logger) failure(ctx context.Context, events failures, key, value string, err error) {
 	k := floodgate.Kind{Level: slog.LevelError, Event: events.failed, Key: key, Value: value, Burst: errorBurst}
 	if p, ok := err.(*guard.Panic); ok { //nolint:errorlint // one within an application's error is the application's
 		k.Event = events.panicked
-		s.logLimited(k, slog.String("error", errorText(err)), slog.String("stack", string(p.Stack)))
+		l.limited(k, slog.String("error", errorText(err)), slog.String("stack", string(p.Stack)))
 		return
 	}
-	if isMeantForClients(err) || s.isCancellation(ctx, err) {
-		s.log(slog.LevelDebug, events.failed, slog.String("error", errorText(err)), slog.String(key, value))
+	if isMeantForClients(err) || l.isCancellation(ctx, err) {
+		l.debug(events.failed, slog.String("error", errorText(err)), slog.String(key, value))
 		return
 	}
-	s.logLimited(k, slog.String("error", errorText(err)))
+	l.limited(k, slog.String("error", errorText(err)))
 }
 
 // isMeantForClients reports whether err wraps an error made by NewError.
@@ -85,11 +101,11 @@ func isMeantForClients(err error) bool {
 }
 
 // isCancellation reports whether err results from the end of ctx or of the connection.
-func (s *Session) isCancellation(ctx context.Context, err error) bool {
+func (l logger) isCancellation(ctx context.Context, err error) bool {
 	if ctx.Err() != nil && (is(err, context.Canceled) || is(err, context.Cause(ctx))) {
 		return true
 	}
-	return is(err, errEnded) && (s.out.phase.Load() == closing || s.out.hasEnded())
+	return is(err, errEnded) && (l.out.phase.Load() == closing || l.out.hasEnded())
 }
 
 // errorText returns the text of an error of the application. Its method Error may panic.
@@ -110,63 +126,64 @@ type Traffic interface {
 	SentBytes() int64
 }
 
-// logOpened logs that a connection has opened: its handshake has succeeded, or it listens.
-func (s *Session) logOpened() {
-	if leftOut, ok := s.admitConnection("connection opened"); ok {
-		s.logged = true
-		s.logConnection("connection opened", leftOut)
+// opened logs that a connection has opened: its handshake has succeeded, or it listens. It
+// reports whether the log has a line for that.
+func (l logger) opened() bool {
+	leftOut, ok := l.admit("connection opened")
+	if ok {
+		l.connection("connection opened", leftOut)
 	}
+	return ok
 }
 
-// logEnded logs the end of a connection with a line for its beginning, or without a
-// handshake.
-func (s *Session) logEnded() {
+// ended logs the end of a connection with a line for its beginning, or without a handshake.
+func (l logger) ended(wasLogged bool, received int64) {
 	leftOut := uint64(0)
-	if s.out.wire == nil {
-		leftOut, s.logged = s.admitConnection("connection ended")
+	if l.out.wire == nil {
+		leftOut, wasLogged = l.admit("connection ended")
 	}
-	if !s.logged {
+	if !wasLogged {
 		return
 	}
 	var sent int64
-	if t, ok := s.out.conn.(Traffic); ok {
+	if t, ok := l.out.conn.(Traffic); ok {
 		sent = t.SentBytes()
 	}
-	s.logConnection("connection ended", leftOut,
-		slog.Float64("duration_s", time.Since(s.caller.begun).Seconds()),
-		slog.Int64("received_bytes", s.input.received), slog.Int64("sent_bytes", sent),
-		slog.String("cause", causeText(context.Cause(s.out.conn.Context()))))
+	l.connection("connection ended", leftOut,
+		slog.Float64("duration_s", time.Since(l.caller.begun).Seconds()),
+		slog.Int64("received_bytes", received), slog.Int64("sent_bytes", sent),
+		slog.String("cause", causeText(context.Cause(l.out.conn.Context()))))
 }
 
-func (s *Session) logConnection(event string, leftOut uint64, about ...slog.Attr) {
+func (l logger) connection(event string, leftOut uint64, about ...slog.Attr) {
 	protocolName := ""
-	if s.out.wire != nil {
-		protocolName = s.out.wire.Name()
+	if l.out.wire != nil {
+		protocolName = l.out.wire.Name()
 	}
-	about = append(about, slog.String("address", s.address()),
-		slog.String("transport", s.caller.info.Transport), slog.String("protocol", protocolName))
+	about = append(about, slog.String("address", l.address()),
+		slog.String("transport", l.caller.info.Transport), slog.String("protocol", protocolName))
 	if leftOut > 0 {
 		about = append(about, slog.Uint64("left_out", leftOut))
 	}
-	s.log(s.hub.options.ConnectionLevel.Level(), event, about...)
+	l.event(l.hub.options.ConnectionLevel.Level(), event, about...)
 }
 
-// admitConnection reports whether a connection of this client may be logged, and how many
-// were left out before.
-func (s *Session) admitConnection(event string) (leftOut uint64, ok bool) {
-	level := s.hub.options.ConnectionLevel.Level()
-	if !s.hub.options.Logger.Enabled(context.Background(), level) {
+// admit reports whether a connection of this client may be logged, and how many were left
+// out before.
+func (l logger) admit(event string) (leftOut uint64, ok bool) {
+	level := l.hub.options.ConnectionLevel.Level()
+	if !l.hub.options.Logger.Enabled(context.Background(), level) {
 		return 0, false
 	}
 	k := floodgate.Kind{Level: level, Event: event, Burst: openBurst}
-	if address, err := netip.ParseAddr(s.address()); err == nil {
+	if address, err := netip.ParseAddr(l.address()); err == nil {
 		k.Key, k.Value = "address", limit.Network(address)
 	}
-	return s.hub.gate.Admit(k)
+	return l.hub.gate.Admit(k)
 }
 
-func (s *Session) address() string {
-	if t, ok := s.out.conn.(Traffic); ok {
+func (l logger) address() string {
+	if t, ok := l.out.conn.(Traffic); ok {
 		return t.Address()
 	}
 	return ""

@@ -19,34 +19,38 @@ func (e refusalError) Unwrap() error { return e.error }
 func (c *call) logFailure(err error) {
 	refused, isRefusal := err.(refusalError) //nolint:errorlint // filters cannot wrap it
 	switch {
-	case is(err, errTooManyStreams): // countRefusal has logged it
+	case is(err, errTooManyStreams): // logged already
 	case c.bindError != nil && is(err, c.bindError):
-		c.logUnbound()
+		c.logUnbound("arguments do not bind", c.bindError, slog.String("error", errorText(c.bindError)))
 	case isRefusal:
 		c.logRefusal(refused.Error())
 	default:
-		c.session.logFailure(c, methodFailures, "method", c.knownName(), err)
+		c.session.log().failure(c, methodFailures, "method", c.knownName(), err)
 	}
 }
 
-// logUnbound logs that the method is unknown or that the arguments do not fit its
-// parameters. The line does not contain the arguments.
-func (c *call) logUnbound() {
-	if p, ok := c.bindError.(*guard.Panic); ok { //nolint:errorlint // see Session.logFailure
-		c.session.logFailure(c, methodFailures, "method", c.knownName(), p)
+// logUnbound logs that arguments or an item of an upload do not fit the parameters, or that
+// the method is unknown. The line contains none of them.
+func (c *call) logUnbound(event string, err error, about ...slog.Attr) {
+	p, panicked := err.(*guard.Panic) //nolint:errorlint // see logger.failure
+	switch {
+	case c == nil: // the call that gets the item has ended
+		return
+	case panicked:
+		c.session.log().failure(c, methodFailures, "method", c.knownName(), p)
+		return
+	case c.method == nil:
+		c.logRefusal(err.Error())
 		return
 	}
-	if c.method == nil {
-		c.logRefusal(c.bindError.Error())
-		return
-	}
-	about := []slog.Attr{slog.String("error", c.bindError.Error())}
-	if unbound, ok := errors.AsType[*protocol.BindError](c.bindError); ok && unbound.Argument > 0 {
+	if unbound, ok := errors.AsType[*protocol.BindError](err); ok && unbound.Argument > 0 {
 		targets, _ := c.method.split(c.params)
 		about = append(about, slog.Int("argument", unbound.Argument),
 			slog.String("type", reflect.TypeOf(targets[unbound.Argument-1]).Elem().String()))
+	} else if unbound, ok := errors.AsType[*protocol.DecodeError](err); ok {
+		about = append(about, slog.String("type", unbound.TypeName))
 	}
-	c.logMistake("arguments do not bind", about...)
+	c.logMistake(event, about...)
 }
 
 // logRefusal logs that the method is not called because of the client.
@@ -60,7 +64,7 @@ func (c *call) logMistake(event string, about ...slog.Attr) {
 		about = append(about, slog.String("method", clip(c.target)))
 	}
 	k := floodgate.Kind{Level: slog.LevelWarn, Event: event, Key: "method", Value: c.knownName(), Burst: errorBurst}
-	c.session.logLimited(k, about...)
+	c.session.log().limited(k, about...)
 }
 
 // knownName returns the declared name of the method, or "" if it does not exist.
@@ -69,20 +73,4 @@ func (c *call) knownName() string {
 		return ""
 	}
 	return c.method.name
-}
-
-// logItem logs that an item of an upload does not decode to the type of its method.
-func (c *call) logItem(err error) {
-	if c == nil { // the call has ended
-		return
-	}
-	if p, ok := err.(*guard.Panic); ok { //nolint:errorlint // see Session.logFailure
-		c.session.logFailure(c, methodFailures, "method", c.knownName(), p)
-		return
-	}
-	about := []slog.Attr{}
-	if unbound, ok := errors.AsType[*protocol.DecodeError](err); ok {
-		about = append(about, slog.String("type", unbound.TypeName))
-	}
-	c.logMistake("stream item does not bind", about...)
 }

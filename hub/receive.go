@@ -87,7 +87,7 @@ func (s *Session) handleRecords(data []byte, seen int) (rest []byte) {
 		if err == nil {
 			err = s.out.wire.Parse(record, m)
 		} else {
-			s.countRefusal(&s.hub.refused.messages, "length of a message")
+			s.log().refusal(&s.hub.refused.messages, "length of a message")
 		}
 		if err != nil {
 			s.closeOnViolation(err)
@@ -107,7 +107,7 @@ func (s *Session) closeOnViolation(err error) { s.closeOnClientError(err, true) 
 // messages have been answered.
 func (s *Session) closeOnClientError(err error, allowReconnect bool) {
 	s.stopReceiving()
-	s.log(slog.LevelDebug, "protocol violated", slog.String("error", clip(err.Error())))
+	s.log().debug("protocol violated", slog.String("error", clip(err.Error())))
 	s.runInOrder(0, func() { s.close(err, s.closeText(err), allowReconnect) })
 }
 

@@ -86,7 +86,7 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 		own = nil
 	}
 	if own != nil && !s.tasks.mayRelease(&own.task, maxResultWaiters) {
-		s.countRefusal(&s.hub.refused.results, "results of a client")
+		s.log().refusal(&s.hub.refused.results, "results of a client")
 		return errTooManyResults
 	}
 	q := &pendingResult{decode: decode, done: make(chan struct{})}
@@ -131,7 +131,7 @@ func (s *Session) addPending(id string, q *pendingResult) error {
 		s.forgetPending(id)
 	}
 	if errors.Is(err, errTooManyResults) {
-		s.countRefusal(&s.hub.refused.results, "results of a client")
+		s.log().refusal(&s.hub.refused.results, "results of a client")
 	}
 	if errors.Is(err, errEnded) {
 		return disconnected(s.caller.id)

@@ -124,7 +124,7 @@ func (s *Session) sendOwn(ctx context.Context, m *message) error {
 // closeOnEncodeError ends the session because a message for its client cannot be encoded:
 // an invocation of method, or a result or an item of it.
 func (s *Session) closeOnEncodeError(err error, method string) {
-	s.logFailure(s.ctx, encodingFailures, "method", method, err)
+	s.log().failure(s.ctx, encodingFailures, "method", method, err)
 	s.close(err, s.closeText(err), true)
 }
 

@@ -24,7 +24,7 @@ func (s *Session) receiveItem(m *protocol.Message) {
 		return
 	}
 	if u != nil && err != nil {
-		receiver.logItem(err)
+		receiver.logUnbound("stream item does not bind", err)
 		s.streams.endUpload(m.InvocationID, NewError(explain("Failed to bind Stream message.", err, s.hub.options.DetailedErrors)))
 	}
 }

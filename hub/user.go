@@ -79,7 +79,7 @@ func (s *Session) runOnRefreshed() {
 	var err error
 	defer func() {
 		if err != nil {
-			s.logFailure(s.ctx, callbackFailures, "callback", "OnAuthenticationRefreshed", err)
+			s.log().failure(s.ctx, callbackFailures, "callback", "OnAuthenticationRefreshed", err)
 		}
 	}()
 	defer guard.Recover(&err)
