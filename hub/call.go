@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync/atomic"
 
 	"github.com/carillon-go/carillon/frame"
@@ -51,8 +50,8 @@ func (s *Session) receiveInvocation(m *protocol.Message, size int) {
 	if !s.awaitPace() || s.out.phase.Load() == draining {
 		return
 	}
-	c := s.newCall(m, size)
-	if c.bindError == nil && !c.queued && s.tooManyStreams() {
+	c := newCall(s, m, size)
+	if c.bindError == nil && !c.queued && c.isStreamTooMany() {
 		c.bindError = errTooManyStreams
 	}
 	if fault := asFault(c.bindError); fault != nil {
@@ -61,13 +60,13 @@ func (s *Session) receiveInvocation(m *protocol.Message, size int) {
 	}
 	switch {
 	case c.bindError == nil && !c.queued:
-		s.yield()
-		s.invokeConcurrently(c)
+		s.input.yieldLocked()
+		c.startConcurrently()
 	case c.bindError == nil || s.hub.hasInvokeFilter:
 		c.queued = true
-		s.invokeQueued(c)
+		c.enqueue()
 	default:
-		s.yield()
+		s.input.yieldLocked()
 		text := c.failure(c.bindError)
 		if c.id != "" {
 			s.runInOrder(size, func() { c.fail(text) })
@@ -75,21 +74,24 @@ func (s *Session) receiveInvocation(m *protocol.Message, size int) {
 	}
 }
 
-func (s *Session) invokeQueued(c *call) {
+// enqueue starts an invocation in order.
+func (c *call) enqueue() {
+	s := c.session
 	s.enqueue(&c.task)
-	s.started = true
+	s.input.started = true
 	if s.hub.options.MaxParallelInvocations > 1 {
-		s.yield() // start them one after the other as long as they do not wait
+		s.input.yieldLocked() // start them one after the other as long as they do not wait
 	}
 }
 
-// invokeConcurrently invokes a streaming method, or one with uploads.
-func (s *Session) invokeConcurrently(c *call) {
+// startConcurrently starts a streaming method, or one with uploads.
+func (c *call) startConcurrently() {
+	s := c.session
 	if c.mismatched() {
 		s.enqueue(newOrderedTask(c.run, c.size))
 		return
 	}
-	s.prepare(c)
+	c.prepare()
 	if (c.conflict != nil || c.duplicate) && c.method.authorize == nil && s.out.buffer == nil {
 		c.run() // the refusal comes before the next message is read, as in the original
 		return
@@ -101,19 +103,8 @@ func (s *Session) invokeConcurrently(c *call) {
 		defer hold(s.out.conn, -c.size)
 		c.run()
 	}()
-	s.started = true
-	s.yield()
-}
-
-// yield lets the methods that were started since the last yield run and send their
-// results. In the original, a method that does not wait ends before the next message is
-// read. Invocations that arrive together need one yield only, because they run one after
-// the other anyway.
-func (s *Session) yield() {
-	if s.started {
-		s.started = false
-		runtime.Gosched()
-	}
+	s.input.started = true
+	s.input.yieldLocked()
 }
 
 // mismatched reports whether the invocation is refused for every caller: a
@@ -123,7 +114,7 @@ func (c *call) mismatched() bool {
 	return c.streamed != c.method.stream || len(c.streamIDs) != len(c.method.uploads)
 }
 
-func (s *Session) newCall(m *protocol.Message, size int) *call {
+func newCall(s *Session, m *protocol.Message, size int) *call {
 	method := s.hub.method(m.Target)
 	var c *call
 	var err error
@@ -133,7 +124,7 @@ func (s *Session) newCall(m *protocol.Message, size int) *call {
 		c = method.newCall()
 		c.method = method
 		arguments, _ := method.split(c.params)
-		err = s.bind(method, m.Arguments, arguments)
+		err = method.bind(s.out.wire, m.Arguments, arguments)
 	}
 	err = m.Outcome(err)
 	c.session, c.owner, c.size = s, c, size
@@ -160,15 +151,6 @@ func (c *call) name() string {
 		return c.target // as in the original
 	}
 	return c.method.name
-}
-
-// bind decodes the arguments into targets.
-func (s *Session) bind(m *published, arguments []byte, targets []any) (err error) {
-	defer guard.Recover(&err)
-	if !m.decodesItself {
-		return s.out.wire.Bind(arguments, targets...)
-	}
-	return guard.Call(context.Background(), func() error { return s.out.wire.Bind(arguments, targets...) })
 }
 
 // step is the stage of an invocation. It decides about the answer if application code

@@ -1,6 +1,9 @@
 package hub
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
 // inbox is received data that is not handled yet. Its lock is held while data is handled.
 type inbox struct {
@@ -8,6 +11,7 @@ type inbox struct {
 	partial  []byte        // the beginning of a record; while OnConnected runs, all data received since
 	ready    chan struct{} // closed when OnConnected has returned; nil if it does not run
 	received int64         // bytes from the client in total
+	started  bool          // methods were started since the last yieldLocked
 }
 
 // maxBacklog is the number of bytes that may be received while OnConnected runs before
@@ -54,6 +58,17 @@ func (i *inbox) clearLocked() {
 	i.partial = i.partial[:0]
 	if cap(i.partial) > maxIdleInput {
 		i.partial = nil
+	}
+}
+
+// yieldLocked lets the methods that were started since the last yield run and send their
+// results. In the original, a method that does not wait ends before the next message is
+// read. Invocations that arrive together need one yield only, because they run one after
+// the other anyway.
+func (i *inbox) yieldLocked() {
+	if i.started {
+		i.started = false
+		runtime.Gosched()
 	}
 }
 

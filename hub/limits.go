@@ -86,9 +86,10 @@ const maxEnding = 100
 // and uploads of a client may have together. Their ids and arguments are kept until they end.
 const maxStreamRecords = 32
 
-// tooManyStreams reports whether the client has the maximum number of streams, both
+// isStreamTooMany reports whether the client has the maximum number of streams, both
 // directions together, or their invocations are too long together.
-func (s *Session) tooManyStreams() bool {
+func (c *call) isStreamTooMany() bool {
+	s := c.session
 	limit := s.hub.options.MaxStreams
 	if limit < 0 {
 		return false

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+
+	"github.com/carillon-go/carillon/internal/guard"
 )
 
 // Method is the untyped form of a typed function. It is made by FuncN, ActionN or StreamN
@@ -91,4 +93,13 @@ func (m *published) split(p params) (arguments []any, streams []uploadTarget) {
 		}
 	}
 	return arguments, streams
+}
+
+// bind decodes the arguments into targets.
+func (m *published) bind(w *wire, arguments []byte, targets []any) (err error) {
+	defer guard.Recover(&err)
+	if !m.decodesItself {
+		return w.Bind(arguments, targets...)
+	}
+	return guard.Call(context.Background(), func() error { return w.Bind(arguments, targets...) })
 }

@@ -144,7 +144,7 @@ func (s *Session) handle(m *protocol.Message, size int) {
 		s.receiveInvocation(m, size)
 		return
 	}
-	s.yield()
+	s.input.yieldLocked()
 	switch m.Type {
 	case protocol.StreamItem:
 		s.receiveItem(m)

@@ -36,9 +36,8 @@ type Session struct {
 	endings   endings // end the contexts of invocations
 	refreshed refreshed
 
-	started bool  // methods were started since the last yield; guarded by the input's lock
-	logged  bool  // the log has a line for the beginning of the connection
-	place   int32 // index in the sweep, guarded by the sweep's lock; -1: not in it
+	logged bool  // the log has a line for the beginning of the connection
+	place  int32 // index in the sweep, guarded by the sweep's lock; -1: not in it
 }
 
 func newSession(h *Hub, c Connection, info ConnectInfo) *Session {

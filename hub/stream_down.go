@@ -14,21 +14,13 @@ import (
 // It first waits until no call with a running authorization holds an upload id of c: if
 // that call is refused, its ids become free. In this case alone the reader waits for an
 // authorization, as the original's reader does. The wait ends with the session.
-func (s *Session) prepare(c *call) {
+func (c *call) prepare() {
+	s := c.session
 	for decided := s.streams.undecided(c); decided != nil && s.await(decided); {
 		decided = s.streams.undecided(c)
 	}
-	if s.streams.add(c, s.uploadBounds(c.method)) && c.streamed && s.out.phase.Load() == draining {
+	if s.streams.add(c) && c.streamed && s.out.phase.Load() == draining {
 		c.interrupt()
-	}
-}
-
-func (s *Session) uploadBounds(m *published) uploadBounds {
-	return uploadBounds{
-		items:          s.hub.options.StreamBufferCapacity,
-		itself:         m.decodesItself,
-		stateful:       s.out.buffer != nil,
-		connectionDone: s.out.conn.Context().Done(),
 	}
 }
 

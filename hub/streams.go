@@ -20,9 +20,9 @@ type streams struct {
 	closed    error         // new uploads end with it; nil: open
 }
 
-// add adds the streams of a call: its items, or its uploads within bounds. It sets
+// add adds the streams of a call: its items, or its uploads. It sets
 // c.conflict or c.duplicate and adds nothing if another call has one of the ids.
-func (l *streams) add(c *call, bounds uploadBounds) (added bool) {
+func (l *streams) add(c *call) (added bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c.conflict = l.conflictLocked(c); c.conflict != nil {
@@ -36,7 +36,7 @@ func (l *streams) add(c *call, bounds uploadBounds) (added bool) {
 	if c.duplicate {
 		return false
 	}
-	l.openUploadsLocked(c, bounds)
+	l.openUploadsLocked(c)
 	if c.streamed {
 		c.ctx, c.cancel = context.WithCancel(c.session.ctx)
 		if l.down == nil {
@@ -60,14 +60,18 @@ func (l *streams) conflictLocked(c *call) error {
 }
 
 // openUploadsLocked opens the uploads of a call. Their ids must be free.
-func (l *streams) openUploadsLocked(c *call, bounds uploadBounds) {
+func (l *streams) openUploadsLocked(c *call) {
 	if len(c.streamIDs) > 0 && c.method.authorize != nil {
 		c.decided = make(chan struct{})
 	}
+	s := c.session
 	if l.budget == nil {
-		l.budget = &uploadBudget{conn: c.session.out.conn, freed: notify.NewSignal()}
+		l.budget = &uploadBudget{conn: s.out.conn, freed: notify.NewSignal()}
 	}
-	bounds.budget = l.budget
+	bounds := uploadBounds{
+		items: s.hub.options.StreamBufferCapacity, itself: c.method.decodesItself, budget: l.budget,
+		stateful: s.out.buffer != nil, connectionDone: s.out.conn.Context().Done(),
+	}
 	_, targets := c.method.split(c.params)
 	for i, t := range targets {
 		u := t.open(bounds)
