@@ -33,7 +33,10 @@ func (s *Session) conclude(was phase, cause error) {
 	if was >= connecting {
 		s.hub.lifetime.Disconnected(s)
 	}
-	s.failPending()
+	for _, q := range s.results.close() {
+		q.forget()
+		q.complete(disconnected(s.caller.id))
+	}
 	still := s.tasks.close()
 	s.graceWait(still)
 	s.cancel(cause)

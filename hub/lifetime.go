@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/protocol"
@@ -145,5 +146,7 @@ func (l *local) Ask(ctx context.Context, connectionID, method string, args []any
 	if s == nil {
 		return noSuchConnection(connectionID)
 	}
-	return s.ask(ctx, method, args, decode)
+	id := "s" + strconv.FormatInt(s.hub.lastResultID.Add(1), 10)
+	q := &pendingResult{session: s, id: id, decode: decode, done: make(chan struct{})}
+	return q.ask(ctx, method, args)
 }

@@ -121,7 +121,8 @@ func (s *Session) stopReceiving() {
 
 // receiveCompletion handles a completion: it answers a pending result or ends an upload.
 func (s *Session) receiveCompletion(m *protocol.Message) {
-	if s.completePending(m) {
+	if q := s.results.take(m.InvocationID); q != nil {
+		q.answer(m)
 		return
 	}
 	err := m.Outcome(protocol.ErrUnknown)

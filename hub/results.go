@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"strconv"
 	"sync"
 
 	"github.com/carillon-go/carillon/internal/guard"
@@ -59,9 +58,11 @@ func decode(p protocol.HubProtocol, raw []byte, target any, itself bool) error {
 
 // pendingResult is a client result that has not arrived.
 type pendingResult struct {
-	decode decoder
-	done   chan struct{}
-	err    error // written before done is closed
+	session *Session
+	id      string
+	decode  decoder
+	done    chan struct{}
+	err     error // written before done is closed
 }
 
 func (q *pendingResult) complete(err error) {
@@ -70,13 +71,14 @@ func (q *pendingResult) complete(err error) {
 }
 
 // ask invokes a method on the client and waits for the result.
-func (s *Session) ask(ctx context.Context, method string, args []any, decode decoder) error {
+func (q *pendingResult) ask(ctx context.Context, method string, args []any) error {
+	s := q.session
 	if ctx.Value(connectKey{}) == s {
 		return errResultInOnConnected
 	}
-	id := "s" + strconv.FormatInt(s.hub.lastResultID.Add(1), 10)
-	f, err := s.out.wire.encode(func(dst []byte) ([]byte, error) {
-		return s.out.wire.AppendInvocation(dst, id, method, nil, args...)
+	w := s.out.wire
+	f, err := w.encode(func(dst []byte) ([]byte, error) {
+		return w.AppendInvocation(dst, q.id, method, nil, args...)
 	})
 	if err != nil {
 		return err
@@ -86,15 +88,18 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 		own = nil
 	}
 	if own != nil && !s.tasks.mayRelease(&own.task, maxResultWaiters) {
-		s.log().refusal(&s.hub.refused.results, "results of a client")
-		return errTooManyResults
+		err = errTooManyResults
+	} else {
+		err = q.add()
 	}
-	q := &pendingResult{decode: decode, done: make(chan struct{})}
-	if err := s.addPending(id, q); err != nil {
+	if errors.Is(err, errTooManyResults) {
+		s.log().refusal(&s.hub.refused.results, "results of a client")
+	}
+	if err != nil {
 		return err
 	}
 	if err := s.out.sendWait(ctx, f); err != nil {
-		return s.cancelPending(ctx, id, q)
+		return q.cancel(ctx)
 	}
 	if own != nil {
 		s.tasks.release(&own.task)
@@ -104,7 +109,7 @@ func (s *Session) ask(ctx context.Context, method string, args []any, decode dec
 	case <-q.done:
 		return q.err
 	case <-ctx.Done():
-		return s.cancelPending(ctx, id, q)
+		return q.cancel(ctx)
 	}
 }
 
@@ -122,16 +127,14 @@ func (c *call) requeue(ctx context.Context) {
 	}
 }
 
-// addPending adds a pending result.
-func (s *Session) addPending(id string, q *pendingResult) error {
+// add makes the result one that the session waits for.
+func (q *pendingResult) add() error {
+	s := q.session
 	hold(s.out.conn, resultBytes)
-	s.hub.resultOwners.put(id, s)
-	err := s.results.add(id, q, func() bool { return hold(s.out.conn, 0) })
+	s.hub.resultOwners.put(q.id, s)
+	err := s.results.add(q.id, q, func() bool { return hold(s.out.conn, 0) })
 	if err != nil {
-		s.forgetPending(id)
-	}
-	if errors.Is(err, errTooManyResults) {
-		s.log().refusal(&s.hub.refused.results, "results of a client")
+		q.forget()
 	}
 	if errors.Is(err, errEnded) {
 		return disconnected(s.caller.id)
@@ -139,17 +142,17 @@ func (s *Session) addPending(id string, q *pendingResult) error {
 	return err
 }
 
-// forgetPending ends the accounting of a result that is no longer pending.
-func (s *Session) forgetPending(id string) {
-	hold(s.out.conn, -resultBytes)
-	s.hub.resultOwners.delete(id)
+// forget ends the accounting of a result that is no longer pending.
+func (q *pendingResult) forget() {
+	hold(q.session.out.conn, -resultBytes)
+	q.session.hub.resultOwners.delete(q.id)
 }
 
-// cancelPending removes a pending result and returns the error. If the result is being
-// decoded, its outcome counts, unless ctx is done earlier.
-func (s *Session) cancelPending(ctx context.Context, id string, q *pendingResult) error {
-	if s.results.take(id) != nil {
-		s.forgetPending(id)
+// cancel stops waiting for the result and returns the error. If the result is being decoded,
+// its outcome counts, unless ctx is done earlier.
+func (q *pendingResult) cancel(ctx context.Context) error {
+	if q.session.results.take(q.id) != nil {
+		q.forget()
 	} else {
 		select {
 		case <-q.done:
@@ -160,33 +163,19 @@ func (s *Session) cancelPending(ctx context.Context, id string, q *pendingResult
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return disconnected(s.caller.id)
+	return disconnected(q.session.caller.id)
 }
 
-// completePending handles a completion if it answers a pending result. It reports whether
-// it does.
-func (s *Session) completePending(m *protocol.Message) bool {
-	q := s.results.take(m.InvocationID)
-	if q == nil {
-		return false
-	}
-	s.forgetPending(m.InvocationID)
+// answer completes the result with the client's message.
+func (q *pendingResult) answer(m *protocol.Message) {
+	q.forget()
 	switch {
 	case m.HasError:
 		q.complete(NewError(m.Error))
 	case !m.HasResult:
 		q.complete(NewError("Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown."))
 	default:
-		q.complete(resultError(q.decodeRaw(s.out.wire, m.Payload)))
-	}
-	return true
-}
-
-// failPending fails all pending results and those that are added later.
-func (s *Session) failPending() {
-	for id, q := range s.results.close() {
-		s.forgetPending(id)
-		q.complete(disconnected(s.caller.id))
+		q.complete(resultError(q.decodeRaw(q.session.out.wire, m.Payload)))
 	}
 }
 
