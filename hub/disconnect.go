@@ -19,17 +19,17 @@ func (s *Session) Disconnected(cause error) {
 	if was := s.out.phase.startClosing(); was != closing {
 		s.conclude(was, cause)
 	}
-	s.running.Wait()
+	s.tasks.workers.Wait()
 	if s.out.buffer != nil {
 		s.out.buffer.release()
 	}
 	s.hub.sessions.remove(s)
-	s.log().ended(s.logged, s.input.received)
+	s.log().ended(s.opening.logged, s.input.received)
 }
 
 // conclude does the work at the end of a session, once.
 func (s *Session) conclude(was phase, cause error) {
-	defer s.running.Done()
+	defer s.tasks.workers.Done()
 	if was >= connecting {
 		s.hub.lifetime.Disconnected(s)
 	}
@@ -66,13 +66,16 @@ func (s *Session) graceWait(still <-chan struct{}) {
 
 // runOnDisconnected runs OnDisconnected, if OnConnected succeeded.
 func (s *Session) runOnDisconnected(cause error) {
-	if s.input.ready != nil {
-		<-s.input.ready
+	if s.opening.ready != nil {
+		<-s.opening.ready
 	}
-	if !s.wasConnected.Load() || !s.hub.hasOnDisconnected() {
+	if !s.opening.connected.Load() || !s.hub.hasOnDisconnected() {
 		return
 	}
-	if err := guard.Call(context.Background(), func() error { s.callOnDisconnected(cause); return nil }); err != nil {
+	if err := guard.Call(context.Background(), func() error {
+		s.hub.runOnDisconnected(context.WithoutCancel(s.ctx), cause)
+		return nil
+	}); err != nil {
 		s.log().failure(s.ctx, callbackFailures, "callback", "OnDisconnected", err)
 	}
 }
@@ -83,11 +86,11 @@ func (h *Hub) hasOnDisconnected() bool {
 		slices.ContainsFunc(h.options.Filters, func(f Filter) bool { return f.Disconnect != nil })
 }
 
-// callOnDisconnected runs it within the filters.
-func (s *Session) callOnDisconnected(cause error) {
-	filteredDisconnect(context.WithoutCancel(s.ctx), cause, s.hub.options.Filters, func(ctx context.Context, cause error) {
-		if s.hub.onDisconnected != nil {
-			s.hub.onDisconnected(ctx, cause)
+// runOnDisconnected calls OnDisconnected within the filters.
+func (h *Hub) runOnDisconnected(ctx context.Context, cause error) {
+	filteredDisconnect(ctx, cause, h.options.Filters, func(ctx context.Context, cause error) {
+		if h.onDisconnected != nil {
+			h.onDisconnected(ctx, cause)
 		}
 	})
 }

@@ -80,7 +80,7 @@ func (d *dispatchers) age() time.Duration { return time.Since(d.epoch) }
 // held, except a crew.
 type dispatcher struct {
 	shared  *dispatchers
-	workers *sync.WaitGroup // counts the goroutines that run tasks, and a set timer
+	workers sync.WaitGroup // counts the goroutines of the session, and a set timer
 
 	mu          sync.Mutex // guards the following
 	first, last *task

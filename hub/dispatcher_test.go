@@ -13,8 +13,7 @@ import (
 // testDispatcher is a dispatcher without a session. It records the starts of its tasks.
 type testDispatcher struct {
 	dispatcher
-	running sync.WaitGroup
-	pool    sync.WaitGroup
+	pool sync.WaitGroup
 
 	mu      sync.Mutex
 	started []string
@@ -25,9 +24,8 @@ func newTestDispatcher(t *testing.T, parallel int) *testDispatcher {
 	workers := crew.New(&d.pool, job.run)
 	workers.Join()
 	d.shared = &dispatchers{workers: workers, parallel: parallel, epoch: time.Now()}
-	d.workers = &d.running
 	t.Cleanup(func() {
-		d.running.Wait()
+		d.workers.Wait()
 		workers.Leave()
 		d.pool.Wait()
 	})

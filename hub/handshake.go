@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync/atomic"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/fold"
@@ -16,25 +18,34 @@ const handshakeCanceled = "Handshake was canceled."
 
 var errNoHandshake = errors.New("hub: no handshake")
 
-// parseHandshake buffers data until the handshake is complete, answers it, and returns
-// the data after it.
-func (s *Session) parseHandshake(data []byte) (rest []byte) {
+// opening is the beginning of a session: from the handshake until OnConnected has returned.
+type opening struct {
+	session   *Session
+	ready     chan struct{} // closed when OnConnected has returned; nil if it does not run
+	connected atomic.Bool   // OnConnected succeeded
+	logged    bool          // the log has a line for the beginning of the connection
+}
+
+// parseLocked buffers data until the handshake is complete, answers it, and returns the data
+// after it.
+func (o *opening) parseLocked(data []byte) (rest []byte) {
+	s := o.session
 	seen := len(s.input.partial)
 	s.input.appendLocked(data)
 	record, rest, err := protocol.NextHandshake(s.input.partial, seen, s.hub.options.MaxMessageSize)
 	switch {
 	case err != nil:
 		s.log().refusal(&s.hub.refused.messages, "length of the handshake")
-		s.refuseHandshake(handshakeCanceled)
+		o.refuse(handshakeCanceled)
 	case record == nil:
 		return nil
 	default:
 		request, err := protocol.ParseHandshakeRequest(record)
 		if err != nil {
-			s.refuseHandshake(explain("An unexpected error occurred during connection handshake.", err, s.hub.options.DetailedErrors))
+			o.refuse(explain("An unexpected error occurred during connection handshake.", err, s.hub.options.DetailedErrors))
 			return nil
 		}
-		s.acceptHandshake(request)
+		o.accept(request)
 	}
 	// The rest is copied because it is part of the buffer that it will be stored in.
 	rest = append([]byte(nil), rest...)
@@ -42,19 +53,22 @@ func (s *Session) parseHandshake(data []byte) (rest []byte) {
 	return rest
 }
 
-// acceptHandshake answers a well-formed handshake.
-func (s *Session) acceptHandshake(r protocol.HandshakeRequest) {
+// accept answers a well-formed handshake.
+func (o *opening) accept(r protocol.HandshakeRequest) {
+	s := o.session
 	w := s.hub.wireNamed(r.Protocol)
 	switch {
 	case w == nil:
-		s.refuseHandshake(fmt.Sprintf("The protocol '%s' is not supported.", r.Protocol))
+		o.refuse(fmt.Sprintf("The protocol '%s' is not supported.", r.Protocol))
 	case r.Version > protocol.MaxVersion:
-		s.refuseHandshake(fmt.Sprintf("The server does not support version %d of the '%s' protocol.", r.Version, r.Protocol))
+		o.refuse(fmt.Sprintf("The server does not support version %d of the '%s' protocol.", r.Version, r.Protocol))
 	case w.Binary() && !s.caller.info.Binary:
-		s.refuseHandshake(fmt.Sprintf("Cannot use the '%s' protocol on the current transport. The transport does not support 'Binary' transfer format.", w.Name()))
+		o.refuse(fmt.Sprintf("Cannot use the '%s' protocol on the current transport. The transport does not support 'Binary' transfer format.", w.Name()))
 	default:
-		s.acceptStatefulReconnect(r.Version, w)
-		s.connect(w)
+		if s.caller.info.StatefulReconnect {
+			s.out.acceptStatefulReconnect(r.Version, w, s.hub.options.StatefulBufferSize)
+		}
+		o.connect(w)
 	}
 }
 
@@ -67,76 +81,69 @@ func (h *Hub) wireNamed(name string) *wire {
 	return nil
 }
 
-// refuseHandshake answers the handshake with an error and ends the session.
-func (s *Session) refuseHandshake(text string) {
+// refuse answers the handshake with an error and ends the session.
+func (o *opening) refuse(text string) {
+	s := o.session
 	if s.out.phase.CompareAndSwap(handshaking, closing) {
 		s.log().debug("handshake failed", slog.String("reason", text))
 		s.endSession(handshaking, errNoHandshake, frame.New(protocol.AppendHandshakeResponse(nil, text), false))
 	}
 }
 
-// connect answers the handshake and runs OnConnected concurrently with the reader.
-func (s *Session) connect(w *wire) {
+// connect adds the client to the hub, answers its handshake, and runs OnConnected
+// concurrently with the reader.
+func (o *opening) connect(w *wire) {
+	s := o.session
 	s.out.wire = w
-	next := open
+	next, response := open, w.handshakeResponse
 	if s.hub.hasOnConnected() {
 		next = connecting
-		s.input.ready = make(chan struct{})
+		o.ready = make(chan struct{})
 	}
-	s.wasConnected.Store(next == open)
-	if !s.register(next) {
-		return
-	}
-	s.logged = s.log().opened()
-	if next == connecting {
-		s.tasks.startConcurrent(0)
-		go s.runOnConnected()
-	}
-}
-
-// register adds the client to the lifetime and answers its handshake. It returns false if
-// the session has ended.
-func (s *Session) register(next phase) bool {
-	return s.out.phase.answerHandshake(next, func() {
+	o.connected.Store(next == open)
+	if !s.out.phase.answerHandshake(next, func() {
 		s.hub.lifetime.Connected(s)
 		for _, group := range s.caller.info.Groups { // before OnConnected, which may send to them
 			_ = s.hub.lifetime.Add(s.ctx, s.caller.id, group) // a connection of this process exists
 		}
-		// If Send fails, the connection has ended and Disconnected will be called.
-		_ = s.out.conn.Send(s.handshakeResponse())
-	})
-}
-
-// hasOnConnected reports whether application code runs when a client connects.
-func (h *Hub) hasOnConnected() bool {
-	for _, f := range h.options.Filters {
-		if f.Connect != nil {
-			return true
+		if h := s.hub.local.history; h != nil && w.events {
+			response = frame.NewEvent(h.streamStartLocked(&s.caller))
 		}
+		// If Send fails, the connection has ended and Disconnected will be called.
+		_ = s.out.conn.Send(response)
+	}) {
+		return // the session has ended
 	}
-	return h.onConnected != nil
+	o.logged = s.log().opened()
+	if next == connecting {
+		s.tasks.startConcurrent(0)
+		go o.run()
+	}
 }
 
-// runOnConnected runs OnConnected, then handles the messages received in the meantime.
-func (s *Session) runOnConnected() {
+type connectKey struct{}
+
+// run runs OnConnected, then handles the messages received in the meantime.
+func (o *opening) run() {
+	s := o.session
 	defer s.tasks.endConcurrent(0)
 	err := guard.ErrGoexit
-	defer func() { s.finishOnConnected(err) }()
-	err = s.callOnConnected()
+	defer func() { o.finish(err) }()
+	err = s.hub.runOnConnected(context.WithValue(s.ctx, connectKey{}, s))
 }
 
-// finishOnConnected opens the session after OnConnected, or ends it if OnConnected
-// failed.
-func (s *Session) finishOnConnected(err error) {
+// finish opens the session after OnConnected, or ends it if OnConnected failed.
+func (o *opening) finish(err error) {
+	s := o.session
 	if err != nil {
 		s.log().failure(s.ctx, callbackFailures, "callback", "OnConnected", err)
 		s.close(err, s.closeText(err), false)
 	} else {
-		s.noteConnected()
+		s.refreshed.begin(s)
 	}
 	s.input.mu.Lock()
 	defer s.input.mu.Unlock()
-	defer close(s.input.ready)
+	defer close(o.ready)
 	if s.out.phase.CompareAndSwap(connecting, open) {
 		if s.tasks.isDraining() { // since before the phase was open
 			s.out.phase.startDraining()
@@ -145,32 +152,19 @@ func (s *Session) finishOnConnected(err error) {
 	}
 }
 
-// noteConnected records that OnConnected has succeeded.
-func (s *Session) noteConnected() {
-	s.refreshed.mu.Lock()
-	defer s.refreshed.mu.Unlock()
-	s.wasConnected.Store(true)
-	s.startRefreshedLocked()
+// hasOnConnected reports whether application code runs when a client connects.
+func (h *Hub) hasOnConnected() bool {
+	return h.onConnected != nil ||
+		slices.ContainsFunc(h.options.Filters, func(f Filter) bool { return f.Connect != nil })
 }
 
-type connectKey struct{}
-
-// callOnConnected calls OnConnected within the filters. It returns a panic as an error.
-func (s *Session) callOnConnected() (err error) {
+// runOnConnected calls OnConnected within the filters. It returns a panic as an error.
+func (h *Hub) runOnConnected(ctx context.Context) (err error) {
 	defer guard.Recover(&err)
-	ctx := context.WithValue(s.ctx, connectKey{}, s)
-	return filteredConnect(ctx, s.hub.options.Filters, func(ctx context.Context) error {
-		if s.hub.onConnected == nil {
+	return filteredConnect(ctx, h.options.Filters, func(ctx context.Context) error {
+		if h.onConnected == nil {
 			return nil
 		}
-		return s.hub.onConnected(ctx)
+		return h.onConnected(ctx)
 	})
-}
-
-// handshakeResponse returns the first frame for a client.
-func (s *Session) handshakeResponse() *frame.Frame {
-	if h := s.hub.local.history; h != nil && s.caller.info.Listens {
-		return frame.NewEvent(h.streamStartLocked(&s.caller))
-	}
-	return s.out.wire.handshakeResponse
 }

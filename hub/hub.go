@@ -29,7 +29,7 @@ type Hub struct {
 	sessions     sweep
 	dispatch     dispatchers
 	started      atomic.Bool
-	lastSession  atomic.Uint64 // the number of the newest session
+	lastSession  atomic.Uint32 // the number of the newest session
 	lastResultID atomic.Int64  // the newest invocation id of a client result
 	resultOwners resultOwners
 	refused      refusals
@@ -119,7 +119,11 @@ func (h *Hub) Connect(c Connection, info ConnectInfo) *Session {
 		s.dismiss()
 	}
 	if info.Listens {
-		s.listen()
+		if k := h.local.history; k != nil {
+			k.mu.Lock() // later events follow the start of the stream
+			defer k.mu.Unlock()
+		}
+		s.opening.connect(h.events)
 	}
 	return s
 }

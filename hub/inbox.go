@@ -8,10 +8,9 @@ import (
 // inbox is received data that is not handled yet. Its lock is held while data is handled.
 type inbox struct {
 	mu       sync.Mutex
-	partial  []byte        // the beginning of a record; while OnConnected runs, all data received since
-	ready    chan struct{} // closed when OnConnected has returned; nil if it does not run
-	received int64         // bytes from the client in total
-	started  bool          // methods were started since the last yieldLocked
+	partial  []byte // the beginning of a record; while OnConnected runs, all data received since
+	received int64  // bytes from the client in total
+	started  bool   // methods were started since the last yieldLocked
 }
 
 // maxBacklog is the number of bytes that may be received while OnConnected runs before

@@ -67,7 +67,7 @@ func (s *Session) checkTimeouts(now time.Time) {
 	case handshaking:
 		if o.HandshakeTimeout > 0 && age >= o.HandshakeTimeout {
 			s.log().refusal(&s.hub.refused.handshakes, "time for the handshake")
-			s.refuseHandshake(handshakeCanceled)
+			s.opening.refuse(handshakeCanceled)
 		}
 	case connecting, open, draining, finishing:
 		if s.liveness.isSilent(age, o.ClientTimeout) {

@@ -210,14 +210,14 @@ func (r *messageBuffer) sendAckLocked() {
 
 // acceptStatefulReconnect turns stateful reconnect on if both sides agreed on it, in the
 // negotiation and with version 2 in the handshake.
-func (s *Session) acceptStatefulReconnect(version int, w *wire) {
-	c, ok := s.out.conn.(Resumer)
-	if !ok || !s.caller.info.StatefulReconnect {
+func (o *outbox) acceptStatefulReconnect(version int, w *wire, limit int) {
+	c, ok := o.conn.(Resumer)
+	if !ok {
 		return
 	}
 	agreed := version >= protocol.MaxVersion
 	if agreed {
-		s.out.buffer = &messageBuffer{conn: s.out.conn, wire: w, limit: s.hub.options.StatefulBufferSize, messages: messagebuffer.New[*frame.Frame]()}
+		o.buffer = &messageBuffer{conn: o.conn, wire: w, limit: limit, messages: messagebuffer.New[*frame.Frame]()}
 	}
 	c.Resume(agreed)
 }

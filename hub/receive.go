@@ -20,7 +20,7 @@ func (s *Session) Receive(data []byte) error {
 	defer s.input.mu.Unlock()
 	s.input.received += int64(len(data))
 	if s.out.phase.Load() == handshaking {
-		if data = s.parseHandshake(data); len(data) == 0 {
+		if data = s.opening.parseLocked(data); len(data) == 0 {
 			return nil
 		}
 	}
@@ -48,7 +48,7 @@ func (s *Session) awaitOnConnected(n int) error {
 		return nil
 	}
 	s.out.uncork()
-	ready := s.input.ready
+	ready := s.opening.ready
 	s.input.mu.Unlock()
 	defer s.input.mu.Lock()
 	select {

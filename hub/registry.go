@@ -165,7 +165,7 @@ func (d *directory) snapshot(name string) []*Session {
 type memberships struct {
 	mu     sync.Mutex
 	names  map[string]struct{}
-	bytes  int // memory of the groups
+	bytes  int32 // memory of the groups
 	closed bool
 }
 
@@ -186,14 +186,14 @@ func (m *memberships) join(group string, add func()) error {
 	if _, in := m.names[group]; in || m.closed {
 		return nil
 	}
-	if m.bytes += groupBytes + len(group); m.bytes > maxGroupBytes {
-		m.bytes -= groupBytes + len(group)
+	if int(m.bytes)+groupBytes+len(group) > maxGroupBytes {
 		return errTooManyGroups
 	}
 	if m.names == nil {
 		m.names = make(map[string]struct{})
 	}
 	m.names[group] = struct{}{}
+	m.bytes += groupBytes + int32(len(group)) //nolint:gosec // at most maxGroupBytes
 	add()
 	return nil
 }
@@ -203,7 +203,7 @@ func (m *memberships) leave(group string, remove func()) {
 	defer m.mu.Unlock()
 	if _, in := m.names[group]; in {
 		delete(m.names, group)
-		m.bytes -= groupBytes + len(group)
+		m.bytes -= groupBytes + int32(len(group)) //nolint:gosec // at most maxGroupBytes
 		remove()
 	}
 }

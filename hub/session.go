@@ -2,8 +2,6 @@ package hub
 
 import (
 	"context"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/carillon-go/carillon/frame"
@@ -16,32 +14,30 @@ import (
 // end when they have no more work; Disconnected waits for all of them.
 type Session struct {
 	// The fields that sending needs are first, next to each other.
-	out          outbox
-	wasConnected atomic.Bool // OnConnected succeeded
+	out outbox
 
 	hub    *Hub
-	number uint64 // the session's rank among all sessions of the hub, by start
+	number uint32 // the session's rank by start among those of the hub; it only sorts them, so it may overflow
+	place  int32  // index in the sweep, guarded by the sweep's lock; -1: not in it
 	caller Caller
 	ctx    context.Context         // of everything that runs for the client; carries the caller
 	stop   context.CancelCauseFunc // ends ctx; see cancel
 
+	opening   opening
 	input     inbox
 	pace      limit.Budget // of invocations, by the session's age; for the reader only
 	liveness  liveness
 	groups    memberships
-	running   sync.WaitGroup // counts the session's goroutines, and 1 until conclude has returned
 	tasks     dispatcher
 	streams   streams
 	results   pendingResults
 	endings   endings // end the contexts of invocations
 	refreshed refreshed
-
-	logged bool  // the log has a line for the beginning of the connection
-	place  int32 // index in the sweep, guarded by the sweep's lock; -1: not in it
 }
 
 func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
 	s := &Session{hub: h, number: h.lastSession.Add(1), out: outbox{conn: c}}
+	s.opening.session = s
 	s.caller.session, s.caller.id, s.caller.info, s.caller.begun = s, c.ID(), info, time.Now()
 	s.caller.user.Store(info.User)
 	parent := context.Background()
@@ -50,8 +46,8 @@ func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
 	}
 	ctx, cancel := context.WithCancelCause(parent)
 	s.ctx, s.stop = callerContext{ctx, &s.caller}, cancel
-	s.tasks.shared, s.tasks.workers = &h.dispatch, &s.running
-	s.running.Add(1)
+	s.tasks.shared = &h.dispatch
+	s.tasks.workers.Add(1) // until conclude has returned
 	return s
 }
 

@@ -36,45 +36,55 @@ func (s *Session) Refresh(u *auth.User) { s.caller.user.Store(u) }
 // Before OnConnected has begun it does nothing, because OnConnected sees the new
 // credentials. It is safe for concurrent use.
 func (s *Session) Refreshed() {
-	if s.hub.onRefreshed == nil {
-		return
+	if s.hub.onRefreshed != nil {
+		s.refreshed.add(s)
 	}
-	s.refreshed.mu.Lock()
-	defer s.refreshed.mu.Unlock()
-	if p := s.out.phase.Load(); p < connecting || p == closing {
-		return
-	}
-	s.refreshed.waiting++
-	s.startRefreshedLocked()
 }
 
-// refreshed counts the refreshes that the application has not been notified of.
+// refreshed counts the refreshes that the application has not been notified of. Its methods
+// take the session that it is part of.
 type refreshed struct {
 	mu      sync.Mutex
 	waiting int32
 	running bool
 }
 
-// startRefreshedLocked runs OnAuthenticationRefreshed if a refresh is waiting and the
-// function is not running. The run counts as an invocation that has released its place,
-// so the end of the session waits for it.
-func (s *Session) startRefreshedLocked() {
-	f := &s.refreshed
-	if !f.running && f.waiting > 0 && s.wasConnected.Load() && s.tasks.startReleased() {
-		f.waiting--
-		f.running = true
-		go s.runOnRefreshed()
+func (r *refreshed) add(s *Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := s.out.phase.Load(); p >= connecting && p != closing {
+		r.waiting++
+		r.startLocked(s)
 	}
 }
 
-// runOnRefreshed survives a panic and a runtime.Goexit of the application's function.
-func (s *Session) runOnRefreshed() {
+// begin records that OnConnected has succeeded, so that the application can be notified.
+func (r *refreshed) begin(s *Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.opening.connected.Store(true)
+	r.startLocked(s)
+}
+
+// startLocked runs OnAuthenticationRefreshed if a refresh is waiting and the function is not
+// running. The run counts as an invocation that has released its place, so the end of the
+// session waits for it.
+func (r *refreshed) startLocked(s *Session) {
+	if !r.running && r.waiting > 0 && s.opening.connected.Load() && s.tasks.startReleased() {
+		r.waiting--
+		r.running = true
+		go r.run(s)
+	}
+}
+
+// run survives a panic and a runtime.Goexit of the application's function.
+func (r *refreshed) run(s *Session) {
 	defer s.tasks.endReleased()
 	defer func() {
-		s.refreshed.mu.Lock()
-		defer s.refreshed.mu.Unlock()
-		s.refreshed.running = false
-		s.startRefreshedLocked()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.running = false
+		r.startLocked(s)
 	}()
 	var err error
 	defer func() {
