@@ -140,3 +140,12 @@ func TestFieldOfResult(t *testing.T) {
 		t.Errorf("got %v", last)
 	}
 }
+
+// TestNewFolder: the TypeScript file may be the first in its folder.
+func TestNewFolder(t *testing.T) {
+	s := write(t, t.TempDir(), "M(ctx context.Context) error", "", "")
+	s.typescript = "web/src/x.ts"
+	if _, err := run(s); err != nil {
+		t.Error(err)
+	}
+}

@@ -81,11 +81,19 @@ func run(s settings) (warnings []string, err error) {
 		return c.warnings, checkFresh(files)
 	}
 	for _, f := range files {
-		if err := os.WriteFile(f.path, f.content, 0o644); err != nil {
+		if err := f.write(); err != nil {
 			return c.warnings, err
 		}
 	}
 	return c.warnings, nil
+}
+
+// write writes the file, and makes its folder if there is none.
+func (f file) write() error {
+	if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(f.path, f.content, 0o644)
 }
 
 // generate makes all files; the contract comes first.

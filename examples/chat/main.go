@@ -1,5 +1,5 @@
-// Chat is a chat with rooms: a hub, a page in TypeScript, and in the folder bot a client
-// in Go. docs/tutorial.md builds it step by step.
+// Chat is a chat with rooms: a hub, and a page in TypeScript. The folder bot has a client
+// in Go.
 package main
 
 import (
