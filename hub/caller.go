@@ -24,6 +24,10 @@ type Caller struct {
 
 type callerKey struct{}
 
+// Context returns a context that carries the caller and ends with the session, for calls
+// of methods that no client has invoked.
+func (s *Session) Context() context.Context { return s.ctx }
+
 // CallerFrom returns the caller that ctx carries, or nil if it carries none.
 func CallerFrom(ctx context.Context) *Caller {
 	c, _ := ctx.Value(callerKey{}).(*Caller)
@@ -76,6 +80,9 @@ func (c *Caller) Items() *Items {
 	c.items.CompareAndSwap(nil, &Items{})
 	return c.items.Load()
 }
+
+// Groups returns the groups that the connection is in, sorted.
+func (c *Caller) Groups() []string { return c.session.groups.list() }
 
 // Abort ends the connection with a close message that does not allow the client to
 // reconnect. Messages that the method sends afterwards, its completion included, are

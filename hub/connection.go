@@ -40,6 +40,14 @@ type Uncorker interface {
 	Uncork()
 }
 
+// Recorder is implemented by a Connection that records the invocations of its client, for
+// tests: see package hubtest.
+type Recorder interface {
+	// Record is called with an invocation that is about to be sent to the client, before the
+	// sender's call returns. It must not modify the arguments, block or call back.
+	Record(method string, args []any)
+}
+
 // ConnectInfo describes a new connection.
 type ConnectInfo struct {
 	// Request returns the request that opened the transport. May be nil.

@@ -114,6 +114,9 @@ func (h *Hub) Groups() Groups { return h.lifetime }
 // Session.Receive and calls Session.Disconnected after the connection has ended.
 func (h *Hub) Connect(c Connection, info ConnectInfo) *Session {
 	h.started.Store(true)
+	if _, ok := c.(Recorder); ok {
+		h.local.recording.Store(true)
+	}
 	s := newSession(h, c, info)
 	if !h.sessions.add(s) {
 		s.dismiss()

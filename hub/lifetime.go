@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/protocol"
@@ -56,9 +57,10 @@ type audience struct {
 // local is the lifetime of a hub without a backplane. With a backplane it would hold the
 // connections of one process and send them the messages that the backplane delivers.
 type local struct {
-	members            // sessions with a handshake
-	listeners members  // clients without a handshake, with ordered events in their streams
-	history   *history // nil: no events are kept
+	members               // sessions with a handshake
+	listeners members     // clients without a handshake, with ordered events in their streams
+	history   *history    // nil: no events are kept
+	recording atomic.Bool // a connection is a Recorder
 }
 
 // membersOf returns the members that a session belongs to.
@@ -95,7 +97,7 @@ func (l *local) Remove(_ context.Context, connectionID, group string) error {
 }
 
 func (l *local) Send(ctx context.Context, to audience, method string, args []any) error {
-	m := message{method: method, args: args, delivery: to.Delivery}
+	m := message{method: method, args: args, delivery: to.Delivery, recorded: l.recording.Load()}
 	if to.Kind == toConnections {
 		return l.sendToConnections(ctx, to, &m)
 	}

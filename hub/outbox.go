@@ -78,3 +78,11 @@ func (o *outbox) uncork() {
 		c.Uncork()
 	}
 }
+
+// record records an invocation of the client if the connection is a Recorder, unless the
+// session is ending and does not send it.
+func (o *outbox) record(method string, args []any) {
+	if r, ok := o.conn.(Recorder); ok && o.phase.current() != closing {
+		r.Record(method, args)
+	}
+}

@@ -3,6 +3,7 @@ package hub
 import (
 	"cmp"
 	"hash/maphash"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -208,15 +209,19 @@ func (m *memberships) leave(group string, remove func()) {
 	}
 }
 
+// list returns the groups, sorted.
+func (m *memberships) list() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.names))
+}
+
 // leaveAll returns the groups and prevents further joins.
 func (m *memberships) leaveAll() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = true
-	groups := make([]string, 0, len(m.names))
-	for g := range m.names {
-		groups = append(groups, g)
-	}
+	groups := slices.Collect(maps.Keys(m.names))
 	m.names = nil
 	return groups
 }

@@ -98,6 +98,7 @@ func (q *pendingResult) ask(ctx context.Context, method string, args []any) erro
 	if err != nil {
 		return err
 	}
+	s.out.record(method, args)
 	if err := s.out.sendWait(ctx, f); err != nil {
 		return q.cancel(ctx)
 	}

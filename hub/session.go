@@ -113,6 +113,9 @@ func (s *Session) sendOwn(ctx context.Context, m *message) error {
 		s.closeOnEncodeError(err, m.method)
 		return err
 	}
+	if m.recorded {
+		s.out.record(m.method, m.args)
+	}
 	return s.out.sendWait(ctx, f)
 }
 

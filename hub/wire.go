@@ -116,6 +116,7 @@ type message struct {
 	args   []any
 	// delivery is the policy for slow consumers.
 	delivery frame.Delivery
+	recorded bool       // a connection of the hub is a Recorder
 	mu       sync.Mutex // held while encoding
 	frames   [maxWires]atomic.Pointer[frame.Frame]
 }
