@@ -1,5 +1,8 @@
-// Package endpoint joins a hub with its negotiation and its transports. An application mounts
-// an [Endpoint] at one path as a plain http.Handler.
+// Package endpoint joins a hub with its negotiation and its transports.
+//
+// [New] makes an [Endpoint] of a hub. [Mount] mounts one or several on a mux and returns what
+// ends all of them together. An Endpoint is a plain http.Handler, so other routers can mount
+// it too: at its path and below it.
 package endpoint
 
 import (
@@ -13,10 +16,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/internal/negotiation"
+	"github.com/carillon-go/carillon/internal/static"
 	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
@@ -84,8 +89,19 @@ type Options struct {
 	// changes host or path. Default: the URL of the request, with https if X-Forwarded-Proto
 	// says so.
 	PublicURL *url.URL
+	// Authenticator identifies the users, by each request. Requests without a user are then
+	// answered 401, except those for [Script] and [DiagnosePage], for which browsers send no
+	// token. Default: none; a middleware in front may put the user into the context.
+	Authenticator auth.Authenticator
+	// Authorize decides which users may use the endpoint. Default: all that Authenticator
+	// accepts.
+	Authorize auth.Policy
 	// Diagnose serves [DiagnosePage] at {path}/diagnose. Default false.
 	Diagnose bool
+	// Contract is the hub's contract as carillon-gen writes it. It is served at
+	// {path}/contract.json, to the users that may use the endpoint. It must not be changed
+	// later. Default: none, and the path is not served.
+	Contract []byte
 	// Events serves plain event streams at {path}/events. Default: off.
 	Events Events
 }
@@ -103,6 +119,8 @@ type Endpoint struct {
 	refreshes  bool         // {path}/refresh is served
 	hub        *hub.Hub     // nil for raw connections
 	diagnose   bool         // {path}/diagnose is served
+	contract   http.Handler // nil: {path}/contract.json is not served
+	guarded    http.Handler // everything that needs a user, if anything does
 	events     http.Handler // nil: {path}/events is not served
 	origins    *origins
 	log        *slog.Logger
@@ -120,6 +138,9 @@ func New(h *hub.Hub, o Options) *Endpoint {
 	}
 	e := newEndpoint(&hubApplication{hub: h, closeOnExpiry: o.CloseOnAuthenticationExpiration}, o)
 	e.hub, e.diagnose = h, o.Diagnose
+	if o.Contract != nil {
+		e.contract = static.New(o.Contract, map[string]string{"Content-Type": "application/json", "Cache-Control": "no-cache"})
+	}
 	if o.Events.Enabled {
 		o.Events.keep(h)
 		e.events = o.Events.admit(http.HandlerFunc(e.transports.ServeListener))
@@ -169,7 +190,20 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 			TokenLifetime:  o.EnableAuthenticationRefresh,
 		}),
 	}
+	e.guarded = e.guard(o)
 	return e
+}
+
+// guard returns the handler of the requests that only users may make, if o says so.
+func (e *Endpoint) guard(o Options) http.Handler {
+	h := http.Handler(http.HandlerFunc(e.serve))
+	if o.Authenticator != nil || o.Authorize != nil {
+		h = auth.Require(o.Authorize, h)
+	}
+	if o.Authenticator != nil {
+		h = auth.Middleware(e.Authenticator(o.Authenticator), h)
+	}
+	return h
 }
 
 func (o *Options) refreshing() connection.Refreshing {
@@ -185,6 +219,19 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		connection.Empty(w, http.StatusForbidden)
 		return
 	}
+	if e.origins.share(w, r) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if page := e.page(lastSegment(r)); page != nil && !connection.IsHandshake(r) {
+		page.ServeHTTP(w, r)
+		return
+	}
+	e.guarded.ServeHTTP(w, r)
+}
+
+// serve answers the requests for everything but the pages.
+func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
 	above, last := lastSegments(r)
 	negotiates := fold.Equal(last, negotiatePart)
 	switch part := e.part(last); {
@@ -206,12 +253,22 @@ func (e *Endpoint) part(name string) http.Handler {
 		return e.negotiate
 	case e.refreshes && fold.Equal(name, refreshPart):
 		return http.HandlerFunc(e.transports.ServeRefresh)
+	case e.events != nil && fold.Equal(name, eventsPart):
+		return e.events
+	case e.contract != nil && name == contractPart:
+		return e.contract
+	}
+	return e.page(name)
+}
+
+// page returns the handler of {path}/name if it is a page or a script, for which a browser
+// sends no token. It returns nil for all other names.
+func (e *Endpoint) page(name string) http.Handler {
+	switch {
 	case e.hub != nil && name == scriptPart:
 		return scriptFile
 	case e.diagnose && fold.Equal(name, diagnosePart):
 		return diagnosePage()
-	case e.events != nil && fold.Equal(name, eventsPart):
-		return e.events
 	}
 	return nil
 }

@@ -22,14 +22,15 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// A hub is mounted at its path and below it, where negotiation is.
-func ExampleNew() {
-	chat := hub.New(hub.Options{})
+// Two hubs on one mux: the pages of another site may use the first one. One call ends both.
+func ExampleMount() {
+	chat, news := hub.New(hub.Options{}), hub.New(hub.Options{})
 	chat.Handle("Add", hub.Func2(func(_ context.Context, a, b int) (int, error) { return a + b, nil }))
-	mounted := endpoint.New(chat, endpoint.Options{})
 	mux := http.NewServeMux()
-	mux.Handle("/chat", mounted)
-	mux.Handle("/chat/", mounted)
+	hubs := endpoint.Mount(mux, endpoint.At{
+		"/chat":            endpoint.New(chat, endpoint.Options{Options: transports.Options{AllowedOrigins: []string{"https://app.example"}}}),
+		"/t/{tenant}/news": endpoint.New(news, endpoint.Recommended()),
+	})
 	server := httptest.NewServer(mux)
 	defer server.Close()
 
@@ -41,7 +42,7 @@ func ExampleNew() {
 	sum, err := client.Invoke[int](ctx, conn, "Add", 20, 22)
 	fmt.Println(sum, err)
 	_ = conn.Stop(ctx)
-	fmt.Println(mounted.Shutdown(ctx))
+	fmt.Println(hubs.Shutdown(ctx))
 	// Output:
 	// 42 <nil>
 	// <nil>
@@ -81,9 +82,9 @@ func ExampleNewRaw() {
 	// Output: HELLO
 }
 
-// A hub for users with tokens: policy decides who of them may enter, tickets keep the
+// A hub for users with tokens: a policy decides who of them may enter, and tickets keep the
 // tokens out of URLs.
-func ExampleEndpoint_Authenticator() {
+func ExampleOptions_authenticator() {
 	keys, err := bearer.Secret([]byte("a secret of at least 32 random bytes"))
 	if err != nil {
 		panic(err)
@@ -92,23 +93,19 @@ func ExampleEndpoint_Authenticator() {
 	if err != nil {
 		panic(err)
 	}
-	policy := func(u *auth.User, _ *http.Request) error {
-		if u.Claims["role"] != "member" {
-			return auth.ErrForbidden
-		}
-		return nil
-	}
 	chat := endpoint.New(hub.New(hub.Options{}), endpoint.Options{
+		Authenticator: tokens,
+		Authorize: func(u *auth.User, _ *http.Request) error {
+			if u.Claims["role"] != "member" {
+				return auth.ErrForbidden
+			}
+			return nil
+		},
 		CloseOnAuthenticationExpiration: true,
 		EnableAuthenticationRefresh:     true,
 		TicketLifetime:                  30 * time.Second,
 	})
-	guarded := auth.Middleware(chat.Authenticator(tokens), auth.Require(policy, chat))
-	mux := http.NewServeMux()
-	mux.Handle("/chat", guarded)
-	mux.Handle("/chat/", guarded) // negotiate and refresh
-
-	server := httptest.NewServer(mux)
+	server := httptest.NewServer(chat) // or endpoint.Mount
 	defer server.Close()
 	response, err := http.Post(server.URL+"/chat/negotiate?negotiateVersion=1", "", nil)
 	if err != nil {

@@ -1,7 +1,9 @@
 package endpoint
 
 import (
+	"log/slog"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/httpreq"
@@ -11,23 +13,70 @@ import (
 // origins decides which pages may use an endpoint. Browsers send the origin of the page with
 // each request, and pages cannot change it. Other clients send no origin and pass.
 type origins struct {
-	allowed  *httpreq.Origins
+	allowed  atomic.Pointer[httpreq.Origins]
+	decide   func(origin string) bool
 	registry *connection.Registry
+	log      *slog.Logger
 }
 
 // newOrigins requires that o has a Logger.
 func newOrigins(o *transports.Options, registry *connection.Registry) *origins {
-	for _, entry := range o.AllowedOrigins {
-		if err := transports.CheckOrigin(entry); err != nil {
-			o.Logger.Warn("allowed origin not valid", "error", err)
-		}
-	}
-	return &origins{httpreq.NewOrigins(o.AllowedOrigins, o.AllowOrigin), registry}
+	made := &origins{decide: o.AllowOrigin, registry: registry, log: o.Logger}
+	made.set(o.AllowedOrigins)
+	return made
 }
 
+func (o *origins) set(allowed []string) {
+	for _, entry := range allowed {
+		if err := transports.CheckOrigin(entry); err != nil {
+			o.log.Warn("allowed origin not valid", "error", err)
+		}
+	}
+	o.allowed.Store(httpreq.NewOrigins(allowed, o.decide))
+}
+
+// SetAllowedOrigins replaces Options.AllowedOrigins. Connections that are open continue.
+func (e *Endpoint) SetAllowedOrigins(origins []string) { e.origins.set(origins) }
+
 // AllowsOrigin reports whether AllowedOrigins or AllowOrigin let the pages of an origin use the
-// endpoint. A CORS middleware in front asks it which pages may read the answers.
-func (e *Endpoint) AllowsOrigin(origin string) bool { return e.origins.allowed.Allows(origin) }
+// endpoint.
+func (e *Endpoint) AllowsOrigin(origin string) bool { return e.origins.allowed.Load().Allows(origin) }
+
+// preflightAge is the time in seconds for which a browser may keep the answer to a preflight
+// request: the longest that Chromium accepts.
+const preflightAge = "7200"
+
+// share sets the headers that let pages of other allowed origins read the answer (CORS), and
+// reports whether the request is a preflight request, which needs no other answer. The headers
+// allow credentials, which the JavaScript client sends by default, except for the entry "*".
+// Without allowed origins it does nothing, nor if a middleware has set the headers.
+func (o *origins) share(w http.ResponseWriter, r *http.Request) (preflight bool) {
+	allowed, header, origin := o.allowed.Load(), w.Header(), r.Header.Get("Origin")
+	if allowed.None() || header.Get("Access-Control-Allow-Origin") != "" {
+		return false
+	}
+	asked := r.Header.Get("Access-Control-Request-Method")
+	preflight = r.Method == http.MethodOptions && origin != "" && asked != ""
+	switch {
+	case allowed.Any():
+		header.Set("Access-Control-Allow-Origin", "*")
+	default:
+		header.Add("Vary", "Origin")
+		if origin == "" || !allowed.Allows(origin) {
+			return preflight
+		}
+		header.Set("Access-Control-Allow-Origin", origin)
+		header.Set("Access-Control-Allow-Credentials", "true")
+	}
+	if preflight {
+		header.Set("Access-Control-Allow-Methods", "GET,POST,DELETE")
+		header.Set("Access-Control-Max-Age", preflightAge)
+		if headers := r.Header.Values("Access-Control-Request-Headers"); len(headers) > 0 {
+			header["Access-Control-Allow-Headers"] = headers
+		}
+	}
+	return preflight
+}
 
 // admit reports whether a request may pass. A foreign page may not open a WebSocket: the
 // browser sends the user's cookies with the handshake, and the page can read the messages.
@@ -47,7 +96,7 @@ func (o *origins) admit(r *http.Request) bool {
 }
 
 func (o *origins) isOurs(r *http.Request, origin string) bool {
-	if o.allowed.Allows(origin) {
+	if o.allowed.Load().Allows(origin) {
 		return true
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {

@@ -9,6 +9,7 @@ const (
 	eventsPart    = "events"
 	scriptPart    = "carillon.js"
 	diagnosePart  = "diagnose"
+	contractPart  = "contract.json"
 )
 
 // Paths holds the paths of an endpoint, for applications that route or guard them one by one.
@@ -18,6 +19,8 @@ type Paths struct {
 	// Script is the path of the script ([Script]), and Diagnose that of the page
 	// ([DiagnosePage]). A browser sends no token to them.
 	Script, Diagnose string
+	// Contract is the path of Options.Contract.
+	Contract string
 }
 
 // PathsAt returns the paths of an endpoint that is mounted at path. path has no slash at its
@@ -27,13 +30,14 @@ func PathsAt(path string) Paths {
 		Clients:  []string{path, path + "/" + negotiatePart, path + "/" + eventsPart, path + "/" + refreshPart},
 		Script:   path + "/" + scriptPart,
 		Diagnose: path + "/" + diagnosePart,
+		Contract: path + "/" + contractPart,
 	}
 }
 
 // IsPart reports whether a segment of a path is the name of a part of an endpoint, in any case.
 // The path of an endpoint must not end in such a segment.
 func IsPart(segment string) bool {
-	for _, part := range []string{negotiatePart, refreshPart, eventsPart, scriptPart, diagnosePart} {
+	for _, part := range []string{negotiatePart, refreshPart, eventsPart, scriptPart, diagnosePart, contractPart} {
 		if fold.Equal(segment, part) {
 			return true
 		}

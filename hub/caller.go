@@ -61,7 +61,7 @@ func (c *Caller) isExpired(now time.Time) bool {
 
 // Request returns the HTTP request that opened the transport: the WebSocket handshake,
 // the GET of the event stream or the first poll. Each call returns a new copy without the
-// body. It may return nil.
+// body, but with the wildcards of its path (http.Request.PathValue). It may return nil.
 func (c *Caller) Request() *http.Request {
 	if request := c.info.Request; request != nil {
 		return request()

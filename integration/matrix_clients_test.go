@@ -24,6 +24,7 @@ type visit struct {
 	URL       string `json:"url"`
 	Query     string `json:"query"`
 	Transport string `json:"transport,omitempty"`
+	Token     string `json:"token,omitempty"`
 	Script    bool   `json:"script,omitempty"`
 	Ticks     int    `json:"ticks"`
 	Quiet     int64  `json:"quiet,omitempty"` // milliseconds, as all times here
@@ -34,6 +35,7 @@ type visit struct {
 type cell struct {
 	Name  string `json:"name"`
 	Proxy string `json:"proxy,omitempty"`
+	Page  string `json:"page,omitempty"`
 	Visit visit  `json:"visit"`
 }
 

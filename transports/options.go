@@ -58,8 +58,8 @@ type Options struct {
 	// of its own host, as "https://app.example". "https://*.app.example" allows all
 	// subdomains of a host with that scheme and port, but not the host itself. "*" allows
 	// every origin. A WebSocket from another page, and any other request of it with
-	// credentials, is answered 403. A CORS middleware sets the headers that let a page read
-	// answers; it can call endpoint.Endpoint.AllowsOrigin. Default: none.
+	// credentials, is answered 403. The endpoint sets the headers that let these pages read
+	// answers (CORS), for "*" without credentials. Default: none.
 	AllowedOrigins []string
 	// AllowOrigin decides about an origin that is not in AllowedOrigins. It gets the origin
 	// in lower case, without the default port of its scheme. It is called concurrently.

@@ -1,5 +1,5 @@
 // The official client in headless Chromium behind the boxes: each start is a page load of its own. A cell names a network,
-// whose connections, cookies and proxy (`proxy`) its page loads share.
+// whose connections, cookies and proxy (`proxy`) its page loads share. Its page is of the origin `page`, or of the hub's own.
 
 import { openBrowser, openOwnPage } from "./browser.js";
 import { Orders } from "./orders.js";
@@ -20,7 +20,7 @@ async function load(cell) {
   const context = await network(cell);
   const page = await context.newPage();
   try {
-    await openOwnPage(page, new URL(cell.visit.url).origin, "/healthz", "reach-page.js");
+    await openOwnPage(page, cell.page ?? new URL(cell.visit.url).origin, "/healthz", "reach-page.js");
     await page.waitForFunction(() => globalThis.reach);
     return await page.evaluate(visit => globalThis.reach(visit), cell.visit);
   } catch (error) {

@@ -2,7 +2,7 @@
 //   signalR      the official client
 //   script(url)  loads {hub}/carillon.js
 //
-// A visit is {url, query, transport?, script?, ticks, quiet?, limit}: with `ticks` the clock hub shows the time by itself and so many
+// A visit is {url, query, transport?, token?, script?, ticks, quiet?, limit}: with `ticks` the clock hub shows the time by itself and so many
 // are awaited; with `quiet` (milliseconds) nothing comes for so long, and then the hub has to answer a call of what it does not have.
 // All times are milliseconds.
 
@@ -22,7 +22,7 @@ export async function reach(env, visit) {
 }
 
 async function build({ signalR, script }, visit, seen, log) {
-  const options = { transport: signalR.HttpTransportType[visit.transport] };
+  const options = { transport: signalR.HttpTransportType[visit.transport], accessTokenFactory: visit.token && (() => visit.token) };
   if (visit.script) {
     await script(visit.url + "/carillon.js");
     options.WebSocket = globalThis.CarillonWebSocket;

@@ -17,6 +17,8 @@ type request struct {
 	text       string // in the form of HTTP/1.1, with the protocol's own name
 	remoteAddr string
 	tls        *tls.ConnectionState
+	pattern    string   // of the mux that routed the request
+	wildcards  []string // the values of the pattern's wildcards, in its order
 }
 
 // opening is the request that opened a connection. It is set once.
@@ -54,9 +56,25 @@ func pack(r *http.Request) *request {
 	b.WriteString("\r\n")
 	_ = r.Header.Write(&b) // a builder takes everything
 	b.WriteString("\r\n")
-	return &request{
+	p := &request{
 		ctx: context.WithoutCancel(r.Context()), text: strings.Clone(b.String()),
-		remoteAddr: r.RemoteAddr, tls: r.TLS,
+		remoteAddr: r.RemoteAddr, tls: r.TLS, pattern: r.Pattern,
+	}
+	for _, name := range wildcards(r.Pattern) {
+		p.wildcards = append(p.wildcards, strings.Clone(r.PathValue(name)))
+	}
+	return p
+}
+
+// wildcards returns the names of the wildcards of a pattern of http.ServeMux.
+func wildcards(pattern string) (names []string) {
+	for {
+		_, rest, found := strings.Cut(pattern, "{")
+		if !found {
+			return names
+		}
+		name, after, _ := strings.Cut(rest, "}")
+		names, pattern = append(names, strings.TrimSuffix(name, "...")), after
 	}
 }
 
@@ -65,7 +83,11 @@ func (p *request) size() int64 {
 	if p == nil {
 		return 0
 	}
-	return int64(len(p.text))
+	size := len(p.text)
+	for _, value := range p.wildcards {
+		size += len(value)
+	}
+	return int64(size)
 }
 
 func (p *request) unpack() *http.Request {
@@ -73,6 +95,9 @@ func (p *request) unpack() *http.Request {
 	if err != nil { // the HTTP server accepted a request that ReadRequest refuses
 		r = &http.Request{Method: http.MethodGet, URL: &url.URL{}, Header: http.Header{}}
 	}
-	r.RemoteAddr, r.TLS = p.remoteAddr, p.tls
+	r.RemoteAddr, r.TLS, r.Pattern = p.remoteAddr, p.tls, p.pattern
+	for i, name := range wildcards(p.pattern) {
+		r.SetPathValue(name, p.wildcards[i])
+	}
 	return r.WithContext(p.ctx)
 }

@@ -49,24 +49,17 @@ func parseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// authenticated adds the settings of authentication to o.
-func (c *Config) authenticated(o endpoint.Options) (endpoint.Options, error) {
-	public, err := parseURL(c.PublicURL)
-	o.CloseOnAuthenticationExpiration = true
+// authenticate adds the settings of authentication to o. Without a key all clients may connect.
+func (s *Server) authenticate(o *endpoint.Options) (err error) {
+	c := &s.config
 	o.EnableAuthenticationRefresh = c.JWTRefresh && c.usesJWT()
 	o.MaximumAuthenticationExpiration = c.JWTMaxLifetime
-	o.TicketLifetime, o.PublicURL = c.Tickets, public
-	return o, err
-}
-
-// guard sets entry to the hub, behind authentication if the settings name a key. Without a
-// key all clients may connect.
-func (s *Server) guard() {
-	s.entry = s.hub
-	if !s.config.usesJWT() {
-		return
+	if c.usesJWT() {
+		o.Authenticator = auth.Func(s.live.authenticate)
 	}
-	s.entry = auth.Middleware(s.hub.Authenticator(auth.Func(s.live.authenticate)), auth.Require(nil, s.hub))
+	o.TicketLifetime = c.Tickets
+	o.PublicURL, err = parseURL(c.PublicURL)
+	return err
 }
 
 // publishedKeys begins to read the keys of --jwks-url, if it is set, until endKeys is called.

@@ -139,12 +139,12 @@ names:
 	return offered, nil
 }
 
-// policy returns the policy that changes offers: rules take precedence over evidence.
-func (c *Config) policy(rules negotiate.Policy) negotiate.Policy {
+// policy returns the policy that changes offers: rules take precedence over what is learned.
+func (c *Config) policy(rules, learning negotiate.Policy) negotiate.Policy {
 	if c.NoLearning {
 		return rules
 	}
-	return negotiate.Policies{rules, negotiate.NewEvidence(negotiate.EvidenceOptions{})}
+	return negotiate.Policies{rules, learning}
 }
 
 func (c *Config) rules() (negotiate.Rules, error) {

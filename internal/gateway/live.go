@@ -4,12 +4,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
-	"slices"
 	"sync/atomic"
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/auth/bearer"
-	"github.com/carillon-go/carillon/internal/httpreq"
 	"github.com/carillon-go/carillon/negotiate"
 )
 
@@ -17,31 +15,20 @@ import (
 type live struct {
 	certificate atomic.Pointer[tls.Certificate]      // nil without TLS
 	tokens      atomic.Pointer[bearer.Authenticator] // nil if clients need no token
-	origins     atomic.Pointer[origins]
 	rules       atomic.Pointer[negotiate.Rules]
-}
-
-// origins are the origins of --cors-origin.
-type origins struct {
-	*httpreq.Origins
-	listed, any bool // the setting has an entry; one of them is *
 }
 
 // prepared is a new state that is complete and without errors.
 type prepared struct {
 	certificate *tls.Certificate
 	tokens      *bearer.Authenticator
-	origins     origins
 	rules       negotiate.Rules
 }
 
 // prepare reads the files that c names and returns the state of its settings. published are the
 // keys of --jwks-url, or nil.
 func (c *Config) prepare(published *bearer.PublishedKeys) (*prepared, error) {
-	p := &prepared{origins: origins{
-		Origins: httpreq.NewOrigins(c.CORSOrigin, nil),
-		listed:  len(c.CORSOrigin) > 0, any: slices.Contains(c.CORSOrigin, "*"),
-	}}
+	p := &prepared{}
 	var err error
 	if p.rules, err = c.rules(); err != nil {
 		return nil, err
@@ -61,14 +48,11 @@ func (c *Config) prepare(published *bearer.PublishedKeys) (*prepared, error) {
 func (l *live) apply(p *prepared) {
 	l.certificate.Store(p.certificate)
 	l.tokens.Store(p.tokens)
-	l.origins.Store(&p.origins)
 	l.rules.Store(&p.rules)
 }
 
 // Offer implements negotiate.Policy with the rules by network.
 func (l *live) Offer(r *http.Request, o *negotiate.Offer) { l.rules.Load().Offer(r, o) }
-
-func (l *live) allowsOrigin(origin string) bool { return l.origins.Load().Allows(origin) }
 
 // authenticate implements auth.Func.
 func (l *live) authenticate(r *http.Request) (*auth.User, error) {

@@ -89,6 +89,7 @@ func (s *Server) reload(current Config, files []string) Config {
 		return current
 	}
 	s.live.apply(prepared)
+	s.hub.SetAllowedOrigins(next.CORSOrigin)
 	if s.source.Level != nil {
 		s.source.Level.Set(next.LogLevel)
 	}

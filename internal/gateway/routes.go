@@ -29,10 +29,8 @@ func (s *Server) routes() (http.Handler, error) {
 	e.Logger.SetOutput(io.Discard) // errors are logged by slog
 	e.IPExtractor = echo.ExtractIPDirect()
 
-	e.Use(limitRest, logRequests(s.log, s.gate, s.isTraffic), recoverPanics(s.gate), s.allowOrigins, s.checkHost, mount(paths.Clients, s.entry))
+	e.Use(limitRest, logRequests(s.log, s.gate, s.isTraffic), recoverPanics(s.gate), s.checkHost, mount(append(paths.Clients, paths.Script, paths.Diagnose), s.hub))
 
-	e.Match([]string{http.MethodGet, http.MethodHead}, paths.Script, echo.WrapHandler(endpoint.Script()))
-	e.Match([]string{http.MethodGet, http.MethodHead}, paths.Diagnose, echo.WrapHandler(endpoint.DiagnosePage()))
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/readyz", s.readyz)
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/", echo.WrapHandler(page))
@@ -91,33 +89,6 @@ func limitRest(next echo.HandlerFunc) echo.HandlerFunc {
 			answer.Before(func() {
 				_ = http.NewResponseController(answer).SetReadDeadline(time.Now().Add(restTimeout))
 			})
-		}
-		return next(c)
-	}
-}
-
-// preflightAge is the time in seconds for which a browser may cache the answer to a preflight
-// request: the longest that Chromium accepts.
-const preflightAge = 7200
-
-// allowOrigins lets pages of the hub's allowed origins read the answers. The JavaScript
-// client sends credentials by default. With the origin "*" credentials are not allowed.
-func (s *Server) allowOrigins(next echo.HandlerFunc) echo.HandlerFunc {
-	c := middleware.CORSConfig{
-		AllowMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
-		MaxAge:       preflightAge,
-	}
-	listed := c
-	listed.AllowCredentials = true
-	listed.AllowOriginFunc = func(origin string) (bool, error) { return s.live.allowsOrigin(origin), nil }
-	c.AllowOrigins = []string{"*"}
-	toAny, toListed := middleware.CORSWithConfig(c)(next), middleware.CORSWithConfig(listed)(next)
-	return func(c echo.Context) error {
-		switch o := s.live.origins.Load(); {
-		case o.any:
-			return toAny(c)
-		case o.listed:
-			return toListed(c)
 		}
 		return next(c)
 	}

@@ -54,10 +54,6 @@ const (
 	pingTimeout = 30 * time.Second
 )
 
-// pollTimeout is shorter than the time for which proxies wait for an answer: 30 s in
-// HAProxy's examples, 60 s by default in nginx, Apache and Varnish.
-const pollTimeout = 25 * time.Second
-
 // Server is the gateway. Use it once: call New, then Run or Serve.
 type Server struct {
 	config  Config
@@ -65,7 +61,6 @@ type Server struct {
 	gate    *floodgate.Gate // of lines that clients can provoke
 	clocks  hub.Context[clock.Clock]
 	hub     *endpoint.Endpoint
-	entry   http.Handler // the hub, behind authentication
 	live    live
 	keys    *bearer.PublishedKeys // of --jwks-url; nil without it
 	endKeys context.CancelFunc    // stops reading keys
@@ -116,7 +111,6 @@ func (s *Server) assemble() error {
 		return err
 	}
 	s.makeHub(options)
-	s.guard()
 	if s.proxies, err = s.config.trustedProxies(); err != nil {
 		return err
 	}
@@ -153,20 +147,12 @@ func (s *Server) makeHub(o endpoint.Options) {
 
 // endpointOptions returns the options of the hub's endpoint.
 func (s *Server) endpointOptions() (endpoint.Options, error) {
-	c := &s.config
+	c, o := &s.config, endpoint.Recommended()
 	offered, err := c.transports()
-	if err != nil {
-		return endpoint.Options{}, err
-	}
-	return c.authenticated(endpoint.Options{
-		Transports: offered,
-		Policy:     c.policy(&s.live),
-		Events:     endpoint.Events{Enabled: true, History: 1000},
-		Options: transports.Options{
-			Logger: s.log, PollTimeout: pollTimeout, AllowOrigin: s.live.allowsOrigin,
-			Limits: transports.Limits{Connections: c.MaxConnections, ConnectionsPerAddress: c.MaxPerAddress, ConnectionsPerUser: c.MaxPerUser},
-		},
-	})
+	o.Transports, o.Policy = offered, c.policy(&s.live, o.Policy)
+	o.Logger, o.AllowedOrigins = s.log, c.CORSOrigin
+	o.Limits = transports.Limits{Connections: c.MaxConnections, ConnectionsPerAddress: c.MaxPerAddress, ConnectionsPerUser: c.MaxPerUser}
+	return o, errors.Join(err, s.authenticate(&o))
 }
 
 // Run listens on the configured address and serves until ctx is cancelled. It closes

@@ -39,6 +39,14 @@ func NewOrigins(allowed []string, decide func(origin string) bool) *Origins {
 	return o
 }
 
+// Any reports whether every origin is allowed by the entry "*".
+func (o *Origins) Any() bool { return o.any }
+
+// None reports whether no origin can be allowed.
+func (o *Origins) None() bool {
+	return !o.any && len(o.exact) == 0 && len(o.parents) == 0 && o.decide == nil
+}
+
 // Allows reports whether the pages of an origin may use the endpoint. It does not depend on
 // the endpoint's own host.
 func (o *Origins) Allows(origin string) bool {
