@@ -20,12 +20,14 @@ import (
 
 var rollingClients = flag.Int("rolling.clients", 30, "clients of TestRollingRestart; 200 for the long form")
 
+// Without a timeout of its own, a check that takes longer than the interval would count as a failure.
 const balancerConfig = `defaults
   mode http
   timeout connect 5s
   timeout client 30s
   timeout server 30s
   timeout tunnel 1h
+  timeout check 20s
 frontend f
   bind %s
   default_backend gateways
