@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/notify"
 )
 
 // HubConnection is a connection to one hub. Its methods are safe for concurrent use. It can be
@@ -23,6 +25,8 @@ type HubConnection struct {
 
 	mu        sync.Mutex
 	state     State
+	changed   notify.Gate // opens at each change of the state
+	ended     error       // for WaitConnected while Disconnected; nil: never started
 	current   *run
 	runs      map[*run]struct{}   // the current one, and earlier ones with callbacks that still run
 	marked    map[uint64]struct{} // goroutines of callbacks and uploads
@@ -40,6 +44,7 @@ func New(hub string, options Options) *HubConnection {
 	o := options.withDefaults()
 	c := &HubConnection{options: o, network: newNetwork(o), runs: make(map[*run]struct{}), marked: make(map[uint64]struct{})}
 	c.hub, c.invalid = parseHub(hub)
+	c.ended = c.invalid
 	return c
 }
 
@@ -169,12 +174,17 @@ func (c *HubConnection) enter(r *run, change StateChange) {
 	defer c.mu.Unlock()
 	if change.To == Disconnected {
 		c.current = nil // may be started again, even by the callback
+		c.ended = ErrNotConnected
+		if change.Err != nil {
+			c.ended = fmt.Errorf("%w: %w", ErrNotConnected, change.Err)
+		}
 	}
 	c.change(r, change)
 }
 
 func (c *HubConnection) change(r *run, change StateChange) {
 	change.From, c.state = c.state, change.To
+	c.changed.Open()
 	r.jobs.push(job{change: &change})
 }
 

@@ -11,6 +11,10 @@
 //	defer conn.Stop(ctx)
 //	sum, err := client.Invoke[int](ctx, conn, "Add", 1, 2)
 //
+// Start makes one attempt. Run repeats it by Options.Reconnect, so that a service may start before
+// its server; WaitConnected waits until it has succeeded. Calls fail at once with ErrNotConnected
+// while there is no connection.
+//
 // # Order
 //
 // Handlers and state callbacks of one connection run one at a time, in the order of the server's

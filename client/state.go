@@ -48,6 +48,40 @@ func (c *HubConnection) OnStateChange(f func(ctx context.Context, change StateCh
 	c.observers = append(c.observers, f)
 }
 
+// WaitConnected waits until the connection is Connected: until Start or Run has connected, or
+// connected again. It may be called before Start and Run. It returns the cause of ctx if ctx ends
+// first. If the connection ends for good, or has ended and was not started again, the error wraps
+// ErrNotConnected, and the cause unless the end was orderly. A call after WaitConnected can still
+// fail, because a connection may be lost at any time.
+func (c *HubConnection) WaitConnected(ctx context.Context) error {
+	for {
+		changed, err := c.tryConnected()
+		if changed == nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// tryConnected returns the outcome of WaitConnected, or a channel that the next change of the state
+// closes.
+func (c *HubConnection) tryConnected() (changed <-chan struct{}, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// The state of a session that has ended changes a moment later.
+	if s := c.session.Load(); c.state == Connected && s != nil && s.ctx.Err() == nil {
+		return nil, nil
+	}
+	if c.state == Disconnected && c.ended != nil {
+		return nil, c.ended
+	}
+	return c.changed.Wait(), nil
+}
+
 // State returns the current state.
 func (c *HubConnection) State() State {
 	c.mu.Lock()
