@@ -40,6 +40,14 @@ type HubError struct {
 
 func (e *HubError) Error() string { return e.Message }
 
+// Text returns the text of the exception that Message describes, or Message if it describes none.
+// fromHub reports whether the hub's method has failed with a HubException (hub.NewError in
+// Carillon). Its text is meant for clients. Servers describe other exceptions only with detailed
+// errors. A type derived from HubException looks like another exception. fromHub is false for a call
+// that did not reach its method, because the method does not exist for example, except that a wrong
+// number of uploads looks like an error of the method.
+func (e *HubError) Text() (text string, fromHub bool) { return exceptionText(e.Message) }
+
 // CloseError means that the server closed the connection with a close message.
 type CloseError struct {
 	// Message is the server's error; empty if there was none.
@@ -53,6 +61,33 @@ func (e *CloseError) Error() string {
 		return "client: the server closed the connection"
 	}
 	return "client: the server closed the connection with the following error: " + e.Message
+}
+
+// Text returns the text of the exception that Message describes, or Message, as the method Text of
+// HubError does. fromHub reports whether the hub has ended the connection with a HubException, in
+// OnConnected for example.
+func (e *CloseError) Text() (text string, fromHub bool) { return exceptionText(e.Message) }
+
+// exceptionText returns the text of the exception that a server's error describes, and whether code
+// of the hub threw it as a HubException. If the error describes no exception, text is the error.
+func exceptionText(message string) (text string, fromHub bool) {
+	for _, general := range []struct {
+		begin, end string
+		fromHub    bool
+	}{
+		{"An unexpected error occurred invoking '", "' on the server. ", true},
+		{"An error occurred on the server while streaming results. ", "", true},
+		{"Connection closed with an error. ", "", true},
+		{"Failed to invoke '", "' due to an error on the server. ", false},
+	} {
+		if rest, ok := strings.CutPrefix(message, general.begin); ok {
+			_, exception, _ := strings.Cut(rest, general.end)
+			if name, text, ok := strings.Cut(exception, ": "); ok {
+				return text, general.fromHub && name == "HubException"
+			}
+		}
+	}
+	return message, false
 }
 
 // HandshakeError is the server's refusal of the SignalR handshake.
