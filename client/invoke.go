@@ -46,7 +46,7 @@ func (c *HubConnection) Send(ctx context.Context, method string, args ...any) er
 	}
 	args, uploads := splitUploads(args)
 	ids := s.newIDs(len(uploads))
-	record, err := s.protocol.AppendInvocation(nil, "", method, ids, args...)
+	record, err := s.protocol.AppendInvocation(nil, "", method, headersFrom(ctx), ids, args...)
 	if err != nil {
 		return err
 	}
@@ -117,14 +117,14 @@ func (c *HubConnection) invoke(ctx context.Context, p call, done <-chan struct{}
 }
 
 // appendInvocation is the type of HubProtocol's AppendInvocation and AppendStreamInvocation.
-type appendInvocation func(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error)
+type appendInvocation func(dst []byte, id, target string, headers map[string]string, streamIDs []string, args ...any) ([]byte, error)
 
 // startCall sends an invocation and starts its uploads, which end with ctx. p gets the answers.
 func (s *session) startCall(ctx context.Context, p call, encode appendInvocation, method string, args []any) (id string, err error) {
 	args, uploads := splitUploads(args)
 	id = s.calls.newID()
 	ids := s.newIDs(len(uploads))
-	record, err := encode(nil, id, method, ids, args...)
+	record, err := encode(nil, id, method, headersFrom(ctx), ids, args...)
 	if err != nil {
 		return "", err
 	}

@@ -34,6 +34,16 @@ func CallerFrom(ctx context.Context) *Caller {
 	return c
 }
 
+// HeadersFrom returns the headers of the message that invoked the method to which ctx
+// belongs, for example a trace context. It returns nil if there are none. The map must not
+// be modified.
+func HeadersFrom(ctx context.Context) map[string]string {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c.headers
+	}
+	return nil
+}
+
 // ConnectionID returns the connection's public id.
 func (c *Caller) ConnectionID() string { return c.id }
 

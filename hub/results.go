@@ -78,7 +78,7 @@ func (q *pendingResult) ask(ctx context.Context, method string, args []any) erro
 	}
 	w := s.out.wire
 	f, err := w.encode(func(dst []byte) ([]byte, error) {
-		return w.AppendInvocation(dst, q.id, method, nil, args...)
+		return w.AppendInvocation(dst, q.id, method, nil, nil, args...)
 	})
 	if err != nil {
 		return err

@@ -131,7 +131,7 @@ func (m *message) frame(w *wire) (*frame.Frame, error) {
 		return f, nil
 	}
 	f, err := w.encode(func(dst []byte) ([]byte, error) {
-		return w.AppendInvocation(dst, "", m.method, nil, m.args...)
+		return w.AppendInvocation(dst, "", m.method, nil, nil, m.args...)
 	})
 	if err == nil {
 		if m.delivery != (frame.Delivery{}) {

@@ -30,7 +30,7 @@ func record(tb testing.TB, p HubProtocol, message []byte, err error) []byte {
 // The paths that every message takes. What a message must keep, its id and a text that is decoded, is all that may be allocated.
 func TestAllocations(t *testing.T) {
 	for _, p := range protocols() {
-		call, err := p.AppendInvocation(nil, "12345", "SendTimeToClients", nil, "some text that is decoded", 5)
+		call, err := p.AppendInvocation(nil, "12345", "SendTimeToClients", nil, nil, "some text that is decoded", 5)
 		call = record(t, p, call, err)
 		buf := make([]byte, 0, 1024)
 		var (
@@ -52,7 +52,7 @@ func TestAllocations(t *testing.T) {
 		check("parse another", 1, func() error { m.InvocationID = ""; return p.Parse(call, &m) })
 		check("bind", 1, func() error { return p.Bind(m.Arguments, args...) })
 		check("append an invocation", 0, func() error {
-			_, err := p.AppendInvocation(buf, "", "ShowTime", nil, now...)
+			_, err := p.AppendInvocation(buf, "", "ShowTime", nil, nil, now...)
 			return err
 		})
 		check("append a result", 0, func() error {
@@ -78,7 +78,7 @@ func TestAllocations(t *testing.T) {
 func BenchmarkParse(b *testing.B) {
 	for _, p := range protocols() {
 		b.Run(p.Name(), func(b *testing.B) {
-			call, err := p.AppendInvocation(nil, "12345", "ShowTime", nil, "2002-04-01T10:20:15Z")
+			call, err := p.AppendInvocation(nil, "12345", "ShowTime", nil, nil, "2002-04-01T10:20:15Z")
 			call = record(b, p, call, err)
 			b.ReportAllocs()
 			var m Message
@@ -102,7 +102,7 @@ func BenchmarkBind(b *testing.B) {
 		for name, targets := range map[string][]any{"text": {&s}, "int": {&n}, "object": {&o}} {
 			b.Run(p.Name()+"/"+name, func(b *testing.B) {
 				value := map[string]any{"text": "2002-04-01T10:20:15Z", "int": 12345, "object": sample}[name]
-				call, err := p.AppendInvocation(nil, "1", "t", nil, value)
+				call, err := p.AppendInvocation(nil, "1", "t", nil, nil, value)
 				var m Message
 				if err := p.Parse(record(b, p, call, err), &m); err != nil {
 					b.Fatal(err)
@@ -127,7 +127,7 @@ func BenchmarkAppend(b *testing.B) {
 				args := []any{value}
 				for b.Loop() {
 					var err error
-					if buf, err = p.AppendInvocation(buf[:0], "", "ShowTime", nil, args...); err != nil {
+					if buf, err = p.AppendInvocation(buf[:0], "", "ShowTime", nil, nil, args...); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -31,7 +31,7 @@ const comment = ":"
 func (Events) Name() string { return "events" }
 
 // AppendInvocation implements HubProtocol. It fails if a completion is wanted.
-func (p Events) AppendInvocation(dst []byte, id, target string, _ []string, args ...any) ([]byte, error) {
+func (p Events) AppendInvocation(dst []byte, id, target string, _ map[string]string, _ []string, args ...any) ([]byte, error) {
 	switch {
 	case id != "":
 		return dst, errWantsResult

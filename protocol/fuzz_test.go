@@ -88,7 +88,7 @@ func fuzzParse(t *testing.T, p HubProtocol, record []byte) {
 		if err != nil && !errors.As(err, &decode) {
 			t.Fatalf("%x: %T", m.Payload, err)
 		}
-		again, err := p.AppendInvocation(nil, "", "t", nil, target)
+		again, err := p.AppendInvocation(nil, "", "t", nil, nil, target)
 		if err != nil {
 			continue // infinity
 		}

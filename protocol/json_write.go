@@ -1,19 +1,26 @@
 package protocol
 
-import "strconv"
+import (
+	"maps"
+	"slices"
+	"strconv"
+)
 
 // AppendInvocation appends an invocation of target.
-func (p *JSON) AppendInvocation(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error) {
-	return p.appendInvocation(dst, `{"type":1`, id, target, streamIDs, args)
+func (p *JSON) AppendInvocation(dst []byte, id, target string, headers map[string]string, streamIDs []string, args ...any) ([]byte, error) {
+	return p.appendInvocation(dst, `{"type":1`, id, target, headers, streamIDs, args)
 }
 
 // AppendStreamInvocation appends an invocation of target with results as the stream id.
-func (p *JSON) AppendStreamInvocation(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error) {
-	return p.appendInvocation(dst, `{"type":4`, id, target, streamIDs, args)
+func (p *JSON) AppendStreamInvocation(dst []byte, id, target string, headers map[string]string, streamIDs []string, args ...any) ([]byte, error) {
+	return p.appendInvocation(dst, `{"type":4`, id, target, headers, streamIDs, args)
 }
 
-func (p *JSON) appendInvocation(dst []byte, head, id, target string, streamIDs []string, args []any) (_ []byte, err error) {
+func (p *JSON) appendInvocation(dst []byte, head, id, target string, headers map[string]string, streamIDs []string, args []any) (_ []byte, err error) {
 	out := append(dst, head...) //nolint:gocritic // dst is returned unchanged if an argument cannot be encoded
+	if len(headers) > 0 {
+		out = appendJSONHeaders(out, headers)
+	}
 	if id != "" {
 		out = appendID(out, id)
 	}
@@ -28,6 +35,16 @@ func (p *JSON) appendInvocation(dst []byte, head, id, target string, streamIDs [
 		out = appendStrings(out, streamIDs)
 	}
 	return end(out), nil
+}
+
+func appendJSONHeaders(dst []byte, headers map[string]string) []byte {
+	separator := `,"headers":{`
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		dst = appendJSONString(append(dst, separator...), name)
+		dst = appendJSONString(append(dst, ':'), headers[name])
+		separator = ","
+	}
+	return append(dst, '}')
 }
 
 func (p *JSON) appendArguments(out []byte, args []any) (_ []byte, err error) {

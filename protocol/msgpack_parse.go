@@ -81,20 +81,25 @@ func (p *packParser) headers() error {
 	return nil
 }
 
+var (
+	errHeaderName  = invalidData("Null or empty key in header.")
+	errHeaderValue = invalidData("Null or empty value in header.")
+)
+
 func (p *packParser) header(i int) error {
 	name, _, err := p.text()
 	switch {
 	case err != nil:
 		return invalidData("Reading 'headers[%d].Key' as String failed.", i)
 	case len(name) == 0:
-		return invalidData("Null or empty key in header.")
+		return errHeaderName
 	}
 	value, _, err := p.text()
 	switch {
 	case err != nil:
 		return invalidData("Reading 'headers[%d].Value' as String failed.", i)
 	case len(value) == 0:
-		return invalidData("Null or empty value in header.")
+		return errHeaderValue
 	}
 	if p.m.Headers == nil {
 		p.m.Headers = make(map[string]string)

@@ -1,19 +1,29 @@
 package protocol
 
-import "github.com/tinylib/msgp/msgp"
+import (
+	"maps"
+	"slices"
+
+	"github.com/tinylib/msgp/msgp"
+)
 
 // AppendInvocation appends an invocation of target.
-func (p *MessagePack) AppendInvocation(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error) {
-	return p.appendInvocation(dst, Invocation, id, target, streamIDs, args)
+func (p *MessagePack) AppendInvocation(dst []byte, id, target string, headers map[string]string, streamIDs []string, args ...any) ([]byte, error) {
+	return p.appendInvocation(dst, Invocation, id, target, headers, streamIDs, args)
 }
 
 // AppendStreamInvocation appends an invocation of target with results as the stream id.
-func (p *MessagePack) AppendStreamInvocation(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error) {
-	return p.appendInvocation(dst, StreamInvocation, id, target, streamIDs, args)
+func (p *MessagePack) AppendStreamInvocation(dst []byte, id, target string, headers map[string]string, streamIDs []string, args ...any) ([]byte, error) {
+	return p.appendInvocation(dst, StreamInvocation, id, target, headers, streamIDs, args)
 }
 
-func (p *MessagePack) appendInvocation(dst []byte, t MessageType, id, target string, streamIDs []string, args []any) (_ []byte, err error) {
+func (p *MessagePack) appendInvocation(dst []byte, t MessageType, id, target string, headers map[string]string, streamIDs []string, args []any) (_ []byte, err error) {
 	out := appendHead(openBinary(dst), 6, t)
+	if len(headers) > 0 {
+		if out, err = appendPackHeaders(out[:len(out)-1], headers); err != nil {
+			return dst, err
+		}
+	}
 	if id == "" {
 		out = msgp.AppendNil(out)
 	} else {
@@ -33,7 +43,22 @@ func (p *MessagePack) appendInvocation(dst []byte, t MessageType, id, target str
 	return closeBinary(out, len(dst)), nil
 }
 
-// appendHead begins a message with headers. We write none.
+// appendPackHeaders appends headers. Receivers refuse a message with an empty name or value.
+func appendPackHeaders(dst []byte, headers map[string]string) ([]byte, error) {
+	dst = msgp.AppendMapHeader(dst, uint32(len(headers)))
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		switch {
+		case name == "":
+			return dst, errHeaderName
+		case headers[name] == "":
+			return dst, errHeaderValue
+		}
+		dst = appendPackString(appendPackString(dst, name), headers[name])
+	}
+	return dst, nil
+}
+
+// appendHead begins a message that has headers, with none.
 func appendHead(dst []byte, items uint32, t MessageType) []byte {
 	dst = msgp.AppendArrayHeader(dst, items)
 	dst = append(dst, byte(t))

@@ -37,8 +37,11 @@ type HubProtocol interface {
 	// [*DecodeError].
 	Decode(raw []byte, target any) error
 
-	AppendInvocation(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error) // id "": no completion wanted
-	AppendStreamInvocation(dst []byte, id, target string, streamIDs []string, args ...any) ([]byte, error)
+	// AppendInvocation appends an invocation. id "" means that no completion is wanted.
+	// MessagePack allows no empty name and no empty value of a header.
+	AppendInvocation(dst []byte, id, target string, headers map[string]string, streamIDs []string, args ...any) ([]byte, error)
+	// AppendStreamInvocation appends an invocation with results as the stream id.
+	AppendStreamInvocation(dst []byte, id, target string, headers map[string]string, streamIDs []string, args ...any) ([]byte, error)
 	AppendStreamItem(dst []byte, id string, item any) ([]byte, error)
 	AppendResult(dst []byte, id string, result any) ([]byte, error) // a nil result is an explicit null
 	AppendVoid(dst []byte, id string) []byte                        // a completion without result and error: the end of a stream

@@ -246,7 +246,7 @@ func TestUnwritable(t *testing.T) {
 	pointers = &pointers
 	for _, v := range []any{r, pointers, make(chan int), func() {}, map[complex64]int{1: 1}} {
 		for _, h := range []HubProtocol{j, p} {
-			dst, err := h.AppendInvocation([]byte("before"), "", "t", nil, v)
+			dst, err := h.AppendInvocation([]byte("before"), "", "t", nil, nil, v)
 			if asFault(err) == nil || string(dst) != "before" {
 				t.Errorf("%s: %T: %q, %v", h.Name(), v, dst, err)
 			}

@@ -88,7 +88,7 @@ func (g *generator) newTrigger(ctx context.Context) (fire func() error, end func
 		return nil, nil, err
 	}
 	g.keep(ctx, l)
-	call, err := g.messages.protocol.AppendInvocation(nil, "0", g.options.Method, nil)
+	call, err := g.messages.protocol.AppendInvocation(nil, "0", g.options.Method, nil, nil)
 	call = g.frame(WebSockets, call)
 	return func() error { return l.send(call) }, func() {}, err
 }

@@ -32,7 +32,7 @@ func newMessages(o Options) (*messages, error) {
 	}
 	text := strings.Repeat("0123456789abcdef", o.Payload/16+1)[:o.Payload]
 	for slot := range o.InFlight {
-		call, err := m.protocol.AppendInvocation(nil, strconv.Itoa(slot), o.Method, nil, text)
+		call, err := m.protocol.AppendInvocation(nil, strconv.Itoa(slot), o.Method, nil, nil, text)
 		if err != nil {
 			return nil, err
 		}

@@ -44,7 +44,7 @@ func TestTimeOfAMessage(t *testing.T) {
 	whole := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	broken := whole.Add(123456700)
 	for _, when := range []time.Time{whole, broken, time.Date(2600, 1, 2, 3, 4, 5, 0, time.UTC)} {
-		record, err := packed.AppendInvocation(nil, "", "ShowTime", nil, when)
+		record, err := packed.AppendInvocation(nil, "", "ShowTime", nil, nil, when)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +80,7 @@ func TestFastPathsAgreeWithTheParser(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		call, err := m.protocol.AppendInvocation(nil, "", "M", nil, 1)
+		call, err := m.protocol.AppendInvocation(nil, "", "M", nil, nil, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
