@@ -49,6 +49,9 @@ func chat() (url string, stop func()) {
 		}
 		return strings.Join(all, " "), nil
 	}))
+	h.Handle("Tenant", hub.Func0(func(ctx context.Context) (string, error) {
+		return hub.HeadersFrom(ctx)["tenant"], nil
+	}))
 	h.Handle("AskMe", hub.Func0(func(ctx context.Context) (string, error) {
 		return hub.Invoke[string](ctx, h.Clients().Caller(ctx), "Name", "you")
 	}))
@@ -103,11 +106,14 @@ func ExampleInvoke() {
 
 	_, err = client.Invoke[int](ctx, conn, "Divide", 1, 0)
 	if answer := new(client.HubError); errors.As(err, &answer) {
-		fmt.Println("the hub says:", answer.Message)
+		text, fromHub := answer.Text()
+		fmt.Println("the hub says:", text, fromHub)
+		fmt.Println(err)
 	}
 	// Output:
 	// 7 <nil>
-	// the hub says: An unexpected error occurred invoking 'Divide' on the server. HubException: division by zero
+	// the hub says: division by zero true
+	// An unexpected error occurred invoking 'Divide' on the server. HubException: division by zero
 }
 
 // Range over what the hub streams; leaving the loop cancels the stream.
@@ -231,6 +237,46 @@ func ExampleHubConnection_Run() {
 	// Output:
 	// Bob: here I am
 	// <nil>
+}
+
+// A service that needs the hub starts before it, and waits until it is connected.
+func ExampleHubConnection_WaitConnected() {
+	url, stop := chat()
+	defer stop()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+
+	conn := client.New(url, client.Options{Reconnect: client.ReconnectForever(time.Second, 30*time.Second)})
+	ended := make(chan error)
+	go func() { ended <- conn.Run(ctx) }()
+
+	if err := conn.WaitConnected(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(client.Invoke[int](ctx, conn, "Add", 3, 4))
+	cancel()
+	fmt.Println(<-ended)
+	// Output:
+	// 7 <nil>
+	// <nil>
+}
+
+// A hub reads the headers of a call: a trace context, a tenant, a key against doing a thing twice.
+func ExampleWithHeaders() {
+	url, stop := chat()
+	defer stop()
+	ctx := context.Background()
+	conn := client.New(url, client.Options{})
+	if err := conn.Start(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = conn.Stop(ctx) }()
+
+	call := client.WithHeaders(ctx, map[string]string{"tenant": "blue"})
+	fmt.Println(client.Invoke[string](call, conn, "Tenant"))
+	// Output: blue <nil>
 }
 
 // A connection that survives its sockets, if the server allows it, and is made anew if it cannot be saved.
