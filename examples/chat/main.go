@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"embed"
-	"errors"
 	"flag"
 	"io/fs"
 	"log"
@@ -13,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
@@ -40,22 +38,10 @@ func serve(addr string) error {
 	}
 	h := hub.New(hub.Options{Name: "chat"})
 	newChat(h)
-	mounted := endpoint.New(h, endpoint.Options{})
+
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServerFS(web))
-	mux.Handle("/chat", mounted)
-	mux.Handle("/chat/", mounted)
-
-	server := &http.Server{Addr: addr, Handler: mux}
-	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServe() }()
+	hubs := endpoint.Mount(mux, endpoint.At{"/chat": endpoint.New(h, endpoint.Recommended())})
 	log.Printf("listening at http://%s", addr)
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	deadline, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return errors.Join(mounted.Shutdown(deadline), server.Shutdown(deadline))
+	return hubs.ListenAndServe(ctx, &http.Server{Addr: addr, Handler: mux})
 }

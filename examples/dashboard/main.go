@@ -43,26 +43,18 @@ func serve(addr string, interval time.Duration) error {
 		return err
 	}
 	h := hub.New(hub.Options{Name: "dashboard"})
-	mounted := endpoint.New(h, endpoint.Options{Events: endpoint.Events{Enabled: true}})
+	mounted := endpoint.New(h, endpoint.Recommended()) // with an event stream
 	host := worker.NewHost(worker.Options{})
 	if err := host.Start("sampler", newSampler(h, mounted.Connections, interval)); err != nil {
 		return err
 	}
+
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServerFS(web))
-	mux.Handle("/dashboard", mounted)
-	mux.Handle("/dashboard/", mounted)
-
-	server := &http.Server{Addr: addr, Handler: mux}
-	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServe() }()
+	hubs := endpoint.Mount(mux, endpoint.At{"/dashboard": mounted})
 	log.Printf("listening at http://%s", addr)
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
+	err = hubs.ListenAndServe(ctx, &http.Server{Addr: addr, Handler: mux})
 	deadline, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return errors.Join(host.Stop(deadline), mounted.Shutdown(deadline), server.Shutdown(deadline))
+	return errors.Join(err, host.Stop(deadline))
 }
