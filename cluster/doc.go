@@ -1,0 +1,9 @@
+// Package cluster lets several processes serve the same hubs behind a load balancer that keeps
+// no sessions. The requests of one connection may arrive at any process.
+//
+// A connection token contains, encrypted, the address of the process that negotiated: the
+// home. The process at which the first request of a transport arrives claims the negotiation
+// from the home and becomes the owner of the connection. Later requests that arrive elsewhere
+// are forwarded to the owner. The processes talk HTTP with each other, over TLS with keys that
+// they derive from a common secret.
+package cluster

@@ -1,0 +1,221 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/carillon-go/carillon/auth"
+)
+
+// find answers another node. It is the only place where this process gives a negotiation away.
+func (h *Hub) find(question *find, asking process) found {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.local == nil {
+		return found{}
+	}
+	if question.Claim {
+		if given, ok := h.local.HandOver(question.Key, question.User.decode()); ok {
+			h.moved.put(question.Key, asking)
+			h.node.counts.handedOver.Add(1)
+			return found{Handover: encodeHandover(given)}
+		}
+	}
+	return h.ownerLocked(question.Key)
+}
+
+// ownerLocked returns the owner of a connection, as far as this process knows it.
+func (h *Hub) ownerLocked(key string) found {
+	owner := h.node.self
+	here, opened := h.local.Holds(key)
+	if !here {
+		if owner = h.moved.get(key); owner == (process{}) {
+			return found{Forgets: h.moved.hasEvicted()}
+		}
+		opened = true
+	}
+	at := owner.place()
+	return found{Owner: &at, Open: opened}
+}
+
+// Find finds the owner of a connection that the registry of this process does not have. r is
+// the request for it. If c is not nil, r would open a transport, and Find claims the
+// negotiation, so that this process becomes the owner. forward serves requests at another
+// owner. If it is nil, the connection may have come here in the meantime; otherwise no process
+// has it. Find fails with the error of c.Admit or of r's context.
+func (h *Hub) Find(r *http.Request, token string, c Claimer) (forward Forward, err error) {
+	sealed, ok := h.node.sealer.open(h.name, token)
+	if !ok {
+		return nil, nil
+	}
+	owner := h.owners.get(sealed.key)
+	if owner == (process{}) {
+		if owner, err = h.locate(r, sealed, c); err != nil {
+			return nil, err
+		}
+	}
+	if owner == (process{}) || owner == h.node.self {
+		return nil, nil
+	}
+	return h.forward(sealed.key, owner), nil
+}
+
+// locate returns the owner of a connection, or zero: this process, or none.
+func (h *Hub) locate(r *http.Request, sealed opened, c Claimer) (process, error) {
+	h.mu.Lock()
+	if sealed.home == h.node.self {
+		// find holds mu from a handover to the note about it.
+		known := h.ownerLocked(sealed.key)
+		h.mu.Unlock()
+		return h.settle(r.Context(), sealed, known)
+	}
+	running := h.claims[sealed.key]
+	switch {
+	case running == nil && c == nil:
+		h.mu.Unlock()
+		return h.ask(r.Context(), sealed, nil, nil)
+	case running == nil:
+		running = &claiming{done: make(chan struct{})}
+		h.claims[sealed.key] = running
+		h.mu.Unlock()
+		h.claim(r, sealed, c, running)
+		return running.owner, running.err
+	}
+	h.mu.Unlock()
+	select {
+	case <-running.done:
+		return running.owner, running.err
+	case <-r.Context().Done():
+		return process{}, r.Context().Err()
+	}
+}
+
+// claim asks the home for a negotiation. The end of the request does not end the claim, because
+// the home may have given the negotiation away already.
+func (h *Hub) claim(r *http.Request, sealed opened, c Claimer, running *claiming) {
+	defer func() {
+		h.mu.Lock()
+		delete(h.claims, sealed.key)
+		h.mu.Unlock()
+		close(running.done)
+	}()
+	if running.err = c.Admit(); running.err != nil {
+		return
+	}
+	adopted := false
+	defer func() {
+		if !adopted {
+			c.Withdraw()
+		}
+	}()
+	running.owner, running.err = h.ask(context.WithoutCancel(r.Context()), sealed, auth.UserFrom(r.Context()), func(given Handover) {
+		adopted = true
+		h.node.counts.claimed.Add(1)
+		c.Adopt(given)
+	})
+}
+
+// ask asks the home of a connection for its owner. With adopt it claims the negotiation and
+// passes it to adopt.
+func (h *Hub) ask(ctx context.Context, sealed opened, u *auth.User, adopt func(Handover)) (process, error) {
+	question := find{Hub: h.name, Key: sealed.key, Claim: adopt != nil, Asking: h.node.self.place(), User: encodeUser(u)}
+	var known found
+	if err := h.node.call(ctx, sealed.home, findPath, &question, &known); err != nil {
+		if ctx.Err() != nil {
+			return process{}, ctx.Err()
+		}
+		return h.askAll(ctx, sealed.key), nil
+	}
+	if adopt != nil && known.Handover != nil && known.Handover.Key == sealed.key {
+		adopt(known.Handover.decode())
+		return process{}, nil
+	}
+	return h.settle(ctx, sealed, known)
+}
+
+// settle returns the owner that the home has named, and keeps it.
+func (h *Hub) settle(ctx context.Context, sealed opened, known found) (process, error) {
+	if known.Owner == nil {
+		if known.Forgets {
+			return h.askAll(ctx, sealed.key), nil
+		}
+		return process{}, nil
+	}
+	owner, err := known.Owner.process()
+	if err != nil {
+		return process{}, err
+	}
+	if known.Open && owner != h.node.self {
+		h.owners.put(sealed.key, owner)
+	}
+	return owner, nil
+}
+
+// askAll asks all nodes for the owner of a connection, within a limit.
+func (h *Hub) askAll(ctx context.Context, key string) process {
+	if asked := h.absent.get(key); time.Since(asked) < absence || !h.node.mayAskAll() {
+		return process{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	all := h.node.members.others()
+	answers := make(chan process, len(all))
+	for _, other := range all {
+		h.node.running.Go(func() {
+			question := find{Hub: h.name, Key: key, Asking: h.node.self.place()}
+			var known found
+			var owner process
+			if h.node.call(ctx, other, findPath, &question, &known) == nil && known.Owner != nil {
+				owner, _ = known.Owner.process() // zero if it fails
+			}
+			answers <- owner
+		})
+	}
+	for range all {
+		if owner := <-answers; owner != (process{}) {
+			h.owners.put(key, owner)
+			return owner
+		}
+	}
+	h.absent.put(key, time.Now())
+	h.node.log.Debug("connection has no owner", "hub", h.name)
+	return process{}
+}
+
+// call sends a message to another process and reads its answer.
+func (n *Node) call(ctx context.Context, to process, path string, message, answer any) error {
+	b, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	within, cancel := context.WithTimeout(ctx, n.askTimeout)
+	defer cancel()
+	request, err := n.request(within, to, path, bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	peer := n.peers.to(to.address)
+	response, err := peer.do(request)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			peer.failed(ctx, err) // unless the caller has given up
+		}
+		return err
+	}
+	defer response.Body.Close()
+	return json.NewDecoder(io.LimitReader(response.Body, maxMessage)).Decode(answer)
+}
+
+// request returns a request of the link.
+func (n *Node) request(ctx context.Context, to process, path string, body io.Reader) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+to.address+path, body)
+	if err == nil {
+		r.Header.Set(forHeader, to.pid.String())
+	}
+	return r, err
+}

@@ -1,0 +1,81 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Hub is one hub of a Node. It seals the tokens of its connections, and finds connections that
+// other processes have. It is safe for concurrent use.
+type Hub struct {
+	node *Node
+	name string
+
+	owners *table[process]   // of connections that other processes opened
+	absent *table[time.Time] // when all nodes were asked for a connection that none has
+
+	mu     sync.Mutex
+	local  Local                // nil before Join
+	moved  *table[process]      // the owners of connections that negotiated here; written with mu held
+	claims map[string]*claiming // by key
+}
+
+// The limits of a hub's memory about connections of other processes.
+const (
+	maxOwners = 1 << 16
+	maxMoved  = 1 << 17
+	maxAbsent = 1 << 12
+	absence   = 2 * time.Second // for which absent counts
+)
+
+// claiming is a claim whose outcome is not known yet.
+type claiming struct {
+	done  chan struct{} // closed at the end
+	owner process       // another process; zero: this one, or none
+	err   error
+}
+
+func newHub(n *Node, name string) *Hub {
+	return &Hub{
+		node: n, name: name, owners: newTable[process](maxOwners), absent: newTable[time.Time](maxAbsent),
+		moved: newTable[process](maxMoved), claims: map[string]*claiming{},
+	}
+}
+
+// Join sets what other processes ask. It is called once, before the first request.
+func (h *Hub) Join(local Local) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.local = local
+}
+
+// Seal returns the token of a connection for its client. key is the connection's key in its
+// registry: 128 random bits in base64url.
+func (h *Hub) Seal(key string) (token string) {
+	token, _ = h.node.sealer.seal(h.name, key)
+	return token
+}
+
+// Open returns the key in a token. It reports false if no node has sealed it for this hub.
+func (h *Hub) Open(token string) (key string, ok bool) {
+	o, ok := h.node.sealer.open(h.name, token)
+	return o.key, ok
+}
+
+// await waits until no claim for a key runs, and returns the local hub, or nil if ctx ends or
+// there is none.
+func (h *Hub) await(ctx context.Context, key string) Local {
+	h.mu.Lock()
+	running, local := h.claims[key], h.local
+	h.mu.Unlock()
+	if running == nil {
+		return local
+	}
+	select {
+	case <-running.done:
+		return local
+	case <-ctx.Done():
+		return nil
+	}
+}

@@ -1,0 +1,243 @@
+package cluster
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// newTestCredentials returns the credentials of a node with these secrets.
+func newTestCredentials(t *testing.T, secrets ...[]byte) *credentials {
+	t.Helper()
+	var all []keys
+	for _, secret := range secrets {
+		k, err := newKeys(secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, k)
+	}
+	c, err := newCredentials(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// greet says hello with a TLS configuration.
+func greet(t *testing.T, to *site, config *tls.Config) error {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
+	defer transport.CloseIdleConnections()
+	request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+to.node.self.address+helloPath, strings.NewReader("{}"))
+	response, err := (&http.Client{Transport: transport, Timeout: patience}).Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(io.Discard, response.Body)
+	return err
+}
+
+// Only a node with one of the secrets can use the link, as a client and as a server.
+func TestLinkNeedsTheSecret(t *testing.T) {
+	t.Parallel()
+	old, current, foreign := randomSecret(), randomSecret(), randomSecret()
+	s := newSite(t, "A", listen(t, "127.0.0.1:0"), Options{Secrets: [][]byte{current, old}})
+	for name, c := range map[string]struct {
+		config *tls.Config
+		ok     bool
+	}{
+		"current":           {newTestCredentials(t, current).config(), true},
+		"old":               {newTestCredentials(t, old).config(), false}, // it does not accept us
+		"old, then current": {newTestCredentials(t, old, current).config(), true},
+		"foreign":           {newTestCredentials(t, foreign).config(), false},
+		"no certificate":    {&tls.Config{InsecureSkipVerify: true}, false},
+		"foreign that accepts us": {func() *tls.Config {
+			c := newTestCredentials(t, foreign).config()
+			c.VerifyConnection = nil
+			return c
+		}(), false},
+		"that does not accept us": {func() *tls.Config {
+			c := newTestCredentials(t, foreign).config()
+			c.Certificates = newTestCredentials(t, current).config().Certificates
+			return c
+		}(), false},
+		"TLS 1.2": {func() *tls.Config {
+			c := newTestCredentials(t, current).config()
+			c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
+			return c
+		}(), false},
+	} {
+		if err := greet(t, s, c.config); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.node.self.address+helloPath, nil)
+	response, err := http.DefaultClient.Do(request)
+	if err == nil {
+		_ = response.Body.Close()
+	}
+	if err == nil && response.StatusCode == http.StatusOK {
+		t.Error("the link answers without TLS")
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// A request of the link is for one process, and in a version that it knows.
+func TestRequestsOfTheLinkAreForOneProcess(t *testing.T) {
+	t.Parallel()
+	s := newSites(t, 2)
+	self := s[1].node.self
+	for _, c := range []struct {
+		to   process
+		path string
+		want string
+	}{
+		{self, findPath, ""},
+		{process{newPID(), self.address}, findPath, errGone.Error()},
+		{process{newPID(), self.address}, helloPath, ""},
+		{self, "/2/find", "404"},
+		{self, "/1/later", "404"},
+		{self, "/", "404"},
+	} {
+		var got found
+		err := s[0].node.call(t.Context(), c.to, c.path, &find{Hub: testHub, Asking: self.place()}, &got)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %s", c.path, err, c.want)
+		}
+	}
+	for _, text := range []string{"", "{", `{"asking":{}}`, `{"asking":{"pid":"zz","address":"a:1"}}`, `{"asking":{"pid":"0011223344556677","address":"a"}}`} {
+		request, _ := s[0].node.request(t.Context(), self, findPath, strings.NewReader(text))
+		if _, err := s[0].node.peers.to(self.address).do(request); err == nil || !strings.Contains(err.Error(), "400") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for _, text := range []string{"", "\x00\x00\x00\x02{}", "\xff\xff\xff\xff{}", "\x00\x00\x00\x02{]"} {
+		request, _ := s[0].node.request(t.Context(), self, forwardPath, strings.NewReader(text))
+		if _, err := s[0].node.peers.to(self.address).do(request); err == nil || !strings.Contains(err.Error(), "400") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// A node that fails is not dialled again at once, however many requests need it.
+func TestFailedNodeIsNotDialledAtOnce(t *testing.T) {
+	t.Parallel()
+	var dials atomic.Int32
+	l := listen(t, "127.0.0.1:0")
+	closed := make(chan struct{})
+	defer func() {
+		_ = l.Close()
+		<-closed
+	}()
+	go func() {
+		defer close(closed)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			dials.Add(1)
+			_ = c.Close()
+		}
+	}()
+	s := newSites(t, 1)[0]
+	peer := s.node.peers.to(l.Addr().String())
+	begun := time.Now()
+	failures, down := 0, 0
+	for range 1000 {
+		request, _ := s.node.request(t.Context(), process{newPID(), l.Addr().String()}, findPath, strings.NewReader("{}"))
+		_, err := peer.do(request)
+		if errors.Is(err, errDown) {
+			down++
+		} else if err != nil {
+			failures++
+		}
+	}
+	if most := 1 + int32(time.Since(begun)/downTime); dials.Load() > most || failures+down != 1000 || down == 0 {
+		t.Errorf("%d dials, want %d at most; %d failures, %d while down", dials.Load(), most, failures, down)
+	}
+}
+
+// A home that hangs delays the first question only.
+func TestHomeThatHangs(t *testing.T) {
+	t.Parallel()
+	s := newSites(t, 2)
+	l := listen(t, "127.0.0.1:0")
+	defer l.Close()
+	accepted := make(chan net.Conn, 10)
+	go func() {
+		defer close(accepted)
+		for {
+			c, err := l.Accept() // and says nothing
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	}()
+	s[1].node.askTimeout = 100 * time.Millisecond
+	hanging := newTestSealer(t, l.Addr().String(), s[0].secrets...)
+	s[1].expect(t, "404", http.MethodGet, sealed(t, hanging, testHub, testKey), "")
+	if err := s[1].node.peers.to(l.Addr().String()).isDown(); !errors.Is(err, errDown) {
+		t.Skip("the host is so slow that the node counts as up again")
+	}
+	s[1].node.askTimeout = patience
+	s[1].expect(t, "404", http.MethodPost, sealed(t, hanging, testHub, testKey), "")
+	_ = l.Close()
+	for c := range accepted {
+		_ = c.Close()
+	}
+}
+
+func TestMembersByName(t *testing.T) {
+	t.Parallel()
+	secrets := [][]byte{randomSecret()}
+	l := listen(t, "127.0.0.1:0")
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	a := newSite(t, "A", l, Options{Secrets: secrets, DNS: net.JoinHostPort("localhost", port)})
+	b := newSite(t, "B", listen(t, "127.0.0.1:0"), Options{Secrets: secrets, DNS: net.JoinHostPort("localhost", port)})
+	await(t, "the other node", func() bool {
+		b.node.members.check(t.Context())
+		all := b.node.members.others()
+		return len(all) == 1 && all[0] == a.node.self
+	})
+	a.node.members.check(t.Context())
+	if all := a.node.members.others(); len(all) > 0 {
+		t.Errorf("a node knows itself: %v", all)
+	}
+	a.stop()
+	await(t, "the end of the other node", func() bool {
+		b.node.members.check(t.Context())
+		return !b.node.Members()[0].Up
+	})
+}
+
+func TestOptionsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	good := [][]byte{randomSecret()}
+	for name, c := range map[string]struct {
+		o    Options
+		want string
+	}{
+		"no secret":    {Options{Advertise: "a:1"}, "no secret"},
+		"short secret": {Options{Advertise: "a:1", Secrets: [][]byte{[]byte("password")}}, "8 bytes"},
+		"no address":   {Options{Secrets: good}, "address"},
+		"any address":  {Options{Secrets: good, Advertise: "0.0.0.0:1"}, "none that other nodes can dial"},
+		"no port":      {Options{Secrets: good, Advertise: "a"}, "port"},
+		"a bad peer":   {Options{Secrets: good, Advertise: "a:1", Peers: []string{"b"}}, `"b"`},
+		"a bad name":   {Options{Secrets: good, Advertise: "a:1", DNS: "nodes"}, `"nodes"`},
+		"a long name":  {Options{Secrets: good, Advertise: strings.Repeat("n", 60) + ":1"}, "44 bytes"},
+	} {
+		if _, err := New(c.o); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,196 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carillon-go/carillon/internal/limit"
+)
+
+// Options configure a Node.
+type Options struct {
+	// Secrets are the secret of the cluster, and the previous one while all nodes are given a
+	// new one. Each has at least 32 random bytes. ParseSecrets reads them from text. Required.
+	Secrets [][]byte
+	// Advertise is the host:port at which other nodes reach the listener of this one. It is
+	// part of every token, so an IP address is better than a name, of which there is room for
+	// 44 bytes. Required.
+	Advertise string
+	// Peers are the addresses of all nodes, as host:port. The own one may be among them.
+	// Default: none.
+	Peers []string
+	// DNS is a host:port whose addresses are those of all nodes, such as that of a headless
+	// service of Kubernetes. It is resolved again every five seconds. Default: none.
+	DNS string
+	// Logger receives the events of the cluster. Default slog.Default().
+	Logger *slog.Logger
+
+	// For tests. Zero: dialTimeout and askTimeout.
+	dialTimeout, askTimeout time.Duration
+}
+
+// Node is this process as a part of a cluster. It is safe for concurrent use.
+type Node struct {
+	self    process
+	sealer  *sealer
+	peers   *peers
+	members *members
+	server  *http.Server
+	log     *slog.Logger
+	begun   time.Time
+
+	closing context.Context
+	close   context.CancelFunc
+	running sync.WaitGroup // dials, and requests in both directions
+	counts  counts
+
+	askTimeout time.Duration
+
+	mu     sync.Mutex
+	hubs   map[string]*Hub
+	asking limit.Budget // of questions to all nodes
+	closed bool
+}
+
+// counts are the numbers of Stats.
+type counts struct{ claimed, handedOver, forwarded, served, asked, unasked, unreachable atomic.Int64 }
+
+// Stats are numbers of events since the start of the process.
+type Stats struct {
+	Claimed     int // negotiations that this node took over
+	HandedOver  int // negotiations that other nodes took over
+	Forwarded   int // requests that other nodes served for this one
+	Served      int // requests that this node served for other ones
+	Asked       int // questions to all nodes, because the home of a connection was lost
+	Unasked     int // such questions that were over the limit
+	Unreachable int // requests whose owner could not be reached
+}
+
+// Stats returns numbers of events.
+func (n *Node) Stats() Stats {
+	c := &n.counts
+	return Stats{
+		Claimed: int(c.claimed.Load()), HandedOver: int(c.handedOver.Load()), Forwarded: int(c.forwarded.Load()), Served: int(c.served.Load()),
+		Asked: int(c.asked.Load()), Unasked: int(c.unasked.Load()), Unreachable: int(c.unreachable.Load()),
+	}
+}
+
+// New returns a node. Serve has to follow.
+func New(o Options) (*Node, error) {
+	if err := checkSecrets(o.Secrets); err != nil {
+		return nil, err
+	}
+	var secrets []keys
+	for _, secret := range o.Secrets {
+		k, err := newKeys(secret)
+		if err != nil {
+			return nil, err
+		}
+		secrets = append(secrets, k)
+	}
+	credentials, err := newCredentials(secrets)
+	if err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	n := &Node{self: process{newPID(), o.Advertise}, log: o.Logger, begun: time.Now(), hubs: map[string]*Hub{}}
+	if n.sealer, err = newSealer(secrets, n.self); err != nil {
+		return nil, err
+	}
+	if n.members, err = newMembers(n, o); err != nil {
+		return nil, err
+	}
+	n.closing, n.close = context.WithCancel(context.Background())
+	n.askTimeout = cmp.Or(o.askTimeout, askTimeout)
+	n.peers = &peers{dialer: newDialer(credentials, cmp.Or(o.dialTimeout, dialTimeout), &n.running), all: map[string]*peer{}}
+	n.server = newServer(n, credentials)
+	return n, nil
+}
+
+// Hub returns the part of the cluster that concerns one hub, which has the same name on all
+// nodes, such as its path. Each call with a name returns the same Hub.
+func (n *Node) Hub(name string) *Hub {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h := n.hubs[name]
+	if h == nil {
+		h = newHub(n, name)
+		n.hubs[name] = h
+	}
+	return h
+}
+
+// enter counts a request. It reports false after Shutdown.
+func (n *Node) enter() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return false
+	}
+	n.running.Add(1)
+	return true
+}
+
+// Serve serves other nodes on l, and finds them, until Shutdown. It then returns nil.
+func (n *Node) Serve(l net.Listener) error {
+	if !n.enter() {
+		return http.ErrServerClosed
+	}
+	defer n.running.Done()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		n.members.watch(n.closing)
+	}()
+	defer func() { <-watched }()
+	err := n.server.ServeTLS(l, "", "")
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	n.close()
+	return err
+}
+
+// Shutdown ends the node. Hubs must have been shut down before. Requests that are forwarded may
+// end until ctx does, and are then cut.
+func (n *Node) Shutdown(ctx context.Context) error {
+	n.mu.Lock()
+	n.closed = true
+	n.mu.Unlock()
+	err := n.server.Shutdown(ctx)
+	n.close()
+	n.peers.close()
+	_ = n.server.Close()
+	n.running.Wait()
+	return err
+}
+
+// mayAskAll reports whether all nodes may be asked now, and counts the question.
+func (n *Node) mayAskAll() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := time.Since(n.begun)
+	if n.asking.Wait(now, (askBurst-1)*askInterval) > 0 {
+		n.counts.unasked.Add(1)
+		return false
+	}
+	n.asking.Spend(now, askInterval)
+	n.counts.asked.Add(1)
+	return true
+}
+
+// Of the questions to all nodes askBurst may follow each other, and another one is allowed per
+// askInterval.
+const (
+	askInterval = time.Millisecond
+	askBurst    = 5000
+)
