@@ -98,7 +98,7 @@ func (s *audienceSender) Send(ctx context.Context, method string, args ...any) e
 	}
 	to := s.to
 	to.Delivery = slow.delivery(method)
-	return s.hub.lifetime.Send(ctx, to, method, args)
+	return s.hub.local.invoke(ctx, to, method, args)
 }
 
 // Groups are named sets of connections. A group exists while it has members. A connection

@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/carillon-go/carillon/internal/guard"
@@ -31,7 +30,7 @@ func (s *Session) Disconnected(cause error) {
 func (s *Session) conclude(was phase, cause error) {
 	defer s.tasks.workers.Done()
 	if was >= connecting {
-		s.hub.lifetime.Disconnected(s)
+		s.hub.local.membersOf(s).remove(s)
 	}
 	for _, q := range s.results.close() {
 		q.forget()
@@ -69,7 +68,7 @@ func (s *Session) runOnDisconnected(cause error) {
 	if s.opening.ready != nil {
 		<-s.opening.ready
 	}
-	if !s.opening.connected.Load() || !s.hub.hasOnDisconnected() {
+	if !s.opening.connected.Load() || s.hub.onDisconnected == nil && !s.hub.hasDisconnectFilter {
 		return
 	}
 	if err := guard.Call(context.Background(), func() error {
@@ -78,12 +77,6 @@ func (s *Session) runOnDisconnected(cause error) {
 	}); err != nil {
 		s.log().failure(s.ctx, callbackFailures, "callback", "OnDisconnected", err)
 	}
-}
-
-// hasOnDisconnected reports whether anything runs when a client disconnects.
-func (h *Hub) hasOnDisconnected() bool {
-	return h.onDisconnected != nil ||
-		slices.ContainsFunc(h.options.Filters, func(f Filter) bool { return f.Disconnect != nil })
 }
 
 // runOnDisconnected calls OnDisconnected within the filters.

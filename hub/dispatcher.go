@@ -72,8 +72,6 @@ type dispatchers struct {
 	epoch    time.Time // before all tasks
 }
 
-func (d *dispatchers) age() time.Duration { return time.Since(d.epoch) }
-
 // dispatcher runs the queued tasks of a client in order, some of them in parallel. It also
 // counts the work that runs concurrently with the queue: streams, invocations with uploads,
 // OnConnected. It knows when nothing runs any longer. It never calls anything with its lock
@@ -195,7 +193,7 @@ func (d *dispatcher) dequeueLocked() *task {
 		return nil
 	}
 	if t.inOrder {
-		if early := overtakeAfter - (d.shared.age() - d.started); d.executing > 0 && early > 0 {
+		if early := overtakeAfter - (time.Since(d.shared.epoch) - d.started); d.executing > 0 && early > 0 {
 			d.dispatchAfterLocked(early)
 			return nil
 		}
@@ -207,7 +205,7 @@ func (d *dispatcher) dequeueLocked() *task {
 		}
 		t.holdsPlace = true
 		d.executing++
-		d.started = d.shared.age()
+		d.started = time.Since(d.shared.epoch)
 	}
 	d.shiftLocked()
 	t.duplicate = !d.addRunningLocked(t)

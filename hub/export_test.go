@@ -7,9 +7,9 @@ func Left(h *Hub) string {
 	sessions, groups, users := 0, 0, 0
 	for _, m := range []*members{&h.local.members, &h.local.listeners} {
 		for i := range shardCount {
-			sessions += len(m.connections.shards[i].byID)
-			groups += len(m.groups.shards[i].sets)
-			users += len(m.users.shards[i].sets)
+			sessions += len(m.connections.shards[i].byName)
+			groups += len(m.groups.shards[i].byName)
+			users += len(m.users.shards[i].byName)
 		}
 	}
 	if sessions+groups+users+len(h.sessions.all) == 0 {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 
 	"github.com/carillon-go/carillon/frame"
@@ -86,7 +85,7 @@ func (o *opening) refuse(text string) {
 	s := o.session
 	if s.out.phase.CompareAndSwap(handshaking, closing) {
 		s.log().debug("handshake failed", slog.String("reason", text))
-		s.endSession(handshaking, errNoHandshake, frame.New(protocol.AppendHandshakeResponse(nil, text), false))
+		s.endSession(handshaking, errNoHandshake, frame.New(protocol.AppendHandshakeResponse(nil, text), false), false)
 	}
 }
 
@@ -96,15 +95,15 @@ func (o *opening) connect(w *wire) {
 	s := o.session
 	s.out.wire = w
 	next, response := open, w.handshakeResponse
-	if s.hub.hasOnConnected() {
+	if s.hub.onConnected != nil || s.hub.hasConnectFilter {
 		next = connecting
 		o.ready = make(chan struct{})
 	}
 	o.connected.Store(next == open)
 	if !s.out.phase.answerHandshake(next, func() {
-		s.hub.lifetime.Connected(s)
+		s.hub.local.membersOf(s).add(s)
 		for _, group := range s.caller.info.Groups { // before OnConnected, which may send to them
-			_ = s.hub.lifetime.Add(s.ctx, s.caller.id, group) // a connection of this process exists
+			_ = s.hub.local.Add(s.ctx, s.caller.id, group) // a connection of this process exists
 		}
 		if h := s.hub.local.history; h != nil && w.events {
 			response = frame.NewEvent(h.streamStartLocked(&s.caller))
@@ -150,12 +149,6 @@ func (o *opening) finish(err error) {
 		}
 		s.handleInput(s.input.takeBacklogLocked())
 	}
-}
-
-// hasOnConnected reports whether application code runs when a client connects.
-func (h *Hub) hasOnConnected() bool {
-	return h.onConnected != nil ||
-		slices.ContainsFunc(h.options.Filters, func(f Filter) bool { return f.Connect != nil })
 }
 
 // runOnConnected calls OnConnected within the filters. It returns a panic as an error.

@@ -58,9 +58,3 @@ func (b *uploadBudget) add(n int) {
 
 // isFull reports whether an upload with buffered items must not buffer more.
 func (b *uploadBudget) isFull() bool { return b.held.Load() > maxUploaded || hold(b.conn, 0) }
-
-// isBacklogged reports whether so much is queued that the client should stop sending.
-func (s *Session) isBacklogged() bool {
-	bytes, _ := s.tasks.queued()
-	return int64(bytes)+s.streams.held() > maxWaiting
-}

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,23 +16,23 @@ import (
 // Methods, OnConnected and OnDisconnected are registered before the first connection. All
 // other methods are safe for concurrent use.
 type Hub struct {
-	options         Options
-	wires           []*wire
-	events          *wire                 // for clients that only listen
-	methods         map[string]*published // by the declared name and by its folded form
-	onConnected     func(ctx context.Context) error
-	onDisconnected  func(ctx context.Context, cause error)
-	onRefreshed     func(ctx context.Context)
-	hasInvokeFilter bool // a filter has Invoke
+	options        Options
+	wires          []*wire
+	events         *wire                 // for clients that only listen
+	methods        map[string]*published // by the declared name and by its folded form
+	onConnected    func(ctx context.Context) error
+	onDisconnected func(ctx context.Context, cause error)
+	onRefreshed    func(ctx context.Context)
+	// Some filter has the function of that name.
+	hasInvokeFilter, hasConnectFilter, hasDisconnectFilter bool
 
-	lifetime     lifetime
-	local        *local // the lifetime of this process
+	local        local
 	sessions     sweep
 	dispatch     dispatchers
 	started      atomic.Bool
 	lastSession  atomic.Uint32 // the number of the newest session
 	lastResultID atomic.Int64  // the newest invocation id of a client result
-	resultOwners resultOwners
+	resultOwners sync.Map      // the sessions of all pending results, by id
 	refused      refusals
 	gate         *floodgate.Gate // of lines that clients can provoke
 }
@@ -40,20 +41,19 @@ type Hub struct {
 // protocol or names one twice.
 func New(o Options) *Hub {
 	o = o.withDefaults()
-	l := &local{}
 	h := &Hub{
-		options:  o,
-		wires:    newWires(o),
-		events:   newEventWire(o),
-		methods:  make(map[string]*published),
-		local:    l,
-		lifetime: l,
-		gate:     floodgate.New(o.Logger),
+		options: o,
+		wires:   newWires(o),
+		events:  newEventWire(o),
+		methods: make(map[string]*published),
+		gate:    floodgate.New(o.Logger),
 	}
 	h.sessions.workers = crew.New(&h.sessions.running, job.run)
 	h.dispatch = dispatchers{workers: h.sessions.workers, parallel: o.MaxParallelInvocations, epoch: time.Now()}
 	for _, f := range o.Filters {
 		h.hasInvokeFilter = h.hasInvokeFilter || f.Invoke != nil
+		h.hasConnectFilter = h.hasConnectFilter || f.Connect != nil
+		h.hasDisconnectFilter = h.hasDisconnectFilter || f.Disconnect != nil
 	}
 	return h
 }
@@ -67,7 +67,7 @@ func (h *Hub) Handle(name string, m Method) {
 	if err := h.check(name, m); err != nil {
 		panic(fmt.Sprintf("hub: %s: %v", place, err))
 	}
-	p := &published{Method: m, name: name, place: place, decodesItself: m.hasOwnDecoder()}
+	p := &published{m, name, place}
 	h.methods[foldName(name)] = p
 	h.methods[name] = p
 }
@@ -108,7 +108,24 @@ func (h *Hub) Clients() Clients[Sender] {
 }
 
 // Groups returns the groups.
-func (h *Hub) Groups() Groups { return h.lifetime }
+func (h *Hub) Groups() Groups { return &h.local }
+
+// Disconnect ends connections, wherever they are. Each client gets a close message that
+// does not allow it to reconnect, as with Caller.Abort. Messages that its methods send
+// afterwards are dropped. Disconnect does not wait for the connections to end.
+// Connections that do not exist are ignored.
+func (h *Hub) Disconnect(_ context.Context, connectionIDs ...string) error {
+	h.local.disconnect(audience{Kind: toConnections, Names: connectionIDs})
+	return nil
+}
+
+// DisconnectUser ends every connection of the given users, as Disconnect does. It does
+// not prevent a new connection, and it misses connections that are still in the
+// handshake. To keep a user out, also revoke the user's token.
+func (h *Hub) DisconnectUser(_ context.Context, userIDs ...string) error {
+	h.local.disconnect(audience{Kind: ofUsers, Names: userIDs})
+	return nil
+}
 
 // Connect starts a session on a connection. The caller passes received data to
 // Session.Receive and calls Session.Disconnected after the connection has ended.

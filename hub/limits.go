@@ -52,16 +52,10 @@ func (s *Session) awaitPace() bool {
 		return true
 	}
 	s.log().refusal(&s.hub.refused.invocations, "invocations")
-	s.out.uncork()
-	timer := time.NewTimer(wait)
+	earned := make(chan struct{})
+	timer := time.AfterFunc(wait, func() { close(earned) })
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-s.ctx.Done():
-	case <-s.out.conn.Context().Done():
-	}
-	return false
+	return s.await(earned)
 }
 
 // At most maxResults results of a client are pending at a time, and at most

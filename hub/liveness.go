@@ -62,6 +62,10 @@ func (s *Session) checkTimeouts(now time.Time) {
 		return
 	}
 	o := &s.hub.options
+	pingInterval := o.KeepAliveInterval
+	if own := s.caller.info.KeepAliveInterval; own > 0 {
+		pingInterval = min(pingInterval, own)
+	}
 	age := now.Sub(s.caller.begun)
 	switch s.out.phase.Load() {
 	case handshaking:
@@ -75,20 +79,14 @@ func (s *Session) checkTimeouts(now time.Time) {
 			s.close(errSilent, s.closeText(errSilent), true)
 			return
 		}
-		if s.out.buffer != nil && !s.isBacklogged() {
+		// A client for which so much is queued should stop sending, so it gets no
+		// acknowledgement.
+		if queued, _ := s.tasks.queued(); s.out.buffer != nil && int64(queued)+s.streams.held() <= maxWaiting {
 			s.out.buffer.acknowledge()
 		}
-		if o.KeepAliveInterval > 0 && !s.caller.info.NoPings && s.liveness.isPingDue(age, s.caller.info.pingInterval(o.KeepAliveInterval)) {
+		if pingInterval > 0 && !s.caller.info.NoPings && s.liveness.isPingDue(age, pingInterval) {
 			// If the queue is full, the client does not need a ping.
 			_ = s.out.conn.Send(s.out.wire.ping)
 		}
 	}
-}
-
-// pingInterval returns the connection's interval if it is shorter than the hub's.
-func (i *ConnectInfo) pingInterval(hubInterval time.Duration) time.Duration {
-	if i.KeepAliveInterval > 0 {
-		return min(i.KeepAliveInterval, hubInterval)
-	}
-	return hubInterval
 }

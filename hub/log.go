@@ -87,17 +87,11 @@ func (l logger) failure(ctx context.Context, events failures, key, value string,
 		l.limited(k, slog.String("error", errorText(err)), slog.String("stack", string(p.Stack)))
 		return
 	}
-	if isMeantForClients(err) || l.isCancellation(ctx, err) {
+	if name, _ := describe(err); name == hubException || l.isCancellation(ctx, err) {
 		l.debug(events.failed, slog.String("error", errorText(err)), slog.String(key, value))
 		return
 	}
 	l.limited(k, slog.String("error", errorText(err)))
-}
-
-// isMeantForClients reports whether err wraps an error made by NewError.
-func isMeantForClients(err error) bool {
-	name, _ := describe(err)
-	return name == hubException
 }
 
 // isCancellation reports whether err results from the end of ctx or of the connection.

@@ -7,17 +7,21 @@ import (
 	"slices"
 
 	"github.com/carillon-go/carillon/internal/guard"
+	"github.com/carillon-go/carillon/protocol"
 )
 
 // Method is the untyped form of a typed function. It is made by FuncN, ActionN or StreamN
 // and registered by [Hub.Handle].
 type Method struct {
-	newCall   func() *call                                     // makes a call with new parameters
-	invoke    func(ctx context.Context, p params) (any, error) // a stream's result is an iter.Seq2[any, error], or nil
-	function  reflect.Value                                    // the typed function
-	stream    bool                                             // answers with items
-	uploads   []int                                            // the indexes of the parameters that are uploaded streams
-	authorize []func(ctx context.Context) bool                 // all must return true
+	newCall    func() *call                                     // makes a call with new parameters
+	invoke     func(ctx context.Context, p params) (any, error) // a stream's result is an iter.Seq2[any, error], or nil
+	function   reflect.Value                                    // the typed function
+	stream     bool                                             // answers with items
+	uploads    []int                                            // the indexes of the parameters that are uploaded streams
+	parameters []reflect.Type                                   // that are decoded: of uploads, the types of the items
+	// decodesItself is set if a parameter may have methods to decode itself.
+	decodesItself bool
+	authorize     []func(ctx context.Context) bool // all must return true
 }
 
 // Authorize returns a copy of the method that runs only if allowed returns true, and so
@@ -62,10 +66,14 @@ func newMethod[P any, PP interface {
 		function: reflect.ValueOf(function),
 		stream:   stream,
 	}
-	for i, t := range PP(new(P)).targets() {
-		if _, ok := t.(uploadTarget); ok {
+	for i, target := range PP(new(P)).targets() {
+		t := reflect.TypeOf(target).Elem()
+		if u, ok := target.(uploadTarget); ok {
 			m.uploads = append(m.uploads, i)
+			t = u.itemType()
 		}
+		m.parameters = append(m.parameters, t)
+		m.decodesItself = m.decodesItself || protocol.DecodesItself(t)
 	}
 	return m
 }
@@ -75,8 +83,6 @@ type published struct {
 	Method
 	name  string
 	place string // of its registration, as file:line
-	// decodesItself is set if a parameter may have methods to decode itself.
-	decodesItself bool
 }
 
 // split separates a call's parameters into arguments and uploaded streams.

@@ -24,10 +24,8 @@ func (s *Session) Receive(data []byte) error {
 			return nil
 		}
 	}
-	if s.out.phase.Load() == connecting {
-		if err := s.awaitOnConnected(len(data)); err != nil {
-			return err
-		}
+	if s.out.phase.Load() == connecting && !s.input.hasRoomLocked(len(data)) {
+		s.awaitOnConnectedLocked()
 	}
 	switch s.out.phase.Load() {
 	case connecting:
@@ -41,22 +39,12 @@ func (s *Session) Receive(data []byte) error {
 	return nil
 }
 
-// awaitOnConnected blocks while OnConnected runs and n more bytes would exceed
-// maxBacklog.
-func (s *Session) awaitOnConnected(n int) error {
-	if s.input.hasRoomLocked(n) {
-		return nil
-	}
-	s.out.uncork()
-	ready := s.opening.ready
+// awaitOnConnectedLocked waits until OnConnected has returned or the session ends. It releases
+// the lock of the input in the meantime.
+func (s *Session) awaitOnConnectedLocked() {
 	s.input.mu.Unlock()
 	defer s.input.mu.Lock()
-	select {
-	case <-ready:
-		return nil
-	case <-s.out.conn.Context().Done():
-		return errEnded
-	}
+	s.await(s.opening.ready)
 }
 
 // handleInput handles the complete records of the input and data, and keeps the rest.
@@ -99,16 +87,12 @@ func (s *Session) handleRecords(data []byte, seen int) (rest []byte) {
 	return data
 }
 
-// closeOnViolation ends the session because of a violation of the protocol, after earlier messages
-// have been answered.
-func (s *Session) closeOnViolation(err error) { s.closeOnClientError(err, true) }
-
-// closeOnClientError ends the session because of a message of the client, after earlier
+// closeOnViolation ends the session because of a violation of the protocol, after earlier
 // messages have been answered.
-func (s *Session) closeOnClientError(err error, allowReconnect bool) {
+func (s *Session) closeOnViolation(err error) {
 	s.stopReceiving()
 	s.log().debug("protocol violated", slog.String("error", clip(err.Error())))
-	s.runInOrder(0, func() { s.close(err, s.closeText(err), allowReconnect) })
+	s.runInOrder(0, func() { s.close(err, s.closeText(err), true) })
 }
 
 // stopReceiving drops all further messages, acknowledgements included.
@@ -127,13 +111,21 @@ func (s *Session) receiveCompletion(m *protocol.Message) {
 	}
 	err := m.Outcome(protocol.ErrUnknown)
 	if errors.Is(err, protocol.ErrUnknown) {
-		err = s.hub.resultOwners.wrongOwner(s, m.InvocationID)
+		err = s.hub.wrongOwner(s, m.InvocationID)
 	}
 	if err != nil {
 		s.closeOnViolation(err)
 		return
 	}
-	s.endUpload(m)
+	s.streams.endUpload(m.InvocationID, errorOf(m, m.HasError))
+}
+
+// errorOf returns the error that a client reports, or nil if it reports none.
+func errorOf(m *protocol.Message, hasError bool) error {
+	if !hasError {
+		return nil
+	}
+	return NewError(m.Error)
 }
 
 // handle handles a message. size is the length of its record in bytes.
@@ -157,7 +149,7 @@ func (s *Session) handle(m *protocol.Message, size int) {
 		s.liveness.pinged()
 	case protocol.Close:
 		s.stopReceiving()
-		cause := clientError(m)
+		cause := errorOf(m, m.Error != "")
 		s.runInOrder(0, func() { s.close(cause, "", false) })
 	case protocol.Ack:
 		if s.out.buffer != nil {

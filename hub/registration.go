@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
-	"slices"
 	"strings"
 
 	"github.com/carillon-go/carillon/protocol"
@@ -70,26 +69,10 @@ func (h *Hub) check(name string, m Method) error {
 	return nil
 }
 
-// hasOwnDecoder reports whether a parameter, or an item of an upload, may have methods to
-// decode itself.
-func (m *Method) hasOwnDecoder() bool {
-	return slices.ContainsFunc(m.newCall().params.targets(), func(target any) bool {
-		return protocol.DecodesItself(parameterType(target))
-	})
-}
-
-// parameterType returns the type that is decoded for a parameter.
-func parameterType(target any) reflect.Type {
-	if u, ok := target.(uploadTarget); ok {
-		return u.itemType()
-	}
-	return reflect.TypeOf(target).Elem()
-}
-
 // check returns an error if p cannot handle a parameter or the result of the method.
 func (m *Method) check(p protocol.HubProtocol) error {
-	for i, target := range m.newCall().params.targets() {
-		if err := checkParameter(p, parameterType(target)); err != nil {
+	for i, t := range m.parameters {
+		if err := checkParameter(p, t); err != nil {
 			return fmt.Errorf("parameter %d: %w", i+1, err)
 		}
 	}

@@ -11,72 +11,48 @@ import (
 // shardCount is the number of locks for data that many connections change concurrently.
 const shardCount = 64
 
+// shards are values by name.
+type shards[V any] [shardCount]shard[V]
+
+type shard[V any] struct {
+	mu     sync.Mutex
+	byName map[string]V
+}
+
 var shardSeed = maphash.MakeSeed()
 
-func shardOf(name string) int { return int(maphash.String(shardSeed, name) % shardCount) }
+func (s *shards[V]) of(name string) *shard[V] { return &s[maphash.String(shardSeed, name)%shardCount] }
 
-// set is a set of sessions, guarded by its owner's lock.
-type set struct {
-	members map[*Session]struct{}
-	list    []*Session // the result of the last snapshot, never modified; nil after a change
-}
-
-func (s *set) add(m *Session) {
-	if s.members == nil {
-		s.members = make(map[*Session]struct{})
+func (h *shard[V]) putLocked(name string, v V) {
+	if h.byName == nil {
+		h.byName = make(map[string]V)
 	}
-	s.members[m] = struct{}{}
-	s.list = nil
-}
-
-func (s *set) remove(m *Session) {
-	delete(s.members, m)
-	s.list = nil
-}
-
-// snapshot returns the members in a slice that is never modified, so that no lock is held
-// while a message is sent to them.
-func (s *set) snapshot() []*Session {
-	if s.list == nil && len(s.members) > 0 {
-		s.list = make([]*Session, 0, len(s.members))
-		for m := range s.members {
-			s.list = append(s.list, m)
-		}
-	}
-	return s.list
+	h.byName[name] = v
 }
 
 // connections are the sessions by id.
 type connections struct {
-	shards [shardCount]connectionShard
+	shards shards[*Session]
 
 	mu   sync.Mutex
 	list []*Session // all sessions, never modified; nil after a change
 }
 
-type connectionShard struct {
-	mu   sync.Mutex
-	byID map[string]*Session
-}
-
 func (c *connections) add(s *Session) {
 	defer c.changed()
-	h := &c.shards[shardOf(s.caller.id)]
+	h := c.shards.of(s.caller.id)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.byID == nil {
-		h.byID = make(map[string]*Session)
-	}
-	h.byID[s.caller.id] = s
+	h.putLocked(s.caller.id, s)
 }
 
 func (c *connections) remove(s *Session) {
 	defer c.changed()
-	h := &c.shards[shardOf(s.caller.id)]
+	h := c.shards.of(s.caller.id)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.byID[s.caller.id] == s {
-		delete(h.byID, s.caller.id)
+	if h.byName[s.caller.id] == s {
+		delete(h.byName, s.caller.id)
 	}
 }
 
@@ -88,10 +64,10 @@ func (c *connections) changed() {
 }
 
 func (c *connections) find(id string) *Session {
-	h := &c.shards[shardOf(id)]
+	h := c.shards.of(id)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.byID[id]
+	return h.byName[id]
 }
 
 // snapshot returns all sessions in a slice that is never modified, ordered by their
@@ -108,9 +84,7 @@ func (c *connections) snapshot() []*Session {
 	for i := range c.shards {
 		h := &c.shards[i]
 		h.mu.Lock()
-		for _, s := range h.byID {
-			all = append(all, s)
-		}
+		all = slices.AppendSeq(all, maps.Values(h.byName))
 		h.mu.Unlock()
 	}
 	slices.SortFunc(all, func(a, b *Session) int { return cmp.Compare(a.number, b.number) })
@@ -118,47 +92,53 @@ func (c *connections) snapshot() []*Session {
 	return all
 }
 
-// directory holds sets by name: groups or users. Empty sets are removed.
-type directory struct{ shards [shardCount]directoryShard }
+// directory holds sets of sessions by name: groups or users. Empty sets are removed.
+type directory struct{ shards shards[*set] }
 
-type directoryShard struct {
-	mu   sync.Mutex
-	sets map[string]*set
+// set is guarded by the lock of its shard.
+type set struct {
+	members map[*Session]struct{}
+	list    []*Session // the result of the last snapshot, never modified; nil after a change
 }
 
 func (d *directory) add(name string, s *Session) {
-	h := &d.shards[shardOf(name)]
+	h := d.shards.of(name)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.sets == nil {
-		h.sets = make(map[string]*set)
+	if h.byName[name] == nil {
+		h.putLocked(name, &set{members: make(map[*Session]struct{})})
 	}
-	if h.sets[name] == nil {
-		h.sets[name] = &set{}
-	}
-	h.sets[name].add(s)
+	to := h.byName[name]
+	to.members[s], to.list = struct{}{}, nil
 }
 
 func (d *directory) remove(name string, s *Session) {
-	h := &d.shards[shardOf(name)]
+	h := d.shards.of(name)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if members := h.sets[name]; members != nil {
-		members.remove(s)
-		if len(members.members) == 0 {
-			delete(h.sets, name)
+	if from := h.byName[name]; from != nil {
+		delete(from.members, s)
+		from.list = nil
+		if len(from.members) == 0 {
+			delete(h.byName, name)
 		}
 	}
 }
 
+// snapshot returns the members in a slice that is never modified, so that no lock is held
+// while a message is sent to them.
 func (d *directory) snapshot(name string) []*Session {
-	h := &d.shards[shardOf(name)]
+	h := d.shards.of(name)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if members := h.sets[name]; members != nil {
-		return members.snapshot()
+	of := h.byName[name]
+	if of == nil {
+		return nil
 	}
-	return nil
+	if of.list == nil {
+		of.list = slices.AppendSeq(make([]*Session, 0, len(of.members)), maps.Keys(of.members))
+	}
+	return of.list
 }
 
 // memberships are the groups of one session. Its lock is held during every change of the

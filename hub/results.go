@@ -37,7 +37,7 @@ func Invoke[R any](ctx context.Context, s Sender, method string, args ...any) (R
 		return result, errors.New("hub: Invoke needs an audience of a single client")
 	}
 	itself := protocol.DecodesItself(reflect.TypeFor[R]())
-	err := a.hub.lifetime.Ask(ctx, a.to.Names[0], method, args, func(p protocol.HubProtocol, raw []byte) error {
+	err := a.hub.local.ask(ctx, a.to.Names[0], method, args, func(p protocol.HubProtocol, raw []byte) error {
 		return decode(p, raw, &result, itself)
 	})
 	if err != nil {
@@ -55,6 +55,9 @@ func decode(p protocol.HubProtocol, raw []byte, target any, itself bool) error {
 	}
 	return guard.Call(context.Background(), func() error { return p.Decode(raw, target) })
 }
+
+// decoder decodes the raw result of a client. raw is valid only during the call.
+type decoder func(p protocol.HubProtocol, raw []byte) error
 
 // pendingResult is a client result that has not arrived.
 type pendingResult struct {
@@ -132,7 +135,7 @@ func (c *call) requeue(ctx context.Context) {
 func (q *pendingResult) add() error {
 	s := q.session
 	hold(s.out.conn, resultBytes)
-	s.hub.resultOwners.put(q.id, s)
+	s.hub.resultOwners.Store(q.id, s)
 	err := s.results.add(q.id, q, func() bool { return hold(s.out.conn, 0) })
 	if err != nil {
 		q.forget()
@@ -146,7 +149,7 @@ func (q *pendingResult) add() error {
 // forget ends the accounting of a result that is no longer pending.
 func (q *pendingResult) forget() {
 	hold(q.session.out.conn, -resultBytes)
-	q.session.hub.resultOwners.delete(q.id)
+	q.session.hub.resultOwners.Delete(q.id)
 }
 
 // cancel stops waiting for the result and returns the error. If the result is being decoded,
@@ -176,20 +179,15 @@ func (q *pendingResult) answer(m *protocol.Message) {
 	case !m.HasResult:
 		q.complete(NewError("Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown."))
 	default:
-		q.complete(resultError(q.decodeRaw(q.session.out.wire, m.Payload)))
+		q.complete(q.decodeRaw(m.Payload))
 	}
 }
 
 // decodeRaw decodes the result. It returns a panic as an error.
-func (q *pendingResult) decodeRaw(p protocol.HubProtocol, raw []byte) (err error) {
+func (q *pendingResult) decodeRaw(raw []byte) (err error) {
 	defer guard.Recover(&err)
-	return q.decode(p, raw)
-}
-
-// resultError returns the error of Invoke for a result that cannot be decoded.
-func resultError(err error) error {
-	var d *protocol.DecodeError
-	if errors.As(err, &d) {
+	err = q.decode(q.session.out.wire, raw)
+	if d, ok := errors.AsType[*protocol.DecodeError](err); ok {
 		return NewError(d.ResultText())
 	}
 	return err
@@ -239,16 +237,10 @@ func (p *pendingResults) close() map[string]*pendingResult {
 	return open
 }
 
-// resultOwners maps the ids of all pending results of a hub to their sessions.
-type resultOwners struct{ owners sync.Map } // id -> *Session
-
-func (o *resultOwners) put(id string, s *Session) { o.owners.Store(id, s) }
-func (o *resultOwners) delete(id string)          { o.owners.Delete(id) }
-
 // wrongOwner returns the violation of a client that answers an invocation of another
 // client, or nil. Ids are easy to guess, so such an answer must not count.
-func (o *resultOwners) wrongOwner(s *Session, id string) error {
-	owner, ok := o.owners.Load(id)
+func (h *Hub) wrongOwner(s *Session, id string) error {
+	owner, ok := h.resultOwners.Load(id)
 	if !ok || owner == s {
 		return nil
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/limit"
-	"github.com/carillon-go/carillon/protocol"
 )
 
 // Session is one client's conversation with a hub. It is a state machine without a
@@ -106,19 +105,6 @@ func (s *Session) await(ready <-chan struct{}) bool {
 	return false
 }
 
-// sendOwn sends to the session's own client from one of its methods.
-func (s *Session) sendOwn(ctx context.Context, m *message) error {
-	f, err := m.frame(s.out.wire)
-	if err != nil {
-		s.closeOnEncodeError(err, m.method)
-		return err
-	}
-	if m.recorded {
-		s.out.record(m.method, m.args)
-	}
-	return s.out.sendWait(ctx, f)
-}
-
 // closeOnEncodeError ends the session because a message for its client cannot be encoded:
 // an invocation of method, or a result or an item of it.
 func (s *Session) closeOnEncodeError(err error, method string) {
@@ -139,34 +125,26 @@ func (s *Session) close(cause error, text string, allowReconnect bool) {
 	switch was := s.out.phase.startClosing(); was {
 	case closing:
 	case handshaking: // no protocol is chosen yet, so there is no close message
-		s.endSession(was, cause, nil)
+		s.endSession(was, cause, nil, false)
 	default:
-		s.endSession(was, cause, s.out.wire.closing(text, allowReconnect))
+		s.endSession(was, cause, s.out.wire.closing(text, allowReconnect), false)
 	}
 }
 
-// endSession sends the last frame and closes the connection in order. It cancels the
-// contexts of everything that runs. The rest happens concurrently, because the caller may
-// itself be something that runs for the session.
-func (s *Session) endSession(was phase, cause error, last *frame.Frame) {
-	s.endSessionBy(s.out.conn.Close, was, cause, last)
-}
-
-func (s *Session) endSessionBy(closeConnection func(error), was phase, cause error, last *frame.Frame) {
+// endSession sends the last frame, if any, and closes the connection in order; with hangUp it
+// leaves out a closing handshake. It cancels the contexts of everything that runs. The rest
+// happens concurrently, because the caller may itself be something that runs for the session.
+func (s *Session) endSession(was phase, cause error, last *frame.Frame, hangUp bool) {
 	if last != nil {
 		// If the queue is full, the connection ends without the last frame.
 		_ = s.out.conn.Send(last)
 	}
-	closeConnection(cause)
+	if c, ok := s.out.conn.(Hanger); ok && hangUp {
+		c.HangUp(cause)
+	} else {
+		s.out.conn.Close(cause)
+	}
 	s.cancel(cause)
 	s.tasks.dropAll()
 	go s.conclude(was, cause)
-}
-
-// clientError returns the error that a client reports in its close message, or nil.
-func clientError(m *protocol.Message) error {
-	if m.Error == "" {
-		return nil
-	}
-	return NewError(m.Error)
 }

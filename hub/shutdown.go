@@ -111,14 +111,10 @@ func (s *Session) dismiss() {
 		return
 	}
 	if s.out.buffer != nil && was != handshaking {
-		s.endSession(was, ErrShutdown, s.out.wire.closing("", true))
-		return
+		s.endSession(was, ErrShutdown, s.out.wire.closing("", true), false)
+	} else {
+		s.endSession(was, ErrShutdown, nil, true)
 	}
-	closeConnection := s.out.conn.Close
-	if c, ok := s.out.conn.(Hanger); ok {
-		closeConnection = c.HangUp
-	}
-	s.endSessionBy(closeConnection, was, ErrShutdown, nil)
 }
 
 // drain starts the end of the session for a shutdown.

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"sync"
 
+	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/internal/notify"
 	"github.com/carillon-go/carillon/protocol"
 )
@@ -147,28 +148,53 @@ func (q *uploadQueue[T]) drop() {
 	q.items = nil
 }
 
-// take waits for the next item. ok is false after the last one.
+// take waits for the next item. ok is false after the last one. It reports the end only
+// after all items.
 func (q *uploadQueue[T]) take() (item T, ok bool, err error) {
-	for {
-		item, ok, over, err := q.tryTake()
-		if ok || over {
-			return item, ok, err
-		}
-		<-q.news
-	}
-}
-
-// tryTake takes an item if there is one. It reports the end only after all items.
-func (q *uploadQueue[T]) tryTake() (item T, ok, over bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	for len(q.items) == 0 && !q.ended {
+		q.mu.Unlock()
+		<-q.news
+		q.mu.Lock()
+	}
 	if len(q.items) == 0 {
-		return item, q.ended && q.err != nil, q.ended, q.err
+		return item, q.err != nil, q.err
 	}
 	first := q.items[0]
 	q.items[0] = uploadItem[T]{}
 	q.items = q.items[1:]
 	q.bounds.budget.add(-first.size)
 	q.room.Notify()
-	return first.value, true, false, nil
+	return first.value, true, nil
+}
+
+// receiveItem queues an item for its method and waits while the queue is full. An item of
+// the wrong type ends the stream.
+func (s *Session) receiveItem(m *protocol.Message) {
+	u, receiver := s.streams.upload(m.InvocationID)
+	err := protocol.ErrUnknown
+	if u != nil {
+		err = pushItem(u, s, m.Payload)
+		// If the client's acknowledgements follow its items, nothing else would end the
+		// wait.
+		if s.out.buffer != nil && s.streams.held() > maxWaiting && hold(s.out.conn, 0) {
+			s.out.abortSlow()
+		}
+	}
+	err = m.Outcome(err)
+	if fault := asFault(err); fault != nil {
+		s.closeOnViolation(fault)
+		return
+	}
+	if u != nil && err != nil {
+		receiver.logUnbound("stream item does not bind", err)
+		s.streams.endUpload(m.InvocationID, NewError(explain("Failed to bind Stream message.", err, s.hub.options.DetailedErrors)))
+	}
+}
+
+// pushItem decodes and queues an item. It returns a panic as an error.
+func pushItem(u upload, s *Session, raw []byte) (err error) {
+	defer guard.Recover(&err)
+	return u.push(s.out.wire, raw, s.out.uncork)
 }

@@ -18,13 +18,9 @@ var ErrExpired = errors.New("hub: the authentication has expired")
 // groups stay the same. The function runs after OnConnected, concurrently with the
 // client's invocations but not with itself, and never after OnDisconnected has begun. ctx
 // carries the caller and ends with the connection. A panic is logged.
-// OnAuthenticationRefreshed panics if it was called before, and after the first
-// connection.
+// OnAuthenticationRefreshed panics as OnConnected does.
 func (h *Hub) OnAuthenticationRefreshed(f func(ctx context.Context)) {
-	h.registering()
-	if h.onRefreshed != nil {
-		panic("hub: OnAuthenticationRefreshed is set already")
-	}
+	h.registerOnce("OnAuthenticationRefreshed", h.onRefreshed != nil, f == nil)
 	h.onRefreshed = f
 }
 

@@ -35,12 +35,7 @@ func newWires(o Options) []*wire {
 		if slices.ContainsFunc(wires, func(w *wire) bool { return w.HubProtocol == p }) {
 			panic(fmt.Sprintf("hub: %s: Options.Protocols has %q twice", registrant(), name))
 		}
-		w := &wire{HubProtocol: p, index: len(wires)}
-		w.handshakeResponse = w.frame(protocol.AppendHandshakeResponse(nil, ""))
-		w.ping = w.frame(p.AppendPing(nil))
-		w.close = w.frame(p.AppendClose(nil, "", false))
-		w.closeReconnect = w.frame(p.AppendClose(nil, "", true))
-		wires = append(wires, w)
+		wires = append(wires, newWire(p, len(wires), protocol.AppendHandshakeResponse(nil, "")))
 	}
 	return wires
 }
@@ -48,12 +43,16 @@ func newWires(o Options) []*wire {
 // newEventWire returns the protocol of clients that only listen. Clients cannot choose it
 // in a handshake.
 func newEventWire(o Options) *wire {
-	p := protocol.Events{JSON: protocol.NewJSON(o.JSON)}
-	w := &wire{HubProtocol: p, index: maxWires - 1, events: true}
-	w.handshakeResponse = w.frame([]byte(protocol.Retry))
+	return newWire(protocol.Events{JSON: protocol.NewJSON(o.JSON)}, maxWires-1, []byte(protocol.Retry))
+}
+
+func newWire(p protocol.HubProtocol, index int, handshakeResponse []byte) *wire {
+	_, events := p.(protocol.Events)
+	w := &wire{HubProtocol: p, index: index, events: events}
+	w.handshakeResponse = w.frame(handshakeResponse)
 	w.ping = w.frame(p.AppendPing(nil))
 	w.close = w.frame(p.AppendClose(nil, "", false))
-	w.closeReconnect = w.close
+	w.closeReconnect = w.frame(p.AppendClose(nil, "", true))
 	return w
 }
 

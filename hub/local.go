@@ -2,36 +2,12 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync/atomic"
 
 	"github.com/carillon-go/carillon/frame"
-	"github.com/carillon-go/carillon/protocol"
 )
-
-// lifetime knows the connections, their groups and their users, and sends to them. A
-// backplane would replace it.
-type lifetime interface {
-	// Connected adds a session before its handshake is answered. It must not send to the
-	// session.
-	Connected(s *Session)
-	// Disconnected removes a session and its memberships. It is called once.
-	Disconnected(s *Session)
-	// Add adds a connection to a group, on any node; see Groups.
-	Add(ctx context.Context, connectionID, group string) error
-	// Remove removes a connection from a group.
-	Remove(ctx context.Context, connectionID, group string) error
-	// Send invokes a method on an audience; see Sender.
-	Send(ctx context.Context, to audience, method string, args []any) error
-	// Disconnect ends connections, or the connections of users; see Hub.Disconnect.
-	Disconnect(ctx context.Context, who audience) error
-	// Ask invokes a method on one connection and waits for its result, which it passes to
-	// decode undecoded. If Ask fails, decode may still be running.
-	Ask(ctx context.Context, connectionID, method string, args []any, decode decoder) error
-}
-
-// decoder decodes the raw result of a client. raw is valid only during the call.
-type decoder func(p protocol.HubProtocol, raw []byte) error
 
 // audienceKind is the meaning of an audience's names.
 type audienceKind int
@@ -54,8 +30,7 @@ type audience struct {
 	Delivery frame.Delivery
 }
 
-// local is the lifetime of a hub without a backplane. With a backplane it would hold the
-// connections of one process and send them the messages that the backplane delivers.
+// local knows the connections of a process, their groups and their users, and sends to them.
 type local struct {
 	members               // sessions with a handshake
 	listeners members     // clients without a handshake, with ordered events in their streams
@@ -78,10 +53,7 @@ func (l *local) find(connectionID string) *Session {
 	return l.listeners.connections.find(connectionID)
 }
 
-func (l *local) Connected(s *Session) { l.membersOf(s).add(s) }
-
-func (l *local) Disconnected(s *Session) { l.membersOf(s).remove(s) }
-
+// Add implements Groups.
 func (l *local) Add(_ context.Context, connectionID, group string) error {
 	if s := l.find(connectionID); s != nil {
 		return s.groups.join(group, func() { l.membersOf(s).groups.add(group, s) })
@@ -89,6 +61,7 @@ func (l *local) Add(_ context.Context, connectionID, group string) error {
 	return nil
 }
 
+// Remove implements Groups.
 func (l *local) Remove(_ context.Context, connectionID, group string) error {
 	if s := l.find(connectionID); s != nil {
 		s.groups.leave(group, func() { l.membersOf(s).groups.remove(group, s) })
@@ -96,7 +69,21 @@ func (l *local) Remove(_ context.Context, connectionID, group string) error {
 	return nil
 }
 
-func (l *local) Send(ctx context.Context, to audience, method string, args []any) error {
+// disconnect ends connections, or the connections of users.
+func (l *local) disconnect(who audience) {
+	for _, name := range who.Names {
+		if who.Kind == ofUsers {
+			for _, s := range slices.Concat(l.users.snapshot(name), l.listeners.users.snapshot(name)) {
+				s.abort()
+			}
+		} else if s := l.find(name); s != nil {
+			s.abort()
+		}
+	}
+}
+
+// invoke invokes a method on an audience; see Sender.
+func (l *local) invoke(ctx context.Context, to audience, method string, args []any) error {
 	m := message{method: method, args: args, delivery: to.Delivery, recorded: l.recording.Load()}
 	if to.Kind == toConnections {
 		return l.sendToConnections(ctx, to, &m)
@@ -122,28 +109,38 @@ func (l *local) sendToListeners(to audience, m *message) error {
 }
 
 func (l *local) sendToConnections(ctx context.Context, to audience, m *message) error {
-	if len(to.Names) == 1 {
-		s := l.find(to.Names[0])
-		if s == nil {
-			return nil
-		}
-		if c := CallerFrom(ctx); c != nil && c.session == s && to.Delivery == (frame.Delivery{}) {
-			return s.sendOwn(ctx, m)
-		}
-	}
 	var passed seenNames
+	var own *Session // of the caller, if the message is for it alone and must arrive
+	if c := CallerFrom(ctx); c != nil && len(to.Names) == 1 && to.Delivery == (frame.Delivery{}) {
+		own = c.session
+	}
 	except := newNameSet(to.Except)
 	for i, id := range to.Names {
-		if s := l.find(id); !passed.isRepeated(to.Names, i) && s != nil {
-			if err := fanOut([]*Session{s}, except, m); err != nil {
+		s := l.find(id)
+		if passed.isRepeated(to.Names, i) || s == nil {
+			continue
+		}
+		if s == own {
+			f, err := m.frame(s.out.wire)
+			if err != nil {
+				s.closeOnEncodeError(err, m.method)
 				return err
 			}
+			if m.recorded {
+				s.out.record(m.method, m.args)
+			}
+			return s.out.sendWait(ctx, f)
+		}
+		if err := fanOut([]*Session{s}, except, m); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (l *local) Ask(ctx context.Context, connectionID, method string, args []any, decode decoder) error {
+// ask invokes a method on one connection and waits for its result, which it passes to decode
+// undecoded. If ask fails, decode may still be running.
+func (l *local) ask(ctx context.Context, connectionID, method string, args []any, decode decoder) error {
 	s := l.find(connectionID)
 	if s == nil {
 		return noSuchConnection(connectionID)
@@ -151,4 +148,54 @@ func (l *local) Ask(ctx context.Context, connectionID, method string, args []any
 	id := "s" + strconv.FormatInt(s.hub.lastResultID.Add(1), 10)
 	q := &pendingResult{session: s, id: id, decode: decode, done: make(chan struct{})}
 	return q.ask(ctx, method, args)
+}
+
+// members are sessions by id, group and user.
+type members struct {
+	connections connections
+	groups      directory
+	users       directory
+}
+
+func (m *members) add(s *Session) {
+	m.connections.add(s)
+	if id := s.caller.UserID(); id != "" {
+		m.users.add(id, s)
+	}
+}
+
+func (m *members) remove(s *Session) {
+	m.connections.remove(s)
+	if id := s.caller.UserID(); id != "" {
+		m.users.remove(id, s)
+	}
+	for _, g := range s.groups.leaveAll() {
+		m.groups.remove(g, s)
+	}
+}
+
+// send sends to an audience of a kind other than Connections.
+func (m *members) send(to audience, what *message) error {
+	switch to.Kind {
+	case inGroups:
+		return m.groups.send(to, what)
+	case ofUsers:
+		return m.users.send(to, what)
+	default:
+		return fanOut(m.connections.snapshot(), newNameSet(to.Except), what)
+	}
+}
+
+func (d *directory) send(to audience, what *message) error {
+	var passed seenNames
+	except := newNameSet(to.Except)
+	for i, name := range to.Names {
+		if passed.isRepeated(to.Names, i) {
+			continue
+		}
+		if err := fanOut(d.snapshot(name), except, what); err != nil {
+			return err
+		}
+	}
+	return nil
 }
