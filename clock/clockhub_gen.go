@@ -35,7 +35,7 @@ var _ ClockHub = (*ClockHubClient)(nil)
 // NewClockHubClient returns a client on conn.
 func NewClockHubClient(conn *client.HubConnection) *ClockHubClient { return &ClockHubClient{conn} }
 
-// SendTimeToClients invokes the hub's method of this name.
+// SendTimeToClients sends a time to every client, including the caller.
 func (c *ClockHubClient) SendTimeToClients(ctx context.Context, now time.Time) error {
 	return c.conn.Invoke(ctx, "SendTimeToClients", now)
 }

@@ -2,41 +2,47 @@ package main
 
 import (
 	"fmt"
-	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
 
-// comparison collects the changes that break deployed clients.
+// comparison collects the changes that break deployed clients. Names of types are not on
+// the wire: types are compared by their content.
 type comparison struct {
 	before, after description
+	compared      map[string]bool // pairs of types
 	breaks        []error
 }
 
 // compare returns the changes from before to after that break clients which were made for
 // before.
 func compare(before, after description) []error {
-	c := &comparison{before: before, after: after}
-	c.methods(before.Methods, after.Methods, "add a method with another name, and keep this one until no client calls it")
-	c.methods(before.Receivers, after.Receivers, "send a method with another name, and keep this one until every client has both")
+	c := &comparison{before: before, after: after, compared: map[string]bool{}}
+	c.methods(before.Methods, after.Methods, toHub, "add a method with another name, and keep this one until no client calls it")
+	c.methods(before.Receivers, after.Receivers, toClient, "send a method with another name, and keep this one until every client has both")
 	for _, m := range after.Receivers {
 		if m.Result != "" && find(before.Receivers, m.Name) == nil {
 			c.add("the hub asks clients for %s, which deployed ones do not implement; ask only clients that said that they have it", m.Name)
 		}
 	}
-	toHub, toClient := uses(before)
-	for _, name := range slices.Sorted(maps.Keys(before.Types)) {
-		if after.Types[name] == nil {
-			continue // no longer used: each use was compared
-		}
-		c.fields(name, toHub[name], toClient[name])
-		c.values(name)
-	}
 	return c.breaks
 }
 
+// direction is that of a value.
+type direction bool
+
+const (
+	toHub    direction = true
+	toClient direction = false
+)
+
+// add notes a break, once.
 func (c *comparison) add(format string, args ...any) {
-	c.breaks = append(c.breaks, fmt.Errorf(format, args...))
+	err := fmt.Errorf(format, args...)
+	if !slices.ContainsFunc(c.breaks, func(have error) bool { return have.Error() == err.Error() }) {
+		c.breaks = append(c.breaks, err)
+	}
 }
 
 func find(all []describedMethod, name string) *describedMethod {
@@ -47,7 +53,8 @@ func find(all []describedMethod, name string) *describedMethod {
 	return &all[i]
 }
 
-func (c *comparison) methods(before, after []describedMethod, remedy string) {
+// methods compares the methods of an interface. way is the direction of their arguments.
+func (c *comparison) methods(before, after []describedMethod, way direction, remedy string) {
 	for _, old := range before {
 		now := find(after, old.Name)
 		if now == nil {
@@ -59,11 +66,11 @@ func (c *comparison) methods(before, after []describedMethod, remedy string) {
 			continue
 		}
 		for i, p := range old.Params {
-			if n := now.Params[i]; p.Type != n.Type || p.Stream != n.Stream {
+			if n := now.Params[i]; p.Stream != n.Stream || !c.same(p.Type, n.Type, way) {
 				c.add("argument %s of %s was %s and is %s; %s", p.Name, old.Name, spell(p.Type, p.Stream), spell(n.Type, n.Stream), remedy)
 			}
 		}
-		if old.Result != now.Result || old.Stream != now.Stream {
+		if old.Stream != now.Stream || !c.same(old.Result, now.Result, !way) {
 			c.add("the result of %s was %s and is %s; %s", old.Name, spell(old.Result, old.Stream), spell(now.Result, now.Stream), remedy)
 		}
 	}
@@ -79,28 +86,78 @@ func spell(t string, stream bool) string {
 	return t
 }
 
-// fields compares the fields of a struct. Clients that send it leave out a new field, and
-// those that receive it miss a removed one.
-func (c *comparison) fields(name string, toHub, toClient bool) {
-	old, now := c.before.Types[name].Fields, c.after.Types[name].Fields
-	for _, f := range old {
-		i := slices.IndexFunc(now, func(n describedField) bool { return n.JSON == f.JSON && n.MessagePack == f.MessagePack })
-		switch {
-		case i < 0 && toClient:
-			c.add("field %s was removed from %s, which clients receive; keep it, and send its zero value", fieldName(f), name)
-		case i < 0: // an additional field that a client sends is ignored
-		case now[i].Type != f.Type:
-			c.add("field %s of %s was %s and is %s; add a field with another name", fieldName(f), name, f.Type, now[i].Type)
-		case now[i].Optional && !f.Optional && toClient:
-			c.add("field %s of %s, which clients receive, may now be missing; send it always", fieldName(f), name)
+// wrapping matches the outermost array, map or null of a spelled type.
+var wrapping = regexp.MustCompile(`^(\[\d*\]|map\[string\])|\?$`)
+
+// same reports whether two spelled types are the same but for named types in them. The
+// differences between these are added.
+func (c *comparison) same(old, now string, way direction) bool {
+	for {
+		outer := wrapping.FindString(old)
+		if outer != wrapping.FindString(now) {
+			return false
+		}
+		if outer == "" {
+			break
+		}
+		old, now = strings.Replace(old, outer, "", 1), strings.Replace(now, outer, "", 1)
+	}
+	before, after := c.before.Types[old], c.after.Types[now]
+	switch {
+	case before == nil || after == nil:
+		return before == nil && after == nil && old == now
+	case (before.Values == nil) != (after.Values == nil):
+		return false
+	}
+	pair := fmt.Sprint(old, now, way)
+	if !c.compared[pair] {
+		c.compared[pair] = true
+		c.fields(old, before.Fields, after.Fields, way)
+		c.values(old, before.Values, after.Values)
+	}
+	return true
+}
+
+// fields compares the fields of a struct by each protocol.
+func (c *comparison) fields(name string, before, after []describedField, way direction) {
+	for _, protocol := range []func(describedField) string{describedField.jsonName, describedField.messagePackName} {
+		for _, old := range before {
+			if protocol(old) != "" {
+				c.field(name, old, findField(after, protocol, protocol(old)), way)
+			}
+		}
+		for _, now := range after {
+			if protocol(now) != "" && findField(before, protocol, protocol(now)) == nil && way == toHub && !now.Optional {
+				c.add("the required field %s was added to %s, which clients send; mark it omitempty, and take its absence for the old behaviour", fieldName(now), name)
+			}
 		}
 	}
-	for _, n := range now {
-		isNew := !slices.ContainsFunc(old, func(f describedField) bool { return n.JSON == f.JSON && n.MessagePack == f.MessagePack })
-		if isNew && toHub && !n.Optional {
-			c.add("the required field %s was added to %s, which clients send; mark it omitempty, and take its absence for the old behaviour", fieldName(n), name)
+}
+
+// field compares a field with its successor. Clients that receive a struct miss a removed
+// field; an additional one that they send is ignored.
+func (c *comparison) field(name string, old describedField, now *describedField, way direction) {
+	switch {
+	case now == nil:
+		if way == toClient {
+			c.add("field %s was removed from %s, which clients receive; keep it, and send its zero value", fieldName(old), name)
 		}
+	case !c.same(old.Type, now.Type, way):
+		c.add("field %s of %s was %s and is %s; add a field with another name", fieldName(old), name, old.Type, now.Type)
+	case now.Optional && !old.Optional && way == toClient:
+		c.add("field %s of %s, which clients receive, may now be missing; send it always", fieldName(old), name)
 	}
+}
+
+func (f describedField) jsonName() string        { return f.JSON }
+func (f describedField) messagePackName() string { return f.MessagePack }
+
+func findField(all []describedField, protocol func(describedField) string, name string) *describedField {
+	i := slices.IndexFunc(all, func(f describedField) bool { return protocol(f) == name })
+	if i < 0 {
+		return nil
+	}
+	return &all[i]
 }
 
 func fieldName(f describedField) string {
@@ -110,46 +167,10 @@ func fieldName(f describedField) string {
 	return f.JSON
 }
 
-func (c *comparison) values(name string) {
-	for _, v := range c.before.Types[name].Values {
-		if !slices.Contains(c.after.Types[name].Values, v) {
+func (c *comparison) values(name string, before, after []string) {
+	for _, v := range before {
+		if !slices.Contains(after, v) {
 			c.add("the value %s was removed from %s; keep the constant", v, name)
 		}
-	}
-}
-
-// uses returns the types that clients send, and those that they receive, with all types
-// in their fields.
-func uses(d description) (toHub, toClient map[string]bool) {
-	toHub, toClient = map[string]bool{}, map[string]bool{}
-	for _, m := range d.Methods {
-		for _, p := range m.Params {
-			mark(d, p.Type, toHub)
-		}
-		mark(d, m.Result, toClient)
-	}
-	for _, m := range d.Receivers {
-		for _, p := range m.Params {
-			mark(d, p.Type, toClient)
-		}
-		mark(d, m.Result, toHub)
-	}
-	return toHub, toClient
-}
-
-// mark notes the named type in a spelling and the types of its fields.
-func mark(d description, spelled string, used map[string]bool) {
-	name := spelled
-	for trimmed := ""; trimmed != name; {
-		trimmed = name
-		name = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSuffix(name, "?"), "[]"), "map[string]")
-	}
-	t := d.Types[name]
-	if t == nil || used[name] {
-		return
-	}
-	used[name] = true
-	for _, f := range t.Fields {
-		mark(d, f.Type, used)
 	}
 }

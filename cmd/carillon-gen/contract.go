@@ -51,7 +51,7 @@ type describedField struct {
 func describe(c *contract) ([]byte, error) {
 	d := description{Hub: c.hub, Client: c.client, Methods: describeMethods(c.invoked), Receivers: describeMethods(c.received), Types: map[string]*describedType{}}
 	for _, t := range c.shapes.definitions() {
-		d.Types[t.name] = &describedType{Fields: describeFields(t.fields), Values: slices.Sorted(slices.Values(t.values))}
+		d.Types[t.name] = &describedType{Fields: describeFields(t), Values: slices.Sorted(slices.Values(t.values))}
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -77,20 +77,23 @@ func describeMethods(all []method) []describedMethod {
 	return described
 }
 
-func describeFields(all []field) []describedField {
+// describeFields returns the fields of a struct. A field is optional if it is so by one of
+// the protocols: an application need not have tags for both.
+func describeFields(d *definition) []describedField {
 	var described []describedField
-	for _, f := range all {
-		d := describedField{Type: f.shape.String(), Optional: f.optional}
+	for _, f := range d.json {
+		one := describedField{JSON: f.name, Type: f.shape.String(), Optional: f.optional}
 		if f.quoted {
-			d.Type += ",string"
+			one.Type += ",string"
 		}
-		if f.inJSON {
-			d.JSON = f.json
+		described = append(described, one)
+	}
+	for _, f := range d.msgpack {
+		if i := slices.IndexFunc(d.json, func(o field) bool { return o.v == f.v }); i >= 0 {
+			described[i].MessagePack, described[i].Optional = f.name, described[i].Optional || f.optional
+		} else {
+			described = append(described, describedField{MessagePack: f.name, Type: f.shape.String(), Optional: f.optional})
 		}
-		if f.inMsgpack {
-			d.MessagePack = f.msgpack
-		}
-		described = append(described, d)
 	}
 	slices.SortFunc(described, func(a, b describedField) int {
 		return cmp.Or(cmp.Compare(a.JSON, b.JSON), cmp.Compare(a.MessagePack, b.MessagePack))

@@ -2,10 +2,16 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
+	"go/ast"
 	"go/format"
+	"go/parser"
+	"go/token"
 	"go/types"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -21,11 +27,14 @@ type goPrinter struct {
 	*contract
 	body    bytes.Buffer
 	imports map[string]string // path -> name
+	hubs    string            // the name of package hub in the file
+	clients string            // the name of package client
 }
 
 // printGo returns the Go file of a contract.
 func printGo(c *contract) ([]byte, error) {
-	p := &goPrinter{contract: c, imports: map[string]string{hubPath: "hub", clientPath: "client"}}
+	p := &goPrinter{contract: c, imports: map[string]string{}}
+	p.importAll()
 	p.registration()
 	p.audience()
 	p.stub()
@@ -42,6 +51,14 @@ func printGo(c *contract) ([]byte, error) {
 	file.WriteString(")\n")
 	file.Write(p.body.Bytes())
 	return format.Source(file.Bytes())
+}
+
+// importAll imports the packages of all types, so that no parameter takes the name of one.
+func (p *goPrinter) importAll() {
+	p.hubs, p.clients = p.use(hubPath, "hub"), p.use(clientPath, "client")
+	for _, m := range slices.Concat(p.invoked, p.received) {
+		p.signature(m, make([]string, len(m.params)))
+	}
 }
 
 func (p *goPrinter) importLine(path string) string {
@@ -79,35 +96,34 @@ func (p *goPrinter) use(path, name string) string {
 	if have, ok := p.imports[path]; ok {
 		return have
 	}
-	free, taken := name, slices.Collect(maps.Values(p.imports))
-	for i := 2; slices.Contains(taken, free); i++ {
+	free := name
+	for i := 2; p.isTaken(free); i++ {
 		free = fmt.Sprint(name, i)
 	}
 	p.imports[path] = free
 	return free
 }
 
-// names returns the parameters' names, made usable where the file needs other names.
-func (p *goPrinter) names(m method) []string {
-	names := make([]string, len(m.params))
-	for i, param := range m.params {
-		names[i] = param.name
-		own := []string{"", "_", "ctx", "h", "impl", "to", "conn", "c", "a", "hub", "client", "context", "iter"}
-		if slices.Contains(own, param.name) || p.isImported(param.name) || p.pkg.Scope().Lookup(param.name) != nil {
-			names[i] = fmt.Sprint("arg", i+1)
-		}
-	}
-	return names
+// isTaken reports whether a name means something in the file: a package, a type, or
+// something that Go declares.
+func (p *goPrinter) isTaken(name string) bool {
+	return slices.Contains(slices.Collect(maps.Values(p.imports)), name) || p.pkg.Scope().Lookup(name) != nil || types.Universe.Lookup(name) != nil
 }
 
-func (p *goPrinter) isImported(name string) bool {
-	return slices.Contains(slices.Collect(maps.Values(p.imports)), name)
+// names returns the parameters' names, changed where the file uses them otherwise.
+func (p *goPrinter) names(m method) []string {
+	own := []string{"", "_", "ctx", "h", "impl", "to", "conn", "c", "a"}
+	return paramNames(m, func(name string, i int) string {
+		if slices.Contains(own, name) || p.isTaken(name) {
+			return fmt.Sprint("arg", i+1)
+		}
+		return name
+	})
 }
 
 // signature returns a method's parameters and results.
 func (p *goPrinter) signature(m method, names []string) string {
-	p.use(contextPath, "context")
-	list := []string{"ctx context.Context"}
+	list := []string{p.context()}
 	for i, param := range m.params {
 		t := p.paramType(param)
 		if i > 0 && t == p.paramType(m.params[i-1]) {
@@ -117,6 +133,9 @@ func (p *goPrinter) signature(m method, names []string) string {
 	}
 	return "(" + strings.Join(list, ", ") + ") " + p.resultTypes(m)
 }
+
+// context returns the first parameter.
+func (p *goPrinter) context() string { return "ctx " + p.use(contextPath, "context") + ".Context" }
 
 func (p *goPrinter) paramType(param param) string {
 	if param.stream {
@@ -141,10 +160,10 @@ func (p *goPrinter) resultTypes(m method) string {
 
 // registration writes RegisterHUB.
 func (p *goPrinter) registration() {
-	p.line("\n// Register%s registers the methods of impl with h.", p.hub)
-	p.line("func Register%[1]s(h *hub.Hub, impl %[1]s) {", p.hub)
+	p.line("\n// Register%s registers the methods of impl with h.", upperFirst(p.hub))
+	p.line("func Register%s(h *%s.Hub, impl %s) {", upperFirst(p.hub), p.hubs, p.hub)
 	for _, m := range p.invoked {
-		p.line("h.Handle(%q, hub.%s(%s))", m.wire, kindOf(m), p.handler(m))
+		p.line("h.Handle(%q, %s.%s(%s))", m.wire, p.hubs, kindOf(m), p.handler(m))
 	}
 	p.line("}")
 }
@@ -165,12 +184,11 @@ func (p *goPrinter) handler(m method) string {
 	if !m.uploads() {
 		return "impl." + m.name
 	}
-	p.use(contextPath, "context")
 	names := p.names(m)
-	list, args := []string{"ctx context.Context"}, []string{"ctx"}
+	list, args := []string{p.context()}, []string{"ctx"}
 	for i, param := range m.params {
 		if param.stream {
-			list, args = append(list, names[i]+" hub.Upload["+p.typ(param.typ)+"]"), append(args, names[i]+".All()")
+			list, args = append(list, names[i]+" "+p.hubs+".Upload["+p.typ(param.typ)+"]"), append(args, names[i]+".All()")
 		} else {
 			list, args = append(list, names[i]+" "+p.typ(param.typ)), append(args, names[i])
 		}
@@ -181,42 +199,55 @@ func (p *goPrinter) handler(m method) string {
 // audience writes the typed context, by which the hub's code sends.
 func (p *goPrinter) audience() {
 	if !p.hasResults() {
-		p.line("\n// New%sContext returns the context by which code sends to the clients of h.", p.client)
-		p.line("func New%[1]sContext(h *hub.Hub) hub.Context[%[1]s] {", p.client)
-		p.line("return hub.NewContext(h, func(to hub.Sender) %s { return %s{to} })\n}", p.client, p.proxy())
+		p.lines(`
+// New{Client}Context returns the context by which code sends to the clients of h.
+func New{Client}Context(h *{hubs}.Hub) {hubs}.Context[{client}] {
+	return {hubs}.NewContext(h, func(to {hubs}.Sender) {client} { return {proxy}{to} })
+}`)
 		p.proxyMethods()
 		return
 	}
-	p.line("\n// %[1]sAudience is an audience of any number of clients: the methods of %[1]s without a result.", p.client)
-	p.line("type %sAudience interface {", p.client)
+	p.lines(`
+// {client}Audience is an audience of any number of clients: the methods of {client} without a result.
+type {client}Audience interface {`)
 	for _, m := range p.received {
 		if m.result == nil {
 			p.line("%s%s", m.name, p.signature(m, p.names(m)))
 		}
 	}
-	p.line("}")
-	p.line(`
-// %[1]sContext is the context by which code sends to the clients of a hub. A single
+	p.lines(`}
+
+// {client}Context is the context by which code sends to the clients of a hub. A single
 // client can also be asked for results.
-type %[1]sContext struct {
-	hub.Context[%[1]sAudience]
-	single hub.Context[%[1]s]
+type {client}Context struct {
+	{hubs}.Context[{client}Audience]
+	single {hubs}.Context[{client}]
 }
 
-// New%[1]sContext returns the context of h.
-func New%[1]sContext(h *hub.Hub) %[1]sContext {
-	return %[1]sContext{
-		Context: hub.NewContext(h, func(to hub.Sender) %[1]sAudience { return %[2]s{to} }),
-		single:  hub.NewContext(h, func(to hub.Sender) %[1]s { return %[2]s{to} }),
+// New{Client}Context returns the context of h.
+func New{Client}Context(h *{hubs}.Hub) {client}Context {
+	return {client}Context{
+		Context: {hubs}.NewContext(h, func(to {hubs}.Sender) {client}Audience { return {proxy}{to} }),
+		single:  {hubs}.NewContext(h, func(to {hubs}.Sender) {client} { return {proxy}{to} }),
 	}
 }
 
 // Client returns the client of one connection.
-func (c %[1]sContext) Client(connectionID string) %[1]s { return c.single.Clients().Client(connectionID) }
+func (c {client}Context) Client(connectionID string) {client} { return c.single.Clients().Client(connectionID) }
 
 // Caller returns the client of the invocation that ctx carries.
-func (c %[1]sContext) Caller(ctx context.Context) %[1]s { return c.single.Clients().Caller(ctx) }`, p.client, p.proxy())
+func (c {client}Context) Caller({context}) {client} { return c.single.Clients().Caller(ctx) }`)
 	p.proxyMethods()
+}
+
+// lines writes a text with the names of the contract in it.
+func (p *goPrinter) lines(text string) {
+	if strings.Contains(text, "{context}") {
+		text = strings.ReplaceAll(text, "{context}", p.context())
+	}
+	r := strings.NewReplacer("{hub}", p.hub, "{Hub}", upperFirst(p.hub), "{client}", p.client, "{Client}", upperFirst(p.client),
+		"{hubs}", p.hubs, "{clients}", p.clients, "{proxy}", p.proxy())
+	p.body.WriteString(r.Replace(text) + "\n")
 }
 
 func (p *goPrinter) hasResults() bool {
@@ -226,11 +257,8 @@ func (p *goPrinter) hasResults() bool {
 // proxy returns the name of the type that sends.
 func (p *goPrinter) proxy() string { return lowerFirst(p.client) + "Proxy" }
 
-func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
-
 func (p *goPrinter) proxyMethods() {
-	p.line("\n// %s sends the invocations of %s to an audience.", p.proxy(), p.client)
-	p.line("type %s struct{ to hub.Sender }", p.proxy())
+	p.lines("\n// {proxy} sends the invocations of {client} to an audience.\ntype {proxy} struct{ to {hubs}.Sender }")
 	for _, m := range p.received {
 		names := p.names(m)
 		args := strings.Join(append([]string{fmt.Sprintf("%q", m.wire)}, names...), ", ")
@@ -238,24 +266,25 @@ func (p *goPrinter) proxyMethods() {
 		if m.result == nil {
 			p.line("return a.to.Send(ctx, %s)\n}", args)
 		} else {
-			p.line("return hub.Invoke[%s](ctx, a.to, %s)\n}", p.typ(m.result), args)
+			p.line("return %s.Invoke[%s](ctx, a.to, %s)\n}", p.hubs, p.typ(m.result), args)
 		}
 	}
 }
 
 // stub writes the client's side of the hub's methods.
 func (p *goPrinter) stub() {
-	p.line(`
-// %[1]sClient invokes the methods of a %[1]s.
-type %[1]sClient struct{ conn *client.HubConnection }
+	p.lines(`
+// {hub}Client invokes the methods of a {hub}.
+type {hub}Client struct{ conn *{clients}.HubConnection }
 
-var _ %[1]s = (*%[1]sClient)(nil)
+var _ {hub} = (*{hub}Client)(nil)
 
-// New%[1]sClient returns a client on conn.
-func New%[1]sClient(conn *client.HubConnection) *%[1]sClient { return &%[1]sClient{conn} }`, p.hub)
+// New{Hub}Client returns a client on conn.
+func New{Hub}Client(conn *{clients}.HubConnection) *{hub}Client { return &{hub}Client{conn} }`)
 	for _, m := range p.invoked {
 		names := p.names(m)
-		p.line("\n// %s invokes the hub's method of this name.", m.name)
+		text := strings.TrimSpace(cmp.Or(m.doc, m.name+" invokes the hub's method of this name."))
+		p.line("\n// %s", strings.ReplaceAll(text, "\n", "\n// "))
 		p.line("func (c *%sClient) %s%s {\n%s\n}", p.hub, m.name, p.signature(m, names), p.call(m, names))
 	}
 }
@@ -264,7 +293,7 @@ func (p *goPrinter) call(m method, names []string) string {
 	args := []string{fmt.Sprintf("%q", m.wire)}
 	for i, param := range m.params {
 		if param.stream {
-			args = append(args, "client.UploadSeq2("+names[i]+")")
+			args = append(args, p.clients+".UploadSeq2("+names[i]+")")
 		} else {
 			args = append(args, names[i])
 		}
@@ -272,19 +301,67 @@ func (p *goPrinter) call(m method, names []string) string {
 	list := strings.Join(args, ", ")
 	switch {
 	case m.stream:
-		return fmt.Sprintf("return client.Stream[%s](ctx, c.conn, %s), nil", p.typ(m.result), list)
+		return fmt.Sprintf("return %s.Stream[%s](ctx, c.conn, %s), nil", p.clients, p.typ(m.result), list)
 	case m.result != nil:
-		return fmt.Sprintf("return client.Invoke[%s](ctx, c.conn, %s)", p.typ(m.result), list)
+		return fmt.Sprintf("return %s.Invoke[%s](ctx, c.conn, %s)", p.clients, p.typ(m.result), list)
 	}
 	return fmt.Sprintf("return c.conn.Invoke(ctx, %s)", list)
 }
 
 // receiver writes the client's side of the hub's invocations.
 func (p *goPrinter) receiver() {
-	p.line("\n// Receive%[1]s registers impl as the receiver of the hub's invocations on conn.", p.client)
-	p.line("func Receive%[1]s(conn *client.HubConnection, impl %[1]s) {", p.client)
+	p.lines(`
+// Receive{Client} registers impl as the receiver of the hub's invocations on conn.
+func Receive{Client}(conn *{clients}.HubConnection, impl {client}) {`)
 	for _, m := range p.received {
-		p.line("conn.On(%q, client.%s(impl.%s))", m.wire, kindOf(m), m.name)
+		p.line("conn.On(%q, %s.%s(impl.%s))", m.wire, p.clients, kindOf(m), m.name)
 	}
 	p.line("}")
+}
+
+// checkGenerated returns an error for each name of the generated file that the package
+// declares elsewhere, too.
+func (c *contract) checkGenerated(code file) error {
+	generated, err := parser.ParseFile(token.NewFileSet(), code.path, code.content, parser.SkipObjectResolution)
+	if err != nil {
+		return err
+	}
+	names := map[string]bool{}
+	for _, name := range declared(generated) {
+		names[name.Name] = true
+	}
+	faults := &faults{fset: c.fset}
+	for _, f := range c.loaded.Syntax {
+		if filepath.Base(c.fset.Position(f.Package).Filename) == filepath.Base(code.path) {
+			continue
+		}
+		for _, name := range declared(f) {
+			if names[name.Name] {
+				faults.add(name.Pos(), "%s is declared in %s, too; each hub of a package needs names and a client interface of its own", name.Name, filepath.Base(code.path))
+			}
+		}
+	}
+	return errors.Join(faults.all...)
+}
+
+// declared returns the names that a file declares in its package.
+func declared(f *ast.File) (names []*ast.Ident) {
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			if d.Recv == nil {
+				names = append(names, d.Name)
+			}
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				switch spec := spec.(type) {
+				case *ast.TypeSpec:
+					names = append(names, spec.Name)
+				case *ast.ValueSpec:
+					names = append(names, spec.Names...)
+				}
+			}
+		}
+	}
+	return slices.DeleteFunc(names, func(n *ast.Ident) bool { return n.Name == "_" || n.Name == "init" })
 }

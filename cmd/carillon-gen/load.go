@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"go/ast"
 	"go/token"
 	"go/types"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -24,12 +22,15 @@ const (
 // contract is the content of two interfaces.
 type contract struct {
 	pkg      *types.Package
+	loaded   *packages.Package
 	fset     *token.FileSet
 	hub      string
 	client   string
 	invoked  []method // by clients
 	received []method // by clients
 	shapes   *shapes
+	broken   map[line]string           // the compiler's errors
+	others   map[string]*types.Package // by path: packages that were loaded for their constants
 	warnings []string
 }
 
@@ -61,9 +62,10 @@ func load(s settings) (*contract, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &contract{pkg: pkg.Types, fset: pkg.Fset, hub: s.hub, client: s.client}
-	c.shapes = newShapes(c)
-	docs := methodDocs(pkg)
+	c := &contract{pkg: pkg.Types, loaded: pkg, fset: pkg.Fset, hub: s.hub, client: s.client, others: map[string]*types.Package{}}
+	c.shapes = newShapes(c, s.mapped)
+	c.broken = c.brokenLines()
+	docs := &docs{fset: pkg.Fset, found: map[line]string{}, read: map[string]bool{}}
 	faults := &faults{fset: pkg.Fset}
 	c.invoked = c.methods(s.hub, docs, faults)
 	c.received = c.methods(s.client, docs, faults)
@@ -72,24 +74,65 @@ func load(s settings) (*contract, error) {
 			faults.add(m.pos, "%s: a client cannot take or answer with a stream", m.name)
 		}
 	}
-	if err := errors.Join(faults.all...); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c, errors.Join(faults.all...)
 }
 
+// loadPackage loads a package. The types of other packages come from their compiled form.
+// If one of them does not compile, because its generated code is out of date, the source
+// of all is read, which takes longer.
 func loadPackage(dir string) (*packages.Package, error) {
-	const mode = packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports
-	all, err := packages.Load(&packages.Config{Dir: dir, Mode: mode}, ".")
-	if err != nil {
-		return nil, err
+	mode := packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedImports
+	for {
+		all, err := packages.Load(&packages.Config{Dir: dir, Mode: mode}, ".")
+		if err != nil {
+			return nil, err
+		}
+		if len(all) != 1 || len(all[0].Syntax) == 0 {
+			return nil, fmt.Errorf("no Go package in %s", dir)
+		}
+		// Errors are expected: code that uses the generated names does not compile yet. A
+		// type that is needed and does not exist is found when it is looked at.
+		isMissing := func(err types.Error) bool { return strings.HasPrefix(err.Msg, "could not import") }
+		if mode&packages.NeedDeps != 0 || !slices.ContainsFunc(all[0].TypeErrors, isMissing) {
+			return all[0], nil
+		}
+		mode |= packages.NeedDeps
 	}
-	if len(all) != 1 || all[0].Types == nil {
-		return nil, fmt.Errorf("no Go package in %s", dir)
+}
+
+// complete returns a package with all that it declares. What is known of a package that
+// the contract's package does not import itself is what other packages need of it.
+func (c *contract) complete(pkg *types.Package) *types.Package {
+	if pkg.Complete() {
+		return pkg
 	}
-	// Errors are expected: code that uses the generated names does not compile yet. A
-	// type that is needed and does not exist is found when it is looked at.
-	return all[0], nil
+	if c.others[pkg.Path()] == nil {
+		c.others[pkg.Path()] = pkg
+		mode := packages.NeedName | packages.NeedTypes | packages.NeedImports
+		all, err := packages.Load(&packages.Config{Dir: c.loaded.Dir, Mode: mode, Fset: c.fset}, pkg.Path())
+		if err == nil && len(all) == 1 && all[0].Types != nil {
+			c.others[pkg.Path()] = all[0].Types
+		}
+	}
+	return c.others[pkg.Path()]
+}
+
+// brokenLines returns the compiler's first error in each line.
+func (c *contract) brokenLines() map[line]string {
+	broken := map[line]string{}
+	for _, err := range c.loaded.TypeErrors {
+		at := err.Fset.Position(err.Pos)
+		if l := (line{at.Filename, at.Line}); broken[l] == "" {
+			broken[l] = err.Msg
+		}
+	}
+	return broken
+}
+
+// reason returns the compiler's error in the line of pos.
+func (c *contract) reason(pos token.Pos) string {
+	at := c.fset.Position(pos)
+	return cmp.Or(c.broken[line{at.Filename, at.Line}], "its type is not known")
 }
 
 // faults collects the errors in the interfaces.
@@ -99,73 +142,99 @@ type faults struct {
 }
 
 func (f *faults) add(pos token.Pos, format string, args ...any) {
-	f.all = append(f.all, fmt.Errorf("%s: %s", f.fset.Position(pos), fmt.Sprintf(format, args...)))
+	text := fmt.Sprintf(format, args...)
+	if pos.IsValid() {
+		text = fmt.Sprintf("%s: %s", f.fset.Position(pos), text)
+	}
+	f.all = append(f.all, errors.New(text))
 }
 
-// methodDocs returns the comments of the methods of all interfaces, by the position of
-// the name.
-func methodDocs(pkg *packages.Package) map[token.Pos]string {
-	docs := map[token.Pos]string{}
-	for _, f := range pkg.Syntax {
-		ast.Inspect(f, func(n ast.Node) bool {
-			i, ok := n.(*ast.InterfaceType)
-			if !ok {
-				return true
-			}
-			for _, m := range i.Methods.List {
-				for _, name := range m.Names {
-					docs[name.Pos()] = directives(m.Doc) + m.Doc.Text()
-				}
-			}
-			return true
-		})
-	}
-	return docs
-}
-
-// directives returns the lines of a comment that CommentGroup.Text leaves out.
-func directives(doc *ast.CommentGroup) string {
-	if doc == nil {
-		return ""
-	}
-	var all strings.Builder
-	for _, c := range doc.List {
-		if strings.HasPrefix(c.Text, "//carillon:") {
-			all.WriteString(c.Text + "\n")
-		}
-	}
-	return all.String()
-}
-
-var wireName = regexp.MustCompile(`(?m)^//carillon:name[ \t]+(\S+)[ \t]*\n`)
-
-func (c *contract) methods(name string, docs map[token.Pos]string, faults *faults) []method {
+// methods returns the methods of an interface, in the order of declaration.
+func (c *contract) methods(name string, docs *docs, faults *faults) []method {
 	named, ok := c.pkg.Scope().Lookup(name).(*types.TypeName)
 	if !ok {
-		faults.add(token.NoPos, "package %s has no interface %s", c.pkg.Name(), name)
+		faults.add(token.NoPos, "package %s in %s has no interface %s", c.pkg.Name(), c.loaded.Dir, name)
 		return nil
 	}
 	i, ok := named.Type().Underlying().(*types.Interface)
-	if !ok {
-		faults.add(named.Pos(), "%s is not an interface", name)
+	switch {
+	case !ok || !i.IsMethodSet():
+		faults.add(named.Pos(), "%s is not an interface of methods", name)
+		return nil
+	case isGeneric(named.Type()):
+		faults.add(named.Pos(), "%s has type parameters; name an interface that embeds it with arguments", name)
 		return nil
 	}
-	var all []method
-	wires := map[string]string{}
-	for f := range i.Methods() {
-		m := method{name: f.Name(), wire: f.Name(), doc: docs[f.Pos()], pos: f.Pos()}
-		if as := wireName.FindStringSubmatch(m.doc); as != nil {
-			m.wire, m.doc = as[1], strings.Replace(m.doc, as[0], "", 1)
+	for embedded := range i.EmbeddedTypes() {
+		if hasInvalid(embedded) {
+			faults.add(named.Pos(), "%s embeds an interface that does not compile", name)
+			return nil
 		}
-		if other, ok := wires[strings.ToLower(m.wire)]; ok {
-			faults.add(m.pos, "%s: %s has the name %q on the wire, too; names are compared without case", m.name, other, m.wire)
-		}
-		wires[strings.ToLower(m.wire)] = m.name
-		c.signature(&m, f.Signature(), faults)
-		all = append(all, m)
 	}
-	slices.SortFunc(all, func(a, b method) int { return cmp.Compare(a.pos, b.pos) })
+	functions := make([]types.Object, 0, i.NumMethods())
+	for f := range i.Methods() {
+		functions = append(functions, f)
+	}
+	c.sort(functions)
+	all := make([]method, len(functions))
+	for n, f := range functions {
+		all[n] = c.method(f.(*types.Func), docs, faults)
+	}
+	checkNames(all, faults)
 	return all
+}
+
+// hasInvalid reports whether a type is not known, or embeds one.
+func hasInvalid(t types.Type) bool {
+	switch u := t.Underlying().(type) {
+	case *types.Basic:
+		return u.Kind() == types.Invalid
+	case *types.Interface:
+		for embedded := range u.EmbeddedTypes() {
+			if hasInvalid(embedded) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isGeneric reports whether a type has parameters without arguments.
+func isGeneric(t types.Type) bool {
+	g, ok := t.(interface {
+		TypeParams() *types.TypeParamList
+		TypeArgs() *types.TypeList
+	})
+	return ok && g.TypeParams().Len() > g.TypeArgs().Len()
+}
+
+func (c *contract) method(f *types.Func, docs *docs, faults *faults) method {
+	m := method{name: f.Name(), wire: f.Name(), doc: docs.of(f), pos: f.Pos()}
+	if as := wireName.FindStringSubmatch(m.doc); as != nil {
+		m.wire, m.doc = as[1], strings.Replace(m.doc, as[0], "", 1)
+	}
+	if other := otherDirective.FindString(m.doc); other != "" {
+		faults.add(m.pos, "%s: %q is no directive; there is //carillon:name NAME", m.name, other)
+	}
+	if !f.Exported() && f.Pkg() != c.pkg {
+		faults.add(m.pos, "%s is not exported: package %s cannot implement it", m.name, c.pkg.Name())
+	}
+	c.signature(&m, f.Signature(), faults)
+	return m
+}
+
+// checkNames adds a fault for two methods with one name, on the wire or in TypeScript.
+func checkNames(all []method, faults *faults) {
+	wires, names := map[string]string{}, map[string]string{}
+	for _, m := range all {
+		wire := strings.ToLower(m.wire)
+		if other, ok := wires[wire]; ok {
+			faults.add(m.pos, "%s: %s has the name %q on the wire, too; names are compared without case", m.name, other, m.wire)
+		} else if other, ok := names[tsMethod(m)]; ok {
+			faults.add(m.pos, "%s: %s has the name %q in TypeScript, too", m.name, other, tsMethod(m))
+		}
+		wires[wire], names[tsMethod(m)] = m.name, m.name
+	}
 }
 
 // signature reads the parameters and results of a method.
@@ -199,8 +268,7 @@ func (c *contract) parameters(m *method, params *types.Tuple, faults *faults) {
 		if item, ok := streamOf(v.Type()); ok {
 			p.typ, p.stream = item, true
 		}
-		at := fmt.Sprintf("%s: parameter %s", m.name, v.Name())
-		p.shape = c.shapes.of(p.typ, place{v.Pos(), at}, faults)
+		p.shape = c.wireShape(p.typ, place{v.Pos(), fmt.Sprintf("%s: parameter %s", m.name, v.Name())}, faults)
 		m.params = append(m.params, p)
 	}
 }
@@ -217,7 +285,41 @@ func (c *contract) results(m *method, results *types.Tuple, faults *faults) {
 	if item, ok := streamOf(m.result); ok {
 		m.result, m.stream = item, true
 	}
-	m.shape = c.shapes.of(m.result, place{m.pos, m.name + ": result"}, faults)
+	m.shape = c.wireShape(m.result, place{m.pos, m.name + ": result"}, faults)
+}
+
+// wireShape returns the shape of a parameter or a result.
+func (c *contract) wireShape(t types.Type, at place, faults *faults) *shape {
+	if hidden := c.hiddenType(t); hidden != nil {
+		faults.add(at.pos, "%s: package %s has no access to the type %s", at.at, c.pkg.Name(), hidden)
+		return nil
+	}
+	s := c.shapes.of(t, at, faults)
+	if s != nil && s.isLong() {
+		c.warn(at.pos, "%s has 64 bits, and JavaScript's numbers are exact up to 2^53", at.at)
+	}
+	return s
+}
+
+// hiddenType returns a type within t that generated code cannot name, because another
+// package does not export it.
+func (c *contract) hiddenType(t types.Type) types.Type {
+	switch t := types.Unalias(t).(type) {
+	case *types.Named:
+		if pkg := t.Obj().Pkg(); pkg != nil && pkg != c.pkg && !t.Obj().Exported() {
+			return t
+		}
+		for arg := range t.TypeArgs().Types() {
+			if hidden := c.hiddenType(arg); hidden != nil {
+				return hidden
+			}
+		}
+	case *types.Map:
+		return cmp.Or(c.hiddenType(t.Key()), c.hiddenType(t.Elem()))
+	case interface{ Elem() types.Type }:
+		return c.hiddenType(t.Elem())
+	}
+	return nil
 }
 
 // streamOf returns the type of an item if t is iter.Seq2[T, error].

@@ -18,22 +18,24 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // settings are the command line.
 type settings struct {
-	dir        string // of the package
-	hub        string // the interface that the hub implements
-	client     string // the interface that every client implements
-	typescript string // file; empty: none
-	protocol   string // of the TypeScript file: json or messagepack
-	loose      bool   // slices and maps are never null in TypeScript
-	check      bool   // write nothing
+	dir        string          // of the package
+	hub        string          // the interface that the hub implements
+	client     string          // the interface that every client implements
+	typescript string          // file; empty: none
+	protocol   string          // of the TypeScript file: json or messagepack
+	loose      bool            // slices and maps are never null in TypeScript
+	check      bool            // write nothing
+	mapped     map[string]kind // the forms of Go types on the wire
 }
 
 func main() {
-	s := settings{}
+	s := settings{mapped: map[string]kind{}}
 	flag.StringVar(&s.dir, "dir", ".", "directory of the package")
 	flag.StringVar(&s.hub, "hub", "", "the interface of the methods that clients may invoke")
 	flag.StringVar(&s.client, "client", "", "the interface that every client implements")
@@ -41,6 +43,7 @@ func main() {
 	flag.StringVar(&s.protocol, "protocol", "json", "the hub protocol of the TypeScript file: json or messagepack")
 	flag.BoolVar(&s.loose, "loose", false, "in TypeScript, slices and maps are never null")
 	flag.BoolVar(&s.check, "check", false, "write nothing; fail if a file is out of date or a deployed client would break")
+	flag.Func("map", "the form of a Go type on the wire, as in github.com/shopspring/decimal.Decimal=string; repeatable", s.addMapping)
 	flag.Parse()
 	warnings, err := run(s)
 	for _, w := range warnings {
@@ -50,6 +53,16 @@ func main() {
 		fmt.Fprintln(os.Stderr, "carillon-gen:", err)
 		os.Exit(1)
 	}
+}
+
+// addMapping takes a value of -map.
+func (s *settings) addMapping(value string) error {
+	name, form, ok := strings.Cut(value, "=")
+	if !ok || !slices.Contains(plainKinds, kind(form)) {
+		return fmt.Errorf("write PACKAGE.TYPE=KIND with one of the kinds %v", plainKinds)
+	}
+	s.mapped[name] = kind(form)
+	return nil
 }
 
 // file is a generated file.
@@ -109,10 +122,13 @@ func generate(s settings, c *contract) ([]file, error) {
 	}
 	files := []file{{base + ".contract.json", described}, {base + "_gen.go", code}}
 	if s.typescript != "" {
-		ts := printTypeScript(c, s.protocol, s.loose)
-		files = append(files, file{filepath.Join(s.dir, s.typescript), ts})
+		path := s.typescript
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(s.dir, path)
+		}
+		files = append(files, file{path, printTypeScript(c, s.protocol, s.loose)})
 	}
-	return files, nil
+	return files, c.checkGenerated(files[1])
 }
 
 // checkFresh returns an error if a file on the disk is not the one that would be written.

@@ -3,13 +3,9 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"go/constant"
 	"go/token"
 	"go/types"
-	"reflect"
 	"slices"
-	"strings"
-	"unicode"
 )
 
 // kind is how a value looks on the wire.
@@ -27,17 +23,23 @@ const (
 	decimalKind  kind = "decimal"
 	offsetKind   kind = "timeWithOffset"
 	anyKind      kind = "any"
+	rawKind      kind = "raw" // any value by JSON, and bytes by MessagePack
 	arrayKind    kind = "array"
+	fixedKind    kind = "fixedArray"
 	mapKind      kind = "map"
 	nullableKind kind = "nullable"
 	namedKind    kind = "named"
 )
 
+// plainKinds are the kinds that -map can give to a type.
+var plainKinds = []kind{textKind, boolKind, integerKind, longKind, numberKind, bytesKind, timeKind, durationKind, decimalKind, offsetKind, anyKind}
+
 // shape is a type as it is on the wire.
 type shape struct {
-	kind kind
-	elem *shape // of an array, a map, a nullable
-	name string // of a named one
+	kind   kind
+	elem   *shape // of an array, a map, a nullable
+	length int64  // of a fixed array
+	name   string // of a named one
 }
 
 // String returns the spelling in the contract file.
@@ -45,6 +47,8 @@ func (s *shape) String() string {
 	switch s.kind {
 	case arrayKind:
 		return "[]" + s.elem.String()
+	case fixedKind:
+		return fmt.Sprintf("[%d]%s", s.length, s.elem)
 	case mapKind:
 		return "map[string]" + s.elem.String()
 	case nullableKind:
@@ -55,23 +59,20 @@ func (s *shape) String() string {
 	return string(s.kind)
 }
 
-// definition is a named type: a struct or an enumeration.
-type definition struct {
-	name   string
-	typ    types.Type
-	fields []field
-	values []string // the values of an enumeration, as literals
+// isLong reports whether values, or elements of them, are integers that may exceed
+// JavaScript's 2^53.
+func (s *shape) isLong() bool {
+	for s.elem != nil {
+		s = s.elem
+	}
+	return s.kind == longKind
 }
 
-// field is a field of a struct on the wire.
-type field struct {
-	json, msgpack string // names
-	goName        string
-	shape         *shape
-	optional      bool // left out when it is empty
-	quoted        bool // by JSON, within a string
-	inJSON        bool // not if its tag is "-"
-	inMsgpack     bool
+// definition is a named type: a struct or an enumeration.
+type definition struct {
+	name          string
+	json, msgpack []field
+	values        []string // the values of an enumeration, as literals
 }
 
 // place is where a type was met, for errors.
@@ -83,12 +84,13 @@ type place struct {
 // shapes finds the shapes of types, and collects the named ones.
 type shapes struct {
 	contract *contract
+	mapped   map[string]kind
 	defined  map[string]*definition // by name
 	names    map[string]string      // of types, by their spelling in Go
 }
 
-func newShapes(c *contract) *shapes {
-	return &shapes{contract: c, defined: map[string]*definition{}, names: map[string]string{}}
+func newShapes(c *contract, mapped map[string]kind) *shapes {
+	return &shapes{contract: c, mapped: mapped, defined: map[string]*definition{}, names: map[string]string{}}
 }
 
 // definitions returns the named types, ordered by name.
@@ -108,14 +110,22 @@ var known = map[string]kind{
 	"encoding/json.Number": decimalKind,
 	"github.com/carillon-go/carillon/protocol.Guid":           textKind,
 	"github.com/carillon-go/carillon/protocol.DateTimeOffset": offsetKind,
-	"encoding/json.RawMessage":                                anyKind,
+	"encoding/json.RawMessage":                                rawKind,
 }
 
 // of returns the shape of t; nil if it has none, which is a fault.
 func (s *shapes) of(t types.Type, at place, faults *faults) *shape {
 	t = types.Unalias(t)
-	if k, ok := known[types.TypeString(t, nil)]; ok {
+	spelling := types.TypeString(t, nil)
+	if k, ok := s.mapped[spelling]; ok {
 		return &shape{kind: k}
+	}
+	if k, ok := known[spelling]; ok {
+		return &shape{kind: k}
+	}
+	if len(spelling) > maxSpelling {
+		faults.add(at.pos, "%s: the type contains ever larger types", at.at)
+		return nil
 	}
 	if named, ok := t.(*types.Named); ok {
 		return s.ofNamed(named, at, faults)
@@ -123,27 +133,34 @@ func (s *shapes) of(t types.Type, at place, faults *faults) *shape {
 	return s.ofUnderlying(t, at, faults)
 }
 
+// maxSpelling is the length at which a type counts as a generic one that contains itself
+// with other arguments.
+const maxSpelling = 4000
+
 func (s *shapes) ofUnderlying(t types.Type, at place, faults *faults) *shape {
-	switch t := t.Underlying().(type) {
+	switch u := t.Underlying().(type) {
 	case *types.Basic:
-		return s.ofBasic(t, at, faults)
+		return s.ofBasic(u, at, faults)
 	case *types.Pointer:
-		return s.wrap(nullableKind, t.Elem(), at, faults)
+		return s.wrap(shape{kind: nullableKind}, u.Elem(), at, faults)
 	case *types.Slice:
-		if b, ok := t.Elem().Underlying().(*types.Basic); ok && b.Kind() == types.Byte {
+		if b, ok := u.Elem().Underlying().(*types.Basic); ok && b.Kind() == types.Byte {
 			return &shape{kind: bytesKind}
 		}
-		return s.wrap(arrayKind, t.Elem(), at, faults)
+		return s.wrap(shape{kind: arrayKind}, u.Elem(), at, faults)
 	case *types.Array:
-		return s.wrap(arrayKind, t.Elem(), at, faults)
+		return s.wrap(shape{kind: fixedKind, length: u.Len()}, u.Elem(), at, faults)
 	case *types.Map:
-		return s.ofMap(t, at, faults)
+		return s.ofMap(u, at, faults)
 	case *types.Interface:
-		if t.Empty() {
+		if u.Empty() {
 			return &shape{kind: anyKind}
 		}
 	case *types.Struct:
 		faults.add(at.pos, "%s: a struct needs a name", at.at)
+		return nil
+	case *types.Chan, *types.Signature:
+		faults.add(at.pos, "%s: the type %s has no equivalent on the wire; a stream is an iter.Seq2[T, error], as a parameter or as the result", at.at, t)
 		return nil
 	}
 	faults.add(at.pos, "%s: the type %s has no equivalent on the wire", at.at, t)
@@ -152,6 +169,9 @@ func (s *shapes) ofUnderlying(t types.Type, at place, faults *faults) *shape {
 
 func (s *shapes) ofBasic(t *types.Basic, at place, faults *faults) *shape {
 	switch info := t.Info(); {
+	case t.Kind() == types.Invalid:
+		faults.add(at.pos, "%s: %s", at.at, s.contract.reason(at.pos))
+		return nil
 	case info&types.IsString != 0:
 		return &shape{kind: textKind}
 	case info&types.IsBoolean != 0:
@@ -167,37 +187,41 @@ func (s *shapes) ofBasic(t *types.Basic, at place, faults *faults) *shape {
 	return nil
 }
 
+// ofMap accepts keys that both protocols write as strings.
 func (s *shapes) ofMap(t *types.Map, at place, faults *faults) *shape {
+	named, ok := types.Unalias(t.Key()).(*types.Named)
+	isText := ok && hasMethod(named, "MarshalText")
 	key, ok := t.Key().Underlying().(*types.Basic)
-	if !ok || key.Info()&types.IsString == 0 {
+	if !isText && (!ok || key.Info()&types.IsString == 0) {
 		faults.add(at.pos, "%s: the keys of a map must be strings, not %s: JavaScript's objects have no others", at.at, t.Key())
 		return nil
 	}
-	return s.wrap(mapKind, t.Elem(), at, faults)
+	return s.wrap(shape{kind: mapKind}, t.Elem(), at, faults)
 }
 
-func (s *shapes) wrap(k kind, elem types.Type, at place, faults *faults) *shape {
+func (s *shapes) wrap(outer shape, elem types.Type, at place, faults *faults) *shape {
 	e := s.of(elem, at, faults)
 	switch {
 	case e == nil:
 		return nil
-	case k == nullableKind && e.kind == nullableKind:
+	case outer.kind == nullableKind && e.kind == nullableKind:
 		return e
 	}
-	return &shape{kind: k, elem: e}
+	outer.elem = e
+	return &outer
 }
 
 // ofNamed returns the shape of a named type. Structs and enumerations keep their names.
 func (s *shapes) ofNamed(t *types.Named, at place, faults *faults) *shape {
 	switch {
-	case hasMethod(t, "MarshalJSON"):
-		faults.add(at.pos, "%s: %s encodes itself; its form on the wire is not known", at.at, t)
+	case hasMethod(t, "MarshalJSON") || hasMethod(t, "MarshalMsg"):
+		faults.add(at.pos, "%s: %s encodes itself; its form on the wire is not known; tell it by -map %s=string, or another kind", at.at, t, t)
 		return nil
 	case hasMethod(t, "MarshalText"):
 		return &shape{kind: textKind}
 	}
 	values := s.enumeration(t)
-	_, isStruct := t.Underlying().(*types.Struct)
+	st, isStruct := t.Underlying().(*types.Struct)
 	if !isStruct && len(values) == 0 {
 		return s.ofUnderlying(t, at, faults)
 	}
@@ -205,10 +229,10 @@ func (s *shapes) ofNamed(t *types.Named, at place, faults *faults) *shape {
 	if name, ok := s.names[key]; ok {
 		return &shape{kind: namedKind, name: name}
 	}
-	d := &definition{name: s.freeName(t), typ: t, values: values}
+	d := &definition{name: s.freeName(t), values: values}
 	s.names[key], s.defined[d.name] = d.name, d
 	if isStruct {
-		s.fields(d, faults)
+		s.fields(d, st, faults)
 	}
 	return &shape{kind: namedKind, name: d.name}
 }
@@ -217,155 +241,4 @@ func hasMethod(t *types.Named, name string) bool {
 	m, _, _ := types.LookupFieldOrMethod(types.NewPointer(t), false, t.Obj().Pkg(), name)
 	f, ok := m.(*types.Func)
 	return ok && f.Exported()
-}
-
-// freeName returns the name of a type in TypeScript and in the contract: its own, with
-// the arguments of a generic type, and with its package if another type has that name.
-func (s *shapes) freeName(t *types.Named) string {
-	name := t.Obj().Name()
-	for arg := range t.TypeArgs().Types() {
-		name += upperFirst(identifier(types.TypeString(arg, func(*types.Package) string { return "" })))
-	}
-	_, taken := s.defined[name]
-	if (taken || name == s.contract.hub || name == s.contract.client) && t.Obj().Pkg() != nil {
-		name = upperFirst(t.Obj().Pkg().Name()) + name
-	}
-	for i, base := 2, name; s.defined[name] != nil; i++ {
-		name = fmt.Sprint(base, i)
-	}
-	return name
-}
-
-// identifier leaves out the characters that an identifier cannot contain.
-func identifier(text string) string {
-	var b strings.Builder
-	up := false
-	for _, r := range text {
-		switch {
-		case !unicode.IsLetter(r) && !unicode.IsDigit(r):
-			up = true
-		case up:
-			b.WriteRune(unicode.ToUpper(r))
-			up = false
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func upperFirst(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
-}
-
-// enumeration returns the exported constants of a type, in their order of declaration.
-func (s *shapes) enumeration(t *types.Named) (values []string) {
-	if _, ok := t.Underlying().(*types.Basic); !ok || t.Obj().Pkg() == nil {
-		return nil
-	}
-	scope := t.Obj().Pkg().Scope()
-	var constants []*types.Const
-	for _, name := range scope.Names() {
-		if c, ok := scope.Lookup(name).(*types.Const); ok && c.Exported() && types.Identical(c.Type(), t) {
-			constants = append(constants, c)
-		}
-	}
-	slices.SortFunc(constants, func(a, b *types.Const) int { return cmp.Compare(a.Pos(), b.Pos()) })
-	for _, c := range constants {
-		if literal := literalOf(c.Val()); !slices.Contains(values, literal) {
-			values = append(values, literal)
-		}
-	}
-	return values
-}
-
-func literalOf(v constant.Value) string {
-	if v.Kind() == constant.String {
-		return quoteTS(constant.StringVal(v))
-	}
-	return v.ExactString()
-}
-
-// fields lists the fields of a struct by the rules of package protocol.
-func (s *shapes) fields(d *definition, faults *faults) {
-	st := d.typ.Underlying().(*types.Struct)
-	for i := range st.NumFields() {
-		v, tag := st.Field(i), reflect.StructTag(st.Tag(i))
-		if v.Embedded() && s.dissolve(d, v, tag, faults) || !v.Exported() {
-			continue
-		}
-		f := newField(v.Name(), tag)
-		if !f.inJSON && !f.inMsgpack {
-			continue
-		}
-		f.shape = s.of(v.Type(), place{v.Pos(), d.name + "." + v.Name()}, faults)
-		s.warn(d, v, tag, f)
-		d.fields = slices.DeleteFunc(d.fields, func(o field) bool { return o.goName == f.goName }) // an embedded one is hidden
-		d.fields = append(d.fields, f)
-	}
-}
-
-// dissolve adds the fields of an embedded struct, if they count as the outer struct's.
-func (s *shapes) dissolve(d *definition, v *types.Var, tag reflect.StructTag, faults *faults) bool {
-	name, _, _ := strings.Cut(tag.Get("json"), ",")
-	t := types.Unalias(v.Type())
-	if p, ok := t.(*types.Pointer); ok {
-		t = types.Unalias(p.Elem())
-	}
-	if _, ok := t.Underlying().(*types.Struct); !ok || name != "" {
-		return false
-	}
-	inner := &definition{name: d.name, typ: t}
-	s.fields(inner, faults)
-	for _, f := range inner.fields {
-		if !slices.ContainsFunc(d.fields, func(o field) bool { return o.goName == f.goName }) {
-			d.fields = append(d.fields, f)
-		}
-	}
-	return true
-}
-
-func newField(name string, tag reflect.StructTag) field {
-	f := field{goName: name, json: camelCase(name), msgpack: name, inJSON: true, inMsgpack: true}
-	spelled, options, _ := strings.Cut(tag.Get("json"), ",")
-	if spelled != "" {
-		f.json = spelled
-	}
-	f.inJSON = tag.Get("json") != "-"
-	if packed, more, _ := strings.Cut(tag.Get("msgpack"), ","); packed != "" {
-		f.msgpack, f.inMsgpack = packed, tag.Get("msgpack") != "-"
-		options += "," + more
-	}
-	for o := range strings.SplitSeq(options, ",") {
-		f.optional = f.optional || o == "omitempty" || o == "omitzero"
-		f.quoted = f.quoted || o == "string"
-	}
-	return f
-}
-
-func (s *shapes) warn(d *definition, v *types.Var, tag reflect.StructTag, f field) {
-	at := s.contract.fset.Position(v.Pos())
-	if _, ok := tag.Lookup("json"); !ok {
-		s.contract.warnings = append(s.contract.warnings, fmt.Sprintf("%s: %s.%s has no json tag: it is %q by JSON and %q by MessagePack", at, d.name, v.Name(), f.json, f.msgpack))
-	}
-	if f.shape != nil && f.shape.kind == longKind && !f.quoted {
-		s.contract.warnings = append(s.contract.warnings, fmt.Sprintf("%s: %s.%s has 64 bits, and JavaScript's numbers are exact up to 2^53; the tag `json:\",string\"` sends text", at, d.name, v.Name()))
-	}
-}
-
-// camelCase names an untagged field as the JSON protocol does, which follows
-// System.Text.Json: leading capitals become lower case, except for the last one if a
-// lower-case letter follows.
-func camelCase(name string) string {
-	runes := []rune(name)
-	for i, r := range runes {
-		if !unicode.IsUpper(r) || i > 0 && i+1 < len(runes) && !unicode.IsUpper(runes[i+1]) {
-			break
-		}
-		runes[i] = unicode.ToLower(r)
-	}
-	return string(runes)
 }

@@ -135,8 +135,12 @@ func (p *tsPrinter) typ(s *shape) string {
 		return p.choose("string", "[Date, number]") // the time in UTC, and minutes
 	case bytesKind:
 		return p.nullable(p.choose("string", "Uint8Array"))
+	case rawKind:
+		return p.choose("unknown", p.nullable("Uint8Array"))
 	case arrayKind:
 		return p.nullable(p.element(s.elem) + "[]")
+	case fixedKind:
+		return p.element(s.elem) + "[]"
 	case mapKind:
 		return p.nullable("Record<string, " + p.typ(s.elem) + ">")
 	case nullableKind:
@@ -172,29 +176,26 @@ func (p *tsPrinter) definition(d *definition) {
 		p.line("\nexport type %s = %s;", d.name, strings.Join(d.values, " | "))
 		return
 	}
-	p.line("\nexport interface %s {", d.name)
-	for _, f := range d.fields {
-		p.field(f)
-	}
-	p.line("}")
-}
-
-func (p *tsPrinter) field(f field) {
-	name, there := f.json, f.inJSON
+	fields := d.json
 	if p.packed {
-		name, there = f.msgpack, f.inMsgpack
+		fields = d.msgpack
 	}
-	if !there {
+	if len(fields) == 0 {
+		p.line("\nexport type %s = Record<string, never>;", d.name)
 		return
 	}
-	t, mark := p.typ(f.shape), ""
-	if f.quoted && !p.packed {
-		t = "string"
+	p.line("\nexport interface %s {", d.name)
+	for _, f := range fields {
+		t, mark := p.typ(f.shape), ""
+		if f.quoted {
+			t = strings.Replace(t, strings.TrimSuffix(t, " | null"), "string", 1)
+		}
+		if f.optional {
+			t, mark = strings.TrimSuffix(t, " | null"), "?"
+		}
+		p.line("  %s%s: %s;", property(f.name), mark, t)
 	}
-	if f.optional {
-		t, mark = strings.TrimSuffix(t, " | null"), "?"
-	}
-	p.line("  %s%s: %s;", property(name), mark, t)
+	p.line("}")
 }
 
 // property returns a name as it may stand in an interface.
@@ -267,7 +268,15 @@ func (p *tsPrinter) invocation(m method) {
 	p.line("  %s(%s): Promise<%s> {\n    return this.connection.invoke<%s>(%s);\n  }", tsMethod(m), p.params(m), result, result, list)
 }
 
-func tsMethod(m method) string { return camelCase(m.name) }
+// tsMethod returns a method's name in the class or in the interface. The class has the
+// other members.
+func tsMethod(m method) string {
+	name := camelCase(m.name)
+	if name == "connection" || name == "constructor" {
+		name += "_"
+	}
+	return name
+}
 
 func (p *tsPrinter) params(m method) string {
 	var list []string
@@ -288,15 +297,24 @@ super switch this throw true try typeof var void while with yield connection han
 
 // tsNames returns the names of the parameters.
 func tsNames(m method) []string {
-	names := make([]string, len(m.params))
-	for i, param := range m.params {
+	return paramNames(m, func(name string, i int) string {
 		switch {
-		case param.name == "" || param.name == "_":
-			names[i] = fmt.Sprint("arg", i+1)
-		case slices.Contains(reserved, param.name):
-			names[i] = param.name + "_"
-		default:
-			names[i] = param.name
+		case name == "" || name == "_":
+			return fmt.Sprint("arg", i+1)
+		case slices.Contains(reserved, name):
+			return name + "_"
+		}
+		return name
+	})
+}
+
+// paramNames returns the names of the parameters, those changed that cannot stay.
+func paramNames(m method, change func(name string, i int) string) []string {
+	names := make([]string, len(m.params))
+	for i, p := range m.params {
+		names[i] = change(p.name, i)
+		for names[i] != p.name && slices.ContainsFunc(m.params, func(o param) bool { return o.name == names[i] }) {
+			names[i] += "_"
 		}
 	}
 	return names
@@ -304,6 +322,9 @@ func tsNames(m method) []string {
 
 // handlers writes the interface of a client's methods, and its registration.
 func (p *tsPrinter) handlers() {
+	if len(p.received) == 0 {
+		return
+	}
 	p.line("\n/** Every client implements these. */\nexport interface %s {", p.client)
 	for _, m := range p.received {
 		p.doc(m)

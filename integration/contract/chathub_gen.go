@@ -72,37 +72,37 @@ var _ ChatHub = (*ChatHubClient)(nil)
 // NewChatHubClient returns a client on conn.
 func NewChatHubClient(conn *client.HubConnection) *ChatHubClient { return &ChatHubClient{conn} }
 
-// Send invokes the hub's method of this name.
+// Send says something in a room.
 func (c *ChatHubClient) Send(ctx context.Context, room, text string) error {
 	return c.conn.Invoke(ctx, "Send", room, text)
 }
 
-// History invokes the hub's method of this name.
+// History returns the last n messages of a room.
 func (c *ChatHubClient) History(ctx context.Context, room string, n int) ([]Message, error) {
 	return client.Invoke[[]Message](ctx, c.conn, "History", room, n)
 }
 
-// Follow invokes the hub's method of this name.
+// Follow streams the messages of a room.
 func (c *ChatHubClient) Follow(ctx context.Context, room string) (iter.Seq2[Message, error], error) {
 	return client.Stream[Message](ctx, c.conn, "Follow", room), nil
 }
 
-// Import invokes the hub's method of this name.
+// Import says several things and returns their number.
 func (c *ChatHubClient) Import(ctx context.Context, room string, lines iter.Seq2[string, error]) (int, error) {
 	return client.Invoke[int](ctx, c.conn, "Import", room, client.UploadSeq2(lines))
 }
 
-// Echo invokes the hub's method of this name.
+// Echo streams the values that it gets.
 func (c *ChatHubClient) Echo(ctx context.Context, values iter.Seq2[Values, error]) (iter.Seq2[Values, error], error) {
 	return client.Stream[Values](ctx, c.conn, "Echo", client.UploadSeq2(values)), nil
 }
 
-// Ask invokes the hub's method of this name.
+// Ask asks the caller.
 func (c *ChatHubClient) Ask(ctx context.Context, question string) (bool, error) {
 	return client.Invoke[bool](ctx, c.conn, "Ask", question)
 }
 
-// RoundTrip invokes the hub's method of this name.
+// RoundTrip returns its argument.
 func (c *ChatHubClient) RoundTrip(ctx context.Context, v Values) (Values, error) {
 	return client.Invoke[Values](ctx, c.conn, "RoundTrip", v)
 }

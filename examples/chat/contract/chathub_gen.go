@@ -39,12 +39,12 @@ var _ ChatHub = (*ChatHubClient)(nil)
 // NewChatHubClient returns a client on conn.
 func NewChatHubClient(conn *client.HubConnection) *ChatHubClient { return &ChatHubClient{conn} }
 
-// Join invokes the hub's method of this name.
+// Join enters a room under a name and returns the latest messages of the room.
 func (c *ChatHubClient) Join(ctx context.Context, room, name string) ([]Message, error) {
 	return client.Invoke[[]Message](ctx, c.conn, "Join", room, name)
 }
 
-// Say invokes the hub's method of this name.
+// Say sends a text to everybody in the caller's room.
 func (c *ChatHubClient) Say(ctx context.Context, text string) error {
 	return c.conn.Invoke(ctx, "Say", text)
 }

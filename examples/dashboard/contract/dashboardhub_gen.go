@@ -36,7 +36,7 @@ func NewDashboardHubClient(conn *client.HubConnection) *DashboardHubClient {
 	return &DashboardHubClient{conn}
 }
 
-// Latest invokes the hub's method of this name.
+// Latest returns the samples that a newcomer is shown.
 func (c *DashboardHubClient) Latest(ctx context.Context) ([]Sample, error) {
 	return client.Invoke[[]Sample](ctx, c.conn, "Latest")
 }
