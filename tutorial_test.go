@@ -27,21 +27,11 @@ type reader struct {
 // TestTutorial writes the files of the tutorial and runs its commands in their order, in an
 // empty directory. The result is examples/chat.
 func TestTutorial(t *testing.T) {
-	if _, err := os.Stat(npmModules + "/typescript"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skipf("needs Node and its packages (make clients): %v", err)
-	}
+	r := newReader(t)
 	text, err := os.ReadFile("docs/tutorial.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := filepath.Abs(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &reader{T: t, root: root, dir: t.TempDir()}
 	blocks := regexp.MustCompile("(?ms)^(?:\\*\\*`([^`\n]+)`\\*\\*\n\n)?```(\\w+)\n(.*?)^```$").FindAllSubmatch(text, -1)
 	for _, block := range blocks {
 		name, content := string(block[1]), block[3]
@@ -54,6 +44,22 @@ func TestTutorial(t *testing.T) {
 		}
 	}
 	r.compare("examples/chat")
+}
+
+// newReader skips the test if the packages of npm are missing.
+func newReader(t *testing.T) *reader {
+	t.Helper()
+	root, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(npmModules + "/typescript"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skipf("needs Node and its packages (make clients): %v", err)
+	}
+	return &reader{T: t, root: root, dir: t.TempDir()}
 }
 
 func (r *reader) write(name string, content []byte) {

@@ -1,0 +1,88 @@
+package cookbook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/carillon-go/carillon/client"
+
+	"github.com/carillon-go/carillon/examples/cookbook/contract"
+)
+
+// trader implements contract.Market: it is a client of the market.
+type trader struct {
+	log    *slog.Logger
+	market contract.MarketHub
+	bought int
+}
+
+// Changed is called by the hub.
+func (t *trader) Changed(_ context.Context, p contract.Price) error {
+	t.log.Info("new price", "share", p.Share, "cents", p.Cents)
+	return nil
+}
+
+// Bought is called by the hub.
+func (t *trader) Bought(_ context.Context, _ string, number int) error {
+	t.bought += number
+	return nil
+}
+
+// Confirm answers the hub.
+func (t *trader) Confirm(context.Context, string) (bool, error) { return true, nil }
+
+// connect returns a connection that lasts until the end of its Run, whether the server is
+// there yet or not.
+func (t *trader) connect(url string, token func(context.Context) (string, error)) *client.HubConnection {
+	conn := client.New(url, client.Options{
+		AccessToken: token,
+		Reconnect:   client.ReconnectForever(time.Second, 30*time.Second),
+	})
+	t.market = contract.NewMarketHubClient(conn)
+	contract.ReceiveMarket(conn, t)
+	conn.OnStateChange(func(ctx context.Context, change client.StateChange) {
+		if change.To == client.Connected {
+			_ = t.market.Watch(ctx, "ACME") // a new connection is in no group
+		}
+	})
+	return conn
+}
+
+// above returns the first price above a limit.
+func (t *trader) above(ctx context.Context, share string, limit int) (contract.Price, error) {
+	prices, err := t.market.Prices(ctx, share)
+	if err != nil {
+		return contract.Price{}, err
+	}
+	for price, err := range prices {
+		if err != nil || price.Cents > limit {
+			return price, err // leaving the loop cancels the stream at the hub
+		}
+	}
+	return contract.Price{}, errors.New("the stream has ended")
+}
+
+// importAll uploads prices. The source of an upload may be any sequence.
+func (t *trader) importAll(ctx context.Context, prices []contract.Price) (int, error) {
+	return t.market.Import(ctx, func(yield func(contract.Price, error) bool) {
+		for _, p := range prices {
+			if !yield(p, nil) {
+				return
+			}
+		}
+	})
+}
+
+// buy returns the hub's own words if the hub refuses.
+func (t *trader) buy(ctx context.Context, share string, number int) error {
+	err := t.market.Buy(ctx, share, number)
+	if refused := new(client.HubError); errors.As(err, &refused) {
+		if text, ok := refused.Text(); ok {
+			return fmt.Errorf("the market refuses: %s", text)
+		}
+	}
+	return err
+}
