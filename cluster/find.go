@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,13 +73,15 @@ func (h *Hub) locate(r *http.Request, sealed opened, c Claimer) (process, error)
 		// find holds mu from a handover to the note about it.
 		known := h.ownerLocked(sealed.key)
 		h.mu.Unlock()
-		return h.settle(r.Context(), sealed, known)
+		owner, _, err := h.settle(r.Context(), sealed, known)
+		return owner, err
 	}
 	running := h.claims[sealed.key]
 	switch {
 	case running == nil && c == nil:
 		h.mu.Unlock()
-		return h.ask(r.Context(), sealed, nil, nil)
+		owner, _, err := h.ask(r.Context(), sealed, nil, nil)
+		return owner, err
 	case running == nil:
 		running = &claiming{done: make(chan struct{})}
 		h.claims[sealed.key] = running
@@ -104,56 +107,56 @@ func (h *Hub) claim(r *http.Request, sealed opened, c Claimer, running *claiming
 		h.mu.Unlock()
 		close(running.done)
 	}()
-	if running.err = c.Admit(); running.err != nil {
+	ctx := context.WithoutCancel(r.Context())
+	if refused := c.Admit(); refused != nil {
+		owner, opened, err := h.ask(ctx, sealed, nil, nil)
+		if running.owner, running.err = owner, err; !opened {
+			running.owner, running.err = process{}, refused
+		}
 		return
 	}
-	adopted := false
-	defer func() {
-		if !adopted {
-			c.Withdraw()
+	var failed error
+	running.owner, _, running.err = h.ask(ctx, sealed, auth.UserFrom(r.Context()), func(given Handover) {
+		if failed = c.Adopt(given); failed == nil {
+			h.node.counts.claimed.Add(1)
 		}
-	}()
-	running.owner, running.err = h.ask(context.WithoutCancel(r.Context()), sealed, auth.UserFrom(r.Context()), func(given Handover) {
-		adopted = true
-		h.node.counts.claimed.Add(1)
-		c.Adopt(given)
 	})
+	running.err = cmp.Or(failed, running.err)
 }
 
-// ask asks the home of a connection for its owner. With adopt it claims the negotiation and
-// passes it to adopt.
-func (h *Hub) ask(ctx context.Context, sealed opened, u *auth.User, adopt func(Handover)) (process, error) {
+// ask asks the home of a connection for its owner, and whether a request has opened it there.
+// With adopt it claims the negotiation and passes it to adopt.
+func (h *Hub) ask(ctx context.Context, sealed opened, u *auth.User, adopt func(Handover)) (owner process, opened bool, err error) {
 	question := find{Hub: h.name, Key: sealed.key, Claim: adopt != nil, Asking: h.node.self.place(), User: encodeUser(u)}
 	var known found
 	if err := h.node.call(ctx, sealed.home, findPath, &question, &known); err != nil {
 		if ctx.Err() != nil {
-			return process{}, ctx.Err()
+			return process{}, false, ctx.Err()
 		}
-		return h.askAll(ctx, sealed.key), nil
+		owner = h.askAll(ctx, sealed.key)
+		return owner, owner != process{}, nil
 	}
 	if adopt != nil && known.Handover != nil && known.Handover.Key == sealed.key {
 		adopt(known.Handover.decode())
-		return process{}, nil
+		return process{}, false, nil
 	}
 	return h.settle(ctx, sealed, known)
 }
 
-// settle returns the owner that the home has named, and keeps it.
-func (h *Hub) settle(ctx context.Context, sealed opened, known found) (process, error) {
-	if known.Owner == nil {
-		if known.Forgets {
-			return h.askAll(ctx, sealed.key), nil
-		}
-		return process{}, nil
+// settle returns the owner that the home has named. It keeps one that has opened the
+// connection.
+func (h *Hub) settle(ctx context.Context, sealed opened, known found) (owner process, opened bool, err error) {
+	switch {
+	case known.Owner != nil:
+		owner, err = known.Owner.process()
+	case known.Forgets:
+		owner = h.askAll(ctx, sealed.key)
+		known.Open = owner != process{}
 	}
-	owner, err := known.Owner.process()
-	if err != nil {
-		return process{}, err
-	}
-	if known.Open && owner != h.node.self {
+	if known.Open && err == nil && owner != h.node.self {
 		h.owners.put(sealed.key, owner)
 	}
-	return owner, nil
+	return owner, known.Open, err
 }
 
 // askAll asks all nodes for the owner of a connection, within a limit.

@@ -54,9 +54,9 @@ func (h *Hub) send(w http.ResponseWriter, r *http.Request, key string, owner pro
 		}
 		body = bytes.NewReader(short)
 	}
-	ctx, cancel := h.node.contextOf(r)
-	defer cancel()
-	f.Wait = letWait(w, r)
+	ctx, end := h.node.begin(r, owner, upgrades)
+	defer end()
+	f.Asking, f.Wait = h.node.self.place(), letWait(w, r)
 	var head bytes.Buffer
 	if err := writeMessage(&head, f); err != nil {
 		return err
@@ -78,16 +78,25 @@ func (h *Hub) send(w http.ResponseWriter, r *http.Request, key string, owner pro
 	return exchange(peer.doAlone, w, request)
 }
 
-// contextOf returns the context of a forwarded request. The client of a POST may leave before
-// the answer: its data still counts.
-func (n *Node) contextOf(r *http.Request) (context.Context, context.CancelFunc) {
+// begin returns the context of a forwarded request. The client of a POST may leave before the
+// answer: its data still counts. A WebSocket ends when this process drains.
+func (n *Node) begin(r *http.Request, owner process, upgrades bool) (context.Context, context.CancelFunc) {
 	ctx := r.Context()
 	if r.Method != http.MethodGet {
 		ctx = context.WithoutCancel(ctx)
 	}
+	until := n.closing
+	if upgrades {
+		until = n.leaving
+	}
 	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(n.closing, cancel)
-	return ctx, func() { stop(); cancel() }
+	stop := context.AfterFunc(until, cancel)
+	n.forwardsTo.add(owner, 1)
+	return ctx, func() {
+		n.forwardsTo.add(owner, -1)
+		stop()
+		cancel()
+	}
 }
 
 // letWait prepares a request for a wait. It returns the longest wait, or 0 for no limit.

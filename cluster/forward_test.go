@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -300,6 +301,38 @@ func TestEndOfThePollReachesTheOwner(t *testing.T) {
 	}
 }
 
+// When the forwarding node drains, its polls end with the answer that the owner gives at a
+// time-out, and nothing is lost.
+func TestDrainEndsForwardedPolls(t *testing.T) {
+	t.Parallel()
+	arrived := make(chan struct{}, 10)
+	owner, other, token := owned(t, func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-r.Context().Done()
+		if err := r.Context().Err(); errors.Is(err, context.DeadlineExceeded) {
+			w.Header()["Content-Length"] = []string{"0"}
+			return
+		}
+		w.WriteHeader(http.StatusGone)
+	})
+	var waiting sync.WaitGroup
+	for range 3 {
+		waiting.Go(func() { other.expect(t, "200", http.MethodGet, token, "") })
+	}
+	for range 3 {
+		<-arrived
+	}
+	other.node.Drain()
+	other.node.Drain()
+	waiting.Wait()
+	other.expect(t, "200", http.MethodGet, token, "") // at once
+	await(t, "the end of the requests", func() bool {
+		owner.node.waits.mu.Lock()
+		defer owner.node.waits.mu.Unlock()
+		return len(owner.node.waits.byPID) == 0 && len(other.node.forwardsTo.processes()) == 0
+	})
+}
+
 func TestWebSocketIsTunnelled(t *testing.T) {
 	t.Parallel()
 	_, other, token := owned(t, func(w http.ResponseWriter, r *http.Request) {
@@ -389,6 +422,6 @@ func FuzzMessage(f *testing.F) {
 		if u := message.User.decode(); u != nil {
 			_ = encodeUser(u)
 		}
-		_, _ = message.request(&http.Request{}, http.NoBody)
+		_, _ = message.request(&http.Request{Body: http.NoBody})
 	})
 }

@@ -51,6 +51,8 @@ func (n *Node) serve(w http.ResponseWriter, r *http.Request) {
 		n.serveFind(w, r)
 	case forwardPath:
 		n.serveForward(w, r)
+	case drainPath:
+		n.serveDrain(w, r)
 	default: // of a later release
 		w.WriteHeader(http.StatusNotFound)
 	}
@@ -85,39 +87,30 @@ func (n *Node) serveForward(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	body := io.Reader(r.Body)
-	if f.isShort() { // read before anything waits, so that the others on this network connection can go on
-		whole, err := io.ReadAll(io.LimitReader(r.Body, f.Length))
-		if err != nil || int64(len(whole)) < f.Length {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		body = bytes.NewReader(whole)
-	}
-	ctx := r.Context()
-	if f.Wait > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.Wait)
-		defer cancel()
-	}
-	request, err := f.request(r.WithContext(ctx), body)
+	from, err := f.Asking.process()
 	if err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	hub := n.Hub(f.Hub)
-	local := hub.await(r.Context(), f.Key)
+	ctx, end := n.waits.begin(r.Context(), from.pid, f.Wait)
+	defer end()
+	request, err := f.request(r.WithContext(ctx))
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	local := n.Hub(f.Hub).await(ctx, f.Key)
 	if local == nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
 	n.counts.served.Add(1)
-	relayed := &relay{w: w, header: http.Header(f.Answer)}
-	if relayed.header == nil {
-		relayed.header = http.Header{}
+	answer := &relay{w: w, header: http.Header(f.Answer)}
+	if answer.header == nil {
+		answer.header = http.Header{}
 	}
-	local.ServeHTTP(relayed, request)
-	relayed.finish()
+	local.ServeHTTP(answer, request)
+	answer.finish()
 }
 
 // maxShort is the longest body that is read as a whole.
@@ -126,7 +119,11 @@ const maxShort = 1 << 16
 func (f *forwarded) isShort() bool { return f.Length >= 0 && f.Length <= maxShort }
 
 // request returns the request that the client sent to the first node.
-func (f *forwarded) request(link *http.Request, body io.Reader) (*http.Request, error) {
+func (f *forwarded) request(link *http.Request) (*http.Request, error) {
+	body, err := f.body(link.Body)
+	if err != nil {
+		return nil, err
+	}
 	to, err := url.ParseRequestURI(string(f.URI))
 	if err != nil {
 		return nil, err
@@ -140,17 +137,28 @@ func (f *forwarded) request(link *http.Request, body io.Reader) (*http.Request, 
 		ctx = auth.WithUser(ctx, u)
 	}
 	r := &http.Request{
-		Method: string(f.Method), URL: to, Header: http.Header(f.Header), Body: io.NopCloser(body), ContentLength: f.Length,
+		Method: string(f.Method), URL: to, Header: http.Header(f.Header), Body: body, ContentLength: f.Length,
 		Proto: link.Proto, ProtoMajor: link.ProtoMajor, ProtoMinor: link.ProtoMinor,
 		Host: string(f.Host), RemoteAddr: string(f.Remote), RequestURI: string(f.URI),
 	}
 	if f.TLS {
 		r.TLS = &tls.ConnectionState{HandshakeComplete: true}
 	}
-	if f.Length == 0 {
-		r.Body = http.NoBody
-	}
 	return r.WithContext(ctx), nil
+}
+
+// body returns the body of the request. A short one is read before anything waits, so that the
+// other requests on the network connection can go on.
+func (f *forwarded) body(link io.Reader) (io.ReadCloser, error) {
+	switch {
+	case f.Length == 0:
+		return http.NoBody, nil
+	case !f.isShort():
+		return io.NopCloser(link), nil
+	}
+	whole := make([]byte, f.Length)
+	_, err := io.ReadFull(link, whole)
+	return io.NopCloser(bytes.NewReader(whole)), err
 }
 
 type forwardedKey struct{}

@@ -7,11 +7,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/transports"
 )
 
 // The messages of the link are JSON. A node ignores members that it does not know, so that a
@@ -25,6 +25,7 @@ const (
 	helloPath   = "/1/hello"
 	findPath    = "/1/find"
 	forwardPath = "/1/forward"
+	drainPath   = "/1/drain"
 
 	forHeader = "Carillon-For" // the pid of the process that a request is for
 )
@@ -54,6 +55,11 @@ type found struct {
 	// Forgets means that the asked process may have forgotten the owner.
 	Forgets  bool      `json:"forgets,omitempty"`
 	Handover *handover `json:"handover,omitempty"`
+}
+
+// drain says that a process ends: the polls that it has forwarded are to be answered now.
+type drain struct {
+	Asking place `json:"asking"`
 }
 
 // place is a process on the link.
@@ -115,27 +121,27 @@ func (u *user) decode() *auth.User {
 
 // handover is a Handover.
 type handover struct {
-	ID       string          `json:"id"`
-	Key      string          `json:"key"`
-	Address  netip.Addr      `json:"address,omitzero"`
-	User     *user           `json:"user,omitempty"`
-	Origin   raw             `json:"origin,omitempty"`
-	Stateful []string        `json:"stateful,omitempty"`
-	Silence  time.Duration   `json:"silence,omitempty"`
-	Age      time.Duration   `json:"age"`
-	Offer    json.RawMessage `json:"offer,omitempty"`
+	ID       string            `json:"id"`
+	Key      string            `json:"key"`
+	User     *user             `json:"user,omitempty"`
+	Origin   raw               `json:"origin,omitempty"`
+	Stateful []transports.Type `json:"stateful,omitempty"`
+	Silence  time.Duration     `json:"silence,omitempty"`
+	Age      time.Duration     `json:"age"`
+	Offer    json.RawMessage   `json:"offer,omitempty"`
 }
 
 func encodeHandover(h Handover) *handover {
-	return &handover{h.ID, h.Key, h.Address, encodeUser(h.User), raw(h.Origin), h.Stateful, h.Silence, h.Age, h.Offer}
+	return &handover{h.ID, h.Key, encodeUser(h.User), raw(h.Origin), h.Stateful, h.Silence, h.Age, h.Offer}
 }
 
 func (h *handover) decode() Handover {
-	return Handover{h.ID, h.Key, h.Address, h.User.decode(), string(h.Origin), h.Stateful, h.Silence, h.Age, h.Offer}
+	return Handover{h.ID, h.Key, h.User.decode(), string(h.Origin), h.Stateful, h.Silence, h.Age, h.Offer}
 }
 
 // forwarded is a request that another process serves. Its body follows.
 type forwarded struct {
+	Asking place  `json:"asking"` // the process that forwards
 	Hub    string `json:"hub"`
 	Key    string `json:"key"`
 	Method raw    `json:"method"`

@@ -46,10 +46,14 @@ type Node struct {
 	log     *slog.Logger
 	begun   time.Time
 
-	closing context.Context
-	close   context.CancelFunc
-	running sync.WaitGroup // dials, and requests in both directions
-	counts  counts
+	leaving    context.Context // ends with Drain
+	leave      context.CancelFunc
+	closing    context.Context // ends when Shutdown cuts what is left
+	close      context.CancelFunc
+	waits      waits          // in this process
+	forwardsTo targets        // of this process that wait in others
+	running    sync.WaitGroup // dials, and requests in both directions
+	counts     counts
 
 	askTimeout time.Duration
 
@@ -110,6 +114,9 @@ func New(o Options) (*Node, error) {
 		return nil, err
 	}
 	n.closing, n.close = context.WithCancel(context.Background())
+	n.leaving, n.leave = context.WithCancel(n.closing)
+	n.waits = waits{byPID: map[pid]map[*context.CancelCauseFunc]struct{}{}, drained: newTable[bool](maxPeers)}
+	n.forwardsTo = targets{counts: map[process]int{}}
 	n.askTimeout = cmp.Or(o.askTimeout, askTimeout)
 	n.peers = &peers{dialer: newDialer(credentials, cmp.Or(o.dialTimeout, dialTimeout), &n.running), all: map[string]*peer{}}
 	n.server = newServer(n, credentials)
@@ -160,9 +167,10 @@ func (n *Node) Serve(l net.Listener) error {
 	return err
 }
 
-// Shutdown ends the node. Hubs must have been shut down before. Requests that are forwarded may
-// end until ctx does, and are then cut.
+// Shutdown ends the node. Endpoints must have been shut down before. Requests that are
+// forwarded may end until ctx does, and are then cut.
 func (n *Node) Shutdown(ctx context.Context) error {
+	n.Drain()
 	n.mu.Lock()
 	n.closed = true
 	n.mu.Unlock()

@@ -3,10 +3,10 @@ package cluster
 import (
 	"encoding/json"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/transports"
 )
 
 // Local is what other processes ask of a hub of this process. It is safe for concurrent use.
@@ -24,12 +24,10 @@ type Local interface {
 
 // Handover is a negotiation that another process continues.
 type Handover struct {
-	ID       string          // the public id of the connection
-	Key      string          // the key of the connection in its registry
-	Address  netip.Addr      // of the client
-	User     *auth.User      // nil: anonymous
-	Origin   string          // of the page that negotiated, if it looks like another site's
-	Stateful []string        // transports on which the connection may outlive its requests
+	ID, Key  string
+	User     *auth.User // nil: anonymous
+	Origin   string     // of the page that negotiated, if it looks like another site's
+	Stateful []transports.Type
 	Silence  time.Duration   // time of silence after which the network cuts connections; 0: unknown
 	Age      time.Duration   // since the negotiation
 	Offer    json.RawMessage // for the observer of the connection; empty: it has none
@@ -43,8 +41,6 @@ type Forward func(w http.ResponseWriter, r *http.Request) error
 type Claimer interface {
 	// Admit fails if a limit refuses another connection.
 	Admit() error
-	// Adopt makes the connection. Either Adopt or Withdraw follows a successful Admit.
-	Adopt(Handover)
-	// Withdraw undoes Admit.
-	Withdraw()
+	// Adopt makes the connection after Admit.
+	Adopt(Handover) error
 }

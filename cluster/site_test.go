@@ -33,8 +33,7 @@ type registry struct {
 	mu       sync.Mutex
 	promised map[string]Handover
 	opened   map[string]*conn
-	full     error // of Admit
-	admitted int
+	full     error            // of Admit
 	handle   http.HandlerFunc // serves GETs of open connections instead of the registry
 }
 
@@ -84,26 +83,13 @@ func (r *registry) Holds(key string) (here, opened bool) {
 // claimer is the Claimer of a request.
 type claimer struct{ *registry }
 
-func (c claimer) Admit() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.full == nil {
-		c.admitted++
-	}
-	return c.full
-}
+func (c claimer) Admit() error { return c.full }
 
-func (c claimer) Adopt(given Handover) {
+func (c claimer) Adopt(given Handover) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.admitted--
 	c.promised[given.Key] = given
-}
-
-func (c claimer) Withdraw() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.admitted--
+	return nil
 }
 
 // front serves clients: it resolves the token and serves or forwards the request.

@@ -1,0 +1,133 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Drain ends the requests of this process that wait in other ones: the owners answer polls with
+// an empty 200, after which their clients poll again, and WebSockets are cut, whose clients
+// resume them. Later requests are forwarded, but do not wait. It may be called repeatedly.
+func (n *Node) Drain() {
+	n.mu.Lock()
+	first := n.leaving.Err() == nil && !n.closed
+	n.leave()
+	if first {
+		n.running.Add(1)
+	}
+	n.mu.Unlock()
+	if !first {
+		return
+	}
+	defer n.running.Done()
+	var telling sync.WaitGroup
+	for _, p := range n.forwardsTo.processes() {
+		telling.Go(func() {
+			var answer struct{}
+			if err := n.call(n.closing, p, drainPath, drain{n.self.place()}, &answer); err != nil {
+				n.log.Warn("polls not ended", "node", p.address, "error", err)
+			}
+		})
+	}
+	telling.Wait()
+}
+
+// targets counts the requests that wait in other processes.
+type targets struct {
+	mu     sync.Mutex
+	counts map[process]int
+}
+
+func (t *targets) add(p process, n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.counts[p] += n; t.counts[p] == 0 {
+		delete(t.counts, p)
+	}
+}
+
+func (t *targets) processes() (all []process) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for p := range t.counts {
+		all = append(all, p)
+	}
+	return all
+}
+
+// waits holds the forwarded requests that wait here, by the process that has forwarded them.
+type waits struct {
+	mu      sync.Mutex
+	byPID   map[pid]map[*context.CancelCauseFunc]struct{}
+	drained *table[bool] // by pid
+}
+
+// begin returns the context of a forwarded request, which ends like that of a request with a
+// deadline when the forwarding process drains.
+func (w *waits) begin(ctx context.Context, from pid, limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := func() {}
+	if limit > 0 {
+		timer := time.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) })
+		stop = func() { timer.Stop() }
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.drained.get(string(from[:])) {
+		cancel(context.DeadlineExceeded)
+	}
+	if w.byPID[from] == nil {
+		w.byPID[from] = map[*context.CancelCauseFunc]struct{}{}
+	}
+	w.byPID[from][&cancel] = struct{}{}
+	return expiring{ctx}, func() {
+		stop()
+		cancel(nil)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if delete(w.byPID[from], &cancel); len(w.byPID[from]) == 0 {
+			delete(w.byPID, from)
+		}
+	}
+}
+
+// drain ends the requests that a process has forwarded, and those that it will forward.
+func (w *waits) drain(from pid) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.drained.put(string(from[:]), true)
+	for cancel := range w.byPID[from] {
+		(*cancel)(context.DeadlineExceeded)
+	}
+}
+
+// expiring is a context whose error is that of its cause if that is a deadline.
+type expiring struct{ context.Context }
+
+// Err implements context.Context.
+func (e expiring) Err() error {
+	if errors.Is(context.Cause(e.Context), context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	return e.Context.Err()
+}
+
+// serveDrain answers a process that ends.
+func (n *Node) serveDrain(w http.ResponseWriter, r *http.Request) {
+	var d drain
+	if json.NewDecoder(http.MaxBytesReader(w, r.Body, maxMessage)).Decode(&d) != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	asking, err := d.Asking.process()
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	n.waits.drain(asking.pid)
+	reply(w, struct{}{})
+}
