@@ -275,11 +275,16 @@ func TestHTTP2CarriesEventStreams(t *testing.T) {
 
 func certificate(t *testing.T) (cert, key string) {
 	t.Helper()
+	return certificateValid(t, time.Time{}, time.Now().Add(time.Hour))
+}
+
+func certificateValid(t *testing.T, from, until time.Time) (cert, key string) {
+	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: from, NotAfter: until}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
 		t.Fatal(err)

@@ -3,12 +3,14 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"os"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -22,6 +24,9 @@ const filesInterval = 2 * time.Second
 type Source struct {
 	// Settings reads all settings again.
 	Settings func() (Config, error)
+	// Locate names, in an error about settings, the places of their values. It follows a call of
+	// Settings.
+	Locate func(error) error
 	// Files are the files of the settings. The server adds those that the settings name.
 	Files []string
 	// Signal requests a reload with each value.
@@ -34,22 +39,22 @@ type Source struct {
 // before Run. Without it only the files of the initial settings are followed.
 func (s *Server) Follow(source Source) { s.source = source }
 
-// startFollowing starts followSettings. stop ends it and waits for it.
+// startFollowing starts followSettings and refreshKeys. stop ends them and waits for them.
 func (s *Server) startFollowing(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.followSettings(ctx)
-	}()
+	var running sync.WaitGroup
+	staleKeys := make(chan struct{}, 1)
+	running.Go(func() { s.followSettings(ctx, staleKeys) })
+	running.Go(func() { s.refreshKeys(ctx, staleKeys) })
 	return func() {
 		cancel()
-		<-done
+		running.Wait()
 	}
 }
 
-// followSettings reloads until ctx ends: at each signal, and when a file has changed.
-func (s *Server) followSettings(ctx context.Context) {
+// followSettings reloads until ctx ends: at each signal, and when a file has changed. At a signal
+// the keys of --jwks-url are stale, too.
+func (s *Server) followSettings(ctx context.Context, staleKeys chan<- struct{}) {
 	current := s.config
 	loaded := stateOf(s.filesOf(current))
 	seen := loaded
@@ -74,7 +79,10 @@ func (s *Server) followSettings(ctx context.Context) {
 			loaded = stateOf(now)
 		}
 		if signalled {
-			s.refreshKeys(ctx)
+			select {
+			case staleKeys <- struct{}{}:
+			default: // they will be read again anyway
+			}
 		}
 	}
 }
@@ -85,6 +93,9 @@ func (s *Server) followSettings(ctx context.Context) {
 func (s *Server) reload(current Config, files []string) Config {
 	next, prepared, err := s.readAgain(current)
 	if err != nil {
+		if s.source.Locate != nil {
+			err = s.source.Locate(err)
+		}
 		s.log.Error("settings not reloaded", "error", err, "files", files)
 		return current
 	}
@@ -123,14 +134,36 @@ func (s *Server) readAgain(current Config) (Config, *prepared, error) {
 		effective.JWTKey = next.JWTKey
 	}
 	prepared, err := effective.prepare(s.keys)
+	if err == nil && prepared.certificate != nil && checkTime(s.live.certificate.Load()) == nil {
+		err = checkTime(prepared.certificate)
+	}
 	return next, prepared, err
 }
 
-// refreshKeys reads the keys of --jwks-url again. If that fails, the old keys remain in use and
+// checkTime returns an error if clients refuse a certificate now because of its dates.
+func checkTime(c *tls.Certificate) error {
+	switch now := time.Now(); {
+	case now.After(c.Leaf.NotAfter):
+		return fmt.Errorf("--tls-cert: the certificate expired at %s; the one in use remains", c.Leaf.NotAfter.Format(time.RFC3339))
+	case now.Before(c.Leaf.NotBefore):
+		return fmt.Errorf("--tls-cert: the certificate is not valid before %s; the one in use remains", c.Leaf.NotBefore.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// refreshKeys reads the keys of --jwks-url again each time they are stale, until ctx ends. A
+// provider that does not answer delays nothing else. If it fails, the old keys remain in use and
 // the log has the error.
-func (s *Server) refreshKeys(ctx context.Context) {
-	if s.keys != nil && s.keys.Refresh(ctx) == nil {
-		s.log.Info("token keys reloaded")
+func (s *Server) refreshKeys(ctx context.Context, stale <-chan struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-stale:
+		}
+		if s.keys != nil && s.keys.Refresh(ctx) == nil {
+			s.log.Info("token keys reloaded")
+		}
 	}
 }
 

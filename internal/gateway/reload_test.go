@@ -3,12 +3,15 @@ package gateway
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -173,9 +176,15 @@ func TestReloadKeepsTheOldState(t *testing.T) {
 	before := r.serial()
 	origin := func(c *Config) { c.CORSOrigin = []string{"https://new.example"} }
 	for name, wrong := range map[string]func(*Config){
-		"an unreadable setting":   func(*Config) { r.err = errors.New("line 3: no JSON") },
-		"a wrong setting":         func(c *Config) { c.Rule = []string{"everywhere=LongPolling"} },
-		"a missing certificate":   func(c *Config) { c.TLSCert = filepath.Join(t.TempDir(), "none.pem") },
+		"an unreadable setting": func(*Config) { r.err = errors.New("line 3: no JSON") },
+		"a wrong setting":       func(c *Config) { c.Rule = []string{"everywhere=LongPolling"} },
+		"a missing certificate": func(c *Config) { c.TLSCert = filepath.Join(t.TempDir(), "none.pem") },
+		"an expired certificate": func(c *Config) {
+			c.TLSCert, c.TLSKey = certificateValid(t, time.Time{}, time.Now().Add(-time.Hour))
+		},
+		"a certificate of tomorrow": func(c *Config) {
+			c.TLSCert, c.TLSKey = certificateValid(t, time.Now().Add(24*time.Hour), time.Now().Add(48*time.Hour))
+		},
 		"a key of another":        func(c *Config) { _, c.TLSKey = certificate(t) },
 		"a missing key of tokens": func(c *Config) { c.JWTKey = filepath.Join(t.TempDir(), "none") },
 	} {
@@ -196,4 +205,51 @@ func TestReloadKeepsTheOldState(t *testing.T) {
 	if answer := r.negotiate(secretKey); answer.StatusCode != http.StatusOK {
 		t.Error(answer.Status)
 	}
+	for _, want := range []string{"the certificate expired at ", "the certificate is not valid before ", "; the one in use remains"} {
+		if !strings.Contains(r.log.String(), want) {
+			t.Errorf("no %q in the log", want)
+		}
+	}
+}
+
+// A provider of keys that does not answer delays no reload. A request for keys gives up after
+// five seconds, so a slow machine has several attempts.
+func TestReloadWhileTheProviderHangs(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) > 1 {
+			<-r.Context().Done()
+		}
+		_, _ = io.WriteString(w, `{"keys":[]}`)
+	}))
+	t.Cleanup(provider.Close)
+	r := &reloading{signal: make(chan os.Signal, 1)}
+	r.running = startWith(t, func(c *Config) {
+		c.JWKSURL = provider.URL
+		r.config = *c
+	}, func(s *Server) { s.Follow(Source{Settings: r.settings, Signal: r.signal, Level: &r.level}) })
+	for range 4 {
+		before := asked.Load()
+		r.change(reloaded, func(*Config) {})
+		r.await(func() bool { return asked.Load() > before }, "request for keys")
+		before = asked.Load()
+		r.change(reloaded, func(*Config) {})
+		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // the next request follows if this one has given up
+		if asked.Load() == before {
+			return
+		}
+	}
+	t.Error("each reload waited for the provider")
+}
+
+// The error of a reload names the places of the settings.
+func TestReloadLocatesErrors(t *testing.T) {
+	t.Parallel()
+	r := &reloading{signal: make(chan os.Signal, 1)}
+	locate := func(err error) error { return errors.New("config.json:7: " + err.Error()) }
+	r.running = startWith(t, func(c *Config) { r.config = *c }, func(s *Server) {
+		s.Follow(Source{Settings: r.settings, Signal: r.signal, Level: &r.level, Locate: locate})
+	})
+	r.change(kept+` error="config.json:7: --rule: `, func(c *Config) { c.Rule = []string{"everywhere=LongPolling"} })
 }
