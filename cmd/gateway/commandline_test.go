@@ -52,15 +52,15 @@ func TestSettingsAtTheirBounds(t *testing.T) {
 	}
 }
 
-// An error of the configuration file names the file, the line and the key.
+// An error of the configuration file names the file, the line and the key, and not the flag.
 func TestErrorsOfTheFileNameTheirPlace(t *testing.T) {
 	for text, want := range map[string]string{
 		"{\n\"addr\": \":0\",\n\"jwt-kye\": \"x\"}":                `:3: "jwt-kye": there is no such setting; the nearest name is "jwt-key"`,
 		"{\n\"max-connections\":\n \"few\"}":                       `:2: "max-connections": `,
 		"{\n\n\"max_connections\": \"few\"}":                       `:3: "max_connections": `,
-		"{\n\"path\": \"/healthz\"}":                               `:2: "path": --path: the program`,
+		"{\n\"path\": \"/healthz\"}":                               `:2: "path": the program`,
 		"{\"drain\": \"1s\",\n\"transports\": [\"pigeon\"]}":       `:2: "transports": `,
-		"{\n\"rule\": [\"x=y\"],\n\"host\": [\"a/b\"]}":            `:3: "host": --host`,
+		"{\n\"rule\": [\"x=y\"],\n\"host\": [\"a/b\"]}":            `:3: "host": `,
 		"{\n\"addr\": \":0\",\n\"addr\": \":1\"}":                  `:3: "addr": the setting is also in line 2`,
 		"{\n\"serve\": {\"jwt-key\": \"x\"}}":                      `:2: "serve": `,
 		"{\n\"addr\": \":0\"\n\"path\": \"/a\"}":                   `:2: `,
@@ -69,14 +69,14 @@ func TestErrorsOfTheFileNameTheirPlace(t *testing.T) {
 		"{\n\"addr\": \":0\"":                                      `:2: the JSON object has no end`,
 		"{}\n{}":                                                   `:2: the file continues after the JSON object`,
 		"":                                                         `:1: the JSON object has no end`,
-		"{\n\"jwt-key\": \"/none/key.pem\"}":                       `:2: "jwt-key": --jwt-key: `,
-		"{\n\"tls-cert\": \"/none/a\",\n\"tls-key\": \"/none/b\"}": `:2: "tls-cert": --tls-cert`,
-		"{\n\"tls-cert\": \"/none/a\"}":                            `:2: "tls-cert": --tls-cert and --tls-key go together`,
-		"{\n\"addr\": \"256.0.0.1:nothing\"}":                      `:2: "addr": --addr: `,
-		"{\n\"interval\": 5}":                                      `:2: "interval": --interval: `,
-		"{\n\"jwt_max_lifetime\": 3600}":                           `:2: "jwt_max_lifetime": --jwt-max-lifetime: `,
-		"{\n\"max_connections\": 1.5}":                             `:2: "max_connections": --max-connections: `,
-		"{\n\"log_level\": 3}":                                     `:2: "log_level": --log-level: `,
+		"{\n\"jwt-key\": \"/none/key.pem\"}":                       `:2: "jwt-key": `,
+		"{\n\"tls-cert\": \"/none/a\",\n\"tls-key\": \"/none/b\"}": `:2: "tls-cert", "tls-key": the certificate`,
+		"{\n\"tls-cert\": \"/none/a\"}":                            `:2: "tls-cert" and --tls-key go together`,
+		"{\n\"addr\": \"256.0.0.1:nothing\"}":                      `:2: "addr": `,
+		"{\n\"interval\": 5}":                                      `:2: "interval": `,
+		"{\n\"jwt_max_lifetime\": 3600}":                           `:2: "jwt_max_lifetime": `,
+		"{\n\"max_connections\": 1.5}":                             `:2: "max_connections": `,
+		"{\n\"log_level\": 3}":                                     `:2: "log_level": `,
 		"{\n\"help\": true}":                                       `:2: "help": there is no such setting`,
 		"{\n\"config\": \"other.json\"}":                           `:2: "config": there is no such setting`,
 	} {
@@ -84,9 +84,39 @@ func TestErrorsOfTheFileNameTheirPlace(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if code, _, stderr := try(t, "--config", file); code == exitOK || !strings.Contains(stderr, file+want) {
+		code, _, stderr := try(t, "--config", file)
+		if code == exitOK || !strings.Contains(stderr, file+want) || strings.Contains(strings.ReplaceAll(stderr, "--tls-key go", ""), ": --") {
 			t.Errorf("%q: exit code %d, %q, want %q", text, code, stderr, want)
 		}
+	}
+}
+
+// An error about a setting that a variable has set names the variable, and not the flag.
+func TestErrorsOfVariablesNameThem(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(file, []byte("{\n\"tls-key\": \"/none/b\", \"drain\": \"1s\"}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, value string
+		args        []string
+		want        string
+	}{
+		{"CARILLON_MAX_CONNECTIONS", "few", nil, "gateway: CARILLON_MAX_CONNECTIONS: expected a valid 64 bit int"},
+		{"CARILLON_LOG_FORMAT", "xml", nil, "gateway: CARILLON_LOG_FORMAT must be one of"},
+		{"CARILLON_JWT_KEY", "/none/key.pem", nil, "gateway: CARILLON_JWT_KEY: bearer: open /none/key.pem"},
+		{"CARILLON_ADDR", "256.0.0.1:nothing", nil, "gateway: CARILLON_ADDR: listen tcp"},
+		{"CARILLON_TLS_CERT", "/none/a", nil, "gateway: CARILLON_TLS_CERT and --tls-key go together"},
+		{"CARILLON_TLS_CERT", "/none/a", []string{"--config", file}, "gateway: " + file + `:2: CARILLON_TLS_CERT, "tls-key": the certificate: `},
+		{"CARILLON_DRAIN", "-1s", []string{"--config", file, "--tls-cert", "c"}, `gateway: CARILLON_DRAIN and --shutdown-timeout: the times`},
+		{"CARILLON_JWT_KEY", "/none/key.pem", []string{"--jwt-key", "/none/other.pem"}, "gateway: --jwt-key: bearer: open /none/other.pem"},
+	} {
+		t.Run(c.name+strings.Join(c.args, " "), func(t *testing.T) {
+			t.Setenv(c.name, c.value)
+			if code, _, stderr := try(t, append(c.args, "--metrics-addr", "127.0.0.1:0")...); code == exitOK || !strings.HasPrefix(stderr, c.want) {
+				t.Errorf("exit code %d, %q, want %q", code, stderr, c.want)
+			}
+		})
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -142,29 +141,4 @@ func (f *configFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 	}
 	f.used[flag.Name] = true
 	return value, nil
-}
-
-var flagName = regexp.MustCompile(`--([a-z0-9]+(?:-[a-z0-9]+)*)`)
-
-// locate adds the place in the file to each line of an error that is about a setting of the file.
-func (f *configFile) locate(err error) error {
-	if err == nil || len(f.used) == 0 {
-		return err
-	}
-	lines := strings.Split(err.Error(), "\n")
-	located := false
-	for i, line := range lines {
-		line = strings.TrimPrefix(line, "serve: ") // by kong
-		for _, match := range flagName.FindAllStringSubmatch(line, -1) {
-			if name := match[1]; f.used[name] {
-				lines[i] = fmt.Sprintf("%s:%d: %q: %s", f.path, f.lines[name], f.keys[name], line)
-				located = true
-				break
-			}
-		}
-	}
-	if !located {
-		return err
-	}
-	return errors.New(strings.Join(lines, "\n"))
 }

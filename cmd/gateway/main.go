@@ -30,7 +30,7 @@ type commands struct {
 
 	Serve  serveCommand  `cmd:"" default:"withargs" help:"Serve the clock hub and its page. This is the default command."`
 	Watch  watchCommand  `cmd:"" help:"Connect to a hub as a client. Print each invocation by the hub and each change of the connection."`
-	Doctor doctorCommand `cmd:"" help:"Test the path from here to a hub: which transports work, which are held back or cut, and how to configure the proxies."`
+	Doctor doctorCommand `cmd:"" help:"Test the path from here to a hub: which transports work, which are buffered or cut, and how to configure the proxies."`
 	Bench  benchCommand  `cmd:"" help:"Put load on a hub and measure rates, latencies, and the server's CPU time and memory."`
 	Token  tokenCommand  `cmd:"" help:"Make tokens for the hub, and show and verify the contents of tokens."`
 
@@ -53,9 +53,10 @@ func main() {
 // parsed is a command line that has been parsed.
 type parsed struct {
 	commands
-	file   configFile
-	helped bool // the help was printed
-	kong   *kong.Context
+	file      configFile
+	variables map[string]string // those that settings have their values from, by flag
+	helped    bool              // the help was printed
+	kong      *kong.Context
 }
 
 // parse parses a command line.
@@ -75,7 +76,12 @@ func parse(args []string, stdout, stderr io.Writer) (*parsed, error) {
 		return p, err
 	}
 	p.kong, err = parser.Parse(joinNegative(args))
-	return p, p.file.locate(err)
+	c := p.kong
+	if failed := new(kong.ParseError); errors.As(err, &failed) {
+		c = failed.Context
+	}
+	p.variables = variablesUsed(c)
+	return p, p.locate(err)
 }
 
 // run is the program, and returns its exit code.
@@ -93,7 +99,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	warnOfVariables(p.kong.Model, os.Environ(), stderr)
 	p.kong.BindTo(ctx, (*context.Context)(nil))
 	p.kong.Bind(arguments(args))
-	err = p.file.locate(p.kong.Run())
+	err = p.locate(p.kong.Run())
 	if status := exitStatus(0); errors.As(err, &status) {
 		return int(status)
 	}

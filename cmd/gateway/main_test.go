@@ -74,7 +74,7 @@ func TestFileHasTheNamesOfTheFlags(t *testing.T) {
 	for text, complaint := range map[string]string{
 		`{"jwt-key": "none.pem"}`:                "none.pem",
 		`{"jwt_key": "none.pem"}`:                "none.pem",
-		`{"max-connections": "few"}`:             "--max-connections",
+		`{"max-connections": "few"}`:             `"max-connections": expected`,
 		`{"jwt-kye": "none.pem"}`:                "jwt-kye",
 		`{"serve": {"jwt-key": "none.pem"}}`:     "serve",
 		`{"addr": ":0"} {"jwt-key": "none.pem"}`: "the file continues",

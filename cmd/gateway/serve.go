@@ -31,10 +31,11 @@ func (c *serveCommand) Run(ctx context.Context, k *kong.Kong, args arguments, p 
 		return err
 	}
 	server.Follow(gateway.Source{
-		Settings: func() (gateway.Config, error) {
-			again, err := parse(args, io.Discard, io.Discard)
-			return again.Serve.Config, err
+		Settings: func() (_ gateway.Config, err error) {
+			p, err = parse(args, io.Discard, io.Discard)
+			return p.Serve.Config, err
 		},
+		Locate: func(err error) error { return p.locate(err) },
 		Files:  filesOf(p.Config),
 		Signal: reload,
 		Level:  level,
