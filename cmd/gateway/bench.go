@@ -39,7 +39,7 @@ type benchCommand struct {
 }
 
 // Run prints the result. It returns an error if a connection failed or was lost, or if a
-// call failed.
+// call failed. Refusals by limits of the server are a result.
 func (c *benchCommand) Run(ctx context.Context, k *kong.Context) error {
 	ctx, stop := endOnHangup(ctx)
 	defer stop()
@@ -107,7 +107,11 @@ func printReport(w io.Writer, r *loadgen.Report) {
 		row("failed", "%d not opened, %d lost, %d errors", r.Failed, r.Lost, r.Errors)
 	}
 	if r.Refused > 0 {
-		row("refused", "%d by a limit of the server, %.0f/s: %s", r.Refused, float64(r.Refused)/r.Seconds, r.FirstError)
+		rate := "" // one of openings would say nothing: they are not repeated
+		if r.OpenSeconds == 0 {
+			rate = fmt.Sprintf(", %.0f/s", float64(r.Refused)/r.Seconds)
+		}
+		row("refused", "%d by a limit of the server%s: %s", r.Refused, rate, r.FirstError)
 	}
 	if r.Operations > 0 {
 		row(operations[r.Mode], "%d, %.0f/s", r.Operations, r.PerSecond)

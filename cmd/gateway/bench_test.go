@@ -52,11 +52,14 @@ func TestBenchForScripts(t *testing.T) {
 	}
 }
 
-// Refusals by a limit of the server are a result, and negotiated connections are closed: a small
-// limit is enough for many negotiations.
-func TestBenchNegotiateAtALimit(t *testing.T) {
+// Refusals by a limit of the server are a result in every mode, and negotiated connections are
+// closed: a small limit is enough for many negotiations.
+func TestBenchAtALimit(t *testing.T) {
 	limited := func(connections int) (*endpoint.Endpoint, string) {
-		e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{Options: transports.Options{Limits: transports.Limits{Connections: connections}}})
+		h := hub.New(hub.Options{})
+		h.Handle("Echo", hub.Func1(func(_ context.Context, text string) (string, error) { return text, nil }))
+		h.Handle("Broadcast", hub.Action1(func(ctx context.Context, at int64) error { return h.Clients().All().Send(ctx, "Tick", at) }))
+		e := endpoint.New(h, endpoint.Options{Options: transports.Options{Limits: transports.Limits{Connections: connections}}})
 		server := httptest.NewServer(e)
 		t.Cleanup(func() {
 			_ = e.Shutdown(context.Background())
@@ -76,10 +79,19 @@ func TestBenchNegotiateAtALimit(t *testing.T) {
 			t.Errorf("%s above the limit: exit code %d\n%s%s", mode, code, out, stderr)
 		}
 	}
+	for _, mode := range []string{"idle", "echo", "broadcast"} {
+		_, url := limited(3)
+		code, out, stderr := benchFor(t, url, "--mode", mode, "--connections", "5")
+		if code != exitOK || !strings.Contains(out, "opened") || !strings.Contains(out, "2 by a limit of the server") {
+			t.Errorf("%s above the limit: exit code %d\n%s%s", mode, code, out, stderr)
+		}
+	}
 	full := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) }))
 	defer full.Close()
-	if code, out, stderr := benchFor(t, full.URL, "--mode", "negotiate"); code != exitOK || !strings.Contains(out, "status 429") {
-		t.Errorf("without any connection: exit code %d\n%s%s", code, out, stderr)
+	for _, mode := range []string{"negotiate", "idle", "echo", "broadcast"} {
+		if code, out, stderr := benchFor(t, full.URL, "--mode", mode); code != exitOK || !strings.Contains(out, "status 429") {
+			t.Errorf("%s without any connection: exit code %d\n%s%s", mode, code, out, stderr)
+		}
 	}
 }
 

@@ -19,8 +19,8 @@ type Report struct {
 	Opening     *Latency `json:"opening,omitempty"`
 	Failed      int64    `json:"failed"` // could not be opened
 	Lost        int64    `json:"lost"`   // ended by themselves
-	// Refused counts the negotiations that a limit of the server refused (429 or 503) in the
-	// modes connect and negotiate. They are a result and no failure.
+	// Refused counts the connections that a limit of the server refused (429 or 503), in the
+	// modes connect and negotiate those of the measured time. They are a result and no failure.
 	Refused    int64  `json:"refused"`
 	Errors     int64  `json:"errors"` // calls that the hub answered with an error
 	FirstError string `json:"firstError,omitempty"`
@@ -63,8 +63,8 @@ type Process struct {
 	BytesPerConnection float64 `json:"residentBytesPerConnection,omitempty"`
 }
 
-// Healthy reports whether every connection was opened and stayed open, and every call
-// and broadcast arrived.
+// Healthy reports whether every connection was opened or refused by a limit of the server, all
+// open ones stayed open, and every call and broadcast arrived.
 func (r *Report) Healthy() bool {
 	return r.Failed == 0 && r.Lost == 0 && r.Errors == 0 && r.Missing == 0
 }

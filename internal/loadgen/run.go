@@ -157,7 +157,13 @@ func (g *generator) runLinks(ctx context.Context) (*Report, error) {
 	r.Opened = len(g.links)
 	g.members.Store(int64(r.Opened))
 	r.Opening = latencyOf(&g.meter.opening.latency)
-	if r.Opened == 0 {
+	switch {
+	case r.Opened > 0:
+	case g.meter.refused.Load() > 0:
+		r.Seconds = r.OpenSeconds
+		g.fill(r)
+		return r, nil
+	default:
 		return nil, g.noConnection(ctx)
 	}
 	if err := g.startTriggers(ctx, running); err != nil {
@@ -306,7 +312,11 @@ func (g *generator) openLink(ctx context.Context, i int, side *sideConn) {
 	l := g.newLink(i)
 	began := time.Now()
 	if err := l.open(ctx, side); err != nil {
-		g.meter.fail(&g.meter.failed, err)
+		counter := &g.meter.failed
+		if isLimit(err) {
+			counter = &g.meter.refused
+		}
+		g.meter.fail(counter, err)
 		return
 	}
 	g.meter.opening.count(time.Since(began))
