@@ -28,7 +28,7 @@ type doctorCommand struct {
 
 // Help is shown below the flags.
 func (*doctorCommand) Help() string {
-	return "It uses the proxy of HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Exit status: 0: every offered transport works. 1: clients connect, but a transport is refused, late, held back or cut. 2: no transport works, or the URL or a flag is wrong."
+	return "It uses the proxy of HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Exit status: 0: every offered transport works. 1: clients connect, but a transport is refused, late, buffered or cut. 2: no transport works, or the URL or a flag is wrong."
 }
 
 const longestIdle = 2 * time.Minute
@@ -150,7 +150,7 @@ func transportRow(t *doctor.Transport) string {
 	if !t.Works {
 		row := t.Name + "\tno\t\t\t"
 		if t.Buffered {
-			row = t.Name + "\theld back\t\t\t"
+			row = t.Name + "\tbuffered\t\t\t"
 		}
 		return row
 	}

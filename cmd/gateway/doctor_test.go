@@ -51,6 +51,30 @@ func TestDoctorExitCodes(t *testing.T) {
 	}
 }
 
+// bufferStreams is a proxy that passes on no event stream.
+func bufferStreams(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept") == "text/event-stream" {
+			w = &withheld{ResponseWriter: w}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type withheld struct{ http.ResponseWriter }
+
+func (*withheld) WriteHeader(int)             {}
+func (*withheld) Write(p []byte) (int, error) { return len(p), nil }
+func (*withheld) Flush()                      {}
+
+// The table and the finding call a buffered stream as the diagnosis page does.
+func TestDoctorNamesBuffering(t *testing.T) {
+	code, out, stderr := doctorFor(t, greeterBehind(t, bufferStreams), "--idle", "0s")
+	if code != 1 || !strings.Contains(out, "ServerSentEvents  buffered  ") || !strings.Contains(out, "found: ServerSentEvents is buffered by a proxy, more than 64 KB\n") {
+		t.Errorf("exit code %d\n%s%s", code, out, stderr)
+	}
+}
+
 func TestDoctorForScripts(t *testing.T) {
 	code, out, _ := doctorFor(t, greeterBehind(t, refuseWebSockets), "--idle", "0s", "--json")
 	var got struct {

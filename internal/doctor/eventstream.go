@@ -28,7 +28,7 @@ type headOrError struct {
 }
 
 // connect requests the stream. It waits only as long as for something that comes at
-// once: a refusal arrives in that time, a stream whose head is held back does not.
+// once: a refusal arrives in that time, a stream whose head is buffered does not.
 func (e *eventStream) connect() error {
 	r, err := e.x.request(e.ctx, http.MethodGet, e.n.address(), e.n.token, nil)
 	if err != nil {

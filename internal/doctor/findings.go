@@ -113,11 +113,11 @@ func (r *Report) judgeBuffered(t *Transport) {
 	}
 	switch {
 	case t.Works:
-		r.find(code, t.Name, "%s arrives late, by %.0f ms%s", t.Name, t.Delay, how)
+		r.find(code, t.Name, "%s is buffered by a proxy%s; messages arrive %.0f ms late", t.Name, how, t.Delay)
 	case t.BufferedBytes > 0:
-		r.find(code, t.Name, "%s is held back on the way until about %d KB have come%s", t.Name, t.BufferedBytes>>10, how)
+		r.find(code, t.Name, "%s is buffered by a proxy until about %d KB have come%s", t.Name, t.BufferedBytes>>10, how)
 	default:
-		r.find(code, t.Name, "%s is held back on the way, more than %d KB of it%s", t.Name, fillMost>>10, how)
+		r.find(code, t.Name, "%s is buffered by a proxy, more than %d KB%s", t.Name, fillMost>>10, how)
 	}
 }
 

@@ -149,7 +149,7 @@ func (s *session) measure() {
 	switch {
 	case errors.Is(err, errHeld):
 		t.Connect, t.Buffered = 0, true
-		t.Error = "what the server sends is held back on the way"
+		t.Error = "buffered by a proxy"
 		s.fill()
 		return
 	case err != nil:
@@ -180,7 +180,7 @@ func (s *session) callRepeatedly() {
 		if errors.Is(err, errHeld) {
 			// The stream opened and was then held back. That is worse than a stream that never
 			// opens, because clients do not fall back.
-			t.Works, t.Buffered, t.Error = false, true, "what the server sends is held back on the way"
+			t.Works, t.Buffered, t.Error = false, true, "buffered by a proxy"
 			s.fill()
 			return
 		}
