@@ -32,13 +32,6 @@ type TokenError struct {
 func (e *TokenError) Error() string { return "auth: " + e.Reason }
 func (e *TokenError) Unwrap() error { return e.Err }
 
-// ErrForbidden is an error for a Policy that refuses an authenticated user.
-var ErrForbidden = errors.New("auth: the user is not allowed to do this")
-
-// Policy decides whether an authenticated user may enter. A nil Policy allows every
-// authenticated user.
-type Policy func(u *User, r *http.Request) error
-
 // Middleware puts the user of a request into its context (UserFrom). It answers refused
 // credentials with 401, and logs the reason to slog.Default(). A request without credentials
 // passes as anonymous.
@@ -46,7 +39,7 @@ func Middleware(a Authenticator, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u, err := a.Authenticate(r)
 		if err != nil {
-			authlog.Refused(r, "", reasonOf(err))
+			authlog.Refused(r, "", reasonOf(err), nil)
 			refuse(w, err)
 			return
 		}
@@ -54,26 +47,6 @@ func Middleware(a Authenticator, next http.Handler) http.Handler {
 			r = r.WithContext(WithUser(r.Context(), u))
 		}
 		next.ServeHTTP(w, r)
-	})
-}
-
-// Require passes requests with a user that policy allows. It answers 401 to an anonymous
-// caller and 403 to a user that the policy refuses, both with an empty body, as ASP.NET Core
-// does: the official client then shows the reason phrase. It logs the reason to
-// slog.Default().
-func Require(policy Policy, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		u := UserFrom(r.Context())
-		switch {
-		case u == nil:
-			authlog.Refused(r, "", "no credentials")
-			refuse(w, nil)
-		case policy != nil && policy(u, r) != nil:
-			authlog.Refused(r, u.ID, "the policy refuses the user")
-			w.WriteHeader(http.StatusForbidden)
-		default:
-			next.ServeHTTP(w, r)
-		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,7 +25,7 @@ func ExampleMiddleware() {
 		}
 		return user, nil
 	})
-	onlyAnn := func(u *auth.User, _ *http.Request) error {
+	onlyAnn := func(_ context.Context, u *auth.User) error {
 		if u.ID != "ann" {
 			return auth.ErrForbidden
 		}

@@ -96,12 +96,12 @@ func TestAnswersToOtherOrigins(t *testing.T) {
 			}
 			return nil, nil
 		}),
-		Authorize: func(u *auth.User, _ *http.Request) error {
+		Authorize: []auth.Policy{func(_ context.Context, u *auth.User) error {
 			if u.ID == "mallory" {
 				return auth.ErrForbidden
 			}
 			return nil
-		},
+		}},
 		Diagnose: true, Contract: []byte("{}"),
 		Options: transports.Options{AllowedOrigins: []string{page}},
 	})

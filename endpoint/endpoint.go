@@ -93,9 +93,10 @@ type Options struct {
 	// answered 401, except those for [Script] and [DiagnosePage], for which browsers send no
 	// token. Default: none; a middleware in front may put the user into the context.
 	Authenticator auth.Authenticator
-	// Authorize decides which users may use the endpoint. Default: all that Authenticator
-	// accepts.
-	Authorize auth.Policy
+	// Authorize decide which users may use the endpoint, in addition to the policies of its
+	// hub (hub.Options.Authorize): all have to allow a user. Requests without a user are
+	// answered 401 as with an Authenticator, and refused users 403. Default: none.
+	Authorize []auth.Policy
 	// Diagnose serves [DiagnosePage] at {path}/diagnose. Default false.
 	Diagnose bool
 	// Contract is the hub's contract as carillon-gen writes it. It is served at
@@ -136,8 +137,8 @@ func New(h *hub.Hub, o Options) *Endpoint {
 	if o.HoldTimeout == 0 {
 		o.HoldTimeout = holdTimeout
 	}
-	e := newEndpoint(&hubApplication{hub: h, closeOnExpiry: o.CloseOnAuthenticationExpiration}, o)
-	e.hub, e.diagnose = h, o.Diagnose
+	e := newEndpoint(h, &hubApplication{hub: h, closeOnExpiry: o.CloseOnAuthenticationExpiration}, o)
+	e.diagnose = o.Diagnose
 	if o.Contract != nil {
 		e.contract = static.New(o.Contract, map[string]string{"Content-Type": "application/json", "Cache-Control": "no-cache"})
 	}
@@ -149,9 +150,9 @@ func New(h *hub.Hub, o Options) *Endpoint {
 }
 
 // NewRaw returns an endpoint that passes its connections to app, without a hub.
-func NewRaw(app transports.Application, o Options) *Endpoint { return newEndpoint(app, o) }
+func NewRaw(app transports.Application, o Options) *Endpoint { return newEndpoint(nil, app, o) }
 
-func newEndpoint(app transports.Application, o Options) *Endpoint {
+func newEndpoint(h *hub.Hub, app transports.Application, o Options) *Endpoint {
 	o.Options = o.WithDefaults()
 	if o.Transports == nil {
 		o.Transports = signalr.Transports()
@@ -176,6 +177,7 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 		}
 	}
 	e := &Endpoint{
+		hub:        h,
 		tickets:    handedOut,
 		registry:   registry,
 		origins:    newOrigins(&o.Options, registry),
@@ -197,8 +199,14 @@ func newEndpoint(app transports.Application, o Options) *Endpoint {
 // guard returns the handler of the requests that only users may make, if o says so.
 func (e *Endpoint) guard(o Options) http.Handler {
 	h := http.Handler(http.HandlerFunc(e.serve))
-	if o.Authenticator != nil || o.Authorize != nil {
-		h = auth.Require(o.Authorize, h)
+	for _, p := range slices.Backward(o.Authorize) {
+		h = auth.Require(p, h)
+	}
+	if e.hub != nil {
+		h = e.hub.AuthorizeRequests(h)
+	}
+	if o.Authenticator != nil {
+		h = auth.Require(nil, h)
 	}
 	if o.Authenticator != nil {
 		h = auth.Middleware(e.Authenticator(o.Authenticator), h)
@@ -223,7 +231,12 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	if page := e.page(lastSegment(r)); page != nil && !connection.IsHandshake(r) {
+	last := lastSegment(r)
+	if !e.refreshes && fold.Equal(last, refreshPart) && connection.IsRefresh(r) {
+		e.transports.ServeRefresh(w, r) // answers 404
+		return
+	}
+	if page := e.page(last); page != nil && !connection.IsHandshake(r) {
 		page.ServeHTTP(w, r)
 		return
 	}
@@ -235,8 +248,6 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
 	above, last := lastSegments(r)
 	negotiates := fold.Equal(last, negotiatePart)
 	switch part := e.part(last); {
-	case !e.refreshes && fold.Equal(last, refreshPart) && connection.IsRefresh(r):
-		e.transports.ServeRefresh(w, r) // answers 404
 	case part == nil, !negotiates && connection.IsHandshake(r): // parts accept no WebSocket handshakes
 		e.transports.ServeHTTP(w, r)
 	case negotiates && e.part(above) != nil:

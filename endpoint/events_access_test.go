@@ -19,7 +19,7 @@ import (
 
 // forMembers starts a server where whoever has a token may enter, but for eve.
 func forMembers(s *httptest.Server) {
-	policy := func(u *auth.User, _ *http.Request) error {
+	policy := func(_ context.Context, u *auth.User) error {
 		if u.ID == "eve" {
 			return auth.ErrForbidden
 		}

@@ -82,8 +82,7 @@ func ExampleNewRaw() {
 	// Output: HELLO
 }
 
-// A hub for users with tokens: a policy decides who of them may enter, and tickets keep the
-// tokens out of URLs.
+// A hub for users with tokens and a role. Tickets keep the tokens out of URLs.
 func ExampleOptions_authenticator() {
 	keys, err := bearer.Secret([]byte("a secret of at least 32 random bytes"))
 	if err != nil {
@@ -93,14 +92,9 @@ func ExampleOptions_authenticator() {
 	if err != nil {
 		panic(err)
 	}
-	chat := endpoint.New(hub.New(hub.Options{}), endpoint.Options{
-		Authenticator: tokens,
-		Authorize: func(u *auth.User, _ *http.Request) error {
-			if u.Claims["role"] != "member" {
-				return auth.ErrForbidden
-			}
-			return nil
-		},
+	members := hub.New(hub.Options{Authorize: []auth.Policy{auth.Role("member")}})
+	chat := endpoint.New(members, endpoint.Options{
+		Authenticator:                   tokens,
 		CloseOnAuthenticationExpiration: true,
 		EnableAuthenticationRefresh:     true,
 		TicketLifetime:                  30 * time.Second,

@@ -1,6 +1,7 @@
 package endpoint_test
 
 import (
+	"context"
 	"log"
 	"net/http"
 	"net/http/httptest"
@@ -29,8 +30,8 @@ func TestPanicsOfHooks(t *testing.T) {
 			return "", "", r.URL.Query().Get("panic") == "redirect" && panicking()
 		},
 	})
-	policy := func(_ *auth.User, r *http.Request) error {
-		if r.URL.Query().Get("panic") == "require" {
+	policy := func(ctx context.Context, _ *auth.User) error {
+		if auth.RequestFrom(ctx).URL.Query().Get("panic") == "require" {
 			panic("hook")
 		}
 		return nil

@@ -192,8 +192,7 @@ func (c *call) answer() {
 	refusal, err := c.refusal()
 	switch {
 	case refusal != "":
-		c.logRefusal(refusal)
-		c.fail(refusal)
+		c.refuse(refusal, err)
 	case err != nil:
 		c.fail(c.failure(err))
 	case c.streamed:
@@ -201,7 +200,7 @@ func (c *call) answer() {
 		c.stream()
 	default:
 		c.session.streams.decide(c)
-		result, err := c.perform()
+		result, err := c.perform(c.bindError)
 		if err != nil {
 			c.fail(c.failure(err))
 			return
@@ -211,17 +210,18 @@ func (c *call) answer() {
 	}
 }
 
-// refusal returns the reason not to call the method, or "". err is a panic of the
+// refusal returns the text for the client if the method must not be called. With a text,
+// err is the reason why the client is not authorized. Without one it is a panic of the
 // authorization, or a reason that clients see as an error of the method.
 func (c *call) refusal() (text string, err error) {
 	if c.bindError != nil { // filters see the error
 		return "", nil
 	}
 	defer guard.Recover(&err)
-	m := c.method
-	switch {
-	case !m.isAuthorized(c):
-		return fmt.Sprintf("Failed to invoke '%s' because user is unauthorized", c.name()), nil
+	if reason := c.unauthorized(); reason != nil {
+		return fmt.Sprintf("Failed to invoke '%s' because user is unauthorized", c.name()), reason
+	}
+	switch m := c.method; {
 	case m.stream && !c.streamed:
 		return fmt.Sprintf("The client attempted to invoke the streaming '%s' method with a non-streaming invocation.", c.name()), nil
 	case !m.stream && c.streamed:
@@ -236,10 +236,11 @@ func (c *call) refusal() (text string, err error) {
 	return "", nil
 }
 
-// perform calls the method within the filters. It returns a panic as an error.
-func (c *call) perform() (result any, err error) {
+// perform calls the method within the filters. If obstacle is not nil, it is the error of
+// the invocation, and the method is not called. perform returns a panic as an error.
+func (c *call) perform(obstacle error) (result any, err error) {
 	defer guard.Recover(&err)
-	if !c.session.hub.hasInvokeFilter {
+	if !c.session.hub.hasInvokeFilter { // then there is no obstacle
 		return c.method.invoke(c, c.params)
 	}
 	inv := &Invocation{Target: c.target, Headers: c.headers}
@@ -250,8 +251,8 @@ func (c *call) perform() (result any, err error) {
 		inv.params = c.params
 	}
 	return filtered(c, c.session.hub.options.Filters, inv, func(ctx context.Context) (any, error) {
-		if c.bindError != nil {
-			return nil, c.bindError
+		if obstacle != nil {
+			return nil, obstacle
 		}
 		return c.method.invoke(c.withContext(ctx), c.params)
 	})

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"strings"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/hub"
 )
@@ -138,4 +139,24 @@ func ExampleFilter() {
 	// {}
 	// Add [20 22] returns 42 <nil>
 	// {"type":3,"invocationId":"0","result":42}
+}
+
+// Members may connect, and moderators may clear the room.
+func ExampleMethod_Authorize() {
+	h := hub.New(hub.Options{Authorize: []auth.Policy{auth.Role("member", "moderator")}})
+	h.Handle("Clear", hub.Action0(func(context.Context) error { return nil }).Authorize(auth.Role("moderator")))
+
+	for _, role := range []string{"member", "moderator"} {
+		client := wire{id: "1", got: make(chan string, 10)}
+		user := &auth.User{ID: "ann", Claims: map[string]any{"role": role}}
+		session := h.Connect(client, hub.ConnectInfo{Transport: "WebSockets", Binary: true, User: user})
+		_ = session.Receive([]byte(`{"protocol":"json","version":1}` + "\x1e"))
+		_ = session.Receive([]byte(`{"type":1,"invocationId":"0","target":"Clear","arguments":[]}` + "\x1e"))
+		<-client.got // the answer to the handshake
+		fmt.Println(<-client.got)
+		session.Disconnected(nil)
+	}
+	// Output:
+	// {"type":3,"invocationId":"0","error":"Failed to invoke 'Clear' because user is unauthorized"}
+	// {"type":3,"invocationId":"0","result":null}
 }

@@ -6,10 +6,12 @@ import "context"
 // function is optional. It calls next with the ctx it was given or with one derived from
 // it. Filters also see invocations of unknown methods and invocations with arguments that
 // do not fit; for these, next returns the error. An invocation of that kind does not
-// overtake others if the hub has a filter with Invoke.
+// overtake others if the hub has a filter with Invoke. For an invocation by a caller that
+// is not authorized, next returns an error that wraps auth.ErrForbidden and the reason,
+// and the client gets the refusal whatever the filter returns.
 type Filter struct {
-	// Invoke runs around an invocation, after its authorization. The result of a
-	// streaming method is an iter.Seq2[any, error].
+	// Invoke runs around an invocation, after its authorization was decided. The result of
+	// a streaming method is an iter.Seq2[any, error].
 	Invoke func(ctx context.Context, inv *Invocation, next func(context.Context) (any, error)) (any, error)
 	// Connect runs around Hub.OnConnected. An error ends the connection.
 	Connect func(ctx context.Context, next func(context.Context) error) error

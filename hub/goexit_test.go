@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/hub"
 )
 
@@ -51,7 +52,7 @@ func newExitingLab() *hub.Hub {
 	nothing := func(context.Context) error { return nil }
 	h.Handle("Filtered", hub.Action0(nothing))
 	h.Handle("Method", hub.Action0(func(context.Context) error { exit(); return nil }))
-	h.Handle("Policy", hub.Action0(nothing).Authorize(func(context.Context) bool { exit(); return true }))
+	h.Handle("Policy", hub.Action0(nothing).Authorize(func(context.Context, *auth.User) error { exit(); return nil }))
 	h.Handle("Error", hub.Action0(func(context.Context) error { return exitingError{} }))
 	h.Handle("Argument", hub.Action1(func(context.Context, exiting) error { return nil }))
 	h.Handle("Refusing", hub.Action1(func(context.Context, refusing) error { return nil }))
@@ -77,7 +78,7 @@ func newExitingLab() *hub.Hub {
 		return func(yield func(int, error) bool) { yield(1, nil); exit() }, nil
 	}))
 	h.Handle("StreamPolicy", hub.Stream0(func(context.Context) (iter.Seq2[int, error], error) { return nil, nil }).
-		Authorize(func(context.Context) bool { exit(); return true }))
+		Authorize(func(context.Context, *auth.User) error { exit(); return nil }))
 	return h
 }
 
@@ -87,7 +88,7 @@ func TestGoexitEndsOneInvocation(t *testing.T) {
 		return failed("1", "An unexpected error occurred invoking '"+name+"' on the server. "+exited)
 	}
 	h := newExitingLab()
-	c := connect(t, h, clientOptions{})
+	c := connect(t, h, clientOptions{user: "ann"})
 	for _, step := range []struct {
 		sent []string
 		want []string
@@ -214,7 +215,7 @@ func TestShutdownDespiteCodeThatHeedsNoContext(t *testing.T) {
 				defer synctest.Wait()
 				defer close(s.released)
 				h := s.hub(name)
-				c := dial(t, h, clientOptions{})
+				c := dial(t, h, clientOptions{user: "ann"})
 				c.send(`{"protocol":"json","version":1}`)
 				c.want(`{}`)
 				if strings.Contains(name, "decoder") {
@@ -248,7 +249,7 @@ func (s *stubborn) hub(name string) *hub.Hub {
 	nothing := func(context.Context) error { return nil }
 	h.Handle("Method", hub.Action0(func(context.Context) error { s.wait(); return nil }))
 	h.Handle("Filtered", hub.Action0(nothing))
-	h.Handle("Policy", hub.Action0(nothing).Authorize(func(context.Context) bool { s.wait(); return true }))
+	h.Handle("Policy", hub.Action0(nothing).Authorize(func(context.Context, *auth.User) error { s.wait(); return nil }))
 	h.Handle("Argument", hub.Action1(func(context.Context, holding) error { return nil }))
 	h.Handle("Stream", hub.Stream0(func(context.Context) (iter.Seq2[int, error], error) { s.wait(); return nil, nil }))
 	h.Handle("Iterator", hub.Stream0(func(context.Context) (iter.Seq2[int, error], error) {

@@ -38,9 +38,10 @@ type Hub struct {
 }
 
 // New returns a hub without methods. It panics if Options.Protocols names an unknown
-// protocol or names one twice.
+// protocol or names one twice, and if a policy of Options.Authorize is nil.
 func New(o Options) *Hub {
 	o = o.withDefaults()
+	checkPolicies(o.Authorize)
 	h := &Hub{
 		options: o,
 		wires:   newWires(o),
@@ -128,7 +129,9 @@ func (h *Hub) DisconnectUser(_ context.Context, userIDs ...string) error {
 }
 
 // Connect starts a session on a connection. The caller passes received data to
-// Session.Receive and calls Session.Disconnected after the connection has ended.
+// Session.Receive and calls Session.Disconnected after the connection has ended. If
+// Options.Authorize refuse the user, Connect closes the connection; AuthorizeRequests
+// refuses earlier.
 func (h *Hub) Connect(c Connection, info ConnectInfo) *Session {
 	h.started.Store(true)
 	if _, ok := c.(Recorder); ok {
@@ -137,6 +140,8 @@ func (h *Hub) Connect(c Connection, info ConnectInfo) *Session {
 	s := newSession(h, c, info)
 	if !h.sessions.add(s) {
 		s.dismiss()
+	} else if err := h.authorize(s); err != nil {
+		s.close(err, "", false)
 	}
 	if info.Listens {
 		if k := h.local.history; k != nil {

@@ -54,8 +54,8 @@ func (c *call) logUnbound(event string, err error, about ...slog.Attr) {
 }
 
 // logRefusal logs that the method is not called because of the client.
-func (c *call) logRefusal(reason string) {
-	c.logMistake("invocation refused", slog.String("reason", clip(reason)))
+func (c *call) logRefusal(reason string, about ...slog.Attr) {
+	c.logMistake("invocation refused", append(about, slog.String("reason", clip(reason)))...)
 }
 
 // logMistake logs a mistake of the client. All methods that do not exist are one kind.

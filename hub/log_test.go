@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/hub"
 )
 
@@ -68,7 +69,7 @@ func handleFailures(h *hub.Hub) {
 	}))
 	h.Handle("CancelledByItself", hub.Action0(func(context.Context) error { return context.Canceled }))
 	h.Handle("Unencodable", hub.Func0(func(context.Context) (any, error) { return map[string]any{"x": func() {}}, nil }))
-	h.Handle("PanicGuarded", hub.Action0(func(context.Context) error { return nil }).Authorize(func(context.Context) bool { panic("guard") }))
+	h.Handle("PanicGuarded", hub.Action0(func(context.Context) error { return nil }).Authorize(func(context.Context, *auth.User) error { panic("guard") }))
 	h.Handle("StreamHubError", hub.Stream0(func(context.Context) (iter.Seq2[int, error], error) {
 		return nil, hub.NewError("for the client")
 	}))
@@ -134,7 +135,8 @@ func TestLogOfFailures(t *testing.T) {
 		},
 		"an unknown method": {send: []string{call("1", "Nothing", "")}, level: "WARN", message: refused, want: map[string]any{"method": "Nothing", "reason": "Method does not exist."}},
 		"a user without the right": {
-			send: []string{call("1", "Guarded", "")}, level: "WARN", message: refused, want: map[string]any{"method": "Guarded"},
+			send: []string{call("1", "Guarded", "")}, level: "WARN", message: refused,
+			want: map[string]any{"method": "Guarded", "reason": "Failed to invoke 'Guarded' because user is unauthorized", "error": "auth: the user is not allowed to do this: there is no user"},
 		},
 		"a stream that is none":     {send: []string{stream("1", "Text", `"x"`)}, level: "WARN", message: refused, want: map[string]any{"method": "Text"}},
 		"a wrong number of uploads": {send: []string{callWith("1", "Upload", "", "")}, level: "WARN", message: refused, want: map[string]any{"method": "Upload", "reason": "Client sent 0 stream(s), Hub method expects 1."}},

@@ -2,10 +2,10 @@ package hub
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 	"slices"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
@@ -21,29 +21,21 @@ type Method struct {
 	parameters []reflect.Type                                   // that are decoded: of uploads, the types of the items
 	// decodesItself is set if a parameter may have methods to decode itself.
 	decodesItself bool
-	authorize     []func(ctx context.Context) bool // all must return true
+	authorize     []auth.Policy // nil: anonymous callers may call the method too
 }
 
-// Authorize returns a copy of the method that runs only if allowed returns true, and so
-// do all functions given to earlier calls of Authorize. Before each run of the method
-// they are called in that order until one returns false. They may use [CallerFrom].
-// Authorize panics if allowed is nil.
-func (m Method) Authorize(allowed func(ctx context.Context) bool) Method {
-	if allowed == nil {
-		panic(fmt.Sprintf("hub: %s: Authorize needs a function", registrant()))
+// Authorize returns a copy of the method that runs only for callers with a user that all
+// policies allow, and that those of earlier calls of Authorize allow. Without a policy it
+// runs for every user. The policies are asked before each run, in order, until one
+// refuses; ctx is that of the method. Of a refusal the client learns only that there was
+// one. Authorize panics if a policy is nil.
+func (m Method) Authorize(policies ...auth.Policy) Method {
+	checkPolicies(policies)
+	if len(policies) == 0 {
+		policies = []auth.Policy{auth.Authenticated}
 	}
-	m.authorize = append(slices.Clip(m.authorize), allowed)
+	m.authorize = slices.Concat(m.authorize, policies)
 	return m
-}
-
-// isAuthorized reports whether the caller that ctx carries may call the method.
-func (m *Method) isAuthorized(ctx context.Context) bool {
-	for _, allowed := range m.authorize {
-		if !allowed(ctx) {
-			return false
-		}
-	}
-	return true
 }
 
 // bound is a call and its parameters in one allocation.

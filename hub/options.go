@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -60,6 +61,11 @@ type Options struct {
 	// Protocols are the names of the hub protocols that clients may choose. Default
 	// "json" and "messagepack".
 	Protocols []string
+	// Authorize decide which users may connect: all have to allow a user, and anonymous
+	// clients are refused. An endpoint answers 401 or 403 to each request that they refuse, as
+	// ASP.NET Core does for a hub with [Authorize]. auth.Authenticated allows every user.
+	// Default none: everybody may connect.
+	Authorize []auth.Policy
 	// Filters run around invocations, connects and disconnects. The first is the
 	// outermost.
 	Filters []Filter

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"testing"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/hub"
 )
 
@@ -25,9 +26,9 @@ func TestPanicsEndOneInvocation(t *testing.T) {
 	nothing := func(context.Context) error { return nil }
 	h.Handle("BeforeFilter", hub.Action0(nothing))
 	h.Handle("AfterFilter", hub.Action0(nothing))
-	h.Handle("Policy", hub.Action0(nothing).Authorize(func(context.Context) bool { panic("policy") }))
+	h.Handle("Policy", hub.Action0(nothing).Authorize(func(context.Context, *auth.User) error { panic("policy") }))
 	h.Handle("StreamPolicy", hub.Stream0(func(context.Context) (iter.Seq2[int, error], error) { return nil, nil }).
-		Authorize(func(context.Context) bool { panic("policy") }))
+		Authorize(func(context.Context, *auth.User) error { panic("policy") }))
 	h.Handle("NoStream", hub.Stream0(func(context.Context) (iter.Seq2[int, error], error) { panic("no stream") }))
 	h.Handle("NilError", hub.Action0(func(context.Context) error { return (*nilError)(nil) }))
 	h.Handle("StreamedNilError", hub.Stream0(func(context.Context) (iter.Seq2[int, error], error) {
@@ -46,7 +47,7 @@ func TestPanicsEndOneInvocation(t *testing.T) {
 			}
 		}, nil
 	}))
-	c := connect(t, h, clientOptions{})
+	c := connect(t, h, clientOptions{user: "ann"})
 	for _, step := range []struct {
 		sent []string
 		got  string

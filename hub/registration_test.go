@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/hub"
 )
 
@@ -16,17 +17,17 @@ import (
 func TestAuthorizationAddsUp(t *testing.T) {
 	h := newLab(hub.Options{})
 	var asked []string
-	allow := func(name string, answer bool) func(context.Context) bool {
-		return func(context.Context) bool { asked = append(asked, name); return answer }
+	policy := func(name string, answer error) auth.Policy {
+		return func(context.Context, *auth.User) error { asked = append(asked, name); return answer }
 	}
 	nothing := func() hub.Method { return hub.Action0(func(context.Context) error { return nil }) }
-	base := nothing().Authorize(allow("a", true))
-	h.Handle("Both", base.Authorize(allow("b", true)))
-	h.Handle("Second", base.Authorize(allow("no", false)).Authorize(allow("never", true)))
-	h.Handle("First", nothing().Authorize(allow("no", false)).Authorize(allow("never", true)))
+	base := nothing().Authorize(policy("a", nil))
+	h.Handle("Both", base.Authorize(policy("b", nil)))
+	h.Handle("Second", base.Authorize(policy("no", auth.ErrForbidden)).Authorize(policy("never", nil)))
+	h.Handle("First", nothing().Authorize(policy("no", auth.ErrForbidden)).Authorize(policy("never", nil)))
 	h.Handle("Streamed", hub.Stream0(func(context.Context) (iter.Seq2[int, error], error) { panic("it is not called") }).
-		Authorize(allow("no", false)).Authorize(allow("never", true)))
-	c := connect(t, h, clientOptions{})
+		Authorize(policy("no", auth.ErrForbidden)).Authorize(policy("never", nil)))
+	c := connect(t, h, clientOptions{user: "ann"})
 	refused := func(name string) string {
 		return failed("1", "Failed to invoke '"+name+"' because user is unauthorized")
 	}
@@ -85,6 +86,9 @@ func TestRegistrationsThatPanic(t *testing.T) {
 		"a nil stream":                 method(hub.Stream2[int, int, int](nil)),
 		"a name that is taken":         func(h *hub.Hub) { h.Handle("tEXT", hub.Action0(nothing)) },
 		"no authorization":             func(*hub.Hub) { hub.Action0(nothing).Authorize(nil) },
+		"authorization of no method":   func(h *hub.Hub) { h.Authorize("Nothing") },
+		"a nil policy of a hub":        func(*hub.Hub) { hub.New(hub.Options{Authorize: []auth.Policy{nil}}) },
+		"a nil policy of a method":     func(h *hub.Hub) { h.Authorize("Text", nil) },
 		"a second OnConnected":         func(h *hub.Hub) { h.OnConnected(nothing); h.OnConnected(nothing) },
 		"no OnConnected":               func(h *hub.Hub) { h.OnConnected(nil) },
 		"a second OnDisconnected": func(h *hub.Hub) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/limit"
 )
@@ -57,8 +58,11 @@ type callerContext struct {
 }
 
 func (c callerContext) Value(key any) any {
-	if key == (callerKey{}) {
+	switch key.(type) {
+	case callerKey:
 		return c.caller
+	case auth.RequestKey:
+		return c.caller.Request()
 	}
 	return c.Context.Value(key)
 }

@@ -52,7 +52,7 @@ func (c *call) stream() {
 // items calls the method and sends its items. text is the error of the completion. err is
 // set if an item cannot be encoded.
 func (c *call) items() (text string, err error) {
-	result, err := c.perform()
+	result, err := c.perform(c.bindError)
 	seq, _ := result.(iter.Seq2[any, error])
 	switch {
 	case err != nil && c.wasCancelled(err):

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/hub"
 )
 
@@ -86,23 +87,26 @@ func TestUploadIDIsFreeOnceTheClientHasEndedIt(t *testing.T) {
 // behind a refused call find its ids free.
 func TestUploadIDsOfRefusedCallsAreFree(t *testing.T) {
 	h := newLab(hub.Options{DetailedErrors: true})
-	refuse := func(context.Context) bool {
+	allow := func(context.Context, *auth.User) error {
 		<-time.After(time.Millisecond)
-		return false
+		return nil
 	}
-	allow := func(context.Context) bool { return !refuse(nil) }
+	refuse := func(ctx context.Context, u *auth.User) error {
+		_ = allow(ctx, u)
+		return auth.ErrForbidden
+	}
 	concat := func(_ context.Context, items hub.Upload[string]) (string, error) {
 		return fmt.Sprint(count(items)), nil
 	}
 	h.Handle("Refused", hub.Func1(concat).Authorize(refuse))
 	h.Handle("Allowed", hub.Func1(concat).Authorize(allow))
-	h.Handle("Panics", hub.Func1(concat).Authorize(func(context.Context) bool { panic(refuse(nil)) }))
-	c := connect(t, h, clientOptions{})
+	h.Handle("Panics", hub.Func1(concat).Authorize(func(ctx context.Context, u *auth.User) error { panic(refuse(ctx, u)) }))
+	c := connect(t, h, clientOptions{user: "ann"})
 	for range 50 {
 		c.send(callWith("1", "Refused", "", `"u"`), callWith("2", "Upload", "", `"u"`), item("u", "1"), end("u"))
 		c.wantInAnyOrder(failed("1", "Failed to invoke 'Refused' because user is unauthorized"), result("2", `"1"`))
 		c.send(callWith("1", "Panics", "", `"u"`), callWith("2", "Upload", "", `"u"`), item("u", "1"), end("u"))
-		c.wantInAnyOrder(failed("1", "An unexpected error occurred invoking 'Panics' on the server. Exception: panic: false"), result("2", `"1"`))
+		c.wantInAnyOrder(failed("1", "An unexpected error occurred invoking 'Panics' on the server. Exception: panic: auth: the user is not allowed to do this"), result("2", `"1"`))
 		c.send(callWith("1", "Allowed", "", `"u"`), callWith("2", "Upload", "", `"u"`), item("u", `"a"`), end("u"))
 		c.wantInAnyOrder(inUse("2", "Upload", "u"), result("1", `"1"`))
 		c.send(callWith("1", "Upload", `"one too many"`, `"u"`), callWith("2", "Nope", "", `"u"`), callWith("3", "Upload", "", `"u"`), item("u", "1"), end("u"))
@@ -116,11 +120,11 @@ func TestUploadIDsOfRefusedCallsAreFree(t *testing.T) {
 func TestTheEndOfAConnectionDoesNotWaitForAnUploadID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newLab(hub.Options{})
-		h.Handle("Slow", hub.Action1(func(context.Context, hub.Upload[int]) error { return nil }).Authorize(func(ctx context.Context) bool {
+		h.Handle("Slow", hub.Action1(func(context.Context, hub.Upload[int]) error { return nil }).Authorize(func(ctx context.Context, _ *auth.User) error {
 			<-ctx.Done()
-			return false
+			return ctx.Err()
 		}))
-		c := connect(t, h, clientOptions{})
+		c := connect(t, h, clientOptions{user: "ann"})
 		c.send(callWith("1", "Slow", "", `"u"`), callWith("2", "Upload", "", `"u"`))
 		synctest.Wait()
 		c.close()

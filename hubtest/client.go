@@ -105,7 +105,7 @@ func New(t testing.TB, h *hub.Hub, o Options) *Client {
 		AllowStatefulReconnect: o.Client.StatefulReconnect,
 		Logger:                 o.Client.Logger,
 	}})
-	o.Client.HTTPClient = HTTPClient(t, c.withUser(e))
+	o.Client.HTTPClient = HTTPClient(t, c.withUser(h.AuthorizeRequests(e)))
 	if o.Client.Transports == nil {
 		o.Client.Transports = []client.Transport{client.WebSockets}
 	}

@@ -1,6 +1,7 @@
 package bearer
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -260,7 +261,7 @@ func TestUserIDs(t *testing.T) {
 		}
 	}
 	anonymous := signWith(t, nil, fmt.Sprintf(`{"exp":%d}`, in(time.Minute)))
-	needsID := func(u *auth.User, _ *http.Request) error {
+	needsID := func(_ context.Context, u *auth.User) error {
 		if u.ID == "" {
 			return auth.ErrForbidden
 		}
@@ -308,7 +309,7 @@ func TestReasons(t *testing.T) {
 }
 
 func TestMiddleware(t *testing.T) {
-	admin := func(u *auth.User, _ *http.Request) error {
+	admin := func(_ context.Context, u *auth.User) error {
 		if u.Claims["role"] != "admin" {
 			return auth.ErrForbidden
 		}
