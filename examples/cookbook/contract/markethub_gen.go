@@ -74,32 +74,32 @@ var _ MarketHub = (*MarketHubClient)(nil)
 // NewMarketHubClient returns a client on conn.
 func NewMarketHubClient(conn *client.HubConnection) *MarketHubClient { return &MarketHubClient{conn} }
 
-// Watch invokes the hub's method of this name.
+// Watch shows the caller each new price of a share.
 func (c *MarketHubClient) Watch(ctx context.Context, share string) error {
 	return c.conn.Invoke(ctx, "Watch", share)
 }
 
-// Unwatch invokes the hub's method of this name.
+// Unwatch ends Watch.
 func (c *MarketHubClient) Unwatch(ctx context.Context, share string) error {
 	return c.conn.Invoke(ctx, "Unwatch", share)
 }
 
-// Prices invokes the hub's method of this name.
+// Prices streams the price of a share at short intervals.
 func (c *MarketHubClient) Prices(ctx context.Context, share string) (iter.Seq2[Price, error], error) {
 	return client.Stream[Price](ctx, c.conn, "Prices", share), nil
 }
 
-// Import invokes the hub's method of this name.
+// Import sets prices and returns their number.
 func (c *MarketHubClient) Import(ctx context.Context, prices iter.Seq2[Price, error]) (int, error) {
 	return client.Invoke[int](ctx, c.conn, "Import", client.UploadSeq2(prices))
 }
 
-// Buy invokes the hub's method of this name.
+// Buy buys shares after the caller has confirmed the price.
 func (c *MarketHubClient) Buy(ctx context.Context, share string, number int) error {
 	return c.conn.Invoke(ctx, "Buy", share, number)
 }
 
-// Halt invokes the hub's method of this name.
+// Halt ends the trade of a share. Only brokers may do that.
 func (c *MarketHubClient) Halt(ctx context.Context, share string) error {
 	return c.conn.Invoke(ctx, "Halt", share)
 }
