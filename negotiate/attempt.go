@@ -52,8 +52,12 @@ func (w *attempt) Observe(event transports.Event) {
 	now, e := time.Now(), w.evidence
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if event.Kind == transports.Ended {
+	switch event.Kind {
+	case transports.Ended:
 		w.end(e.memory.byKey[w.key], event.Transport)
+		return
+	case transports.Moved:
+		w.claimed = true
 		return
 	}
 	if event.Request != nil && !w.came(event.Request) {

@@ -111,6 +111,24 @@ func TestEvidence(t *testing.T) {
 			ofEvidence(e, r)
 			elapse(3 * time.Second)
 		}, "SLW"},
+		"opened in another process, and the page is loaded again": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			ofEvidence(e, r).saw(transports.Moved, "")
+			elapse(3 * time.Second)
+		}, "WSL"},
+		"offered by another process, and held": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			there := ofEvidence(negotiate.NewEvidence(negotiate.EvidenceOptions{}), r)
+			elapse(time.Second)
+			o := &offered{Offer: negotiate.Offer{Observer: moved(e, r, there.Observer)}, r: r}
+			o.saw(transports.Opened, sse0)
+			o.saw(transports.Held, sse0)
+		}, "WLS"},
+		"refused on the way from another process": {chrome, func(e *negotiate.Evidence, r *http.Request) {
+			ofEvidence(e, r)
+			elapse(time.Millisecond)
+			there := ofEvidence(negotiate.NewEvidence(negotiate.EvidenceOptions{}), r)
+			o := &offered{Offer: negotiate.Offer{Observer: moved(e, r, there.Observer)}, r: r}
+			o.saw(transports.Opened, sse0)
+		}, "SLW"},
 		"asked for by hand": {"curl/8.5.0", func(e *negotiate.Evidence, r *http.Request) {
 			ofEvidence(e, r).saw(transports.Unclaimed, "")
 			ofEvidence(e, r)

@@ -49,6 +49,8 @@ const (
 	Unseen
 	// Ended: an opened connection has ended. No more events follow.
 	Ended
+	// Moved: another process opens the connection. No more events follow.
+	Moved
 )
 
 // A Guide is an Observer that adapts the server to the client's network.
