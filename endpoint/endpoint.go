@@ -7,6 +7,7 @@ package endpoint
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -105,6 +106,9 @@ type Options struct {
 	Contract []byte
 	// Events serves plain event streams at {path}/events. Default: off.
 	Events Events
+	// Cluster joins the endpoints of several processes, so that every request of a connection
+	// may arrive at any of them. Package cluster makes it. Default: none.
+	Cluster connection.Elsewhere
 }
 
 // Endpoint serves a hub, or raw connections, at one path, and negotiation, refresh and its
@@ -146,11 +150,32 @@ func New(h *hub.Hub, o Options) *Endpoint {
 		o.Events.keep(h)
 		e.events = o.Events.admit(http.HandlerFunc(e.transports.ServeListener))
 	}
+	e.join(o)
 	return e
 }
 
 // NewRaw returns an endpoint that passes its connections to app, without a hub.
-func NewRaw(app transports.Application, o Options) *Endpoint { return newEndpoint(nil, app, o) }
+func NewRaw(app transports.Application, o Options) *Endpoint {
+	e := newEndpoint(nil, app, o)
+	e.join(o)
+	return e
+}
+
+// join joins the cluster of the options, if there is one.
+func (e *Endpoint) join(o Options) {
+	if o.Cluster == nil {
+		return
+	}
+	var observe func(*http.Request, json.RawMessage) transports.Observer
+	if a, ok := o.Policy.(negotiate.Adopter); ok {
+		observe = a.Adopt
+	}
+	e.registry.SetElsewhere(o.Cluster, observe)
+	o.Cluster.Join(struct {
+		*connection.Registry
+		http.Handler
+	}{e.registry, http.HandlerFunc(e.serve)})
+}
 
 func newEndpoint(h *hub.Hub, app transports.Application, o Options) *Endpoint {
 	o.Options = o.WithDefaults()
@@ -180,7 +205,7 @@ func newEndpoint(h *hub.Hub, app transports.Application, o Options) *Endpoint {
 		hub:        h,
 		tickets:    handedOut,
 		registry:   registry,
-		origins:    newOrigins(&o.Options, registry),
+		origins:    newOrigins(&o.Options),
 		log:        o.Logger,
 		transports: connection.NewHandler(registry, carriers),
 		refreshes:  o.EnableAuthenticationRefresh,
@@ -193,6 +218,7 @@ func newEndpoint(h *hub.Hub, app transports.Application, o Options) *Endpoint {
 		}),
 	}
 	e.guarded = e.guard(o)
+	e.transports.CheckOrigins(e.origins.admit)
 	return e
 }
 
@@ -223,7 +249,8 @@ func (o *Options) refreshing() connection.Refreshing {
 }
 
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !e.origins.admit(r) {
+	handshake := connection.IsHandshake(r)
+	if !handshake && !e.origins.admit(r, "") { // a handshake is checked when its connection is known
 		connection.Empty(w, http.StatusForbidden)
 		return
 	}
@@ -236,7 +263,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.transports.ServeRefresh(w, r) // answers 404
 		return
 	}
-	if page := e.page(last); page != nil && !connection.IsHandshake(r) {
+	if page := e.page(last); page != nil && !handshake {
 		page.ServeHTTP(w, r)
 		return
 	}

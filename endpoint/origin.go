@@ -13,15 +13,14 @@ import (
 // origins decides which pages may use an endpoint. Browsers send the origin of the page with
 // each request, and pages cannot change it. Other clients send no origin and pass.
 type origins struct {
-	allowed  atomic.Pointer[httpreq.Origins]
-	decide   func(origin string) bool
-	registry *connection.Registry
-	log      *slog.Logger
+	allowed atomic.Pointer[httpreq.Origins]
+	decide  func(origin string) bool
+	log     *slog.Logger
 }
 
 // newOrigins requires that o has a Logger.
-func newOrigins(o *transports.Options, registry *connection.Registry) *origins {
-	made := &origins{decide: o.AllowOrigin, registry: registry, log: o.Logger}
+func newOrigins(o *transports.Options) *origins {
+	made := &origins{decide: o.AllowOrigin, log: o.Logger}
 	made.set(o.AllowedOrigins)
 	return made
 }
@@ -82,8 +81,8 @@ func (o *origins) share(w http.ResponseWriter, r *http.Request) (preflight bool)
 // browser sends the user's cookies with the handshake, and the page can read the messages.
 // Nor may it make another request with credentials. A WebSocket with the token of an admitted
 // negotiation with the same origin passes, because another page cannot read the negotiation's
-// answer.
-func (o *origins) admit(r *http.Request) bool {
+// answer. negotiated is the origin of that negotiation; "": there is none.
+func (o *origins) admit(r *http.Request, negotiated string) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" || o.isOurs(r, origin) {
 		return true
@@ -91,8 +90,7 @@ func (o *origins) admit(r *http.Request) bool {
 	if !connection.IsHandshake(r) {
 		return r.Header.Get("Cookie") == "" && r.Header.Get("Authorization") == ""
 	}
-	c := o.registry.Find(connection.Token(r))
-	return c != nil && c.Origin() == origin
+	return origin == negotiated
 }
 
 func (o *origins) isOurs(r *http.Request, origin string) bool {

@@ -128,8 +128,8 @@ func (e *Endpoint) ticketUser(r *http.Request, key string) *auth.User {
 	if fold.Equal(lastSegment(r), refreshPart) {
 		token = connection.RefreshedToken(r)
 	}
-	if c := e.registry.Find(token); c != nil && c.HasTicket(key) {
-		return c.User()
+	if owner := e.registry.Lookup(token); owner != nil && owner.HasTicket(key) {
+		return owner.User()
 	}
 	return nil
 }

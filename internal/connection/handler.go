@@ -22,6 +22,7 @@ type Carry func(w http.ResponseWriter, r *http.Request, c *Connection)
 type Handler struct {
 	registry *Registry
 	carriers map[transports.Type]Carry
+	admits   func(r *http.Request, negotiated string) bool
 }
 
 // NewHandler returns a handler for r's connections. It allows the transports in carriers.
@@ -29,15 +30,31 @@ func NewHandler(r *Registry, carriers map[transports.Type]Carry) *Handler {
 	return &Handler{registry: r, carriers: carriers}
 }
 
+// CheckOrigins refuses WebSocket handshakes that admits refuses. negotiated is the origin of
+// the handshake's connection, see Connection.Origin, or "" if it has no connection. CheckOrigins
+// must be called before the first request. By default all handshakes are accepted.
+func (h *Handler) CheckOrigins(admits func(r *http.Request, negotiated string) bool) {
+	h.admits = admits
+}
+
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.serve(w, r, Unavailable, h.route)
+}
+
+// serve serves a request by next, and refuses it by stopped after Shutdown.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, stopped func(http.ResponseWriter), next http.HandlerFunc) {
 	if !h.registry.enter() {
-		Unavailable(w)
+		stopped(w)
 		return
 	}
 	defer h.registry.running.Done()
-	if h.registry.RefuseLongHead(w, r) {
-		return
+	if !h.registry.RefuseLongHead(w, r) {
+		next(w, r)
 	}
+}
+
+// route serves a request by its method.
+func (h *Handler) route(w http.ResponseWriter, r *http.Request) {
 	if isExtendedConnect(r) {
 		Empty(w, http.StatusNotImplemented)
 		return
@@ -46,12 +63,34 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodGet, http.MethodConnect:
 		h.get(w, r)
 	case http.MethodPost:
-		h.post(w, r)
+		if c, ok := h.resolve(w, r, Token(r), false); ok {
+			h.post(w, r, c)
+		}
 	case http.MethodDelete:
-		h.delete(w, r)
+		if c, ok := h.resolve(w, r, Token(r), false); ok {
+			h.delete(w, r, c)
+		}
 	default:
 		NotAllowed(w, r)
 	}
+}
+
+// resolve returns the connection with the token of a request, or nil if there is none. opens
+// reports that the request may open the connection. If ok is false, resolve has answered the
+// request, or another process has.
+func (h *Handler) resolve(w http.ResponseWriter, r *http.Request, token string, opens bool) (c *Connection, ok bool) {
+	c, forward, err := h.registry.resolve(r, token, opens)
+	switch {
+	case errors.Is(err, ErrTooMany), errors.Is(err, ErrFull), errors.Is(err, ErrStopped):
+		RefuseNew(w, err)
+		return nil, false
+	case forward != nil:
+		if fold.Equal(r.Method, http.MethodPost) { // a GET calls LetWait
+			defer h.letApplicationWait(w, r)()
+		}
+		return nil, forward(w, r) != nil
+	}
+	return c, true
 }
 
 // isExtendedConnect reports whether a request wants to make its HTTP/2 stream a WebSocket, or a tunnel of
@@ -109,16 +148,22 @@ func NoCache(h http.Header) {
 
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 	kind := choose(r)
-	if kind == transports.LongPolling && isStripped(r) {
-		if c := h.registry.Find(Token(r)); c != nil && h.stripped(w, r, c) {
-			return
-		}
+	stripped := kind == transports.LongPolling && isStripped(r) // its connection remains unopened
+	c, ok := h.resolve(w, r, Token(r), !stripped)
+	if !ok {
+		return
+	}
+	if !h.admitsOrigin(r, c) {
+		Empty(w, http.StatusForbidden)
+		return
+	}
+	if stripped && c != nil && h.stripped(w, r, c) {
+		return
 	}
 	if kind == transports.LongPolling {
 		NoCache(w.Header())
 	}
-	c, ok := h.find(w, r, kind)
-	if !ok {
+	if c, ok = h.check(w, r, c, kind); !ok {
 		return
 	}
 	if Token(r) == "" {
@@ -133,6 +178,11 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	carry(w, r, c)
+}
+
+// admitsOrigin reports whether the page of a handshake for c, which may be nil, may open it.
+func (h *Handler) admitsOrigin(r *http.Request, c *Connection) bool {
+	return h.admits == nil || !IsHandshake(r) || h.admits(r, c.Origin())
 }
 
 // NotSupported answers a request for a transport that the endpoint does not have here.
@@ -218,7 +268,10 @@ func Token(r *http.Request) string {
 	return id
 }
 
-func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind transports.Type) (*Connection, bool) {
+// check returns the connection that a request is for. c is the connection with the token of the
+// request; a WebSocket without a token gets a new one. If ok is false, check has refused the
+// request.
+func (h *Handler) check(w http.ResponseWriter, r *http.Request, c *Connection, kind transports.Type) (_ *Connection, ok bool) {
 	id := Token(r)
 	if id == "" && kind == transports.WebSockets {
 		if h.carriers[kind] == nil {
@@ -237,7 +290,6 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, kind transports.T
 		Text(w, http.StatusBadRequest, "Connection ID required")
 		return nil, false
 	}
-	c := h.registry.Find(id)
 	if c != nil {
 		StoreName(r, c.LogName)
 	}
@@ -283,8 +335,8 @@ func Refuse(w http.ResponseWriter, err error) {
 	}
 }
 
-func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
-	c, ok := h.find(w, r, "")
+func (h *Handler) post(w http.ResponseWriter, r *http.Request, c *Connection) {
+	c, ok := h.check(w, r, c, "")
 	if !ok {
 		return
 	}
@@ -298,7 +350,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	posted(c)
-	limit := letApplicationWait(w, r, c)
+	limit := h.letApplicationWait(w, r)
 	err := readBody(w, r, c)
 	limit()
 	switch {
@@ -313,8 +365,8 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
-	c, ok := h.find(w, r, "")
+func (h *Handler) delete(w http.ResponseWriter, r *http.Request, c *Connection) {
+	c, ok := h.check(w, r, c, "")
 	if !ok {
 		return
 	}

@@ -40,14 +40,21 @@ func logName(id string, hasToken bool) string {
 }
 
 // Origin returns the origin of the page that negotiated, if a proxy has changed the host so
-// much that the page looks like another site's, else "".
-func (i *identity) Origin() string { return i.origin }
+// much that the page looks like another site's, else "". It is "" for a nil connection.
+func (c *Connection) Origin() string {
+	if c == nil {
+		return ""
+	}
+	return c.origin
+}
 
 // HasTicket reports whether the connection was negotiated with the ticket that has the
 // digest.
 func (i *identity) HasTicket(digest string) bool {
-	return i.ticket != nil && i.ticket.Digest() == digest
+	return hasTicket(i.ticket, digest)
 }
+
+func hasTicket(t *auth.Ticket, digest string) bool { return t != nil && t.Digest() == digest }
 
 // User implements transports.Connection.
 func (i *identity) User() *auth.User {

@@ -55,12 +55,7 @@ func (r *Registry) admitLocked(n *Negotiation) error {
 	if rate, ok := ofAddress(l.NegotiationsPerAddress, normalNegotiations, who.address); ok && !c.allow(who.address, rate, n.since) {
 		return r.refuse(&r.refused.negotiations, "negotiations of an address", ErrTooMany)
 	}
-	if who.user != "" {
-		c.users[who.user]++
-	}
-	if who.address.IsValid() {
-		c.addresses[who.address]++
-	}
+	c.enter(who)
 	return nil
 }
 
@@ -93,6 +88,16 @@ func (c *connCounts) forgetRecovered(now time.Duration) {
 	maps.DeleteFunc(c.budgets, func(_ netip.Addr, b limit.Budget) bool { return b.Wait(now, 0) == 0 })
 	if len(c.budgets) >= maxAddressesInMemory/2 {
 		clear(c.budgets)
+	}
+}
+
+// enter adds a client to the counts.
+func (c *connCounts) enter(who client) {
+	if who.user != "" {
+		c.users[who.user]++
+	}
+	if who.address.IsValid() {
+		c.addresses[who.address]++
 	}
 }
 

@@ -12,14 +12,10 @@ import (
 // EventSource or curl. The client does not negotiate and cannot send. A refusal that ends
 // soon is answered by PutOff; other refusals are final and have an error status.
 func (h *Handler) ServeListener(w http.ResponseWriter, r *http.Request) {
-	if !h.registry.enter() {
-		PutOff(w)
-		return
-	}
-	defer h.registry.running.Done()
-	if h.registry.RefuseLongHead(w, r) {
-		return
-	}
+	h.serve(w, r, PutOff, h.listen)
+}
+
+func (h *Handler) listen(w http.ResponseWriter, r *http.Request) {
 	if !fold.Equal(r.Method, http.MethodGet) {
 		NotAllowed(w, r)
 		return

@@ -78,11 +78,16 @@ func (r *Registry) Admit(request *http.Request) (*Negotiation, error) {
 func (r *Registry) Promise(n *Negotiation, t Terms) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.promiseLocked(n, t, 0)
+}
+
+// promiseLocked is Promise at an earlier time, an age ago.
+func (r *Registry) promiseLocked(n *Negotiation, t Terms, age time.Duration) error {
 	if r.stopped {
 		return ErrStopped
 	}
 	n.accept(t, r.options.AllowStatefulReconnect)
-	n.promised, n.since = true, time.Since(r.begun) // the policy may have taken long
+	n.promised, n.since = true, time.Since(r.begun)-age // the policy may have taken long
 	r.admitted--
 	r.negotiated.add(n)
 	r.startSweepLocked()
@@ -104,6 +109,9 @@ func (r *Registry) Withdraw(n *Negotiation) {
 
 // User returns the user that negotiated, or nil for an anonymous client.
 func (n *Negotiation) User() *auth.User { return n.user }
+
+// HasTicket reports whether the ticket with the digest authenticated the negotiation.
+func (n *Negotiation) HasTicket(digest string) bool { return hasTicket(n.user.Ticket(), digest) }
 
 // ID returns the public id of the connection.
 func (n *Negotiation) ID() string { return string(n.ids[:idLength]) }
@@ -155,15 +163,19 @@ func (w *negotiations) add(n *Negotiation) {
 	w.byToken[n.key()] = n
 }
 
-// claim removes and returns the negotiation with a token, or returns nil.
-func (w *negotiations) claim(token string) *Negotiation {
-	if len(token) != idLength {
+// find returns the negotiation with a key, or nil.
+func (w *negotiations) find(key string) *Negotiation {
+	if len(key) != idLength {
 		return nil
 	}
-	key := [idLength]byte([]byte(token))
-	n := w.byToken[key]
+	return w.byToken[[idLength]byte([]byte(key))]
+}
+
+// claim removes and returns the negotiation with a key, or returns nil.
+func (w *negotiations) claim(key string) *Negotiation {
+	n := w.find(key)
 	if n != nil {
-		delete(w.byToken, key)
+		delete(w.byToken, n.key())
 		w.order[n.place-w.passed] = nil
 		if len(w.byToken) == 0 {
 			w.passed, w.order = w.passed+len(w.order), w.order[:0]

@@ -89,32 +89,27 @@ const (
 // ServeRefresh accepts fresher credentials for a connection. The request is authenticated
 // like every other one. Status codes and JSON members are those of ASP.NET Core 11.
 func (h *Handler) ServeRefresh(w http.ResponseWriter, r *http.Request) {
-	if !h.registry.enter() {
-		Unavailable(w)
-		return
-	}
-	defer h.registry.running.Done()
-	if h.registry.RefuseLongHead(w, r) {
-		return
-	}
-	switch {
-	case !h.registry.refreshing.Enabled:
-		w.Header()["Content-Length"] = noLength
-		w.WriteHeader(http.StatusNotFound)
-	case !fold.Equal(r.Method, http.MethodPost):
-		NotAllowed(w, r)
-	default:
-		h.refresh(w, r)
-	}
+	h.serve(w, r, Unavailable, h.refresh)
 }
 
 func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) {
 	token := RefreshedToken(r)
-	if token == "" {
+	switch {
+	case !h.registry.refreshing.Enabled:
+		w.Header()["Content-Length"] = noLength
+		w.WriteHeader(http.StatusNotFound)
+		return
+	case !fold.Equal(r.Method, http.MethodPost):
+		NotAllowed(w, r)
+		return
+	case token == "":
 		object(w, http.StatusBadRequest, missingToken)
 		return
 	}
-	c := h.registry.Find(token)
+	c, ok := h.resolve(w, r, token, false)
+	if !ok {
+		return
+	}
 	if c != nil {
 		StoreName(r, c.LogName)
 	}
@@ -126,7 +121,7 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) {
 		object(w, http.StatusBadRequest, unsupportedVersion)
 		return
 	}
-	limit := letApplicationWait(w, r, c)
+	limit := h.letApplicationWait(w, r)
 	u, err := h.renew(r, c)
 	limit()
 	if err != nil {
@@ -163,7 +158,7 @@ func (h *Handler) refreshByPoll(w http.ResponseWriter, r *http.Request, c *Conne
 	if kind := c.Transport(); kind != "" && kind != transports.LongPolling || !auth.UserFrom(r.Context()).FresherThan(c.User()) {
 		return false
 	}
-	limit := letApplicationWait(w, r, c)
+	limit := h.letApplicationWait(w, r)
 	_, err := h.renew(r, c)
 	limit()
 	if errors.Is(err, ErrRefused) {

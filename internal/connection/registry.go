@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/limit"
 	"github.com/carillon-go/carillon/internal/notify"
@@ -24,6 +26,8 @@ import (
 type Registry struct {
 	options    transports.Options
 	refreshing Refreshing
+	elsewhere  Elsewhere // nil: all connections are here
+	observe    func(*http.Request, json.RawMessage) transports.Observer
 	app        transports.Application
 	begun      time.Time
 	// running counts connections, requests, and goroutines that outlive the call that started
@@ -148,14 +152,38 @@ func (r *Registry) enter() bool {
 	return true
 }
 
-// Find returns the connection with a token, or nil.
-func (r *Registry) Find(token string) *Connection {
+// Find returns the connection with a key, or nil. It makes the connection of a negotiation. The
+// key is the connection's token, unless Elsewhere seals that.
+func (r *Registry) Find(key string) *Connection {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n := r.negotiated.claim(token); n != nil {
+	if n := r.negotiated.claim(key); n != nil {
 		return r.establishLocked(n)
 	}
-	return r.connections[token]
+	return r.connections[key]
+}
+
+// Owner is the owner of a connection or of a negotiation.
+type Owner interface {
+	User() *auth.User
+	// HasTicket reports whether the connection was negotiated with the ticket that has the
+	// digest.
+	HasTicket(digest string) bool
+}
+
+// Lookup returns the owner of the connection, or of the negotiation, with a token, or nil if it
+// is not here. It makes no connection, so a request that is not authenticated yet may use it.
+func (r *Registry) Lookup(token string) Owner {
+	key, _ := r.open(token)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := r.negotiated.find(key); n != nil {
+		return n
+	}
+	if c := r.connections[key]; c != nil {
+		return c
+	}
+	return nil
 }
 
 // Len returns the number of connections, including negotiated ones.

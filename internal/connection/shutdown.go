@@ -39,6 +39,9 @@ func (r *Registry) Stop() {
 	for _, o := range r.outsides() {
 		o.Announce()
 	}
+	if r.elsewhere != nil {
+		r.elsewhere.Drain()
+	}
 }
 
 // Shutdown calls Stop, closes every connection in order, cuts the remaining ones when ctx

@@ -51,18 +51,20 @@ func serverOf(r *http.Request) *http.Server {
 
 // Limit sets the deadline of the following writes to the send time-out. The HTTP server
 // removes the deadline after the handler has returned.
-func (c *Connection) Limit(control *http.ResponseController) {
-	_ = control.SetWriteDeadline(time.Now().Add(c.registry.options.SendTimeout))
+func (c *Connection) Limit(control *http.ResponseController) { c.registry.limit(control) }
+
+func (r *Registry) limit(control *http.ResponseController) {
+	_ = control.SetWriteDeadline(time.Now().Add(r.options.SendTimeout))
 }
 
 // letApplicationWait removes http.Server.WriteTimeout from a request while the application
 // handles it. It returns a function that limits the writing of the answer.
-func letApplicationWait(w http.ResponseWriter, r *http.Request, c *Connection) (limit func()) {
+func (h *Handler) letApplicationWait(w http.ResponseWriter, r *http.Request) (limit func()) {
 	s := serverOf(r)
 	if s == nil || s.WriteTimeout <= 0 {
 		return func() {}
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Time{})
-	return func() { c.Limit(control) }
+	return func() { h.registry.limit(control) }
 }

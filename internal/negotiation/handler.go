@@ -115,7 +115,7 @@ func (h *Handler) writeOffer(w http.ResponseWriter, n *connection.Negotiation, v
 		AvailableTransports:  make([]signalr.Offer, 0, 3),
 	}}
 	if version > 0 {
-		answer.ConnectionToken = n.Token()
+		answer.ConnectionToken = h.registry.Seal(n)
 	}
 	if h.options.TokenLifetime {
 		answer.TokenLifetimeSeconds, answer.hasLifetime = n.User().Lifetime()

@@ -1,0 +1,409 @@
+package endpoint_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/negotiate"
+	"github.com/carillon-go/carillon/signalr"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// town holds the processes of an endpoint. A token names the process that negotiated.
+type town struct {
+	t     *testing.T
+	mu    sync.Mutex // held while a process is asked about a connection
+	nodes map[string]*node
+}
+
+// node is one process. It implements connection.Elsewhere.
+type node struct {
+	town  *town
+	name  string
+	url   string
+	local connection.Local
+	e     *endpoint.Endpoint
+	moved map[string]*node // owners of the connections that were negotiated here
+	finds atomic.Int32     // calls of Find
+	claim func() error     // called before a claim; nil: nothing is
+	ended atomic.Bool      // Drain was called
+}
+
+func (n *node) Join(l connection.Local) { n.local = l }
+func (n *node) Seal(key string) string  { return n.name + "!" + key }
+func (n *node) Open(token string) (string, bool) {
+	home, key, ok := strings.Cut(token, "!")
+	return key, ok && n.town.nodes[home] != nil
+}
+
+func (n *node) Drain() { n.ended.Store(true) }
+
+func (n *node) Find(r *http.Request, token string, c connection.Claimer) (connection.Forward, error) {
+	n.finds.Add(1)
+	name, key, _ := strings.Cut(token, "!")
+	n.town.mu.Lock()
+	defer n.town.mu.Unlock()
+	home := n.town.nodes[name]
+	owner := home.moved[key]
+	if owner == nil && home == n {
+		return nil, nil
+	}
+	if _, opened := home.local.Holds(key); opened {
+		owner = home
+	}
+	if owner == nil && c != nil {
+		if n.claim != nil {
+			if err := n.claim(); err != nil {
+				return nil, err
+			}
+			if err := r.Context().Err(); err != nil {
+				return nil, err
+			}
+		}
+		if err := c.Admit(); err != nil {
+			return nil, err
+		}
+		if h, ok := home.local.HandOver(key, auth.UserFrom(r.Context())); ok {
+			home.moved[key] = n
+			return nil, c.Adopt(overTheWire(n.town.t, h))
+		}
+	}
+	if owner == nil {
+		owner = home
+	}
+	if owner == n {
+		return nil, nil
+	}
+	return func(w http.ResponseWriter, r *http.Request) error {
+		owner.local.ServeHTTP(w, r.WithContext(connection.WithForwarded(r.Context())))
+		return nil
+	}, nil
+}
+
+// overTheWire returns what arrives of a handover, without the user.
+func overTheWire(t *testing.T, h connection.Handover) (arrived connection.Handover) {
+	u := h.User
+	h.User = nil
+	b, err := json.Marshal(h)
+	if err == nil {
+		err = json.Unmarshal(b, &arrived)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	arrived.User = u
+	return arrived
+}
+
+func startTown(t *testing.T, o endpoint.Options, names ...string) map[string]*node {
+	t.Helper()
+	all := &town{t: t, nodes: map[string]*node{}}
+	for _, name := range names {
+		n := &node{town: all, name: name, moved: map[string]*node{}}
+		o.Cluster = n
+		n.e = endpoint.NewRaw(echo{}, o)
+		server := httptest.NewServer(auth.Middleware(n.e.Authenticator(auth.Func(byName)), n.e))
+		n.url = server.URL + "/echo"
+		all.nodes[name] = n
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			defer cancel()
+			if err := n.e.Shutdown(ctx); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if !n.ended.Load() {
+				t.Errorf("%s forwards after its end", name)
+			}
+			server.Close()
+		})
+	}
+	return all.nodes
+}
+
+// ask sends a request with the token to a node, and reads the answer.
+func (n *node) ask(method, token, body string, header ...string) (status int, text string) {
+	n.town.t.Helper()
+	path := "?id=" + token
+	if strings.HasPrefix(token, "/") {
+		path = token
+	}
+	r, err := http.NewRequestWithContext(n.town.t.Context(), method, n.url+path, strings.NewReader(body))
+	if err != nil {
+		n.town.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		n.town.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	b, err := io.ReadAll(response.Body)
+	if err != nil {
+		n.town.t.Fatal(err)
+	}
+	return response.StatusCode, string(b)
+}
+
+// negotiate returns the token of a connection that is negotiated at the node.
+func (n *node) negotiate(header ...string) string {
+	n.town.t.Helper()
+	status, text := n.ask(http.MethodPost, "/negotiate?negotiateVersion=1&useStatefulReconnect=true", "", header...)
+	var offer signalr.Negotiation
+	if err := json.Unmarshal([]byte(text), &offer); err != nil || status != http.StatusOK {
+		n.town.t.Fatal(status, text, err)
+	}
+	return offer.ConnectionToken
+}
+
+func (n *node) want(status int, text, method, token, body string, header ...string) {
+	n.town.t.Helper()
+	if got, answer := n.ask(method, token, body, header...); got != status || answer != text {
+		n.town.t.Errorf("%s at %s: %d %q, want %d %q", method, n.name, got, answer, status, text)
+	}
+}
+
+func (n *node) wantConnections(want int) {
+	n.town.t.Helper()
+	if got := n.e.Connections(); got != want {
+		n.town.t.Errorf("%d connections at %s, want %d", got, n.name, want)
+	}
+}
+
+func (n *node) dial(token string, header http.Header) (*websocket.Conn, *http.Response, error) {
+	c, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(n.url, "http")+"?id="+token, header)
+	if err == nil {
+		n.town.t.Cleanup(func() { _ = c.Close() })
+	}
+	return c, response, err
+}
+
+// The first request that opens a connection takes its negotiation over, wherever it arrives. The
+// other requests find it from everywhere.
+func TestConnectionMovesToItsFirstRequest(t *testing.T) {
+	nodes := startTown(t, endpoint.Options{}, "a", "b", "c")
+	a, b, c := nodes["a"], nodes["b"], nodes["c"]
+	token := a.negotiate()
+	b.want(200, "", http.MethodGet, token, "")
+	a.wantConnections(0)
+	b.wantConnections(1)
+	for _, n := range []*node{a, b, c} {
+		n.want(200, "", http.MethodPost, token, "from "+n.name+";")
+	}
+	c.want(200, "from a;from b;from c;", http.MethodGet, token, "")
+	a.want(202, "", http.MethodDelete, token, "")
+	c.want(404, "No Connection with that ID", http.MethodGet, token, "")
+	c.wantConnections(0)
+}
+
+func TestWebSocketMovesToItsFirstRequest(t *testing.T) {
+	nodes := startTown(t, endpoint.Options{}, "a", "b")
+	token := nodes["a"].negotiate()
+	c, _, err := nodes["b"].dial(token, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.WriteMessage(websocket.TextMessage, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if _, text, err := c.ReadMessage(); err != nil || string(text) != "hello" {
+		t.Errorf("%q, %v", text, err)
+	}
+	nodes["a"].wantConnections(0)
+	if _, response, err := nodes["a"].dial(token, nil); err == nil || response.StatusCode != http.StatusConflict {
+		t.Errorf("a second WebSocket: %v", err)
+	}
+}
+
+// Requests that cannot open the connection leave it where it is, and it may still move.
+func TestOtherRequestsMoveNothing(t *testing.T) {
+	nodes := startTown(t, endpoint.Options{EnableAuthenticationRefresh: true}, "a", "b")
+	a, b := nodes["a"], nodes["b"]
+	anna := []string{"Authorization", "Bearer anna"}
+	token := a.negotiate(anna...)
+	b.want(400, "", http.MethodPost, token, "early", anna...)
+	b.want(400, "Cannot terminate this connection using the DELETE endpoint.", http.MethodDelete, token, "", anna...)
+	b.want(200, "{}", http.MethodPost, "/refresh", "", append(anna, connectionToken, token)...)
+	b.want(403, "The user associated with this connection changed.", http.MethodGet, token, "", "Authorization", "Bearer bert")
+	b.want(400, "", http.MethodGet, token, "", append(anna, handshakeHeaders[4:]...)...) // without Upgrade
+	a.wantConnections(1)
+	b.wantConnections(0)
+	b.want(200, "", http.MethodGet, token, "", anna...)
+	a.wantConnections(0)
+	b.wantConnections(1)
+	a.want(403, "The user associated with this connection changed.", http.MethodPost, token, "x", "Authorization", "Bearer bert")
+	a.want(200, "{}", http.MethodPost, "/refresh", "", append(anna, connectionToken, token)...)
+}
+
+// Of requests that race for a connection one opens it, and it is in one place.
+func TestOneOfRacingRequestsOpens(t *testing.T) {
+	nodes := startTown(t, endpoint.Options{}, "a", "b", "c")
+	for range 20 {
+		token := nodes["a"].negotiate()
+		var opened, refused atomic.Int32
+		var all sync.WaitGroup
+		for _, n := range nodes {
+			all.Go(func() {
+				switch _, response, err := n.dial(token, nil); {
+				case err == nil:
+					opened.Add(1)
+				case response != nil && response.StatusCode == http.StatusConflict:
+					refused.Add(1)
+				default:
+					t.Errorf("%s: %v", n.name, err)
+				}
+			})
+		}
+		all.Wait()
+		if opened.Load() != 1 || refused.Load() != 2 {
+			t.Errorf("%d have opened the connection, %d were refused", opened.Load(), refused.Load())
+		}
+	}
+}
+
+// A process without room refuses before it takes a negotiation, so another one can have it.
+func TestLimitsPrecedeTheMove(t *testing.T) {
+	nodes := startTown(t, endpoint.Options{Options: transports.Options{Limits: transports.Limits{Connections: 1}}}, "a", "b", "c")
+	a, b, c := nodes["a"], nodes["b"], nodes["c"]
+	_ = b.negotiate()
+	token := a.negotiate()
+	b.want(503, "", http.MethodGet, token, "")
+	c.want(200, "", http.MethodGet, token, "")
+	b.want(200, "", http.MethodPost, token, "x") // the limit is for connections
+}
+
+// The limits count a connection where it is.
+func TestLimitsFollowTheMove(t *testing.T) {
+	o := endpoint.Options{Options: transports.Options{Limits: transports.Limits{ConnectionsPerUser: 1}}}
+	nodes := startTown(t, o, "a", "b")
+	anna := []string{"Authorization", "Bearer anna"}
+	token := nodes["a"].negotiate(anna...)
+	nodes["b"].want(200, "", http.MethodGet, token, "", anna...)
+	_ = nodes["a"].negotiate(anna...)
+	nodes["b"].want(429, "", http.MethodPost, "/negotiate", "", anna...)
+	nodes["a"].want(202, "", http.MethodDelete, token, "", anna...)
+}
+
+// The terms of a negotiation move with it, and the policy there makes the observer.
+func TestTermsMove(t *testing.T) {
+	told := make(chan string, 100)
+	o := endpoint.Options{Policy: portable{told}}
+	o.AllowStatefulReconnect = true
+	nodes := startTown(t, o, "a", "b")
+	token := nodes["a"].negotiate("Origin", "http://page.example")
+	if got := <-told; got != "offered" {
+		t.Error(got)
+	}
+	foreign := http.Header{"Origin": {"http://page.example"}, "Cookie": {"a=b"}}
+	if _, response, err := nodes["b"].dial(token, http.Header{"Origin": {"http://evil.example"}}); err == nil || response.StatusCode != http.StatusForbidden {
+		t.Errorf("another page: %v", err)
+	}
+	for _, want := range []string{"moved", "adopted the offer"} {
+		if got := <-told; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	c, _, err := nodes["b"].dial(token, foreign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := <-told; got != "opened" {
+		t.Error(got)
+	}
+	_ = c.NetConn().Close() // the connection waits for another WebSocket
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		again, response, err := nodes["a"].dial(token, foreign)
+		if err == nil {
+			_ = again.Close()
+			break
+		}
+		if time.Now().After(deadline) || response == nil || response.StatusCode != http.StatusConflict {
+			t.Fatalf("the connection does not resume: %v", err)
+		}
+	}
+}
+
+// portable is a policy whose observers move. It records events.
+type portable struct{ told chan string }
+
+func (p portable) Offer(_ *http.Request, o *negotiate.Offer) {
+	p.told <- "offered"
+	o.Observer = moving{p}
+}
+
+func (p portable) Adopt(_ *http.Request, offer json.RawMessage) transports.Observer {
+	var text string
+	if err := json.Unmarshal(offer, &text); err != nil {
+		text = err.Error()
+	}
+	p.told <- "adopted " + text
+	return moving{p}
+}
+
+type moving struct{ portable }
+
+func (m moving) Offer() json.RawMessage { return json.RawMessage(`"the offer"`) }
+func (m moving) Observe(e transports.Event) {
+	switch e.Kind {
+	case transports.Moved:
+		m.told <- "moved"
+	case transports.Opened:
+		m.told <- "opened"
+	}
+}
+
+// Nothing is asked elsewhere about tokens that no process has made, and about connections that
+// are here. A forwarded request is not forwarded again.
+func TestWhatIsNotAskedElsewhere(t *testing.T) {
+	nodes := startTown(t, endpoint.Options{}, "a", "b")
+	a, b := nodes["a"], nodes["b"]
+	token := a.negotiate()
+	a.want(200, "", http.MethodGet, token, "")
+	a.want(200, "", http.MethodPost, token, "x")
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		a.want(404, "No Connection with that ID", method, "0123456789012345678901", "")
+		a.want(404, "No Connection with that ID", method, "c!0123456789012345678901", "")
+	}
+	_, key, _ := strings.Cut(token, "!")
+	b.want(404, "No Connection with that ID", http.MethodGet, key, "")
+	if n := a.finds.Load() + b.finds.Load(); n != 0 {
+		t.Errorf("asked %d times", n)
+	}
+	b.want(404, "No Connection with that ID", http.MethodGet, "a!0123456789012345678901", "")
+	if n := b.finds.Load(); n != 1 || a.finds.Load() != 0 {
+		t.Errorf("asked %d times at b, %d at a", n, a.finds.Load())
+	}
+}
+
+// A search ends with its request, and takes nothing.
+func TestSearchEndsWithItsRequest(t *testing.T) {
+	nodes := startTown(t, endpoint.Options{}, "a", "b")
+	token := nodes["a"].negotiate()
+	ctx, cancel := context.WithCancel(t.Context())
+	nodes["b"].claim = func() error { cancel(); return nil }
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/echo?id="+token, nil)
+	w := httptest.NewRecorder()
+	nodes["b"].e.ServeHTTP(w, r)
+	if w.Code != http.StatusNotFound {
+		t.Error(w.Code)
+	}
+	nodes["b"].claim = func() error { return errors.New("nobody answers") }
+	nodes["b"].want(404, "No Connection with that ID", http.MethodGet, token, "")
+	nodes["b"].claim = nil
+	nodes["b"].want(200, "", http.MethodGet, token, "")
+}
