@@ -1,8 +1,10 @@
 package auth_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -65,16 +67,23 @@ func TestRequireShowsThePolicyItsRequest(t *testing.T) {
 		if strings.HasPrefix(auth.RequestFrom(ctx).URL.Path, "/public/") {
 			return nil
 		}
-		return auth.ErrForbidden
+		return errors.New("not public")
 	}
 	h := auth.Require(policy, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	var log bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	defer slog.SetDefault(before)
 	for path, want := range map[string]int{"/public/chat": 200, "/private/chat": 403} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodGet, path, nil)
-		h.ServeHTTP(w, r.WithContext(auth.WithUser(r.Context(), &auth.User{})))
+		h.ServeHTTP(w, r.WithContext(auth.WithUser(r.Context(), &auth.User{ID: "ann"})))
 		if w.Code != want || w.Body.Len() > 0 {
 			t.Errorf("%s: %d %q", path, w.Code, w.Body)
 		}
+	}
+	if line := log.String(); strings.Count(line, "\n") != 1 || !strings.Contains(line, "user=ann") || !strings.Contains(line, "not public") {
+		t.Errorf("the log has %q", line)
 	}
 	if auth.RequestFrom(t.Context()) != nil {
 		t.Error("a request out of nothing")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -130,12 +131,16 @@ func TestAHubClosesConnectionsOfOthers(t *testing.T) {
 		"a panic": func(context.Context, *auth.User) error { panic("policy") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newLab(hub.Options{Authorize: []auth.Policy{policy}})
+			j, log := newJournal(slog.LevelInfo)
+			h := newLab(hub.Options{Authorize: []auth.Policy{policy}, Logger: log})
 			h.OnConnected(func(context.Context) error { t.Error("connected"); return nil })
 			c := dial(t, h, clientOptions{user: "ann", info: hub.ConnectInfo{Request: func() *http.Request { return request }}})
 			c.wantEnd()
 			listens := dial(t, h, clientOptions{user: "ann", info: hub.ConnectInfo{Request: func() *http.Request { return request }, Listens: true}})
 			listens.wantEnd()
+			if lines := j.with("authentication refused"); len(lines) != 2 || lines[0]["user"] != "ann" || lines[0]["error"] == nil {
+				t.Errorf("the log has %s", j)
+			}
 		})
 	}
 }

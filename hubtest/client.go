@@ -25,9 +25,9 @@
 // run later.
 //
 // Clients end with their test, and wait until nothing runs for them any longer. They may
-// be used in a bubble of testing/synctest if they are made in it. There, the pings of a
-// connection keep time passing: let every wait end, with a ctx that has a deadline, for
-// example.
+// be used in a bubble of testing/synctest if they and their hub are made in it. There, the
+// pings of a connection keep time passing: let every wait end, with a ctx that has a
+// deadline, for example.
 package hubtest
 
 import (

@@ -210,12 +210,17 @@ func TestAHubMayRefuseAClient(t *testing.T) {
 }
 
 func TestClientsLiveInABubble(t *testing.T) {
-	for _, transport := range []client.Transport{client.WebSockets, client.ServerSentEvents, client.LongPolling} {
-		t.Run(string(transport), func(t *testing.T) {
+	for name, options := range map[string]client.Options{
+		"WebSockets":         {},
+		"stateful":           {StatefulReconnect: true},
+		"server-sent events": {Transports: []client.Transport{client.ServerSentEvents}},
+		"long polling":       {Transports: []client.Transport{client.LongPolling}},
+	} {
+		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h, chat := newChat(hub.Options{})
 				o := hubtest.As("ann")
-				o.Client.Transports = []client.Transport{transport}
+				o.Client = options
 				ann := hubtest.New(t, h, o)
 				joined := 0
 				ann.On("Joined", client.Action1(func(context.Context, string) error { joined++; return nil }))
