@@ -15,8 +15,11 @@ func RegisterClockHub(h *hub.Hub, impl ClockHub) {
 	h.Handle("SendTimeToClients", hub.Action1(impl.SendTimeToClients))
 }
 
-// NewClockContext returns the context by which code sends to the clients of h.
-func NewClockContext(h *hub.Hub) hub.Context[Clock] {
+// ClockContext is the context by which code sends to the clients of a hub.
+type ClockContext = hub.Context[Clock]
+
+// NewClockContext returns the context of h.
+func NewClockContext(h *hub.Hub) ClockContext {
 	return hub.NewContext(h, func(to hub.Sender) Clock { return clockProxy{to} })
 }
 

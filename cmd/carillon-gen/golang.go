@@ -200,8 +200,11 @@ func (p *goPrinter) handler(m method) string {
 func (p *goPrinter) audience() {
 	if !p.hasResults() {
 		p.lines(`
-// New{Client}Context returns the context by which code sends to the clients of h.
-func New{Client}Context(h *{hubs}.Hub) {hubs}.Context[{client}] {
+// {client}Context is the context by which code sends to the clients of a hub.
+type {client}Context = {hubs}.Context[{client}]
+
+// New{Client}Context returns the context of h.
+func New{Client}Context(h *{hubs}.Hub) {client}Context {
 	return {hubs}.NewContext(h, func(to {hubs}.Sender) {client} { return {proxy}{to} })
 }`)
 		p.proxyMethods()

@@ -38,6 +38,7 @@ func printTypeScript(c *contract, protocol string, loose bool) []byte {
 	}
 	p.class()
 	p.handlers()
+	p.body.WriteString(hubErrorSource)
 	if streams {
 		p.body.WriteString(itemsSource)
 	}
@@ -46,6 +47,16 @@ func printTypeScript(c *contract, protocol string, loose bool) []byte {
 	}
 	return p.body.Bytes()
 }
+
+// hubErrorSource finds the text of an exception in the text of the error, as HubError.Text of
+// the Go client does.
+const hubErrorSource = `
+/** Returns the text of an error that the hub has made for its clients, or undefined for any other error. */
+export function hubError(error: unknown): string | undefined {
+  const general = /^(?:An unexpected error occurred invoking '.*?' on the server|An error occurred on the server while streaming results)\. HubException: (.*)$/s;
+  return error instanceof Error ? general.exec(error.message)?.[1] : undefined;
+}
+`
 
 // itemsSource makes an async iterable of a stream. The method is invoked when the loop
 // begins, and cancelled when it ends early.

@@ -29,7 +29,7 @@ type room struct {
 
 // chat implements contract.ChatHub. It is safe for concurrent use.
 type chat struct {
-	clients hub.Context[contract.Chat]
+	clients contract.ChatContext
 
 	mu    sync.Mutex
 	rooms map[string]*room

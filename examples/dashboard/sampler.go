@@ -16,7 +16,7 @@ const maxLatest = 60 // samples that a newcomer gets
 
 // sampler is the worker that measures the process and shows all clients the results.
 type sampler struct {
-	clients  hub.Context[contract.Dashboard]
+	clients  contract.DashboardContext
 	count    func() int // the number of clients
 	interval time.Duration
 

@@ -41,7 +41,7 @@ const scenarios = [
       const page = await enter(await open(), "Ann", "lobby");
       await page.locator("#text").fill("語".repeat(500));
       await page.locator("#composer button").click();
-      await page.locator("#status", { hasText: "a message has 1 to 1000 bytes" }).waitFor();
+      await page.locator("#status", { hasText: /^a message has 1 to 1000 bytes$/ }).waitFor();
     },
   },
   {

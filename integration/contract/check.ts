@@ -1,5 +1,6 @@
 // Calls every method of the sample through a generated class and prints what it got.
 import type { HubConnection } from "@microsoft/signalr";
+import { hubError } from "./chathub.js";
 
 /** The part of a generated class that is the same for both protocols. */
 interface Hub<V, M> {
@@ -57,6 +58,8 @@ export async function check<V, M extends Said>(
   for await (const v of hub.echo([sample, sample])) echoed.push(v);
   equal("echo", echoed, [sample, sample]);
   await rejects("leave", hub.leave("nowhere"), "there is no room nowhere");
+  const refusal: unknown = await hub.leave("nowhere").catch((err: unknown) => err);
+  equal("texts for clients", [hubError(refusal), hubError(new Error(`not ${String(refusal)}`))], ["there is no room nowhere", undefined]);
   await rejects("follow", (async () => { for await (const m of hub.follow("nowhere")) said.push(m.text); })(), "there is no room nowhere");
   await rejects("failed upload", hub.import("lobby", failing), "the source broke");
   const followed: string[] = [];

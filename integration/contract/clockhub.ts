@@ -29,3 +29,9 @@ export function onClock(connection: HubConnection, handlers: Clock): () => void 
     connection.off("ShowTime", handler1);
   };
 }
+
+/** Returns the text of an error that the hub has made for its clients, or undefined for any other error. */
+export function hubError(error: unknown): string | undefined {
+  const general = /^(?:An unexpected error occurred invoking '.*?' on the server|An error occurred on the server while streaming results)\. HubException: (.*)$/s;
+  return error instanceof Error ? general.exec(error.message)?.[1] : undefined;
+}

@@ -15,8 +15,11 @@ func RegisterChatHub(h *hub.Hub, impl ChatHub) {
 	h.Handle("Say", hub.Action1(impl.Say))
 }
 
-// NewChatContext returns the context by which code sends to the clients of h.
-func NewChatContext(h *hub.Hub) hub.Context[Chat] {
+// ChatContext is the context by which code sends to the clients of a hub.
+type ChatContext = hub.Context[Chat]
+
+// NewChatContext returns the context of h.
+func NewChatContext(h *hub.Hub) ChatContext {
 	return hub.NewContext(h, func(to hub.Sender) Chat { return chatProxy{to} })
 }
 

@@ -24,3 +24,8 @@ export function onChat(connection, handlers) {
         connection.off("Present", handler2);
     };
 }
+/** Returns the text of an error that the hub has made for its clients, or undefined for any other error. */
+export function hubError(error) {
+    const general = /^(?:An unexpected error occurred invoking '.*?' on the server|An error occurred on the server while streaming results)\. HubException: (.*)$/s;
+    return error instanceof Error ? general.exec(error.message)?.[1] : undefined;
+}

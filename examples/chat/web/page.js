@@ -1,4 +1,4 @@
-import { ChatHub, onChat } from "./chathub.js";
+import { ChatHub, hubError, onChat } from "./chathub.js";
 const find = (id) => document.getElementById(id);
 const status = find("status");
 const entrance = find("entrance");
@@ -43,7 +43,7 @@ async function attempt(action) {
         await action();
     }
     catch (error) {
-        status.textContent = String(error);
+        status.textContent = hubError(error) ?? String(error);
     }
 }
 entrance.addEventListener("submit", (event) => {

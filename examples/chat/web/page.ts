@@ -1,5 +1,5 @@
 import type * as SignalR from "@microsoft/signalr";
-import { ChatHub, onChat, type Message } from "./chathub.js";
+import { ChatHub, hubError, onChat, type Message } from "./chathub.js";
 
 declare const signalR: typeof SignalR; // signalr.min.js sets it
 
@@ -51,7 +51,7 @@ async function attempt(action: () => Promise<void>): Promise<void> {
   try {
     await action();
   } catch (error) {
-    status.textContent = String(error);
+    status.textContent = hubError(error) ?? String(error);
   }
 }
 

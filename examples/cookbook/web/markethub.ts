@@ -70,6 +70,12 @@ export function onMarket(connection: HubConnection, handlers: Market): () => voi
   };
 }
 
+/** Returns the text of an error that the hub has made for its clients, or undefined for any other error. */
+export function hubError(error: unknown): string | undefined {
+  const general = /^(?:An unexpected error occurred invoking '.*?' on the server|An error occurred on the server while streaming results)\. HubException: (.*)$/s;
+  return error instanceof Error ? general.exec(error.message)?.[1] : undefined;
+}
+
 async function* items<T>(start: () => IStreamResult<T>): AsyncGenerator<T, void, undefined> {
   const received: T[] = [];
   let ended = false;

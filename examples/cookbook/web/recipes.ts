@@ -1,5 +1,5 @@
 import { HubConnectionBuilder } from "@microsoft/signalr";
-import { MarketHub, onMarket, type Price } from "./markethub.js";
+import { hubError, MarketHub, onMarket, type Price } from "./markethub.js";
 
 declare function show(...values: unknown[]): void;
 declare function confirm(question: string): boolean;
@@ -40,6 +40,6 @@ export async function buy(): Promise<void> {
   try {
     await market.buy("ACME", 10);
   } catch (error) {
-    show(error); // its message ends in the text of hub.NewError
+    show(hubError(error) ?? "the connection has failed");
   }
 }

@@ -14,8 +14,11 @@ func RegisterDashboardHub(h *hub.Hub, impl DashboardHub) {
 	h.Handle("Latest", hub.Func0(impl.Latest))
 }
 
-// NewDashboardContext returns the context by which code sends to the clients of h.
-func NewDashboardContext(h *hub.Hub) hub.Context[Dashboard] {
+// DashboardContext is the context by which code sends to the clients of a hub.
+type DashboardContext = hub.Context[Dashboard]
+
+// NewDashboardContext returns the context of h.
+func NewDashboardContext(h *hub.Hub) DashboardContext {
 	return hub.NewContext(h, func(to hub.Sender) Dashboard { return dashboardProxy{to} })
 }
 
