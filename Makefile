@@ -53,7 +53,7 @@ servers:
 
 # The generator of typed contracts is a module of its own.
 generator:
-	cd cmd/carillon-gen && $(GO) vet ./... && $(GO) test -timeout $(TEST_TIMEOUT) ./...
+	cd cmd/carillon-gen && $(GO) vet ./... && $(GO) test -bench . -benchtime 1x -timeout $(TEST_TIMEOUT) ./...
 
 # What reads numbers and lengths from the wire, on a system whose int has 32 bits. It
 # needs an x86 processor to run; no C compiler.

@@ -16,6 +16,7 @@ type field struct {
 	name     string
 	shape    *shape
 	optional bool // it may be left out
+	filled   bool // it is left out when it is empty: it is never null
 	quoted   bool // the value is text within a string
 
 	path   []int // indexes into the struct and its embedded structs
@@ -114,10 +115,10 @@ func (w *fieldWalk) walk(e embedded) {
 		case v.Embedded() && name == "" && w.embed(f, e):
 		case v.Exported():
 			for o := range strings.SplitSeq(options, ",") {
-				f.optional = f.optional || o == "omitempty" || o == "omitzero"
+				f.filled = f.filled || o == "omitempty" || o == "omitzero"
 				f.quoted = f.quoted || o == "string" && w.key == "json" && isQuotable(v.Type())
 			}
-			f.optional = f.optional || e.optional
+			f.optional = f.filled || e.optional
 			for range min(e.times, 2) {
 				w.fields = append(w.fields, f)
 			}

@@ -202,7 +202,10 @@ func (p *tsPrinter) definition(d *definition) {
 			t = strings.Replace(t, strings.TrimSuffix(t, " | null"), "string", 1)
 		}
 		if f.optional {
-			t, mark = strings.TrimSuffix(t, " | null"), "?"
+			mark = "?"
+		}
+		if f.filled {
+			t = strings.TrimSuffix(t, " | null")
 		}
 		p.line("  %s%s: %s;", property(f.name), mark, t)
 	}
