@@ -9,7 +9,9 @@ type Sender interface {
 	// not block, except when the audience is the caller that ctx carries: then it waits
 	// for room in the caller's queue or for ctx, unless the message may be dropped (see
 	// SlowPolicy). Connections that do not exist are ignored. Send fails if an argument
-	// cannot be encoded. The arguments must not be modified after the call.
+	// cannot be encoded. With Options.Backplane it also waits for the backplane and fails
+	// with it, except for connections of this process. The arguments must not be modified
+	// after the call.
 	Send(ctx context.Context, method string, args ...any) error
 }
 
@@ -23,21 +25,21 @@ type Clients[C any] struct {
 }
 
 // All returns the audience of all clients.
-func (c Clients[C]) All() C { return c.to(audience{Kind: everyone}) }
+func (c Clients[C]) All() C { return c.to(Audience{Kind: Everyone}) }
 
 // AllExcept returns the audience of all clients except the given connections.
 func (c Clients[C]) AllExcept(connectionIDs ...string) C {
-	return c.to(audience{Kind: everyone, Except: connectionIDs})
+	return c.to(Audience{Kind: Everyone, Except: connectionIDs})
 }
 
 // Client returns the audience of one connection.
 func (c Clients[C]) Client(connectionID string) C {
-	return c.to(audience{Kind: toConnections, Names: []string{connectionID}})
+	return c.to(Audience{Kind: ToConnections, Names: []string{connectionID}})
 }
 
 // Clients returns the audience of the given connections.
 func (c Clients[C]) Clients(connectionIDs ...string) C {
-	return c.to(audience{Kind: toConnections, Names: connectionIDs})
+	return c.to(Audience{Kind: ToConnections, Names: connectionIDs})
 }
 
 // Group returns the audience of all connections in a group.
@@ -45,13 +47,13 @@ func (c Clients[C]) Group(group string) C { return c.Groups(group) }
 
 // GroupExcept returns the audience of all connections in a group except the given ones.
 func (c Clients[C]) GroupExcept(group string, connectionIDs ...string) C {
-	return c.to(audience{Kind: inGroups, Names: []string{group}, Except: connectionIDs})
+	return c.to(Audience{Kind: InGroups, Names: []string{group}, Except: connectionIDs})
 }
 
 // Groups returns the audience of all connections in the given groups. A connection that
 // is in two of them gets each message twice.
 func (c Clients[C]) Groups(groups ...string) C {
-	return c.to(audience{Kind: inGroups, Names: groups})
+	return c.to(Audience{Kind: InGroups, Names: groups})
 }
 
 // User returns the audience of all connections of a user.
@@ -59,13 +61,13 @@ func (c Clients[C]) User(userID string) C { return c.Users(userID) }
 
 // Users returns the audience of all connections of the given users.
 func (c Clients[C]) Users(userIDs ...string) C {
-	return c.to(audience{Kind: ofUsers, Names: userIDs})
+	return c.to(Audience{Kind: OfUsers, Names: userIDs})
 }
 
 // Caller returns the audience of the connection that ctx carries. The audience is empty
 // if ctx carries none.
 func (c Clients[C]) Caller(ctx context.Context) C {
-	return c.to(audience{Kind: toConnections, Names: callerID(ctx)})
+	return c.to(Audience{Kind: ToConnections, Names: callerID(ctx)})
 }
 
 // Others returns the audience of all clients except the caller.
@@ -76,7 +78,7 @@ func (c Clients[C]) OthersInGroup(ctx context.Context, group string) C {
 	return c.GroupExcept(group, callerID(ctx)...)
 }
 
-func (c Clients[C]) to(a audience) C { return c.proxy(&audienceSender{c.hub, a, c.slow}) }
+func (c Clients[C]) to(a Audience) C { return c.proxy(&audienceSender{c.hub, a, c.slow}) }
 
 func callerID(ctx context.Context) []string {
 	if c := CallerFrom(ctx); c != nil {
@@ -87,25 +89,28 @@ func callerID(ctx context.Context) []string {
 
 type audienceSender struct {
 	hub  *Hub
-	to   audience
+	to   Audience
 	slow *slowConsumers // nil: the hub's policy
 }
 
 func (s *audienceSender) Send(ctx context.Context, method string, args ...any) error {
-	slow := s.slow
-	if slow == nil {
-		slow = &slowConsumers{policy: s.hub.options.SlowConsumers}
+	m := &message{method: method, args: args, recorded: s.hub.local.recording.Load()}
+	if s.slow != nil {
+		m.delivery = s.slow.delivery(method)
+	} else {
+		m.delivery = s.hub.slow.delivery(method)
 	}
-	to := s.to
-	to.Delivery = slow.delivery(method)
-	return s.hub.local.invoke(ctx, to, method, args)
+	if s.hub.backplane == nil {
+		return s.hub.local.send(ctx, s.to, m)
+	}
+	return s.hub.publish(ctx, s.to, m, s.slow != nil)
 }
 
 // Groups are named sets of connections. A group exists while it has members. A connection
 // leaves its groups when it ends.
 type Groups interface {
-	// Add adds a connection to a group before it returns. A connection that does not
-	// exist is ignored. Add fails when the groups of the connection would take more than
+	// Add adds a connection of any process to a group before it returns. A connection that
+	// does not exist is ignored. Add fails when the groups of the connection would take more than
 	// 4 MiB: their names, and 256 bytes for each.
 	Add(ctx context.Context, connectionID, group string) error
 	// Remove removes a connection from a group.

@@ -44,7 +44,8 @@ type Uncorker interface {
 // tests: see package hubtest.
 type Recorder interface {
 	// Record is called with an invocation that is about to be sent to the client, before the
-	// sender's call returns. It must not modify the arguments, block or call back.
+	// sender's call returns, unless a backplane has delivered it. It must not modify the
+	// arguments, block or call back.
 	Record(method string, args []any)
 }
 

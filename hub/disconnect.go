@@ -29,8 +29,9 @@ func (s *Session) Disconnected(cause error) {
 // conclude does the work at the end of a session, once.
 func (s *Session) conclude(was phase, cause error) {
 	defer s.tasks.workers.Done()
+	var groups []string
 	if was >= connecting {
-		s.hub.local.membersOf(s).remove(s)
+		groups = s.hub.local.membersOf(s).remove(s)
 	}
 	for _, q := range s.results.close() {
 		q.forget()
@@ -43,6 +44,9 @@ func (s *Session) conclude(was phase, cause error) {
 	<-still
 	if was >= connecting {
 		s.runOnDisconnected(cause)
+		if b := s.hub.backplane; b != nil {
+			b.Leave(s.caller.audiences(groups)...)
+		}
 	}
 }
 

@@ -178,6 +178,7 @@ func dial(t testing.TB, h *hub.Hub, o clientOptions) *client {
 		in: make(chan []byte), gone: make(chan error, 1), finished: make(chan struct{}),
 	}
 	c.conn.client = o.address
+	h = twoHubs.place(h)
 	c.session = h.Connect(c.conn, o.info)
 	go c.read()
 	t.Cleanup(c.close)
@@ -241,6 +242,14 @@ func connect(t testing.TB, h *hub.Hub, o clientOptions) *client {
 	c := dial(t, h, o)
 	c.send(`{"protocol":"json","version":1}`)
 	c.want(`{}`)
+	if twoHubs.on { // the client is a member of its audiences when it is answered
+		c.send(call("joined", "Void", ""))
+		for r := c.next(); r != result("joined", "null"); r = c.next() {
+			if r == "" {
+				t.Fatal("the connection ended before it was answered")
+			}
+		}
+	}
 	return c
 }
 

@@ -94,8 +94,8 @@ func (o *opening) refuse(text string) {
 func (o *opening) connect(w *wire) {
 	s := o.session
 	s.out.wire = w
-	next, response := open, w.handshakeResponse
-	if s.hub.onConnected != nil || s.hub.hasConnectFilter {
+	next, response, groups := open, w.handshakeResponse, []string(nil)
+	if s.hub.onConnected != nil || s.hub.hasConnectFilter || s.hub.backplane != nil {
 		next = connecting
 		o.ready = make(chan struct{})
 	}
@@ -103,7 +103,9 @@ func (o *opening) connect(w *wire) {
 	if !s.out.phase.answerHandshake(next, func() {
 		s.hub.local.membersOf(s).add(s)
 		for _, group := range s.caller.info.Groups { // before OnConnected, which may send to them
-			_ = s.hub.local.Add(s.ctx, s.caller.id, group) // a connection of this process exists
+			if joined, _ := s.hub.local.join(s, group); joined {
+				groups = append(groups, group)
+			}
 		}
 		if h := s.hub.local.history; h != nil && w.events {
 			response = frame.NewEvent(h.streamStartLocked(&s.caller))
@@ -116,18 +118,24 @@ func (o *opening) connect(w *wire) {
 	o.logged = s.log().opened()
 	if next == connecting {
 		s.tasks.startConcurrent(0)
-		go o.run()
+		go o.run(groups)
 	}
 }
 
 type connectKey struct{}
 
-// run runs OnConnected, then handles the messages received in the meantime.
-func (o *opening) run() {
+// run joins the backplane, runs OnConnected, and then handles the messages received in the
+// meantime. groups are the groups that the client has been in since the handshake.
+func (o *opening) run(groups []string) {
 	s := o.session
 	defer s.tasks.endConcurrent(0)
 	err := guard.ErrGoexit
 	defer func() { o.finish(err) }()
+	if b := s.hub.backplane; b != nil {
+		if err = b.Join(s.ctx, s.caller.audiences(groups)...); err != nil {
+			return
+		}
+	}
 	err = s.hub.runOnConnected(context.WithValue(s.ctx, connectKey{}, s))
 }
 

@@ -41,7 +41,7 @@ type history struct {
 
 type pastEvent struct {
 	number int64
-	to     audience
+	to     Audience
 	text   []byte
 }
 
@@ -55,7 +55,7 @@ func (p pastEvent) size() int {
 
 // keepEvent gives a message the next id. The caller must call sent after it has sent the
 // message to the listeners.
-func (h *history) keepEvent(to audience, m *message) (sent func(), err error) {
+func (h *history) keepEvent(to Audience, m *message) (sent func(), err error) {
 	f, err := m.frame(h.wire)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (h *history) keepEvent(to audience, m *message) (sent func(), err error) {
 	h.last++
 	text := append(append(h.appendID(nil), "\r\n"...), f.Payload()...)
 	m.frames[h.wire.index].Store(frame.NewEvent(text).With(m.delivery))
-	past := pastEvent{h.last, audience{Kind: to.Kind, Names: slices.Clone(to.Names)}, text}
+	past := pastEvent{h.last, Audience{Kind: to.Kind, Names: slices.Clone(to.Names)}, text}
 	h.kept = append(h.kept, past)
 	h.bytes += past.size()
 	for len(h.kept) > h.maxEvents || h.bytes > h.maxBytes {
@@ -113,11 +113,11 @@ func (h *history) number(id string) (since int64, whole bool) {
 
 // includes reports whether a message to the audience was meant for a listener of a user in
 // these groups.
-func (a audience) includes(userID string, groups nameSet) bool {
+func (a Audience) includes(userID string, groups nameSet) bool {
 	switch a.Kind {
-	case inGroups:
+	case InGroups:
 		return slices.ContainsFunc(a.Names, groups.has)
-	case ofUsers:
+	case OfUsers:
 		return userID != "" && slices.Contains(a.Names, userID)
 	}
 	return true

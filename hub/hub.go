@@ -27,6 +27,8 @@ type Hub struct {
 	hasInvokeFilter, hasConnectFilter, hasDisconnectFilter bool
 
 	local        local
+	backplane    Backplane // nil: there are no other processes
+	slow         slowConsumers
 	sessions     sweep
 	dispatch     dispatchers
 	started      atomic.Bool
@@ -43,11 +45,13 @@ func New(o Options) *Hub {
 	o = o.withDefaults()
 	checkPolicies(o.Authorize)
 	h := &Hub{
-		options: o,
-		wires:   newWires(o),
-		events:  newEventWire(o),
-		methods: make(map[string]*published),
-		gate:    floodgate.New(o.Logger),
+		options:   o,
+		wires:     newWires(o),
+		events:    newEventWire(o),
+		methods:   make(map[string]*published),
+		gate:      floodgate.New(o.Logger),
+		slow:      slowConsumers{policy: o.SlowConsumers},
+		backplane: o.Backplane,
 	}
 	h.sessions.workers = crew.New(&h.sessions.running, job.run)
 	h.dispatch = dispatchers{workers: h.sessions.workers, parallel: o.MaxParallelInvocations, epoch: time.Now()}
@@ -55,6 +59,9 @@ func New(o Options) *Hub {
 		h.hasInvokeFilter = h.hasInvokeFilter || f.Invoke != nil
 		h.hasConnectFilter = h.hasConnectFilter || f.Connect != nil
 		h.hasDisconnectFilter = h.hasDisconnectFilter || f.Disconnect != nil
+	}
+	if h.backplane != nil {
+		h.backplane.Attach(Local{h})
 	}
 	return h
 }
@@ -109,23 +116,21 @@ func (h *Hub) Clients() Clients[Sender] {
 }
 
 // Groups returns the groups.
-func (h *Hub) Groups() Groups { return &h.local }
+func (h *Hub) Groups() Groups { return groups{h} }
 
 // Disconnect ends connections, wherever they are. Each client gets a close message that
 // does not allow it to reconnect, as with Caller.Abort. Messages that its methods send
 // afterwards are dropped. Disconnect does not wait for the connections to end.
 // Connections that do not exist are ignored.
-func (h *Hub) Disconnect(_ context.Context, connectionIDs ...string) error {
-	h.local.disconnect(audience{Kind: toConnections, Names: connectionIDs})
-	return nil
+func (h *Hub) Disconnect(ctx context.Context, connectionIDs ...string) error {
+	return h.disconnect(ctx, Audience{Kind: ToConnections, Names: connectionIDs})
 }
 
 // DisconnectUser ends every connection of the given users, as Disconnect does. It does
 // not prevent a new connection, and it misses connections that are still in the
 // handshake. To keep a user out, also revoke the user's token.
-func (h *Hub) DisconnectUser(_ context.Context, userIDs ...string) error {
-	h.local.disconnect(audience{Kind: ofUsers, Names: userIDs})
-	return nil
+func (h *Hub) DisconnectUser(ctx context.Context, userIDs ...string) error {
+	return h.disconnect(ctx, Audience{Kind: OfUsers, Names: userIDs})
 }
 
 // Connect starts a session on a connection. The caller passes received data to

@@ -18,8 +18,16 @@ type typed struct{ name, text string }
 func (e typed) Error() string     { return e.text }
 func (e typed) ErrorType() string { return e.name }
 
-// newLab makes a hub with a method of every kind.
+// newLab makes a hub with a method of every kind. While a test runs on two hubs, it makes
+// another one that is joined to it.
 func newLab(o hub.Options) *hub.Hub {
+	if !twoHubs.on {
+		return newLoneLab(o)
+	}
+	return twoHubs.join(o)
+}
+
+func newLoneLab(o hub.Options) *hub.Hub {
 	h := hub.New(o)
 	clients := h.Clients()
 	h.Handle("Text", hub.Func1(func(_ context.Context, s string) (string, error) { return s, nil }))

@@ -3,32 +3,10 @@ package hub
 import (
 	"context"
 	"slices"
-	"strconv"
 	"sync/atomic"
 
 	"github.com/carillon-go/carillon/frame"
 )
-
-// audienceKind is the meaning of an audience's names.
-type audienceKind int
-
-// The kinds of audiences.
-const (
-	everyone      audienceKind = iota // without names
-	toConnections                     // ids of connections
-	inGroups                          // names of groups
-	ofUsers                           // ids of users
-)
-
-// audience describes the receivers of a message.
-type audience struct {
-	Kind  audienceKind
-	Names []string
-	// Except are ids of connections that do not receive the message.
-	Except []string
-	// Delivery is the policy for slow consumers.
-	Delivery frame.Delivery
-}
 
 // local knows the connections of a process, their groups and their users, and sends to them.
 type local struct {
@@ -53,51 +31,49 @@ func (l *local) find(connectionID string) *Session {
 	return l.listeners.connections.find(connectionID)
 }
 
-// Add implements Groups.
-func (l *local) Add(_ context.Context, connectionID, group string) error {
-	if s := l.find(connectionID); s != nil {
-		return s.groups.join(group, func() { l.membersOf(s).groups.add(group, s) })
-	}
-	return nil
+// join adds a session to a group. It reports whether the session was not in it before.
+func (l *local) join(s *Session, group string) (joined bool, err error) {
+	return s.groups.join(group, func() { l.membersOf(s).groups.add(group, s) })
 }
 
-// Remove implements Groups.
-func (l *local) Remove(_ context.Context, connectionID, group string) error {
-	if s := l.find(connectionID); s != nil {
-		s.groups.leave(group, func() { l.membersOf(s).groups.remove(group, s) })
-	}
-	return nil
+// leave removes a session from a group. It reports whether the session was in it.
+func (l *local) leave(s *Session, group string) bool {
+	return s.groups.leave(group, func() { l.membersOf(s).groups.remove(group, s) })
 }
 
-// disconnect ends connections, or the connections of users.
-func (l *local) disconnect(who audience) {
+// disconnect ends connections, or the connections of users. It reports whether it has found
+// a connection for each name; a user may always have others.
+func (l *local) disconnect(who Audience) (all bool) {
+	all = who.Kind != OfUsers
 	for _, name := range who.Names {
-		if who.Kind == ofUsers {
+		if who.Kind == OfUsers {
 			for _, s := range slices.Concat(l.users.snapshot(name), l.listeners.users.snapshot(name)) {
 				s.abort()
 			}
 		} else if s := l.find(name); s != nil {
 			s.abort()
+		} else {
+			all = false
 		}
 	}
+	return all
 }
 
-// invoke invokes a method on an audience; see Sender.
-func (l *local) invoke(ctx context.Context, to audience, method string, args []any) error {
-	m := message{method: method, args: args, delivery: to.Delivery, recorded: l.recording.Load()}
-	if to.Kind == toConnections {
-		return l.sendToConnections(ctx, to, &m)
+// send sends a message to an audience; see Sender.
+func (l *local) send(ctx context.Context, to Audience, m *message) error {
+	if to.Kind == ToConnections {
+		return l.sendToConnections(ctx, to, m)
 	}
-	if err := l.sendToListeners(to, &m); err != nil {
+	if err := l.sendToListeners(to, m); err != nil {
 		return err
 	}
-	return l.send(to, &m)
+	return l.members.send(to, m)
 }
 
 // sendToListeners sends to listeners. With a history, messages are sent one at a time: a
 // listener that reconnects reports its last event and gets the events with higher
 // numbers.
-func (l *local) sendToListeners(to audience, m *message) error {
+func (l *local) sendToListeners(to Audience, m *message) error {
 	if l.history != nil {
 		sent, err := l.history.keepEvent(to, m)
 		if err != nil {
@@ -108,10 +84,10 @@ func (l *local) sendToListeners(to audience, m *message) error {
 	return l.listeners.send(to, m)
 }
 
-func (l *local) sendToConnections(ctx context.Context, to audience, m *message) error {
+func (l *local) sendToConnections(ctx context.Context, to Audience, m *message) error {
 	var passed seenNames
 	var own *Session // of the caller, if the message is for it alone and must arrive
-	if c := CallerFrom(ctx); c != nil && len(to.Names) == 1 && to.Delivery == (frame.Delivery{}) {
+	if c := CallerFrom(ctx); c != nil && len(to.Names) == 1 && m.delivery == (frame.Delivery{}) {
 		own = c.session
 	}
 	except := newNameSet(to.Except)
@@ -138,18 +114,6 @@ func (l *local) sendToConnections(ctx context.Context, to audience, m *message) 
 	return nil
 }
 
-// ask invokes a method on one connection and waits for its result, which it passes to decode
-// undecoded. If ask fails, decode may still be running.
-func (l *local) ask(ctx context.Context, connectionID, method string, args []any, decode decoder) error {
-	s := l.find(connectionID)
-	if s == nil {
-		return noSuchConnection(connectionID)
-	}
-	id := "s" + strconv.FormatInt(s.hub.lastResultID.Add(1), 10)
-	q := &pendingResult{session: s, id: id, decode: decode, done: make(chan struct{})}
-	return q.ask(ctx, method, args)
-}
-
 // members are sessions by id, group and user.
 type members struct {
 	connections connections
@@ -164,29 +128,32 @@ func (m *members) add(s *Session) {
 	}
 }
 
-func (m *members) remove(s *Session) {
+// remove removes a session and returns the groups that it was in.
+func (m *members) remove(s *Session) (groups []string) {
 	m.connections.remove(s)
 	if id := s.caller.UserID(); id != "" {
 		m.users.remove(id, s)
 	}
-	for _, g := range s.groups.leaveAll() {
+	groups = s.groups.leaveAll()
+	for _, g := range groups {
 		m.groups.remove(g, s)
 	}
+	return groups
 }
 
 // send sends to an audience of a kind other than Connections.
-func (m *members) send(to audience, what *message) error {
+func (m *members) send(to Audience, what *message) error {
 	switch to.Kind {
-	case inGroups:
+	case InGroups:
 		return m.groups.send(to, what)
-	case ofUsers:
+	case OfUsers:
 		return m.users.send(to, what)
 	default:
 		return fanOut(m.connections.snapshot(), newNameSet(to.Except), what)
 	}
 }
 
-func (d *directory) send(to audience, what *message) error {
+func (d *directory) send(to Audience, what *message) error {
 	var passed seenNames
 	except := newNameSet(to.Except)
 	for i, name := range to.Names {

@@ -58,6 +58,8 @@ type Options struct {
 	SlowConsumers SlowPolicy
 	// JSON configures the JSON hub protocol.
 	JSON protocol.JSONOptions
+	// Backplane joins the hub to the hubs of other processes. Default nil: there are none.
+	Backplane Backplane
 	// Protocols are the names of the hub protocols that clients may choose. Default
 	// "json" and "messagepack".
 	Protocols []string

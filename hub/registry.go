@@ -161,14 +161,15 @@ const (
 // errTooManyGroups is the error of Groups.Add when maxGroupBytes is exceeded.
 var errTooManyGroups = NewError("The connection is in more groups than it may be.")
 
-func (m *memberships) join(group string, add func()) error {
+// join reports whether the session was not in the group before.
+func (m *memberships) join(group string, add func()) (joined bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, in := m.names[group]; in || m.closed {
-		return nil
+		return false, nil
 	}
 	if int(m.bytes)+groupBytes+len(group) > maxGroupBytes {
-		return errTooManyGroups
+		return false, errTooManyGroups
 	}
 	if m.names == nil {
 		m.names = make(map[string]struct{})
@@ -176,17 +177,19 @@ func (m *memberships) join(group string, add func()) error {
 	m.names[group] = struct{}{}
 	m.bytes += groupBytes + int32(len(group)) //nolint:gosec // at most maxGroupBytes
 	add()
-	return nil
+	return true, nil
 }
 
-func (m *memberships) leave(group string, remove func()) {
+// leave reports whether the session was in the group.
+func (m *memberships) leave(group string, remove func()) (left bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, in := m.names[group]; in {
+	if _, left = m.names[group]; left {
 		delete(m.names, group)
 		m.bytes -= groupBytes + int32(len(group)) //nolint:gosec // at most maxGroupBytes
 		remove()
 	}
+	return left
 }
 
 // list returns the groups, sorted.

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"sync"
 
+	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
@@ -24,6 +25,11 @@ func disconnected(id string) error {
 // client: its messages are handled after OnConnected has returned.
 var errResultInOnConnected = &typedError{"InvalidOperationException", "Client results inside OnConnectedAsync Hub methods are not allowed."}
 
+var (
+	errNoResult = NewError("Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown.")
+	errResultID = NewError("ID collision occurred when using client results. This is likely a bug in SignalR.")
+)
+
 // Invoke invokes a method on one client and waits for its result. s is an untyped
 // audience of a single connection: Client(id) or Caller(ctx). Invoke fails with the
 // client's error (as made by NewError), with the cause of ctx, or when the connection
@@ -33,11 +39,11 @@ var errResultInOnConnected = &typedError{"InvalidOperationException", "Client re
 func Invoke[R any](ctx context.Context, s Sender, method string, args ...any) (R, error) {
 	var result R
 	a, ok := s.(*audienceSender)
-	if !ok || a.to.Kind != toConnections || len(a.to.Names) != 1 {
+	if !ok || a.to.Kind != ToConnections || len(a.to.Names) != 1 {
 		return result, errors.New("hub: Invoke needs an audience of a single client")
 	}
 	itself := protocol.DecodesItself(reflect.TypeFor[R]())
-	err := a.hub.local.ask(ctx, a.to.Names[0], method, args, func(p protocol.HubProtocol, raw []byte) error {
+	err := a.hub.ask(ctx, a.to.Names[0], method, args, func(p protocol.HubProtocol, raw []byte) error {
 		return decode(p, raw, &result, itself)
 	})
 	if err != nil {
@@ -64,6 +70,7 @@ type pendingResult struct {
 	session *Session
 	id      string
 	decode  decoder
+	frame   *frame.Frame // the question, if another process has encoded it; otherwise nil
 	done    chan struct{}
 	err     error // written before done is closed
 }
@@ -79,10 +86,10 @@ func (q *pendingResult) ask(ctx context.Context, method string, args []any) erro
 	if ctx.Value(connectKey{}) == s {
 		return errResultInOnConnected
 	}
-	w := s.out.wire
-	f, err := w.encode(func(dst []byte) ([]byte, error) {
-		return w.AppendInvocation(dst, q.id, method, nil, nil, args...)
-	})
+	f, err := q.frame, error(nil)
+	if f == nil {
+		f, err = s.out.wire.invocation(q.id, method, args)
+	}
 	if err != nil {
 		return err
 	}
@@ -101,7 +108,9 @@ func (q *pendingResult) ask(ctx context.Context, method string, args []any) erro
 	if err != nil {
 		return err
 	}
-	s.out.record(method, args)
+	if q.frame == nil {
+		s.out.record(method, args)
+	}
 	if err := s.out.sendWait(ctx, f); err != nil {
 		return q.cancel(ctx)
 	}
@@ -135,7 +144,10 @@ func (c *call) requeue(ctx context.Context) {
 func (q *pendingResult) add() error {
 	s := q.session
 	hold(s.out.conn, resultBytes)
-	s.hub.resultOwners.Store(q.id, s)
+	if _, taken := s.hub.resultOwners.LoadOrStore(q.id, s); taken { // by another process: ids of this one are unique
+		hold(s.out.conn, -resultBytes)
+		return errResultID
+	}
 	err := s.results.add(q.id, q, func() bool { return hold(s.out.conn, 0) })
 	if err != nil {
 		q.forget()
@@ -177,18 +189,18 @@ func (q *pendingResult) answer(m *protocol.Message) {
 	case m.HasError:
 		q.complete(NewError(m.Error))
 	case !m.HasResult:
-		q.complete(NewError("Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown."))
+		q.complete(errNoResult)
 	default:
-		q.complete(q.decodeRaw(m.Payload))
+		q.complete(q.decode.safely(q.session.out.wire, m.Payload))
 	}
 }
 
-// decodeRaw decodes the result. It returns a panic as an error.
-func (q *pendingResult) decodeRaw(raw []byte) (err error) {
+// safely decodes a result. It returns a panic as an error.
+func (d decoder) safely(p protocol.HubProtocol, raw []byte) (err error) {
 	defer guard.Recover(&err)
-	err = q.decode(q.session.out.wire, raw)
-	if d, ok := errors.AsType[*protocol.DecodeError](err); ok {
-		return NewError(d.ResultText())
+	err = d(p, raw)
+	if e, ok := errors.AsType[*protocol.DecodeError](err); ok {
+		return NewError(e.ResultText())
 	}
 	return err
 }

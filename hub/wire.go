@@ -96,6 +96,12 @@ func (w *wire) encode(build func(dst []byte) ([]byte, error)) (f *frame.Frame, e
 	return f, nil
 }
 
+// invocation returns the frame of an invocation of the client. id is that of the result that
+// is wanted, or "".
+func (w *wire) invocation(id, method string, args []any) (*frame.Frame, error) {
+	return w.encode(func(dst []byte) ([]byte, error) { return w.AppendInvocation(dst, id, method, nil, nil, args...) })
+}
+
 // closing returns the frame of a close message.
 func (w *wire) closing(text string, allowReconnect bool) *frame.Frame {
 	switch {
@@ -116,6 +122,7 @@ type message struct {
 	// delivery is the policy for slow consumers.
 	delivery frame.Delivery
 	recorded bool       // a connection of the hub is a Recorder
+	received *Message   // by another process; its encodings are the only ones
 	mu       sync.Mutex // held while encoding
 	frames   [maxWires]atomic.Pointer[frame.Frame]
 }
@@ -129,9 +136,7 @@ func (m *message) frame(w *wire) (*frame.Frame, error) {
 	if f := m.frames[w.index].Load(); f != nil {
 		return f, nil
 	}
-	f, err := w.encode(func(dst []byte) ([]byte, error) {
-		return w.AppendInvocation(dst, "", m.method, nil, nil, m.args...)
-	})
+	f, err := m.encode(w)
 	if err == nil {
 		if m.delivery != (frame.Delivery{}) {
 			f = f.With(m.delivery)
@@ -139,4 +144,11 @@ func (m *message) frame(w *wire) (*frame.Frame, error) {
 		m.frames[w.index].Store(f)
 	}
 	return f, err
+}
+
+func (m *message) encode(w *wire) (*frame.Frame, error) {
+	if m.received != nil {
+		return w.receivedFrame(m.received)
+	}
+	return w.invocation("", m.method, m.args)
 }

@@ -1,6 +1,8 @@
 package protocol
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"strings"
 )
@@ -45,6 +47,28 @@ func (p Events) AppendInvocation(dst []byte, id, target string, _ map[string]str
 		return dst, err
 	}
 	return out, nil
+}
+
+// AppendRecord appends the event for an invocation in JSON with its separator. It fails if
+// the invocation wants a completion.
+func (p Events) AppendRecord(dst, invocation []byte) ([]byte, error) {
+	var m Message
+	record, _, err := p.Next(invocation, 0, 0)
+	if err == nil {
+		err = p.Parse(record, &m)
+	}
+	if err != nil {
+		return dst, err
+	}
+	var arguments bytes.Buffer
+	if err := json.Compact(&arguments, m.Arguments); err != nil { // in one line
+		return dst, err
+	}
+	out, err := p.AppendInvocation(dst, m.InvocationID, m.Target, nil, nil)
+	if err != nil {
+		return dst, err
+	}
+	return append(bytes.TrimSuffix(out, []byte("[]")), arguments.Bytes()...), nil
 }
 
 // AppendPing implements HubProtocol.

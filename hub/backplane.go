@@ -1,0 +1,190 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// Backplane joins a hub to the hubs of other processes. Package hub keeps the connections of
+// its own process and calls a Backplane for all others; the Backplane passes on data and
+// knows no sessions. Its methods are called concurrently.
+type Backplane interface {
+	// Attach is called once, by New. The Backplane passes the data that comes from other
+	// processes to local.
+	Attach(local Local)
+	// Join announces one more member of each audience in this process: a connection, a user
+	// or a group. It returns when messages to them arrive here. The hub waits for it between
+	// the answer to a handshake and OnConnected, and in Groups.Add. If it fails, the
+	// connection ends, or Add fails.
+	Join(ctx context.Context, to ...Audience) error
+	// Leave takes one Join back, a failed one too. It must not block.
+	Leave(to ...Audience)
+	// Send sends a message to an audience in all processes. In this one it calls
+	// Local.Deliver, so that all processes see the messages in the same order. Messages to
+	// connections of this process alone do not pass through Send.
+	Send(ctx context.Context, to Audience, m Message) error
+	// Ask sends a message to a connection of another process and waits for the client's
+	// answer. It fails with ErrNoConnection if no process has the connection.
+	Ask(ctx context.Context, connectionID string, m Message) (Answer, error)
+	// Command has a command done in the other processes, and waits until it is done.
+	Command(ctx context.Context, c Command) error
+}
+
+// ErrNoConnection is returned by Ask if no process has the connection.
+var ErrNoConnection = errors.New("hub: no process has the connection")
+
+// AudienceKind is the meaning of an audience's names.
+type AudienceKind int
+
+// The kinds of audiences.
+const (
+	Everyone      AudienceKind = iota // without names
+	ToConnections                     // ids of connections
+	InGroups                          // names of groups
+	OfUsers                           // ids of users
+)
+
+// Audience describes the receivers of a message.
+type Audience struct {
+	Kind  AudienceKind
+	Names []string
+	// Except are ids of connections that do not receive the message.
+	Except []string
+}
+
+// Message is an encoded invocation of clients. It must not be modified.
+type Message struct {
+	// ID is the id of the result that is wanted, with 128 random bits. It is part of the
+	// frames. Only messages of Ask have one.
+	ID string
+	// Method is the name of the method.
+	Method string
+	// Frames are the invocation in each hub protocol, with its framing, by the protocol's
+	// name.
+	Frames map[string][]byte
+	// Delivery is the policy for slow consumers that the sender has set. If it is nil, the
+	// policy of the receiving hub applies.
+	Delivery *frame.Delivery
+}
+
+// Answer is a client's answer to a message with an ID.
+type Answer struct {
+	// Protocol is the name of the client's hub protocol.
+	Protocol string
+	// Result is the encoded result, or nil.
+	Result []byte
+	// Failed reports whether the client answered with Error, or could not be asked.
+	Failed bool
+	Error  string
+}
+
+// Action is the kind of a command.
+type Action int
+
+// The actions. AddToGroup and RemoveFromGroup have an audience of one connection.
+const (
+	AddToGroup Action = iota + 1
+	RemoveFromGroup
+	EndConnections // see Hub.Disconnect and Hub.DisconnectUser
+)
+
+// Command is a change of connections, in whichever process they are.
+type Command struct {
+	Action Action
+	To     Audience
+	Group  string
+}
+
+// Local is the part of a hub that its process keeps for itself. A Backplane uses it to
+// deliver the data that comes from other processes. Its methods are safe for concurrent use.
+type Local struct{ hub *Hub }
+
+// Deliver sends a message to the members of an audience in this process. It encodes nothing
+// and waits for no client. It fails if a receiver needs a protocol that the message lacks.
+func (l Local) Deliver(to Audience, m Message) error {
+	return l.hub.local.send(context.Background(), to, l.hub.received(m))
+}
+
+// Ask sends a message with an ID to a connection of this process and waits for the client's
+// answer. It fails with ErrNoConnection if this process does not have the connection.
+func (l Local) Ask(ctx context.Context, connectionID string, m Message) (Answer, error) {
+	s := l.hub.local.find(connectionID)
+	if s == nil {
+		return Answer{}, ErrNoConnection
+	}
+	w := s.out.wire
+	f, err := l.hub.received(m).frame(w)
+	if err != nil {
+		return Answer{}, err
+	}
+	var result []byte
+	q := &pendingResult{session: s, id: m.ID, frame: f, done: make(chan struct{})}
+	q.decode = func(_ protocol.HubProtocol, raw []byte) error {
+		result = bytes.Clone(raw)
+		return nil
+	}
+	err = q.ask(ctx, m.Method, nil)
+	if err == nil {
+		return Answer{Protocol: w.Name(), Result: result}, nil
+	}
+	if name, text := describe(err); name == hubException {
+		return Answer{Protocol: w.Name(), Failed: true, Error: text}, nil
+	}
+	return Answer{}, err
+}
+
+// Command does a command for the connections of this process. found reports whether it has
+// them; a user may also have connections elsewhere. Adding to a group waits for Join.
+func (l Local) Command(ctx context.Context, c Command) (found bool, err error) {
+	if c.Action == EndConnections {
+		return l.hub.local.disconnect(c.To), nil
+	}
+	for _, id := range c.To.Names {
+		switch s := l.hub.local.find(id); {
+		case s == nil:
+			continue
+		case c.Action == AddToGroup:
+			err = l.hub.addToGroup(ctx, s, c.Group)
+		default:
+			l.hub.removeFromGroup(s, c.Group)
+		}
+		found = true
+	}
+	return found, err
+}
+
+// received returns the message of another process in the form in which it is sent to clients.
+func (h *Hub) received(in Message) *message {
+	m := &message{method: in.Method, received: &in, delivery: h.slow.delivery(in.Method)}
+	if in.Delivery != nil {
+		m.delivery = *in.Delivery
+	}
+	for _, w := range h.wires {
+		payload, ok := in.Frames[w.Name()]
+		if !ok {
+			continue
+		}
+		f := w.frame(payload)
+		if m.delivery != (frame.Delivery{}) {
+			f = f.With(m.delivery)
+		}
+		m.frames[w.index].Store(f)
+	}
+	return m
+}
+
+// receivedFrame returns the frame of a message of another process in a protocol that the
+// message lacks: an event for listeners has the arguments of the JSON message. It fails for
+// other protocols.
+func (w *wire) receivedFrame(in *Message) (*frame.Frame, error) {
+	p, ok := w.HubProtocol.(protocol.Events)
+	if !ok || in.Frames["json"] == nil {
+		return nil, fmt.Errorf("hub: a message of another process lacks the protocol %s", w.Name())
+	}
+	return w.encode(func(dst []byte) ([]byte, error) { return p.AppendRecord(dst, in.Frames["json"]) })
+}

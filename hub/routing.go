@@ -1,0 +1,165 @@
+package hub
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/carillon-go/carillon/frame"
+)
+
+// publish sends a message in all processes. Connections of this process that are named get
+// it directly, as in the original. ownPolicy is set if the sender has chosen the policy for
+// slow consumers.
+func (h *Hub) publish(ctx context.Context, to Audience, m *message, ownPolicy bool) error {
+	if to.Kind == ToConnections {
+		if len(to.Names) > 1 {
+			ctx = context.WithoutCancel(ctx)
+		}
+		if err := h.local.send(ctx, to, m); err != nil {
+			return err
+		}
+		to.Names = slices.DeleteFunc(slices.Clone(to.Names), func(id string) bool { return h.local.find(id) != nil })
+		if len(to.Names) == 0 {
+			return nil
+		}
+	}
+	out, err := h.encoded(m.method, m.frame)
+	if err != nil {
+		return err
+	}
+	if ownPolicy {
+		out.Delivery = &m.delivery
+	}
+	return h.backplane.Send(ctx, to, out)
+}
+
+// encoded returns a message for other processes, in all hub protocols.
+func (h *Hub) encoded(method string, in func(*wire) (*frame.Frame, error)) (Message, error) {
+	out := Message{Method: method, Frames: make(map[string][]byte, len(h.wires))}
+	for _, w := range h.wires {
+		f, err := in(w)
+		if err != nil {
+			return Message{}, err
+		}
+		out.Frames[w.Name()] = f.Payload()
+	}
+	return out, nil
+}
+
+// ask invokes a method on one connection, in any process, and waits for its result, which it
+// passes to decode undecoded. If ask fails, decode may still be running.
+func (h *Hub) ask(ctx context.Context, connectionID, method string, args []any, decode decoder) error {
+	id := ""
+	if h.backplane == nil {
+		id = "s" + strconv.FormatInt(h.lastResultID.Add(1), 10)
+	} else { // several processes may ask one client, so a counter is not enough
+		var random [16]byte
+		_, _ = rand.Read(random[:]) // never fails
+		id = base64.RawStdEncoding.EncodeToString(random[:])
+	}
+	if s := h.local.find(connectionID); s != nil {
+		q := &pendingResult{session: s, id: id, decode: decode, done: make(chan struct{})}
+		return q.ask(ctx, method, args)
+	}
+	if h.backplane == nil {
+		return noSuchConnection(connectionID)
+	}
+	question, err := h.encoded(method, func(w *wire) (*frame.Frame, error) { return w.invocation(id, method, args) })
+	if err != nil {
+		return err
+	}
+	question.ID = id
+	return h.askElsewhere(ctx, connectionID, question, decode)
+}
+
+func (h *Hub) askElsewhere(ctx context.Context, connectionID string, question Message, decode decoder) error {
+	answer, err := h.backplane.Ask(ctx, connectionID, question)
+	w := h.wireNamed(answer.Protocol)
+	switch {
+	case errors.Is(err, ErrNoConnection):
+		return noSuchConnection(connectionID)
+	case err != nil:
+		return err
+	case answer.Failed:
+		return NewError(answer.Error)
+	case answer.Result == nil:
+		return errNoResult
+	case w == nil:
+		return fmt.Errorf("hub: a result has the unknown protocol %q", answer.Protocol)
+	}
+	return decode.safely(w, answer.Result)
+}
+
+// disconnect ends connections in all processes.
+func (h *Hub) disconnect(ctx context.Context, who Audience) error {
+	if h.local.disconnect(who) || h.backplane == nil {
+		return nil
+	}
+	return h.backplane.Command(ctx, Command{Action: EndConnections, To: who})
+}
+
+// groups implements Groups for all processes.
+type groups struct{ hub *Hub }
+
+func (g groups) Add(ctx context.Context, connectionID, group string) error {
+	if s := g.hub.local.find(connectionID); s != nil {
+		return g.hub.addToGroup(ctx, s, group)
+	}
+	return g.command(ctx, AddToGroup, connectionID, group)
+}
+
+func (g groups) Remove(ctx context.Context, connectionID, group string) error {
+	if s := g.hub.local.find(connectionID); s != nil {
+		g.hub.removeFromGroup(s, group)
+		return nil
+	}
+	return g.command(ctx, RemoveFromGroup, connectionID, group)
+}
+
+// command changes a connection of another process.
+func (g groups) command(ctx context.Context, a Action, connectionID, group string) error {
+	if g.hub.backplane == nil {
+		return nil
+	}
+	return g.hub.backplane.Command(ctx, Command{a, Audience{Kind: ToConnections, Names: []string{connectionID}}, group})
+}
+
+// addToGroup adds a session to a group when the group's messages arrive in this process.
+func (h *Hub) addToGroup(ctx context.Context, s *Session, group string) error {
+	if h.backplane == nil {
+		_, err := h.local.join(s, group)
+		return err
+	}
+	to := Audience{Kind: InGroups, Names: []string{group}}
+	joined, err := false, h.backplane.Join(ctx, to)
+	if err == nil {
+		joined, err = h.local.join(s, group)
+	}
+	if !joined {
+		h.backplane.Leave(to)
+	}
+	return err
+}
+
+func (h *Hub) removeFromGroup(s *Session, group string) {
+	if h.local.leave(s, group) && h.backplane != nil {
+		h.backplane.Leave(Audience{Kind: InGroups, Names: []string{group}})
+	}
+}
+
+// audiences returns the audiences that the connection and its groups belong to.
+func (c *Caller) audiences(groups []string) []Audience {
+	all := []Audience{{Kind: ToConnections, Names: []string{c.id}}}
+	if id := c.UserID(); id != "" {
+		all = append(all, Audience{Kind: OfUsers, Names: []string{id}})
+	}
+	if len(groups) > 0 {
+		all = append(all, Audience{Kind: InGroups, Names: groups})
+	}
+	return all
+}

@@ -1,0 +1,297 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/carillon-go/carillon/backplane"
+	"github.com/carillon-go/carillon/hub"
+)
+
+// twoHubs places the clients of the tests that TestOnTwoHubs runs. No other test runs at the
+// same time.
+var twoHubs placement
+
+type placement struct {
+	on    bool
+	apart bool // all clients are at the other hub; otherwise the first is not
+
+	mu    sync.Mutex
+	other map[*hub.Hub]*hub.Hub // by the hub that the test knows
+	first map[*hub.Hub]bool     // hubs that have had their first client
+}
+
+func (p *placement) start(apart bool) (stop func()) {
+	p.on, p.apart = true, apart
+	p.other, p.first = make(map[*hub.Hub]*hub.Hub), make(map[*hub.Hub]bool)
+	return func() { p.on, p.other, p.first = false, nil, nil }
+}
+
+func (p *placement) join(o hub.Options) *hub.Hub {
+	joined := new(backplane.Memory)
+	o.Backplane = joined.Node()
+	h := newLoneLab(o)
+	o.Backplane = joined.Node()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.other[h] = newLoneLab(o)
+	return h
+}
+
+// place returns the hub for the next client of a hub.
+func (p *placement) place(h *hub.Hub) *hub.Hub {
+	if !p.on {
+		return h
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.apart && !p.first[h] {
+		p.first[h] = true
+		return h
+	}
+	return p.other[h]
+}
+
+// The tests of audiences, groups, users, slow consumers and client results pass with clients
+// at two hubs, and with senders and clients at different ones.
+func TestOnTwoHubs(t *testing.T) {
+	const apart, spread = true, false
+	for _, test := range []struct {
+		name   string
+		run    func(*testing.T)
+		places []bool
+	}{
+		{"Audiences", TestAudiences, []bool{spread}},
+		{"GroupsEndWithTheConnection", TestGroupsEndWithTheConnection, []bool{apart, spread}},
+		{"BroadcastIsEncodedOnce", TestBroadcastIsEncodedOnce, []bool{apart}},
+		{"SlowConsumer", TestSlowConsumer, []bool{apart, spread}},
+		{"SlowConsumerPolicies", TestSlowConsumerPolicies, []bool{apart, spread}},
+		{"SendingToTheCallerWaits", TestSendingToTheCallerWaits, []bool{spread}},
+		{"OrderOfOneSender", TestOrderOfOneSender, []bool{apart, spread}},
+		{"MembershipRaces", TestMembershipRaces, []bool{apart, spread}},
+		{"BroadcastThatCannotBeEncoded", TestBroadcastThatCannotBeEncoded, []bool{apart, spread}},
+		{"Disconnect", TestDisconnect, []bool{apart, spread}},
+		{"ClientResults", TestClientResults, []bool{apart}},
+		{"ClientResultOfOneWhoGoes", TestClientResultOfOneWhoGoes, []bool{apart, spread}},
+		{"ClientResultWithDeadline", TestClientResultWithDeadline, []bool{apart, spread}},
+		{"TwoQuestionsAnsweredInReverse", TestTwoQuestionsAnsweredInReverse, []bool{apart, spread}},
+		{"AskingTheCaller", TestAskingTheCaller, []bool{spread}},
+		{"AskingAnAudience", TestAskingAnAudience, []bool{spread}},
+	} {
+		for _, place := range test.places {
+			t.Run(fmt.Sprintf("%s/apart=%v", test.name, place), func(t *testing.T) {
+				defer twoHubs.start(place)()
+				test.run(t)
+			})
+		}
+	}
+}
+
+// spy is the backplane of a hub that is joined to no other. It passes messages back.
+type spy struct {
+	local hub.Local
+	join  func(ctx context.Context) error // nil: succeeds
+
+	mu      sync.Mutex
+	members map[string]int
+	last    hub.Message
+}
+
+func (s *spy) Attach(local hub.Local) { s.local = local }
+
+func (s *spy) count(n int, to []hub.Audience) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.members == nil {
+		s.members = make(map[string]int)
+	}
+	for _, a := range to {
+		for _, name := range a.Names {
+			s.members[fmt.Sprint(a.Kind, name)] += n
+		}
+	}
+}
+
+func (s *spy) left() (left []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, n := range s.members {
+		if n != 0 {
+			left = append(left, fmt.Sprintf("%s: %d", name, n))
+		}
+	}
+	return left
+}
+
+func (s *spy) Join(ctx context.Context, to ...hub.Audience) error {
+	s.count(1, to)
+	if s.join != nil {
+		return s.join(ctx)
+	}
+	return nil
+}
+
+func (s *spy) Leave(to ...hub.Audience) { s.count(-1, to) }
+
+func (s *spy) Send(_ context.Context, to hub.Audience, m hub.Message) error {
+	s.last = m
+	return s.local.Deliver(to, m)
+}
+
+func (s *spy) Ask(context.Context, string, hub.Message) (hub.Answer, error) {
+	return hub.Answer{}, hub.ErrNoConnection
+}
+
+func (s *spy) Command(context.Context, hub.Command) error { return nil }
+
+// The handshake is answered before the client has joined, OnConnected runs afterwards, and
+// what the client sends meanwhile waits.
+func TestOnConnectedWaitsForTheBackplane(t *testing.T) {
+	join := make(chan error)
+	b := &spy{join: func(context.Context) error { return <-join }}
+	h := newLab(hub.Options{Backplane: b})
+	connected := make(chan struct{})
+	h.OnConnected(func(context.Context) error {
+		close(connected)
+		return nil
+	})
+	c := connect(t, h, clientOptions{user: "alice"})
+	c.send(call("1", "Text", `"x"`))
+	select {
+	case <-connected:
+		t.Error("OnConnected runs before the client has joined")
+	default:
+	}
+	join <- nil
+	c.want(result("1", `"x"`))
+	<-connected
+	b.join = nil
+	_ = h.Groups().Add(t.Context(), "id", "g")
+	_ = h.Groups().Add(t.Context(), "id", "g")
+	_ = h.Groups().Remove(t.Context(), "id", "g")
+	_ = h.Groups().Remove(t.Context(), "id", "g")
+	_ = h.Groups().Add(t.Context(), "id", "k")
+	c.close()
+	if left := b.left(); len(left) != 0 {
+		t.Errorf("after the end: %v", left)
+	}
+}
+
+func TestBackplaneThatDoesNotJoinEndsTheConnection(t *testing.T) {
+	b := &spy{join: func(context.Context) error { return errors.New("no broker") }}
+	h := newLab(hub.Options{Backplane: b, DetailedErrors: true})
+	h.OnConnected(func(context.Context) error {
+		t.Error("OnConnected runs")
+		return nil
+	})
+	c := connect(t, h, clientOptions{})
+	c.want(`{"type":7,"error":"Connection closed with an error. Exception: no broker"}`)
+	c.wantEnd()
+	c.close()
+	if left := b.left(); len(left) != 0 {
+		t.Errorf("after the end: %v", left)
+	}
+}
+
+// A connection that ends while it joins does not wait for the broker, and takes the Join back.
+func TestConnectionEndsWhileItJoins(t *testing.T) {
+	b := &spy{join: func(ctx context.Context) error {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}}
+	c := connect(t, newLab(hub.Options{Backplane: b}), clientOptions{})
+	c.close()
+	if left := b.left(); len(left) != 0 {
+		t.Errorf("after the end: %v", left)
+	}
+}
+
+func TestGroupThatTheBackplaneDoesNotJoin(t *testing.T) {
+	b := &spy{}
+	h := newLab(hub.Options{Backplane: b})
+	c := connect(t, h, clientOptions{})
+	c.send(call("1", "Void", ""))
+	c.want(result("1", "null"))
+	failure := errors.New("no broker")
+	b.join = func(context.Context) error { return failure }
+	if err := h.Groups().Add(t.Context(), "id", "g"); !errors.Is(err, failure) {
+		t.Errorf("got %v", err)
+	}
+	_ = h.Clients().Group("g").Send(t.Context(), "M")
+	c.quiet()
+	c.close()
+	if left := b.left(); len(left) != 0 {
+		t.Errorf("after the end: %v", left)
+	}
+}
+
+// What comes from another process is sent as it came; a listener gets the arguments of the JSON.
+func TestReceivedMessagesAreNotEncoded(t *testing.T) {
+	b := &spy{}
+	h := newLab(hub.Options{Backplane: b})
+	c := connect(t, h, clientOptions{id: "c"})
+	listener := dial(t, h, clientOptions{id: "l", info: hub.ConnectInfo{Listens: true, Groups: []string{"g"}}})
+	_ = listener.next()
+	if err := h.Clients().All().Send(t.Context(), "M", "a\nb", 1); err != nil {
+		t.Fatal(err)
+	}
+	f := <-c.conn.queue
+	if sent := b.last.Frames["json"]; &f.Payload()[0] != &sent[0] {
+		t.Errorf("%q is a copy of %q", f.Payload(), sent)
+	}
+	if got := string((<-listener.conn.queue).Payload()); got != "event: M\r\ndata: [\"a\\nb\",1]" {
+		t.Errorf("the listener got %q", got)
+	}
+	foreign := hub.Message{Method: "N", Frames: map[string][]byte{"json": []byte("{\"arguments\":[ {\"x\":\n1} ],\"target\":\"N\",\"type\":1}\x1e")}}
+	if err := b.local.Deliver(hub.Audience{Kind: hub.InGroups, Names: []string{"g"}}, foreign); err != nil {
+		t.Fatal(err)
+	}
+	if got := string((<-listener.conn.queue).Payload()); got != `event: N`+"\r\n"+`data: [{"x":1}]` {
+		t.Errorf("the listener got %q", got)
+	}
+	foreign.Frames = nil
+	if err := b.local.Deliver(hub.Audience{}, foreign); err == nil || !strings.Contains(err.Error(), "lacks the protocol") {
+		t.Errorf("a message in no protocol: %v", err)
+	}
+	c.quiet()
+}
+
+// Several processes may ask one client, so the ids of results are random.
+func TestResultsOfOtherProcessesHaveTheirOwnIDs(t *testing.T) {
+	b := &spy{}
+	h := newLab(hub.Options{Backplane: b})
+	c := connect(t, h, clientOptions{id: "a"})
+	var ids []string
+	for range 2 {
+		answer := ask(t.Context(), h, "a")
+		id := c.question("Result")
+		c.send(result(id, "1"))
+		<-answer
+		ids = append(ids, id)
+	}
+	if len(ids[0]) != 22 || len(slices.Compact(ids)) != 2 {
+		t.Errorf("ids %q", ids)
+	}
+	m := hub.Message{ID: "x", Method: "Result", Frames: map[string][]byte{"json": []byte(call("x", "Result", "") + "\x1e")}}
+	first := make(chan hub.Answer, 1)
+	go func() {
+		answer, _ := b.local.Ask(context.WithoutCancel(t.Context()), "a", m)
+		first <- answer
+	}()
+	id := c.question("Result")
+	if second, err := b.local.Ask(t.Context(), "a", m); err != nil || !second.Failed || !strings.Contains(second.Error, "ID collision") {
+		t.Errorf("a second question with the id: %+v, %v", second, err)
+	}
+	c.send(result(id, `{"n": 1}`))
+	if got := <-first; got.Protocol != "json" || string(got.Result) != `{"n": 1}` || got.Failed {
+		t.Errorf("got %+v", got)
+	}
+	if _, err := b.local.Ask(t.Context(), "nobody", m); !errors.Is(err, hub.ErrNoConnection) {
+		t.Errorf("nobody: %v", err)
+	}
+}
