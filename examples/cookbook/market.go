@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/hub"
 
 	"github.com/carillon-go/carillon/examples/cookbook/contract"
@@ -27,6 +28,7 @@ type market struct {
 func newMarket(h *hub.Hub, interval time.Duration) *market {
 	m := &market{clients: contract.NewMarketContext(h), interval: interval, prices: map[string]contract.Price{}}
 	contract.RegisterMarketHub(h, m)
+	h.Authorize("Halt", auth.Role("broker"), weekday)
 	return m
 }
 
@@ -117,10 +119,18 @@ func (m *market) Buy(ctx context.Context, share string, number int) error {
 	return m.clients.Clients().User(user).Bought(ctx, share, number) // on all devices of the user
 }
 
-// Halt is the recipe for authorization.
+// Halt is the recipe for the authorization of a method.
 func (m *market) Halt(ctx context.Context, share string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.prices, share)
+	return nil
+}
+
+// weekday is an auth.Policy of the application.
+func weekday(context.Context, *auth.User) error {
+	if day := time.Now().UTC().Weekday(); day == time.Saturday || day == time.Sunday {
+		return errors.New("the market is closed")
+	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/hubtest"
@@ -28,11 +29,17 @@ var acme = contract.Price{Share: "ACME", Cents: 4200}
 func newTestMarket(t *testing.T, o hub.Options) (*hub.Hub, *market) {
 	t.Helper()
 	h := hub.New(o)
+	return h, open(t, h)
+}
+
+// open opens the market of a hub.
+func open(t *testing.T, h *hub.Hub) *market {
+	t.Helper()
 	m := newMarket(h, time.Second)
 	if err := m.set(t.Context(), acme); err != nil {
 		t.Fatal(err)
 	}
-	return h, m
+	return m
 }
 
 func TestAWatcherSeesNewPrices(t *testing.T) {
@@ -145,15 +152,37 @@ func TestAFilterLogsInvocations(t *testing.T) {
 	}
 }
 
-// startSite serves a market for users with tokens, and news for all.
-func startSite(t *testing.T) (url string, token string) {
+func TestOnlyABrokerHaltsAShareAndOnlyOnAWeekday(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // the bubble's clock begins on a Saturday
+		if weekday(t.Context(), nil) == nil {
+			t.Error("the market is open on a Saturday")
+		}
+		time.Sleep(48 * time.Hour) // the bubble's clock
+		h, _ := newTestMarket(t, hub.Options{})
+		ann := hubtest.Connect(t, h, hubtest.As("ann"))
+		bob := hubtest.Connect(t, h, hubtest.Options{User: &auth.User{ID: "bob", Claims: map[string]any{"role": "broker"}}})
+		halt := func(c *hubtest.Client) error {
+			return contract.NewMarketHubClient(c.HubConnection).Halt(t.Context(), "ACME")
+		}
+		if halt(ann) == nil {
+			t.Error("everybody may halt a share")
+		}
+		if err := halt(bob); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// startSite serves a market for members with tokens, and news for all. token makes a token of ann.
+func startSite(t *testing.T) (url string, token func(role string) string) {
 	t.Helper()
 	secret := []byte(strings.Repeat("secret", 6))
 	tokens, err := newTokens(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	market, _ := newTestMarket(t, hub.Options{})
+	market := newMarketHub()
+	open(t, market)
 	mux := http.NewServeMux()
 	hubs := mount(mux, market, hub.New(hub.Options{}), tokens)
 	server := httptest.NewServer(mux)
@@ -163,23 +192,27 @@ func startSite(t *testing.T) (url string, token string) {
 		}
 		server.Close()
 	})
-	token, err = jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"sub": "ann", "iss": "https://login.example.com/", "aud": "market", "exp": time.Now().Add(time.Hour).Unix(),
-	}).SignedString(secret)
-	if err != nil {
-		t.Fatal(err)
+	return server.URL, func(role string) string {
+		claims := jwt.MapClaims{
+			"sub": "ann", "iss": "https://login.example.com/", "aud": "market", "role": role, "exp": time.Now().Add(time.Hour).Unix(),
+		}
+		text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(secret)
+		if err != nil {
+			t.Error(err)
+		}
+		return text
 	}
-	return server.URL, token
 }
 
-func TestOnlyUsersWithTokensReachTheMarket(t *testing.T) {
+func TestOnlyMembersReachTheMarket(t *testing.T) {
 	url, token := startSite(t)
 	for _, tt := range []struct {
 		path, token string
 		want        int
 	}{
 		{"/market", "", http.StatusUnauthorized},
-		{"/market", token, http.StatusOK},
+		{"/market", token("guest"), http.StatusForbidden},
+		{"/market", token("member"), http.StatusOK},
 		{"/news", "", http.StatusOK},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+tt.path+"/negotiate?negotiateVersion=1", nil)
@@ -203,7 +236,7 @@ func TestOnlyUsersWithTokensReachTheMarket(t *testing.T) {
 func TestATraderStaysConnected(t *testing.T) {
 	url, token := startSite(t)
 	ann := &trader{log: slog.New(slog.DiscardHandler)}
-	conn := ann.connect(url+"/market", func(context.Context) (string, error) { return token, nil })
+	conn := ann.connect(url+"/market", func(context.Context) (string, error) { return token("member"), nil })
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- conn.Run(ctx) }()

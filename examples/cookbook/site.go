@@ -40,6 +40,11 @@ func sessions(userOf func(session string) (id string, ok bool)) auth.Authenticat
 	})
 }
 
+// newMarketHub returns a hub for members. Everybody else gets 401 or 403.
+func newMarketHub() *hub.Hub {
+	return hub.New(hub.Options{Name: "market", Authorize: []auth.Policy{auth.Role("member", "broker")}})
+}
+
 // mount mounts a hub for users and one for everybody.
 func mount(mux *http.ServeMux, market, news *hub.Hub, users auth.Authenticator) *endpoint.Mounted {
 	forUsers := endpoint.Recommended()
