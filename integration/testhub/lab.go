@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/transports"
@@ -86,6 +87,10 @@ func (s *site) addLabs(t timeouts, tokens *tokens) {
 		if v.hub != nil {
 			v.hub(&o)
 		}
+		guard := tokens.welcome
+		if v.guarded {
+			guard, o.Authorize = tokens.required, []auth.Policy{auth.Authenticated}
+		}
 		h := newLab(o)
 		if v.prepare != nil {
 			v.prepare(h)
@@ -97,10 +102,6 @@ func (s *site) addLabs(t timeouts, tokens *tokens) {
 		at.DisconnectTimeout = t.seconds("disconnect")
 		if v.endpoint != nil {
 			v.endpoint(&at)
-		}
-		guard := tokens.welcome
-		if v.guarded {
-			guard = tokens.required
 		}
 		s.add(v.path, endpoint.New(h, at), guard)
 		if v.path == "/lab" {

@@ -31,14 +31,14 @@ func (s *site) addTestHubs(t timeouts, tokens *tokens) {
 	stateful.AllowStatefulReconnect = true
 	s.add("/testhub-stateful", endpoint.New(s.testHub, endpoint.Options{Options: stateful}), tokens.welcome)
 
-	authorized := hub.New(t.hub())
+	o := t.hub()
+	o.Authorize = []auth.Policy{auth.Authenticated}
+	authorized := hub.New(o)
 	authorized.Handle("Echo", hub.Func1(echoText))
 	s.add("/authorizedhub", endpoint.New(authorized, endpoint.Options{Options: t.transports()}), tokens.required)
 
-	ticketed := endpoint.New(authorized, endpoint.Options{TicketLifetime: 30 * time.Second})
-	s.add("/ticketedhub", ticketed, func(h http.Handler) http.Handler {
-		return auth.Middleware(ticketed.Authenticator(auth.Func(tokens.authenticate)), auth.Require(nil, h))
-	})
+	ticketed := endpoint.New(authorized, endpoint.Options{TicketLifetime: 30 * time.Second, Authenticator: auth.Func(tokens.authenticate)})
+	s.add("/ticketedhub", ticketed, func(h http.Handler) http.Handler { return h })
 
 	uncreatable := hub.New(t.hub())
 	uncreatable.OnConnected(func(context.Context) error {

@@ -50,9 +50,9 @@ func (t *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	plain(w, text)
 }
 
-// required refuses requests without a token.
+// required passes the user of a token to h, and refuses requests with a refused token.
 func (t *tokens) required(h http.Handler) http.Handler {
-	return auth.Middleware(auth.Func(t.authenticate), auth.Require(nil, h))
+	return auth.Middleware(auth.Func(t.authenticate), h)
 }
 
 // welcome passes the user of a token to h. A request with a refused token counts as
