@@ -12,16 +12,22 @@ var Unspecified = time.FixedZone("Unspecified", 0)
 // tick is the unit of .NET's clocks.
 const tick = 100 * time.Nanosecond
 
-// appendDateTime appends t as System.Text.Json writes a DateTime.
+// appendDateTime appends t as System.Text.Json writes a DateTime. It uses the layout that package
+// time formats fastest.
 func appendDateTime(dst []byte, t time.Time) []byte {
-	layout := "2006-01-02T15:04:05.9999999-07:00"
+	dst = t.Add(-time.Duration(t.Nanosecond())%tick).AppendFormat(dst, time.RFC3339Nano)
+	end := len(dst) - len("Z")
+	isUTC := dst[end] == 'Z'
 	switch {
 	case t.IsZero() || t.Location() == Unspecified:
-		layout = "2006-01-02T15:04:05.9999999"
-	case t.Location() == time.UTC:
-		layout = "2006-01-02T15:04:05.9999999Z07:00"
+		if !isUTC {
+			end = len(dst) - len("+00:00")
+		}
+		return dst[:end]
+	case isUTC && t.Location() != time.UTC:
+		return append(dst[:end], "+00:00"...)
 	}
-	return t.AppendFormat(dst, layout)
+	return dst
 }
 
 // parseDateTime parses the subset of ISO 8601 that System.Text.Json accepts:
