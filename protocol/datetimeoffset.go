@@ -29,7 +29,7 @@ func (d DateTimeOffset) expressible() (t time.Time, minutes int) {
 	return d.In(time.FixedZone("", minutes*60)), minutes
 }
 
-func (d DateTimeOffset) appendJSON(dst []byte) ([]byte, error) {
+func appendJSONOffset(dst []byte, d DateTimeOffset) ([]byte, error) {
 	t, _ := d.expressible()
 	if !isDateTime(t) || !isDateTime(t.UTC()) {
 		return dst, errDateTime
@@ -37,8 +37,8 @@ func (d DateTimeOffset) appendJSON(dst []byte) ([]byte, error) {
 	return t.AppendFormat(dst, `"2006-01-02T15:04:05.9999999-07:00"`), nil
 }
 
-// appendPack writes the local clock time as if it were UTC, then the offset.
-func (d DateTimeOffset) appendPack(dst []byte) ([]byte, error) {
+// appendPackOffset writes the local clock time as if it were UTC, then the offset.
+func appendPackOffset(dst []byte, d DateTimeOffset) ([]byte, error) {
 	t, minutes := d.expressible()
 	if !isDateTime(t.UTC()) {
 		return dst, errDateTime
@@ -87,7 +87,7 @@ func (r *packReader) readOffsetTime() (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	minutes, err := r.readInt(16)
+	minutes, err := r.readInt(16, nil)
 	if err != nil {
 		return time.Time{}, err
 	}

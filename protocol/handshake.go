@@ -33,14 +33,14 @@ func ParseHandshakeRequest(record []byte) (HandshakeRequest, error) {
 		r                       = jsonReader{data: record}
 		hasProtocol, hasVersion bool
 	)
-	err := r.handshake(func(name string) (err error) {
-		switch name {
+	err := r.properties(func(name []byte) (err error) {
+		switch string(name) {
 		case "protocol":
-			q.Protocol, err = r.string(name, "")
+			q.Protocol, err = r.string("protocol", "")
 			hasProtocol = true
 		case "version":
 			var n int64
-			n, hasVersion, err = r.integer(name, 32)
+			n, hasVersion, err = r.integer("version", 32)
 			q.Version = int(n)
 		default:
 			err = r.skip()
@@ -56,25 +56,6 @@ func ParseHandshakeRequest(record []byte) (HandshakeRequest, error) {
 		return q, missingInHandshake("version", record)
 	}
 	return q, nil
-}
-
-// handshake reads the object of a handshake record. It calls member for each value.
-func (r *jsonReader) handshake(member func(name string) error) error {
-	if err := r.object(); err != nil {
-		return err
-	}
-	for first := true; ; first = false {
-		name, escaped, more, err := r.property(first)
-		if err != nil || !more {
-			return err
-		}
-		if escaped {
-			name, _ = unescape(name)
-		}
-		if err := member(string(name)); err != nil {
-			return err
-		}
-	}
 }
 
 // handshakeFault converts an error. Unlike jsonFault it keeps the reader's text for
@@ -115,10 +96,10 @@ func AppendHandshakeResponse(dst []byte, errorText string) []byte {
 // The error, a [*Fault], means that the record is not a handshake response.
 func ParseHandshakeResponse(record []byte) (errorText string, err error) {
 	r := jsonReader{data: record}
-	err = r.handshake(func(name string) (err error) {
-		switch name {
+	err = r.properties(func(name []byte) (err error) {
+		switch string(name) {
 		case "error":
-			errorText, err = r.string(name, "")
+			errorText, err = r.string("error", "")
 		case "type":
 			err = invalidData("Expected a handshake response from the server.")
 		default:

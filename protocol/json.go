@@ -35,9 +35,8 @@ type JSONOptions struct {
 type JSON struct {
 	asDeclared bool
 	depth      int32
-	tooDeep    *Fault
-	encoders   typeCache[encodeFunc]
-	decoders   typeCache[jsonDecodeFunc]
+	encoders   encoderTable
+	decoders   decoderTable[*jsonReader]
 }
 
 // NewJSON returns the JSON hub protocol.
@@ -46,9 +45,10 @@ func NewJSON(o JSONOptions) *JSON {
 	if o.MaxDepth > 0 {
 		p.depth = int32(min(o.MaxDepth, maxDepthOption))
 	}
-	p.tooDeep = errTooDeep(p.depth)
-	p.encoders.build = p.encoderTable().encoder
-	p.decoders.build = p.decoder
+	p.encoders = p.encoderTable()
+	p.encoders.build = p.encoders.encoder
+	p.decoders = p.decoderTable()
+	p.decoders.build = p.decoders.decoder
 	return p
 }
 

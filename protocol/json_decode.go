@@ -3,6 +3,7 @@ package protocol
 import (
 	"bytes"
 	"encoding"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"math"
@@ -111,9 +112,6 @@ func (e *mismatchError) Error() string {
 
 func (e *mismatchError) Unwrap() error { return e.err }
 
-// jsonDecodeFunc reads the value at the reader's position into a value of its type.
-type jsonDecodeFunc func(r *jsonReader, v reflect.Value) error
-
 // decode reads the next value into a pointer. Common types need no look-up, and the
 // reader stays on the stack.
 func (p *JSON) decode(r *jsonReader, target any) (err error) {
@@ -122,16 +120,16 @@ func (p *JSON) decode(r *jsonReader, target any) (err error) {
 		*t, err = r.readString()
 	case *int:
 		var n int64
-		n, err = r.readInt(strconv.IntSize, reflect.TypeFor[int])
+		n, err = r.readInt(strconv.IntSize, reflect.TypeFor[int]())
 		*t = int(n)
 	case *int32:
 		var n int64
-		n, err = r.readInt(32, reflect.TypeFor[int32])
+		n, err = r.readInt(32, reflect.TypeFor[int32]())
 		*t = int32(n)
 	case *int64:
-		*t, err = r.readInt(64, reflect.TypeFor[int64])
+		*t, err = r.readInt(64, reflect.TypeFor[int64]())
 	case *float64:
-		*t, err = r.readFloat(64, reflect.TypeFor[float64])
+		*t, err = r.readFloat(64, reflect.TypeFor[float64]())
 	case *bool:
 		*t, err = r.readBool()
 	default:
@@ -147,8 +145,8 @@ func (p *JSON) decodeOther(r jsonReader, target any) (jsonReader, error) {
 	return r, err
 }
 
-// wrong skips a value of the wrong type as far as .NET's reader has read when it fails.
-func (r *jsonReader) wrong(wanted reflect.Type) error {
+// unexpected skips a value of the wrong type as far as .NET's reader has read when it fails.
+func (r *jsonReader) unexpected(wanted reflect.Type) error {
 	kind, err := r.token()
 	if err != nil {
 		return err
@@ -159,7 +157,8 @@ func (r *jsonReader) wrong(wanted reflect.Type) error {
 	return &mismatchError{wanted: wanted}
 }
 
-func (r *jsonReader) null() (bool, error) {
+// readNull reads a null if it is next.
+func (r *jsonReader) readNull() (bool, error) {
 	if r.peek() != 'n' {
 		return false, nil
 	}
@@ -167,11 +166,11 @@ func (r *jsonReader) null() (bool, error) {
 }
 
 func (r *jsonReader) readString() (string, error) {
-	if isNull, err := r.null(); isNull || err != nil {
+	if isNull, err := r.readNull(); isNull || err != nil {
 		return "", err
 	}
 	if r.peek() != '"' {
-		return "", r.wrong(reflect.TypeFor[string]())
+		return "", r.unexpected(reflect.TypeFor[string]())
 	}
 	return r.stringValue("")
 }
@@ -179,7 +178,7 @@ func (r *jsonReader) readString() (string, error) {
 // readText is readString for callers that do not keep the text.
 func (r *jsonReader) readText(wanted reflect.Type) ([]byte, error) {
 	if r.peek() != '"' {
-		return nil, r.wrong(wanted)
+		return nil, r.unexpected(wanted)
 	}
 	inside, escaped, err := r.text()
 	if err != nil {
@@ -198,112 +197,70 @@ func (r *jsonReader) readBool() (bool, error) {
 	case 'f':
 		return false, r.literal("false")
 	}
-	return false, r.wrong(reflect.TypeFor[bool]())
+	return false, r.unexpected(reflect.TypeFor[bool]())
 }
 
 // readNumber returns the text of the number at the reader's position.
-func (r *jsonReader) readNumber(wanted func() reflect.Type) ([]byte, error) {
+func (r *jsonReader) readNumber(wanted reflect.Type) ([]byte, error) {
 	if c := r.peek(); c != '-' && (c < '0' || c > '9') {
-		return nil, r.wrong(wanted())
+		return nil, r.unexpected(wanted)
 	}
 	return r.number()
 }
 
 // readInt reads a number in integer notation: neither 1.0 nor 1e0.
-func (r *jsonReader) readInt(bits int, wanted func() reflect.Type) (int64, error) {
+func (r *jsonReader) readInt(bits int, wanted reflect.Type) (int64, error) {
 	text, err := r.readNumber(wanted)
 	if err != nil {
 		return 0, err
 	}
 	n, err := strconv.ParseInt(string(text), 10, bits)
 	if err != nil {
-		return 0, &mismatchError{wanted: wanted()}
+		return 0, &mismatchError{wanted: wanted}
 	}
 	return n, nil
 }
 
-func (r *jsonReader) readUint(bits int, wanted func() reflect.Type) (uint64, error) {
+func (r *jsonReader) readUint(bits int, wanted reflect.Type) (uint64, error) {
 	text, err := r.readNumber(wanted)
 	if err != nil {
 		return 0, err
 	}
 	n, err := strconv.ParseUint(strings.Replace(string(text), "-0", "0", 1), 10, bits)
 	if err != nil {
-		return 0, &mismatchError{wanted: wanted()}
+		return 0, &mismatchError{wanted: wanted}
 	}
 	return n, nil
 }
 
 // readFloat reads a number. A number that is too large becomes infinite, as in .NET.
-func (r *jsonReader) readFloat(bits int, wanted func() reflect.Type) (float64, error) {
+func (r *jsonReader) readFloat(bits int, wanted reflect.Type) (float64, error) {
 	text, err := r.readNumber(wanted)
 	if err != nil {
 		return 0, err
 	}
 	f, err := strconv.ParseFloat(string(text), bits)
 	if err != nil && !math.IsInf(f, 0) {
-		return 0, &mismatchError{wanted: wanted()}
+		return 0, &mismatchError{wanted: wanted}
 	}
 	return f, nil
 }
 
-// decoder returns the function that decodes values of a type.
-func (p *JSON) decoder(t reflect.Type) jsonDecodeFunc {
-	if f := knownJSONDecoder(t); f != nil {
-		return f
+// decoderTable returns the parts of the decoding.
+func (p *JSON) decoderTable() decoderTable[*jsonReader] {
+	return decoderTable[*jsonReader]{
+		known: knownJSONDecoder, bytes: decodeJSONBytes, fields: p.fieldsOf, foldCase: true, key: jsonKeyReader,
+		member: func(f field) func() decodeFunc[*jsonReader] {
+			if !f.quoted || !p.isQuotable(f.typ) {
+				return nil
+			}
+			return func() decodeFunc[*jsonReader] { return quotedDecoder(f.typ, p.decoders.of(f.typ)) }
+		},
 	}
-	wanted := func() reflect.Type { return t }
-	switch t.Kind() {
-	case reflect.Bool:
-		return func(r *jsonReader, v reflect.Value) error {
-			b, err := r.readBool()
-			v.SetBool(b)
-			return err
-		}
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return func(r *jsonReader, v reflect.Value) error {
-			n, err := r.readInt(t.Bits(), wanted)
-			v.SetInt(n)
-			return err
-		}
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return func(r *jsonReader, v reflect.Value) error {
-			n, err := r.readUint(t.Bits(), wanted)
-			v.SetUint(n)
-			return err
-		}
-	case reflect.Float32, reflect.Float64:
-		return func(r *jsonReader, v reflect.Value) error {
-			f, err := r.readFloat(t.Bits(), wanted)
-			v.SetFloat(f)
-			return err
-		}
-	case reflect.String:
-		return func(r *jsonReader, v reflect.Value) error {
-			s, err := r.readString()
-			v.SetString(s)
-			return err
-		}
-	case reflect.Pointer:
-		return p.pointerDecoder(t)
-	case reflect.Slice:
-		return p.sliceDecoder(t)
-	case reflect.Array:
-		return p.arrayDecoder(t)
-	case reflect.Map:
-		return p.mapDecoder(t)
-	case reflect.Struct:
-		return p.structDecoder(t)
-	case reflect.Interface:
-		if t.NumMethod() == 0 {
-			return decodeJSONAny
-		}
-	}
-	return func(r *jsonReader, _ reflect.Value) error { return r.wrong(t) }
 }
 
 // knownJSONDecoder returns the decoder of types that are not decoded by their kind.
-func knownJSONDecoder(t reflect.Type) jsonDecodeFunc {
+func knownJSONDecoder(t reflect.Type) decodeFunc[*jsonReader] {
 	switch t {
 	case timeType:
 		return textDecoder(parseDateTime)
@@ -331,7 +288,7 @@ func knownJSONDecoder(t reflect.Type) jsonDecodeFunc {
 	return nil
 }
 
-func textDecoder[T any](parse func([]byte) (T, bool)) jsonDecodeFunc {
+func textDecoder[T any](parse func([]byte) (T, bool)) decodeFunc[*jsonReader] {
 	t := reflect.TypeFor[T]()
 	return func(r *jsonReader, v reflect.Value) error {
 		text, err := r.readText(t)
@@ -348,7 +305,7 @@ func textDecoder[T any](parse func([]byte) (T, bool)) jsonDecodeFunc {
 }
 
 func decodeJSONNumber(r *jsonReader, v reflect.Value) error {
-	text, err := r.readNumber(reflect.TypeFor[json.Number])
+	text, err := r.readNumber(numberType)
 	v.SetString(string(text))
 	return err
 }
@@ -373,4 +330,125 @@ func unmarshalJSONText(r *jsonReader, v reflect.Value) error {
 		return &mismatchError{wanted: v.Type(), err: err}
 	}
 	return nil
+}
+
+func decodeJSONBytes(r *jsonReader, v reflect.Value) error {
+	if isNull, err := r.readNull(); isNull || err != nil {
+		v.SetZero()
+		return err
+	}
+	text, err := r.readText(v.Type())
+	if err != nil {
+		return err
+	}
+	b, err := decodeBase64(text)
+	if err != nil {
+		return &mismatchError{wanted: v.Type(), err: err}
+	}
+	v.SetBytes(b)
+	return nil
+}
+
+// decodeBase64 decodes padded base64 with white space anywhere.
+func decodeBase64(text []byte) ([]byte, error) {
+	if bytes.ContainsAny(text, " \t") {
+		text = bytes.Map(func(r rune) rune {
+			if r == ' ' || r == '\t' {
+				return -1
+			}
+			return r
+		}, text)
+	}
+	b := make([]byte, 0, base64.StdEncoding.DecodedLen(len(text)))
+	return base64.StdEncoding.Strict().AppendDecode(b, text)
+}
+
+// readArray enters an array.
+func (r *jsonReader) readArray(wanted reflect.Type) (int, error) { return r.enterOr('[', wanted) }
+
+// readMap enters an object.
+func (r *jsonReader) readMap(wanted reflect.Type) (int, error) { return r.enterOr('{', wanted) }
+
+// enterOr enters an array or an object. Any other value is an error.
+func (r *jsonReader) enterOr(bracket byte, wanted reflect.Type) (int, error) {
+	if r.peek() != bracket {
+		return 0, r.unexpected(wanted)
+	}
+	return 0, r.enter()
+}
+
+func (r *jsonReader) next(i, _ int) (bool, error) { return r.element(i == 0) }
+
+// name moves to the value of the next property, as property does, and decodes its name.
+func (r *jsonReader) name(i, _ int) (name []byte, more bool, err error) {
+	name, escaped, more, err := r.property(i == 0)
+	if escaped && err == nil {
+		name, err = unescape(name)
+	}
+	return name, more, err
+}
+
+func (r *jsonReader) anyKey(i, n int) (key string, more bool, err error) {
+	name, more, err := r.name(i, n)
+	return strings.ToValidUTF8(string(name), "\uFFFD"), more, err
+}
+
+func (r *jsonReader) unfit(wanted reflect.Type) error { return &mismatchError{wanted: wanted} }
+
+func jsonKeyReader(t reflect.Type) func(*jsonReader, int, int) (reflect.Value, bool, error) {
+	return func(r *jsonReader, i, n int) (key reflect.Value, more bool, err error) {
+		name, more, err := r.name(i, n)
+		if err != nil || !more {
+			return key, false, err
+		}
+		key = reflect.New(t).Elem()
+		return key, true, setKey(key, name)
+	}
+}
+
+// setKey decodes the name of a property into the key of a map.
+func setKey(key reflect.Value, name []byte) (err error) {
+	if t, ok := key.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		err = t.UnmarshalText(name)
+	} else {
+		err = setPlainKey(key, string(name))
+	}
+	if err != nil {
+		return &mismatchError{wanted: key.Type(), err: err}
+	}
+	return nil
+}
+
+func setPlainKey(key reflect.Value, name string) error {
+	switch {
+	case key.Kind() == reflect.String:
+		key.SetString(name)
+		return checkText([]byte(name))
+	case key.CanInt():
+		n, err := strconv.ParseInt(name, 10, key.Type().Bits())
+		key.SetInt(n)
+		return err
+	case key.CanUint():
+		n, err := strconv.ParseUint(name, 10, key.Type().Bits())
+		key.SetUint(n)
+		return err
+	}
+	return errors.New("protocol: the value cannot be the key of a map")
+}
+
+// readAny reads a value for an empty interface. See readAnyNumber.
+func (r *jsonReader) readAny() (any, error) {
+	switch r.peek() {
+	case '"':
+		return r.readString()
+	case 't', 'f':
+		return r.readBool()
+	case 'n':
+		return nil, r.literal("null")
+	case '[':
+		return readAnyList(r)
+	case '{':
+		return readAnyMap(r)
+	}
+	return r.readAnyNumber()
 }

@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -41,8 +39,9 @@ func (p *JSON) append(dst []byte, v any) ([]byte, error) {
 }
 
 // encoderTable returns the parts of the encoding.
-func (p *JSON) encoderTable() *encoderTable {
-	return &encoderTable{
+func (p *JSON) encoderTable() encoderTable {
+	return encoderTable{
+		depth: int(p.depth), tooDeep: errTooDeep(p.depth),
 		boolean: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			return strconv.AppendBool(dst, v.Bool()), nil
 		},
@@ -57,25 +56,33 @@ func (p *JSON) encoderTable() *encoderTable {
 		text: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			return appendJSONString(dst, v.String()), nil
 		},
-		guid: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
-			id, _ := reflect.TypeAssert[Guid](v)
+		guid: typed(func(dst []byte, id Guid) ([]byte, error) {
 			dst, _ = id.AppendText(append(dst, '"'))
 			return append(dst, '"'), nil
-		},
-		time: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
-			when, _ := reflect.TypeAssert[time.Time](v)
-			return appendJSONTime(dst, when)
-		},
-		offset: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
-			when, _ := reflect.TypeAssert[DateTimeOffset](v)
-			return when.appendJSON(dst)
-		},
+		}),
+		time:   typed(appendJSONTime),
+		offset: typed(appendJSONOffset),
 		duration: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			return append(appendTimeSpan(append(dst, '"'), time.Duration(v.Int())), '"'), nil
 		},
 		number:    func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendJSONNumber(dst, v.String()) },
 		marshaler: jsonMarshalerType, marshal: p.marshalJSON, marshalText: marshalJSONText,
-		dynamic: p.appendDynamic, pointer: p.pointerEncoder, list: p.listEncoder, mapping: p.mapEncoder, structure: p.structEncoder,
+		bytes:   func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendJSONBytes(dst, v.Bytes()), nil },
+		dynamic: p.appendDynamic,
+		null:    "null", isText: true,
+		key: func(reflect.Type) func([]byte, mapKey, int) ([]byte, error) {
+			return func(dst []byte, k mapKey, _ int) ([]byte, error) {
+				return append(appendJSONString(dst, k.text), ':'), nil
+			}
+		},
+		fields: p.fieldsOf,
+		head:   func(name string) []byte { return append(appendJSONString([]byte{','}, name), ':') },
+		member: func(f field) func() encodeFunc {
+			if !f.quoted || !p.isQuotable(f.typ) {
+				return nil
+			}
+			return func() encodeFunc { return quotedEncoder(p.encoders.of(f.typ)) }
+		},
 	}
 }
 
@@ -114,13 +121,40 @@ func (r *jsonReader) respell(dst []byte) ([]byte, error) {
 			return dst, err
 		}
 		return respellText(dst, inside)
-	case '[':
-		return r.respellArray(dst)
-	case '{':
-		return r.respellObject(dst)
+	case '[', '{':
+		return r.respellMembers(dst, c)
 	}
 	_, err := r.token()
 	return append(dst, r.data[start:r.pos]...), err
+}
+
+// respellMembers appends the array or object that begins with the bracket.
+func (r *jsonReader) respellMembers(dst []byte, bracket byte) ([]byte, error) {
+	if err := r.enter(); err != nil {
+		return dst, err
+	}
+	dst = append(dst, bracket)
+	for first := true; ; first = false {
+		name, more, err := r.member(bracket, first)
+		if err != nil {
+			return dst, err
+		}
+		if !more {
+			return append(dst, bracket+2), nil // one code is between '[' and ']', and between '{' and '}'
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		if bracket == '{' {
+			if dst, err = respellText(dst, name); err != nil {
+				return dst, err
+			}
+			dst = append(dst, ':')
+		}
+		if dst, err = r.respell(dst); err != nil {
+			return dst, err
+		}
+	}
 }
 
 func respellText(dst, inside []byte) ([]byte, error) {
@@ -131,53 +165,6 @@ func respellText(dst, inside []byte) ([]byte, error) {
 	return appendJSONString(dst, text), nil
 }
 
-func (r *jsonReader) respellArray(dst []byte) ([]byte, error) {
-	if err := r.enter(); err != nil {
-		return dst, err
-	}
-	dst = append(dst, '[')
-	for first := true; ; first = false {
-		more, err := r.element(first)
-		if err != nil {
-			return dst, err
-		}
-		if !more {
-			return append(dst, ']'), nil
-		}
-		if !first {
-			dst = append(dst, ',')
-		}
-		if dst, err = r.respell(dst); err != nil {
-			return dst, err
-		}
-	}
-}
-
-func (r *jsonReader) respellObject(dst []byte) ([]byte, error) {
-	if err := r.enter(); err != nil {
-		return dst, err
-	}
-	dst = append(dst, '{')
-	for first := true; ; first = false {
-		name, _, more, err := r.property(first)
-		if err != nil {
-			return dst, err
-		}
-		if !more {
-			return append(dst, '}'), nil
-		}
-		if !first {
-			dst = append(dst, ',')
-		}
-		if dst, err = respellText(dst, name); err != nil {
-			return dst, err
-		}
-		if dst, err = r.respell(append(dst, ':')); err != nil {
-			return dst, err
-		}
-	}
-}
-
 func (p *JSON) appendDynamic(dst []byte, v reflect.Value, depth int) ([]byte, error) {
 	if v.IsNil() {
 		return append(dst, "null"...), nil
@@ -186,159 +173,11 @@ func (p *JSON) appendDynamic(dst []byte, v reflect.Value, depth int) ([]byte, er
 	return p.encoders.of(v.Type())(dst, v, depth)
 }
 
-func (p *JSON) pointerEncoder(t reflect.Type) encodeFunc {
-	element := p.encoders.later(t.Elem())
-	deeper := 0
-	if k := t.Elem().Kind(); k == reflect.Pointer || k == reflect.Interface { // only these can form a cycle, too
-		deeper = 1
-	}
-	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
-		switch {
-		case v.IsNil():
-			return append(dst, "null"...), nil
-		case depth > int(p.depth):
-			return dst, p.tooDeep
-		}
-		return element()(dst, v.Elem(), depth+deeper)
-	}
-}
-
 // errTooDeep returns System.Text.Json's fault for a cycle, and for nesting that it takes
 // for one.
 func errTooDeep(depth int32) *Fault {
 	const text = "A possible object cycle was detected. This can either be due to a cycle or if the object depth is larger than the maximum allowed depth of %d. Consider using ReferenceHandler.Preserve on JsonSerializerOptions to support cycles."
 	return &Fault{Exception: "JsonException", Message: fmt.Sprintf(text, depth)}
-}
-
-func (p *JSON) listEncoder(t reflect.Type) encodeFunc {
-	if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 {
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendJSONBytes(dst, v.Bytes()), nil }
-	}
-	element := p.encoders.later(t.Elem())
-	return func(dst []byte, v reflect.Value, depth int) (_ []byte, err error) {
-		switch {
-		case t.Kind() == reflect.Slice && v.IsNil():
-			return append(dst, "null"...), nil
-		case depth >= int(p.depth):
-			return dst, p.tooDeep
-		}
-		dst = append(dst, '[')
-		f := element()
-		for i := range v.Len() {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			if dst, err = f(dst, v.Index(i), depth+1); err != nil {
-				return dst, err
-			}
-		}
-		return append(dst, ']'), nil
-	}
-}
-
-func (p *JSON) mapEncoder(t reflect.Type) encodeFunc {
-	element := p.encoders.later(t.Elem())
-	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
-		switch {
-		case v.IsNil():
-			return append(dst, "null"...), nil
-		case depth >= int(p.depth):
-			return dst, p.tooDeep
-		}
-		keys, err := sortedKeys(v)
-		if err != nil {
-			return dst, err
-		}
-		dst = append(dst, '{')
-		for i, k := range keys {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = append(appendJSONString(dst, k.text), ':')
-			if dst, err = element()(dst, v.MapIndex(k.key), depth+1); err != nil {
-				return dst, err
-			}
-		}
-		return append(dst, '}'), nil
-	}
-}
-
-type mapKey struct {
-	text string
-	key  reflect.Value
-}
-
-// sortedKeys sorts the entries of a map, because Go's order is random.
-func sortedKeys(v reflect.Value) ([]mapKey, error) {
-	keys := make([]mapKey, 0, v.Len())
-	for _, k := range v.MapKeys() {
-		text, err := keyText(k)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, mapKey{text, k})
-	}
-	slices.SortFunc(keys, func(a, b mapKey) int { return strings.Compare(a.text, b.text) })
-	return keys, nil
-}
-
-func keyText(k reflect.Value) (string, error) {
-	if m, ok := k.Interface().(encoding.TextMarshaler); ok {
-		text, err := m.MarshalText()
-		if err != nil {
-			return "", cannotWrite(err)
-		}
-		return string(text), nil
-	}
-	switch {
-	case k.Kind() == reflect.String:
-		return k.String(), nil
-	case k.CanInt():
-		return strconv.FormatInt(k.Int(), 10), nil
-	case k.CanUint():
-		return strconv.FormatUint(k.Uint(), 10), nil
-	}
-	_, err := unsupported(k.Type())(nil, k, 0)
-	return "", err
-}
-
-func (p *JSON) structEncoder(t reflect.Type) encodeFunc {
-	type member struct {
-		field
-		head   []byte // the name, with a leading comma
-		encode func() encodeFunc
-	}
-	var members []member
-	for _, f := range p.fieldsOf(t) {
-		head := append(appendJSONString([]byte{','}, f.name), ':')
-		encode := p.encoders.later(f.typ)
-		if f.quoted && p.isQuotable(f.typ) {
-			encode = func() encodeFunc { return quotedEncoder(p.encoders.of(f.typ)) }
-		}
-		members = append(members, member{f, head, encode})
-	}
-	return func(dst []byte, v reflect.Value, depth int) (_ []byte, err error) {
-		if depth >= int(p.depth) {
-			return dst, p.tooDeep
-		}
-		dst = append(dst, '{')
-		start := len(dst)
-		for i := range members {
-			m := &members[i]
-			f, ok := m.in(v)
-			if !ok {
-				continue
-			}
-			head := m.head
-			if len(dst) == start {
-				head = head[1:]
-			}
-			if dst, err = m.encode()(append(dst, head...), f, depth+1); err != nil {
-				return dst, err
-			}
-		}
-		return append(dst, '}'), nil
-	}
 }
 
 func (p *JSON) fieldsOf(t reflect.Type) []field {

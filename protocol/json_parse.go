@@ -12,7 +12,7 @@ import (
 func (p *JSON) Parse(record []byte, m *Message) error {
 	q := jsonParser{jsonReader: jsonReader{data: record, most: p.depth}, m: m, oldID: m.InvocationID, oldTarget: m.Target}
 	*m = Message{}
-	err := q.message()
+	err := q.properties(q.member)
 	if err == nil {
 		err = q.complete()
 	}
@@ -66,12 +66,13 @@ type jsonParser struct {
 	has          struct{ typ, id, target, arguments, item, sequence bool }
 }
 
-func (p *jsonParser) message() error {
-	if err := p.object(); err != nil {
+// properties reads the object of a record. It calls member for each value.
+func (r *jsonReader) properties(member func(name []byte) error) error {
+	if err := r.object(); err != nil {
 		return err
 	}
 	for first := true; ; first = false {
-		name, escaped, more, err := p.property(first)
+		name, escaped, more, err := r.property(first)
 		if err != nil || !more {
 			return err
 		}
@@ -79,7 +80,7 @@ func (p *jsonParser) message() error {
 			// A name that cannot be decoded is not a known one.
 			name, _ = unescape(name)
 		}
-		if err := p.member(name); err != nil {
+		if err := member(name); err != nil {
 			return err
 		}
 	}

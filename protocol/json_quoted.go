@@ -16,7 +16,7 @@ func (p *JSON) isQuotable(t reflect.Type) bool {
 	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return p.encoderTable().known(t) == nil && knownJSONDecoder(t) == nil
+		return p.encoders.known(t) == nil && knownJSONDecoder(t) == nil
 	}
 	return false
 }
@@ -37,7 +37,7 @@ func quotedEncoder(encode encodeFunc) encodeFunc {
 
 // quotedDecoder decodes the text of a string with decode. The string may not be null,
 // except for a pointer.
-func quotedDecoder(t reflect.Type, decode jsonDecodeFunc) jsonDecodeFunc {
+func quotedDecoder(t reflect.Type, decode decodeFunc[*jsonReader]) decodeFunc[*jsonReader] {
 	return func(r *jsonReader, v reflect.Value) error {
 		if v.Kind() == reflect.Pointer && r.peek() == 'n' {
 			return decode(r, v)

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
-	"strings"
 )
 
 // maxDepth is System.Text.Json's limit for nested arrays and objects. maxDepthOption is
@@ -268,17 +267,17 @@ func hexDigit(c byte) (byte, bool) {
 // number reads the number at the reader's position and returns its text.
 func (r *jsonReader) number() ([]byte, error) {
 	start := r.pos
-	r.pass("-")
+	r.pass('-', '-')
 	if err := r.whole(); err != nil {
 		return nil, err
 	}
-	if r.pass(".") {
+	if r.pass('.', '.') {
 		if err := r.digits("decimal point ('.')"); err != nil {
 			return nil, err
 		}
 	}
-	if r.pass("eE") {
-		r.pass("+-")
+	if r.pass('e', 'E') {
+		r.pass('+', '-')
 		if err := r.digits(afterSign); err != nil {
 			return nil, err
 		}
@@ -296,9 +295,9 @@ func (r *jsonReader) endOfNumber() error {
 	return r.fail(visible(r.data[at]) + " is an invalid end of a number. Expected a delimiter.")
 }
 
-// pass reads one of the bytes if it is next.
-func (r *jsonReader) pass(bytes string) bool {
-	if r.pos < len(r.data) && strings.IndexByte(bytes, r.data[r.pos]) >= 0 {
+// pass reads one of two bytes if it is next.
+func (r *jsonReader) pass(a, b byte) bool {
+	if r.pos < len(r.data) && (r.data[r.pos] == a || r.data[r.pos] == b) {
 		r.pos++
 		return true
 	}
@@ -307,7 +306,7 @@ func (r *jsonReader) pass(bytes string) bool {
 
 // whole reads the digits before the point. Leading zeros are an error.
 func (r *jsonReader) whole() error {
-	if !r.pass("0") {
+	if !r.pass('0', '0') {
 		return r.digits(afterSign)
 	}
 	if r.pos < len(r.data) && '0' <= r.data[r.pos] && r.data[r.pos] <= '9' {
@@ -411,24 +410,14 @@ func (r *jsonReader) value() ([]byte, error) {
 
 func (r *jsonReader) skip() error {
 	kind, err := r.token()
-	if err != nil {
+	if err != nil || kind != '[' && kind != '{' {
 		return err
 	}
-	switch kind {
-	case '[':
-		return r.skipArray()
-	case '{':
-		return r.skipObject()
-	}
-	return nil
-}
-
-func (r *jsonReader) skipArray() error {
 	if err := r.enter(); err != nil {
 		return err
 	}
 	for first := true; ; first = false {
-		more, err := r.element(first)
+		_, more, err := r.member(kind, first)
 		if err != nil || !more {
 			return err
 		}
@@ -438,17 +427,13 @@ func (r *jsonReader) skipArray() error {
 	}
 }
 
-func (r *jsonReader) skipObject() error {
-	if err := r.enter(); err != nil {
-		return err
+// member moves to the next element of the entered array or to the value of the next property
+// of the entered object, and returns the property's name, still escaped.
+func (r *jsonReader) member(bracket byte, first bool) (name []byte, more bool, err error) {
+	if bracket == '[' {
+		more, err = r.element(first)
+		return nil, more, err
 	}
-	for first := true; ; first = false {
-		_, _, more, err := r.property(first)
-		if err != nil || !more {
-			return err
-		}
-		if err := r.skip(); err != nil {
-			return err
-		}
-	}
+	name, _, more, err = r.property(first)
+	return name, more, err
 }

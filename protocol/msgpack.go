@@ -24,15 +24,17 @@ package protocol
 //   - empty interfaces are decoded as int64 (uint64 if needed), float32, float64, string, bool,
 //     []byte, time.Time, []any, map[string]any
 type MessagePack struct {
-	encoders typeCache[encodeFunc]
-	decoders typeCache[packDecodeFunc]
+	encoders encoderTable
+	decoders decoderTable[*packReader]
 }
 
 // NewMessagePack returns the MessagePack hub protocol.
 func NewMessagePack() *MessagePack {
 	p := &MessagePack{}
-	p.encoders.build = p.encoderTable().encoder
-	p.decoders.build = p.decoder
+	p.encoders = p.encoderTable()
+	p.encoders.build = p.encoders.encoder
+	p.decoders = p.decoderTable()
+	p.decoders.build = p.decoders.decoder
 	return p
 }
 

@@ -50,9 +50,6 @@ func (p *MessagePack) Decode(raw []byte, target any) error {
 	}
 }
 
-// packDecodeFunc reads the value at the reader's position into a value of its type.
-type packDecodeFunc func(r *packReader, v reflect.Value) error
-
 // decode reads the next value into a pointer. Common types need no look-up, and the
 // reader stays on the stack.
 func (p *MessagePack) decode(r *packReader, target any) (err error) {
@@ -61,18 +58,18 @@ func (p *MessagePack) decode(r *packReader, target any) (err error) {
 		*t, err = r.readString()
 	case *int:
 		var n int64
-		n, err = r.readInt(strconv.IntSize)
+		n, err = r.readInt(strconv.IntSize, nil)
 		*t = int(n)
 	case *int32:
 		var n int64
-		n, err = r.readInt(32)
+		n, err = r.readInt(32, nil)
 		*t = int32(n)
 	case *int64:
 		*t, err = r.int()
 	case *float64:
 		*t, err = r.float()
 	case *bool:
-		*t, err = r.bool()
+		*t, err = r.readBool()
 	case *time.Time:
 		*t, err = r.readTime()
 	default:
@@ -98,7 +95,7 @@ func (r *packReader) readString() (string, error) {
 
 var errOutOfRange = errors.New("protocol: the number does not fit")
 
-func (r *packReader) readInt(bits int) (int64, error) {
+func (r *packReader) readInt(bits int, _ reflect.Type) (int64, error) {
 	n, err := r.int()
 	if err == nil && n<<(64-bits)>>(64-bits) != n {
 		err = errOutOfRange
@@ -106,7 +103,7 @@ func (r *packReader) readInt(bits int) (int64, error) {
 	return n, err
 }
 
-func (r *packReader) readUint(bits int) (uint64, error) {
+func (r *packReader) readUint(bits int, _ reflect.Type) (uint64, error) {
 	n, err := r.uint()
 	if err == nil && n<<(64-bits)>>(64-bits) != n {
 		err = errOutOfRange
@@ -168,67 +165,26 @@ func (r *packReader) timestamp() ([]byte, error) {
 	}
 	if head == 0 || raw[head-1] != timestampType || len(raw)-head != 4 && len(raw)-head != 8 && len(raw)-head != 12 {
 		*r = start
-		return nil, r.unexpected()
+		return nil, r.unexpected(nil)
 	}
 	return raw[head:], nil
 }
 
-// decoder returns the function that decodes values of a type.
-func (p *MessagePack) decoder(t reflect.Type) packDecodeFunc {
-	if f := knownPackDecoder(t); f != nil {
-		return f
+// decoderTable returns the parts of the decoding.
+func (p *MessagePack) decoderTable() decoderTable[*packReader] {
+	return decoderTable[*packReader]{
+		known: knownPackDecoder, bytes: decodePackBytes, fields: packFields, key: p.keyReader,
+		member: func(f field) func() decodeFunc[*packReader] {
+			if f.typ.Kind() != reflect.Slice || f.typ.Elem().Kind() != reflect.Uint8 {
+				return nil
+			}
+			return func() decodeFunc[*packReader] { return decodePackRaw }
+		},
 	}
-	switch t.Kind() {
-	case reflect.Bool:
-		return func(r *packReader, v reflect.Value) error {
-			b, err := r.bool()
-			v.SetBool(b)
-			return err
-		}
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return func(r *packReader, v reflect.Value) error {
-			n, err := r.readInt(t.Bits())
-			v.SetInt(n)
-			return err
-		}
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return func(r *packReader, v reflect.Value) error {
-			n, err := r.readUint(t.Bits())
-			v.SetUint(n)
-			return err
-		}
-	case reflect.Float32, reflect.Float64:
-		return func(r *packReader, v reflect.Value) error {
-			f, err := r.float()
-			v.SetFloat(f)
-			return err
-		}
-	case reflect.String:
-		return func(r *packReader, v reflect.Value) error {
-			s, err := r.readString()
-			v.SetString(s)
-			return err
-		}
-	case reflect.Pointer:
-		return p.pointerDecoder(t)
-	case reflect.Slice:
-		return p.sliceDecoder(t)
-	case reflect.Array:
-		return p.arrayDecoder(t)
-	case reflect.Map:
-		return p.mapDecoder(t)
-	case reflect.Struct:
-		return p.structDecoder(t)
-	case reflect.Interface:
-		if t.NumMethod() == 0 {
-			return decodePackAny
-		}
-	}
-	return func(r *packReader, _ reflect.Value) error { return r.unexpected() }
 }
 
 // knownPackDecoder returns the decoder of types that are not decoded by their kind.
-func knownPackDecoder(t reflect.Type) packDecodeFunc {
+func knownPackDecoder(t reflect.Type) decodeFunc[*packReader] {
 	switch t {
 	case timeType:
 		return func(r *packReader, v reflect.Value) (err error) {
@@ -301,4 +257,153 @@ func unmarshalPackText(r *packReader, v reflect.Value) error {
 		return errors.New("protocol: nil instead of a text")
 	}
 	return v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText(text)
+}
+
+// decodePackBytes decodes bytes from bytes, a string or an array of small numbers.
+func decodePackBytes(r *packReader, v reflect.Value) error {
+	if msgp.NextType(r.data) != msgp.ArrayType {
+		return decodePackRaw(r, v)
+	}
+	n, err := r.arrayHeader()
+	if err != nil {
+		return err
+	}
+	list := make([]byte, n)
+	for i := range list {
+		b, err := r.readUint(8, nil)
+		if err != nil {
+			return err
+		}
+		list[i] = byte(b)
+	}
+	v.SetBytes(list)
+	return nil
+}
+
+// decodePackRaw decodes bytes or a string. .NET accepts no other form for bytes within an
+// object.
+func decodePackRaw(r *packReader, v reflect.Value) error {
+	if r.null() {
+		v.SetZero()
+		return nil
+	}
+	forms := binForms
+	if msgp.NextType(r.data) == msgp.StrType {
+		forms = strForms
+	}
+	b, err := r.content(forms)
+	if err != nil {
+		return err
+	}
+	v.SetBytes(append([]byte{}, b...))
+	return nil
+}
+
+func (r *packReader) readNull() (bool, error) { return r.null(), nil } //nolint:unparam // the error is that of valueReader
+
+func (r *packReader) readFloat(int, reflect.Type) (float64, error) { return r.float() }
+
+func (r *packReader) readArray(reflect.Type) (int, error) {
+	n, err := r.arrayHeader()
+	if err == nil {
+		err = r.enter()
+	}
+	return n, err
+}
+
+func (r *packReader) readMap(reflect.Type) (int, error) {
+	n, err := r.mapHeader()
+	if err == nil {
+		err = r.enter()
+	}
+	return n, err
+}
+
+func (r *packReader) next(i, n int) (bool, error) { //nolint:unparam // the error is that of valueReader
+	if i == n {
+		r.depth--
+	}
+	return i < n, nil
+}
+
+func (r *packReader) name(i, n int) (name []byte, more bool, err error) {
+	if more, _ = r.next(i, n); !more {
+		return nil, false, nil
+	}
+	name, isNil, err := r.text()
+	if isNil {
+		err = errNoKey
+	}
+	return name, true, err
+}
+
+// anyKey accepts strings, numbers and other scalars.
+func (r *packReader) anyKey(i, n int) (key string, more bool, err error) {
+	if more, _ = r.next(i, n); !more {
+		return "", false, nil
+	}
+	k, err := r.readAny()
+	if err != nil {
+		return "", true, err
+	}
+	switch k.(type) {
+	case nil, []any, []byte, map[string]any:
+		return "", true, errNoKey
+	}
+	return fmt.Sprint(k), true, nil
+}
+
+func (r *packReader) unfit(reflect.Type) error { return errOutOfRange }
+
+var errNoKey = errors.New("protocol: the value cannot be the key of a map")
+
+func (p *MessagePack) keyReader(t reflect.Type) func(*packReader, int, int) (reflect.Value, bool, error) {
+	decode := p.decoders.later(t)
+	return func(r *packReader, i, n int) (key reflect.Value, more bool, err error) {
+		if more, _ = r.next(i, n); !more {
+			return key, false, nil
+		}
+		key = reflect.New(t).Elem()
+		err = decode()(r, key)
+		if err == nil && !key.Comparable() {
+			err = errNoKey
+		}
+		return key, true, err
+	}
+}
+
+func (r *packReader) readAny() (any, error) {
+	switch msgp.NextType(r.data) {
+	case msgp.NilType:
+		r.null()
+		return nil, nil
+	case msgp.BoolType:
+		return r.readBool()
+	case msgp.IntType:
+		return r.int()
+	case msgp.UintType:
+		n, err := r.uint()
+		if n > math.MaxInt64 {
+			return n, err
+		}
+		return int64(n), err
+	case msgp.Float32Type:
+		f, err := r.float()
+		return float32(f), err
+	case msgp.Float64Type:
+		return r.float()
+	case msgp.StrType:
+		return r.readString()
+	case msgp.BinType:
+		b, err := r.content(binForms)
+		if err != nil {
+			return nil, err
+		}
+		return append([]byte{}, b...), nil
+	case msgp.ArrayType:
+		return readAnyList(r)
+	case msgp.MapType:
+		return readAnyMap(r)
+	}
+	return r.readTimestamp()
 }

@@ -98,8 +98,9 @@ var (
 )
 
 // encoderTable returns the parts of the encoding.
-func (p *MessagePack) encoderTable() *encoderTable {
-	return &encoderTable{
+func (p *MessagePack) encoderTable() encoderTable {
+	return encoderTable{
+		depth: maxPackDepth, tooDeep: errPackDeep,
 		boolean:  func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return msgp.AppendBool(dst, v.Bool()), nil },
 		integer:  func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendPackInt(dst, v.Int()), nil },
 		unsigned: func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return msgp.AppendUint64(dst, v.Uint()), nil },
@@ -110,20 +111,13 @@ func (p *MessagePack) encoderTable() *encoderTable {
 		text: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			return appendPackString(dst, v.String()), nil
 		},
-		guid: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
+		guid: typed(func(dst []byte, id Guid) ([]byte, error) {
 			var text [36]byte
-			id, _ := reflect.TypeAssert[Guid](v)
 			b, _ := id.AppendText(text[:0])
 			return msgp.AppendStringFromBytes(dst, b), nil
-		},
-		time: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
-			when, _ := reflect.TypeAssert[time.Time](v)
-			return appendTimestamp(dst, when)
-		},
-		offset: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
-			when, _ := reflect.TypeAssert[DateTimeOffset](v)
-			return when.appendPack(dst)
-		},
+		}),
+		time:   typed(appendTimestamp),
+		offset: typed(appendPackOffset),
 		duration: func(dst []byte, v reflect.Value, _ int) ([]byte, error) {
 			return appendPackInt(dst, v.Int()/int64(tick)), nil
 		},
@@ -131,7 +125,16 @@ func (p *MessagePack) encoderTable() *encoderTable {
 			return appendPackString(dst, cmp.Or(v.String(), "0")), nil
 		},
 		marshaler: packMarshalerType, marshal: marshalPack, marshalText: marshalPackText,
-		dynamic: p.appendDynamic, pointer: p.pointerEncoder, list: p.listEncoder, mapping: p.mapEncoder, structure: p.structEncoder,
+		bytes:   func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendPackBytes(dst, v.Bytes()), nil },
+		dynamic: p.appendDynamic,
+		null:    "\xc0",
+		key: func(t reflect.Type) func([]byte, mapKey, int) ([]byte, error) {
+			encode := p.encoders.later(t)
+			return func(dst []byte, k mapKey, depth int) ([]byte, error) { return encode()(dst, k.key, depth) }
+		},
+		fields: packFields,
+		head:   func(name string) []byte { return msgp.AppendString(nil, name) },
+		member: func(field) func() encodeFunc { return nil },
 	}
 }
 
@@ -191,104 +194,6 @@ func appendWideUint(dst []byte, n uint64, k reflect.Kind) []byte {
 		return binary.BigEndian.AppendUint32(append(dst, 0xce), uint32(n))
 	}
 	return binary.BigEndian.AppendUint64(append(dst, 0xcf), n)
-}
-
-func (p *MessagePack) pointerEncoder(t reflect.Type) encodeFunc {
-	element := p.encoders.later(t.Elem())
-	return func(dst []byte, v reflect.Value, depth int) ([]byte, error) {
-		switch {
-		case v.IsNil():
-			return msgp.AppendNil(dst), nil
-		case depth >= maxPackDepth: // pointers alone can form a cycle, too
-			return dst, errPackDeep
-		}
-		return element()(dst, v.Elem(), depth+1)
-	}
-}
-
-func (p *MessagePack) listEncoder(t reflect.Type) encodeFunc {
-	if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 {
-		return func(dst []byte, v reflect.Value, _ int) ([]byte, error) { return appendPackBytes(dst, v.Bytes()), nil }
-	}
-	element := p.encoders.later(t.Elem())
-	return func(dst []byte, v reflect.Value, depth int) (_ []byte, err error) {
-		switch {
-		case t.Kind() == reflect.Slice && v.IsNil():
-			return msgp.AppendNil(dst), nil
-		case depth >= maxPackDepth:
-			return dst, errPackDeep
-		}
-		n := v.Len()
-		dst = msgp.AppendArrayHeader(dst, uint32(n))
-		f := element()
-		for i := range n {
-			if dst, err = f(dst, v.Index(i), depth+1); err != nil {
-				return dst, err
-			}
-		}
-		return dst, nil
-	}
-}
-
-func (p *MessagePack) mapEncoder(t reflect.Type) encodeFunc {
-	key, element := p.encoders.later(t.Key()), p.encoders.later(t.Elem())
-	return func(dst []byte, v reflect.Value, depth int) (_ []byte, err error) {
-		switch {
-		case v.IsNil():
-			return msgp.AppendNil(dst), nil
-		case depth >= maxPackDepth:
-			return dst, errPackDeep
-		}
-		keys, err := sortedKeys(v)
-		if err != nil {
-			return dst, err
-		}
-		dst = msgp.AppendMapHeader(dst, uint32(len(keys)))
-		for _, k := range keys {
-			if dst, err = key()(dst, k.key, depth+1); err != nil {
-				return dst, err
-			}
-			if dst, err = element()(dst, v.MapIndex(k.key), depth+1); err != nil {
-				return dst, err
-			}
-		}
-		return dst, nil
-	}
-}
-
-func (p *MessagePack) structEncoder(t reflect.Type) encodeFunc {
-	type member struct {
-		field
-		name   []byte
-		encode func() encodeFunc
-	}
-	var members []member
-	for _, f := range packFields(t) {
-		members = append(members, member{f, msgp.AppendString(nil, f.name), p.encoders.later(f.typ)})
-	}
-	return func(dst []byte, v reflect.Value, depth int) (_ []byte, err error) {
-		if depth >= maxPackDepth {
-			return dst, errPackDeep
-		}
-		n := uint32(0)
-		for i := range members {
-			if _, ok := members[i].in(v); ok {
-				n++
-			}
-		}
-		dst = msgp.AppendMapHeader(dst, n)
-		for i := range members {
-			m := &members[i]
-			f, ok := m.in(v)
-			if !ok {
-				continue
-			}
-			if dst, err = m.encode()(append(dst, m.name...), f, depth+1); err != nil {
-				return dst, err
-			}
-		}
-		return dst, nil
-	}
 }
 
 func packFields(t reflect.Type) []field {

@@ -256,7 +256,7 @@ func (p *packParser) close() error {
 		return nil
 	}
 	var err error
-	if p.m.AllowReconnect, err = p.bool(); err != nil {
+	if p.m.AllowReconnect, err = p.readBool(); err != nil {
 		return reading("allowReconnect", "Boolean")
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"unicode/utf8"
 
 	"github.com/tinylib/msgp/msgp"
@@ -28,7 +29,7 @@ var (
 )
 
 // unexpected returns the fault of a value of the wrong kind.
-func (r *packReader) unexpected() error {
+func (r *packReader) unexpected(reflect.Type) error {
 	if len(r.data) == 0 {
 		return errEnd
 	}
@@ -89,7 +90,7 @@ func (r *packReader) toFault(err error) error {
 	if errors.Is(msgp.Cause(err), msgp.ErrShortBytes) {
 		return errEnd
 	}
-	return r.unexpected()
+	return r.unexpected(nil)
 }
 
 // first returns the code of the next value, or 0 if there is none.
@@ -129,7 +130,7 @@ func (r *packReader) uint() (uint64, error) {
 	return n, nil
 }
 
-func (r *packReader) bool() (bool, error) {
+func (r *packReader) readBool() (bool, error) {
 	b, rest, err := msgp.ReadBoolBytes(r.data)
 	if err != nil {
 		return false, r.toFault(err)
@@ -182,7 +183,7 @@ func (r *packReader) content(forms contentForms) ([]byte, error) {
 		}
 		n = bigEndian(r.data[1:head])
 	default:
-		return nil, r.unexpected()
+		return nil, r.unexpected(nil)
 	}
 	if n > uint64(len(r.data)-head) {
 		return nil, errEnd
@@ -259,7 +260,7 @@ func (r *packReader) skip() error {
 	form := packForms[code-0xc0]
 	switch {
 	case form.size == 0:
-		return r.unexpected()
+		return r.unexpected(nil)
 	case len(r.data) < form.size:
 		return errEnd
 	}

@@ -253,3 +253,20 @@ func TestUnwritable(t *testing.T) {
 		}
 	}
 }
+
+// Only arrays and objects count as nesting, and pointers to pointers, which can form a cycle.
+func TestNestedPointers(t *testing.T) {
+	type chain struct{ Next *chain }
+	for p, most := range map[HubProtocol]int{NewJSON(JSONOptions{}): maxDepth, NewMessagePack(): maxPackDepth} {
+		var c *chain
+		for range most {
+			c = &chain{c}
+		}
+		if _, err := p.AppendResult(nil, "1", c); err != nil {
+			t.Errorf("%s: %d objects: %v", p.Name(), most, err)
+		}
+		if _, err := p.AppendResult(nil, "1", &chain{c}); err == nil {
+			t.Errorf("%s: %d objects were encoded", p.Name(), most+1)
+		}
+	}
+}
