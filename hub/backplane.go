@@ -29,7 +29,8 @@ type Backplane interface {
 	// connections of this process alone do not pass through Send.
 	Send(ctx context.Context, to Audience, m Message) error
 	// Ask sends a message to a connection of another process and waits for the client's
-	// answer. It fails with ErrNoConnection if no process has the connection.
+	// answer. It fails with ErrNoConnection if no process has the connection, and with the
+	// cause of ctx. It must also end if the other process never answers.
 	Ask(ctx context.Context, connectionID string, m Message) (Answer, error)
 	// Command has a command done in the other processes, and waits until it is done.
 	Command(ctx context.Context, c Command) error

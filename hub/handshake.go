@@ -129,21 +129,22 @@ type connectKey struct{}
 func (o *opening) run(groups []string) {
 	s := o.session
 	defer s.tasks.endConcurrent(0)
-	err := guard.ErrGoexit
-	defer func() { o.finish(err) }()
+	err, callback := guard.ErrGoexit, "Backplane.Join"
+	defer func() { o.finish(err, callback) }()
 	if b := s.hub.backplane; b != nil {
-		if err = b.Join(s.ctx, s.caller.audiences(groups)...); err != nil {
+		if err = guard.Run(func() error { return b.Join(s.ctx, s.caller.audiences(groups)...) }); err != nil {
 			return
 		}
 	}
+	err, callback = guard.ErrGoexit, "OnConnected"
 	err = s.hub.runOnConnected(context.WithValue(s.ctx, connectKey{}, s))
 }
 
-// finish opens the session after OnConnected, or ends it if OnConnected failed.
-func (o *opening) finish(err error) {
+// finish opens the session after OnConnected, or ends it if a callback failed.
+func (o *opening) finish(err error, callback string) {
 	s := o.session
 	if err != nil {
-		s.log().failure(s.ctx, callbackFailures, "callback", "OnConnected", err)
+		s.log().failure(s.ctx, callbackFailures, "callback", callback, err)
 		s.close(err, s.closeText(err), false)
 	} else {
 		s.refreshed.begin(s)

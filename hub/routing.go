@@ -17,9 +17,6 @@ import (
 // slow consumers.
 func (h *Hub) publish(ctx context.Context, to Audience, m *message, ownPolicy bool) error {
 	if to.Kind == ToConnections {
-		if len(to.Names) > 1 {
-			ctx = context.WithoutCancel(ctx)
-		}
 		if err := h.local.send(ctx, to, m); err != nil {
 			return err
 		}
