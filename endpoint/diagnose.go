@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"net/http"
 	"strings"
 	"sync"
 
@@ -15,15 +14,8 @@ import (
 //go:embed diagnose
 var diagnoseFiles embed.FS
 
-// DiagnosePage returns the handler of a page that measures, from the browser that shows it,
-// which transports reach the hub and which of them a proxy buffers or cuts, and that suggests
-// remedies. An endpoint with Options.Diagnose serves it at {path}/diagnose. An address bar
-// sends no token: applications that authenticate requests to the endpoint can serve the page
-// elsewhere.
-func DiagnosePage() http.Handler { return diagnosePage() }
-
-// diagnosePage is the page with its script and style inlined. Its Content-Security-Policy
-// allows only these two.
+// diagnosePage is the page of Options.Diagnose with its script and style inlined. Its
+// Content-Security-Policy allows only these two.
 var diagnosePage = sync.OnceValue(func() *static.File {
 	file := func(name string) string {
 		content, err := diagnoseFiles.ReadFile("diagnose/" + name)

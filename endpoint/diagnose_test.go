@@ -20,7 +20,7 @@ func TestDiagnosePageIsAnOption(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	DiagnosePage().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/hub/diagnose", nil))
+	diagnosePage().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/hub/diagnose", nil))
 	if w.Code != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d", w.Code)
 	}
@@ -30,7 +30,7 @@ func TestDiagnosePageIsAnOption(t *testing.T) {
 // elsewhere.
 func TestDiagnosePageKeepsItsPolicy(t *testing.T) {
 	w := httptest.NewRecorder()
-	DiagnosePage().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/hub/diagnose", nil))
+	diagnosePage().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/hub/diagnose", nil))
 	page, policy := w.Body.String(), w.Header().Get("Content-Security-Policy")
 	if strings.Contains(policy, "unsafe") || !strings.HasPrefix(policy, "default-src 'none'; ") {
 		t.Errorf("policy %q", policy)

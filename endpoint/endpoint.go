@@ -91,14 +91,17 @@ type Options struct {
 	// says so.
 	PublicURL *url.URL
 	// Authenticator identifies the users, by each request. Requests without a user are then
-	// answered 401, except those for [Script] and [DiagnosePage], for which browsers send no
-	// token. Default: none; a middleware in front may put the user into the context.
+	// answered 401, except those for {path}/carillon.js and {path}/diagnose, for which
+	// browsers send no token. Default: none; a middleware in front may put the user into the
+	// context.
 	Authenticator auth.Authenticator
 	// Authorize decide which users may use the endpoint, in addition to the policies of its
 	// hub (hub.Options.Authorize): all have to allow a user. Requests without a user are
 	// answered 401 as with an Authenticator, and refused users 403. Default: none.
 	Authorize []auth.Policy
-	// Diagnose serves [DiagnosePage] at {path}/diagnose. Default false.
+	// Diagnose serves a page at {path}/diagnose. It measures, from the browser that shows it,
+	// which transports reach the hub and which of them a proxy buffers or cuts, and it
+	// suggests remedies. Default false.
 	Diagnose bool
 	// Contract is the hub's contract as carillon-gen writes it. It is served at
 	// {path}/contract.json, to the users that may use the endpoint. It must not be changed
@@ -232,10 +235,7 @@ func (e *Endpoint) guard(o Options) http.Handler {
 		h = e.hub.AuthorizeRequests(h)
 	}
 	if o.Authenticator != nil {
-		h = auth.Require(nil, h)
-	}
-	if o.Authenticator != nil {
-		h = auth.Middleware(e.Authenticator(o.Authenticator), h)
+		h = auth.Middleware(e.Authenticator(o.Authenticator), auth.Require(nil, h))
 	}
 	return h
 }
@@ -254,20 +254,18 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		connection.Empty(w, http.StatusForbidden)
 		return
 	}
-	if e.origins.share(w, r) {
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
 	last := lastSegment(r)
-	if !e.refreshes && fold.Equal(last, refreshPart) && connection.IsRefresh(r) {
+	page := e.page(last)
+	switch {
+	case e.origins.share(w, r, page != nil):
+		w.WriteHeader(http.StatusNoContent)
+	case !e.refreshes && fold.Equal(last, refreshPart) && connection.IsRefresh(r):
 		e.transports.ServeRefresh(w, r) // answers 404
-		return
-	}
-	if page := e.page(last); page != nil && !handshake {
+	case page != nil && !handshake:
 		page.ServeHTTP(w, r)
-		return
+	default:
+		e.guarded.ServeHTTP(w, r)
 	}
-	e.guarded.ServeHTTP(w, r)
 }
 
 // serve answers the requests for everything but the pages.

@@ -230,10 +230,16 @@ func TestPathValues(t *testing.T) {
 	})
 	h.Handle("Tenant", hub.Func0(func(ctx context.Context) (string, error) { return tenant(ctx), nil }))
 	mux := http.NewServeMux()
-	hubs := endpoint.Mount(mux, endpoint.At{"/t/{tenant}/{room}/chat": endpoint.New(h, endpoint.Options{})})
+	e := endpoint.New(h, endpoint.Options{})
+	hubs := endpoint.Mount(mux, endpoint.At{"/t/{tenant}/{room}/chat": e})
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	defer func() { _ = hubs.Shutdown(context.Background()) }()
+	defer func() {
+		_ = hubs.Shutdown(context.Background())
+		if n := e.HeadBytes(); n != 0 {
+			t.Errorf("%d bytes of heads are counted", n)
+		}
+	}()
 	for _, transport := range []client.Transport{client.WebSockets, client.ServerSentEvents, client.LongPolling} {
 		c := connect(t, server.URL+"/t/a%2Fb%20c/7/chat", transport)
 		for range 2 {

@@ -48,25 +48,27 @@ const preflightAge = "7200"
 // share sets the headers that let pages of other allowed origins read the answer (CORS), and
 // reports whether the request is a preflight request, which needs no other answer. The headers
 // allow credentials, which the JavaScript client sends by default, except for the entry "*".
-// Without allowed origins it does nothing, nor if a middleware has set the headers.
-func (o *origins) share(w http.ResponseWriter, r *http.Request) (preflight bool) {
+// Without allowed origins it does nothing, nor if a middleware has set the headers. kept says
+// that caches may keep the answer, for pages of any origin.
+func (o *origins) share(w http.ResponseWriter, r *http.Request, kept bool) (preflight bool) {
 	allowed, header, origin := o.allowed.Load(), w.Header(), r.Header.Get("Origin")
 	if allowed.None() || header.Get("Access-Control-Allow-Origin") != "" {
 		return false
 	}
-	asked := r.Header.Get("Access-Control-Request-Method")
-	preflight = r.Method == http.MethodOptions && origin != "" && asked != ""
-	switch {
-	case allowed.Any():
-		header.Set("Access-Control-Allow-Origin", "*")
-	default:
+	admitted := origin != "" && allowed.Allows(origin)
+	if kept || admitted && !allowed.Any() {
 		header.Add("Vary", "Origin")
-		if origin == "" || !allowed.Allows(origin) {
-			return preflight
-		}
-		header.Set("Access-Control-Allow-Origin", origin)
+	}
+	preflight = r.Method == http.MethodOptions && origin != "" && r.Header.Get("Access-Control-Request-Method") != ""
+	if !admitted {
+		return preflight
+	}
+	if allowed.Any() {
+		origin = "*"
+	} else {
 		header.Set("Access-Control-Allow-Credentials", "true")
 	}
+	header.Set("Access-Control-Allow-Origin", origin)
 	if preflight {
 		header.Set("Access-Control-Allow-Methods", "GET,POST,DELETE")
 		header.Set("Access-Control-Max-Age", preflightAge)

@@ -16,8 +16,9 @@ const (
 type Paths struct {
 	// Clients are the paths that clients use. They ignore case and may end in a slash.
 	Clients []string
-	// Script is the path of the script ([Script]), and Diagnose that of the page
-	// ([DiagnosePage]). A browser sends no token to them.
+	// Script is the path of carillon.js, which gives the official JavaScript client a
+	// WebSocket with a time limit, and Diagnose that of Options.Diagnose. A browser sends no
+	// token to them.
 	Script, Diagnose string
 	// Contract is the path of Options.Contract.
 	Contract string

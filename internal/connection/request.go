@@ -66,7 +66,8 @@ func pack(r *http.Request) *request {
 	return p
 }
 
-// wildcards returns the names of the wildcards of a pattern of http.ServeMux.
+// wildcards returns the names of the wildcards of a pattern of http.ServeMux or of chi, which may
+// have a regular expression after the name.
 func wildcards(pattern string) (names []string) {
 	for {
 		_, rest, found := strings.Cut(pattern, "{")
@@ -74,6 +75,7 @@ func wildcards(pattern string) (names []string) {
 			return names
 		}
 		name, after, _ := strings.Cut(rest, "}")
+		name, _, _ = strings.Cut(name, ":")
 		names, pattern = append(names, strings.TrimSuffix(name, "...")), after
 	}
 }
