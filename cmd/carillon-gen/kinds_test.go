@@ -166,6 +166,26 @@ func RegisterOther(impl Other) { impl.Gone() }
 `,
 			want: map[string][]string{"hub_gen.go": {"impl.M"}},
 		},
+		"a conflict in the generated file": {
+			archive: `
+-- x.go --
+package x
+
+import "context"
+
+type Hub interface{ M(ctx context.Context) error }
+type Client interface{}
+-- hub_gen.go --
+package x
+
+<<<<<<< HEAD
+func RegisterHub(impl Other) { impl.Gone() }
+=======
+func RegisterHub(impl Other) { impl.Lost() }
+>>>>>>> topic
+`,
+			want: map[string][]string{"hub_gen.go": {"impl.M"}},
+		},
 		"an imported package does not compile yet": {
 			archive: `
 -- x.go --
@@ -239,10 +259,35 @@ type hidden struct{}
 	_, err := run(settings{dir: dir, hub: "Hub", client: "Client", protocol: jsonProtocol})
 	for _, want := range []string{
 		"base.go:6:1: M: parameter a: package x has no access to the type x/base.hidden",
-		"base.go:7:1: own is not exported: package x cannot implement it",
+		"base.go:7:1: own is not exported; a name on the wire with a small letter is given by //carillon:name",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// TestLoose: with -loose only pointers may be null.
+func TestLoose(t *testing.T) {
+	dir := newModule(t, `
+-- x.go --
+package x
+
+import "context"
+
+type Hub interface{ M(ctx context.Context, a []byte, b map[string][]int, c []*int) (*bool, error) }
+type Client interface{}
+`)
+	for loose, want := range map[bool]string{
+		false: "m(a: string | null, b: Record<string, number[] | null> | null, c: (number | null)[] | null): Promise<boolean | null>",
+		true:  "m(a: string, b: Record<string, number[]>, c: (number | null)[]): Promise<boolean | null>",
+	} {
+		s := settings{dir: dir, hub: "Hub", client: "Client", protocol: jsonProtocol, typescript: "hub.ts", loose: loose}
+		if _, err := run(s); err != nil {
+			t.Fatal(err)
+		}
+		if ts := readFile(t, filepath.Join(dir, "hub.ts")); !strings.Contains(ts, want) {
+			t.Errorf("loose %v: %s", loose, ts)
 		}
 	}
 }

@@ -216,8 +216,8 @@ func (c *contract) method(f *types.Func, docs *docs, faults *faults) method {
 	if other := otherDirective.FindString(m.doc); other != "" {
 		faults.add(m.pos, "%s: %q is no directive; there is //carillon:name NAME", m.name, other)
 	}
-	if !f.Exported() && f.Pkg() != c.pkg {
-		faults.add(m.pos, "%s is not exported: package %s cannot implement it", m.name, c.pkg.Name())
+	if !f.Exported() {
+		faults.add(m.pos, "%s is not exported; a name on the wire with a small letter is given by //carillon:name", m.name)
 	}
 	c.signature(&m, f.Signature(), faults)
 	return m

@@ -1,6 +1,8 @@
 // Carillon-gen writes the typed code of a hub from two Go interfaces: the methods that
 // clients may invoke, and the methods that every client implements.
 //
+//	go get -tool github.com/carillon-go/carillon/cmd/carillon-gen
+//
 //	//go:generate go tool carillon-gen -hub ChatHub -client Chat -ts ../web/chat.ts
 //
 // In the package of the interfaces it writes a Go file, NAME_gen.go, with the

@@ -307,7 +307,7 @@ func (p *tsPrinter) params(m method) string {
 // reserved are the words that cannot name a parameter in a module.
 var reserved = strings.Fields(`arguments await break case catch class const continue debugger default delete do else enum eval export
 extends false finally for function if implements import in instanceof interface let new null package private protected public return static
-super switch this throw true try typeof var void while with yield connection handlers items upload`)
+super switch this throw true try typeof undefined var void while with yield connection handlers items upload`)
 
 // tsNames returns the names of the parameters.
 func tsNames(m method) []string {
