@@ -17,11 +17,6 @@ import (
 
 const unauthorized = "Failed to invoke 'Ban' because user is unauthorized"
 
-// withRole returns the options of a client whose user has a role.
-func withRole(id, role string) hubtest.Options {
-	return hubtest.Options{User: &auth.User{ID: id, Claims: map[string]any{"role": role}}}
-}
-
 // wantError checks the error of an invocation, as the client sees it.
 func wantError(t *testing.T, err error, want string) {
 	t.Helper()
@@ -45,14 +40,14 @@ func TestPoliciesOfAMethodAddUp(t *testing.T) {
 		return nil
 	})
 	admin := func(id string) hubtest.Options {
-		o := withRole(id, "admin")
+		o := hubtest.As(id, "admin")
 		o.User.Claims["name"] = id
 		return o
 	}
 	if err := hubtest.Connect(t, h, admin("ann")).Invoke(t.Context(), "Ban"); err != nil {
 		t.Error(err)
 	}
-	for _, o := range []hubtest.Options{{}, hubtest.As("ann"), withRole("ann", "member"), withRole("ann", "admin"), admin("eve")} {
+	for _, o := range []hubtest.Options{{}, hubtest.As("ann"), hubtest.As("ann", "member"), hubtest.As("ann", "admin"), admin("eve")} {
 		wantError(t, hubtest.Connect(t, h, o).Invoke(t.Context(), "Ban"), unauthorized)
 	}
 }
@@ -104,8 +99,8 @@ func TestAHubAdmitsThoseWhomAllPoliciesAllow(t *testing.T) {
 		"an anonymous client":      {[]auth.Policy{auth.Authenticated}, hubtest.Options{}, 401},
 		"a user":                   {[]auth.Policy{auth.Authenticated}, hubtest.As("ann"), 200},
 		"a user without the role":  {[]auth.Policy{auth.Role("admin")}, hubtest.As("ann"), 403},
-		"a user with the role":     {[]auth.Policy{auth.Role("admin")}, withRole("ann", "admin"), 200},
-		"a user without the other": {[]auth.Policy{auth.Role("admin"), auth.Claim("name")}, withRole("ann", "admin"), 403},
+		"a user with the role":     {[]auth.Policy{auth.Role("admin")}, hubtest.As("ann", "admin"), 200},
+		"a user without the other": {[]auth.Policy{auth.Role("admin"), auth.Claim("name")}, hubtest.As("ann", "admin"), 403},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := hub.New(hub.Options{Authorize: c.policies})

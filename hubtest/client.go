@@ -59,8 +59,15 @@ type Options struct {
 	Client client.Options
 }
 
-// As returns the options of a client with a user that has an id and no claims.
-func As(userID string) Options { return Options{User: &auth.User{ID: userID}} }
+// As returns the options of a client with a user that has an id and, as the claim "roles",
+// the given roles: see [auth.Role].
+func As(userID string, roles ...string) Options {
+	u := &auth.User{ID: userID}
+	if len(roles) > 0 {
+		u.Claims = map[string]any{"roles": roles}
+	}
+	return Options{User: u}
+}
 
 // Client is a connection to a hub in memory. Its methods are safe for concurrent use.
 type Client struct {
