@@ -1,14 +1,12 @@
 // The pages of the gateway in headless Chromium, in each of their states, judged by axe-core: light and dark, on a
 // phone and on a desk.
 
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { violations } from "./axe.js";
 import { equal } from "./check.js";
 import { openBrowser } from "./browser.js";
 import { Orders } from "./orders.js";
 import { expired } from "./token.js";
 
-const axe = readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
 const diagnosis = "/hubs/clock/diagnose";
 
 const panels = (page, state, count = 3) =>
@@ -75,22 +73,21 @@ const states = {
   "diagnosis, with an expired token": [diagnosis, page => diagnosed(page, expired)],
 };
 
-/** Brings a page into a state and returns what axe-core finds. */
-async function violations(browser, order, options) {
+/** Brings a page into a state and returns its faults. */
+async function faults(browser, order, options) {
   const context = await browser.newContext({ ...options, reducedMotion: "reduce", permissions: ["clipboard-write"] });
   try {
     const page = await context.newPage();
     const [path, enter] = states[order.scenario];
     await page.goto(order.url + path);
     await enter(page);
-    await page.evaluate(axe);
-    const found = await page.evaluate(() => globalThis.axe.run());
+    const found = await violations(page);
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     const wide = width > options.viewport.width ? [`the page is ${width} pixels wide`] : [];
     if (process.env.SCREENSHOTS) {
       await page.screenshot({ path: `${process.env.SCREENSHOTS}/${order.scenario}, ${options.colorScheme}, ${options.viewport.width}.png`, fullPage: true });
     }
-    return [...found.violations.map(v => `${v.id}: ${v.help}: ${v.nodes.map(n => n.html).join(" ")}`), ...wide];
+    return [...found, ...wide];
   } finally {
     await context.close();
   }
@@ -103,7 +100,7 @@ await orders.serve(Object.keys(states).map(name => ({ name })), async order => {
   try {
     for (const colorScheme of ["light", "dark"]) {
       for (const width of [390, 1280]) {
-        equal(await violations(browser, order, { colorScheme, viewport: { width, height: 844 } }), [], `${colorScheme}, ${width} pixels`);
+        equal(await faults(browser, order, { colorScheme, viewport: { width, height: 844 } }), [], `${colorScheme}, ${width} pixels`);
       }
     }
     return {};

@@ -1,5 +1,6 @@
 // The pages of the examples in headless Chromium.
 
+import { violations } from "./axe.js";
 import { equal, truth } from "./check.js";
 import { openBrowser } from "./browser.js";
 import { Orders } from "./orders.js";
@@ -125,6 +126,9 @@ await orders.serve(scenarios.map(({ name, example }) => ({ name, example })), as
   try {
     await run(open, what => orders.ask(what));
     equal(noisy ? [] : log, [], "errors and warnings of the pages");
+    for (const page of context.pages()) {
+      equal(await violations(page), [], "violations of accessibility");
+    }
     return {};
   } catch (error) {
     const texts = await Promise.all(context.pages().map(page => page.locator("body").innerText().catch(String)));
