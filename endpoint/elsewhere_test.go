@@ -239,21 +239,36 @@ func TestOtherRequestsMoveNothing(t *testing.T) {
 	b.want(400, "", http.MethodPost, token, "early", anna...)
 	b.want(400, "Cannot terminate this connection using the DELETE endpoint.", http.MethodDelete, token, "", anna...)
 	b.want(200, "{}", http.MethodPost, "/refresh", "", append(anna, connectionToken, token)...)
-	b.want(403, "The user associated with this connection changed.", http.MethodGet, token, "", "Authorization", "Bearer bert")
 	b.want(400, "", http.MethodGet, token, "", append(anna, handshakeHeaders[4:]...)...) // without Upgrade
 	a.wantConnections(1)
 	b.wantConnections(0)
 	b.want(200, "", http.MethodGet, token, "", anna...)
 	a.wantConnections(0)
 	b.wantConnections(1)
+	for _, n := range []*node{a, b} {
+		n.want(409, `{"error":"authentication_refresh_required"}`, http.MethodGet, token, "", "Authorization", "Bearer bert")
+	}
 	a.want(403, "The user associated with this connection changed.", http.MethodPost, token, "x", "Authorization", "Bearer bert")
 	a.want(200, "{}", http.MethodPost, "/refresh", "", append(anna, connectionToken, token)...)
+}
+
+// A connection does not move for the request of another user. That request may have begun to open
+// it, so it stays.
+func TestConnectionStaysForAnotherUser(t *testing.T) {
+	nodes := startTown(t, endpoint.Options{}, "a", "b")
+	a, b := nodes["a"], nodes["b"]
+	token := a.negotiate("Authorization", "Bearer anna")
+	b.want(403, "The user associated with this connection changed.", http.MethodGet, token, "", "Authorization", "Bearer bert")
+	b.want(200, "", http.MethodGet, token, "", "Authorization", "Bearer anna")
+	a.wantConnections(1)
+	b.wantConnections(0)
+	b.want(202, "", http.MethodDelete, token, "", "Authorization", "Bearer anna")
 }
 
 // Of requests that race for a connection one opens it, and it is in one place.
 func TestOneOfRacingRequestsOpens(t *testing.T) {
 	nodes := startTown(t, endpoint.Options{}, "a", "b", "c")
-	for range 20 {
+	for range 50 {
 		token := nodes["a"].negotiate()
 		var opened, refused atomic.Int32
 		var all sync.WaitGroup
@@ -295,7 +310,7 @@ func TestLimitsFollowTheMove(t *testing.T) {
 	token := nodes["a"].negotiate(anna...)
 	nodes["b"].want(200, "", http.MethodGet, token, "", anna...)
 	_ = nodes["a"].negotiate(anna...)
-	nodes["b"].want(429, "", http.MethodPost, "/negotiate", "", anna...)
+	nodes["b"].want(429, "", http.MethodPost, "/negotiate?negotiateVersion=1", "", anna...)
 	nodes["a"].want(202, "", http.MethodDelete, token, "", anna...)
 }
 
@@ -388,6 +403,21 @@ func TestWhatIsNotAskedElsewhere(t *testing.T) {
 	if n := b.finds.Load(); n != 1 || a.finds.Load() != 0 {
 		t.Errorf("asked %d times at b, %d at a", n, a.finds.Load())
 	}
+}
+
+// The id of version 0 opens its connection at the process that negotiated, if that is accepted.
+func TestVersion0InACluster(t *testing.T) {
+	nodes := startTown(t, endpoint.Options{}, "a")
+	nodes["a"].want(200, `{"error":"The client requested version '0', but the server does not support this version."}`, http.MethodPost, "/negotiate", "")
+	nodes = startTown(t, endpoint.Options{MinimumProtocolVersion: -1}, "a", "b")
+	_, text := nodes["a"].ask(http.MethodPost, "/negotiate", "")
+	var offer signalr.Negotiation
+	if err := json.Unmarshal([]byte(text), &offer); err != nil || offer.ConnectionID == "" {
+		t.Fatal(text, err)
+	}
+	nodes["b"].want(404, "No Connection with that ID", http.MethodGet, offer.ConnectionID, "")
+	nodes["a"].want(200, "", http.MethodGet, offer.ConnectionID, "")
+	nodes["a"].want(202, "", http.MethodDelete, offer.ConnectionID, "")
 }
 
 // A search ends with its request, and takes nothing.

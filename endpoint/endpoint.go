@@ -57,7 +57,9 @@ type Options struct {
 	Transports []transports.Type
 	// Policy changes the offer of each negotiation. Default: none.
 	Policy negotiate.Policy
-	// MinimumProtocolVersion is the lowest accepted version of negotiation. Default 0.
+	// MinimumProtocolVersion is the lowest accepted version of negotiation. Default 0, with a
+	// Cluster 1: only the process that negotiated finds a connection of version 0, because its
+	// id is its token. A negative number accepts version 0 in a cluster.
 	MinimumProtocolVersion int
 	// Redirect sends a client to another server, with an access token for it, if ok is true.
 	// Default: none.
@@ -182,6 +184,9 @@ func (e *Endpoint) join(o Options) {
 
 func newEndpoint(h *hub.Hub, app transports.Application, o Options) *Endpoint {
 	o.Options = o.WithDefaults()
+	if o.Cluster != nil && o.MinimumProtocolVersion == 0 {
+		o.MinimumProtocolVersion = 1
+	}
 	if o.Transports == nil {
 		o.Transports = signalr.Transports()
 	}
@@ -215,7 +220,7 @@ func newEndpoint(h *hub.Hub, app transports.Application, o Options) *Endpoint {
 		negotiate: negotiation.NewHandler(registry, o.AllowStatefulReconnect, negotiation.Options{
 			Transports:     o.Transports,
 			Policy:         o.Policy,
-			MinimumVersion: o.MinimumProtocolVersion,
+			MinimumVersion: max(0, o.MinimumProtocolVersion),
 			Redirect:       o.Redirect,
 			TokenLifetime:  o.EnableAuthenticationRefresh,
 		}),

@@ -23,6 +23,7 @@ type Connection struct {
 	// place is the position in the registry's idle, counted from 1; 0: not in it. The
 	// registry's lock guards it.
 	place  int32
+	wanted bool // a request has come that may open it; the registry's lock guards it
 	cutOff bool // Shutdown has cut it; mu guards it
 }
 

@@ -47,8 +47,8 @@ type Claimer interface {
 // Local serves the requests of other processes.
 type Local interface {
 	// HandOver removes and returns the negotiation with a key for a request of a user. It
-	// reports false, and removes nothing, if there is none, if a request has opened it, or if
-	// it belongs to another user.
+	// reports false, and removes nothing, if there is none, if it belongs to another user, or if
+	// a request has come that opens it here.
 	HandOver(key string, u *auth.User) (h Handover, ok bool)
 	// Holds reports whether the connection or the negotiation with a key is here, and whether a
 	// request has opened it.
@@ -123,7 +123,7 @@ func (r *Registry) open(token string) (key string, sealed bool) {
 // returns at the end of the request's context.
 func (r *Registry) resolve(request *http.Request, token string, opens bool) (c *Connection, forward Forward, err error) {
 	key, sealed := r.open(token)
-	if c = r.Find(key); c != nil || !sealed || Forwarded(request.Context()) {
+	if c = r.find(key, opens); c != nil || !sealed || Forwarded(request.Context()) {
 		return c, nil, nil
 	}
 	claim := &claim{registry: r, request: request}
@@ -135,7 +135,7 @@ func (r *Registry) resolve(request *http.Request, token string, opens bool) (c *
 	if forward, err = r.elsewhere.Find(request, token, claimer); forward != nil || err != nil {
 		return nil, forward, err
 	}
-	return r.Find(key), nil, nil
+	return r.find(key, opens), nil, nil
 }
 
 // claim implements Claimer.
@@ -204,33 +204,37 @@ func (r *Registry) HandOver(key string, u *auth.User) (h Handover, ok bool) {
 	return h, true
 }
 
-// handOver removes a negotiation, or a connection that no request has opened, for a user. It
-// returns nil if there is none. A connection with a ticket stays, because it may hold it.
+// handOver removes a negotiation, or a connection that no request has come to open, for a user.
+// It returns nil if there is none. A connection with a ticket stays, because it may hold it.
 func (r *Registry) handOver(key string, u *auth.User) *Negotiation {
-	r.mu.Lock()
-	n, c := r.negotiated.find(key), r.connections[key]
-	if n != nil && n.hasToken && sameUser(n.user, u) && (n.user.Ticket() == nil || n.user.Ticket().Take(n.ID())) {
-		r.negotiated.claim(key)
-		r.counts.leave(n.client())
-		r.mu.Unlock()
+	n, c := r.removeUnopened(key, u)
+	if c == nil {
 		return n
-	}
-	r.mu.Unlock()
-	if c == nil || !c.HasToken() || c.ticket != nil || !sameUser(c.User(), u) {
-		return nil
 	}
 	n = &Negotiation{hasToken: true, user: c.User(), origin: c.origin, stateful: c.stateful, observer: c.observer, silence: c.silence}
 	copy(n.ids[:], c.id+c.token)
-	moves := false
 	c.end(transports.ErrEnded, false, func() bool {
-		moves, n.since = c.kind == "" && c.state == negotiated, c.left.Sub(r.begun)
-		return moves
+		n.since = c.left.Sub(r.begun)
+		return true
 	})
-	if !moves {
-		return nil
-	}
+	return n
+}
+
+func (r *Registry) removeUnopened(key string, u *auth.User) (*Negotiation, *Connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.connections, key)
-	return n
+	if n := r.negotiated.find(key); n != nil {
+		if !n.hasToken || !sameUser(n.user, u) || n.user.Ticket() != nil && !n.user.Ticket().Take(n.ID()) {
+			return nil, nil
+		}
+		r.negotiated.claim(key)
+		r.counts.leave(n.client())
+		return n, nil
+	}
+	c := r.connections[key]
+	if c == nil || c.wanted || !c.HasToken() || c.ticket != nil || !sameUser(c.User(), u) || c.hasEnded() {
+		return nil, nil
+	}
+	delete(r.connections, key) // the next request asks Elsewhere
+	return nil, c
 }

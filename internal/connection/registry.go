@@ -154,13 +154,19 @@ func (r *Registry) enter() bool {
 
 // Find returns the connection with a key, or nil. It makes the connection of a negotiation. The
 // key is the connection's token, unless Elsewhere seals that.
-func (r *Registry) Find(key string) *Connection {
+func (r *Registry) Find(key string) *Connection { return r.find(key, false) }
+
+// find is Find for a request. opens reports that it may open the connection.
+func (r *Registry) find(key string, opens bool) (c *Connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n := r.negotiated.claim(key); n != nil {
-		return r.establishLocked(n)
+		c = r.establishLocked(n)
+	} else if c = r.connections[key]; c == nil {
+		return nil
 	}
-	return r.connections[key]
+	c.wanted = c.wanted || opens
+	return c
 }
 
 // Owner is the owner of a connection or of a negotiation.
