@@ -48,8 +48,8 @@ import (
 type Options struct {
 	// User is the user of the client. Default nil: anonymous.
 	User *auth.User
-	// Request is the request that [hub.Caller.Request] returns; methods see the values of
-	// its context. Default: the request that the client makes.
+	// Request is the request that [hub.Caller.Request] returns; policies see it too, and
+	// methods the values of its context. Default: the request that the client makes.
 	Request *http.Request
 	// Items are the initial values of [hub.Caller.Items], also in OnConnected. Default
 	// none.
@@ -112,7 +112,7 @@ func New(t testing.TB, h *hub.Hub, o Options) *Client {
 		AllowStatefulReconnect: o.Client.StatefulReconnect,
 		Logger:                 o.Client.Logger,
 	}})
-	o.Client.HTTPClient = HTTPClient(t, c.withUser(h.AuthorizeRequests(e)))
+	o.Client.HTTPClient = HTTPClient(t, c.admit(e))
 	if o.Client.Transports == nil {
 		o.Client.Transports = []client.Transport{client.WebSockets}
 	}
@@ -136,14 +136,23 @@ func New(t testing.TB, h *hub.Hub, o Options) *Client {
 	return c
 }
 
-// withUser makes requests of the client's user.
-func (c *Client) withUser(next http.Handler) http.Handler {
+// admit passes requests of the client's user that the hub allows. The hub's policies see
+// the request that its methods see.
+func (c *Client) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c.options.User != nil {
-			r = r.WithContext(auth.WithUser(r.Context(), c.options.User))
+		seen := r
+		if c.options.Request != nil {
+			seen = c.options.Request
 		}
-		next.ServeHTTP(w, r)
+		c.hub.AuthorizeRequests(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			next.ServeHTTP(w, c.asUser(r))
+		})).ServeHTTP(w, c.asUser(seen))
 	})
+}
+
+// asUser returns r as a request of the client's user.
+func (c *Client) asUser(r *http.Request) *http.Request {
+	return r.WithContext(auth.WithUser(r.Context(), c.options.User))
 }
 
 // application passes the connections of a client to its hub.

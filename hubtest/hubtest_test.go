@@ -159,7 +159,12 @@ func TestTheCallerHasWhatTheOptionsSay(t *testing.T) {
 	request = request.WithContext(context.WithValue(request.Context(), key{}, "value"))
 	request.SetPathValue("room", "5")
 	user := &auth.User{ID: "ann", Claims: map[string]any{"role": "admin"}}
-	h := hub.New(hub.Options{})
+	h := hub.New(hub.Options{Authorize: []auth.Policy{func(ctx context.Context, u *auth.User) error {
+		if u != user || auth.RequestFrom(ctx).PathValue("room") != "5" {
+			t.Errorf("a policy sees %v and %v", u, auth.RequestFrom(ctx))
+		}
+		return nil
+	}}})
 	h.OnConnected(func(ctx context.Context) error {
 		caller := hub.CallerFrom(ctx)
 		item, _ := caller.Items().Get(key{})
