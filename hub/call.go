@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/dispatch"
 	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
@@ -14,7 +15,7 @@ import (
 // call is one invocation by a client. It is also the ctx of its method (context.go). A
 // call and its parameters are one allocation.
 type call struct {
-	task
+	dispatch.Task
 	session  *Session
 	method   *published // nil if the method is unknown
 	target   string     // as the client wrote it
@@ -77,7 +78,7 @@ func (s *Session) receiveInvocation(m *protocol.Message, size int) {
 // enqueue starts an invocation in order.
 func (c *call) enqueue() {
 	s := c.session
-	s.enqueue(&c.task)
+	s.enqueue(&c.Task)
 	s.input.started = true
 	if s.hub.options.MaxParallelInvocations > 1 {
 		s.input.yieldLocked() // start them one after the other as long as they do not wait
@@ -88,20 +89,20 @@ func (c *call) enqueue() {
 func (c *call) startConcurrently() {
 	s := c.session
 	if c.mismatched() {
-		s.enqueue(newOrderedTask(c.run, c.size))
+		s.enqueue(dispatch.NewOrdered(c.Run, c.Size))
 		return
 	}
 	c.prepare()
-	if (c.conflict != nil || c.duplicate) && c.method.authorize == nil && s.out.buffer == nil {
-		c.run() // the refusal comes before the next message is read, as in the original
+	if (c.conflict != nil || c.Duplicate) && c.method.authorize == nil && s.out.buffer == nil {
+		c.Run() // the refusal comes before the next message is read, as in the original
 		return
 	}
-	hold(s.out.conn, c.size)
-	s.tasks.startConcurrent(c.size)
+	hold(s.out.conn, c.Size)
+	s.tasks.StartConcurrent(c.Size)
 	go func() {
-		defer s.tasks.endConcurrent(c.size)
-		defer hold(s.out.conn, -c.size)
-		c.run()
+		defer s.tasks.EndConcurrent(c.Size)
+		defer hold(s.out.conn, -c.Size)
+		c.Run()
 	}()
 	s.input.started = true
 	s.input.yieldLocked()
@@ -127,7 +128,7 @@ func newCall(s *Session, m *protocol.Message, size int) *call {
 		err = method.bind(s.out.wire, m.Arguments, arguments)
 	}
 	err = m.Outcome(err)
-	c.session, c.owner, c.size = s, c, size
+	c.session, c.Owner, c.Size = s, c, size
 	c.target, c.id = m.Target, m.InvocationID
 	c.streamed = m.Type == protocol.StreamInvocation
 	c.queued = !c.streamed && (method == nil || len(method.uploads) == 0)
@@ -138,7 +139,8 @@ func newCall(s *Session, m *protocol.Message, size int) *call {
 	return c
 }
 
-func (c *call) runningID() string {
+// RunningID implements dispatch.Owner.
+func (c *call) RunningID() string {
 	if c.idFree.Load() {
 		return ""
 	}
@@ -164,8 +166,8 @@ const (
 	answered
 )
 
-// run runs the invocation and sends its completion.
-func (c *call) run() {
+// Run runs the invocation and sends its completion. It implements dispatch.Owner.
+func (c *call) Run() {
 	defer c.finish()
 	defer c.failAfterGoexit()
 	c.answer()
@@ -230,7 +232,7 @@ func (c *call) refusal() (text string, err error) {
 		return "", refusalError{NewError(fmt.Sprintf("Client sent %d stream(s), Hub method expects %d.", len(c.streamIDs), len(m.uploads)))}
 	case c.conflict != nil:
 		return "", c.conflict
-	case c.duplicate:
+	case c.Duplicate:
 		return fmt.Sprintf("Invocation ID '%s' is already in use.", c.id), nil
 	}
 	return "", nil

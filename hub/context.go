@@ -130,13 +130,13 @@ func (c *call) ownEnding() *ending {
 // calls are queued, all of them may have to be searched, so a cancellation then counts as
 // an invocation of the client.
 func (s *Session) receiveCancel(id string) {
-	if _, waiting := s.tasks.queued(); waiting && !s.awaitPace() {
+	if _, waiting := s.tasks.Queued(); waiting && !s.awaitPace() {
 		return
 	}
 	if c := s.streams.find(id); c != nil {
 		c.interrupt()
 	}
-	if c, ok := s.tasks.find(id).(*call); ok {
+	if c, ok := s.tasks.Find(id).(*call); ok {
 		c.interrupt()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/dispatch"
 	"github.com/carillon-go/carillon/internal/guard"
 )
 
@@ -18,7 +19,7 @@ func (s *Session) Disconnected(cause error) {
 	if was := s.out.phase.startClosing(); was != closing {
 		s.conclude(was, cause)
 	}
-	s.tasks.workers.Wait()
+	s.tasks.Running.Wait()
 	if s.out.buffer != nil {
 		s.out.buffer.release()
 	}
@@ -28,7 +29,7 @@ func (s *Session) Disconnected(cause error) {
 
 // conclude does the work at the end of a session, once.
 func (s *Session) conclude(was phase, cause error) {
-	defer s.tasks.workers.Done()
+	defer s.tasks.Running.Done()
 	var groups []string
 	if was >= connecting {
 		groups = s.hub.local.membersOf(s).remove(s)
@@ -37,7 +38,7 @@ func (s *Session) conclude(was phase, cause error) {
 		q.forget()
 		q.complete(disconnected(s.caller.id))
 	}
-	still := s.tasks.close()
+	still := s.tasks.Close()
 	s.graceWait(still)
 	s.cancel(cause)
 	s.streams.close(errEnded)
@@ -50,7 +51,7 @@ func (s *Session) conclude(was phase, cause error) {
 	}
 }
 
-// graceWait gives invocations that arrived just before the end up to overtakeAfter to
+// graceWait gives invocations that arrived just before the end up to dispatch.OvertakeAfter to
 // return before their ctx ends, unless the session itself has ended the connection.
 func (s *Session) graceWait(still <-chan struct{}) {
 	select {
@@ -58,7 +59,7 @@ func (s *Session) graceWait(still <-chan struct{}) {
 		return
 	default:
 	}
-	timer := time.NewTimer(overtakeAfter)
+	timer := time.NewTimer(dispatch.OvertakeAfter)
 	defer timer.Stop()
 	select {
 	case <-still:

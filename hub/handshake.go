@@ -117,7 +117,7 @@ func (o *opening) connect(w *wire) {
 	}
 	o.logged = s.log().opened()
 	if next == connecting {
-		s.tasks.startConcurrent(0)
+		s.tasks.StartConcurrent(0)
 		go o.run(groups)
 	}
 }
@@ -128,7 +128,7 @@ type connectKey struct{}
 // meantime. groups are the groups that the client has been in since the handshake.
 func (o *opening) run(groups []string) {
 	s := o.session
-	defer s.tasks.endConcurrent(0)
+	defer s.tasks.EndConcurrent(0)
 	err, callback := guard.ErrGoexit, "Backplane.Join"
 	defer func() { o.finish(err, callback) }()
 	if b := s.hub.backplane; b != nil {
@@ -153,7 +153,7 @@ func (o *opening) finish(err error, callback string) {
 	defer s.input.mu.Unlock()
 	defer close(o.ready)
 	if s.out.phase.CompareAndSwap(connecting, open) {
-		if s.tasks.isDraining() { // since before the phase was open
+		if s.tasks.IsDraining() { // since before the phase was open
 			s.out.phase.startDraining()
 		}
 		s.handleInput(s.input.takeBacklogLocked())

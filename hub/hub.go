@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/carillon-go/carillon/internal/crew"
+	"github.com/carillon-go/carillon/internal/dispatch"
 	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/fold"
 )
@@ -30,7 +29,6 @@ type Hub struct {
 	backplane    Backplane // nil: there are no other processes
 	slow         slowConsumers
 	sessions     sweep
-	dispatch     dispatchers
 	started      atomic.Bool
 	lastSession  atomic.Uint32 // the number of the newest session
 	lastResultID atomic.Int64  // the newest invocation id of a client result
@@ -53,8 +51,7 @@ func New(o Options) *Hub {
 		slow:      slowConsumers{policy: o.SlowConsumers},
 		backplane: o.Backplane,
 	}
-	h.sessions.workers = crew.New(&h.sessions.running, job.run)
-	h.dispatch = dispatchers{workers: h.sessions.workers, parallel: o.MaxParallelInvocations, epoch: time.Now()}
+	h.sessions.workers = dispatch.NewPool(&h.sessions.running, o.MaxParallelInvocations)
 	for _, f := range o.Filters {
 		h.hasInvokeFilter = h.hasInvokeFilter || f.Invoke != nil
 		h.hasConnectFilter = h.hasConnectFilter || f.Connect != nil

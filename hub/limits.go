@@ -88,7 +88,7 @@ func (c *call) isStreamTooMany() bool {
 	if limit < 0 {
 		return false
 	}
-	running, records := s.tasks.concurrency()
+	running, records := s.tasks.Concurrency()
 	long := int64(records) >= maxStreamRecords*int64(s.hub.options.MaxMessageSize) || records > 0 && hold(s.out.conn, 0)
 	if s.streams.count() < limit && running < limit+maxEnding && !long {
 		return false

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/dispatch"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -81,7 +82,7 @@ func (s *Session) checkTimeouts(now time.Time) {
 		}
 		// A client for which so much is queued should stop sending, so it gets no
 		// acknowledgement.
-		if queued, _ := s.tasks.queued(); s.out.buffer != nil && int64(queued)+s.streams.held() <= maxWaiting {
+		if queued, _ := s.tasks.Queued(); s.out.buffer != nil && int64(queued)+s.streams.held() <= dispatch.MaxQueued {
 			s.out.buffer.acknowledge()
 		}
 		if pingInterval > 0 && !s.caller.info.NoPings && s.liveness.isPingDue(age, pingInterval) {

@@ -97,7 +97,7 @@ func (q *pendingResult) ask(ctx context.Context, method string, args []any) erro
 	if own != nil && own.session != s {
 		own = nil
 	}
-	if own != nil && !s.tasks.mayRelease(&own.task, maxResultWaiters) {
+	if own != nil && !s.tasks.MayRelease(&own.Task, maxResultWaiters) {
 		err = errTooManyResults
 	} else {
 		err = q.add()
@@ -115,7 +115,7 @@ func (q *pendingResult) ask(ctx context.Context, method string, args []any) erro
 		return q.cancel(ctx)
 	}
 	if own != nil {
-		s.tasks.release(&own.task)
+		s.tasks.Release(&own.Task)
 		defer own.requeue(ctx)
 	}
 	select {
@@ -129,7 +129,7 @@ func (q *pendingResult) ask(ctx context.Context, method string, args []any) erro
 // requeue waits for a new turn at the end of the queue, or until ctx is done. An
 // invocation that has released its place calls it before it goes on.
 func (c *call) requeue(ctx context.Context) {
-	turn := c.session.tasks.requeue()
+	turn := c.session.tasks.Requeue()
 	if turn == nil {
 		return
 	}

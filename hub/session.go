@@ -6,6 +6,7 @@ import (
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/dispatch"
 	"github.com/carillon-go/carillon/internal/limit"
 )
 
@@ -28,7 +29,7 @@ type Session struct {
 	pace      limit.Budget // of invocations, by the session's age; for the reader only
 	liveness  liveness
 	groups    memberships
-	tasks     dispatcher
+	tasks     dispatch.Dispatcher
 	streams   streams
 	results   pendingResults
 	endings   endings // end the contexts of invocations
@@ -46,8 +47,8 @@ func newSession(h *Hub, c Connection, info ConnectInfo) *Session {
 	}
 	ctx, cancel := context.WithCancelCause(parent)
 	s.ctx, s.stop = callerContext{ctx, &s.caller}, cancel
-	s.tasks.shared = &h.dispatch
-	s.tasks.workers.Add(1) // until conclude has returned
+	s.tasks.Pool = h.sessions.workers
+	s.tasks.Running.Add(1) // until conclude has returned
 	return s
 }
 
@@ -73,27 +74,33 @@ func (s *Session) cancel(cause error) {
 	s.endings.closeAll()
 }
 
+// maxWaitingStateful is the limit in bytes of queued tasks of a client with stateful
+// reconnect. It is read further than others, because methods may wait for its
+// acknowledgements. Above the limit of others it gets no more acknowledgements itself, so it
+// stops sending; at this one the reader stops too.
+const maxWaitingStateful = 1 << 20
+
 // enqueue appends a task to the queue. It blocks the reader while the queue is over its
 // limit.
-func (s *Session) enqueue(t *task) {
-	limit := maxWaiting
+func (s *Session) enqueue(t *dispatch.Task) {
+	limit := dispatch.MaxQueued
 	if s.out.buffer != nil {
 		limit = maxWaitingStateful
 	}
-	if room := s.tasks.enqueue(t, limit); room != nil {
+	if room := s.tasks.Enqueue(t, limit); room != nil {
 		s.await(room)
 	}
 }
 
 // runInOrder runs do after each earlier invocation has started and has either ended or run
-// for overtakeAfter. If the queue is idle and the reader may block, that is, without
+// for dispatch.OvertakeAfter. If the queue is idle and the reader may block, that is, without
 // stateful reconnect, it runs do synchronously. size is that of the record, in bytes.
 func (s *Session) runInOrder(size int, do func()) {
-	if s.out.buffer == nil && s.tasks.isIdle() {
+	if s.out.buffer == nil && s.tasks.IsIdle() {
 		do()
 		return
 	}
-	s.enqueue(newOrderedTask(do, size))
+	s.enqueue(dispatch.NewOrdered(do, size))
 }
 
 // await blocks the reader until ready is closed. It returns false if the session ends
@@ -149,6 +156,6 @@ func (s *Session) endSession(was phase, cause error, last *frame.Frame, hangUp b
 		s.out.conn.Close(cause)
 	}
 	s.cancel(cause)
-	s.tasks.dropAll()
+	s.tasks.DropAll()
 	go s.conclude(was, cause)
 }

@@ -123,7 +123,7 @@ func (s *Session) drain() {
 		s.dismiss()
 		return
 	}
-	s.tasks.drain(s.dismiss)
+	s.tasks.Drain(s.dismiss)
 	s.out.phase.startDraining()
 	s.streams.cancelAll()
 }

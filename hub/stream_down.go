@@ -27,7 +27,7 @@ func (c *call) prepare() {
 // finish removes a call that has ended.
 func (c *call) finish() {
 	if !c.queued {
-		c.session.tasks.removeRunning(&c.task)
+		c.session.tasks.RemoveRunning(&c.Task)
 		c.session.streams.remove(c)
 	}
 }

@@ -21,7 +21,7 @@ type streams struct {
 }
 
 // add adds the streams of a call: its items, or its uploads. It sets
-// c.conflict or c.duplicate and adds nothing if another call has one of the ids.
+// c.conflict or c.Duplicate and adds nothing if another call has one of the ids.
 func (l *streams) add(c *call) (added bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -29,11 +29,11 @@ func (l *streams) add(c *call) (added bool) {
 		return false
 	}
 	if c.streamed {
-		c.duplicate = l.down[c.id] != nil
+		c.Duplicate = l.down[c.id] != nil
 	} else {
-		c.duplicate = !c.session.tasks.addRunning(&c.task)
+		c.Duplicate = !c.session.tasks.AddRunning(&c.Task)
 	}
-	if c.duplicate {
+	if c.Duplicate {
 		return false
 	}
 	l.openUploadsLocked(c)

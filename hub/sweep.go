@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/carillon-go/carillon/internal/crew"
+	"github.com/carillon-go/carillon/internal/dispatch"
 )
 
 // sweepInterval is the time between two checks; it equals the original's heartbeat.
@@ -19,7 +19,7 @@ type sweep struct {
 	stop    chan struct{} // closed to end the goroutine
 	emptied chan struct{} // closed when a closed sweep has no more sessions
 	running sync.WaitGroup
-	workers *crew.Crew[job] // run the invocations
+	workers *dispatch.Pool // run the invocations
 }
 
 // add adds a session. It returns false if the hub is shut down.

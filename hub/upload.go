@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"sync"
 
+	"github.com/carillon-go/carillon/internal/dispatch"
 	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/internal/notify"
 	"github.com/carillon-go/carillon/protocol"
@@ -178,7 +179,7 @@ func (s *Session) receiveItem(m *protocol.Message) {
 		err = pushItem(u, s, m.Payload)
 		// If the client's acknowledgements follow its items, nothing else would end the
 		// wait.
-		if s.out.buffer != nil && s.streams.held() > maxWaiting && hold(s.out.conn, 0) {
+		if s.out.buffer != nil && s.streams.held() > dispatch.MaxQueued && hold(s.out.conn, 0) {
 			s.out.abortSlow()
 		}
 	}

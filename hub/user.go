@@ -66,7 +66,7 @@ func (r *refreshed) begin(s *Session) {
 // running. The run counts as an invocation that has released its place, so the end of the
 // session waits for it.
 func (r *refreshed) startLocked(s *Session) {
-	if !r.running && r.waiting > 0 && s.opening.connected.Load() && s.tasks.startReleased() {
+	if !r.running && r.waiting > 0 && s.opening.connected.Load() && s.tasks.StartReleased() {
 		r.waiting--
 		r.running = true
 		go r.run(s)
@@ -75,7 +75,7 @@ func (r *refreshed) startLocked(s *Session) {
 
 // run survives a panic and a runtime.Goexit of the application's function.
 func (r *refreshed) run(s *Session) {
-	defer s.tasks.endReleased()
+	defer s.tasks.EndReleased()
 	defer func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()

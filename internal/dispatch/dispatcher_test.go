@@ -1,4 +1,4 @@
-package hub
+package dispatch
 
 import (
 	"slices"
@@ -6,13 +6,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/carillon-go/carillon/internal/crew"
 )
 
 // testDispatcher is a dispatcher without a session. It records the starts of its tasks.
 type testDispatcher struct {
-	dispatcher
+	Dispatcher
 	pool sync.WaitGroup
 
 	mu      sync.Mutex
@@ -21,12 +19,11 @@ type testDispatcher struct {
 
 func newTestDispatcher(t *testing.T, parallel int) *testDispatcher {
 	d := &testDispatcher{}
-	workers := crew.New(&d.pool, job.run)
-	workers.Join()
-	d.shared = &dispatchers{workers: workers, parallel: parallel, epoch: time.Now()}
+	d.Pool = NewPool(&d.pool, parallel)
+	d.Pool.Join()
 	t.Cleanup(func() {
-		d.workers.Wait()
-		workers.Leave()
+		d.Running.Wait()
+		d.Pool.Leave()
 		d.pool.Wait()
 	})
 	return d
@@ -34,7 +31,7 @@ func newTestDispatcher(t *testing.T, parallel int) *testDispatcher {
 
 // testTask runs until end is closed.
 type testTask struct {
-	task
+	Task
 	d   *testDispatcher
 	id  string
 	end chan struct{}
@@ -42,16 +39,16 @@ type testTask struct {
 
 func (d *testDispatcher) newTask(id string, size int) *testTask {
 	t := &testTask{d: d, id: id, end: make(chan struct{})}
-	t.owner, t.size = t, size
+	t.Owner, t.Size = t, size
 	return t
 }
 
-func (t *testTask) run() {
+func (t *testTask) Run() {
 	t.d.record(t.id)
 	<-t.end
 }
 
-func (t *testTask) runningID() string { return t.id }
+func (t *testTask) RunningID() string { return t.id }
 
 func (d *testDispatcher) record(id string) {
 	d.mu.Lock()
@@ -59,8 +56,8 @@ func (d *testDispatcher) record(id string) {
 	d.started = append(d.started, id)
 }
 
-func (d *testDispatcher) ordered(id string) *task {
-	return newOrderedTask(func() { d.record(id) }, 0)
+func (d *testDispatcher) ordered(id string) *Task {
+	return NewOrdered(func() { d.record(id) }, 0)
 }
 
 // want waits until all goroutines are blocked and checks the tasks that have started.
@@ -89,7 +86,7 @@ func TestDispatcherRunsTasksInOrder(t *testing.T) {
 		d := newTestDispatcher(t, 1)
 		a, b, c := d.newTask("a", 0), d.newTask("b", 0), d.newTask("c", 0)
 		for _, next := range []*testTask{a, b, c} {
-			d.enqueue(&next.task, maxWaiting)
+			d.Enqueue(&next.Task, MaxQueued)
 		}
 		d.want(t, "a")
 		close(a.end)
@@ -98,7 +95,7 @@ func TestDispatcherRunsTasksInOrder(t *testing.T) {
 		d.want(t, "a", "b")
 		close(b.end)
 		d.want(t, "a", "b", "c")
-		if !d.isIdle() {
+		if !d.IsIdle() {
 			t.Error("not idle after all tasks")
 		}
 	})
@@ -108,10 +105,10 @@ func TestDispatcherRunsTasksInParallel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newTestDispatcher(t, 2)
 		a, b, c := d.newTask("a", 0), d.newTask("b", 0), d.newTask("c", 0)
-		d.enqueue(&a.task, maxWaiting)
+		d.Enqueue(&a.Task, MaxQueued)
 		d.want(t, "a")
-		d.enqueue(&b.task, maxWaiting)
-		d.enqueue(&c.task, maxWaiting)
+		d.Enqueue(&b.Task, MaxQueued)
+		d.Enqueue(&c.Task, MaxQueued)
 		d.want(t, "a", "b")
 		close(a.end)
 		d.want(t, "a", "b", "c")
@@ -124,10 +121,10 @@ func TestDispatcherLetsOrderedTasksOvertake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newTestDispatcher(t, 1)
 		long, last := d.newTask("long", 0), d.newTask("last", 0)
-		d.enqueue(&long.task, maxWaiting)
-		d.enqueue(d.ordered("refusal"), maxWaiting)
-		d.enqueue(&last.task, maxWaiting)
-		time.Sleep(overtakeAfter - time.Nanosecond) // the clock of the bubble
+		d.Enqueue(&long.Task, MaxQueued)
+		d.Enqueue(d.ordered("refusal"), MaxQueued)
+		d.Enqueue(&last.Task, MaxQueued)
+		time.Sleep(OvertakeAfter - time.Nanosecond) // the clock of the bubble
 		d.want(t, "long")
 		time.Sleep(time.Nanosecond) // the clock of the bubble
 		d.want(t, "long", "refusal")
@@ -141,8 +138,8 @@ func TestDispatcherDoesNotOvertakeShortTasks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newTestDispatcher(t, 1)
 		short := d.newTask("short", 0)
-		d.enqueue(&short.task, maxWaiting)
-		d.enqueue(d.ordered("refusal"), maxWaiting)
+		d.Enqueue(&short.Task, MaxQueued)
+		d.Enqueue(d.ordered("refusal"), MaxQueued)
 		d.want(t, "short")
 		close(short.end)
 		d.want(t, "short", "refusal")
@@ -153,9 +150,9 @@ func TestDispatcherRunsAnOrderedTaskAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newTestDispatcher(t, 2)
 		end := make(chan struct{})
-		d.enqueue(newOrderedTask(func() { d.record("close"); <-end }, 0), maxWaiting)
+		d.Enqueue(NewOrdered(func() { d.record("close"); <-end }, 0), MaxQueued)
 		next := d.newTask("next", 0)
-		d.enqueue(&next.task, maxWaiting)
+		d.Enqueue(&next.Task, MaxQueued)
 		d.want(t, "close")
 		close(end)
 		d.want(t, "close", "next")
@@ -167,21 +164,21 @@ func TestDispatcherRunsTheNextTaskAfterARelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newTestDispatcher(t, 1)
 		a, b := d.newTask("a", 0), d.newTask("b", 0)
-		d.enqueue(&a.task, maxWaiting)
-		d.enqueue(&b.task, maxWaiting)
+		d.Enqueue(&a.Task, MaxQueued)
+		d.Enqueue(&b.Task, MaxQueued)
 		d.want(t, "a")
-		if !d.mayRelease(&a.task, 1) {
+		if !d.MayRelease(&a.Task, 1) {
 			t.Error("the first task may not release its place")
 		}
-		d.release(&a.task)
-		d.release(&a.task) // no effect
+		d.Release(&a.Task)
+		d.Release(&a.Task) // no effect
 		d.want(t, "a", "b")
-		if d.mayRelease(&b.task, 1) {
+		if d.MayRelease(&b.Task, 1) {
 			t.Error("two tasks may release their places")
 		}
 		c := d.newTask("c", 0)
-		d.enqueue(&c.task, maxWaiting)
-		turn := d.requeue()
+		d.Enqueue(&c.Task, MaxQueued)
+		turn := d.Requeue()
 		close(b.end)
 		d.want(t, "a", "b", "c")
 		if isDone(turn) {
@@ -191,7 +188,7 @@ func TestDispatcherRunsTheNextTaskAfterARelease(t *testing.T) {
 		if !isDone(turn) {
 			t.Error("no turn after the queued task")
 		}
-		still := d.close()
+		still := d.Close()
 		if isDone(still) {
 			t.Error("still while a task without a place runs")
 		}
@@ -203,12 +200,12 @@ func TestDispatcherRunsTheNextTaskAfterARelease(t *testing.T) {
 func TestDispatcherReportsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newTestDispatcher(t, 1)
-		a, b, c := d.newTask("a", 0), d.newTask("b", maxWaiting/2), d.newTask("c", maxWaiting)
-		d.enqueue(&a.task, maxWaiting)
-		if d.enqueue(&b.task, maxWaiting) != nil {
+		a, b, c := d.newTask("a", 0), d.newTask("b", MaxQueued/2), d.newTask("c", MaxQueued)
+		d.Enqueue(&a.Task, MaxQueued)
+		if d.Enqueue(&b.Task, MaxQueued) != nil {
 			t.Error("no room below the limit")
 		}
-		room := d.enqueue(&c.task, maxWaiting)
+		room := d.Enqueue(&c.Task, MaxQueued)
 		if room == nil {
 			t.Fatal("room above the limit")
 		}
@@ -228,27 +225,27 @@ func TestDispatcherFindsTasksByID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newTestDispatcher(t, 1)
 		a, again, outside := d.newTask("a", 0), d.newTask("a", 0), d.newTask("o", 0)
-		d.enqueue(&a.task, maxWaiting)
-		d.enqueue(&again.task, maxWaiting)
-		if d.find("a") != again {
+		d.Enqueue(&a.Task, MaxQueued)
+		d.Enqueue(&again.Task, MaxQueued)
+		if d.Find("a") != again {
 			t.Error("found another task than the last queued one")
 		}
-		if d.find("") != nil || d.find("b") != nil {
+		if d.Find("") != nil || d.Find("b") != nil {
 			t.Error("found a task that does not exist")
 		}
-		if !d.addRunning(&outside.task) || d.find("o") != outside {
+		if !d.AddRunning(&outside.Task) || d.Find("o") != outside {
 			t.Error("a task outside the queue is not found")
 		}
-		if second := d.newTask("o", 0); d.addRunning(&second.task) {
+		if second := d.newTask("o", 0); d.AddRunning(&second.Task) {
 			t.Error("an id is used twice")
 		}
-		d.removeRunning(&outside.task)
-		if d.find("o") != nil {
+		d.RemoveRunning(&outside.Task)
+		if d.Find("o") != nil {
 			t.Error("found a removed task")
 		}
 		close(a.end)
 		d.want(t, "a", "a")
-		if again.duplicate {
+		if again.Duplicate {
 			t.Error("a task after one with its id is a duplicate")
 		}
 		close(again.end)
@@ -259,11 +256,11 @@ func TestDispatcherMarksDuplicates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newTestDispatcher(t, 2)
 		a, b := d.newTask("a", 0), d.newTask("a", 0)
-		d.enqueue(&a.task, maxWaiting)
-		d.enqueue(&b.task, maxWaiting)
+		d.Enqueue(&a.Task, MaxQueued)
+		d.Enqueue(&b.Task, MaxQueued)
 		d.want(t, "a", "a")
-		if a.duplicate || !b.duplicate {
-			t.Errorf("duplicates: %v, %v", a.duplicate, b.duplicate)
+		if a.Duplicate || !b.Duplicate {
+			t.Errorf("duplicates: %v, %v", a.Duplicate, b.Duplicate)
 		}
 		close(a.end)
 		close(b.end)
@@ -274,14 +271,14 @@ func TestDispatcherDrainsWhenNothingRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newTestDispatcher(t, 1)
 		a := d.newTask("a", 0)
-		d.enqueue(&a.task, maxWaiting)
-		d.startConcurrent(10)
-		if !d.startReleased() {
+		d.Enqueue(&a.Task, MaxQueued)
+		d.StartConcurrent(10)
+		if !d.StartReleased() {
 			t.Error("closed")
 		}
 		drained := make(chan struct{})
-		d.drain(func() { close(drained) })
-		for _, end := range []func(){func() { close(a.end) }, func() { d.endConcurrent(10) }, d.endReleased} {
+		d.Drain(func() { close(drained) })
+		for _, end := range []func(){func() { close(a.end) }, func() { d.EndConcurrent(10) }, d.EndReleased} {
 			if isDone(drained) {
 				t.Error("drained while something runs")
 			}
@@ -295,15 +292,15 @@ func TestDispatcherCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newTestDispatcher(t, 1)
 		a, b, c := d.newTask("a", 0), d.newTask("b", 0), d.newTask("c", 0)
-		d.enqueue(&a.task, maxWaiting)
-		d.enqueue(&b.task, maxWaiting)
-		d.drain(func() { t.Error("drained after the end") })
-		still := d.close()
-		d.enqueue(&c.task, maxWaiting)
-		if d.startReleased() {
+		d.Enqueue(&a.Task, MaxQueued)
+		d.Enqueue(&b.Task, MaxQueued)
+		d.Drain(func() { t.Error("drained after the end") })
+		still := d.Close()
+		d.Enqueue(&c.Task, MaxQueued)
+		if d.StartReleased() {
 			t.Error("work begins after the end")
 		}
-		d.dropAll()
+		d.DropAll()
 		if isDone(still) {
 			t.Error("still while a task runs")
 		}
