@@ -21,6 +21,7 @@ func (c *Connection) Close(cause error) {
 		c.mu.Unlock()
 		return
 	}
+	c.closed = true
 	c.changed.Open()
 	c.wakeLocked()
 	stranded := c.carrier == nil && c.resumable && c.kind != transports.LongPolling && !c.left.IsZero()

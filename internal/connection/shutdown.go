@@ -102,12 +102,15 @@ func (c *Connection) shutdown() {
 	c.end(transports.ErrShutdown, false, func() bool { return c.kind == "" })
 }
 
-// cutIfUnfinished cuts the connection. It reports whether that loses anything: the application
-// has not returned, or the client is connected and has not received everything.
+// cutIfUnfinished cuts the connection. It reports whether that loses anything: the client has
+// not left and the application has not returned, or the client is connected and has not
+// received everything.
 func (c *Connection) cutIfUnfinished() bool {
 	c.mu.Lock()
-	lost := c.state < ended && (!c.notified || c.carrier != nil && c.state != sent)
-	c.cutOff = c.cutOff || lost // an earlier Shutdown may have cut it
+	here := c.state < ended || c.closed && !c.leaving
+	lost := here && !c.notified || c.state < ended && c.carrier != nil && c.state != sent
+	lost = lost && !c.cutOff // otherwise an earlier Shutdown has counted it
+	c.cutOff = c.cutOff || lost
 	c.mu.Unlock()
 	c.Abort(transports.ErrShutdown)
 	return lost

@@ -25,6 +25,7 @@ type lifecycle struct {
 	state      state
 	resumable  bool // the connection outlives its requests
 	leaving    bool // the connection ends with the answer to the pending poll
+	closed     bool // Close was called before the carrier ended
 	hangsUp    bool // see HangUp
 	serverEnds bool // the server is shutting down
 	notified   bool // Disconnected has returned
