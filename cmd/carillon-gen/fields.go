@@ -2,8 +2,6 @@ package main
 
 import (
 	"cmp"
-	"fmt"
-	"go/token"
 	"go/types"
 	"reflect"
 	"slices"
@@ -56,10 +54,17 @@ func (s *shapes) ofField(d *definition, f field, all *faults) *shape {
 	return s.of(f.v.Type(), place{f.v.Pos(), d.name + "." + f.v.Name()}, all)
 }
 
+// objectMembers are the members of every object. TypeScript takes them for a field that is
+// missing.
+var objectMembers = strings.Fields("constructor hasOwnProperty isPrototypeOf propertyIsEnumerable toLocaleString toString valueOf")
+
 func (s *shapes) warnFields(d *definition) {
 	for _, f := range d.json {
 		if _, ok := f.tags.Lookup("json"); !ok {
 			s.contract.warn(f.v.Pos(), "%s.%s has no json tag: it is %q by JSON and %q by MessagePack", d.name, f.v.Name(), f.name, cmp.Or(f.tags.Get("msgpack"), f.v.Name()))
+		}
+		if f.optional && slices.Contains(objectMembers, f.name) {
+			s.contract.warn(f.v.Pos(), "%s.%s may be missing, and every object of JavaScript has a member %s; name it otherwise", d.name, f.v.Name(), f.name)
 		}
 		if f.shape.isLong() && !f.quoted {
 			s.contract.warn(f.v.Pos(), "%s.%s has 64 bits, and JavaScript's numbers are exact up to 2^53; the tag `json:\",string\"` sends text", d.name, f.v.Name())
@@ -202,9 +207,4 @@ func camelCase(name string) string {
 		runes[i] = unicode.ToLower(r)
 	}
 	return string(runes)
-}
-
-// warn adds a warning.
-func (c *contract) warn(pos token.Pos, format string, args ...any) {
-	c.warnings = append(c.warnings, fmt.Sprintf("%s: %s", c.fset.Position(pos), fmt.Sprintf(format, args...)))
 }

@@ -60,7 +60,7 @@ func write(t *testing.T, dir, hub, client, more string) settings {
 
 // TestFaults: a type or a signature without an equivalent on the wire is an error with its position.
 func TestFaults(t *testing.T) {
-	for name, tt := range map[string]struct{ hub, client, more, hubName, want string }{
+	for name, tt := range map[string]struct{ hub, client, more, hubName, protocol, want string }{
 		"no context":           {hub: "M(a int) error", want: "x.go:12:1: M: the first parameter must be a context.Context"},
 		"no error":             {hub: "M(ctx context.Context) int", want: "M: the results must be (error) or (T, error)"},
 		"variadic":             {hub: "M(ctx context.Context, a ...int) error", want: "take a slice"},
@@ -82,17 +82,19 @@ func TestFaults(t *testing.T) {
 		"unknown directive":    {hub: "//carillon:rename m\nM(ctx context.Context) error", want: `"//carillon:rename m" is no directive`},
 		"one name by case":     {hub: "//carillon:name a\nURL(ctx context.Context) error\n//carillon:name b\nUrl(ctx context.Context) error", want: `x.go:15:1: Url: URL has the name "url" in TypeScript, too`},
 		"own encoding":         {hub: "M(ctx context.Context, a T) error", more: "type T struct{}\n\nfunc (T) MarshalJSON() ([]byte, error) { return nil, nil }", want: "x.T encodes itself"},
+		"own MessagePack":      {hub: "M(ctx context.Context, a T) error", more: "type T struct{}\n\nfunc (T) MarshalMsg([]byte) ([]byte, error) { return nil, nil }", protocol: messagePack, want: "x.T encodes itself"},
 		"integer keys":         {hub: "M(ctx context.Context, a map[int]string) error", want: "the keys of a map must be strings, not int"},
 		"nameless struct":      {hub: "M(ctx context.Context, a struct{ B int }) error", want: "a struct needs a name"},
 		"seven parameters":     {hub: "M(ctx context.Context, a, b, c, d, e, f, g int) error", want: "M has 7 parameters; 6 are possible"},
 		"stream of five":       {hub: "M(ctx context.Context, a, b, c, d, e int) (iter.Seq2[int, error], error)", want: "M has 5 parameters; 4 are possible"},
 		"two with one name":    {hub: "M(ctx context.Context) error\n//carillon:name m\nN(ctx context.Context) error", want: `N: M has the name "m" on the wire, too`},
+		"a constructor":        {client: "Constructor(ctx context.Context) error", want: "x.go:16:1: Constructor: the official JavaScript client cannot receive a method of this name"},
 		"a stream to a client": {client: "M(ctx context.Context, a iter.Seq2[int, error]) error", want: "M: a client cannot take or answer with a stream"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := write(t, t.TempDir(), tt.hub, tt.client, tt.more)
-			s.hub = cmp.Or(tt.hubName, s.hub)
+			s.hub, s.protocol = cmp.Or(tt.hubName, s.hub), cmp.Or(tt.protocol, s.protocol)
 			if _, err := run(s); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}

@@ -320,3 +320,40 @@ func (Own) MarshalJSON() ([]byte, error) { return nil, nil }
 		t.Error(ts)
 	}
 }
+
+// TestWarnings: each warning has the position of a field or a parameter.
+func TestWarnings(t *testing.T) {
+	dir := newModule(t, strings.ReplaceAll(`
+-- x.go --
+package x
+
+import "context"
+
+type Hub interface {
+	M(ctx context.Context, a []int64, t T) error
+}
+
+type Client interface{}
+
+type T struct {
+	ToString bool   ${q}json:"toString,omitempty"${q}
+	Long     uint64 ${q}json:"long"${q}
+	Quoted   int64  ${q}json:"quoted,string"${q}
+	Plain    int
+}
+`, "${q}", "`"))
+	warnings := strings.Join(generateIn(t, dir, "Hub", "Client"), "\n")
+	for _, want := range []string{
+		"x.go:6:25: M: parameter a has 64 bits",
+		"x.go:12:2: T.ToString may be missing, and every object of JavaScript has a member toString",
+		"x.go:13:2: T.Long has 64 bits",
+		`x.go:15:2: T.Plain has no json tag: it is "plain" by JSON and "Plain" by MessagePack`,
+	} {
+		if !strings.Contains(warnings, want) {
+			t.Errorf("no %q in\n%s", want, warnings)
+		}
+	}
+	if n := strings.Count(warnings, "\n"); n != 3 {
+		t.Errorf("%d warnings\n%s", n+1, warnings)
+	}
+}

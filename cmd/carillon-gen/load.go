@@ -63,7 +63,7 @@ func load(s settings) (*contract, error) {
 		return nil, err
 	}
 	c := &contract{pkg: pkg.Types, loaded: pkg, fset: pkg.Fset, hub: s.hub, client: s.client, others: map[string]*types.Package{}}
-	c.shapes = newShapes(c, s.mapped)
+	c.shapes = newShapes(c, s)
 	c.broken = c.brokenLines()
 	docs := &docs{fset: pkg.Fset, found: map[line]string{}, read: map[string]bool{}}
 	faults := &faults{fset: pkg.Fset}
@@ -72,6 +72,10 @@ func load(s settings) (*contract, error) {
 	for _, m := range c.received {
 		if m.stream || m.uploads() {
 			faults.add(m.pos, "%s: a client cannot take or answer with a stream", m.name)
+		}
+		// The client looks names up, in small letters, in an object with these members.
+		if slices.Contains([]string{"constructor", "__proto__"}, strings.ToLower(m.wire)) {
+			faults.add(m.pos, "%s: the official JavaScript client cannot receive a method of this name; give it another one by //carillon:name", m.name)
 		}
 	}
 	return c, errors.Join(faults.all...)
@@ -147,6 +151,11 @@ func (f *faults) add(pos token.Pos, format string, args ...any) {
 		text = fmt.Sprintf("%s: %s", f.fset.Position(pos), text)
 	}
 	f.all = append(f.all, errors.New(text))
+}
+
+// warn adds a warning.
+func (c *contract) warn(pos token.Pos, format string, args ...any) {
+	c.warnings = append(c.warnings, fmt.Sprintf("%s: %s", c.fset.Position(pos), fmt.Sprintf(format, args...)))
 }
 
 // methods returns the methods of an interface, in the order of declaration.

@@ -77,7 +77,7 @@ func checkRandom(t *testing.T, modules string, first, n int) {
 	}
 	origin := serveRandom(t, dir)
 	if out, err := nodeIn(dir, "node_modules/typescript/bin/tsc", "-p", "."); err != nil {
-		t.Fatalf("tsc: %v\n%s", err, out)
+		t.Errorf("tsc: %v\n%s", err, out)
 	}
 	if out, err := nodeIn(dir, append([]string{"drive/run.js", origin}, checks...)...); err != nil {
 		t.Fatalf("node: %v\n%s", err, out)

@@ -141,7 +141,7 @@ func (p *randomPackage) structure(b *strings.Builder, name, qualifier string, ex
 	if p.IntN(3) == 0 {
 		fmt.Fprintf(b, "\tSelf %s%s %s\n", pick(p, "*", "[]", "map[string]"), name, p.tag("self"))
 	}
-	fields := []string{"ID", "Name", "URL", "HTTPServer", "X", "Class", "Über", "A_b", "Constructor"}
+	fields := []string{"ID", "Name", "URL", "HTTPServer", "X", "Class", "Über", "A_b", "Then"}
 	p.Shuffle(len(fields), func(i, j int) { fields[i], fields[j] = fields[j], fields[i] })
 	for _, f := range fields[:p.IntN(6)] {
 		fmt.Fprintf(b, "\t%s %s %s\n", f, expression(0), p.tag(f))
@@ -184,7 +184,10 @@ type randomMethod struct {
 func (p *randomPackage) newMethod(prefix string, i, least, most int) randomMethod {
 	m := randomMethod{name: fmt.Sprint(prefix, i)}
 	if i == 0 {
-		m.name = pick(p, "Connection", "Constructor", "ToString", "Über", m.name)
+		m.name = pick(p, "Connection", "ToString", "Über", m.name)
+		if prefix == "Echo" {
+			m.name = pick(p, "Constructor", m.name) // a name that a client cannot receive
+		}
 	}
 	m.member = tsMethod(method{name: m.name})
 	var values, placeholders, params []string

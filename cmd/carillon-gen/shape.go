@@ -85,12 +85,13 @@ type place struct {
 type shapes struct {
 	contract *contract
 	mapped   map[string]kind
+	packed   bool                   // the TypeScript is for MessagePack
 	defined  map[string]*definition // by name
 	names    map[string]string      // of types, by their spelling in Go
 }
 
-func newShapes(c *contract, mapped map[string]kind) *shapes {
-	return &shapes{contract: c, mapped: mapped, defined: map[string]*definition{}, names: map[string]string{}}
+func newShapes(c *contract, s settings) *shapes {
+	return &shapes{contract: c, mapped: s.mapped, packed: s.protocol == messagePack, defined: map[string]*definition{}, names: map[string]string{}}
 }
 
 // definitions returns the named types, ordered by name.
@@ -214,7 +215,7 @@ func (s *shapes) wrap(outer shape, elem types.Type, at place, faults *faults) *s
 // ofNamed returns the shape of a named type. Structs and enumerations keep their names.
 func (s *shapes) ofNamed(t *types.Named, at place, faults *faults) *shape {
 	switch {
-	case hasMethod(t, "MarshalJSON") || hasMethod(t, "MarshalMsg"):
+	case hasMethod(t, "MarshalJSON") || s.packed && hasMethod(t, "MarshalMsg"):
 		faults.add(at.pos, "%s: %s encodes itself; its form on the wire is not known; tell it by -map %s=string, or another kind", at.at, t, t)
 		return nil
 	case hasMethod(t, "MarshalText"):
