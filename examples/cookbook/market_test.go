@@ -15,7 +15,6 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/hubtest"
@@ -160,7 +159,7 @@ func TestOnlyABrokerHaltsAShareAndOnlyOnAWeekday(t *testing.T) {
 		time.Sleep(48 * time.Hour) // the bubble's clock
 		h, _ := newTestMarket(t, hub.Options{})
 		ann := hubtest.Connect(t, h, hubtest.As("ann"))
-		bob := hubtest.Connect(t, h, hubtest.Options{User: &auth.User{ID: "bob", Claims: map[string]any{"role": "broker"}}})
+		bob := hubtest.Connect(t, h, hubtest.As("bob", "broker"))
 		halt := func(c *hubtest.Client) error {
 			return contract.NewMarketHubClient(c.HubConnection).Halt(t.Context(), "ACME")
 		}
