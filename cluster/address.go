@@ -18,8 +18,8 @@ const (
 	addressIPv6 = 6
 )
 
-// checkAddress fails for a host:port that no node can dial.
-func checkAddress(address string) error {
+// CheckAddress fails for a text that is no host:port at which a node can be reached.
+func CheckAddress(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("cluster: address %q: %w", address, err)
@@ -40,7 +40,7 @@ func checkAddress(address string) error {
 // encodeAddress encodes host:port. It fails for one that is too long, or that other nodes
 // cannot dial.
 func encodeAddress(address string) ([]byte, error) {
-	if err := checkAddress(address); err != nil {
+	if err := CheckAddress(address); err != nil {
 		return nil, err
 	}
 	ip, err := netip.ParseAddrPort(address)

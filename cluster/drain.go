@@ -9,31 +9,28 @@ import (
 	"time"
 )
 
+// lastWait is the longest wait of a request that is forwarded after Drain. It keeps clients that
+// the load balancer still sends here from polling without a pause.
+const lastWait = time.Second
+
 // Drain ends the requests of this process that wait in other ones: the owners answer polls with
 // an empty 200, after which their clients poll again, and WebSockets are cut, whose clients
-// resume them. Later requests are forwarded, but do not wait. It may be called repeatedly.
-func (n *Node) Drain() {
-	n.mu.Lock()
-	first := n.leaving.Err() == nil && !n.closed
-	n.leave()
-	if first {
-		n.running.Add(1)
-	}
-	n.mu.Unlock()
-	if !first {
+// resume them. Later polls wait for a second at most. Drain does not wait, and may be called
+// repeatedly.
+func (h *Hub) Drain() {
+	if h.leaving.Err() != nil || !h.node.enter() {
 		return
 	}
-	defer n.running.Done()
-	var telling sync.WaitGroup
-	for _, p := range n.forwardsTo.processes() {
-		telling.Go(func() {
+	defer h.node.running.Done()
+	h.leave()
+	for _, p := range h.forwardsTo.processes() {
+		h.node.running.Go(func() {
 			var answer struct{}
-			if err := n.call(n.closing, p, drainPath, drain{n.self.place()}, &answer); err != nil {
-				n.log.Warn("polls not ended", "node", p.address, "error", err)
+			if err := h.node.call(h.node.closing, p, drainPath, drain{h.name, h.node.self.place()}, &answer); err != nil {
+				h.node.log.Warn("polls not ended", "node", p.address, "error", err)
 			}
 		})
 	}
-	telling.Wait()
 }
 
 // targets counts the requests that wait in other processes.
@@ -71,14 +68,14 @@ type waits struct {
 func (w *waits) begin(ctx context.Context, from pid, limit time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := func() {}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.drained.get(string(from[:])) && (limit <= 0 || limit > lastWait) {
+		limit = lastWait
+	}
 	if limit > 0 {
 		timer := time.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) })
 		stop = func() { timer.Stop() }
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.drained.get(string(from[:])) {
-		cancel(context.DeadlineExceeded)
 	}
 	if w.byPID[from] == nil {
 		w.byPID[from] = map[*context.CancelCauseFunc]struct{}{}
@@ -128,6 +125,6 @@ func (n *Node) serveDrain(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	n.waits.drain(asking.pid)
+	n.Hub(d.Hub).waits.drain(asking.pid)
 	reply(w, struct{}{})
 }

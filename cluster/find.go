@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/internal/connection"
 )
 
 // find answers another node. It is the only place where this process gives a negotiation away.
@@ -49,7 +50,7 @@ func (h *Hub) ownerLocked(key string) found {
 // negotiation, so that this process becomes the owner. forward serves requests at another
 // owner. If it is nil, the connection may have come here in the meantime; otherwise no process
 // has it. Find fails with the error of c.Admit or of r's context.
-func (h *Hub) Find(r *http.Request, token string, c Claimer) (forward Forward, err error) {
+func (h *Hub) Find(r *http.Request, token string, c connection.Claimer) (forward connection.Forward, err error) {
 	sealed, ok := h.node.sealer.open(h.name, token)
 	if !ok {
 		return nil, nil
@@ -67,7 +68,7 @@ func (h *Hub) Find(r *http.Request, token string, c Claimer) (forward Forward, e
 }
 
 // locate returns the owner of a connection, or zero: this process, or none.
-func (h *Hub) locate(r *http.Request, sealed opened, c Claimer) (process, error) {
+func (h *Hub) locate(r *http.Request, sealed opened, c connection.Claimer) (process, error) {
 	h.mu.Lock()
 	if sealed.home == h.node.self {
 		// find holds mu from a handover to the note about it.
@@ -100,7 +101,7 @@ func (h *Hub) locate(r *http.Request, sealed opened, c Claimer) (process, error)
 
 // claim asks the home for a negotiation. The end of the request does not end the claim, because
 // the home may have given the negotiation away already.
-func (h *Hub) claim(r *http.Request, sealed opened, c Claimer, running *claiming) {
+func (h *Hub) claim(r *http.Request, sealed opened, c connection.Claimer, running *claiming) {
 	defer func() {
 		h.mu.Lock()
 		delete(h.claims, sealed.key)
@@ -116,7 +117,7 @@ func (h *Hub) claim(r *http.Request, sealed opened, c Claimer, running *claiming
 		return
 	}
 	var failed error
-	running.owner, _, running.err = h.ask(ctx, sealed, auth.UserFrom(r.Context()), func(given Handover) {
+	running.owner, _, running.err = h.ask(ctx, sealed, auth.UserFrom(r.Context()), func(given connection.Handover) {
 		if failed = c.Adopt(given); failed == nil {
 			h.node.counts.claimed.Add(1)
 		}
@@ -126,7 +127,7 @@ func (h *Hub) claim(r *http.Request, sealed opened, c Claimer, running *claiming
 
 // ask asks the home of a connection for its owner, and whether a request has opened it there.
 // With adopt it claims the negotiation and passes it to adopt.
-func (h *Hub) ask(ctx context.Context, sealed opened, u *auth.User, adopt func(Handover)) (owner process, opened bool, err error) {
+func (h *Hub) ask(ctx context.Context, sealed opened, u *auth.User, adopt func(connection.Handover)) (owner process, opened bool, err error) {
 	question := find{Hub: h.name, Key: sealed.key, Claim: adopt != nil, Asking: h.node.self.place(), User: encodeUser(u)}
 	var known found
 	if err := h.node.call(ctx, sealed.home, findPath, &question, &known); err != nil {

@@ -20,7 +20,7 @@ import (
 const writeTimeout = 10 * time.Second
 
 // forward returns a function that lets the owner of a connection answer a request.
-func (h *Hub) forward(key string, owner process) Forward {
+func (h *Hub) forward(key string, owner process) connection.Forward {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if !h.node.enter() {
 			return http.ErrServerClosed
@@ -54,46 +54,69 @@ func (h *Hub) send(w http.ResponseWriter, r *http.Request, key string, owner pro
 		}
 		body = bytes.NewReader(short)
 	}
-	ctx, end := h.node.begin(r, owner, upgrades)
+	ctx, end := h.begin(r, owner, upgrades)
 	defer end()
 	f.Asking, f.Wait = h.node.self.place(), letWait(w, r)
+	shared := !upgrades && f.isShort()
+	f.Acks = shared && r.Method == http.MethodGet
 	var head bytes.Buffer
 	if err := writeMessage(&head, f); err != nil {
 		return err
 	}
+	length := int64(head.Len()) + f.Length
 	request, err := h.node.request(ctx, owner, forwardPath, io.MultiReader(&head, body))
 	if err != nil {
 		return err
 	}
 	peer := h.node.peers.to(owner.address)
-	if !upgrades && f.isShort() {
-		request.ContentLength = int64(head.Len()) + f.Length
-		return exchange(peer.do, w, request)
-	}
-	if upgrades {
+	switch {
+	case f.Acks:
+		return exchangePoll(peer, w, request, length)
+	case shared:
+		request.ContentLength = length
+		return exchange(peer.do, w, request, func() {})
+	case upgrades:
 		request.ContentLength = int64(head.Len())
 		request.Header.Set("Connection", "Upgrade")
 		request.Header.Set("Upgrade", "websocket")
 	}
-	return exchange(peer.doAlone, w, request)
+	return exchange(peer.doAlone, w, request, func() {})
+}
+
+// exchangePoll sends a GET and passes the answer on. When the client has got the answer, a byte
+// ends the body of the request.
+func exchangePoll(to *peer, w http.ResponseWriter, request *http.Request, length int64) error {
+	ack, acknowledges := io.Pipe()
+	request.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(request.Body, ack), ack}
+	request.ContentLength = length + 1
+	request.GetBody = nil
+	err := exchange(to.do, w, request, func() {
+		_, _ = acknowledges.Write([]byte{1})
+		_ = acknowledges.Close() // net/http sends the last byte when it knows that none follows
+	})
+	_ = acknowledges.CloseWithError(errShort)
+	return err
 }
 
 // begin returns the context of a forwarded request. The client of a POST may leave before the
 // answer: its data still counts. A WebSocket ends when this process drains.
-func (n *Node) begin(r *http.Request, owner process, upgrades bool) (context.Context, context.CancelFunc) {
+func (h *Hub) begin(r *http.Request, owner process, upgrades bool) (context.Context, context.CancelFunc) {
 	ctx := r.Context()
 	if r.Method != http.MethodGet {
 		ctx = context.WithoutCancel(ctx)
 	}
-	until := n.closing
+	until := h.node.closing
 	if upgrades {
-		until = n.leaving
+		until = h.leaving
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(until, cancel)
-	n.forwardsTo.add(owner, 1)
+	h.forwardsTo.add(owner, 1)
 	return ctx, func() {
-		n.forwardsTo.add(owner, -1)
+		h.forwardsTo.add(owner, -1)
 		stop()
 		cancel()
 	}
@@ -134,8 +157,9 @@ func newForwarded(hub, key string, w http.ResponseWriter, r *http.Request) *forw
 	return f
 }
 
-// exchange sends a request and passes the answer on.
-func exchange(do func(*http.Request) (*http.Response, error), w http.ResponseWriter, request *http.Request) error {
+// exchange sends a request and passes the answer on. It calls delivered when the client has got
+// an answer that the owner flushed as a whole.
+func exchange(do func(*http.Request) (*http.Response, error), w http.ResponseWriter, request *http.Request, delivered func()) error {
 	response, err := do(request)
 	if err != nil {
 		return err
@@ -149,15 +173,18 @@ func exchange(do func(*http.Request) (*http.Response, error), w http.ResponseWri
 		return err
 	}
 	length, given := contentLength(head.Header)
-	if !head.Flushed || given {
-		return passWhole(w, &head, io.LimitReader(response.Body, maxAnswer), length)
+	switch {
+	case !head.Flushed:
+		return passWhole(w, &head, response.Body, -1, delivered)
+	case given:
+		return passWhole(w, &head, response.Body, length, delivered)
 	}
 	passParts(w, &head, response.Body)
 	return nil
 }
 
-// maxAnswer is the longest answer that is passed on as a whole: to a poll with one message of
-// the largest size in each of its parts.
+// maxAnswer is the longest answer that is passed on as a whole. The answer to a poll has 1 MiB
+// and one more message.
 const maxAnswer = 64 << 20
 
 func contentLength(h header) (n int64, ok bool) {
@@ -166,25 +193,38 @@ func contentLength(h header) (n int64, ok bool) {
 		return -1, false
 	}
 	n, err := strconv.ParseInt(values[0], 10, 64)
-	return n, err == nil
+	return n, err == nil && n >= 0
 }
 
-var errShort = errors.New("cluster: the answer of the owner is not complete")
+var (
+	errShort = errors.New("cluster: the answer of the owner is not complete")
+	errLong  = errors.New("cluster: the answer of the owner is too long")
+)
 
-// passWhole passes on an answer after it has arrived completely.
-func passWhole(w http.ResponseWriter, head *answer, body io.Reader, length int64) error {
-	whole, err := io.ReadAll(body)
+// passWhole passes on an answer after it has arrived completely. length is that of an answer
+// that the owner has flushed, or -1.
+func passWhole(w http.ResponseWriter, head *answer, body io.Reader, length int64, delivered func()) error {
+	limit := int64(maxAnswer)
+	if length >= 0 {
+		limit = min(limit, length)
+	}
+	whole, err := io.ReadAll(io.LimitReader(body, limit))
 	switch {
 	case err != nil:
 		return err
-	case head.Flushed && int64(len(whole)) != length:
+	case length >= 0 && int64(len(whole)) < limit:
 		return errShort
+	case length > maxAnswer:
+		return errLong
 	}
-	control := http.NewResponseController(w)
 	begin(w, head)
-	_, _ = w.Write(whole)
-	if head.Flushed {
-		_ = control.Flush()
+	_, err = w.Write(whole)
+	if length < 0 {
+		return nil
+	}
+	if flushed := http.NewResponseController(w).Flush(); err == nil && (flushed == nil || errors.Is(flushed, http.ErrNotSupported)) {
+		delivered()
+		_, _ = io.Copy(io.Discard, body) // until the owner has noted that
 	}
 	return nil
 }

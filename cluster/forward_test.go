@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"net/netip"
 	"reflect"
@@ -322,16 +323,41 @@ func TestDrainEndsForwardedPolls(t *testing.T) {
 	for range 3 {
 		<-arrived
 	}
-	other.node.Drain()
-	other.node.Drain()
+	other.hub.Drain()
+	other.hub.Drain()
 	waiting.Wait()
-	other.expect(t, "200", http.MethodGet, token, "") // at once
+	other.expect(t, "200", http.MethodGet, token, "") // after a moment
 	await(t, "the end of the requests", func() bool {
-		owner.node.waits.mu.Lock()
-		defer owner.node.waits.mu.Unlock()
-		return len(owner.node.waits.byPID) == 0 && len(other.node.forwardsTo.processes()) == 0
+		owner.hub.waits.mu.Lock()
+		defer owner.hub.waits.mu.Unlock()
+		return len(owner.hub.waits.byPID) == 0 && len(other.hub.forwardsTo.processes()) == 0
 	})
 }
+
+// A poll keeps the data that its client did not get.
+func TestOwnerLearnsWhetherTheClientGotAnAnswer(t *testing.T) {
+	t.Parallel()
+	flushed := make(chan error, 1)
+	_, other, token := owned(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "4")
+		_, _ = io.WriteString(w, "data")
+		flushed <- http.NewResponseController(w).Flush()
+	})
+	other.expect(t, "200 data", http.MethodGet, token, "")
+	if err := <-flushed; err != nil {
+		t.Errorf("the client has got the answer: %v", err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/chat?id="+token, nil)
+	other.registry.front(&broken{httptest.NewRecorder()}, r)
+	if err := <-flushed; err == nil {
+		t.Error("the client has got no answer, and the owner does not know")
+	}
+}
+
+// broken is the writer of a client that has left.
+type broken struct{ http.ResponseWriter }
+
+func (*broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestWebSocketIsTunnelled(t *testing.T) {
 	t.Parallel()

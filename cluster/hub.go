@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/connection"
 )
 
 // Hub is one hub of a Node. It seals the tokens of its connections, and finds connections that
@@ -15,8 +17,13 @@ type Hub struct {
 	owners *table[process]   // of connections that other processes opened
 	absent *table[time.Time] // when all nodes were asked for a connection that none has
 
+	leaving    context.Context // ends with Drain
+	leave      context.CancelFunc
+	waits      waits   // in this process
+	forwardsTo targets // of this process that wait in others
+
 	mu     sync.Mutex
-	local  Local                // nil before Join
+	local  connection.Local     // nil before Join
 	moved  *table[process]      // the owners of connections that negotiated here; written with mu held
 	claims map[string]*claiming // by key
 }
@@ -37,14 +44,18 @@ type claiming struct {
 }
 
 func newHub(n *Node, name string) *Hub {
-	return &Hub{
+	h := &Hub{
 		node: n, name: name, owners: newTable[process](maxOwners), absent: newTable[time.Time](maxAbsent),
 		moved: newTable[process](maxMoved), claims: map[string]*claiming{},
+		waits:      waits{byPID: map[pid]map[*context.CancelCauseFunc]struct{}{}, drained: newTable[bool](maxPeers)},
+		forwardsTo: targets{counts: map[process]int{}},
 	}
+	h.leaving, h.leave = context.WithCancel(n.closing)
+	return h
 }
 
 // Join sets what other processes ask. It is called once, before the first request.
-func (h *Hub) Join(local Local) {
+func (h *Hub) Join(local connection.Local) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.local = local
@@ -65,7 +76,7 @@ func (h *Hub) Open(token string) (key string, ok bool) {
 
 // await waits until no claim for a key runs, and returns the local hub, or nil if ctx ends or
 // there is none.
-func (h *Hub) await(ctx context.Context, key string) Local {
+func (h *Hub) await(ctx context.Context, key string) connection.Local {
 	h.mu.Lock()
 	running, local := h.claims[key], h.local
 	h.mu.Unlock()

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"encoding/json"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"net/url"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/internal/connection"
 )
 
 // newServer returns the server of the link.
@@ -92,20 +92,24 @@ func (n *Node) serveForward(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	ctx, end := n.waits.begin(r.Context(), from.pid, f.Wait)
+	hub := n.Hub(f.Hub)
+	ctx, end := hub.waits.begin(r.Context(), from.pid, f.Wait)
 	defer end()
 	request, err := f.request(r.WithContext(ctx))
 	if err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	local := n.Hub(f.Hub).await(ctx, f.Key)
+	local := hub.await(ctx, f.Key)
 	if local == nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
 	n.counts.served.Add(1)
 	answer := &relay{w: w, header: http.Header(f.Answer)}
+	if f.Acks {
+		answer.ack = r.Body
+	}
 	if answer.header == nil {
 		answer.header = http.Header{}
 	}
@@ -132,7 +136,7 @@ func (f *forwarded) request(link *http.Request) (*http.Request, error) {
 		to.Path, to.RawPath = string(f.Path), ""
 	}
 	to.Scheme = string(f.Scheme)
-	ctx := context.WithValue(link.Context(), forwardedKey{}, true)
+	ctx := connection.WithForwarded(link.Context())
 	if u := f.User.decode(); u != nil {
 		ctx = auth.WithUser(ctx, u)
 	}
@@ -160,5 +164,3 @@ func (f *forwarded) body(link io.Reader) (io.ReadCloser, error) {
 	_, err := io.ReadFull(link, whole)
 	return io.NopCloser(bytes.NewReader(whole)), err
 }
-
-type forwardedKey struct{}

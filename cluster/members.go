@@ -43,7 +43,7 @@ func newMembers(n *Node, o Options) (*members, error) {
 		if address == "" {
 			continue
 		}
-		if err := checkAddress(address); err != nil {
+		if err := CheckAddress(address); err != nil {
 			return nil, err
 		}
 	}

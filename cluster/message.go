@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -59,7 +60,8 @@ type found struct {
 
 // drain says that a process ends: the polls that it has forwarded are to be answered now.
 type drain struct {
-	Asking place `json:"asking"`
+	Hub    string `json:"hub"`
+	Asking place  `json:"asking"`
 }
 
 // place is a process on the link.
@@ -73,7 +75,7 @@ func (p process) place() place { return place{p.pid.String(), p.address} }
 func (p place) process() (process, error) {
 	of, err := parsePID(p.PID)
 	if err == nil {
-		err = checkAddress(p.Address)
+		err = CheckAddress(p.Address)
 	}
 	if err != nil {
 		return process{}, err
@@ -119,7 +121,7 @@ func (u *user) decode() *auth.User {
 	return decoded
 }
 
-// handover is a Handover.
+// handover is a connection.Handover.
 type handover struct {
 	ID       string            `json:"id"`
 	Key      string            `json:"key"`
@@ -131,12 +133,15 @@ type handover struct {
 	Offer    json.RawMessage   `json:"offer,omitempty"`
 }
 
-func encodeHandover(h Handover) *handover {
+func encodeHandover(h connection.Handover) *handover {
 	return &handover{h.ID, h.Key, encodeUser(h.User), raw(h.Origin), h.Stateful, h.Silence, h.Age, h.Offer}
 }
 
-func (h *handover) decode() Handover {
-	return Handover{h.ID, h.Key, h.User.decode(), string(h.Origin), h.Stateful, h.Silence, h.Age, h.Offer}
+func (h *handover) decode() connection.Handover {
+	return connection.Handover{
+		ID: h.ID, Key: h.Key, User: h.User.decode(), Origin: string(h.Origin), Stateful: h.Stateful,
+		Silence: h.Silence, Age: h.Age, Offer: h.Offer,
+	}
 }
 
 // forwarded is a request that another process serves. Its body follows.
@@ -150,10 +155,12 @@ type forwarded struct {
 	Host   raw    `json:"host"`
 	Header header `json:"header"`
 	Length int64  `json:"length"` // of the body; -1: unknown
-	Remote raw    `json:"remote"` // address of the client
-	Scheme raw    `json:"scheme,omitempty"`
-	TLS    bool   `json:"tls,omitempty"`
-	User   *user  `json:"user,omitempty"`
+	// Acks means that a byte follows when the client has got an answer with data.
+	Acks   bool  `json:"acks,omitempty"`
+	Remote raw   `json:"remote"` // address of the client
+	Scheme raw   `json:"scheme,omitempty"`
+	TLS    bool  `json:"tls,omitempty"`
+	User   *user `json:"user,omitempty"`
 	// Wait is the longest time until the answer; 0: no limit.
 	Wait time.Duration `json:"wait,omitempty"`
 	// Answer are the headers that middleware has set for the answer.

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,14 +48,10 @@ type Node struct {
 	log     *slog.Logger
 	begun   time.Time
 
-	leaving    context.Context // ends with Drain
-	leave      context.CancelFunc
-	closing    context.Context // ends when Shutdown cuts what is left
-	close      context.CancelFunc
-	waits      waits          // in this process
-	forwardsTo targets        // of this process that wait in others
-	running    sync.WaitGroup // dials, and requests in both directions
-	counts     counts
+	closing context.Context // ends when Shutdown cuts what is left
+	close   context.CancelFunc
+	running sync.WaitGroup // dials, and requests in both directions
+	counts  counts
 
 	askTimeout time.Duration
 
@@ -114,9 +112,6 @@ func New(o Options) (*Node, error) {
 		return nil, err
 	}
 	n.closing, n.close = context.WithCancel(context.Background())
-	n.leaving, n.leave = context.WithCancel(n.closing)
-	n.waits = waits{byPID: map[pid]map[*context.CancelCauseFunc]struct{}{}, drained: newTable[bool](maxPeers)}
-	n.forwardsTo = targets{counts: map[process]int{}}
 	n.askTimeout = cmp.Or(o.askTimeout, askTimeout)
 	n.peers = &peers{dialer: newDialer(credentials, cmp.Or(o.dialTimeout, dialTimeout), &n.running), all: map[string]*peer{}}
 	n.server = newServer(n, credentials)
@@ -170,7 +165,12 @@ func (n *Node) Serve(l net.Listener) error {
 // Shutdown ends the node. Endpoints must have been shut down before. Requests that are
 // forwarded may end until ctx does, and are then cut.
 func (n *Node) Shutdown(ctx context.Context) error {
-	n.Drain()
+	n.mu.Lock()
+	hubs := slices.Collect(maps.Values(n.hubs))
+	n.mu.Unlock()
+	for _, h := range hubs {
+		h.Drain()
+	}
 	n.mu.Lock()
 	n.closed = true
 	n.mu.Unlock()

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bufio"
 	"bytes"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -19,6 +20,7 @@ type relay struct {
 	body     bytes.Buffer
 	begun    bool // the head is written
 	hijacked bool
+	ack      io.Reader // gives a byte when the client has got the answer; nil: none does
 }
 
 // Header implements http.ResponseWriter.
@@ -40,12 +42,21 @@ func (r *relay) Write(b []byte) (int, error) {
 	return r.body.Write(b)
 }
 
-// FlushError implements the method that http.ResponseController calls.
+// FlushError implements the method that http.ResponseController calls. An answer of a known
+// length is complete: then FlushError fails if the client has not got it, so that a poll keeps
+// its messages.
 func (r *relay) FlushError() error {
 	if err := r.begin(true); err != nil {
 		return err
 	}
-	return http.NewResponseController(r.w).Flush()
+	if err := http.NewResponseController(r.w).Flush(); err != nil {
+		return err
+	}
+	if _, whole := contentLength(header(r.sent)); !whole || r.ack == nil {
+		return nil
+	}
+	_, err := io.ReadFull(r.ack, make([]byte, 1))
+	return err
 }
 
 // Flush implements http.Flusher.

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/internal/connection"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,13 +26,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is the time limit of everything that must happen.
 const patience = 30 * time.Second
 
-// registry is a registry of connections as Local and its users need it.
+// registry is a registry of connections as connection.Local and its users need it.
 type registry struct {
 	name string
 	hub  *Hub
 
 	mu       sync.Mutex
-	promised map[string]Handover
+	promised map[string]connection.Handover
 	opened   map[string]*conn
 	full     error            // of Admit
 	handle   http.HandlerFunc // serves GETs of open connections instead of the registry
@@ -44,7 +45,7 @@ type conn struct {
 }
 
 func newRegistry(name string, hub *Hub) *registry {
-	r := &registry{name: name, hub: hub, promised: map[string]Handover{}, opened: map[string]*conn{}}
+	r := &registry{name: name, hub: hub, promised: map[string]connection.Handover{}, opened: map[string]*conn{}}
 	hub.Join(r)
 	return r
 }
@@ -56,16 +57,16 @@ func (r *registry) promise(u *auth.User) (token string) {
 	key := tokenText.EncodeToString(bits[:])
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.promised[key] = Handover{ID: "id-" + key, Key: key, User: u, Silence: time.Minute}
+	r.promised[key] = connection.Handover{ID: "id-" + key, Key: key, User: u, Silence: time.Minute}
 	return r.hub.Seal(key)
 }
 
-func (r *registry) HandOver(key string, u *auth.User) (Handover, bool) {
+func (r *registry) HandOver(key string, u *auth.User) (connection.Handover, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	given, ok := r.promised[key]
 	if !ok || !same(u, given.User) {
-		return Handover{}, false
+		return connection.Handover{}, false
 	}
 	delete(r.promised, key)
 	return given, true
@@ -80,12 +81,12 @@ func (r *registry) Holds(key string) (here, opened bool) {
 	return promised || r.opened[key] != nil, r.opened[key] != nil
 }
 
-// claimer is the Claimer of a request.
+// claimer is the connection.Claimer of a request.
 type claimer struct{ *registry }
 
 func (c claimer) Admit() error { return c.full }
 
-func (c claimer) Adopt(given Handover) error {
+func (c claimer) Adopt(given connection.Handover) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.promised[given.Key] = given
@@ -103,7 +104,7 @@ func (r *registry) front(w http.ResponseWriter, request *http.Request) {
 		r.ServeHTTP(w, request)
 		return
 	}
-	var c Claimer
+	var c connection.Claimer
 	if request.Method == http.MethodGet {
 		c = claimer{r}
 	}

@@ -1,0 +1,309 @@
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/carillon-go/carillon/client"
+	"github.com/carillon-go/carillon/cluster"
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/protocol"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// patience is the time limit of everything that must happen.
+const patience = 60 * time.Second
+
+// gateway is one node with its hub.
+type gateway struct {
+	hub      *hub.Hub
+	endpoint *endpoint.Endpoint
+	node     *cluster.Node
+	server   *httptest.Server
+	served   chan error
+}
+
+// newHub returns a hub with a method of each kind.
+func newHub() *hub.Hub {
+	h := hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler)})
+	h.Handle("Add", hub.Func2(func(_ context.Context, a, b int) (int, error) { return a + b, nil }))
+	h.Handle("Count", hub.Stream1(func(_ context.Context, n int) (iter.Seq2[int, error], error) {
+		return func(yield func(int, error) bool) {
+			for i := range n {
+				if !yield(i, nil) {
+					return
+				}
+			}
+		}, nil
+	}))
+	h.Handle("Join", hub.Func1(func(_ context.Context, words hub.Upload[string]) (string, error) {
+		var all []string
+		for word, err := range words.All() {
+			if err != nil {
+				return "", err
+			}
+			all = append(all, word)
+		}
+		return strings.Join(all, " "), nil
+	}))
+	h.Handle("AskMe", hub.Func0(func(ctx context.Context) (string, error) {
+		return hub.Invoke[string](ctx, h.Clients().Caller(ctx), "Name", "you")
+	}))
+	h.Handle("Numbers", hub.Action1(func(ctx context.Context, n int) error {
+		for i := range n {
+			if err := h.Clients().Caller(ctx).Send(ctx, "Number", i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	return h
+}
+
+// newGateways returns gateways of one cluster behind a balancer.
+func newGateways(t *testing.T, n int, o endpoint.Options) (*balancer, []*gateway) {
+	t.Helper()
+	secrets, err := cluster.ParseSecrets(cluster.NewSecret())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var links []net.Listener
+	var peers []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		links, peers = append(links, l), append(peers, l.Addr().String())
+	}
+	o.Logger = slog.New(slog.DiscardHandler)
+	var all []*gateway
+	for i := range n {
+		g := &gateway{hub: newHub(), served: make(chan error, 1)}
+		g.node, err = cluster.New(cluster.Options{Secrets: secrets, Advertise: peers[i], Peers: peers, Logger: o.Logger})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := o
+		o.Cluster = g.node.Hub("/chat")
+		g.endpoint = endpoint.New(g.hub, o)
+		g.server = httptest.NewServer(g.endpoint)
+		go func() { g.served <- g.node.Serve(links[i]) }()
+		all = append(all, g)
+	}
+	b := newBalancer(t, all)
+	t.Cleanup(func() {
+		b.stop()
+		for _, g := range all {
+			g.stop(t)
+		}
+	})
+	return b, all
+}
+
+func (g *gateway) stop(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := g.endpoint.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	g.server.Close()
+	if err := g.node.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := <-g.served; err != nil {
+		t.Error(err)
+	}
+}
+
+// balancer passes each request to the next gateway. It keeps no sessions.
+type balancer struct {
+	*httptest.Server
+	transport *http.Transport
+	next      atomic.Uint32
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{} // of clients
+}
+
+func newBalancer(t *testing.T, all []*gateway) *balancer {
+	t.Helper()
+	var targets []*url.URL
+	for _, g := range all {
+		u, err := url.Parse(g.server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		targets = append(targets, u)
+	}
+	b := &balancer{transport: &http.Transport{MaxIdleConnsPerHost: 100}, conns: map[net.Conn]struct{}{}}
+	proxy := &httputil.ReverseProxy{
+		Transport: b.transport, FlushInterval: -1, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(targets[int(b.next.Add(1))%len(targets)])
+			r.Out.Host = r.In.Host
+		},
+	}
+	b.Server = httptest.NewUnstartedServer(proxy)
+	b.Config.ConnState = b.note
+	b.Start()
+	return b
+}
+
+// note keeps the network connections of clients.
+func (b *balancer) note(c net.Conn, s http.ConnState) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch s {
+	case http.StateNew:
+		b.conns[c] = struct{}{}
+	case http.StateClosed:
+		delete(b.conns, c)
+	}
+}
+
+// cut closes all network connections of clients.
+func (b *balancer) cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for c := range b.conns {
+		_ = c.Close()
+		delete(b.conns, c)
+	}
+}
+
+func (b *balancer) stop() {
+	b.cut()
+	b.Close()
+	b.transport.CloseIdleConnections()
+}
+
+// connect returns a connected client.
+func connect(t *testing.T, b *balancer, o client.Options) *client.HubConnection {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	o.Memory, o.Logger = client.NewMemory(), slog.New(slog.DiscardHandler)
+	o.HTTPClient = &http.Client{Transport: &http.Transport{}}
+	c := client.New(b.URL+"/chat", o)
+	c.On("Name", client.Func1(func(_ context.Context, of string) (string, error) { return "name of " + of, nil }))
+	if err := c.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := c.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+		o.HTTPClient.CloseIdleConnections()
+	})
+	return c
+}
+
+// talk uses every kind of method.
+func talk(t *testing.T, c *client.HubConnection) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for i := range 10 {
+		if sum, err := client.Invoke[int](ctx, c, "Add", i, 1); err != nil || sum != i+1 {
+			t.Errorf("%d, %v", sum, err)
+		}
+	}
+	n := 0
+	for i, err := range client.Stream[int](ctx, c, "Count", 100) {
+		if err != nil || i != n {
+			t.Errorf("item %d, want %d, %v", i, n, err)
+			break
+		}
+		n++
+	}
+	joined, err := client.Invoke[string](ctx, c, "Join", client.UploadSeq(slices.Values([]string{"a", strings.Repeat("b", 10_000), "c"})))
+	if err != nil || len(joined) != 10_004 {
+		t.Errorf("%d characters, %v", len(joined), err)
+	}
+	if name, err := client.Invoke[string](ctx, c, "AskMe"); err != nil || name != "name of you" {
+		t.Errorf("%q, %v", name, err)
+	}
+}
+
+func TestEveryTransportBehindRoundRobin(t *testing.T) {
+	t.Parallel()
+	b, all := newGateways(t, 3, endpoint.Options{})
+	for _, transport := range []client.Transport{client.WebSockets, client.ServerSentEvents, client.LongPolling} {
+		for _, p := range []protocol.HubProtocol{protocol.NewJSON(protocol.JSONOptions{}), protocol.NewMessagePack()} {
+			if transport == client.ServerSentEvents && p.Name() != "json" {
+				continue
+			}
+			t.Run(fmt.Sprint(transport, " ", p.Name()), func(t *testing.T) {
+				var talking sync.WaitGroup
+				for range 6 {
+					c := connect(t, b, client.Options{Transports: []client.Transport{transport}, Protocol: p})
+					if c.Transport() != transport {
+						t.Errorf("%s", c.Transport())
+					}
+					talking.Go(func() { talk(t, c) })
+				}
+				talking.Wait()
+			})
+		}
+	}
+	for i, g := range all {
+		s := g.node.Stats()
+		if s.Claimed == 0 || s.HandedOver == 0 || s.Forwarded == 0 || s.Served == 0 || s.Unreachable != 0 || s.Asked != 0 {
+			t.Errorf("gateway %d: %+v", i, s)
+		}
+	}
+}
+
+// Connections resume at any node, on every transport, and nothing is lost or doubled.
+func TestStatefulReconnectBehindRoundRobin(t *testing.T) {
+	t.Parallel()
+	b, _ := newGateways(t, 3, endpoint.Options{Options: transports.Options{AllowStatefulReconnect: true}})
+	for _, transport := range []client.Transport{client.WebSockets, client.ServerSentEvents, client.LongPolling} {
+		t.Run(string(transport), func(t *testing.T) {
+			c := connect(t, b, client.Options{Transports: []client.Transport{transport}, StatefulReconnect: true})
+			const rounds, numbers = 5, 200
+			got := make(chan int, rounds*numbers)
+			c.On("Number", client.Action1(func(_ context.Context, n int) error { got <- n; return nil }))
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			id := c.ConnectionID()
+			for range rounds {
+				called := make(chan error, 1)
+				go func() { called <- c.Invoke(ctx, "Numbers", numbers) }()
+				b.cut()
+				if err := <-called; err != nil {
+					t.Fatal(err)
+				}
+				for want := range numbers {
+					select {
+					case n := <-got:
+						if n != want {
+							t.Fatalf("%d, want %d", n, want)
+						}
+					case <-ctx.Done():
+						t.Fatal("a number is missing")
+					}
+				}
+			}
+			if c.ConnectionID() != id {
+				t.Error("the connection is another one")
+			}
+		})
+	}
+}
