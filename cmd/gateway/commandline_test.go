@@ -13,6 +13,8 @@ import (
 	"github.com/carillon-go/carillon/hub"
 )
 
+const cluster = "--cluster-secret-file f"
+
 // A setting does what it says or is refused.
 func TestSettingsAtTheirBounds(t *testing.T) {
 	for line, complaint := range map[string]string{
@@ -40,6 +42,22 @@ func TestSettingsAtTheirBounds(t *testing.T) {
 		"--jwt-max-lifetime -1s":    "--jwt-max-lifetime",
 		"--log-level LOUD":          "--log-level",
 		"--metrics-addr 127.0.0.1:": "",
+
+		"--cluster-peers a:1":                                                       "need --cluster-addr",
+		"--cluster-secret-file f":                                                   "need --cluster-addr",
+		"--cluster-dns a:1":                                                         "need --cluster-addr",
+		"--cluster-advertise a:1":                                                   "need --cluster-addr",
+		"--cluster-addr 127.0.0.1:8301":                                             "needs --cluster-secret-file; gateway secret makes",
+		"--cluster-addr 127.0.0.1:8301 --cluster-secret-file f":                     "needs --cluster-peers or --cluster-dns",
+		cluster + " --cluster-addr :8301 --cluster-peers a:1":                       "--cluster-advertise has to say",
+		cluster + " --cluster-addr 0.0.0.0:8301 --cluster-dns a:1":                  "--cluster-advertise has to say",
+		cluster + " --cluster-addr 127.0.0.1:0 --cluster-dns a:1":                   "--cluster-addr needs a port",
+		cluster + " --cluster-addr unix:/a --cluster-dns a:1":                       "--cluster-addr: ",
+		cluster + " --cluster-addr a:1 --cluster-dns a:1 --cluster-peers a:1":       "exclude each other",
+		cluster + " --cluster-addr a:1 --cluster-peers a:1,b":                       "--cluster-peers: ",
+		cluster + " --cluster-addr a:1 --cluster-dns nodes":                         "--cluster-dns: ",
+		cluster + " --cluster-addr a:1 --cluster-dns a:1 --cluster-advertise a":     "--cluster-advertise: ",
+		cluster + " --cluster-addr a:1 --cluster-dns a:1 --tickets 30s --jwt-key f": "--tickets and --cluster-addr exclude",
 	} {
 		code, _, stderr := try(t, append([]string{"--addr", "127.0.0.1:0"}, strings.Split(line, " ")...)...)
 		want := exitUsage
@@ -199,5 +217,20 @@ func TestWatchAsksForAToken(t *testing.T) {
 	code, _, stderr := watchFor(t, server.URL)
 	if code != exitFailure || !strings.Contains(stderr, "401") || !strings.Contains(stderr, "set CARILLON_TOKEN") {
 		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
+// gateway secret prints another secret each time, and a cluster needs a good one.
+func TestSecretOfACluster(t *testing.T) {
+	_, one, _ := try(t, "secret")
+	code, two, _ := try(t, "secret")
+	if code != exitOK || one == two || len(one) != len("LrPk5rKNVR3oJZH1hLj0uP1CJd8i0lUxjFJkYLoPcRk=\n") {
+		t.Errorf("exit code %d, %d and %d characters", code, len(one), len(two))
+	}
+	for text, want := range map[string]string{"": "there is no secret", "c2VzYW1l": "secret 1 has 6 bytes", "sesame street": "is not base64"} {
+		code, _, stderr := try(t, "--addr", "127.0.0.1:0", "--cluster-addr", "127.0.0.1:8301", "--cluster-peers", "127.0.0.1:8301", "--cluster-secret-file", secretFile(t, text))
+		if code != exitFailure || !strings.Contains(stderr, "--cluster-secret-file: ") || !strings.Contains(stderr, want) || strings.Contains(stderr, "sesame") {
+			t.Errorf("%q: exit code %d, %q", text, code, stderr)
+		}
 	}
 }

@@ -25,7 +25,7 @@ func TestHelpShowsEverySetting(t *testing.T) {
 	if code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
-	for _, setting := range []string{"--addr", "CARILLON_ADDR", "--interval", "--transports", "CARILLON_TRANSPORTS", "--log-level", "--log-format", "--tls-cert", "--tls-key", "--cors-origin", "--config", "gateway watch", "gateway doctor", "gateway bench", "gateway token", "gateway version", "Listening\n", "Hub\n", "Proxies\n", "Tokens\n", "Limits\n", "Clock and shutdown\n", "Metrics and log\n"} {
+	for _, setting := range []string{"--addr", "CARILLON_ADDR", "--interval", "--transports", "CARILLON_TRANSPORTS", "--log-level", "--log-format", "--tls-cert", "--tls-key", "--cors-origin", "--config", "gateway watch", "gateway doctor", "gateway bench", "gateway token", "gateway secret", "--cluster-addr", "gateway version", "Listening\n", "Hub\n", "Proxies\n", "Tokens\n", "Limits\n", "Clock and shutdown\n", "Cluster\n", "Metrics and log\n"} {
 		if !strings.Contains(help, setting) {
 			t.Errorf("--help does not tell of %s", setting)
 		}

@@ -55,6 +55,12 @@ type Config struct {
 	Drain           time.Duration `group:"Clock and shutdown" default:"10s" help:"Time over which the shutdown spreads the closing of connections, so that clients do not all reconnect at once. It is shorter if fewer than 100 connections a second would close."`
 	ShutdownTimeout time.Duration `group:"Clock and shutdown" name:"shutdown-timeout" default:"10s" help:"Time for running work and connections to finish after --drain, before they are cut."`
 
+	ClusterAddr       string   `group:"Cluster" name:"cluster-addr" placeholder:"ADDR" help:"Address to listen on for other nodes, such as 10.0.0.1:8301. Several nodes then serve the hub together behind a load balancer without sticky sessions. Clients need not reach it. Default: one node."`
+	ClusterSecretFile string   `group:"Cluster" name:"cluster-secret-file" type:"path" placeholder:"FILE" help:"File with the secret that all nodes share, as gateway secret prints it. While a new one replaces it, two: the current one and the previous one."`
+	ClusterPeers      []string `group:"Cluster" name:"cluster-peers" placeholder:"ADDR" help:"Addresses of all nodes, such as 10.0.0.1:8301,10.0.0.2:8301. The own one may be among them."`
+	ClusterDNS        string   `group:"Cluster" name:"cluster-dns" placeholder:"NAME:PORT" help:"Name whose addresses are those of all nodes, such as that of a headless service, instead of --cluster-peers."`
+	ClusterAdvertise  string   `group:"Cluster" name:"cluster-advertise" placeholder:"ADDR" help:"Address at which other nodes reach this one. Default: --cluster-addr."`
+
 	MetricsAddr string `group:"Metrics and log" name:"metrics-addr" placeholder:"ADDR" help:"Address to serve /metrics on, in the text format of Prometheus. Use an address that clients cannot reach, such as 127.0.0.1:9090. Default: no metrics."`
 
 	LogLevel  slog.Level `group:"Metrics and log" name:"log-level" reload:"true" default:"INFO" help:"Lowest level to log: DEBUG, INFO, WARN, ERROR."`
@@ -83,7 +89,7 @@ func (c *Config) Validate() error {
 	if _, err := c.trustedProxies(); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, validateAddr(c.Addr), c.validateAuth())
+	errs = append(errs, validateAddr(c.Addr), c.validateAuth(), c.validateCluster())
 	for _, name := range c.Host {
 		errs = append(errs, validateHost(name))
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/carillon-go/carillon/auth/bearer"
 	"github.com/carillon-go/carillon/clock"
+	"github.com/carillon-go/carillon/cluster"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/floodgate"
@@ -69,6 +70,9 @@ type Server struct {
 	proxies proxies
 	workers *worker.Host
 	metrics *metrics.Metrics // nil: metrics are disabled
+	node    *cluster.Node    // nil: this is the only node
+
+	stopCluster func(context.Context) error
 
 	metricsAt net.Addr // set before the banner is printed; nil: metrics are disabled
 	http      *http.Server
@@ -143,6 +147,9 @@ func (s *Server) makeHub(o endpoint.Options) {
 	o.Meter = s.metrics
 	s.hub = endpoint.New(clocks, o)
 	s.metrics.Watch(s.hub, clocks)
+	if s.node != nil {
+		s.metrics.WatchNode(s.node)
+	}
 }
 
 // endpointOptions returns the options of the hub's endpoint.
@@ -152,7 +159,7 @@ func (s *Server) endpointOptions() (endpoint.Options, error) {
 	o.Transports, o.Policy = offered, c.policy(&s.live, o.Policy)
 	o.Logger, o.AllowedOrigins = s.log, c.CORSOrigin
 	o.Limits = transports.Limits{Connections: c.MaxConnections, ConnectionsPerAddress: c.MaxPerAddress, ConnectionsPerUser: c.MaxPerUser}
-	return o, errors.Join(err, s.authenticate(&o))
+	return o, errors.Join(err, s.authenticate(&o), s.join(&o))
 }
 
 // Run listens on the configured address and serves until ctx is cancelled. It closes
@@ -184,8 +191,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return errors.Join(err, l.Close())
 	}
 	defer stopMetrics()
-	if err := s.startWorkers(); err != nil {
+	if s.stopCluster, err = s.serveCluster(ctx); err != nil {
 		return errors.Join(err, l.Close())
+	}
+	if err := s.startWorkers(); err != nil {
+		return errors.Join(err, l.Close(), s.stopCluster(ctx))
 	}
 	s.hosts = s.config.newHosts(l.Addr())
 	defer s.startFollowing(ctx)()

@@ -1,0 +1,113 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carillon-go/carillon/client"
+)
+
+// freeAddresses returns addresses that nothing listens on.
+func freeAddresses(t *testing.T, n int) (all []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() //nolint:revive // all at the end, so that they differ
+		all = append(all, l.Addr().String())
+	}
+	return all
+}
+
+// Three programs serve the clock together: a client that negotiates at one of them connects at
+// another one and sends its messages to the third.
+func TestThreeProgramsServeOneHub(t *testing.T) {
+	addresses := freeAddresses(t, 4)
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(NewClusterSecret()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var all []*running
+	for i := range 3 {
+		all = append(all, start(t, func(c *Config) {
+			c.ClusterAddr, c.ClusterPeers, c.ClusterSecretFile = addresses[i], addresses[:3], secret
+			if i == 0 {
+				c.MetricsAddr = addresses[3]
+			}
+		}))
+	}
+	for _, transport := range []client.Transport{client.WebSockets, client.ServerSentEvents, client.LongPolling} {
+		t.Run(string(transport), func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+			defer cancel()
+			turn := &turns{targets: all, transport: http.DefaultTransport.(*http.Transport).Clone()}
+			defer turn.transport.CloseIdleConnections()
+			turn.transport.DialContext = turn.dial
+			c := client.New("http://hub/hubs/clock", client.Options{
+				Transports: []client.Transport{transport}, HTTPClient: &http.Client{Transport: turn.transport}, Memory: client.NewMemory(),
+			})
+			ticks := make(chan struct{}, 1000)
+			c.On("ShowTime", client.Action1(func(context.Context, string) error { ticks <- struct{}{}; return nil }))
+			if err := c.Start(ctx); err != nil {
+				t.Fatal(err)
+			}
+			for range 5 {
+				select {
+				case <-ticks:
+				case <-ctx.Done():
+					t.Fatal("the clock does not tick")
+				}
+			}
+			if err := c.Stop(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	awaitMetrics(t, "http://"+addresses[3]+"/metrics",
+		`carillon_cluster_node_up{address="`+addresses[1]+`"} 1`, `carillon_cluster_node_up{address="`+addresses[2]+`"} 1`,
+		`carillon_cluster_events_total{event="handed_over"}`, `carillon_cluster_events_total{event="unreachable"} 0`)
+}
+
+// awaitMetrics waits until the metrics contain all lines.
+func awaitMetrics(t *testing.T, url string, lines ...string) {
+	t.Helper()
+	defer http.DefaultClient.CloseIdleConnections()
+	for end := time.Now().Add(60 * time.Second); ; {
+		response, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		metrics, _ := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		missing := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.Contains(string(metrics), line) })
+		if len(missing) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the metrics do not have %q", missing)
+		}
+		time.Sleep(50 * time.Millisecond) // nothing wakes this wait
+	}
+}
+
+// turns dials the programs in turn, with one request on each network connection.
+type turns struct {
+	transport *http.Transport
+	targets   []*running
+	next      int
+}
+
+func (d *turns) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	d.next++
+	return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(d.targets[d.next%len(d.targets)].url, "http://"))
+}
