@@ -5,6 +5,7 @@ package endpoint_test
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -50,5 +51,15 @@ func TestSendAllocations(t *testing.T) {
 		}
 		c.Abort(nil)
 		_, _ = io.Copy(io.Discard, conn)
+	}
+}
+
+// A negotiation keeps one object until its connection is opened, and the answer allocates nothing.
+func TestNegotiateAllocations(t *testing.T) {
+	e := endpoint.NewRaw(echo{}, endpoint.Options{Options: transports.Options{Limits: transports.Unlimited()}})
+	w := &discarding{header: http.Header{}}
+	r := httptest.NewRequest(http.MethodPost, "/echo/negotiate?negotiateVersion=1", nil)
+	if n := testing.AllocsPerRun(2000, func() { e.ServeHTTP(w, r) }); n != 1 {
+		t.Errorf("%v allocations for a negotiation", n)
 	}
 }

@@ -96,12 +96,13 @@ func (r *Registry) SetElsewhere(e Elsewhere, observe func(*http.Request, json.Ra
 	r.elsewhere, r.observe = e, observe
 }
 
-// Seal returns the token of a promised connection for its client.
-func (r *Registry) Seal(n *Negotiation) string {
-	if r.elsewhere == nil || !n.hasToken {
-		return n.Token()
+// Seal returns the token of a promised connection for its client. ok is false without
+// Elsewhere: then it is n.Token().
+func (r *Registry) Seal(n *Negotiation) (token string, ok bool) {
+	if r.elsewhere == nil {
+		return "", false
 	}
-	return r.elsewhere.Seal(n.Token())
+	return r.elsewhere.Seal(n.Token()), true
 }
 
 // open returns the key of the connection with a token. sealed reports that another process may

@@ -115,7 +115,10 @@ func (h *Handler) writeOffer(w http.ResponseWriter, n *connection.Negotiation, v
 		AvailableTransports:  make([]signalr.Offer, 0, 3),
 	}}
 	if version > 0 {
-		answer.ConnectionToken = h.registry.Seal(n)
+		var sealed bool
+		if answer.ConnectionToken, sealed = h.registry.Seal(n); !sealed {
+			answer.ConnectionToken = n.Token()
+		}
 	}
 	if h.options.TokenLifetime {
 		answer.TokenLifetimeSeconds, answer.hasLifetime = n.User().Lifetime()
