@@ -25,8 +25,9 @@ type Backplane interface {
 	// Leave takes one Join back, a failed one too. It must not block.
 	Leave(to ...Audience)
 	// Send sends a message to an audience in all processes. In this one it calls
-	// Local.Deliver, so that all processes see the messages in the same order. Messages to
-	// connections of this process alone do not pass through Send.
+	// Local.Deliver, so that all processes see the messages in the same order, and returns
+	// afterwards, so that an answer follows what its method has sent. Messages to connections
+	// of this process do not pass through Send.
 	Send(ctx context.Context, to Audience, m Message) error
 	// Ask sends a message to a connection of another process and waits for the client's
 	// answer. It fails with ErrNoConnection if no process has the connection, and with the
@@ -161,10 +162,7 @@ func (l Local) Command(ctx context.Context, c Command) (found bool, err error) {
 
 // received returns the message of another process in the form in which it is sent to clients.
 func (h *Hub) received(in Message) *message {
-	m := &message{method: in.Method, received: &in, delivery: h.slow.delivery(in.Method)}
-	if in.Delivery != nil {
-		m.delivery = *in.Delivery
-	}
+	m := &message{method: in.Method, received: &in, delivery: h.delivery(in.Delivery, in.Method)}
 	for _, w := range h.wires {
 		payload, ok := in.Frames[w.Name()]
 		if !ok {

@@ -1,6 +1,10 @@
 package hub
 
-import "context"
+import (
+	"context"
+
+	"github.com/carillon-go/carillon/frame"
+)
 
 // Sender sends to an audience. It is the untyped form of a typed proxy. Senders are safe
 // for concurrent use.
@@ -21,7 +25,7 @@ type Clients[C any] struct {
 	hub   *Hub
 	proxy func(Sender) C
 	// slow is the policy for slow consumers; nil means the hub's.
-	slow *slowConsumers
+	slow *frame.Delivery
 }
 
 // All returns the audience of all clients.
@@ -90,16 +94,12 @@ func callerID(ctx context.Context) []string {
 type audienceSender struct {
 	hub  *Hub
 	to   Audience
-	slow *slowConsumers // nil: the hub's policy
+	slow *frame.Delivery // nil: the hub's policy
 }
 
 func (s *audienceSender) Send(ctx context.Context, method string, args ...any) error {
 	m := &message{method: method, args: args, recorded: s.hub.local.recording.Load()}
-	if s.slow != nil {
-		m.delivery = s.slow.delivery(method)
-	} else {
-		m.delivery = s.hub.slow.delivery(method)
-	}
+	m.delivery = s.hub.delivery(s.slow, method)
 	if s.hub.backplane == nil {
 		return s.hub.local.send(ctx, s.to, m)
 	}

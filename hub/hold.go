@@ -40,21 +40,27 @@ func unacknowledgedAllowance(c Connection) int {
 // limit the reader stops. Decoded items may be several times as large.
 const maxUploaded = 1 << 20
 
-// uploadBudget counts the bytes in all uploads of a session.
+// uploadBudget limits the items of the uploads of a session that are buffered for its methods
+// before nothing more is read from the client.
 type uploadBudget struct {
-	held  atomic.Int64
-	conn  Connection
+	out   *outbox
+	items int           // of one upload
+	held  atomic.Int64  // bytes in all uploads
 	freed notify.Signal // items were taken from one of the uploads
 }
 
 // add counts n bytes of received items, or -n bytes of items that were taken.
 func (b *uploadBudget) add(n int) {
 	b.held.Add(int64(n))
-	hold(b.conn, n)
+	hold(b.out.conn, n)
 	if n < 0 {
 		b.freed.Notify()
 	}
 }
 
-// isFull reports whether an upload with buffered items must not buffer more.
-func (b *uploadBudget) isFull() bool { return b.held.Load() > maxUploaded || hold(b.conn, 0) }
+// isFull reports whether an upload with a number of buffered items must not buffer more. With
+// stateful reconnect, acknowledgements that methods wait for may follow the items. So reading
+// stops only at maxUploaded bytes.
+func (b *uploadBudget) isFull(items int) bool {
+	return b.held.Load() > maxUploaded || b.out.buffer == nil && (items > b.items || hold(b.out.conn, 0))
+}

@@ -27,7 +27,6 @@ type Hub struct {
 
 	local        local
 	backplane    Backplane // nil: there are no other processes
-	slow         slowConsumers
 	sessions     sweep
 	started      atomic.Bool
 	lastSession  atomic.Uint32 // the number of the newest session
@@ -48,7 +47,6 @@ func New(o Options) *Hub {
 		events:    newEventWire(o),
 		methods:   make(map[string]*published),
 		gate:      floodgate.New(o.Logger),
-		slow:      slowConsumers{policy: o.SlowConsumers},
 		backplane: o.Backplane,
 	}
 	h.sessions.workers = dispatch.NewPool(&h.sessions.running, o.MaxParallelInvocations)

@@ -30,25 +30,22 @@ const (
 	Conflate = frame.Conflate
 )
 
-// slowConsumers is a policy with its key.
-type slowConsumers struct {
-	policy SlowPolicy
-	key    string // "": the method's name
-}
-
-func (s *slowConsumers) delivery(method string) frame.Delivery {
-	d := frame.Delivery{Policy: s.policy}
-	if d.Policy == Conflate {
-		if d.Key = s.key; d.Key == "" {
-			d.Key = method
-		}
+// delivery returns the delivery of a message of a method: chosen, or by the hub's policy if
+// chosen is nil. The key of Conflate is the method's name if there is none.
+func (h *Hub) delivery(chosen *frame.Delivery, method string) frame.Delivery {
+	d := frame.Delivery{Policy: h.options.SlowConsumers}
+	if chosen != nil {
+		d = *chosen
+	}
+	if d.Policy == Conflate && d.Key == "" {
+		d.Key = method
 	}
 	return d
 }
 
 // SlowConsumers returns the same audiences with p instead of Options.SlowConsumers.
 func (c Clients[C]) SlowConsumers(p SlowPolicy) Clients[C] {
-	c.slow = &slowConsumers{policy: p}
+	c.slow = &frame.Delivery{Policy: p}
 	return c
 }
 
@@ -56,6 +53,6 @@ func (c Clients[C]) SlowConsumers(p SlowPolicy) Clients[C] {
 // that are sent with this key, by any method, and are queued for one client, only the
 // newest stays.
 func (c Clients[C]) Conflate(key string) Clients[C] {
-	c.slow = &slowConsumers{Conflate, key}
+	c.slow = &frame.Delivery{Policy: Conflate, Key: key}
 	return c
 }

@@ -55,22 +55,15 @@ func (c *call) items() (text string, err error) {
 	result, err := c.perform(c.bindError)
 	seq, _ := result.(iter.Seq2[any, error])
 	switch {
-	case err != nil && c.wasCancelled(err):
-		c.logFailure(err)
-		return "", nil
 	case err != nil:
-		return c.failure(err), nil
+		return c.unlessCancelled(err, c.failure), nil
 	case seq == nil:
 		return fmt.Sprintf("The value returned by the streaming method '%s' is not a ChannelReader<> or IAsyncEnumerable<>.", c.name()), nil
 	}
 	c.step = streaming
 	unsent, err := c.send(seq)
-	switch {
-	case err == nil:
-	case c.wasCancelled(err):
-		c.logFailure(err)
-	default:
-		text = c.streamFailure(err)
+	if err != nil {
+		text = c.unlessCancelled(err, c.streamFailure)
 	}
 	return text, unsent
 }
@@ -82,10 +75,14 @@ func (c *call) streamFailure(err error) string {
 	return explain("An error occurred on the server while streaming results.", err, c.session.hub.options.DetailedErrors)
 }
 
-// wasCancelled reports whether err is the result of the client's cancellation and not a
-// failure.
-func (c *call) wasCancelled(err error) bool {
-	return c.Err() != nil && is(err, c.Err())
+// unlessCancelled returns the text of failure for err, or "" if err is the result of the
+// client's cancellation.
+func (c *call) unlessCancelled(err error, failure func(error) string) string {
+	if c.Err() != nil && is(err, c.Err()) {
+		c.logFailure(err)
+		return ""
+	}
+	return failure(err)
 }
 
 // send sends the items until the stream ends, fails or is cancelled. unsent is the error

@@ -64,17 +64,13 @@ func (l *streams) openUploadsLocked(c *call) {
 	if len(c.streamIDs) > 0 && c.method.authorize != nil {
 		c.decided = make(chan struct{})
 	}
-	s := c.session
 	if l.budget == nil {
-		l.budget = &uploadBudget{conn: s.out.conn, freed: notify.NewSignal()}
-	}
-	bounds := uploadBounds{
-		items: s.hub.options.StreamBufferCapacity, itself: c.method.decodesItself, budget: l.budget,
-		stateful: s.out.buffer != nil, connectionDone: s.out.conn.Context().Done(),
+		s := c.session
+		l.budget = &uploadBudget{out: &s.out, items: s.hub.options.StreamBufferCapacity, freed: notify.NewSignal()}
 	}
 	_, targets := c.method.split(c.params)
 	for i, t := range targets {
-		u := t.open(bounds)
+		u := t.open(l.budget, c.method.decodesItself)
 		c.uploads = append(c.uploads, u)
 		if l.up == nil {
 			l.up = make(map[string]upload)

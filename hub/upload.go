@@ -34,38 +34,24 @@ func (u Upload[T]) All() iter.Seq2[T, error] {
 
 // uploadTarget is a parameter of type Upload with items of any type.
 type uploadTarget interface {
-	open(b uploadBounds) upload
+	// open opens the upload. itself is set if the items may have methods to decode themselves.
+	open(b *uploadBudget, itself bool) upload
 	itemType() reflect.Type
-}
-
-// uploadBounds limit the items of an upload that are buffered for its method before
-// nothing more is read from the client.
-type uploadBounds struct {
-	items int
-	// itself is set if the items may have methods to decode themselves.
-	itself bool
-	// budget is shared by all uploads of the session.
-	budget *uploadBudget
-	// stateful is set for stateful reconnect: acknowledgements that methods wait for may
-	// follow the items. So reading stops only at maxUploaded buffered bytes.
-	stateful bool
-	// connectionDone is closed when the connection ends: the method may never read.
-	connectionDone <-chan struct{}
 }
 
 // upload is the receiving end of an uploaded stream.
 type upload interface {
 	// push decodes an item and waits for room, for the end of the stream or for the end
-	// of the connection. It calls beforeWait before it waits.
-	push(p protocol.HubProtocol, raw []byte, beforeWait func()) error
+	// of the connection: the method may never read. It returns a panic as an error.
+	push(raw []byte) error
 	// end ends the stream, with err or nil. Only the first call counts.
 	end(err error)
 	// drop discards the items that were not read.
 	drop()
 }
 
-func (u *Upload[T]) open(b uploadBounds) upload {
-	u.q = &uploadQueue[T]{bounds: b, news: notify.NewSignal(), room: notify.NewSignal()}
+func (u *Upload[T]) open(b *uploadBudget, itself bool) upload {
+	u.q = &uploadQueue[T]{budget: b, itself: itself, news: notify.NewSignal(), room: notify.NewSignal()}
 	return u.q
 }
 
@@ -73,7 +59,8 @@ func (*Upload[T]) itemType() reflect.Type { return reflect.TypeFor[T]() }
 
 // uploadQueue is a queue with one writer and one reader.
 type uploadQueue[T any] struct {
-	bounds uploadBounds
+	budget *uploadBudget
+	itself bool
 	news   notify.Signal // a new item or the end
 	room   notify.Signal // an item was taken, or the end
 
@@ -88,9 +75,11 @@ type uploadItem[T any] struct {
 	size  int
 }
 
-func (q *uploadQueue[T]) push(p protocol.HubProtocol, raw []byte, beforeWait func()) error {
+func (q *uploadQueue[T]) push(raw []byte) (err error) {
+	defer guard.Recover(&err)
+	out := q.budget.out
 	var value T
-	if err := decode(p, raw, &value, q.bounds.itself); err != nil {
+	if err := decode(out.wire, raw, &value, q.itself); err != nil {
 		return err
 	}
 	q.mu.Lock()
@@ -99,18 +88,18 @@ func (q *uploadQueue[T]) push(p protocol.HubProtocol, raw []byte, beforeWait fun
 		return nil
 	}
 	q.items = append(q.items, uploadItem[T]{value, len(raw)})
-	q.bounds.budget.add(len(raw))
+	q.budget.add(len(raw))
 	q.mu.Unlock()
 	q.news.Notify()
 	if !q.full() {
 		return nil
 	}
-	beforeWait()
+	out.uncork()
 	for q.full() {
 		select {
 		case <-q.room:
-		case <-q.bounds.budget.freed:
-		case <-q.bounds.connectionDone:
+		case <-q.budget.freed:
+		case <-out.conn.Context().Done():
 			return nil
 		}
 	}
@@ -123,10 +112,7 @@ func (q *uploadQueue[T]) full() bool {
 	if q.ended || len(q.items) == 0 {
 		return false
 	}
-	if q.bounds.stateful {
-		return q.bounds.budget.held.Load() > maxUploaded
-	}
-	return len(q.items) > q.bounds.items || q.bounds.budget.isFull()
+	return q.budget.isFull(len(q.items))
 }
 
 func (q *uploadQueue[T]) end(err error) {
@@ -144,7 +130,7 @@ func (q *uploadQueue[T]) drop() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, item := range q.items {
-		q.bounds.budget.add(-item.size)
+		q.budget.add(-item.size)
 	}
 	q.items = nil
 }
@@ -165,7 +151,7 @@ func (q *uploadQueue[T]) take() (item T, ok bool, err error) {
 	first := q.items[0]
 	q.items[0] = uploadItem[T]{}
 	q.items = q.items[1:]
-	q.bounds.budget.add(-first.size)
+	q.budget.add(-first.size)
 	q.room.Notify()
 	return first.value, true, nil
 }
@@ -176,7 +162,7 @@ func (s *Session) receiveItem(m *protocol.Message) {
 	u, receiver := s.streams.upload(m.InvocationID)
 	err := protocol.ErrUnknown
 	if u != nil {
-		err = pushItem(u, s, m.Payload)
+		err = u.push(m.Payload)
 		// If the client's acknowledgements follow its items, nothing else would end the
 		// wait.
 		if s.out.buffer != nil && s.streams.held() > dispatch.MaxQueued && hold(s.out.conn, 0) {
@@ -192,10 +178,4 @@ func (s *Session) receiveItem(m *protocol.Message) {
 		receiver.logUnbound("stream item does not bind", err)
 		s.streams.endUpload(m.InvocationID, NewError(explain("Failed to bind Stream message.", err, s.hub.options.DetailedErrors)))
 	}
-}
-
-// pushItem decodes and queues an item. It returns a panic as an error.
-func pushItem(u upload, s *Session, raw []byte) (err error) {
-	defer guard.Recover(&err)
-	return u.push(s.out.wire, raw, s.out.uncork)
 }
