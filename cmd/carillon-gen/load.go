@@ -121,43 +121,6 @@ func (c *contract) complete(pkg *types.Package) *types.Package {
 	return c.others[pkg.Path()]
 }
 
-// brokenLines returns the compiler's first error in each line.
-func (c *contract) brokenLines() map[line]string {
-	broken := map[line]string{}
-	for _, err := range c.loaded.TypeErrors {
-		at := err.Fset.Position(err.Pos)
-		if l := (line{at.Filename, at.Line}); broken[l] == "" {
-			broken[l] = err.Msg
-		}
-	}
-	return broken
-}
-
-// reason returns the compiler's error in the line of pos.
-func (c *contract) reason(pos token.Pos) string {
-	at := c.fset.Position(pos)
-	return cmp.Or(c.broken[line{at.Filename, at.Line}], "its type is not known")
-}
-
-// faults collects the errors in the interfaces.
-type faults struct {
-	fset *token.FileSet
-	all  []error
-}
-
-func (f *faults) add(pos token.Pos, format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if pos.IsValid() {
-		text = fmt.Sprintf("%s: %s", f.fset.Position(pos), text)
-	}
-	f.all = append(f.all, errors.New(text))
-}
-
-// warn adds a warning.
-func (c *contract) warn(pos token.Pos, format string, args ...any) {
-	c.warnings = append(c.warnings, fmt.Sprintf("%s: %s", c.fset.Position(pos), fmt.Sprintf(format, args...)))
-}
-
 // methods returns the methods of an interface, in the order of declaration.
 func (c *contract) methods(name string, docs *docs, faults *faults) []method {
 	named, ok := c.pkg.Scope().Lookup(name).(*types.TypeName)
@@ -267,7 +230,7 @@ func (m *method) mostParams() int {
 }
 
 func (c *contract) parameters(m *method, params *types.Tuple, faults *faults) {
-	if params.Len() == 0 || types.TypeString(params.At(0).Type(), nil) != "context.Context" {
+	if params.Len() == 0 || spelling(params.At(0)) != "context.Context" {
 		faults.add(m.pos, "%s: the first parameter must be a context.Context", m.name)
 		return
 	}
@@ -282,8 +245,10 @@ func (c *contract) parameters(m *method, params *types.Tuple, faults *faults) {
 	}
 }
 
+func spelling(v *types.Var) string { return types.TypeString(types.Unalias(v.Type()), nil) }
+
 func (c *contract) results(m *method, results *types.Tuple, faults *faults) {
-	if n := results.Len(); n < 1 || n > 2 || types.TypeString(results.At(n-1).Type(), nil) != "error" {
+	if n := results.Len(); n < 1 || n > 2 || spelling(results.At(n-1)) != "error" {
 		faults.add(m.pos, "%s: the results must be (error) or (T, error)", m.name)
 		return
 	}
