@@ -17,10 +17,10 @@ import (
 func TestPathsAreServed(t *testing.T) {
 	t.Parallel()
 	e := endpoint.New(hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler)}),
-		endpoint.Options{Events: endpoint.Events{Enabled: true}, EnableAuthenticationRefresh: true, Diagnose: true})
+		endpoint.Options{Events: endpoint.Events{Enabled: true}, EnableAuthenticationRefresh: true, Diagnose: true, Contract: []byte("{}")})
 	defer func() { _ = e.Shutdown(t.Context()) }()
 	paths := endpoint.PathsAt("/hub")
-	for _, below := range append(slices.Clone(paths.Clients[1:]), paths.Script, paths.Diagnose) {
+	for _, below := range append(slices.Clone(paths.Clients[1:]), paths.Script, paths.Diagnose, paths.Contract) {
 		if !endpoint.IsPart(strings.TrimPrefix(below, "/hub/")) {
 			t.Errorf("%s is no part", below)
 		}
