@@ -79,8 +79,13 @@ func jitter(d time.Duration) time.Duration { return d - rand.N(d/2+1) }
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+	return await(ctx, timer.C)
+}
+
+// await waits for a value of ch, or its end. It returns the cause of ctx if ctx ends first.
+func await[T any](ctx context.Context, ch <-chan T) error {
 	select {
-	case <-timer.C:
+	case <-ch:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -89,11 +94,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // retryAfter returns the delay that the server asked for with err, at most maxRetryAfter.
 func retryAfter(err error) time.Duration {
-	answer := new(HTTPError)
-	if !errors.As(err, &answer) {
-		return 0
+	if answer, ok := errors.AsType[*HTTPError](err); ok {
+		return min(answer.RetryAfter, maxRetryAfter)
 	}
-	return min(answer.RetryAfter, maxRetryAfter)
+	return 0
 }
 
 // parseRetryAfter parses the header Retry-After: seconds or a date.
@@ -111,7 +115,6 @@ func parseRetryAfter(h http.Header) time.Duration {
 // isBusy reports whether a server or proxy has asked the client to come back later: with 429, or
 // with 503 and Retry-After.
 func isBusy(err error) bool {
-	answer := new(HTTPError)
-	return errors.As(err, &answer) && (answer.StatusCode == http.StatusTooManyRequests ||
-		answer.StatusCode == http.StatusServiceUnavailable && answer.RetryAfter > 0)
+	status := statusOf(err)
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable && retryAfter(err) > 0
 }

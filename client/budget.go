@@ -38,11 +38,9 @@ func (b *budget) acquire(ctx context.Context, n int) error {
 		if changed == nil {
 			return nil
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
+		if err := await(ctx, changed); err != nil {
 			b.stopWaiting()
-			return context.Cause(ctx)
+			return err
 		}
 	}
 }

@@ -53,14 +53,11 @@ func (r *run) begin(next job) *turn {
 		return r.observers(*next.change)
 	case next.refreshed != nil:
 		return r.refreshObservers(*next.refreshed)
-	case r.stopped():
+	case r.ctx.Err() != nil: // no more handlers are called
 		return &turn{finish: func() { r.budget.release(next.size) }}
 	}
 	return next.session.invoked(r.ctx, next)
 }
-
-// stopped reports whether no more handlers may be called.
-func (r *run) stopped() bool { return r.ctx.Err() != nil }
 
 func (r *run) observers(change StateChange) *turn {
 	ctx := r.ctx
@@ -69,10 +66,15 @@ func (r *run) observers(change StateChange) *turn {
 	}
 	r.conn.mu.Lock()
 	defer r.conn.mu.Unlock()
+	return newTurn(r, "state", r.conn.observers, func(f func(context.Context, StateChange)) { f(ctx, change) })
+}
+
+// newTurn returns the turn of callbacks without results.
+func newTurn[F any](r *run, kind string, callbacks []F, call func(F)) *turn {
 	t := &turn{finish: func() {}}
-	for _, f := range r.conn.observers {
+	for _, f := range callbacks {
 		t.left = append(t.left, func() {
-			r.observe("state", func() { f(ctx, change) })
+			r.observe(kind, func() { call(f) })
 		})
 	}
 	return t

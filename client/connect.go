@@ -12,50 +12,39 @@ import (
 	"github.com/carillon-go/carillon/signalr"
 )
 
-// connector makes sessions from a URL.
-type connector struct {
-	options Options
-	hub     *url.URL
-	network *network
-	// begin starts a session on a connected transport.
-	begin func(carrier, Transport, target) *session
-	// onRefreshed is called with the outcome of each successful refresh.
-	onRefreshed func(refreshed)
-}
-
 // connect negotiates, tries the common transports in the server's order, and does the SignalR
 // handshake on the first one that connects.
 //
 // As in the official clients, each attempt negotiates anew and continues in the first answer's
 // list. Unlike there, a transport without a response to the handshake has failed too: a proxy that
 // buffers event streams has that effect.
-func (c *connector) connect(ctx context.Context) (*session, error) {
-	start := target{hub: c.hub, cred: c.credentials()}
-	if c.options.SkipNegotiation {
-		return c.connectDirectly(ctx, start)
+func (r *run) connect(ctx context.Context) (*session, error) {
+	start := target{hub: r.conn.hub, cred: r.credentials()}
+	if r.conn.options.SkipNegotiation {
+		return r.connectDirectly(ctx, start)
 	}
-	t, offered, err := c.negotiate(ctx, start)
+	t, offered, err := r.negotiate(ctx, start)
 	if err != nil {
 		return nil, err
 	}
-	usable, failures := c.usable(offered)
-	usable = c.options.Memory.arrange(origin(t.hub), usable)
+	usable, failures := r.usable(offered)
+	usable = r.conn.options.Memory.arrange(origin(t.hub), usable)
 	var failed []Transport
 	for i, transport := range usable {
 		if i > 0 {
-			if t, err = c.negotiateAgain(ctx, t, start); err != nil {
+			if t, err = r.negotiateAgain(ctx, t, start); err != nil {
 				return nil, err
 			}
 		}
-		s, err := c.open(ctx, t, transport, i == len(usable)-1)
+		s, err := r.open(ctx, t, transport, i == len(usable)-1)
 		if err == nil {
-			c.options.Memory.record(origin(t.hub), failed, transport)
+			r.conn.options.Memory.record(origin(t.hub), failed, transport)
 			return s, nil
 		}
-		if refused := new(HandshakeError); errors.As(err, &refused) || isBusy(err) || ctx.Err() != nil {
+		if _, refused := errors.AsType[*HandshakeError](err); refused || isBusy(err) || ctx.Err() != nil {
 			return nil, err // every transport would fail alike
 		}
-		c.options.Logger.DebugContext(ctx, "transport failed", "transport", transport, "error", err)
+		r.conn.options.Logger.DebugContext(ctx, "transport failed", "transport", transport, "error", err)
 		failed = append(failed, transport)
 		failures = append(failures, &TransportError{Transport: transport, Err: err})
 	}
@@ -67,47 +56,47 @@ func (c *connector) connect(ctx context.Context) (*session, error) {
 
 // negotiateAgain negotiates for the next transport, with the token of a redirect if there was one.
 // If the failed transport has used up that token, it negotiates with the application's credentials.
-func (c *connector) negotiateAgain(ctx context.Context, t, start target) (target, error) {
-	next, _, err := c.negotiate(ctx, t)
-	if refused := new(HTTPError); errors.As(err, &refused) && refused.StatusCode == http.StatusUnauthorized && !t.cred.renewable {
-		next, _, err = c.negotiate(ctx, start)
+func (r *run) negotiateAgain(ctx context.Context, t, start target) (target, error) {
+	next, _, err := r.negotiate(ctx, t)
+	if statusOf(err) == http.StatusUnauthorized && !t.cred.renewable {
+		next, _, err = r.negotiate(ctx, start)
 	}
 	return next, err
 }
 
 // credentials returns the application's credentials.
-func (c *connector) credentials() credentials {
-	return credentials{token: c.options.AccessToken, renewable: c.options.AccessToken != nil}
+func (r *run) credentials() credentials {
+	return credentials{token: r.conn.options.AccessToken, renewable: r.conn.options.AccessToken != nil}
 }
 
-func (c *connector) connectDirectly(ctx context.Context, t target) (*session, error) {
-	if !slices.Contains(c.options.Transports, WebSockets) {
+func (r *run) connectDirectly(ctx context.Context, t target) (*session, error) {
+	if !slices.Contains(r.conn.options.Transports, WebSockets) {
 		return nil, fmt.Errorf("client: negotiation can only be skipped for %s", WebSockets)
 	}
-	s, err := c.open(ctx, t, WebSockets, true)
+	s, err := r.open(ctx, t, WebSockets, true)
 	if err != nil {
 		return nil, &TransportError{Transport: WebSockets, Err: err}
 	}
 	return s, nil
 }
 
-func (c *connector) negotiate(ctx context.Context, t target) (target, []signalr.Offer, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.options.RequestTimeout)
+func (r *run) negotiate(ctx context.Context, t target) (target, []signalr.Offer, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.conn.options.RequestTimeout)
 	defer cancel()
-	return c.network.negotiate(ctx, t, c.options.StatefulReconnect)
+	return r.conn.network.negotiate(ctx, t, r.conn.options.StatefulReconnect)
 }
 
 // usable returns the transports to try, and the reasons against the others.
-func (c *connector) usable(offered []signalr.Offer) (usable []Transport, reasons []error) {
+func (r *run) usable(offered []signalr.Offer) (usable []Transport, reasons []error) {
 	format := "Text"
-	if c.options.Protocol.Binary() {
+	if r.conn.options.Protocol.Binary() {
 		format = "Binary"
 	}
 	for _, o := range offered {
 		switch {
 		case o.Transport != WebSockets && o.Transport != ServerSentEvents && o.Transport != LongPolling:
 			continue // a transport that this version does not know
-		case !slices.Contains(c.options.Transports, o.Transport):
+		case !slices.Contains(r.conn.options.Transports, o.Transport):
 			reasons = append(reasons, &TransportError{o.Transport, errors.New("disabled by the client")})
 		case !slices.Contains(o.TransferFormats, format):
 			reasons = append(reasons, &TransportError{o.Transport, fmt.Errorf("does not support the transfer format %s", format)})
@@ -119,16 +108,16 @@ func (c *connector) usable(offered []signalr.Offer) (usable []Transport, reasons
 }
 
 // open connects one transport and does the handshake, each within the transport's time limit.
-func (c *connector) open(ctx context.Context, t target, transport Transport, last bool) (*session, error) {
-	limit := min(c.options.TransportTimeout, c.options.HandshakeTimeout)
+func (r *run) open(ctx context.Context, t target, transport Transport, last bool) (*session, error) {
+	limit := min(r.conn.options.TransportTimeout, r.conn.options.HandshakeTimeout)
 	if last {
-		limit = c.options.HandshakeTimeout
+		limit = r.conn.options.HandshakeTimeout
 	}
-	carrier, err := c.openCarrier(ctx, t, transport, limit)
+	carrier, err := r.openCarrier(ctx, t, transport, limit)
 	if err != nil {
 		return nil, err
 	}
-	s := c.begin(carrier, transport, t)
+	s := r.newSession(carrier, transport, t)
 	opening, cancel := context.WithTimeoutCause(ctx, limit, errNoHandshake)
 	defer cancel()
 	if err := s.handshake(opening); err != nil {
@@ -143,18 +132,18 @@ var (
 	errNoHandshake = errors.New("client: the server did not answer the handshake in time")
 )
 
-func (c *connector) openCarrier(ctx context.Context, t target, transport Transport, limit time.Duration) (carrier, error) {
+func (r *run) openCarrier(ctx context.Context, t target, transport Transport, limit time.Duration) (carrier, error) {
 	opening, cancel := context.WithTimeoutCause(ctx, limit, errNoAnswer)
 	defer cancel()
 	var opened carrier
 	var err error
 	switch transport {
 	case WebSockets:
-		opened, err = openWebSocket(opening, c.network, t, c.options.Protocol.Binary())
+		opened, err = openWebSocket(opening, r.conn.network, t, r.conn.options.Protocol.Binary())
 	case ServerSentEvents:
-		opened, err = openEventStream(opening, c.network, t, c.options)
+		opened, err = openEventStream(opening, r.conn.network, t, r.conn.options)
 	default:
-		opened, err = openLongPolling(opening, c.network, t, c.options, c.refreshFor(t))
+		opened, err = openLongPolling(opening, r.conn.network, t, r.conn.options, r.refreshFor(t))
 	}
 	if err != nil && opening.Err() != nil {
 		return nil, context.Cause(opening)
@@ -164,12 +153,12 @@ func (c *connector) openCarrier(ctx context.Context, t target, transport Transpo
 
 // refreshFor returns the function that refreshes the authentication when the server requires it for
 // a poll of t. It returns nil if the client does not refresh automatically.
-func (c *connector) refreshFor(t target) func(context.Context) error {
-	if !c.options.refreshesItself() {
+func (r *run) refreshFor(t target) func(context.Context) error {
+	if !r.conn.options.refreshesItself() {
 		return nil
 	}
 	return func(ctx context.Context) error {
-		_, err := c.refresh(ctx, t)
+		_, err := r.refresh(ctx, t)
 		return err
 	}
 }

@@ -81,24 +81,12 @@ func (c *HubConnection) Start(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 		r.stop(context.Cause(ctx))
-		r.awaitDisconnected()
-		return context.Cause(ctx)
-	}
-}
-
-// awaitDisconnected waits until the connection may be started again, for at most CloseTimeout.
-func (r *run) awaitDisconnected() {
-	timer := time.NewTimer(r.conn.options.CloseTimeout)
-	defer timer.Stop()
-	for {
-		select {
-		case _, more := <-r.started:
-			if !more {
-				return
-			}
-		case <-timer.C:
-			return
+		closing, cancel := c.options.closing(ctx)
+		defer cancel()
+		for range 2 { // until the outcome has come and started is closed
+			_ = await(closing, r.started)
 		}
+		return context.Cause(ctx)
 	}
 }
 
@@ -123,15 +111,18 @@ func (c *HubConnection) Run(ctx context.Context) error {
 // nothing. A connection that is started while Stop waits, by a state callback for example, is not
 // stopped.
 func (c *HubConnection) Stop(ctx context.Context) error {
-	runs := c.stopping()
+	c.mu.Lock()
+	runs := slices.Collect(maps.Keys(c.runs))
+	c.mu.Unlock()
+	for _, r := range runs {
+		r.stop(ErrStopped)
+	}
 	if c.isMarked(ctx) {
 		return nil
 	}
 	for _, r := range runs {
-		select {
-		case <-r.done:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := await(ctx, r.done); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -139,17 +130,6 @@ func (c *HubConnection) Stop(ctx context.Context) error {
 
 // callbackKey marks the contexts of handlers and state callbacks with their connection.
 type callbackKey struct{}
-
-// stopping stops all runs and returns them.
-func (c *HubConnection) stopping() []*run {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	runs := slices.Collect(maps.Keys(c.runs))
-	for _, r := range runs {
-		r.stop(ErrStopped)
-	}
-	return runs
-}
 
 // begin makes a run that owns the connection from now on.
 func (c *HubConnection) begin(ctx context.Context) (*run, error) {
@@ -207,6 +187,6 @@ func isOrderly(err error) bool {
 	if errors.Is(err, errEnded) || errors.Is(err, ErrStopped) {
 		return true
 	}
-	closed := new(CloseError)
-	return errors.As(err, &closed) && closed.Message == ""
+	closed, ok := errors.AsType[*CloseError](err)
+	return ok && closed.Message == ""
 }

@@ -96,12 +96,9 @@ func (v *invocation) encodeResult(result any) []byte {
 // encodeFailure encodes the error of a handler for the server.
 func (v *invocation) encodeFailure(err error) []byte {
 	text := handlerFailed
-	var unbound *bindError
-	var panicked *guard.Panic
-	switch {
-	case errors.As(err, &unbound):
+	if _, unbound := errors.AsType[*bindError](err); unbound {
 		text = badArguments
-	case !errors.As(err, &panicked):
+	} else if _, panicked := errors.AsType[*guard.Panic](err); !panicked {
 		text = err.Error()
 	}
 	return v.session.protocol.AppendError(nil, v.job.id, text)
@@ -109,8 +106,7 @@ func (v *invocation) encodeFailure(err error) []byte {
 
 func (v *invocation) logFailure(ctx context.Context, err error) {
 	log, method := v.session.options.Logger, v.job.target
-	var panicked *guard.Panic
-	if errors.As(err, &panicked) {
+	if panicked, ok := errors.AsType[*guard.Panic](err); ok {
 		log.ErrorContext(ctx, "handler panicked", "method", method, "error", panicked, "stack", string(panicked.Stack))
 		return
 	}

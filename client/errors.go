@@ -138,6 +138,14 @@ func (e *HTTPError) Error() string {
 	return fmt.Sprintf("client: %s: %s: status code '%d'", e.Op, text, e.StatusCode)
 }
 
+// statusOf returns the status of a response that means failure, or 0 for any other error.
+func statusOf(err error) int {
+	if answer, ok := errors.AsType[*HTTPError](err); ok {
+		return answer.StatusCode
+	}
+	return 0
+}
+
 // TransportError is the failure of a transport to connect.
 type TransportError struct {
 	Transport Transport

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
-
-	"github.com/carillon-go/carillon/internal/fold"
 )
 
 // eventStream is the Server-Sent Events transport: one response that does not end, and POSTs.
@@ -26,7 +23,7 @@ func openEventStream(opening context.Context, n *network, t target, o Options) (
 	case err != nil:
 	case response.StatusCode != http.StatusOK:
 		err = failure("event stream", response)
-	case !isEventStream(response.Header.Get("Content-Type")):
+	case !isOfType(response, "text/event-stream"):
 		// A proxy has dropped Accept, or has answered by itself.
 		response.Body.Close()
 		err = fmt.Errorf("client: event stream: the response is not an event stream but %q", response.Header.Get("Content-Type"))
@@ -41,11 +38,6 @@ func openEventStream(opening context.Context, n *network, t target, o Options) (
 	}
 	e.body = response.Body
 	return e, nil
-}
-
-func isEventStream(contentType string) bool {
-	media, _, _ := strings.Cut(contentType, ";")
-	return fold.Equal(strings.TrimSpace(media), "text/event-stream")
 }
 
 // eventLimit is the longest event: one message, or many short ones that the server sent together.

@@ -17,13 +17,13 @@ type Handler struct {
 // ActionAny makes a handler for any arguments. They are decoded into the types of the empty
 // interface: JSON's numbers into float64, objects into map[string]any, and so on.
 func ActionAny(f func(ctx context.Context, args []any) error) Handler {
-	return action(func(ctx context.Context, p protocol.HubProtocol, arguments []byte) error {
+	return Handler{serve: func(ctx context.Context, p protocol.HubProtocol, arguments []byte) (any, error) {
 		var args []any
 		if err := p.Decode(arguments, &args); err != nil {
-			return &bindError{err}
+			return nil, &bindError{err}
 		}
-		return f(ctx, args)
-	})
+		return nil, f(ctx, args)
+	}}
 }
 
 // bindError means that the arguments do not fit the handler.
@@ -39,8 +39,7 @@ func bind(p protocol.HubProtocol, arguments []byte, targets ...any) error {
 	return nil
 }
 
-func action(f func(context.Context, protocol.HubProtocol, []byte) error) Handler {
-	return Handler{serve: func(ctx context.Context, p protocol.HubProtocol, arguments []byte) (any, error) {
-		return nil, f(ctx, p, arguments)
-	}}
+func action(h Handler) Handler {
+	h.answers = false
+	return h
 }

@@ -26,10 +26,25 @@ func (c *HubConnection) On(method string, h Handler) (remove func()) {
 	if h.serve == nil {
 		panic(fmt.Sprintf("client: the handler for %q has no function", method))
 	}
-	name := strings.ToLower(method)
-	added := &h
-	c.handlers.add(name, added)
-	return func() { c.handlers.remove(name, added) }
+	t, name := &c.handlers, strings.ToLower(method)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byName == nil {
+		t.byName = make(map[string][]*Handler)
+	}
+	before := t.byName[name]
+	if h.answers && slices.ContainsFunc(before, func(b *Handler) bool { return b.answers }) {
+		panic(fmt.Sprintf("client: %q has a handler with a result already", name))
+	}
+	t.byName[name] = append(before[:len(before):len(before)], &h) // others may be reading before
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.byName[name] = slices.DeleteFunc(slices.Clone(t.byName[name]), func(b *Handler) bool { return b == &h })
+		if len(t.byName[name]) == 0 {
+			delete(t.byName, name)
+		}
+	}
 }
 
 // OnUnhandled sets a function for invocations without a handler. Its arguments are decoded as by
@@ -41,28 +56,6 @@ func (c *HubConnection) OnUnhandled(f func(ctx context.Context, method string, a
 		panic("client: there is a function for unhandled invocations already")
 	}
 	c.handlers.unhandled = f
-}
-
-func (t *handlers) add(name string, h *Handler) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.byName == nil {
-		t.byName = make(map[string][]*Handler)
-	}
-	before := t.byName[name]
-	if h.answers && slices.ContainsFunc(before, func(b *Handler) bool { return b.answers }) {
-		panic(fmt.Sprintf("client: %q has a handler with a result already", name))
-	}
-	t.byName[name] = append(before[:len(before):len(before)], h) // others may be reading before
-}
-
-func (t *handlers) remove(name string, h *Handler) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.byName[name] = slices.DeleteFunc(slices.Clone(t.byName[name]), func(b *Handler) bool { return b == h })
-	if len(t.byName[name]) == 0 {
-		delete(t.byName, name)
-	}
 }
 
 func (t *handlers) forMethod(method string) []*Handler {

@@ -67,12 +67,14 @@ func (r *reply) item(context.Context, []byte) error {
 	return errors.New("client: the server answered a plain invocation with a stream")
 }
 
-func (r *reply) complete(m *protocol.Message) {
-	var err error
+func (r *reply) complete(m *protocol.Message) { r.fail(completionError(m)) }
+
+// completionError returns the error of a completion, or nil.
+func completionError(m *protocol.Message) error {
 	if m.HasError {
-		err = &HubError{Message: m.Error}
+		return &HubError{Message: m.Error}
 	}
-	r.fail(err)
+	return nil
 }
 
 func (r *reply) fail(err error) {
@@ -107,13 +109,11 @@ func (c *HubConnection) invoke(ctx context.Context, p call, done <-chan struct{}
 		return err
 	}
 	defer s.run.budget.expectAnswer()()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
+	err = await(ctx, done)
+	if err != nil {
 		s.cancelCall(id)
-		return context.Cause(ctx)
 	}
+	return err
 }
 
 // appendInvocation is the type of HubProtocol's AppendInvocation and AppendStreamInvocation.

@@ -25,11 +25,6 @@ func (l *liveness) sendSilence() time.Duration {
 	return time.Since(l.began) - time.Duration(l.lastSent.Load())
 }
 
-func (l *liveness) isPingDue() bool {
-	interval := l.options.KeepAliveInterval
-	return interval > 0 && l.sendSilence() >= interval
-}
-
 // nextCheck returns the time until one of the two limits can be reached.
 func (l *liveness) nextCheck() time.Duration {
 	next := time.Hour
@@ -63,7 +58,7 @@ func (s *session) watch() {
 			}
 			s.life.noteReceived()
 		}
-		if s.life.isPingDue() && s.out.isEmpty() {
+		if interval := s.options.KeepAliveInterval; interval > 0 && s.life.sendSilence() >= interval && s.out.isEmpty() {
 			s.out.addControl(s.protocol.AppendPing(nil))
 		}
 		timer.Reset(s.life.nextCheck())

@@ -90,11 +90,7 @@ func (l *longPolling) Receive(feed func([]byte) error) error {
 // isGatewayError reports whether a proxy has answered a poll: it lost patience with a poll without
 // data, limits requests, or the server behind it is restarting. The connection may still exist.
 func isGatewayError(err error) bool {
-	answer := new(HTTPError)
-	if !errors.As(err, &answer) {
-		return false
-	}
-	switch answer.StatusCode {
+	switch statusOf(err) {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
@@ -146,7 +142,7 @@ func (l *longPolling) read(response *http.Response, feed func([]byte) error) (en
 		return true, nil
 	case response.StatusCode != http.StatusOK:
 		return false, failure("poll", response)
-	case isHTML(response.Header.Get("Content-Type")):
+	case isOfType(response, "text/html"):
 		response.Body.Close()
 		return false, errors.New("client: poll: answered by a page, not by the hub")
 	}
@@ -160,12 +156,7 @@ func (l *longPolling) read(response *http.Response, feed func([]byte) error) (en
 // Close cancels the poll, waits for its end, and sends a DELETE.
 func (l *longPolling) Close(ctx context.Context) {
 	l.cancel(nil)
-	select {
-	case <-l.polled:
-	case <-ctx.Done():
-		return
-	}
-	if l.connectionGone {
+	if await(ctx, l.polled) != nil || l.connectionGone {
 		return
 	}
 	response, err := l.network.do(ctx, l.target.cred, request{op: "delete", method: http.MethodDelete, url: l.url, repeatable: true})

@@ -61,21 +61,17 @@ func (m *Memory) record(origin string, failed []Transport, worked Transport) {
 		return
 	}
 	if doubts == nil {
-		m.makeRoom()
+		for other := range m.origins {
+			if len(m.origins) < maxOrigins {
+				break
+			}
+			delete(m.origins, other)
+		}
 		doubts = make(map[Transport]doubt)
 		m.origins[origin] = doubts
 	}
 	for _, t := range failed {
 		span := min(max(2*doubts[t].span, firstDoubt), mostDoubt)
 		doubts[t] = doubt{until: time.Now().Add(span), span: span}
-	}
-}
-
-func (m *Memory) makeRoom() {
-	for origin := range m.origins {
-		if len(m.origins) < maxOrigins {
-			return
-		}
-		delete(m.origins, origin)
 	}
 }

@@ -45,7 +45,7 @@ func (s *session) makeStateful(t target) {
 		t.resumed++
 		reached, _ := s.out.progress()
 		t.received = max(0, reached.received)
-		return s.run.connector().openCarrier(ctx, t, s.transport, s.options.TransportTimeout)
+		return s.run.openCarrier(ctx, t, s.transport, s.options.TransportTimeout)
 	}
 }
 

@@ -73,7 +73,7 @@ func (n *network) negotiate(ctx context.Context, t target, stateful bool) (targe
 			return t, nil, err
 		}
 		if o.TokenLifetimeSeconds > 0 { // only one of several servers of a redirection may report it
-			t.expires = o.expires()
+			t.expires = time.Now().Add(lifetime(o.TokenLifetimeSeconds))
 		}
 		if o.URL == "" {
 			t.id, t.token, t.stateful = o.ConnectionID, o.ConnectionToken, o.stateful()
@@ -103,21 +103,15 @@ func (o *offer) stateful() []Transport {
 	return o.StatefulTransports
 }
 
-// expires returns the time when the authentication ends.
-func (o *offer) expires() time.Time { return time.Now().Add(lifetime(o.TokenLifetimeSeconds)) }
-
 // renew records how long the authentication lasts from now on. Only the last value counts.
 func (t target) renew(lifetime time.Duration) {
-	for {
-		select {
-		case t.renewed <- lifetime:
-			return
-		default:
-		}
-		select {
-		case <-t.renewed:
-		default:
-		}
+	select {
+	case <-t.renewed:
+	default:
+	}
+	select {
+	case t.renewed <- lifetime:
+	default: // another call was faster
 	}
 }
 

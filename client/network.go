@@ -276,20 +276,15 @@ func (n *network) once(ctx context.Context, cred credentials, r request) (*http.
 	client := n.client
 	if r.connection != "" { // net/http would name the connection to any server that it is sent to
 		header[connectionTokenHeader] = []string{r.connection}
-		client = n.unredirected()
+		unredirected := *n.client
+		unredirected.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		client = &unredirected
 	}
 	response, err := client.Do(q)
 	if err != nil {
 		return nil, fmt.Errorf("client: %s: %w", r.op, withoutURL(err))
 	}
 	return response, nil
-}
-
-// unredirected returns a client that does not follow redirects.
-func (n *network) unredirected() *http.Client {
-	c := *n.client
-	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &c
 }
 
 // isForwarded reports whether a proxy reads q itself and does not just forward a tunnel. Some
@@ -324,7 +319,7 @@ func withoutURL(err error) error {
 func failure(op string, response *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(response.Body, 256))
 	discard(response.Body)
-	if isHTML(response.Header.Get("Content-Type")) {
+	if isOfType(response, "text/html") {
 		text = nil // an HTML page of a proxy
 	}
 	return &HTTPError{Op: op, StatusCode: response.StatusCode, Body: strings.ToValidUTF8(string(text), ""), Reason: refusalReason(response), RetryAfter: parseRetryAfter(response.Header)}
@@ -341,9 +336,10 @@ func refusalReason(response *http.Response) string {
 	return strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")
 }
 
-func isHTML(contentType string) bool {
-	media, _, _ := strings.Cut(contentType, ";")
-	return fold.Equal(strings.TrimSpace(media), "text/html")
+// isOfType reports whether the response has a media type, with or without parameters.
+func isOfType(response *http.Response, mediaType string) bool {
+	media, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
+	return fold.Equal(strings.TrimSpace(media), mediaType)
 }
 
 // discard reads the little that is left, so that the connection can be reused, and closes the body.

@@ -141,6 +141,11 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// closing returns a context that ends after CloseTimeout. It has the values of ctx.
+func (o *Options) closing(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), o.CloseTimeout)
+}
+
 func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {

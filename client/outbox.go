@@ -60,12 +60,7 @@ func (b *outbox) wait(ctx context.Context, room <-chan struct{}) error {
 	if b.buffer != nil {
 		defer b.buffer.expectAnswer()()
 	}
-	select {
-	case <-room:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return await(ctx, room)
 }
 
 // tryAdd adds a record. If the outbox is full, it returns a channel to wait for.
@@ -143,9 +138,7 @@ func (b *outbox) next(ctx context.Context) (batch []byte, to carrier) {
 		if batch != nil || done {
 			return batch, to
 		}
-		select {
-		case <-b.filled:
-		case <-ctx.Done():
+		if await(ctx, b.filled) != nil {
 			return nil, nil
 		}
 	}

@@ -126,10 +126,7 @@ func (s *session) handleHandshake(record []byte) error {
 		return err
 	}
 	s.handshaken = true
-	select {
-	case <-s.active: // observers learn of the connection before its first message is handled
-	case <-s.ctx.Done():
-	}
+	_ = await(s.ctx, s.active) // observers learn of the connection before its first message is handled
 	return nil
 }
 
@@ -165,13 +162,6 @@ func (s *session) cancelCall(id string) bool {
 	}
 	s.out.addNow(s.protocol.AppendCancel(nil, id))
 	return true
-}
-
-// isClose reports whether the server ended the connection with a close message. The carrier can
-// then be closed in order.
-func isClose(err error) bool {
-	closed := new(CloseError)
-	return errors.As(err, &closed)
 }
 
 // lostCallError returns the error of a call without an answer when the session ended.

@@ -48,7 +48,7 @@ func (c *HubConnection) RefreshAuthentication(ctx context.Context) (time.Duratio
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.ctx, func() { cancel(lostCallError(context.Cause(s.ctx))) })()
-	good, err := s.run.connector().refresh(ctx, s.target)
+	good, err := s.run.refresh(ctx, s.target)
 	switch {
 	case err == nil:
 		return max(good, 0), nil
@@ -89,20 +89,10 @@ func (r *run) notifyRefreshed(outcome refreshed) {
 func (r *run) refreshObservers(outcome refreshed) *turn {
 	r.conn.mu.Lock()
 	defer r.conn.mu.Unlock()
-	t := &turn{finish: func() {}}
-	add := func(f func()) {
-		t.left = append(t.left, func() { r.observe("refresh", f) })
+	if outcome.err != nil {
+		return newTurn(r, "refresh", r.conn.onRefreshFailed, func(f func(context.Context, error)) { f(r.ctx, outcome.err) })
 	}
-	if outcome.err == nil {
-		for _, f := range r.conn.onRefreshed {
-			add(func() { f(r.ctx, max(outcome.lifetime, 0)) })
-		}
-		return t
-	}
-	for _, f := range r.conn.onRefreshFailed {
-		add(func() { f(r.ctx, outcome.err) })
-	}
-	return t
+	return newTurn(r, "refresh", r.conn.onRefreshed, func(f func(context.Context, time.Duration)) { f(r.ctx, max(outcome.lifetime, 0)) })
 }
 
 // refreshesItself reports whether the client refreshes automatically.
@@ -142,7 +132,7 @@ func (s *session) refreshUntil(end time.Time) {
 	defer cancel()
 	var err error
 	for pause := minRefreshPause; ; pause = min(2*pause, maxRefreshPause) {
-		if _, err = s.run.connector().refresh(ctx, s.target); err == nil || isRefusedRefresh(err) {
+		if _, err = s.run.refresh(ctx, s.target); err == nil || isRefusedRefresh(err) {
 			break
 		}
 		wait := max(jitter(pause), retryAfter(err))
@@ -159,15 +149,9 @@ func (s *session) refreshUntil(end time.Time) {
 
 // isRefusedRefresh reports whether another attempt would fail too.
 func isRefusedRefresh(err error) bool {
-	answer := new(HTTPError)
-	if !errors.As(err, &answer) {
-		return false
-	}
-	switch answer.StatusCode {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests:
-		return false
-	}
-	return answer.StatusCode < http.StatusInternalServerError
+	status := statusOf(err)
+	return status != 0 && status < http.StatusInternalServerError &&
+		status != http.StatusRequestTimeout && status != http.StatusTooManyRequests
 }
 
 // unlimited is the lifetime of an authentication without an end.
@@ -176,11 +160,11 @@ const unlimited time.Duration = -1
 // refresh sends the server a fresh token for the connection of t. The request goes to the original
 // URL and not to the target of a redirect, because the original server knows the application's
 // tokens. An access token in the answer is for the target of the redirect.
-func (c *connector) refresh(ctx context.Context, t target) (good time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.options.RequestTimeout)
+func (r *run) refresh(ctx context.Context, t target) (good time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.conn.options.RequestTimeout)
 	defer cancel()
-	q := request{op: "refresh", method: http.MethodPost, url: below(c.hub, "refresh").String(), connection: t.token, repeatable: true}
-	response, err := c.network.do(ctx, c.credentials(), q)
+	q := request{op: "refresh", method: http.MethodPost, url: below(r.conn.hub, "refresh").String(), connection: t.token, repeatable: true}
+	response, err := r.conn.network.do(ctx, r.credentials(), q)
 	if err != nil {
 		return 0, err
 	}
@@ -203,17 +187,15 @@ func (c *connector) refresh(ctx context.Context, t target) (good time.Duration, 
 		good = lifetime(*answer.TokenLifetimeSeconds)
 	}
 	t.renew(good)
-	c.onRefreshed(refreshed{lifetime: good})
+	r.notifyRefreshed(refreshed{lifetime: good})
 	return good, nil
 }
 
 // refreshIsRequired reports whether the response to a poll requires a refresh. The status 409 has
 // other reasons, too.
 func refreshIsRequired(err error) bool {
-	answer := new(HTTPError)
-	if !errors.As(err, &answer) || answer.StatusCode != http.StatusConflict {
-		return false
-	}
+	answer, ok := errors.AsType[*HTTPError](err)
 	var body struct{ Error string }
-	return json.Unmarshal([]byte(answer.Body), &body) == nil && body.Error == "authentication_refresh_required"
+	return ok && answer.StatusCode == http.StatusConflict &&
+		json.Unmarshal([]byte(answer.Body), &body) == nil && body.Error == "authentication_refresh_required"
 }

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -26,9 +25,9 @@ func (s *session) mayResume(err error) bool {
 // isRefusal reports whether the server can be reached and does not know the connection. 409 means
 // that the server still holds a request of the previous carrier; the next attempt succeeds.
 func isRefusal(err error) bool {
-	answer := new(HTTPError)
-	return errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError &&
-		answer.StatusCode != http.StatusConflict && answer.StatusCode != http.StatusTooManyRequests
+	status := statusOf(err)
+	return status != 0 && status < http.StatusInternalServerError &&
+		status != http.StatusConflict && status != http.StatusTooManyRequests
 }
 
 // busy is an answer of the server that asks for a delay.

@@ -178,7 +178,7 @@ func TestStopWhileResuming(t *testing.T) {
 		cutNow(tape)
 		time.Sleep(10 * time.Second) // of the bubble
 		began := time.Now()
-		c.stopping()
+		c.current.stop(ErrStopped)
 		<-s.ctx.Done()
 		if took := time.Since(began); took > c.options.CloseTimeout {
 			t.Errorf("Stop took %v", took)

@@ -60,7 +60,9 @@ func (r *run) loop(persistent bool) error {
 	r.jobs.close()
 	go r.waitForEnd()
 	<-r.ctx.Done()
-	if !waitAtMost(r.conn.options.CloseTimeout, r.done) {
+	closing, cancel := r.conn.options.closing(r.ctx)
+	defer cancel()
+	if await(closing, r.done) != nil {
 		r.conn.options.Logger.WarnContext(r.ctx, "callbacks still running", "reason", "they ignore the end of their ctx")
 	}
 	return err
@@ -78,18 +80,6 @@ func (r *run) waitForEnd() {
 	r.conn.network.closeIdle()
 }
 
-// waitAtMost reports whether done is closed within d.
-func waitAtMost(d time.Duration, done <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-		return false
-	}
-}
-
 // runSessions waits for the end of s and of the sessions after it. It returns the cause of the last
 // end.
 func (r *run) runSessions(s *session) error {
@@ -104,7 +94,11 @@ func (r *run) runSessions(s *session) error {
 			return err
 		}
 		r.jobs.waitBelow(r.ctx, maxChanges)
-		r.conn.enter(r, StateChange{To: Reconnecting, Err: lossCause(err)})
+		change := StateChange{To: Reconnecting}
+		if !isOrderly(err) {
+			change.Err = err
+		}
+		r.conn.enter(r, change)
 		if s, err = r.reconnect(err, 0); err != nil {
 			return err
 		}
@@ -113,19 +107,10 @@ func (r *run) runSessions(s *session) error {
 }
 
 func (r *run) mayReconnect(err error) bool {
-	closed := new(CloseError)
-	if errors.As(err, &closed) && !closed.AllowReconnect {
+	if closed, ok := errors.AsType[*CloseError](err); ok && !closed.AllowReconnect {
 		return false
 	}
 	return r.conn.options.Reconnect != nil && r.ctx.Err() == nil
-}
-
-// lossCause returns the cause for observers; nil for an end without an error.
-func lossCause(err error) error {
-	if isOrderly(err) {
-		return nil
-	}
-	return err
 }
 
 func (r *run) established(s *session) {
@@ -135,7 +120,7 @@ func (r *run) established(s *session) {
 }
 
 func (r *run) connectFirst(persistent bool) (*session, error) {
-	s, err := r.connect()
+	s, err := r.connect(r.ctx)
 	if err == nil || !persistent || r.conn.options.Reconnect == nil || r.ctx.Err() != nil {
 		return s, err
 	}
@@ -169,7 +154,7 @@ func (r *run) reconnect(cause error, earlier int) (*session, error) {
 			return nil, err
 		}
 		r.retries.made++
-		s, err := r.connect()
+		s, err := r.connect(r.ctx)
 		if err == nil {
 			return s, nil
 		}
@@ -194,10 +179,4 @@ func (r *run) nextAttempt(retry Retry) (wait time.Duration, again bool, err erro
 		return 0, false, fmt.Errorf("client: reconnect policy: %w", err)
 	}
 	return answer.wait, answer.again, nil
-}
-
-func (r *run) connect() (*session, error) { return r.connector().connect(r.ctx) }
-
-func (r *run) connector() *connector {
-	return &connector{options: r.conn.options, hub: r.conn.hub, network: r.conn.network, begin: r.newSession, onRefreshed: r.notifyRefreshed}
 }

@@ -123,8 +123,8 @@ func (s *session) end(cause error) {
 func (s *session) wait(stop context.Context) error {
 	select {
 	case <-s.ctx.Done():
-		if isClose(context.Cause(s.ctx)) {
-			s.closeCarrier(s.within())
+		if _, ok := errors.AsType[*CloseError](context.Cause(s.ctx)); ok { // the carrier can be closed in order
+			s.closeCarrier(s.options.closing(s.ctx))
 		}
 	case <-stop.Done():
 		s.closeGracefully(context.Cause(stop))
@@ -138,28 +138,17 @@ func (s *session) wait(stop context.Context) error {
 func (s *session) closeGracefully(cause error) {
 	s.run.conn.enter(s.run, StateChange{To: Disconnecting})
 	s.calls.failAll(cause)
-	ctx, cancel := s.within()
+	ctx, cancel := s.options.closing(s.ctx)
 	s.out.close(fmt.Errorf("%w: %w", ErrNotConnected, cause), s.protocol.AppendClose(nil, "", false))
-	waitFor(ctx, s.written)
+	_ = await(ctx, s.written)
 	s.closeCarrier(ctx, cancel)
 	s.end(cause)
-}
-
-func (s *session) within() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(s.ctx), s.options.CloseTimeout)
 }
 
 func (s *session) closeCarrier(ctx context.Context, cancel context.CancelFunc) {
 	defer cancel()
 	s.out.current().Close(ctx)
-	waitFor(ctx, s.received)
-}
-
-func waitFor(ctx context.Context, done <-chan struct{}) {
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
+	_ = await(ctx, s.received)
 }
 
 // abort cuts the session and waits for its goroutines.
@@ -215,14 +204,10 @@ func (s *session) write() {
 // connection answers 404 to later requests and reports the cause in the other direction. A
 // WebSocket that cannot be written to may still have data to read: the reader finds its end.
 func (s *session) awaitReason(err error) {
-	answer := new(HTTPError)
-	if s.transport != WebSockets && (!errors.As(err, &answer) || answer.StatusCode != http.StatusNotFound) {
+	if s.transport != WebSockets && statusOf(err) != http.StatusNotFound {
 		return
 	}
-	ctx, cancel := s.within()
+	ctx, cancel := s.options.closing(s.ctx)
 	defer cancel()
-	select {
-	case <-s.ctx.Done():
-	case <-ctx.Done():
-	}
+	_ = await(ctx, s.ctx.Done())
 }

@@ -59,10 +59,8 @@ func (c *HubConnection) WaitConnected(ctx context.Context) error {
 		if changed == nil {
 			return err
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := await(ctx, changed); err != nil {
+			return err
 		}
 	}
 }

@@ -81,13 +81,7 @@ func (k *stream[T]) item(ctx context.Context, raw []byte) error {
 	return nil
 }
 
-func (k *stream[T]) complete(m *protocol.Message) {
-	if m.HasError {
-		k.fail(&HubError{Message: m.Error})
-		return
-	}
-	k.fail(nil)
-}
+func (k *stream[T]) complete(m *protocol.Message) { k.fail(completionError(m)) }
 
 func (k *stream[T]) fail(err error) {
 	k.mu.Lock()
@@ -112,12 +106,10 @@ func (k *stream[T]) next(ctx context.Context) (value T, more bool, err error) {
 			return value, ok, err
 		}
 		done := k.budget.expectAnswer()
-		select {
-		case <-k.moved:
-			done()
-		case <-ctx.Done():
-			done()
-			return value, false, context.Cause(ctx)
+		err := await(ctx, k.moved)
+		done()
+		if err != nil {
+			return value, false, err
 		}
 	}
 }

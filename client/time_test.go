@@ -207,7 +207,7 @@ func TestStuckWriter(t *testing.T) {
 		if err := c.Send(ctx, "Does not fit", "x"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Send into a full box: %v", err)
 		}
-		c.stopping()
+		c.current.stop(ErrStopped)
 		<-s.ctx.Done()
 		if elapsed := time.Since(start); elapsed != 6*time.Second {
 			t.Errorf("ended after %v", elapsed)

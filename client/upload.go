@@ -21,14 +21,9 @@ type Upload struct {
 
 // UploadSeq streams the values of a sequence.
 func UploadSeq[T any](seq iter.Seq[T]) Upload {
-	return Upload{each: func(_ context.Context, send func(any) error) error {
-		for item := range seq {
-			if err := send(item); err != nil {
-				return err
-			}
-		}
-		return nil
-	}}
+	return UploadSeq2(func(yield func(T, error) bool) {
+		seq(func(item T) bool { return yield(item, nil) })
+	})
 }
 
 // UploadSeq2 streams the values of a sequence until its first error. The hub's method gets the text
@@ -114,53 +109,44 @@ func (u *uploads) end() {
 // launch starts the uploads of an invocation that was sent.
 func (s *session) launch(ctx context.Context, ids []string, uploads []Upload) {
 	for i, u := range uploads {
-		s.run.uploads.start(func() { runningUpload{s, ids[i]}.run(ctx, u.each) })
+		s.run.uploads.start(func() { s.upload(ctx, ids[i], u) })
 	}
 }
 
 // uploadOver is the text of the .NET client for the hub's method.
 const uploadOver = "Stream canceled by client."
 
-// runningUpload is an upload of an invocation that was sent.
-type runningUpload struct {
-	session *session
-	id      string
-}
-
-func (u runningUpload) run(ctx context.Context, each func(context.Context, func(any) error) error) {
-	s := u.session
+// upload runs an upload of an invocation that was sent.
+func (s *session) upload(ctx context.Context, id string, u Upload) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
 	defer s.run.conn.mark()()
 	err := guard.ErrGoexit
-	defer func() { u.end(ctx, err) }()
+	defer func() { s.endUpload(ctx, id, err) }()
 	err = guard.Run(func() error {
-		return each(ctx, func(item any) error { return u.send(ctx, item) })
+		return u.each(ctx, func(item any) error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			record, err := s.protocol.AppendStreamItem(nil, id, item)
+			if err != nil {
+				return err
+			}
+			return s.out.add(ctx, record)
+		})
 	})
 }
 
-// end reports the end of the upload to the server.
-func (u runningUpload) end(ctx context.Context, err error) {
-	s := u.session
+// endUpload reports the end of an upload to the server.
+func (s *session) endUpload(ctx context.Context, id string, err error) {
 	switch {
 	case s.ctx.Err() != nil: // the session has ended
 	case ctx.Err() != nil:
-		s.out.addNow(s.protocol.AppendError(nil, u.id, uploadOver))
+		s.out.addNow(s.protocol.AppendError(nil, id, uploadOver))
 	case err != nil:
-		s.out.addNow(s.protocol.AppendError(nil, u.id, err.Error()))
+		s.out.addNow(s.protocol.AppendError(nil, id, err.Error()))
 	default:
-		s.out.addNow(s.protocol.AppendVoid(nil, u.id))
+		s.out.addNow(s.protocol.AppendVoid(nil, id))
 	}
-}
-
-func (u runningUpload) send(ctx context.Context, item any) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	record, err := u.session.protocol.AppendStreamItem(nil, u.id, item)
-	if err != nil {
-		return err
-	}
-	return u.session.out.add(ctx, record)
 }
