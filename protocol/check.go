@@ -92,10 +92,7 @@ func (c *typeCheck) checkKey(t reflect.Type) error {
 	case c.decode && reflect.PointerTo(t).Implements(textUnmarshalerType), !c.decode && t.Implements(textMarshalerType):
 		return nil
 	}
-	switch t.Kind() {
-	case reflect.String,
-		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+	if k := t.Kind(); k == reflect.String || reflect.Int <= k && k <= reflect.Uintptr {
 		return nil
 	}
 	return fmt.Errorf("%s is not supported as the key of a map", t)

@@ -130,11 +130,4 @@ func base(t reflect.Type) reflect.Type {
 	return t
 }
 
-func hasOption(options, name string) bool {
-	for o := range strings.SplitSeq(options, ",") {
-		if o == name {
-			return true
-		}
-	}
-	return false
-}
+func hasOption(options, name string) bool { return slices.Contains(strings.Split(options, ","), name) }

@@ -287,21 +287,12 @@ func (p *jsonParser) streamIDs() error {
 	if p.peek() != '[' {
 		return p.mismatch("streamIds", "to be of type Array")
 	}
-	if err := p.enter(); err != nil {
-		return err
-	}
 	p.m.StreamIDs = nil
-	for first := true; ; first = false {
-		more, err := p.element(first)
-		if err != nil || !more {
-			return err
-		}
+	return p.each('[', func([]byte) error {
 		id, err := p.streamID()
-		if err != nil {
-			return err
-		}
 		p.m.StreamIDs = append(p.m.StreamIDs, id)
-	}
+		return err
+	})
 }
 
 func (p *jsonParser) streamID() (string, error) {
@@ -322,19 +313,8 @@ func (p *jsonParser) headers() error {
 	if p.peek() != '{' {
 		return p.mismatch("headers", "to be of type StartObject")
 	}
-	if err := p.enter(); err != nil {
-		return err
-	}
 	p.m.Headers = nil
-	for first := true; ; first = false {
-		name, _, more, err := p.property(first)
-		if err != nil || !more {
-			return err
-		}
-		if err := p.header(name); err != nil {
-			return err
-		}
-	}
+	return p.each('{', p.header)
 }
 
 func (p *jsonParser) header(name []byte) error {

@@ -12,13 +12,9 @@ func (p *JSON) isQuotable(t reflect.Type) bool {
 	if t == numberType {
 		return true
 	}
-	switch t.Kind() {
-	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
-		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return p.encoders.known(t) == nil && knownJSONDecoder(t) == nil
-	}
-	return false
+	k := t.Kind()
+	isScalar := k == reflect.String || reflect.Bool <= k && k <= reflect.Float64
+	return isScalar && p.encoders.known(t) == nil && knownJSONDecoder(t) == nil
 }
 
 // quotedEncoder encodes the output of encode as a string. null stays null.

@@ -413,15 +413,21 @@ func (r *jsonReader) skip() error {
 	if err != nil || kind != '[' && kind != '{' {
 		return err
 	}
+	return r.each(kind, func([]byte) error { return r.skip() })
+}
+
+// each enters an array or object. It calls f for each element or value, with the name of the
+// property, still escaped.
+func (r *jsonReader) each(bracket byte, f func(name []byte) error) error {
 	if err := r.enter(); err != nil {
 		return err
 	}
 	for first := true; ; first = false {
-		_, more, err := r.member(kind, first)
+		name, more, err := r.member(bracket, first)
 		if err != nil || !more {
 			return err
 		}
-		if err := r.skip(); err != nil {
+		if err := f(name); err != nil {
 			return err
 		}
 	}

@@ -303,16 +303,11 @@ func (r *packReader) readNull() (bool, error) { return r.null(), nil } //nolint:
 
 func (r *packReader) readFloat(int, reflect.Type) (float64, error) { return r.float() }
 
-func (r *packReader) readArray(reflect.Type) (int, error) {
-	n, err := r.arrayHeader()
-	if err == nil {
-		err = r.enter()
-	}
-	return n, err
-}
+func (r *packReader) readArray(reflect.Type) (int, error) { return r.enterIf(r.arrayHeader()) }
+func (r *packReader) readMap(reflect.Type) (int, error)   { return r.enterIf(r.mapHeader()) }
 
-func (r *packReader) readMap(reflect.Type) (int, error) {
-	n, err := r.mapHeader()
+// enterIf enters an array or a map if its header was read without an error.
+func (r *packReader) enterIf(n int, err error) (int, error) {
 	if err == nil {
 		err = r.enter()
 	}
@@ -346,7 +341,9 @@ func (r *packReader) anyKey(i, n int) (key string, more bool, err error) {
 	if err != nil {
 		return "", true, err
 	}
-	switch k.(type) {
+	switch k := k.(type) {
+	case string:
+		return k, true, nil
 	case nil, []any, []byte, map[string]any:
 		return "", true, errNoKey
 	}

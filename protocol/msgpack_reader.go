@@ -113,6 +113,10 @@ func (r *packReader) null() bool {
 }
 
 func (r *packReader) int() (int64, error) {
+	if c := r.first(); 0 < c && c < 0x80 { // most are short
+		r.data = r.data[1:]
+		return int64(c), nil
+	}
 	n, rest, err := msgp.ReadInt64Bytes(r.data)
 	if err != nil {
 		return 0, r.toFault(err)
@@ -121,22 +125,16 @@ func (r *packReader) int() (int64, error) {
 	return n, nil
 }
 
-func (r *packReader) uint() (uint64, error) {
-	n, rest, err := msgp.ReadUint64Bytes(r.data)
-	if err != nil {
-		return 0, r.toFault(err)
-	}
-	r.data = rest
-	return n, nil
-}
+func (r *packReader) uint() (uint64, error)   { return readScalar(r, msgp.ReadUint64Bytes) }
+func (r *packReader) readBool() (bool, error) { return readScalar(r, msgp.ReadBoolBytes) }
 
-func (r *packReader) readBool() (bool, error) {
-	b, rest, err := msgp.ReadBoolBytes(r.data)
+func readScalar[T any](r *packReader, read func([]byte) (T, []byte, error)) (x T, err error) {
+	x, rest, err := read(r.data)
 	if err != nil {
-		return false, r.toFault(err)
+		return x, r.toFault(err)
 	}
 	r.data = rest
-	return b, nil
+	return x, nil
 }
 
 // text reads a string without copying it. The text may be invalid UTF-8. isNil is set for
