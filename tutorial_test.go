@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,7 +26,7 @@ type reader struct {
 }
 
 // TestTutorial writes the files of the tutorial and runs its commands in their order, in an
-// empty directory. The result is examples/chat.
+// empty directory. The tenth command serves the page. The result is examples/chat.
 func TestTutorial(t *testing.T) {
 	r := newReader(t)
 	text, err := os.ReadFile("docs/tutorial.md")
@@ -33,6 +34,7 @@ func TestTutorial(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?ms)^(?:\\*\\*`([^`\n]+)`\\*\\*\n\n)?```(\\w+)\n(.*?)^```$").FindAllSubmatch(text, -1)
+	var commands []string
 	for _, block := range blocks {
 		name, content := string(block[1]), block[3]
 		if name != "" {
@@ -40,8 +42,12 @@ func TestTutorial(t *testing.T) {
 			continue
 		}
 		for command := range strings.Lines(string(content)) {
-			r.run(strings.TrimSpace(command))
+			commands = append(commands, strings.TrimSpace(command))
+			r.run(commands[len(commands)-1])
 		}
+	}
+	if n := slices.Index(commands, "go run ."); n != 9 {
+		t.Errorf("%d commands come before the page", n)
 	}
 	r.compare("examples/chat")
 }

@@ -158,8 +158,7 @@ func TestOnlyABrokerHaltsAShareAndOnlyOnAWeekday(t *testing.T) {
 		}
 		time.Sleep(48 * time.Hour) // the bubble's clock
 		h, _ := newTestMarket(t, hub.Options{})
-		ann := hubtest.Connect(t, h, hubtest.As("ann"))
-		bob := hubtest.Connect(t, h, hubtest.As("bob", "broker"))
+		ann, bob := hubtest.Connect(t, h, hubtest.As("ann")), hubtest.Connect(t, h, hubtest.As("bob", "broker"))
 		halt := func(c *hubtest.Client) error {
 			return contract.NewMarketHubClient(c.HubConnection).Halt(t.Context(), "ACME")
 		}
