@@ -27,7 +27,7 @@ func (c *contract) checkGenerated(code file) error {
 		}
 		for _, name := range declared(f) {
 			if names[name.Name] {
-				faults.add(name.Pos(), "%s is declared in %s, too; each hub of a package needs names and a client interface of its own", name.Name, filepath.Base(code.path))
+				faults.add(name.Pos(), "%s is declared in %s, too; choose another name for it, and for each hub of a package a client interface of its own", name.Name, filepath.Base(code.path))
 			}
 		}
 	}

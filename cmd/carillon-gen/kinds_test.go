@@ -357,3 +357,33 @@ type T struct {
 		t.Errorf("%d warnings\n%s", n+1, warnings)
 	}
 }
+
+// TestTwoHubs: a package has two hubs whose interfaces share types and methods. A client
+// interface belongs to one of them.
+func TestTwoHubs(t *testing.T) {
+	dir := newModule(t, `
+-- x.go --
+package x
+
+import "context"
+
+type Common interface{ Version(ctx context.Context) (Kind, error) }
+type One interface{ Common }
+type Two interface{ Common }
+type OneView interface{ Show(ctx context.Context, k Kind) error }
+type TwoView interface{ OneView }
+type Kind string
+
+const New Kind = "new"
+`)
+	generateIn(t, dir, "One", "OneView")
+	generateIn(t, dir, "Two", "TwoView")
+	if out := goBuild(t, dir); out != "" {
+		t.Error(out)
+	}
+	_, err := run(settings{dir: dir, hub: "Two", client: "OneView", protocol: jsonProtocol})
+	want := "one_gen.go:18:6: OneViewContext is declared in two_gen.go, too; choose another name for it, and for each hub of a package a client interface of its own"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
