@@ -96,6 +96,7 @@ func TestRegistrationsThatPanic(t *testing.T) {
 			h.OnDisconnected(func(context.Context, error) {})
 		},
 		"no OnDisconnected":                func(h *hub.Hub) { h.OnDisconnected(nil) },
+		"no OnAuthenticationRefreshed":     func(h *hub.Hub) { h.OnAuthenticationRefreshed(nil) },
 		"another history":                  func(h *hub.Hub) { h.KeepEvents(1, 1); h.KeepEvents(2, 1) },
 		"a channel":                        method(action[chan int]()),
 		"a function":                       method(action[func()]()),

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -34,13 +35,41 @@ func (p *placement) start(apart bool) (stop func()) {
 
 func (p *placement) join(o hub.Options) *hub.Hub {
 	joined := new(backplane.Memory)
-	o.Backplane = joined.Node()
+	o.Backplane = serial{joined.Node()}
 	h := newLoneLab(o)
-	o.Backplane = joined.Node()
+	o.Backplane = serial{joined.Node()}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.other[h] = newLoneLab(o)
 	return h
+}
+
+// serial is a backplane that passes on only data: what another process would get.
+type serial struct{ hub.Backplane }
+
+func (s serial) Send(ctx context.Context, to hub.Audience, m hub.Message) error {
+	return s.Backplane.Send(ctx, inBytes(to), inBytes(m))
+}
+
+func (s serial) Ask(ctx context.Context, connectionID string, m hub.Message) (hub.Answer, error) {
+	answer, err := s.Backplane.Ask(ctx, connectionID, inBytes(m))
+	return inBytes(answer), err
+}
+
+func (s serial) Command(ctx context.Context, c hub.Command) error {
+	return s.Backplane.Command(ctx, inBytes(c))
+}
+
+// inBytes returns a copy that has been encoded and decoded.
+func inBytes[T any](v T) (decoded T) {
+	data, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal(data, &decoded)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return decoded
 }
 
 // place returns the hub for the next client of a hub.

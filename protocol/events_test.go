@@ -19,3 +19,22 @@ func TestEventsRefuse(t *testing.T) {
 		}
 	}
 }
+
+func TestEventOfARecord(t *testing.T) {
+	p := protocol.Events{JSON: protocol.NewJSON(protocol.JSONOptions{})}
+	for record, want := range map[string]string{
+		`{"type":1,"target":"Say","arguments":["a\nb",{"n":1}]}`:             "event: Say\r\ndata: [\"a\\nb\",{\"n\":1}]",
+		"{\"arguments\" : [ 1,\n 2 ],\r\n\"target\":\"Say\", \"type\":1}":    "event: Say\r\ndata: [1,2]",
+		`{"type":1,"target":"Say","arguments":[]}`:                           "event: Say\r\ndata: []",
+		`{"type":1,"target":"Say","arguments":[9007199254740993,"é\u2028"]}`: "event: Say\r\ndata: [9007199254740993,\"é\\u2028\"]",
+	} {
+		if got, err := p.AppendRecord([]byte("x"), []byte(record+"\x1e")); err != nil || string(got) != "x"+want {
+			t.Errorf("%s: %q, %v", record, got, err)
+		}
+	}
+	for _, record := range []string{``, `{"type":1`, `{"type":1,"target":"a"}`, `{"type":1,"invocationId":"1","target":"a","arguments":[]}`, `{"type":6}`} {
+		if got, err := p.AppendRecord([]byte("x"), []byte(record+"\x1e")); err == nil || string(got) != "x" {
+			t.Errorf("%s: %q, %v", record, got, err)
+		}
+	}
+}
