@@ -25,7 +25,7 @@ type Mounted struct {
 // negotiate. It must be called once for each endpoint.
 //
 // http.Server.Shutdown of a server that has served one of the endpoints begins their end, but
-// it does not wait for it: call [Mounted.Shutdown] first.
+// it does not wait for it: call [Mounted.Shutdown] first. Raw connections continue until then.
 func Mount(mux *http.ServeMux, at At) *Mounted {
 	m := &Mounted{at: at}
 	for path, e := range at {

@@ -2,6 +2,7 @@ package endpoint_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/testproc"
 )
 
 // diary holds events in their order.
@@ -175,11 +177,11 @@ func TestShutdownOfTheServerAloneBeginsTheEnd(t *testing.T) {
 // ListenAndServe returns nil after an orderly end, and the reason if it cannot listen.
 func TestListenAndServe(t *testing.T) {
 	t.Parallel()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	address := testproc.FreeAddress()
+	free, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := free.Addr().String()
 	mount := func() (*http.Server, *endpoint.Mounted) {
 		mux := http.NewServeMux()
 		hubs := endpoint.Mount(mux, endpoint.At{"/chat": endpoint.New(hub.New(hub.Options{}), endpoint.Options{})})
@@ -200,7 +202,11 @@ func TestListenAndServe(t *testing.T) {
 			_ = conn.Close()
 			break
 		}
-		time.Sleep(time.Millisecond) //nolint:forbidigo // the server begins to listen concurrently
+		select {
+		case err := <-ended:
+			t.Fatal(err)
+		case <-time.After(time.Millisecond): // the server begins to listen concurrently
+		}
 	}
 	left := make(chan struct{})
 	connect(t, "http://"+address+"/chat", client.WebSockets).OnStateChange(func(_ context.Context, change client.StateChange) {
@@ -213,6 +219,40 @@ func TestListenAndServe(t *testing.T) {
 		t.Error(err)
 	}
 	<-left
+}
+
+// With a certificate ListenAndServe serves TLS.
+func TestListenAndServeTLS(t *testing.T) {
+	t.Parallel()
+	other := httptest.NewTLSServer(http.NotFoundHandler()) // has a certificate, and a client that trusts it
+	defer other.Close()
+	address := testproc.FreeAddress()
+	mux := http.NewServeMux()
+	hubs := endpoint.Mount(mux, endpoint.At{"/chat": endpoint.New(hub.New(hub.Options{}), endpoint.Options{})})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- hubs.ListenAndServe(ctx, &http.Server{Addr: address, Handler: mux, TLSConfig: &tls.Config{Certificates: other.TLS.Certificates}})
+	}()
+	for {
+		response, err := other.Client().Post("https://"+address+"/chat/negotiate", "", nil)
+		if err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode != http.StatusOK {
+				t.Error(response.Status)
+			}
+			break
+		}
+		select {
+		case err := <-ended:
+			t.Fatal(err)
+		case <-time.After(time.Millisecond): // the server begins to listen concurrently
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 // The wildcards of a path reach methods and OnConnected on every transport.
