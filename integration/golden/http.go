@@ -64,6 +64,7 @@ type exchange struct {
 	status  string // code and reason
 	headers []string
 	body    []byte // received and not taken yet
+	records string // received hub messages of an event stream, without its framing, not taken yet
 	done    bool   // the body is complete
 	chunks  chunkReader
 	left    int // of the Content-Length
@@ -166,10 +167,33 @@ func (x *exchange) readBody(deadline time.Time) error {
 	return nil
 }
 
+func (x *exchange) readAnswer(deadline time.Time) error {
+	if err := x.readHead(deadline); err != nil {
+		return err
+	}
+	return x.readBody(deadline)
+}
+
 // eventStream reports whether the answer is an event stream, whose body does not end by
 // itself.
 func (x *exchange) eventStream() bool {
 	return header(x.headers, "Content-Type") == "text/event-stream"
+}
+
+// fetch sends a request and returns the body of its answer, which must have status 200.
+func fetch(addr string, r request) (string, error) {
+	x, err := send(addr, r)
+	if err != nil {
+		return "", err
+	}
+	defer x.drop()
+	if err := x.readAnswer(time.Now().Add(patience)); err != nil {
+		return "", err
+	}
+	if x.status != "200 OK" {
+		return "", fmt.Errorf("%s %s: %s: %s", r.method, r.path, x.status, x.body)
+	}
+	return string(x.body), nil
 }
 
 // A chunkReader decodes the chunked transfer coding.

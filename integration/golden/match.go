@@ -33,13 +33,6 @@ var (
 // words match there.
 var ownWords = []string{"JsonReaderException: ", "JsonException: ", "deserialize result to Int32."}
 
-// bindings are the values of placeholders that were seen or made. The server's invocation ids
-// are a stack: the latest one is answered first.
-type bindings struct {
-	values map[string]string
-	sids   []string
-}
-
 // match compares a received text with the recorded one, and stores the values at the
 // placeholders. The answer of a negotiation always brings new values. In any other text a
 // known placeholder must have its known value.
@@ -48,10 +41,7 @@ func (b *bindings) match(want, got string) error {
 	fresh := strings.Contains(text, `"negotiateVersion":`) && strings.HasPrefix(text, "{")
 	pattern, names := b.pattern(text, fresh)
 	if pattern == nil {
-		if text != got {
-			return differ(text, got)
-		}
-		return nil
+		return same(text, got)
 	}
 	found := pattern.FindStringSubmatch(got)
 	if found == nil {
@@ -61,15 +51,6 @@ func (b *bindings) match(want, got string) error {
 		b.note(name, found[i+1])
 	}
 	return nil
-}
-
-func (b *bindings) note(name, value string) {
-	switch name {
-	case "sid":
-		b.sids = append(b.sids, value)
-	case "id", "token":
-		b.values[name] = value
-	}
 }
 
 // pattern returns a regular expression for a text with placeholders, or nil if the text must
@@ -132,6 +113,14 @@ func restOfString(s string) int {
 		}
 	}
 	return len(s)
+}
+
+// same returns an error if two texts differ.
+func same(want, got string) error {
+	if want != got {
+		return differ(want, got)
+	}
+	return nil
 }
 
 // differ returns an error that shows two texts around their first difference.

@@ -3,7 +3,6 @@ package golden
 import (
 	"fmt"
 	"strings"
-	"time"
 )
 
 // hubPath returns the path of the hub that a request targets.
@@ -27,7 +26,7 @@ func allowsStateful(hub string) bool {
 
 // negotiate negotiates a connection and stores its id and token under these names with the
 // number.
-func (s *session) negotiate(hub, number string) error {
+func (b *bindings) negotiate(hub, number string) error {
 	r := request{method: "POST", path: hub + "/negotiate?negotiateVersion=1", proto: "HTTP/1.1"}
 	want := `{"negotiateVersion":1,"connectionId":"<id>","connectionToken":"<token>","availableTransports":`
 	if allowsStateful(hub) {
@@ -39,52 +38,32 @@ func (s *session) negotiate(hub, number string) error {
 		if hub == "/lab-expire" { // the transcripts use the user of /generateJwtToken
 			user = "jwt"
 		}
-		token, err := s.jwt(user)
+		token, err := b.jwt(user)
 		if err != nil {
 			return err
 		}
 		r.headers = append(r.headers, "Authorization: Bearer "+token)
 	}
-	body, err := s.fetch(r)
+	body, err := fetch(b.addr, r)
 	if err != nil {
 		return err
 	}
-	made := bindings{values: map[string]string{}}
+	made := newBindings(b.addr)
 	head, _, _ := strings.Cut(body, "[")
 	if err := made.match(want, head); err != nil {
 		return fmt.Errorf("negotiation: %w", err)
 	}
-	s.known.values["id"+number], s.known.values["token"+number] = made.values["id"], made.values["token"]
+	b.values["id"+number], b.values["token"+number] = made.values["id"], made.values["token"]
 	return nil
 }
 
-// fetch sends a request and returns the body of its answer, which must have status 200.
-func (s *session) fetch(r request) (string, error) {
-	x, err := send(s.addr, r)
-	if err != nil {
-		return "", err
-	}
-	defer x.drop()
-	deadline := time.Now().Add(patience)
-	if err := x.readHead(deadline); err != nil {
-		return "", err
-	}
-	if err := x.readBody(deadline); err != nil {
-		return "", err
-	}
-	if x.status != "200 OK" {
-		return "", fmt.Errorf("%s %s: %s: %s", r.method, r.path, x.status, x.body)
-	}
-	return string(x.body), nil
-}
-
 // jwt fetches the token that a placeholder describes.
-func (s *session) jwt(name string) (string, error) {
+func (b *bindings) jwt(name string) (string, error) {
 	path := "/generateJwtToken"
 	if user, ok := strings.CutPrefix(name, "jwt of "); ok {
 		path += "?user=" + user
 	}
-	token, err := s.fetch(request{method: "GET", path: path, proto: "HTTP/1.1"})
+	token, err := fetch(b.addr, request{method: "GET", path: path, proto: "HTTP/1.1"})
 	if err != nil || !strings.HasSuffix(name, "wrong signature") {
 		return token, err
 	}

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
-	"strings"
 	"time"
 )
 
@@ -26,12 +24,10 @@ type session struct {
 	file  string
 	name  string
 	stop  func() error // sends SIGTERM to the server; nil if the test does not own the server
-	known bindings
+	known *bindings
 
 	peers     map[string]*peer
 	exchanges map[string]*exchange
-	raw       map[string][]byte // frames for a single write
-	events    map[string]*events
 	shaken    bool // a hub handshake was made
 	ended     bool // a connection ended, and the server may not know it yet
 }
@@ -43,11 +39,9 @@ func newSession(baseURL, file, name string) (*session, error) {
 	}
 	return &session{
 		addr: u.Host, file: file, name: name,
-		known:     bindings{values: map[string]string{}},
+		known:     newBindings(u.Host),
 		peers:     map[string]*peer{},
 		exchanges: map[string]*exchange{},
-		raw:       map[string][]byte{},
-		events:    map[string]*events{},
 	}, nil
 }
 
@@ -71,6 +65,29 @@ func (s *session) play(steps []Step) error {
 		i += taken - 1
 	}
 	return s.leave()
+}
+
+// flush writes the frames that sendFrame collected.
+func (s *session) flush() error {
+	for _, p := range s.peers {
+		if err := p.flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave ends a case.
+func (s *session) leave() error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	for on, p := range s.peers {
+		if err := p.leave(); err != nil {
+			return fmt.Errorf("at the end, on %q: %w", on, err)
+		}
+	}
+	return nil
 }
 
 // step runs the first step, or several of one kind together, and returns the number of steps
@@ -113,18 +130,18 @@ type kind struct {
 var kinds = []kind{
 	{key: "open", one: (*session).open},
 	{key: "websocket", one: (*session).websocket},
-	{key: "sendUntil", one: (*session).sendUntil},
-	{key: "send", one: (*session).send},
-	{key: "sendHex", one: (*session).sendHex},
-	{key: "sendFrame", one: (*session).sendFrame},
-	{key: "sendClose", one: (*session).sendClose},
+	{key: "sendUntil", one: onPeer((*peer).sendUntil)},
+	{key: "send", one: onPeer((*peer).send)},
+	{key: "sendHex", one: onPeer((*peer).sendHex)},
+	{key: "sendFrame", one: onPeer((*peer).sendFrame)},
+	{key: "sendClose", one: onPeer((*peer).sendClose)},
 	{key: "recv", several: (*session).recv},
-	{key: "recvHex", one: (*session).recvHex},
-	{key: "recvCounted", one: (*session).recvCounted},
-	{key: "recvPong", one: (*session).recvPong},
-	{key: "recvClose", one: (*session).recvClose},
-	{key: "closed", one: (*session).closed},
-	{key: "recvEnd", one: (*session).recvEnd},
+	{key: "recvHex", one: onPeer((*peer).recvHex)},
+	{key: "recvCounted", one: onPeer((*peer).recvCounted)},
+	{key: "recvPong", one: onPeer((*peer).recvPong)},
+	{key: "recvClose", one: onPeer((*peer).recvClose)},
+	{key: "closed", one: onPeer((*peer).closed)},
+	{key: "recvEnd", one: onPeer((*peer).recvEnd)},
 	{key: "recvNothing", one: (*session).recvNothing},
 	{key: "until", one: (*session).until},
 	{key: "request", one: (*session).request},
@@ -136,6 +153,19 @@ var kinds = []kind{
 	{key: "client", one: (*session).client},
 	{key: "server", one: (*session).server},
 	{key: "note", one: func(*session, Step, Step) error { return nil }},
+}
+
+// onPeer returns the function of a kind whose steps concern only a WebSocket.
+func onPeer(run func(p *peer, st, next Step) error) func(s *session, st, next Step) error {
+	return func(s *session, st, next Step) error {
+		p, err := s.peer(st)
+		if err != nil {
+			return err
+		}
+		err = run(p, st, next)
+		s.ended = s.ended || p.said || p.end != nil
+		return err
+	}
 }
 
 // peer returns the WebSocket that a step concerns.
@@ -153,44 +183,4 @@ func (s *session) exchange(st Step) (*exchange, error) {
 		return nil, fmt.Errorf("no request %q", st.on())
 	}
 	return x, nil
-}
-
-var outgoing = regexp.MustCompile(`<(?:(id|token)\d*|sid|jwt of \w+|jwt with a wrong signature|jwt)>`)
-
-// expand replaces the placeholders in a text to send by their values. For a token without a
-// value it negotiates at the hub of that path.
-func (s *session) expand(text, hub string) (string, error) {
-	var failed error
-	got := outgoing.ReplaceAllStringFunc(text, func(name string) string {
-		v, err := s.placeholder(name[1:len(name)-1], hub)
-		failed = errors.Join(failed, err)
-		return v
-	})
-	return got, failed
-}
-
-func (s *session) placeholder(name, hub string) (string, error) {
-	switch {
-	case name == "sid":
-		if len(s.known.sids) == 0 {
-			return "", errors.New("no invocation id of the server came yet")
-		}
-		return s.known.sids[len(s.known.sids)-1], nil
-	case strings.HasPrefix(name, "jwt"):
-		return s.jwt(name)
-	}
-	if v, ok := s.known.values[name]; ok {
-		return v, nil
-	}
-	if err := s.negotiate(hub, strings.TrimLeft(name, "idtoken")); err != nil {
-		return "", err
-	}
-	return s.known.values[name], nil
-}
-
-// answered removes the invocation id that was just answered, if there are others.
-func (s *session) answered(sent string) {
-	if strings.Contains(sent, "<sid>") && len(s.known.sids) > 1 {
-		s.known.sids = s.known.sids[:len(s.known.sids)-1]
-	}
 }

@@ -7,38 +7,16 @@ import (
 	"time"
 )
 
-func (s *session) recvPong(st, _ Step) error {
-	p, err := s.peer(st)
-	if err != nil {
-		return err
-	}
+func (p *peer) recvPong(st, _ Step) error {
 	got, err := p.pong(time.Now().Add(patience))
-	if err != nil {
-		return err
-	}
-	if want := st.text("recvPong"); got != want {
+	if want := st.text("recvPong"); err == nil && got != want {
 		return fmt.Errorf("pong %q, want %q", got, want)
 	}
-	return nil
-}
-
-func (p *peer) pong(deadline time.Time) (string, error) {
-	for len(p.pongs) == 0 {
-		if err := p.read(deadline); err != nil {
-			return "", err
-		}
-	}
-	first := p.pongs[0]
-	p.pongs = p.pongs[1:]
-	return first, nil
+	return err
 }
 
 // recvClose waits for the server's close frame. No other data may arrive before it.
-func (s *session) recvClose(st, _ Step) error {
-	p, err := s.peer(st)
-	if err != nil {
-		return err
-	}
+func (p *peer) recvClose(st, _ Step) error {
 	return p.awaitClose(value[int](st, "recvClose"))
 }
 
@@ -81,29 +59,20 @@ func (p *peer) skipCloseMessage() {
 
 // closed waits for the complete closing handshake: the close frame, its answer, and the end
 // of TCP.
-func (s *session) closed(st, _ Step) error {
-	p, err := s.peer(st)
-	if err != nil {
-		return err
-	}
+func (p *peer) closed(st, _ Step) error {
 	if err := p.awaitClose(value[int](st, "closed")); err != nil {
 		return err
 	}
-	s.ended = true
 	if !p.said {
 		_ = p.closeFrame(p.code) // a server that does not wait for the answer may have closed
 	}
-	_, err = p.awaitEnd(time.Now().Add(patience))
+	_, err := p.awaitEnd(time.Now().Add(patience))
 	return err
 }
 
 // recvEnd waits for the end of TCP, without a close frame or after a received one.
-func (s *session) recvEnd(st, _ Step) error {
-	p, err := s.peer(st)
-	if err != nil {
-		return err
-	}
-	p.away, s.ended = true, true
+func (p *peer) recvEnd(st, _ Step) error {
+	p.away = true
 	if p.overtaken {
 		return nil
 	}
@@ -174,38 +143,18 @@ func (p *peer) nothingLeft() error {
 	return nil
 }
 
-// leave ends a case. It checks that the connections that should be open are, and that no
+// leave checks, at the end of a case, that a connection that should be open is, and that no
 // unrecorded message arrived.
-func (s *session) leave() error {
-	if err := s.flush(); err != nil {
+func (p *peer) leave() error {
+	if p.away || p.said || p.gotClose {
+		return nil
+	}
+	if err := p.frame(opPing, []byte("end")); err != nil {
 		return err
 	}
-	for on, p := range s.peers {
-		if p.away || p.said || p.gotClose {
-			continue
-		}
-		if err := p.frame(opPing, []byte("end")); err != nil {
-			return fmt.Errorf("at the end, on %q: %w", on, err)
-		}
-		if _, err := p.pong(time.Now().Add(patience)); err != nil {
-			return fmt.Errorf("at the end, on %q: %w", on, err)
-		}
-		p.skipAcks()
-		if err := p.nothingLeft(); err != nil {
-			return fmt.Errorf("at the end, on %q: %w", on, err)
-		}
+	if _, err := p.pong(time.Now().Add(patience)); err != nil {
+		return err
 	}
-	return nil
-}
-
-// skipAcks skips acknowledgements and pings at the front, because their times are the
-// server's choice.
-func (p *peer) skipAcks() {
-	for len(p.streams) > 0 {
-		record, _, ok := strings.Cut(string(p.streams[0].data), "\x1e")
-		if !ok || !p.mayBeSkipped(record, "") {
-			return
-		}
-		p.discard(len(record) + 1)
-	}
+	p.skipAcks()
+	return p.nothingLeft()
 }

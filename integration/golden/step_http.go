@@ -1,11 +1,8 @@
 package golden
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"sort"
 	"strings"
 	"time"
 )
@@ -18,13 +15,13 @@ func (s *session) request(st, next Step) error {
 		r.proto = st.text("proto")
 	}
 	var err error
-	if r.body, err = s.body(st); err != nil {
+	if r.body, err = s.known.body(st); err != nil {
 		return err
 	}
-	if r.headers, err = s.headers(st, nil, path); err != nil {
+	if r.headers, err = s.known.headers(st, nil, path); err != nil {
 		return err
 	}
-	if r.path, err = s.expand(path, hubPath(path)); err != nil {
+	if r.path, err = s.known.expand(path, hubPath(path)); err != nil {
 		return err
 	}
 	x, err := send(s.addr, r)
@@ -35,64 +32,24 @@ func (s *session) request(st, next Step) error {
 	s.exchanges[st.on()] = x
 	s.ended = s.ended || method == "DELETE"
 	if !next.has("response") || next.on() != st.on() {
-		s.settle(next)
+		settle(next)
 	}
 	return nil
 }
 
-// forget closes the exchange or WebSocket with a name.
+// forget closes the exchange with a name.
 func (s *session) forget(on string) {
 	if x, ok := s.exchanges[on]; ok {
 		x.drop()
 	}
 	delete(s.exchanges, on)
-	delete(s.events, on)
 }
 
 // settle gives the server time to process a step if the next step depends on that.
-func (s *session) settle(next Step) {
+func settle(next Step) {
 	if next.has("request") || next.has("websocket") || next.has("client") || next.has("server") {
 		time.Sleep(settling) // a client cannot see when the server has done it
 	}
-}
-
-func (s *session) body(st Step) ([]byte, error) {
-	raw, ok := st["body"]
-	switch {
-	case st.has("bodyHex"):
-		return hex.DecodeString(st.text("bodyHex"))
-	case !ok:
-		return nil, nil
-	case raw[0] == '[':
-		text, err := s.messages(value[[]json.RawMessage](st, "body"), "")
-		return []byte(text), err
-	case raw[0] == '"':
-		return []byte(st.text("body")), nil
-	}
-	return raw, nil
-}
-
-// headers returns the step's headers, which replace those of others with the same name. null
-// removes a header.
-func (s *session) headers(st Step, others []string, path string) ([]string, error) {
-	given := value[map[string]*string](st, "headers")
-	all := slices.DeleteFunc(slices.Clone(others), func(h string) bool {
-		name, _, _ := strings.Cut(h, ":")
-		_, replaced := given[name]
-		return replaced
-	})
-	for name, v := range given {
-		if v == nil {
-			continue
-		}
-		text, err := s.expand(*v, hubPath(path))
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, name+": "+text)
-	}
-	sort.Strings(all)
-	return all, nil
 }
 
 // response compares an answer with the recorded one.
@@ -174,7 +131,7 @@ func (s *session) compareBody(x *exchange, st Step, deadline time.Time) error {
 	if ok && raw[0] == '[' {
 		return s.comparePolled(x, st, deadline)
 	}
-	want, err := s.body(st)
+	want, err := s.known.body(st)
 	if err != nil {
 		return err
 	}
@@ -190,10 +147,7 @@ func (s *session) comparePolled(x *exchange, st Step, deadline time.Time) error 
 		if err != nil {
 			return err
 		}
-		if err := fresh.readHead(deadline); err != nil {
-			return err
-		}
-		if err := fresh.readBody(deadline); err != nil {
+		if err := fresh.readAnswer(deadline); err != nil {
 			return err
 		}
 		x, all = fresh, all+string(fresh.body)
@@ -271,7 +225,7 @@ func (s *session) until(st, next Step) error {
 
 // client performs a client's action on a connection, such as closing it.
 func (s *session) client(st, next Step) error {
-	defer s.settle(next)
+	defer settle(next)
 	s.ended = true
 	what := st.text("client")
 	if x, ok := s.exchanges[st.on()]; ok && strings.HasPrefix(what, "drops the") && !strings.HasSuffix(what, "TCP connection") {

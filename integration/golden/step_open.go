@@ -23,7 +23,7 @@ func (s *session) open(st, _ Step) error {
 	if err := p.frame(opText, fmt.Appendf(nil, "{\"protocol\":%q,\"version\":%d}\x1e", protocol, version)); err != nil {
 		return err
 	}
-	p.protocol, p.stateful = protocol, version == 2
+	p.stateful = version == 2
 	read := p.record
 	if protocol == "messagepack" {
 		read = p.packed
@@ -42,11 +42,11 @@ func (s *session) open(st, _ Step) error {
 // websocket sends a WebSocket handshake. It must succeed if no answer is recorded.
 func (s *session) websocket(st, next Step) error {
 	target := st.text("websocket")
-	headers, err := s.headers(st, upgradeHeaders(), target)
+	headers, err := s.known.headers(st, upgradeHeaders(), target)
 	if err != nil {
 		return err
 	}
-	path, err := s.expand(target, hubPath(target))
+	path, err := s.known.expand(target, hubPath(target))
 	if err != nil {
 		return err
 	}
@@ -67,5 +67,8 @@ func (s *session) upgraded(on string, x *exchange) {
 	delete(s.exchanges, on)
 	hub := hubPath(x.request.path)
 	stateful := allowsStateful(hub)
-	s.peers[on] = &peer{socket: x.socket, hub: hub, stateful: stateful, handshake: stateful && s.shaken}
+	s.peers[on] = &peer{
+		websocket: &websocket{socket: x.socket}, known: s.known,
+		hub: hub, stateful: stateful, handshake: stateful && s.shaken,
+	}
 }

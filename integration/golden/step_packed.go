@@ -9,26 +9,17 @@ import (
 )
 
 // recvHex compares MessagePack messages, or the handshake response, in binary messages.
-func (s *session) recvHex(st, _ Step) error {
-	p, err := s.peer(st)
-	if err != nil {
-		return err
-	}
+func (p *peer) recvHex(st, _ Step) error {
 	deadline := time.Now().Add(patience)
 	if length := value[int](st, "length"); length > 0 {
-		got, err := p.cut(opBinary, deadline, func(data []byte) (int, error) {
-			if len(data) < length {
-				return 0, nil
-			}
-			return length, nil
-		})
+		got, err := p.exactly(length, opBinary, deadline)
 		if err != nil {
 			return err
 		}
 		head, _, _ := strings.Cut(st.text("recvHex"), "…")
-		return matchHex(head, hex.EncodeToString([]byte(got[:len(head)/2])))
+		return same(head, hex.EncodeToString([]byte(got[:len(head)/2])))
 	}
-	want, err := s.wantedBytes(st.text("recvHex"))
+	want, err := wantedBytes(st.text("recvHex"))
 	if err != nil {
 		return err
 	}
@@ -37,7 +28,7 @@ func (s *session) recvHex(st, _ Step) error {
 		if n == 0 {
 			return fmt.Errorf("transcript: no whole message: % x", want)
 		}
-		if err := s.recvPacked(p, want[:n], deadline); err != nil {
+		if err := p.recvPacked(want[:n], deadline); err != nil {
 			return err
 		}
 		want = want[n:]
@@ -45,7 +36,7 @@ func (s *session) recvHex(st, _ Step) error {
 	return nil
 }
 
-func (s *session) recvPacked(p *peer, want string, deadline time.Time) error {
+func (p *peer) recvPacked(want string, deadline time.Time) error {
 	got, err := p.packed(deadline)
 	for err == nil && p.packedMayBeSkipped(got, want) {
 		got, err = p.packed(deadline)
@@ -54,22 +45,15 @@ func (s *session) recvPacked(p *peer, want string, deadline time.Time) error {
 		return fmt.Errorf("waiting for %s: %w", readable(want), err)
 	}
 	if i := strings.Index(want, sidMark); i >= 0 {
-		return s.matchPackedSid(want, got, i)
+		return p.known.matchPackedSid(want, got, i)
 	}
-	return matchHex(readable(want), readable(got))
+	return same(readable(want), readable(got))
 }
 
 // packedMayBeSkipped is mayBeSkipped for MessagePack: [6] and [8, n].
 func (p *peer) packedMayBeSkipped(got, want string) bool {
 	isAck := strings.HasPrefix(got, "\x03\x92\x08") && p.stateful
 	return got != want && (got == packedPing || isAck)
-}
-
-func matchHex(want, got string) error {
-	if want != got {
-		return differ(want, got)
-	}
-	return nil
 }
 
 // readable formats bytes like the transcripts: hex, with ASCII runs between pipes.
@@ -110,8 +94,18 @@ func unhex(text string) (string, error) {
 // the id.
 const sidMark = "\xc1sid" // 0xC1 is never used in MessagePack
 
+// wantedBytes returns the bytes of a recvHex step.
+func wantedBytes(text string) (string, error) {
+	rest, prefixed := strings.CutPrefix(named.Replace(text), "**")
+	data, err := unhex(strings.ReplaceAll(rest, "<sid>", hexOf(sidMark)))
+	if prefixed {
+		data = string(rune(len(data))) + data
+	}
+	return data, err
+}
+
 // packedBytes returns the bytes of a sendHex step.
-func (s *session) packedBytes(text, hub string, length int) (string, error) {
+func (b *bindings) packedBytes(text, hub string, length int) (string, error) {
 	if text == "<alive?>" {
 		return unhex(fmt.Sprintf(alivePacked, hexOf(aliveMethod(hub))))
 	}
@@ -120,7 +114,7 @@ func (s *session) packedBytes(text, hub string, length int) (string, error) {
 		text = head + strings.Repeat(head[len(head)-2:], length-(len(head)+len(tail))/2) + tail
 	}
 	rest, prefixed := strings.CutPrefix(text, "**")
-	id, err := s.expand("<sid>", hub)
+	id, err := b.expand("<sid>", hub)
 	if strings.Contains(rest, "<sid>") {
 		if err != nil {
 			return "", err
@@ -134,18 +128,8 @@ func (s *session) packedBytes(text, hub string, length int) (string, error) {
 	return data, err
 }
 
-// wantedBytes returns the bytes of a recvHex step.
-func (s *session) wantedBytes(text string) (string, error) {
-	rest, prefixed := strings.CutPrefix(named.Replace(text), "**")
-	data, err := unhex(strings.ReplaceAll(rest, "<sid>", hexOf(sidMark)))
-	if prefixed {
-		data = string(rune(len(data))) + data
-	}
-	return data, err
-}
-
 // matchPackedSid compares a message with one that has sidMark in place of an invocation id.
-func (s *session) matchPackedSid(want, got string, at int) error {
+func (b *bindings) matchPackedSid(want, got string, at int) error {
 	head, tail := want[1:at], want[at+len(sidMark):]
 	if len(got) < 1 || !strings.HasPrefix(got[1:], head) || !strings.HasSuffix(got, tail) {
 		return differ(readable(want), readable(got))
@@ -154,6 +138,6 @@ func (s *session) matchPackedSid(want, got string, at int) error {
 	if len(id) < 2 || id[0] != byte(0xA0+len(id)-1) {
 		return fmt.Errorf("no invocation id: %s", readable(id))
 	}
-	s.known.note("sid", id[1:])
+	b.note("sid", id[1:])
 	return nil
 }

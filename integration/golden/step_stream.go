@@ -8,11 +8,6 @@ import (
 	"time"
 )
 
-// events are the received hub messages of an event stream that were not taken yet.
-type events struct {
-	records string // hub messages, without the framing of events
-}
-
 // posted sends data to the connection of the open event stream.
 func (s *session) posted(st, _ Step) error {
 	stream, err := s.exchange(Step{"on": quote("s")})
@@ -41,9 +36,10 @@ func (s *session) chunk(st, _ Step) error {
 	text := st.text("chunk")
 	switch {
 	case text == "":
-		return s.streamEnd(st.on(), x, deadline)
+		s.ended = true
+		return x.streamEnd(deadline)
 	case strings.Contains(text, "\x1e"):
-		return s.streamMessages(st.on(), x, text, deadline)
+		return x.streamMessages(s.known, text, deadline)
 	}
 	return x.bytes(named.Replace(text), deadline)
 }
@@ -78,40 +74,35 @@ func (x *exchange) bytes(want string, deadline time.Time) error {
 }
 
 // streamMessages compares the next hub messages. It skips pings between them.
-func (s *session) streamMessages(on string, x *exchange, text string, deadline time.Time) error {
+func (x *exchange) streamMessages(known *bindings, text string, deadline time.Time) error {
 	text = strings.TrimSuffix(strings.TrimPrefix(text, "data: "), "\r\n\r\n")
 	for _, want := range strings.Split(strings.TrimSuffix(text, "\x1e"), "\x1e") {
-		got, err := s.streamMessage(on, x, deadline)
+		got, err := x.streamMessage(deadline)
 		for err == nil && got == ping && want != ping {
-			got, err = s.streamMessage(on, x, deadline)
+			got, err = x.streamMessage(deadline)
 		}
 		if err != nil {
 			return err
 		}
-		if err := s.known.match(want, got); err != nil {
+		if err := known.match(want, got); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *session) streamMessage(on string, x *exchange, deadline time.Time) (string, error) {
-	e := s.events[on]
-	if e == nil {
-		e = &events{}
-		s.events[on] = e
-	}
+func (x *exchange) streamMessage(deadline time.Time) (string, error) {
 	for {
-		record, rest, ok := strings.Cut(e.records, "\x1e")
+		record, rest, ok := strings.Cut(x.records, "\x1e")
 		if ok {
-			e.records = rest
+			x.records = rest
 			return record, nil
 		}
 		data, err := x.event(deadline)
 		if err != nil {
 			return "", err
 		}
-		e.records += data
+		x.records += data
 	}
 }
 
@@ -137,17 +128,13 @@ func (x *exchange) event(deadline time.Time) (string, error) {
 }
 
 // streamEnd waits for the last chunk. Only pings may arrive before it.
-func (s *session) streamEnd(on string, x *exchange, deadline time.Time) error {
-	s.ended = true
+func (x *exchange) streamEnd(deadline time.Time) error {
 	for !x.done {
 		if err := x.more(deadline); err != nil {
 			return fmt.Errorf("the event stream does not end: %w", err)
 		}
 	}
-	rest := string(x.body)
-	if e := s.events[on]; e != nil {
-		rest = e.records + rest
-	}
+	rest := x.records + string(x.body)
 	if strings.ReplaceAll(rest, "data: "+ping+"\x1e\r\n\r\n", "") != "" {
 		return fmt.Errorf("more than was to come: %q", rest)
 	}

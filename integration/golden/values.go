@@ -80,7 +80,7 @@ func (v Value) askMessagePack(s *session) error {
 	}
 	p := s.peers[""]
 	arguments := "91" + hex.EncodeToString([]byte{0xA0 + byte(len(v.Name))}) + hexOf(v.Name)
-	call, err := s.packedBytes("**960180a131a5"+hexOf("Value")+arguments+"90", p.hub, 0)
+	call, err := s.known.packedBytes("**960180a131a5"+hexOf("Value")+arguments+"90", p.hub, 0)
 	if err != nil {
 		return err
 	}
@@ -201,7 +201,7 @@ func (e *escapes) ask(s *session, text []rune) error {
 		back.WriteString(e.write(r))
 	}
 	call := Step{"send": json.RawMessage(`[{"type":1,"invocationId":"1","target":"Text","arguments":["` + sent.String() + `"]}]`)}
-	if err := s.send(call, nil); err != nil {
+	if err := s.peers[""].send(call, nil); err != nil {
 		return err
 	}
 	got, err := s.peers[""].message("")

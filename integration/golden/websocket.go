@@ -28,24 +28,16 @@ func upgradeHeaders() []string {
 	return []string{"Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + websocketKey}
 }
 
-// A peer is the client's end of a WebSocket.
-type peer struct {
+// A websocket is the client's end of a WebSocket.
+type websocket struct {
 	*socket
-	hub       string // path
-	protocol  string // hub protocol
-	handshake bool   // the handshake response has arrived
-	stateful  bool
-
-	streams   []stream // received and not taken yet
-	op        byte     // of the incomplete message
-	pongs     []string
-	gotClose  bool
-	code      int
-	reason    string
-	said      bool // we have sent a close frame
-	overtaken bool // ASP.NET Core's reset arrived and discarded its close frame
-	away      bool // the transcript no longer expects it to be open
-	acked     int64
+	streams  []stream // received and not taken yet
+	op       byte     // of the incomplete message
+	pongs    []string
+	gotClose bool
+	code     int
+	reason   string
+	said     bool // we have sent a close frame
 }
 
 // A stream is the data of consecutive messages of one kind. The server may split it into
@@ -56,8 +48,8 @@ type stream struct {
 }
 
 // frame sends a whole message, or a control frame.
-func (p *peer) frame(op byte, payload []byte) error {
-	return p.write(encodeFrame(final|op, true, payload))
+func (w *websocket) frame(op byte, payload []byte) error {
+	return w.write(encodeFrame(final|op, true, payload))
 }
 
 func encodeFrame(first byte, masked bool, payload []byte) []byte {
@@ -86,27 +78,27 @@ func encodeFrame(first byte, masked bool, payload []byte) []byte {
 }
 
 // closeFrame sends a close frame. Code 0 sends one without a code.
-func (p *peer) closeFrame(code int) error {
-	p.said = true
+func (w *websocket) closeFrame(code int) error {
+	w.said = true
 	var payload []byte
 	if code != 0 {
 		payload = binary.BigEndian.AppendUint16(nil, uint16(code))
 	}
-	return p.frame(opClose, payload)
+	return w.frame(opClose, payload)
 }
 
 // read waits for one frame and stores it. It answers the server's pings.
-func (p *peer) read(deadline time.Time) error {
+func (w *websocket) read(deadline time.Time) error {
 	for {
-		first, payload, n, err := parseFrame(p.in)
+		first, payload, n, err := parseFrame(w.in)
 		if err != nil {
 			return err
 		}
 		if n > 0 {
-			p.in = p.in[n:]
-			return p.file(first, payload)
+			w.in = w.in[n:]
+			return w.file(first, payload)
 		}
-		if err := p.fill(deadline); err != nil {
+		if err := w.fill(deadline); err != nil {
 			return err
 		}
 	}
@@ -137,84 +129,94 @@ func parseFrame(in []byte) (first byte, payload []byte, n int, err error) {
 	return in[0], bytes.Clone(in[head:n]), n, nil
 }
 
-func (p *peer) file(first byte, payload []byte) error {
-	if p.gotClose {
+func (w *websocket) file(first byte, payload []byte) error {
+	if w.gotClose {
 		return fmt.Errorf("a frame behind the close frame: %#x %q", first, payload)
 	}
 	switch op := first & 0xF; op {
 	case opPing:
-		return p.frame(opPong, payload)
+		return w.frame(opPong, payload)
 	case opPong:
-		p.pongs = append(p.pongs, string(payload))
+		w.pongs = append(w.pongs, string(payload))
 	case opClose:
-		p.gotClose = true
+		w.gotClose = true
 		if len(payload) >= 2 {
-			p.code, p.reason = int(binary.BigEndian.Uint16(payload)), string(payload[2:])
+			w.code, w.reason = int(binary.BigEndian.Uint16(payload)), string(payload[2:])
 		}
 	case opText, opBinary, opContinuation:
 		if op != opContinuation {
-			p.op = op
+			w.op = op
 		}
-		p.append(p.op, payload)
+		w.append(w.op, payload)
 	default:
 		return fmt.Errorf("a frame with opcode %d", op)
 	}
 	return nil
 }
 
-func (p *peer) append(op byte, payload []byte) {
-	if n := len(p.streams); n > 0 && p.streams[n-1].op == op {
-		p.streams[n-1].data = append(p.streams[n-1].data, payload...)
+func (w *websocket) append(op byte, payload []byte) {
+	if n := len(w.streams); n > 0 && w.streams[n-1].op == op {
+		w.streams[n-1].data = append(w.streams[n-1].data, payload...)
 		return
 	}
-	p.streams = append(p.streams, stream{op, payload})
+	w.streams = append(w.streams, stream{op, payload})
 }
 
 // cut waits until take finds a complete item at the beginning of the received messages of a
 // kind, and removes it.
-func (p *peer) cut(op byte, deadline time.Time, take func(data []byte) (n int, err error)) (string, error) {
+func (w *websocket) cut(op byte, deadline time.Time, take func(data []byte) (n int, err error)) (string, error) {
 	for {
-		if err := p.expectKind(op); err != nil {
+		if err := w.expectKind(op); err != nil {
 			return "", err
 		}
-		if len(p.streams) > 0 {
-			data := p.streams[0].data
+		if len(w.streams) > 0 {
+			data := w.streams[0].data
 			n, err := take(data)
 			if err != nil {
 				return "", err
 			}
 			if n > 0 {
-				p.discard(n)
+				w.discard(n)
 				return string(data[:n]), nil
 			}
 		}
-		if p.gotClose {
-			return "", fmt.Errorf("closed with %d %q behind %q", p.code, p.reason, p.untaken())
+		if w.gotClose {
+			return "", fmt.Errorf("closed with %d %q behind %q", w.code, w.reason, w.untaken())
 		}
-		if err := p.read(deadline); err != nil {
-			return "", fmt.Errorf("%w; there is %q", err, p.untaken())
+		if err := w.read(deadline); err != nil {
+			return "", fmt.Errorf("%w; there is %q", err, w.untaken())
 		}
 	}
+}
+
+// exactly waits for a number of bytes in messages of a kind.
+func (w *websocket) exactly(length int, op byte, deadline time.Time) (string, error) {
+	return w.cut(op, deadline, func(data []byte) (int, error) {
+		if len(data) < length {
+			return 0, nil
+		}
+		return length, nil
+	})
 }
 
 // discard removes the first n received bytes.
-func (p *peer) discard(n int) {
-	p.streams[0].data = p.streams[0].data[n:]
-	if len(p.streams[0].data) == 0 {
-		p.streams = p.streams[1:]
+func (w *websocket) discard(n int) {
+	w.streams[0].data = w.streams[0].data[n:]
+	if len(w.streams[0].data) == 0 {
+		w.streams = w.streams[1:]
 	}
 }
 
-func (p *peer) expectKind(op byte) error {
-	if len(p.streams) > 0 && p.streams[0].op != op {
-		return fmt.Errorf("a message with opcode %d where one with %d is due: %q", p.streams[0].op, op, p.streams[0].data)
+func (w *websocket) expectKind(op byte) error {
+	if len(w.streams) > 0 && w.streams[0].op != op {
+		return fmt.Errorf("a message with opcode %d where one with %d is due: %q", w.streams[0].op, op, w.streams[0].data)
 	}
 	return nil
 }
 
-func (p *peer) untaken() string {
+func (w *websocket) untaken() string {
 	var b strings.Builder
-	for _, s := range p.streams {
+	for _, s := range w.streams {
 		b.Write(s.data)
 	}
 	if b.Len() > 500 {
@@ -223,50 +225,27 @@ func (p *peer) untaken() string {
 	return b.String()
 }
 
-const separator = 0x1E
-
-// record waits for one hub message in text, without its separator.
-func (p *peer) record(deadline time.Time) (string, error) {
-	got, err := p.cut(opText, deadline, func(data []byte) (int, error) {
-		return bytes.IndexByte(data, separator) + 1, nil
-	})
-	return strings.TrimSuffix(got, string(rune(separator))), err
-}
-
-// packed waits for one MessagePack message with its length prefix. The handshake response
-// counts as one.
-func (p *peer) packed(deadline time.Time) (string, error) {
-	return p.cut(opBinary, deadline, func(data []byte) (int, error) {
-		n := packedLength(data, !p.handshake)
-		if n > 0 {
-			p.handshake = true
-		}
-		return n, nil
-	})
-}
-
-// packedLength returns the length of the first message, or 0 if it is incomplete.
-func packedLength(data []byte, handshake bool) int {
-	if handshake {
-		return bytes.IndexByte(data, separator) + 1
-	}
-	length, prefix := binary.Uvarint(data)
-	if prefix <= 0 || uint64(len(data)-prefix) < length {
-		return 0
-	}
-	return prefix + int(length)
-}
-
 // awaitEnd waits until the server ends TCP, and returns the way in which it did. Only pings
 // and hub messages may arrive before that.
-func (p *peer) awaitEnd(deadline time.Time) (string, error) {
-	for had := p.gotClose; p.end == nil; {
-		if err := p.read(deadline); err != nil && p.end == nil {
+func (w *websocket) awaitEnd(deadline time.Time) (string, error) {
+	for had := w.gotClose; w.end == nil; {
+		if err := w.read(deadline); err != nil && w.end == nil {
 			return "", fmt.Errorf("the server does not end TCP: %w", err)
 		}
-		if p.gotClose && !had {
-			return "", fmt.Errorf("a close frame with %d %q where TCP was to end", p.code, p.reason)
+		if w.gotClose && !had {
+			return "", fmt.Errorf("a close frame with %d %q where TCP was to end", w.code, w.reason)
 		}
 	}
-	return ending(p.end), nil
+	return ending(w.end), nil
+}
+
+func (w *websocket) pong(deadline time.Time) (string, error) {
+	for len(w.pongs) == 0 {
+		if err := w.read(deadline); err != nil {
+			return "", err
+		}
+	}
+	first := w.pongs[0]
+	w.pongs = w.pongs[1:]
+	return first, nil
 }
