@@ -79,6 +79,9 @@ func (n *node) Find(r *http.Request, token string, c connection.Claimer) (connec
 		}
 		if h, ok := home.local.HandOver(key, auth.UserFrom(r.Context())); ok {
 			home.moved[key] = n
+			if h.User.Ticket() != nil {
+				n.town.t.Errorf("a negotiation with a ticket moves")
+			}
 			return nil, c.Adopt(overTheWire(n.town.t, h))
 		}
 	}
@@ -115,8 +118,15 @@ func startTown(t *testing.T, o endpoint.Options, names ...string) map[string]*no
 	for _, name := range names {
 		n := &node{town: all, name: name, moved: map[string]*node{}}
 		o.Cluster = n
+		o.Authenticator = nil
+		if o.TicketLifetime > 0 {
+			o.Authenticator = auth.Func(byName)
+		}
 		n.e = endpoint.NewRaw(echo{}, o)
-		server := httptest.NewServer(auth.Middleware(n.e.Authenticator(auth.Func(byName)), n.e))
+		server := httptest.NewServer(n.e)
+		if o.TicketLifetime == 0 {
+			server.Config.Handler = auth.Middleware(auth.Func(byName), n.e)
+		}
 		n.url = server.URL + "/echo"
 		all.nodes[name] = n
 		t.Cleanup(func() {
@@ -402,6 +412,60 @@ func TestWhatIsNotAskedElsewhere(t *testing.T) {
 	b.want(404, "No Connection with that ID", http.MethodGet, "a!0123456789012345678901", "")
 	if n := b.finds.Load(); n != 1 || a.finds.Load() != 0 {
 		t.Errorf("asked %d times at b, %d at a", n, a.finds.Load())
+	}
+}
+
+// A ticket is good at every process. It opens one connection, which stays with it.
+func TestTicketsInACluster(t *testing.T) {
+	nodes := startTown(t, endpoint.Options{TicketLifetime: time.Minute, EnableAuthenticationRefresh: true}, "a", "b", "c")
+	a, b, c := nodes["a"], nodes["b"], nodes["c"]
+	redeem := func(n *node, credentials string) (status int, offer signalr.Negotiation) {
+		t.Helper()
+		status, text := n.ask(http.MethodPost, "/negotiate?negotiateVersion=1", "", "Authorization", "Bearer "+credentials)
+		if err := json.Unmarshal([]byte(text), &offer); status == http.StatusOK && err != nil {
+			t.Error(text, err)
+		}
+		return status, offer
+	}
+	status, offer := redeem(a, "anna")
+	ticket := offer.AccessToken
+	if status != http.StatusOK || ticket == "" {
+		t.Fatal(status, offer)
+	}
+	_, offer = redeem(b, ticket)
+	token := offer.ConnectionToken
+	a.wantConnections(1)
+	b.wantConnections(0)
+	_, other := redeem(b, "anna")
+	for _, wrong := range []string{token + "&access_token=" + other.AccessToken, token + "&access_token=anna", "x&access_token=" + ticket, token} {
+		if _, response, err := c.dial(wrong, nil); err == nil || response.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+	conn, _, err := c.dial(token+"&access_token="+ticket, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.WriteMessage(websocket.TextMessage, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if _, text, err := conn.ReadMessage(); err != nil || string(text) != "hello" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if _, response, err := b.dial(token+"&access_token="+ticket, nil); err == nil || response.StatusCode != http.StatusConflict {
+		t.Errorf("a second WebSocket: %v", err)
+	}
+	b.want(200, "{}", http.MethodPost, "/refresh", "", connectionToken, token, "Authorization", "Bearer "+ticket)
+	finds := b.finds.Load() + c.finds.Load()
+	for _, n := range []*node{a, b, c} {
+		for _, used := range []string{ticket, "ticket.x", "ticket.", "ticket.a", "ticket." + offer.ConnectionID} {
+			if status, _ := redeem(n, used); status != http.StatusUnauthorized {
+				t.Errorf("%s at %s: %d", used, n.name, status)
+			}
+		}
+	}
+	if n := b.finds.Load() + c.finds.Load() - finds; n != 2 { // for the ticket itself
+		t.Errorf("asked %d times", n)
 	}
 }
 

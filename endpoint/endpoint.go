@@ -86,7 +86,8 @@ type Options struct {
 	// credentials is answered with a ticket, which every official client uses as its access
 	// token. A ticket must be used within this time. It opens one connection, and can
 	// negotiate repeatedly until that connection is open. Endpoint.Authenticator must
-	// authenticate the requests. Default 0: no tickets; 30 s is a good value.
+	// authenticate the requests; in a Cluster, Authenticator must be set. Default 0: no tickets;
+	// 30 s is a good value.
 	TicketLifetime time.Duration
 	// PublicURL is the endpoint's URL for clients. Tickets need it behind a proxy that
 	// changes host or path. Default: the URL of the request, with https if X-Forwarded-Proto
@@ -176,10 +177,7 @@ func (e *Endpoint) join(o Options) {
 		observe = a.Adopt
 	}
 	e.registry.SetElsewhere(o.Cluster, observe)
-	o.Cluster.Join(struct {
-		*connection.Registry
-		http.Handler
-	}{e.registry, http.HandlerFunc(e.serve)})
+	o.Cluster.Join(&local{e.registry, e})
 }
 
 func newEndpoint(h *hub.Hub, app transports.Application, o Options) *Endpoint {
@@ -241,6 +239,9 @@ func (e *Endpoint) guard(o Options) http.Handler {
 	}
 	if o.Authenticator != nil {
 		h = auth.Middleware(e.Authenticator(o.Authenticator), auth.Require(nil, h))
+	}
+	if e.tickets != nil && o.Cluster != nil {
+		h = e.bringTickets(h)
 	}
 	return h
 }

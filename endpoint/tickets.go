@@ -36,8 +36,9 @@ const ticketPrefix = "ticket."
 // tickets holds the valid tickets by digest. A digest cannot be used as a ticket.
 type tickets struct {
 	lifetime time.Duration
-	url      *url.URL    // of the endpoint for clients; nil: the URL of the request
-	over     atomic.Bool // redirect issues no more tickets
+	cluster  connection.Elsewhere // seals the tickets; nil: none does
+	url      *url.URL             // of the endpoint for clients; nil: the URL of the request
+	over     atomic.Bool          // redirect issues no more tickets
 
 	mu         sync.Mutex
 	waiting    ticketQueue // not used in a negotiation yet
@@ -46,7 +47,7 @@ type tickets struct {
 
 func newTickets(o Options) *tickets {
 	return &tickets{
-		lifetime: o.TicketLifetime, url: o.PublicURL,
+		lifetime: o.TicketLifetime, cluster: o.Cluster, url: o.PublicURL,
 		waiting: ticketQueue{byKey: map[string]ticket{}}, negotiated: ticketQueue{byKey: map[string]ticket{}},
 	}
 }
@@ -84,10 +85,31 @@ func digest(text string) string {
 	return string(sum[:])
 }
 
+// key returns the digest of a ticket.
+func (t *tickets) key(text string) string {
+	if t.cluster != nil {
+		if sealed, ok := t.cluster.Open(strings.TrimPrefix(text, ticketPrefix)); ok {
+			text = sealed
+		}
+	}
+	return digest(text)
+}
+
+// has reports whether the ticket with a digest was issued here and is not forgotten.
+func (t *tickets) has(key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.waiting.byKey[key].user != nil || t.negotiated.byKey[key].user != nil
+}
+
 // issue returns a ticket for u.
 func (t *tickets) issue(u *auth.User) (text string) {
-	text = ticketPrefix + rand.Text()
-	key, now := digest(text), time.Now()
+	text = rand.Text()
+	if t.cluster != nil {
+		text = t.cluster.Seal(connection.NewKey())
+	}
+	text = ticketPrefix + text
+	key, now := t.key(text), time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.waiting.add(key, ticket{u.WithTicket(auth.NewTicket(key)), now.Add(t.lifetime)}, now)
@@ -124,14 +146,18 @@ func (e *Endpoint) ticketUser(r *http.Request, key string) *auth.User {
 	case e.events != nil && fold.Equal(last, eventsPart):
 		return nil
 	}
-	token := connection.Token(r)
-	if fold.Equal(lastSegment(r), refreshPart) {
-		token = connection.RefreshedToken(r)
-	}
-	if owner := e.registry.Lookup(token); owner != nil && owner.HasTicket(key) {
+	if owner := e.registry.Lookup(connectionToken(r)); owner != nil && owner.HasTicket(key) {
 		return owner.User()
 	}
 	return nil
+}
+
+// connectionToken returns the token of the connection that a request concerns, or "".
+func connectionToken(r *http.Request) string {
+	if fold.Equal(lastSegment(r), refreshPart) {
+		return connection.RefreshedToken(r)
+	}
+	return connection.Token(r)
 }
 
 // Authenticator returns an authenticator that accepts the endpoint's tickets, refuses other
@@ -149,7 +175,7 @@ func (e *Endpoint) Authenticator(next auth.Authenticator) auth.Authenticator {
 			}
 			return next.Authenticate(r)
 		}
-		user := e.ticketUser(r, digest(text))
+		user := e.ticketUser(r, e.tickets.key(text))
 		switch {
 		case user == nil:
 			return nil, &auth.TokenError{Reason: "The ticket is not valid"}

@@ -139,6 +139,18 @@ func (r *Registry) resolve(request *http.Request, token string, opens bool) (c *
 	return r.find(key, opens), nil, nil
 }
 
+// ServeElsewhere serves a request with a token in the process that has the connection, if that
+// is another one. It reports whether it has answered the request. The request need not be
+// authenticated: the other process must do that.
+func (h *Handler) ServeElsewhere(w http.ResponseWriter, r *http.Request, token string) (answered bool) {
+	answered = true
+	h.serve(w, r, Unavailable, func(w http.ResponseWriter, r *http.Request) {
+		_, ok := h.resolve(w, r, token, false)
+		answered = !ok
+	})
+	return answered
+}
+
 // claim implements Claimer.
 type claim struct {
 	registry *Registry
@@ -206,7 +218,8 @@ func (r *Registry) HandOver(key string, u *auth.User) (h Handover, ok bool) {
 }
 
 // handOver removes a negotiation, or a connection that no request has come to open, for a user.
-// It returns nil if there is none. A connection with a ticket stays, because it may hold it.
+// It returns nil if there is none. The connections of a ticket stay where the ticket is: of all of
+// them only one may open.
 func (r *Registry) handOver(key string, u *auth.User) *Negotiation {
 	n, c := r.removeUnopened(key, u)
 	if c == nil {
@@ -225,7 +238,7 @@ func (r *Registry) removeUnopened(key string, u *auth.User) (*Negotiation, *Conn
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n := r.negotiated.find(key); n != nil {
-		if !n.hasToken || !sameUser(n.user, u) || n.user.Ticket() != nil && !n.user.Ticket().Take(n.ID()) {
+		if !n.hasToken || n.user.Ticket() != nil || !sameUser(n.user, u) {
 			return nil, nil
 		}
 		r.negotiated.claim(key)

@@ -41,29 +41,3 @@ func TestLookupMakesNoConnection(t *testing.T) {
 	}
 	_ = r.Shutdown(t.Context())
 }
-
-// A ticket has opened its connection when the negotiation is handed over: it negotiates no more.
-func TestHandOverTakesTheTicket(t *testing.T) {
-	r := NewRegistry(nil, transports.Options{})
-	ticket := auth.NewTicket("digest")
-	user := (&auth.User{ID: "anna"}).WithTicket(ticket)
-	first, second := promiseTo(t, r, user), promiseTo(t, r, user)
-	if h, ok := r.HandOver(first.Token(), user); !ok || h.Key != first.Token() || h.ID != first.ID() || ticket.Free() {
-		t.Errorf("%v %+v", ok, h)
-	}
-	for name, n := range map[string]*Negotiation{"again": first, "with the same ticket": second} {
-		if _, ok := r.HandOver(n.Token(), user); ok {
-			t.Errorf("handed over %s", name)
-		}
-	}
-	if here, _ := r.Holds(first.Token()); here || r.Len() != 1 {
-		t.Error(here, r.Len())
-	}
-	r.Find(second.Token())
-	if here, opened := r.Holds(second.Token()); !here || opened {
-		t.Error(here, opened)
-	}
-	if err := r.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-}

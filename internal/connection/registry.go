@@ -105,6 +105,12 @@ func newIDs() (b [2 * idLength]byte) {
 	return b
 }
 
+// NewKey returns a key like those of connections.
+func NewKey() string {
+	b := newIDs()
+	return string(b[idLength:])
+}
+
 // ErrStopped is the error of Admit, Promise and Create after Stop or Shutdown.
 var ErrStopped = errors.New("transports: the server shuts down")
 
