@@ -45,8 +45,8 @@ func (m *market) Unwatch(ctx context.Context, share string) error {
 	return m.clients.Groups().Remove(ctx, hub.CallerFrom(ctx).ConnectionID(), share)
 }
 
-// set sends a new price to everybody who watches the share. A client that reads slowly gets
-// only the newest price. Any code may call it, such as a worker.
+// set sends a new price to the watchers of the share. A client that reads slowly gets only
+// the newest price. Any code may call it, such as a worker.
 func (m *market) set(ctx context.Context, p contract.Price) error {
 	m.mu.Lock()
 	m.prices[p.Share] = p

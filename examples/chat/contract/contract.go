@@ -1,5 +1,5 @@
-// Package contract is the contract of the chat: what clients may ask of the hub, and what
-// the hub may ask of its clients.
+// Package contract is the contract of the chat: the methods of the hub, and the methods of
+// its clients.
 package contract
 
 import (

@@ -21,7 +21,7 @@ type Dashboard interface {
 	Show(ctx context.Context, samples []Sample) error
 }
 
-// Sample is what the worker measured at a time.
+// Sample is one measurement of the worker.
 type Sample struct {
 	At         time.Time `json:"at"`
 	Goroutines int       `json:"goroutines"`
