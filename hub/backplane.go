@@ -64,7 +64,8 @@ type Message struct {
 	// ID is the id of the result that is wanted, with 128 random bits. It is part of the
 	// frames. Only messages of Ask have one.
 	ID string
-	// Method is the name of the method.
+	// Method is the name of the method. It may be empty in a message from elsewhere: the
+	// receiving hub takes it from the JSON frame if its policy for slow consumers needs it.
 	Method string
 	// Frames are the invocation in each hub protocol, with its framing, by the protocol's
 	// name.
@@ -162,6 +163,12 @@ func (l Local) Command(ctx context.Context, c Command) (found bool, err error) {
 
 // received returns the message of another process in the form in which it is sent to clients.
 func (h *Hub) received(in Message) *message {
+	if in.Method == "" && h.options.SlowConsumers == Conflate {
+		var m protocol.Message
+		if record, _, err := h.events.Next(in.Frames["json"], 0, 0); err == nil && h.events.Parse(record, &m) == nil {
+			in.Method = m.Target
+		}
+	}
 	m := &message{method: in.Method, received: &in, delivery: h.delivery(in.Delivery, in.Method)}
 	for _, w := range h.wires {
 		payload, ok := in.Frames[w.Name()]

@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/carillon-go/carillon/internal/notify"
@@ -165,10 +167,7 @@ func (l *streams) close(err error) {
 // cancelAll cancels the streaming invocations.
 func (l *streams) cancelAll() {
 	l.mu.Lock()
-	calls := make([]*call, 0, len(l.down))
-	for _, c := range l.down {
-		calls = append(calls, c)
-	}
+	calls := slices.Collect(maps.Values(l.down))
 	l.mu.Unlock()
 	for _, c := range calls {
 		c.interrupt()

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/carillon-go/carillon/backplane"
+	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/hub"
 )
 
@@ -288,6 +289,21 @@ func TestReceivedMessagesAreNotEncoded(t *testing.T) {
 		t.Errorf("a message in no protocol: %v", err)
 	}
 	c.quiet()
+}
+
+// A process of another make does not say which method a message has; its name is the key of Conflate.
+func TestReceivedMessageWithoutItsMethod(t *testing.T) {
+	b := &spy{}
+	h := newLab(hub.Options{Backplane: b, SlowConsumers: hub.Conflate})
+	c := connect(t, h, clientOptions{})
+	for frames, key := range map[string]string{call("", "N", "1") + "\x1e": "N", "nonsense": "", "": ""} {
+		if err := b.local.Deliver(hub.Audience{}, hub.Message{Frames: map[string][]byte{"json": []byte(frames)}}); err != nil {
+			t.Fatal(err)
+		}
+		if d := (<-c.conn.queue).Delivery(); d.Policy != frame.Conflate || d.Key != key {
+			t.Errorf("%q is delivered as %v", frames, d)
+		}
+	}
 }
 
 // Several processes may ask one client, so the ids of results are random.

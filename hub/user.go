@@ -82,12 +82,7 @@ func (r *refreshed) run(s *Session) {
 		r.running = false
 		r.startLocked(s)
 	}()
-	var err error
-	defer func() {
-		if err != nil {
-			s.log().failure(s.ctx, callbackFailures, "callback", "OnAuthenticationRefreshed", err)
-		}
-	}()
-	defer guard.Recover(&err)
-	s.hub.onRefreshed(s.ctx)
+	if err := guard.Run(func() error { s.hub.onRefreshed(s.ctx); return nil }); err != nil {
+		s.log().failure(s.ctx, callbackFailures, "callback", "OnAuthenticationRefreshed", err)
+	}
 }
