@@ -17,8 +17,7 @@ import (
 // HubConnection is a connection to one hub. Its methods are safe for concurrent use. It can be
 // started again after it has ended.
 type HubConnection struct {
-	hub     *url.URL
-	invalid error // the error of the URL
+	hub     *url.URL // nil: invalid
 	options Options
 	network *network
 	session atomic.Pointer[session] // nil unless Connected
@@ -26,7 +25,7 @@ type HubConnection struct {
 	mu        sync.Mutex
 	state     State
 	changed   notify.Gate // opens at each change of the state
-	ended     error       // for WaitConnected while Disconnected; nil: never started
+	ended     error       // for WaitConnected while Disconnected; nil: never started, and the URL is valid
 	current   *run
 	runs      map[*run]struct{}   // the current one, and earlier ones with callbacks that still run
 	marked    map[uint64]struct{} // goroutines of callbacks and uploads
@@ -43,8 +42,7 @@ type HubConnection struct {
 func New(hub string, options Options) *HubConnection {
 	o := options.withDefaults()
 	c := &HubConnection{options: o, network: newNetwork(o), runs: make(map[*run]struct{}), marked: make(map[uint64]struct{})}
-	c.hub, c.invalid = parseHub(hub)
-	c.ended = c.invalid
+	c.hub, c.ended = parseHub(hub)
 	return c
 }
 
@@ -133,11 +131,11 @@ type callbackKey struct{}
 
 // begin makes a run that owns the connection from now on.
 func (c *HubConnection) begin(ctx context.Context) (*run, error) {
-	if c.invalid != nil {
-		return nil, c.invalid
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.hub == nil {
+		return nil, c.ended
+	}
 	if c.current != nil {
 		return nil, ErrAlreadyStarted
 	}

@@ -17,15 +17,14 @@ const (
 
 // invocation is an invocation by the server that is being handled.
 type invocation struct {
-	session *session
-	job     job
-	answer  []byte // nil until a handler has answered
+	job
+	answer []byte // nil until a handler has answered
 }
 
 // invoked returns the turn of an invocation: its handlers run, then the server gets an answer if it
 // wants one.
 func (s *session) invoked(ctx context.Context, j job) *turn {
-	v := &invocation{session: s, job: j}
+	v := &invocation{job: j}
 	found := s.run.conn.handlers.forMethod(j.target)
 	if len(found) == 0 {
 		s.options.Logger.DebugContext(ctx, "no handler", "method", j.target)
@@ -39,7 +38,6 @@ func (s *session) invoked(ctx context.Context, j job) *turn {
 
 // serve runs one handler and stores its answer.
 func (v *invocation) serve(ctx context.Context, h *Handler) {
-	s, j := v.session, v.job
 	var answer []byte
 	err := guard.ErrGoexit
 	defer func() {
@@ -48,7 +46,7 @@ func (v *invocation) serve(ctx context.Context, h *Handler) {
 		}
 		var unbound *bindError
 		switch {
-		case j.id == "" || !h.answers && !errors.As(err, &unbound):
+		case v.id == "" || !h.answers && !errors.As(err, &unbound):
 		case answer != nil:
 			v.answer = answer
 		default:
@@ -56,8 +54,8 @@ func (v *invocation) serve(ctx context.Context, h *Handler) {
 		}
 	}()
 	err = guard.Run(func() error {
-		result, err := h.serve(ctx, s.protocol, j.arguments)
-		if err == nil && j.id != "" && h.answers {
+		result, err := h.serve(ctx, v.session.protocol, v.arguments)
+		if err == nil && v.id != "" && h.answers {
 			answer = v.encodeResult(result)
 		}
 		return err
@@ -66,22 +64,22 @@ func (v *invocation) serve(ctx context.Context, h *Handler) {
 
 // finish sends the answer.
 func (v *invocation) finish(ctx context.Context) {
-	s, j := v.session, v.job
-	defer s.run.budget.release(j.size)
-	if j.id == "" {
+	s := v.session
+	defer s.run.budget.release(v.size)
+	if v.id == "" {
 		return
 	}
 	if v.answer == nil {
-		v.answer = s.protocol.AppendError(nil, j.id, noResult)
+		v.answer = s.protocol.AppendError(nil, v.id, noResult)
 	}
 	if err := s.out.add(s.ctx, v.answer); err != nil {
-		s.options.Logger.DebugContext(ctx, "result not sent", "method", j.target, "error", err)
+		s.options.Logger.DebugContext(ctx, "result not sent", "method", v.target, "error", err)
 	}
 }
 
 // encodeResult encodes a result. It calls application code if the result encodes itself.
 func (v *invocation) encodeResult(result any) []byte {
-	p, id := v.session.protocol, v.job.id
+	p, id := v.session.protocol, v.id
 	var answer []byte
 	err := guard.Run(func() (err error) {
 		answer, err = p.AppendResult(nil, id, result)
@@ -101,11 +99,11 @@ func (v *invocation) encodeFailure(err error) []byte {
 	} else if _, panicked := errors.AsType[*guard.Panic](err); !panicked {
 		text = err.Error()
 	}
-	return v.session.protocol.AppendError(nil, v.job.id, text)
+	return v.session.protocol.AppendError(nil, v.id, text)
 }
 
 func (v *invocation) logFailure(ctx context.Context, err error) {
-	log, method := v.session.options.Logger, v.job.target
+	log, method := v.session.options.Logger, v.target
 	if panicked, ok := errors.AsType[*guard.Panic](err); ok {
 		log.ErrorContext(ctx, "handler panicked", "method", method, "error", panicked, "stack", string(panicked.Stack))
 		return

@@ -49,12 +49,6 @@ func (s *session) makeStateful(t target) {
 	}
 }
 
-func (k *messageBuffer) keep(r sentRecord) {
-	if k != nil {
-		k.messages.Keep(r)
-	}
-}
-
 func (k *messageBuffer) isFull() bool {
 	return k != nil && !k.messages.IsBelow(k.limit) && !k.messages.IsProbing()
 }
@@ -64,14 +58,6 @@ func (k *messageBuffer) stop() {
 	if k != nil && k.timer != nil {
 		k.timer.Stop()
 		k.timer = nil
-	}
-}
-
-// scheduleAckLocked schedules an acknowledgement within acknowledgeAfter if one is due.
-func (b *outbox) scheduleAckLocked() {
-	k := b.buffer
-	if k.timer == nil && k.messages.IsAckDue() && b.closed == nil {
-		k.timer = time.AfterFunc(acknowledgeAfter, k.acknowledge)
 	}
 }
 
@@ -182,7 +168,9 @@ func (b *outbox) isNew(size int, p protocol.HubProtocol) bool {
 	if k.unacked += size; k.unacked >= acknowledgeBytes && b.closed == nil && !b.away && !b.awaitingReplay {
 		b.acknowledgeLocked(p)
 	}
-	b.scheduleAckLocked()
+	if k.timer == nil && k.messages.IsAckDue() && b.closed == nil {
+		k.timer = time.AfterFunc(acknowledgeAfter, k.acknowledge)
+	}
 	return true
 }
 

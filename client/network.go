@@ -131,12 +131,6 @@ func (n *network) proxyFor(q *http.Request) (*url.URL, error) {
 	return n.direct.Proxy(q)
 }
 
-func (n *network) closeIdle() {
-	if n.own != nil {
-		n.own.CloseIdleConnections()
-	}
-}
-
 // credentials are sent with requests to one target.
 type credentials struct {
 	token func(context.Context) (string, error)

@@ -20,7 +20,7 @@ func statefulOutbox() *outbox {
 	b.buffer = &messageBuffer{messages: messagebuffer.New[sentRecord](), limit: 100}
 	b.buffer.messages.IsNew()
 	for range 4 {
-		b.buffer.keep([]byte("x"))
+		b.buffer.messages.Keep([]byte("x"))
 	}
 	b.acknowledged(1)
 	return b

@@ -79,7 +79,9 @@ func (b *outbox) tryAdd(record []byte) (room <-chan struct{}, err error) {
 
 // pushCountedLocked keeps a record and sends it, unless replay will send it.
 func (b *outbox) pushCountedLocked(record []byte) {
-	b.buffer.keep(record)
+	if b.buffer != nil {
+		b.buffer.messages.Keep(record)
+	}
 	if !b.away && !b.awaitingReplay {
 		b.pushLocked(record)
 	}

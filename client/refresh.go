@@ -64,9 +64,7 @@ func (c *HubConnection) RefreshAuthentication(ctx context.Context) (time.Duratio
 // callbacks. lifetime is the lifetime of the authentication from the answer on, or 0 if the server
 // reports none.
 func (c *HubConnection) OnAuthenticationRefreshed(f func(ctx context.Context, lifetime time.Duration)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.onRefreshed = append(c.onRefreshed, f)
+	add(c, &c.onRefreshed, f)
 }
 
 // OnAuthenticationRefreshFailed adds a callback for failed refreshes: the server refused one, or
@@ -74,9 +72,7 @@ func (c *HubConnection) OnAuthenticationRefreshed(f func(ctx context.Context, li
 // connection continues until the server ends it. Callbacks run like those of
 // OnAuthenticationRefreshed.
 func (c *HubConnection) OnAuthenticationRefreshFailed(f func(ctx context.Context, err error)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.onRefreshFailed = append(c.onRefreshFailed, f)
+	add(c, &c.onRefreshFailed, f)
 }
 
 func (r *run) notifyRefreshed(outcome refreshed) {

@@ -42,7 +42,10 @@ func newRun(ctx context.Context, c *HubConnection) *run {
 // end was not ours, messages that arrived before it are still handled within CloseTimeout.
 func (r *run) loop(persistent bool) error {
 	r.callbacks.Go(r.runCallbacks)
-	s, failure := r.connectFirst(persistent)
+	s, failure := r.connect(r.ctx)
+	if failure != nil && persistent && r.conn.options.Reconnect != nil && r.ctx.Err() == nil {
+		s, failure = r.reconnect(failure, 1)
+	}
 	err := failure
 	if failure == nil {
 		r.established(s)
@@ -77,7 +80,9 @@ func (r *run) waitForEnd() {
 	r.callbacks.Wait()
 	r.stop(ErrStopped)
 	r.uploads.end()
-	r.conn.network.closeIdle()
+	if own := r.conn.network.own; own != nil {
+		own.CloseIdleConnections()
+	}
 }
 
 // runSessions waits for the end of s and of the sessions after it. It returns the cause of the last
@@ -90,7 +95,8 @@ func (r *run) runSessions(s *session) error {
 		if time.Since(began) >= settledAfter {
 			r.retries = retries{}
 		}
-		if !r.mayReconnect(err) {
+		closed, isClose := errors.AsType[*CloseError](err)
+		if isClose && !closed.AllowReconnect || r.conn.options.Reconnect == nil || r.ctx.Err() != nil {
 			return err
 		}
 		r.jobs.waitBelow(r.ctx, maxChanges)
@@ -106,25 +112,10 @@ func (r *run) runSessions(s *session) error {
 	}
 }
 
-func (r *run) mayReconnect(err error) bool {
-	if closed, ok := errors.AsType[*CloseError](err); ok && !closed.AllowReconnect {
-		return false
-	}
-	return r.conn.options.Reconnect != nil && r.ctx.Err() == nil
-}
-
 func (r *run) established(s *session) {
 	r.conn.session.Store(s)
 	r.conn.enter(r, StateChange{To: Connected, ConnectionID: s.target.id, Transport: s.transport})
 	s.activate()
-}
-
-func (r *run) connectFirst(persistent bool) (*session, error) {
-	s, err := r.connect(r.ctx)
-	if err == nil || !persistent || r.conn.options.Reconnect == nil || r.ctx.Err() != nil {
-		return s, err
-	}
-	return r.reconnect(err, 1)
 }
 
 // retries are the attempts to connect since the last connection that lasted for settledAfter.

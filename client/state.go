@@ -43,9 +43,14 @@ type StateChange struct {
 // one at a time. The callback for Connected runs before any handler and may call the hub. ctx ends
 // when the connection is stopped.
 func (c *HubConnection) OnStateChange(f func(ctx context.Context, change StateChange)) {
+	add(c, &c.observers, f)
+}
+
+// add adds a callback to one of c's lists.
+func add[F any](c *HubConnection, list *[]F, f F) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.observers = append(c.observers, f)
+	*list = append(*list, f)
 }
 
 // WaitConnected waits until the connection is Connected: until Start or Run has connected, or

@@ -35,18 +35,14 @@ func (g *Guid) UnmarshalText(text []byte) error {
 	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
 		return errNoGUID
 	}
-	var digits [32]byte
-	n := 0
-	for i, c := range text {
-		if i == 8 || i == 13 || i == 18 || i == 23 {
-			continue
-		}
-		digits[n] = c
-		n++
-	}
 	var read Guid
-	if _, err := hex.Decode(read[:], digits[:]); err != nil {
-		return errNoGUID
+	n := 0
+	for _, part := range [][]byte{text[:8], text[9:13], text[14:18], text[19:23], text[24:]} {
+		decoded, err := hex.Decode(read[n:], part)
+		if err != nil {
+			return errNoGUID
+		}
+		n += decoded
 	}
 	*g = read
 	return nil

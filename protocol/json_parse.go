@@ -35,12 +35,7 @@ func (p *JSON) Parse(record []byte, m *Message) error {
 // isRequest reports whether the message has an effect that an item of an unknown stream
 // in it would prevent.
 func (m *Message) isRequest() bool {
-	switch m.Type {
-	case Invocation, StreamInvocation, CancelInvocation, Close:
-		return true
-	default:
-		return false
-	}
+	return m.Type == Invocation || m.Type == StreamInvocation || m.Type == CancelInvocation || m.Type == Close
 }
 
 // jsonFault returns the original's fault for an error while it reads a message.
@@ -99,7 +94,7 @@ func (r *jsonReader) object() error {
 	case kind == '[':
 		return invalidData("Unexpected JSON Token Type 'Array'. Expected a JSON Object.")
 	case kind != '{':
-		return invalidData("Unexpected JSON Token Type '%s'. Expected a JSON Object.", tokenName(kind))
+		return invalidData("Unexpected JSON Token Type '%s'. Expected a JSON Object.", tokenNames[kind])
 	}
 	return r.enter()
 }
@@ -306,7 +301,7 @@ func (p *jsonParser) streamID() (string, error) {
 	case kind == 'n':
 		return "", invalidData("Null value for 'streamIds' is not valid.")
 	}
-	return "", &Fault{Exception: exceptionInvalidOperation, Message: "Cannot get the value of a token type '" + tokenName(kind) + "' as a string."}
+	return "", &Fault{Exception: exceptionInvalidOperation, Message: "Cannot get the value of a token type '" + tokenNames[kind] + "' as a string."}
 }
 
 func (p *jsonParser) headers() error {

@@ -380,25 +380,8 @@ func (r *jsonReader) token() (kind byte, err error) {
 	return 0, r.failAt("is an invalid start of a value.")
 }
 
-// tokenName returns the name in System.Text.Json's JsonTokenType for a kind returned by
-// token.
-func tokenName(kind byte) string {
-	switch kind {
-	case '{':
-		return "StartObject"
-	case '[':
-		return "StartArray"
-	case '"':
-		return "String"
-	case 't':
-		return "True"
-	case 'f':
-		return "False"
-	case 'n':
-		return "Null"
-	}
-	return "Number"
-}
+// tokenNames are the names in System.Text.Json's JsonTokenType for the kinds returned by token.
+var tokenNames = [256]string{'{': "StartObject", '[': "StartArray", '"': "String", 't': "True", 'f': "False", 'n': "Null", '0': "Number"}
 
 // value reads one value and returns its text.
 func (r *jsonReader) value() ([]byte, error) {

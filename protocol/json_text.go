@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"bytes"
+	"cmp"
 	"unicode/utf8"
 )
 
@@ -39,7 +40,7 @@ func unescape(inside []byte) ([]byte, error) {
 		c := inside[i+1]
 		inside = inside[i+2:]
 		if c != 'u' {
-			plain = append(plain, unescaped(c))
+			plain = append(plain, cmp.Or(unescaped[c], c))
 			continue
 		}
 		r, n := escapedRune(inside)
@@ -51,21 +52,8 @@ func unescape(inside []byte) ([]byte, error) {
 	}
 }
 
-func unescaped(c byte) byte {
-	switch c {
-	case 'b':
-		return '\b'
-	case 'f':
-		return '\f'
-	case 'n':
-		return '\n'
-	case 'r':
-		return '\r'
-	case 't':
-		return '\t'
-	}
-	return c
-}
+// unescaped are the characters for the letters after a backslash. Others stand for themselves.
+var unescaped = [256]byte{'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
 // escapedRune decodes the digits after a \u, and a second surrogate. It returns -1 for a
 // lone surrogate.
