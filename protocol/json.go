@@ -36,7 +36,7 @@ type JSON struct {
 	asDeclared bool
 	depth      int32
 	encoders   encoderTable
-	decoders   decoderTable[*jsonReader]
+	decoders   decoderTable[*jsonDecoder]
 }
 
 // NewJSON returns the JSON hub protocol.

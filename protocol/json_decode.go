@@ -16,13 +16,13 @@ import (
 // If a message has several arrays of arguments, each is decoded, and the last one counts;
 // so does the last error.
 func (p *JSON) Bind(arguments []byte, targets ...any) error {
-	r := jsonReader{data: arguments, most: p.depth}
+	r := jsonDecoder{jsonReader{data: arguments, most: p.depth}}
 	var last error
 	for {
 		start := r.pos
 		if err := p.bindArray(&r, targets); err != nil {
 			last = err
-			r = jsonReader{data: arguments, pos: start, most: p.depth}
+			r = jsonDecoder{jsonReader{data: arguments, pos: start, most: p.depth}}
 			if r.skip() != nil { // nothing is read after malformed arguments
 				return last
 			}
@@ -33,7 +33,7 @@ func (p *JSON) Bind(arguments []byte, targets ...any) error {
 	}
 }
 
-func (p *JSON) bindArray(r *jsonReader, targets []any) error {
+func (p *JSON) bindArray(r *jsonDecoder, targets []any) error {
 	if r.peek() != '[' {
 		return brokenArguments(r.failAt("is an invalid start of a value."))
 	}
@@ -65,7 +65,7 @@ func (p *JSON) bindArray(r *jsonReader, targets []any) error {
 
 // Decode decodes one raw value.
 func (p *JSON) Decode(raw []byte, target any) error {
-	r := jsonReader{data: raw, most: p.depth}
+	r := jsonDecoder{jsonReader{data: raw, most: p.depth}}
 	err := p.decode(&r, target)
 	if err == nil {
 		err = r.end()
@@ -73,7 +73,7 @@ func (p *JSON) Decode(raw []byte, target any) error {
 	if err == nil {
 		return nil
 	}
-	message := jsonMessage(&r, err, target)
+	message := jsonMessage(&r.jsonReader, err, target)
 	return &DecodeError{
 		TypeName:  typeName(reflect.TypeOf(target).Elem()),
 		Err:       err,
@@ -114,7 +114,7 @@ func (e *mismatchError) Unwrap() error { return e.err }
 
 // decode reads the next value into a pointer. Common types need no look-up, and the
 // reader stays on the stack.
-func (p *JSON) decode(r *jsonReader, target any) (err error) {
+func (p *JSON) decode(r *jsonDecoder, target any) (err error) {
 	switch t := target.(type) {
 	case *string:
 		*t, err = r.readString()
@@ -139,14 +139,17 @@ func (p *JSON) decode(r *jsonReader, target any) (err error) {
 }
 
 // decodeOther gets a reader of its own, which escapes to the heap.
-func (p *JSON) decodeOther(r jsonReader, target any) (jsonReader, error) {
+func (p *JSON) decodeOther(r jsonDecoder, target any) (jsonDecoder, error) {
 	v := reflect.ValueOf(target).Elem()
 	err := p.decoders.of(v.Type())(&r, v)
 	return r, err
 }
 
+// jsonDecoder reads JSON values as Go values. It is the valueReader of JSON.
+type jsonDecoder struct{ jsonReader }
+
 // unexpected skips a value of the wrong type as far as .NET's reader has read when it fails.
-func (r *jsonReader) unexpected(wanted reflect.Type) error {
+func (r *jsonDecoder) unexpected(wanted reflect.Type) error {
 	kind, err := r.token()
 	if err != nil {
 		return err
@@ -158,14 +161,14 @@ func (r *jsonReader) unexpected(wanted reflect.Type) error {
 }
 
 // readNull reads a null if it is next.
-func (r *jsonReader) readNull() (bool, error) {
+func (r *jsonDecoder) readNull() (bool, error) {
 	if r.peek() != 'n' {
 		return false, nil
 	}
 	return true, r.literal("null")
 }
 
-func (r *jsonReader) readString() (string, error) {
+func (r *jsonDecoder) readString() (string, error) {
 	if isNull, err := r.readNull(); isNull || err != nil {
 		return "", err
 	}
@@ -176,7 +179,7 @@ func (r *jsonReader) readString() (string, error) {
 }
 
 // readText is readString for callers that do not keep the text.
-func (r *jsonReader) readText(wanted reflect.Type) ([]byte, error) {
+func (r *jsonDecoder) readText(wanted reflect.Type) ([]byte, error) {
 	if r.peek() != '"' {
 		return nil, r.unexpected(wanted)
 	}
@@ -190,7 +193,7 @@ func (r *jsonReader) readText(wanted reflect.Type) ([]byte, error) {
 	return inside, checkText(inside)
 }
 
-func (r *jsonReader) readBool() (bool, error) {
+func (r *jsonDecoder) readBool() (bool, error) {
 	switch r.peek() {
 	case 't':
 		return true, r.literal("true")
@@ -201,7 +204,7 @@ func (r *jsonReader) readBool() (bool, error) {
 }
 
 // readNumber returns the text of the number at the reader's position.
-func (r *jsonReader) readNumber(wanted reflect.Type) ([]byte, error) {
+func (r *jsonDecoder) readNumber(wanted reflect.Type) ([]byte, error) {
 	if c := r.peek(); c != '-' && (c < '0' || c > '9') {
 		return nil, r.unexpected(wanted)
 	}
@@ -209,7 +212,7 @@ func (r *jsonReader) readNumber(wanted reflect.Type) ([]byte, error) {
 }
 
 // readInt reads a number in integer notation: neither 1.0 nor 1e0.
-func (r *jsonReader) readInt(bits int, wanted reflect.Type) (int64, error) {
+func (r *jsonDecoder) readInt(bits int, wanted reflect.Type) (int64, error) {
 	text, err := r.readNumber(wanted)
 	if err != nil {
 		return 0, err
@@ -221,7 +224,7 @@ func (r *jsonReader) readInt(bits int, wanted reflect.Type) (int64, error) {
 	return n, nil
 }
 
-func (r *jsonReader) readUint(bits int, wanted reflect.Type) (uint64, error) {
+func (r *jsonDecoder) readUint(bits int, wanted reflect.Type) (uint64, error) {
 	text, err := r.readNumber(wanted)
 	if err != nil {
 		return 0, err
@@ -234,7 +237,7 @@ func (r *jsonReader) readUint(bits int, wanted reflect.Type) (uint64, error) {
 }
 
 // readFloat reads a number. A number that is too large becomes infinite, as in .NET.
-func (r *jsonReader) readFloat(bits int, wanted reflect.Type) (float64, error) {
+func (r *jsonDecoder) readFloat(bits int, wanted reflect.Type) (float64, error) {
 	text, err := r.readNumber(wanted)
 	if err != nil {
 		return 0, err
@@ -247,20 +250,20 @@ func (r *jsonReader) readFloat(bits int, wanted reflect.Type) (float64, error) {
 }
 
 // decoderTable returns the parts of the decoding.
-func (p *JSON) decoderTable() decoderTable[*jsonReader] {
-	return decoderTable[*jsonReader]{
+func (p *JSON) decoderTable() decoderTable[*jsonDecoder] {
+	return decoderTable[*jsonDecoder]{
 		known: knownJSONDecoder, bytes: decodeJSONBytes, fields: p.fieldsOf, foldCase: true, key: jsonKeyReader,
-		member: func(f field) func() decodeFunc[*jsonReader] {
+		member: func(f field) func() decodeFunc[*jsonDecoder] {
 			if !f.quoted || !p.isQuotable(f.typ) {
 				return nil
 			}
-			return func() decodeFunc[*jsonReader] { return quotedDecoder(f.typ, p.decoders.of(f.typ)) }
+			return func() decodeFunc[*jsonDecoder] { return quotedDecoder(f.typ, p.decoders.of(f.typ)) }
 		},
 	}
 }
 
 // knownJSONDecoder returns the decoder of types that are not decoded by their kind.
-func knownJSONDecoder(t reflect.Type) decodeFunc[*jsonReader] {
+func knownJSONDecoder(t reflect.Type) decodeFunc[*jsonDecoder] {
 	switch t {
 	case timeType:
 		return textDecoder(parseDateTime)
@@ -271,7 +274,7 @@ func knownJSONDecoder(t reflect.Type) decodeFunc[*jsonReader] {
 	case numberType:
 		return decodeJSONNumber
 	case rawMessageType:
-		return func(r *jsonReader, v reflect.Value) error {
+		return func(r *jsonDecoder, v reflect.Value) error {
 			raw, err := r.value()
 			v.SetBytes(bytes.Clone(raw))
 			return err
@@ -288,9 +291,9 @@ func knownJSONDecoder(t reflect.Type) decodeFunc[*jsonReader] {
 	return nil
 }
 
-func textDecoder[T any](parse func([]byte) (T, bool)) decodeFunc[*jsonReader] {
+func textDecoder[T any](parse func([]byte) (T, bool)) decodeFunc[*jsonDecoder] {
 	t := reflect.TypeFor[T]()
-	return func(r *jsonReader, v reflect.Value) error {
+	return func(r *jsonDecoder, v reflect.Value) error {
 		text, err := r.readText(t)
 		if err != nil {
 			return err
@@ -304,13 +307,13 @@ func textDecoder[T any](parse func([]byte) (T, bool)) decodeFunc[*jsonReader] {
 	}
 }
 
-func decodeJSONNumber(r *jsonReader, v reflect.Value) error {
+func decodeJSONNumber(r *jsonDecoder, v reflect.Value) error {
 	text, err := r.readNumber(numberType)
 	v.SetString(string(text))
 	return err
 }
 
-func unmarshalJSON(r *jsonReader, v reflect.Value) error {
+func unmarshalJSON(r *jsonDecoder, v reflect.Value) error {
 	raw, err := r.value()
 	if err != nil {
 		return err
@@ -321,7 +324,7 @@ func unmarshalJSON(r *jsonReader, v reflect.Value) error {
 	return nil
 }
 
-func unmarshalJSONText(r *jsonReader, v reflect.Value) error {
+func unmarshalJSONText(r *jsonDecoder, v reflect.Value) error {
 	text, err := r.readText(v.Type())
 	if err != nil {
 		return err
@@ -332,7 +335,7 @@ func unmarshalJSONText(r *jsonReader, v reflect.Value) error {
 	return nil
 }
 
-func decodeJSONBytes(r *jsonReader, v reflect.Value) error {
+func decodeJSONBytes(r *jsonDecoder, v reflect.Value) error {
 	if isNull, err := r.readNull(); isNull || err != nil {
 		v.SetZero()
 		return err
@@ -364,23 +367,23 @@ func decodeBase64(text []byte) ([]byte, error) {
 }
 
 // readArray enters an array.
-func (r *jsonReader) readArray(wanted reflect.Type) (int, error) { return r.enterOr('[', wanted) }
+func (r *jsonDecoder) readArray(wanted reflect.Type) (int, error) { return r.enterOr('[', wanted) }
 
 // readMap enters an object.
-func (r *jsonReader) readMap(wanted reflect.Type) (int, error) { return r.enterOr('{', wanted) }
+func (r *jsonDecoder) readMap(wanted reflect.Type) (int, error) { return r.enterOr('{', wanted) }
 
 // enterOr enters an array or an object. Any other value is an error.
-func (r *jsonReader) enterOr(bracket byte, wanted reflect.Type) (int, error) {
+func (r *jsonDecoder) enterOr(bracket byte, wanted reflect.Type) (int, error) {
 	if r.peek() != bracket {
 		return 0, r.unexpected(wanted)
 	}
 	return 0, r.enter()
 }
 
-func (r *jsonReader) next(i, _ int) (bool, error) { return r.element(i == 0) }
+func (r *jsonDecoder) next(i, _ int) (bool, error) { return r.element(i == 0) }
 
 // name moves to the value of the next property, as property does, and decodes its name.
-func (r *jsonReader) name(i, _ int) (name []byte, more bool, err error) {
+func (r *jsonDecoder) name(i, _ int) (name []byte, more bool, err error) {
 	name, escaped, more, err := r.property(i == 0)
 	if escaped && err == nil {
 		name, err = unescape(name)
@@ -388,15 +391,15 @@ func (r *jsonReader) name(i, _ int) (name []byte, more bool, err error) {
 	return name, more, err
 }
 
-func (r *jsonReader) anyKey(i, n int) (key string, more bool, err error) {
+func (r *jsonDecoder) anyKey(i, n int) (key string, more bool, err error) {
 	name, more, err := r.name(i, n)
 	return strings.ToValidUTF8(string(name), "\uFFFD"), more, err
 }
 
-func (r *jsonReader) unfit(wanted reflect.Type) error { return &mismatchError{wanted: wanted} }
+func (r *jsonDecoder) unfit(wanted reflect.Type) error { return &mismatchError{wanted: wanted} }
 
-func jsonKeyReader(t reflect.Type) func(*jsonReader, int, int) (reflect.Value, bool, error) {
-	return func(r *jsonReader, i, n int) (key reflect.Value, more bool, err error) {
+func jsonKeyReader(t reflect.Type) func(*jsonDecoder, int, int) (reflect.Value, bool, error) {
+	return func(r *jsonDecoder, i, n int) (key reflect.Value, more bool, err error) {
 		name, more, err := r.name(i, n)
 		if err != nil || !more {
 			return key, false, err
@@ -437,7 +440,7 @@ func setPlainKey(key reflect.Value, name string) error {
 }
 
 // readAny reads a value for an empty interface. See readAnyNumber.
-func (r *jsonReader) readAny() (any, error) {
+func (r *jsonDecoder) readAny() (any, error) {
 	switch r.peek() {
 	case '"':
 		return r.readString()

@@ -13,7 +13,7 @@ const sureDigits = 15
 
 // readAnyNumber reads a number for an empty interface. It returns a float64 if encoding
 // that gives an equal number; otherwise an int64 or a uint64, or else a [json.Number].
-func (r *jsonReader) readAnyNumber() (any, error) {
+func (r *jsonDecoder) readAnyNumber() (any, error) {
 	text, err := r.readNumber(reflect.TypeFor[float64]())
 	if err != nil {
 		return nil, err

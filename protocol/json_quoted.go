@@ -33,8 +33,8 @@ func quotedEncoder(encode encodeFunc) encodeFunc {
 
 // quotedDecoder decodes the text of a string with decode. The string may not be null,
 // except for a pointer.
-func quotedDecoder(t reflect.Type, decode decodeFunc[*jsonReader]) decodeFunc[*jsonReader] {
-	return func(r *jsonReader, v reflect.Value) error {
+func quotedDecoder(t reflect.Type, decode decodeFunc[*jsonDecoder]) decodeFunc[*jsonDecoder] {
+	return func(r *jsonDecoder, v reflect.Value) error {
 		if v.Kind() == reflect.Pointer && r.peek() == 'n' {
 			return decode(r, v)
 		}
@@ -42,7 +42,7 @@ func quotedDecoder(t reflect.Type, decode decodeFunc[*jsonReader]) decodeFunc[*j
 		if err != nil {
 			return err
 		}
-		inner := jsonReader{data: text}
+		inner := jsonDecoder{jsonReader{data: text}}
 		if inner.peek() == 'n' {
 			return &mismatchError{wanted: t}
 		}
