@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/internal/connection"
 )
 
 func TestConnectionLivesWhereItsFirstRequestArrives(t *testing.T) {
@@ -98,6 +99,17 @@ func TestFullNodeLeavesTheNegotiation(t *testing.T) {
 	s[1].expect(t, "429", http.MethodGet, token, "")
 	s[0].expect(t, "200 A GET", http.MethodGet, token, "")
 	s[1].expect(t, "409", http.MethodGet, token, "") // no new connection
+}
+
+// A node that shuts down refuses nothing: the home opens the connection.
+func TestDrainedNodeForwardsTheFirstRequest(t *testing.T) {
+	t.Parallel()
+	s := newSites(t, 3)
+	token := s[0].promise(nil)
+	s[1].full = connection.ErrStopped
+	s[1].hub.Drain()
+	s[1].expect(t, "200 A GET", http.MethodGet, token, "")
+	s[2].expect(t, "200 A POST x", http.MethodPost, token, "x")
 }
 
 func TestOwnerIsFoundWithoutTheHome(t *testing.T) {

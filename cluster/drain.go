@@ -9,14 +9,25 @@ import (
 	"time"
 )
 
-// lastWait is the longest wait of a request that is forwarded after Drain. It keeps clients that
-// the load balancer still sends here from polling without a pause.
-const lastWait = time.Second
+// After Drain, a forwarded poll waits for lastWait at most, so that clients that the load balancer
+// still sends here do not poll without a pause. A WebSocket or an event stream that begins then
+// lasts for lastStream.
+const (
+	lastWait   = time.Second
+	lastStream = 5 * time.Second
+)
+
+// whenDrained calls cut when this process drains, or soon if it has drained. stop undoes that.
+func (h *Hub) whenDrained(cut func()) (stop func() bool) {
+	if h.leaving.Err() == nil {
+		return context.AfterFunc(h.leaving, cut)
+	}
+	return time.AfterFunc(lastStream, cut).Stop
+}
 
 // Drain ends the requests of this process that wait in other ones: the owners answer polls with
-// an empty 200, after which their clients poll again, and WebSockets are cut, whose clients
-// resume them. Later polls wait for a second at most. Drain does not wait, and may be called
-// repeatedly.
+// an empty 200, after which their clients poll again, and WebSockets and event streams are cut,
+// whose clients connect again. Drain does not wait, and may be called repeatedly.
 func (h *Hub) Drain() {
 	if h.leaving.Err() != nil || !h.node.enter() {
 		return
@@ -64,8 +75,8 @@ type waits struct {
 }
 
 // begin returns the context of a forwarded request, which ends like that of a request with a
-// deadline when the forwarding process drains.
-func (w *waits) begin(ctx context.Context, from pid, limit time.Duration) (context.Context, context.CancelFunc) {
+// deadline when the forwarding process drains, until stay is called.
+func (w *waits) begin(ctx context.Context, from pid, limit time.Duration) (_ context.Context, stay, end context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := func() {}
 	w.mu.Lock()
@@ -81,14 +92,17 @@ func (w *waits) begin(ctx context.Context, from pid, limit time.Duration) (conte
 		w.byPID[from] = map[*context.CancelCauseFunc]struct{}{}
 	}
 	w.byPID[from][&cancel] = struct{}{}
-	return expiring{ctx}, func() {
+	stay = func() {
 		stop()
-		cancel(nil)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if delete(w.byPID[from], &cancel); len(w.byPID[from]) == 0 {
 			delete(w.byPID, from)
 		}
+	}
+	return expiring{ctx}, stay, func() {
+		stay()
+		cancel(nil)
 	}
 }
 

@@ -111,7 +111,10 @@ func (h *Hub) claim(r *http.Request, sealed opened, c connection.Claimer, runnin
 	ctx := context.WithoutCancel(r.Context())
 	if refused := c.Admit(); refused != nil {
 		owner, opened, err := h.ask(ctx, sealed, nil, nil)
-		if running.owner, running.err = owner, err; !opened {
+		running.owner, running.err = owner, err
+		// A process that shuts down lets the home open the connection. An answer 503 would make
+		// an EventSource repeat its request behind the back of the official client.
+		if !opened && !errors.Is(refused, connection.ErrStopped) {
 			running.owner, running.err = process{}, refused
 		}
 		return

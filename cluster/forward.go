@@ -5,19 +5,14 @@ import (
 	"context"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/internal/connection"
 )
-
-// writeTimeout is the time limit of one write to a client.
-const writeTimeout = 10 * time.Second
 
 // forward returns a function that lets the owner of a connection answer a request.
 func (h *Hub) forward(key string, owner process) connection.Forward {
@@ -26,7 +21,10 @@ func (h *Hub) forward(key string, owner process) connection.Forward {
 			return http.ErrServerClosed
 		}
 		defer h.node.running.Done()
-		err := h.send(w, r, key, owner)
+		h.forwardsTo.add(owner, 1)
+		defer h.forwardsTo.add(owner, -1)
+		p := &passage{hub: h, w: w, r: r, owner: owner, delivered: func() {}}
+		err := p.pass(key)
 		switch {
 		case err == nil:
 			h.node.counts.forwarded.Add(1)
@@ -41,98 +39,88 @@ func (h *Hub) forward(key string, owner process) connection.Forward {
 	}
 }
 
-// send sends a request to the owner of its connection and passes the answer on. A request with
-// a short body shares a network connection with others; another one has its own.
-func (h *Hub) send(w http.ResponseWriter, r *http.Request, key string, owner process) error {
-	upgrades := connection.IsHandshake(r)
-	f := newForwarded(h.name, key, w, r)
-	var body io.Reader = r.Body
-	if !upgrades && f.isShort() {
-		short := make([]byte, f.Length)
-		if _, err := io.ReadFull(r.Body, short); err != nil {
-			return refuseBody(w, err)
-		}
-		body = bytes.NewReader(short)
+// passage is a request on its way to the owner of its connection, and the answer on its way
+// back.
+type passage struct {
+	hub       *Hub
+	w         http.ResponseWriter
+	r         *http.Request
+	owner     process
+	cancel    context.CancelFunc
+	delivered func() // called when the client has got an answer that the owner flushed as a whole
+}
+
+// pass sends the request and passes the answer on. A request with a short body shares a network
+// connection with others; a WebSocket and a request with a long body have their own.
+func (p *passage) pass(key string) error {
+	f := p.forwarded(key)
+	body, err := p.body(f)
+	if err != nil {
+		return refuseBody(p.w, err)
 	}
-	ctx, end := h.begin(r, owner, upgrades)
+	ctx, end := p.begin()
 	defer end()
-	f.Asking, f.Wait = h.node.self.place(), letWait(w, r)
-	shared := !upgrades && f.isShort()
-	f.Acks = shared && r.Method == http.MethodGet
+	f.Wait = p.letWait()
+	f.Acks = f.isShort() && p.isGet() && !p.upgrades()
 	var head bytes.Buffer
 	if err := writeMessage(&head, f); err != nil {
 		return err
 	}
-	length := int64(head.Len()) + f.Length
-	request, err := h.node.request(ctx, owner, forwardPath, io.MultiReader(&head, body))
+	length := int64(head.Len())
+	request, err := p.hub.node.request(ctx, p.owner, forwardPath, io.MultiReader(&head, body))
 	if err != nil {
 		return err
 	}
-	peer := h.node.peers.to(owner.address)
+	peer := p.hub.node.peers.to(p.owner.address)
 	switch {
-	case f.Acks:
-		return exchangePoll(peer, w, request, length)
-	case shared:
+	case p.upgrades():
 		request.ContentLength = length
-		return exchange(peer.do, w, request, func() {})
-	case upgrades:
-		request.ContentLength = int64(head.Len())
 		request.Header.Set("Connection", "Upgrade")
 		request.Header.Set("Upgrade", "websocket")
+		return p.exchange(peer.doAlone, request)
+	case f.Acks:
+		request.ContentLength = length + 1
+		return p.exchangePoll(peer, request)
+	case f.isShort():
+		request.ContentLength = length + f.Length
+		return p.exchange(peer.do, request)
 	}
-	return exchange(peer.doAlone, w, request, func() {})
+	if f.Length > 0 {
+		request.ContentLength = length + f.Length
+	}
+	defer p.abandonBody()
+	return p.exchange(peer.doAlone, request)
 }
 
-// exchangePoll sends a GET and passes the answer on. When the client has got the answer, a byte
-// ends the body of the request.
-func exchangePoll(to *peer, w http.ResponseWriter, request *http.Request, length int64) error {
-	ack, acknowledges := io.Pipe()
-	request.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(request.Body, ack), ack}
-	request.ContentLength = length + 1
-	request.GetBody = nil
-	err := exchange(to.do, w, request, func() {
-		_, _ = acknowledges.Write([]byte{1})
-		_ = acknowledges.Close() // net/http sends the last byte when it knows that none follows
-	})
-	_ = acknowledges.CloseWithError(errShort)
-	return err
+// isGet ignores the case of methods, as ASP.NET Core does.
+func (p *passage) isGet() bool { return strings.ToUpper(p.r.Method) == http.MethodGet }
+
+func (p *passage) upgrades() bool { return connection.IsHandshake(p.r) }
+
+// forwarded describes the request.
+func (p *passage) forwarded(key string) *forwarded {
+	r := p.r
+	f := &forwarded{
+		Asking: p.hub.node.self.place(), Hub: p.hub.name, Key: key,
+		Method: raw(r.Method), URI: raw(r.RequestURI), Path: raw(r.URL.Path), Host: raw(r.Host), Header: header(r.Header),
+		Length: r.ContentLength, Remote: raw(r.RemoteAddr), Scheme: raw(r.URL.Scheme), TLS: r.TLS != nil,
+		User: encodeUser(auth.UserFrom(r.Context())), Answer: header(p.w.Header()),
+	}
+	if !strings.HasPrefix(r.RequestURI, "/") {
+		f.URI = raw(r.URL.RequestURI())
+	}
+	return f
 }
 
-// begin returns the context of a forwarded request. The client of a POST may leave before the
-// answer: its data still counts. A WebSocket ends when this process drains.
-func (h *Hub) begin(r *http.Request, owner process, upgrades bool) (context.Context, context.CancelFunc) {
-	ctx := r.Context()
-	if r.Method != http.MethodGet {
-		ctx = context.WithoutCancel(ctx)
+// body returns the body of the request. A short one is read as a whole, so that it does not hold
+// up others on the network connection to the owner.
+func (p *passage) body(f *forwarded) (io.Reader, error) {
+	if p.upgrades() || !f.isShort() {
+		return p.r.Body, nil
 	}
-	until := h.node.closing
-	if upgrades {
-		until = h.leaving
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(until, cancel)
-	h.forwardsTo.add(owner, 1)
-	return ctx, func() {
-		h.forwardsTo.add(owner, -1)
-		stop()
-		cancel()
-	}
-}
-
-// letWait prepares a request for a wait. It returns the longest wait, or 0 for no limit.
-func letWait(w http.ResponseWriter, r *http.Request) time.Duration {
-	if r.Method != http.MethodGet {
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
-		return 0
-	}
-	end := connection.LetWait(w, r)
-	if end.IsZero() {
-		return 0
-	}
-	return max(time.Until(end), time.Millisecond)
+	short := make([]byte, f.Length)
+	_, err := io.ReadFull(p.r.Body, short)
+	return bytes.NewReader(short), err
 }
 
 // refuseBody answers a POST whose body did not arrive. Nothing of it was delivered.
@@ -145,117 +133,45 @@ func refuseBody(w http.ResponseWriter, err error) error {
 	return nil
 }
 
-func newForwarded(hub, key string, w http.ResponseWriter, r *http.Request) *forwarded {
-	f := &forwarded{
-		Hub: hub, Key: key, Method: raw(r.Method), URI: raw(r.RequestURI), Host: raw(r.Host), Header: header(r.Header),
-		Length: r.ContentLength, Remote: raw(r.RemoteAddr), Scheme: raw(r.URL.Scheme), TLS: r.TLS != nil,
-		User: encodeUser(auth.UserFrom(r.Context())), Answer: header(w.Header()), Path: raw(r.URL.Path),
-	}
-	if f.URI == "" || !strings.HasPrefix(r.RequestURI, "/") {
-		f.URI = raw(r.URL.RequestURI())
-	}
-	return f
-}
-
-// exchange sends a request and passes the answer on. It calls delivered when the client has got
-// an answer that the owner flushed as a whole.
-func exchange(do func(*http.Request) (*http.Response, error), w http.ResponseWriter, request *http.Request, delivered func()) error {
-	response, err := do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode == http.StatusSwitchingProtocols {
-		return tunnel(request.Context(), w, response)
-	}
-	var head answer
-	if err := readMessage(response.Body, &head); err != nil {
-		return err
-	}
-	length, given := contentLength(head.Header)
-	switch {
-	case !head.Flushed:
-		return passWhole(w, &head, response.Body, -1, delivered)
-	case given:
-		return passWhole(w, &head, response.Body, length, delivered)
-	}
-	passParts(w, &head, response.Body)
-	return nil
-}
-
-// maxAnswer is the longest answer that is passed on as a whole. The answer to a poll has 1 MiB
-// and one more message.
-const maxAnswer = 64 << 20
-
-func contentLength(h header) (n int64, ok bool) {
-	values := h["Content-Length"]
-	if len(values) != 1 {
-		return -1, false
-	}
-	n, err := strconv.ParseInt(values[0], 10, 64)
-	return n, err == nil && n >= 0
-}
-
-var (
-	errShort = errors.New("cluster: the answer of the owner is not complete")
-	errLong  = errors.New("cluster: the answer of the owner is too long")
-)
-
-// passWhole passes on an answer after it has arrived completely. length is that of an answer
-// that the owner has flushed, or -1.
-func passWhole(w http.ResponseWriter, head *answer, body io.Reader, length int64, delivered func()) error {
-	limit := int64(maxAnswer)
-	if length >= 0 {
-		limit = min(limit, length)
-	}
-	whole, err := io.ReadAll(io.LimitReader(body, limit))
-	switch {
-	case err != nil:
-		return err
-	case length >= 0 && int64(len(whole)) < limit:
-		return errShort
-	case length > maxAnswer:
-		return errLong
-	}
-	begin(w, head)
-	_, err = w.Write(whole)
-	if length < 0 {
-		return nil
-	}
-	if flushed := http.NewResponseController(w).Flush(); err == nil && (flushed == nil || errors.Is(flushed, http.ErrNotSupported)) {
-		delivered()
-		_, _ = io.Copy(io.Discard, body) // until the owner has noted that
-	}
-	return nil
-}
-
-// passParts passes on each part of an answer as it arrives. It panics if the answer breaks off,
-// so that the client sees that.
-func passParts(w http.ResponseWriter, head *answer, body io.Reader) {
-	control := http.NewResponseController(w)
-	begin(w, head)
-	var b [4096]byte
-	for {
-		n, err := body.Read(b[:])
-		if n > 0 {
-			_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
-			if _, err := w.Write(b[:n]); err != nil || control.Flush() != nil {
-				return
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return
-		case err != nil:
-			panic(http.ErrAbortHandler)
-		}
+// abandonBody ends the reading of a long body, which can outlive the exchange if the owner has
+// answered early: net/http would wait for it.
+func (p *passage) abandonBody() {
+	var b [1]byte
+	control := http.NewResponseController(p.w)
+	_ = control.SetReadDeadline(time.Now())
+	if _, err := p.r.Body.Read(b[:]); errors.Is(err, io.EOF) {
+		_ = control.SetReadDeadline(time.Time{}) // it was complete
 	}
 }
 
-// begin makes the head of the answer the one that the owner has sent.
-func begin(w http.ResponseWriter, head *answer) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
-	clear(w.Header())
-	maps.Copy(w.Header(), http.Header(head.Header))
-	w.WriteHeader(head.Status)
+// begin returns the context of the request of the link. The client of a POST may leave before
+// the answer: its data still counts. A WebSocket ends when this process drains.
+func (p *passage) begin() (context.Context, context.CancelFunc) {
+	ctx := p.r.Context()
+	if !p.isGet() {
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, p.cancel = context.WithCancel(ctx)
+	stop := context.AfterFunc(p.hub.node.closing, p.cancel)
+	keep := func() bool { return true }
+	if p.upgrades() {
+		keep = p.hub.whenDrained(p.cancel)
+	}
+	return ctx, func() {
+		keep()
+		stop()
+		p.cancel()
+	}
+}
+
+// letWait prepares the request for a wait. It returns the longest wait, or 0 for no limit.
+func (p *passage) letWait() time.Duration {
+	if !p.isGet() {
+		return 0
+	}
+	end := connection.LetWait(p.w, p.r)
+	if end.IsZero() {
+		return 0
+	}
+	return max(time.Until(end), time.Millisecond)
 }

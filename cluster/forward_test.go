@@ -359,6 +359,48 @@ type broken struct{ http.ResponseWriter }
 
 func (*broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
+// An event stream that another node passes on breaks when that node drains, and its client
+// connects again.
+func TestDrainCutsStreams(t *testing.T) {
+	t.Parallel()
+	_, other, token := owned(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: 1\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, other.front.URL+"/chat?id="+token, nil)
+	response, err := other.front.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if line, err := bufio.NewReader(response.Body).ReadString('\n'); line != "data: 1\n" {
+		t.Errorf("%q, %v", line, err)
+	}
+	other.hub.Drain()
+	if _, err := io.Copy(io.Discard, response.Body); err == nil {
+		t.Error("the stream ends as if it was complete")
+	}
+}
+
+// The owner may answer before it has read a long body.
+func TestEarlyAnswerToALongBody(t *testing.T) {
+	t.Parallel()
+	_, other, token := owned(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
+	client, err := net.Dial("tcp", other.front.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	_ = client.SetDeadline(time.Now().Add(patience))
+	_, _ = fmt.Fprintf(client, "POST /chat?id=%s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\nand no more", token, 1<<20)
+	response, err := http.ReadResponse(bufio.NewReader(client), nil)
+	if err != nil || response.StatusCode != http.StatusNotFound {
+		t.Errorf("%v, %v", response, err)
+	}
+}
+
 func TestWebSocketIsTunnelled(t *testing.T) {
 	t.Parallel()
 	_, other, token := owned(t, func(w http.ResponseWriter, r *http.Request) {

@@ -93,7 +93,7 @@ func (n *Node) serveForward(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	hub := n.Hub(f.Hub)
-	ctx, end := hub.waits.begin(r.Context(), from.pid, f.Wait)
+	ctx, stay, end := hub.waits.begin(r.Context(), from.pid, f.Wait)
 	defer end()
 	request, err := f.request(r.WithContext(ctx))
 	if err != nil {
@@ -106,7 +106,8 @@ func (n *Node) serveForward(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n.counts.served.Add(1)
-	answer := &relay{w: w, header: http.Header(f.Answer)}
+	_ = http.NewResponseController(w).EnableFullDuplex() // the hub may answer before it reads a long body
+	answer := &relay{w: w, header: http.Header(f.Answer), streams: stay}
 	if f.Acks {
 		answer.ack = r.Body
 	}

@@ -26,7 +26,7 @@ const (
 )
 
 var (
-	errDown = errors.New("cluster: the node has failed a moment ago")
+	errDown = errors.New("cluster: the node has failed")
 	errGone = errors.New("cluster: another process has the address of the node")
 	errFull = errors.New("cluster: the node has too many requests of this node")
 )
@@ -210,7 +210,7 @@ func (p *peer) isDownLocked() error {
 	case p.closed:
 		return http.ErrServerClosed
 	case time.Now().Before(p.down):
-		return errDown
+		return fmt.Errorf("%w: %w", errDown, p.err)
 	}
 	return nil
 }

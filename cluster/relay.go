@@ -20,6 +20,7 @@ type relay struct {
 	body     bytes.Buffer
 	begun    bool // the head is written
 	hijacked bool
+	streams  func()    // called when an answer begins that has no end in sight
 	ack      io.Reader // gives a byte when the client has got the answer; nil: none does
 }
 
@@ -66,7 +67,9 @@ func (r *relay) Flush() { _ = r.FlushError() }
 // link.
 func (r *relay) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(r.w).Hijack()
-	r.hijacked = err == nil
+	if r.hijacked = err == nil; r.hijacked {
+		r.streams()
+	}
 	return conn, rw, err
 }
 
@@ -88,6 +91,9 @@ func (r *relay) begin(flushed bool) error {
 	}
 	r.WriteHeader(http.StatusOK)
 	r.begun = true
+	if _, whole := contentLength(header(r.sent)); flushed && !whole {
+		r.streams()
+	}
 	var head bytes.Buffer
 	if err := writeMessage(&head, answer{r.status, header(r.sent), flushed}); err != nil {
 		return err

@@ -100,8 +100,8 @@ func (r *registry) front(w http.ResponseWriter, request *http.Request) {
 	}
 	token := request.URL.Query().Get("id")
 	key, ok := r.hub.Open(token)
-	if here, _ := r.Holds(key); here || !ok {
-		r.ServeHTTP(w, request)
+	if c, status := r.find(key, request); status != http.StatusNotFound || !ok {
+		r.serve(w, request, c, status)
 		return
 	}
 	var c connection.Claimer
@@ -123,6 +123,10 @@ func (r *registry) front(w http.ResponseWriter, request *http.Request) {
 func (r *registry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	key, _ := r.hub.Open(request.URL.Query().Get("id"))
 	c, status := r.find(key, request)
+	r.serve(w, request, c, status)
+}
+
+func (r *registry) serve(w http.ResponseWriter, request *http.Request, c *conn, status int) {
 	if status != http.StatusOK {
 		w.WriteHeader(status)
 		return

@@ -21,6 +21,9 @@ func (s *Server) shutdown() error {
 	s.log.Info("shutting down", "drain_s", s.config.Drain.Seconds(), "timeout_s", s.config.ShutdownTimeout.Seconds())
 	began := time.Now()
 	drained := s.hub.DrainOver(context.Background(), s.config.Drain)
+	if s.node != nil { // requests for other nodes arrive until the balancer has noticed
+		time.Sleep(time.Until(began.Add(s.config.Drain))) // until the end of --drain
+	}
 	s.endKeys() // a provider of keys that does not answer must not delay the rest
 
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
