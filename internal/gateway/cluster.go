@@ -32,8 +32,6 @@ func (c *Config) validateCluster() error {
 		return errors.New("--cluster-addr needs --cluster-peers or --cluster-dns, which name the other nodes")
 	case len(c.ClusterPeers) > 0 && c.ClusterDNS != "":
 		return errors.New("--cluster-peers and --cluster-dns exclude each other")
-	case c.Tickets > 0:
-		return errors.New("--tickets and --cluster-addr exclude each other: a ticket is valid at one node only")
 	}
 	address, err := c.advertise()
 	errs := []error{err}
