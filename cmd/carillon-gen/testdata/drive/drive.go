@@ -173,6 +173,14 @@ func Collect[T any](items iter.Seq2[T, error], err error) ([]T, error) {
 
 type arguments []any
 
+// Last returns the last one of two items.
+func Last[T any](items []T, err error) (last T, _ error) {
+	if err != nil || len(items) != 2 {
+		return last, cmp.Or(err, fmt.Errorf("%d items", len(items)))
+	}
+	return items[1], nil
+}
+
 // encode returns a value on the wire.
 func (c *Case) encode(v any) []byte {
 	if args, ok := v.(arguments); ok {
