@@ -2,7 +2,9 @@ package cluster_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"net"
@@ -11,17 +13,20 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/cluster"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/protocol"
+	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -63,6 +68,7 @@ func newHub() *hub.Hub {
 	h.Handle("AskMe", hub.Func0(func(ctx context.Context) (string, error) {
 		return hub.Invoke[string](ctx, h.Clients().Caller(ctx), "Name", "you")
 	}))
+	h.Handle("WhoAmI", hub.Func0(func(ctx context.Context) (string, error) { return hub.CallerFrom(ctx).UserID(), nil }))
 	h.Handle("Numbers", hub.Action1(func(ctx context.Context, n int) error {
 		for i := range n {
 			if err := h.Clients().Caller(ctx).Send(ctx, "Number", i); err != nil {
@@ -305,5 +311,99 @@ func TestStatefulReconnectBehindRoundRobin(t *testing.T) {
 				t.Error("the connection is another one")
 			}
 		})
+	}
+}
+
+// Every node authenticates the requests that arrive there. The owner trusts it, keeps other users
+// off, and accepts fresher credentials that arrive elsewhere.
+func TestUsersBehindRoundRobin(t *testing.T) {
+	t.Parallel()
+	ends := time.Now().Add(time.Hour).Round(time.Second)
+	tokens := auth.Func(func(r *http.Request) (*auth.User, error) {
+		text, _ := auth.Token(r)
+		name, number, ok := strings.Cut(text, "-")
+		later, err := strconv.Atoi(number)
+		if !ok || err != nil {
+			return nil, &auth.TokenError{Reason: "The token is not valid"}
+		}
+		return &auth.User{ID: name, Expires: ends.Add(time.Duration(later) * time.Minute)}, nil
+	})
+	b, all := newGateways(t, 3, endpoint.Options{Authenticator: tokens, EnableAuthenticationRefresh: true})
+	for _, transport := range []client.Transport{client.WebSockets, client.ServerSentEvents, client.LongPolling} {
+		t.Run(string(transport), func(t *testing.T) {
+			var number atomic.Int32
+			c := connect(t, b, client.Options{
+				Transports: []client.Transport{transport}, DisableAutoRefresh: true,
+				AccessToken: func(context.Context) (string, error) { return fmt.Sprintf("ann-%d", number.Load()), nil },
+			})
+			talk(t, c)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			for range all { // each time at another node
+				number.Add(60)
+				lifetime, err := c.RefreshAuthentication(ctx)
+				if want := time.Until(ends.Add(time.Duration(number.Load()) * time.Minute)); err != nil || (lifetime-want).Abs() > time.Minute {
+					t.Errorf("%v, want %v, %v", lifetime, want, err)
+				}
+			}
+			if user, err := client.Invoke[string](ctx, c, "WhoAmI"); err != nil || user != "ann" {
+				t.Errorf("%q, %v", user, err)
+			}
+		})
+	}
+	for _, g := range all {
+		if s := g.node.Stats(); s.Unreachable != 0 || s.Asked != 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// Another user's requests with the token of a connection are refused, at every node.
+func TestConnectionTokenOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	byName := auth.Func(func(r *http.Request) (*auth.User, error) {
+		name, _ := auth.Token(r)
+		return &auth.User{ID: name}, nil
+	})
+	_, all := newGateways(t, 3, endpoint.Options{Authenticator: byName})
+	ask := func(g *gateway, method, path, user string) (int, string) {
+		request, _ := http.NewRequestWithContext(t.Context(), method, g.server.URL+"/chat"+path, nil)
+		request.Header.Set("Authorization", "Bearer "+user)
+		response, err := g.server.Client().Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, _ := io.ReadAll(response.Body)
+		return response.StatusCode, string(body)
+	}
+	_, offer := ask(all[0], http.MethodPost, "/negotiate?negotiateVersion=1", "ann")
+	var negotiated signalr.Negotiation
+	if err := json.Unmarshal([]byte(offer), &negotiated); err != nil || len(negotiated.ConnectionToken) != 80 {
+		t.Fatalf("%s, %v", offer, err)
+	}
+	path := "?id=" + negotiated.ConnectionToken
+	const changed = "The user associated with this connection changed."
+	for _, step := range []struct {
+		node         int
+		method, user string
+		status       int
+		body         string
+	}{
+		{1, http.MethodGet, "bob", 403, changed},
+		{1, http.MethodGet, "ann", 200, ""},
+		{2, http.MethodPost, "bob", 403, changed},
+		{2, http.MethodGet, "bob", 403, changed},
+		{0, http.MethodDelete, "bob", 403, changed},
+		{0, http.MethodDelete, "ann", 202, ""},
+		{2, http.MethodPost, "ann", 404, "No Connection with that ID"},
+		{0, http.MethodGet, "ann", 404, "No Connection with that ID"},
+	} {
+		if status, body := ask(all[step.node], step.method, path, step.user); status != step.status || body != step.body {
+			t.Errorf("%+v: %d %q", step, status, body)
+		}
+	}
+	if _, body := ask(all[0], http.MethodPost, "/negotiate", "ann"); !strings.Contains(body, "does not support this version") {
+		t.Errorf("version 0: %s", body)
 	}
 }
