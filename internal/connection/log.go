@@ -42,21 +42,40 @@ func (o *outbound) SentBytes() int64 {
 // logTransport logs that a request has chosen the transport, or the end of the connection.
 func (c *Connection) logTransport(event string, kind transports.Type, about ...slog.Attr) {
 	about = append(about, slog.String("connection_id", c.LogName()), slog.String("transport", string(kind)))
-	c.registry.options.Logger.LogAttrs(context.Background(), slog.LevelDebug, event, about...) //nolint:sloglint // the callers' events are constants
+	c.registry.logger.LogAttrs(context.Background(), slog.LevelDebug, event, about...) //nolint:sloglint // the callers' events are constants
+}
+
+// logbook logs what goes wrong at an endpoint.
+type logbook struct {
+	logger *slog.Logger
+	gate   *floodgate.Gate // of lines that clients can provoke
 }
 
 // logsDebug reports whether lines of the debug level are logged.
-func (r *Registry) logsDebug() bool {
-	return r.options.Logger.Enabled(context.Background(), slog.LevelDebug)
+func (l *logbook) logsDebug() bool {
+	return l.logger.Enabled(context.Background(), slog.LevelDebug)
 }
 
 // logPanic logs a panic of a part of the application. about says where it happened.
-func (r *Registry) logPanic(part string, p any, about ...slog.Attr) {
+func (l *logbook) logPanic(part string, p any, about ...slog.Attr) {
 	stack := string(debug.Stack())
 	k := floodgate.Kind{Level: slog.LevelError, Event: "application panicked", Key: "part", Value: part, Burst: errorBurst}
-	r.gate.Log(k, func() []slog.Attr {
+	l.gate.Log(k, func() []slog.Attr {
 		return append(about, slog.String("error", fmt.Sprintf("panic: %v", p)), slog.String("stack", stack))
 	})
+}
+
+// report reports an event to o. A panic of o does not end the connection.
+func (l *logbook) report(o transports.Observer, e transports.Event) {
+	defer l.contain("Observer")
+	o.Observe(e)
+}
+
+// contain, deferred, logs a panic of application code that only observes.
+func (l *logbook) contain(part string) {
+	if p := recover(); p != nil {
+		l.logPanic(part, p)
+	}
 }
 
 // logRefusedUser logs that a request does not have the connection's user, or that the

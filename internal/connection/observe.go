@@ -62,16 +62,3 @@ func (c *Connection) Tell(e transports.Event) {
 	}
 	c.registry.report(c.observer, e)
 }
-
-// report reports an event to o. A panic of o does not end the connection.
-func (r *Registry) report(o transports.Observer, e transports.Event) {
-	defer r.contain("Observer")
-	o.Observe(e)
-}
-
-// contain, deferred, logs a panic of application code that only observes.
-func (r *Registry) contain(part string) {
-	if p := recover(); p != nil {
-		r.logPanic(part, p)
-	}
-}

@@ -23,9 +23,9 @@ func (r *Registry) Refusals() transports.Refusals {
 }
 
 // refuse counts and logs a refusal. It returns err.
-func (r *Registry) refuse(count *atomic.Uint64, limit string, err error) error {
+func (l *logbook) refuse(count *atomic.Uint64, limit string, err error) error {
 	n := count.Add(1)
 	k := floodgate.Kind{Level: slog.LevelWarn, Event: "limit reached", Key: "limit", Value: limit, Burst: 1}
-	r.gate.Log(k, func() []slog.Attr { return []slog.Attr{slog.Uint64("refused", n)} })
+	l.gate.Log(k, func() []slog.Attr { return []slog.Attr{slog.Uint64("refused", n)} })
 	return err
 }

@@ -41,7 +41,7 @@ type Registry struct {
 
 	queued  atomic.Int64 // bytes queued in all connections
 	refused refusals
-	gate    *floodgate.Gate // of lines that clients can provoke
+	logbook
 	heads
 	complaints complaints
 
@@ -73,7 +73,7 @@ func NewRegistry(app transports.Application, options transports.Options) *Regist
 		cutting:     cutting,
 		cut:         cut,
 		options:     options,
-		gate:        floodgate.New(options.Logger),
+		logbook:     logbook{options.Logger, floodgate.New(options.Logger)},
 		heads:       heads{limit: int64(options.Limits.HeadBytes)},
 		app:         app,
 		begun:       time.Now(),

@@ -86,5 +86,5 @@ func (all *complaints) warn(c *Connection, warning, writer string) {
 		all.made = map[[2]string]bool{}
 	}
 	all.made[key] = true
-	c.registry.options.Logger.Warn("middleware limits the endpoint", "reason", warning, "writer", writer)
+	c.registry.logger.Warn("middleware limits the endpoint", "reason", warning, "writer", writer)
 }
