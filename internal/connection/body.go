@@ -53,14 +53,14 @@ func (b *body) cutSlow(r *Registry) {
 	}
 	done := make(chan struct{})
 	b.done = done
-	r.running.Go(func() {
+	r.work.running.Go(func() {
 		limit := time.NewTimer(r.options.CloseTimeout)
 		defer limit.Stop()
 		select {
 		case <-done:
 			return
 		case <-limit.C:
-		case <-r.cutting.Done():
+		case <-r.work.cutting.Done():
 		}
 		b.mu.Lock()
 		defer b.mu.Unlock()

@@ -157,7 +157,7 @@ func (c *Connection) disconnect(cause error) {
 	c.credentials.close()
 	c.cancel(cause)
 	c.body.cutSlow(c.registry)
-	c.registry.running.Go(func() {
+	c.registry.work.running.Go(func() {
 		defer func() { // the application's half has ended
 			c.mu.Lock()
 			c.notified = true

@@ -43,11 +43,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve serves a request by next, and refuses it by stopped after Shutdown.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, stopped func(http.ResponseWriter), next http.HandlerFunc) {
-	if !h.registry.enter() {
+	if !h.registry.work.enter() {
 		stopped(w)
 		return
 	}
-	defer h.registry.running.Done()
+	defer h.registry.work.running.Done()
 	if !h.registry.RefuseLongHead(w, r) {
 		next(w, r)
 	}

@@ -30,14 +30,8 @@ type Registry struct {
 	observe    func(*http.Request, json.RawMessage) transports.Observer
 	app        transports.Application
 	begun      time.Time
-	// running counts connections, requests, and goroutines that outlive the call that started
-	// them. Each is started by a counted one, or under mu before finished is set.
-	running sync.WaitGroup
-	poller  *poller.Poller
-
-	// cutting is cancelled when Shutdown's time is over, and ends everything that is left.
-	cutting context.Context
-	cut     context.CancelFunc
+	work       work // connections, requests, and goroutines that outlive the call that started them
+	poller     *poller.Poller
 
 	queued  atomic.Int64 // bytes queued in all connections
 	refused refusals
@@ -52,14 +46,12 @@ type Registry struct {
 	counts      connCounts
 	// idle are the connections that may have no request now, and all long-polling ones. The
 	// sweep checks only these, and ends those without a request for too long.
-	idle     idleList
-	sweeper  *time.Timer // nil while there is nothing to sweep
-	stopped  bool
-	drained  int         // opened connections that have ended in order since Stop
-	cutOff   int         // connections that Shutdown has cut
-	finished bool        // Shutdown only waits for running goroutines
-	outside  []Outside   // connections that Shutdown ends as well
-	empty    notify.Gate // opens when the last connection is gone
+	idle    idleList
+	sweeper *time.Timer // nil while there is nothing to sweep
+	stopped bool
+	drained int         // opened connections that have ended in order since Stop
+	cutOff  int         // connections that Shutdown has cut
+	empty   notify.Gate // opens when the last connection is gone
 }
 
 // sweepInterval is the interval at which time-outs are checked, as in ASP.NET Core.
@@ -67,11 +59,8 @@ const sweepInterval = time.Second
 
 // NewRegistry returns a registry that passes its connections to app.
 func NewRegistry(app transports.Application, options transports.Options) *Registry {
-	cutting, cut := context.WithCancel(context.Background())
 	options = options.WithDefaults()
 	r := &Registry{
-		cutting:     cutting,
-		cut:         cut,
 		options:     options,
 		logbook:     logbook{options.Logger, floodgate.New(options.Logger)},
 		heads:       heads{limit: int64(options.Limits.HeadBytes)},
@@ -81,7 +70,8 @@ func NewRegistry(app transports.Application, options transports.Options) *Regist
 		connections: map[string]*Connection{},
 		counts:      connCounts{users: map[string]int{}, addresses: map[netip.Addr]int{}, budgets: map[netip.Addr]limit.Budget{}},
 	}
-	r.poller = poller.New(&r.running)
+	r.work.cutting, r.work.cut = context.WithCancel(context.Background())
+	r.poller = poller.New(&r.work.running)
 	return r
 }
 
@@ -140,22 +130,11 @@ func (r *Registry) establishLocked(n *Negotiation) *Connection {
 	}
 	c.owner = c
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	r.running.Add(1)
+	r.work.running.Add(1) // before Shutdown finishes the work, because it first removes all negotiations
 	r.connections[c.token] = c
 	r.idle.add(c)
 	r.startSweepLocked()
 	return c
-}
-
-// enter counts a request. It reports false after Shutdown has closed all connections.
-func (r *Registry) enter() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.finished {
-		return false
-	}
-	r.running.Add(1)
-	return true
 }
 
 // Find returns the connection with a key, or nil. It makes the connection of a negotiation. The
@@ -305,7 +284,7 @@ func (r *Registry) remove(c *Connection) {
 	if len(r.connections) == 0 {
 		r.empty.Open()
 	}
-	r.running.Done()
+	r.work.running.Done()
 }
 
 // Poller returns the poller of all network connections that carriers take from the HTTP

@@ -7,38 +7,12 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Outside is a set of network connections that a carrier keeps beyond their requests. The
-// registry ends them. It calls the methods in this order.
-type Outside interface {
-	// Announce makes each further answer state that its network connection closes.
-	Announce()
-	// CloseIdle closes the connections without a pending request.
-	CloseIdle()
-	// Cut closes all connections.
-	Cut()
-}
-
-// Keep makes Stop and Shutdown end o. Carriers call it before the first request.
-func (r *Registry) Keep(o Outside) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.outside = append(r.outside, o)
-}
-
-func (r *Registry) outsides() []Outside {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.outside
-}
-
 // Stop refuses new connections from now on.
 func (r *Registry) Stop() {
 	r.mu.Lock()
 	r.stopped = true
 	r.mu.Unlock()
-	for _, o := range r.outsides() {
-		o.Announce()
-	}
+	r.work.announce()
 	if r.elsewhere != nil {
 		r.elsewhere.Drain()
 	}
@@ -67,12 +41,9 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	r.cutOff += cut
-	r.finished = true
 	r.mu.Unlock()
-	for _, o := range r.outsides() {
-		o.CloseIdle()
-	}
-	if r.awaitRunning(ctx) && cut == 0 {
+	r.work.finish()
+	if r.work.await(ctx) && cut == 0 {
 		return nil
 	}
 	return context.Cause(ctx)
@@ -141,45 +112,6 @@ func (r *Registry) awaitEmpty(ctx context.Context) {
 	}
 }
 
-// cutTimeout is the time for which Shutdown waits after each of two steps: cutting the
-// connections, and cutting the network connections.
-const cutTimeout = time.Second
-
-// awaitRunning reports whether everything that runs has ended. It cuts the rest at the end of
-// ctx, and waits for at most twice cutTimeout after that. If something runs on, the goroutine
-// that waits for it is left.
-func (r *Registry) awaitRunning(ctx context.Context) bool {
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		r.running.Wait()
-	}()
-	select {
-	case <-ended:
-		return true
-	case <-ctx.Done():
-	}
-	if isClosedWithin(ended, cutTimeout) {
-		return true
-	}
-	r.cut()
-	for _, o := range r.outsides() {
-		o.Cut()
-	}
-	return isClosedWithin(ended, cutTimeout)
-}
-
-func isClosedWithin(c <-chan struct{}, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-c:
-		return true
-	case <-timer.C:
-		return false
-	}
-}
-
 // Cutting returns a context that is cancelled when Shutdown's time is over. A carrier then
 // ends its waits for a client before it is attached.
-func (c *Connection) Cutting() context.Context { return c.registry.cutting }
+func (c *Connection) Cutting() context.Context { return c.registry.work.cutting }

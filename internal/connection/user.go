@@ -55,7 +55,7 @@ func (h *Handler) askAndChange(r *http.Request, c *Connection, u *auth.User, tur
 	ctx, decided := r.Context(), make(chan outcome, 1)
 	r = r.WithContext(ctx)
 	r.Body = http.NoBody // Allow may outlive the request
-	h.registry.running.Go(func() {
+	h.registry.work.running.Go(func() {
 		result := outcome{err: ErrRefused} // also of a panic and of runtime.Goexit
 		defer func() {
 			<-turn
