@@ -3,6 +3,8 @@ package integration_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/carillon-go/carillon/integration/clients"
 )
 
 // TestGatewayPage looks at the page that the gateway serves at /, in headless Chromium.
@@ -21,14 +23,14 @@ func TestAccessibility(t *testing.T) {
 // with tokens if their names end in "token".
 func testPages(t *testing.T, script string) {
 	t.Helper()
-	r := startRunner(t, script, "CHROMIUM="+findChromium(t), "SECRET="+tokenSecret)
+	r := clients.Start(t, script, "CHROMIUM="+clients.FindChromium(t), "SECRET="+tokenSecret)
 	open, guarded := startGateways(t)
-	for _, scenario := range r.scenarios {
+	for _, scenario := range r.Scenarios {
 		s := open
 		if strings.HasSuffix(scenario.Name, "token") {
 			s = guarded
 		}
-		r.test(t, "chromium", scenario, s, combination{})
+		test(t, r, "chromium", scenario, s, clients.Combination{})
 	}
 }
 

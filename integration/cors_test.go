@@ -11,6 +11,7 @@ import (
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/integration/clients"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -18,7 +19,7 @@ import (
 // token. A page of an origin that one of them does not allow reaches that hub over none.
 func TestPageOfAnotherOrigin(t *testing.T) {
 	t.Parallel()
-	chromium := &officialVisitor{"Chromium", startRunner(t, "reach-chromium.js", "CHROMIUM="+findChromium(t))}
+	chromium := &officialVisitor{"Chromium", clients.Start(t, "reach-chromium.js", "CHROMIUM="+clients.FindChromium(t))}
 	site := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer site.Close()
 	at := func(origin string) *endpoint.Endpoint {

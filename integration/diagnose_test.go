@@ -10,19 +10,20 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carillon-go/carillon/integration/clients"
 	"github.com/carillon-go/carillon/integration/middlebox"
 )
 
 // The page that diagnoses finds in Chromium what stands in between.
 func TestDiagnosePage(t *testing.T) {
 	t.Parallel()
-	r := startRunner(t, "diagnose.js", "CHROMIUM="+findChromium(t), "SECRET="+tokenSecret)
+	r := clients.Start(t, "diagnose.js", "CHROMIUM="+clients.FindChromium(t), "SECRET="+tokenSecret)
 	gateway := build(t, "../cmd/gateway")
 	s := startServer(t, true, gateway)
 	guarded := startServer(t, true, gateway, "--jwt-key", secretFile(t))
 	withoutWebSockets := startServer(t, true, gateway, "--transports", "ServerSentEvents,LongPolling")
 	quiet := startServer(t, true, gateway, "--interval", "1h") // its ticks keep no connection from being idle
-	for _, scenario := range r.scenarios {
+	for _, scenario := range r.Scenarios {
 		t.Run(scenario.Name, func(t *testing.T) {
 			url := s.URL()
 			switch scenario.Name {
@@ -40,9 +41,9 @@ func TestDiagnosePage(t *testing.T) {
 				}
 				url = kind.Start(t, quiet.Addr).URL
 			}
-			end, err := r.run(order{Scenario: scenario.Name, URL: url}, s)
+			end, err := r.Run(clients.Order{Scenario: scenario.Name, URL: url}, s.do)
 			if err != nil {
-				t.Fatalf("the runner broke off: %v\n%s", err, r.stderr)
+				t.Fatalf("the runner broke off: %v\n%s", err, r.Stderr)
 			}
 			if end.Error != "" {
 				t.Errorf("%s\n%s", end.Error, strings.Join(end.Log, "\n"))

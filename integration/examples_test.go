@@ -5,20 +5,21 @@ import (
 	"os/exec"
 	"testing"
 
+	"github.com/carillon-go/carillon/integration/clients"
 	"github.com/carillon-go/carillon/internal/testproc"
 )
 
 // TestExamples opens the pages of the examples in headless Chromium. The chat has its bot.
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	r := startRunner(t, "examples.js", "CHROMIUM="+findChromium(t))
+	r := clients.Start(t, "examples.js", "CHROMIUM="+clients.FindChromium(t))
 	servers := map[string]*server{
 		"chat":      startServer(t, true, build(t, "../examples/chat")),
 		"dashboard": startServer(t, true, build(t, "../examples/dashboard"), "--interval", "100ms"),
 	}
 	startBot(t, servers["chat"].URL()+"/chat")
-	for _, scenario := range r.scenarios {
-		r.test(t, "chromium", scenario, servers[scenario.Example], combination{})
+	for _, scenario := range r.Scenarios {
+		test(t, r, "chromium", scenario, servers[scenario.Example], clients.Combination{})
 	}
 }
 

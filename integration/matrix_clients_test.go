@@ -15,6 +15,7 @@ import (
 
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/clock"
+	"github.com/carillon-go/carillon/integration/clients"
 	"github.com/carillon-go/carillon/integration/middlebox"
 	"github.com/carillon-go/carillon/internal/testproc"
 )
@@ -61,8 +62,8 @@ func visitors(t *testing.T) []visitor {
 	t.Helper()
 	trust := "NODE_EXTRA_CA_CERTS=" + middlebox.RootFile(t)
 	return []visitor{
-		&officialVisitor{"Chromium", startRunner(t, "reach-chromium.js", "CHROMIUM="+findChromium(t))},
-		&officialVisitor{"Node", startRunner(t, "reach-node.js", trust)},
+		&officialVisitor{"Chromium", clients.Start(t, "reach-chromium.js", "CHROMIUM="+clients.FindChromium(t))},
+		&officialVisitor{"Node", clients.Start(t, "reach-node.js", trust)},
 		&goVisitor{networks: map[string]*goNetwork{}},
 	}
 }
@@ -70,7 +71,7 @@ func visitors(t *testing.T) []visitor {
 // officialVisitor is the official client, in a runner.
 type officialVisitor struct {
 	title  string
-	runner *runner
+	runner *clients.Runner
 }
 
 func (o *officialVisitor) name() string { return o.title }
@@ -78,8 +79,8 @@ func (o *officialVisitor) name() string { return o.title }
 func (o *officialVisitor) visit(t *testing.T, cells ...cell) []start {
 	t.Helper()
 	var answer struct{ Cells []start }
-	if err := errors.Join(o.runner.in.Encode(map[string]any{"cells": cells}), o.runner.out.Decode(&answer)); err != nil {
-		t.Errorf("%s: %v\n%s", o.title, err, o.runner.stderr)
+	if err := errors.Join(o.runner.In.Encode(map[string]any{"cells": cells}), o.runner.Out.Decode(&answer)); err != nil {
+		t.Errorf("%s: %v\n%s", o.title, err, o.runner.Stderr)
 	}
 	return append(answer.Cells, make([]start, len(cells)-len(answer.Cells))...)
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/carillon-go/carillon/integration/clients"
 )
 
 // otherClients are clients beside the newest official ones, each with the command that runs it; others/ has the runners,
@@ -27,10 +29,10 @@ func TestOtherClients(t *testing.T) {
 	for name, command := range otherClients {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := startCommand(t, command(t))
+			r := clients.StartCommand(t, command(t))
 			s := startTestHub(t)
-			for _, scenario := range r.scenarios {
-				r.test(t, name, scenario, s, combination{})
+			for _, scenario := range r.Scenarios {
+				test(t, r, name, scenario, s, clients.Combination{})
 			}
 		})
 	}
@@ -55,7 +57,7 @@ func javaClient(major string) func(*testing.T) func(context.Context) *exec.Cmd {
 	return func(t *testing.T) func(context.Context) *exec.Cmd {
 		t.Helper()
 		if _, err := exec.LookPath("javac"); err != nil {
-			missing(t, "Java is not installed")
+			clients.Missing(t, "Java is not installed")
 		}
 		jars, classes := filepath.Join("jars", major, "*"), t.TempDir()
 		run := otherCommand(t, "java", filepath.Join("jars", major), "java", "-cp", classes+":"+jars, "Run")
@@ -73,12 +75,12 @@ func otherCommand(t *testing.T, folder, needed, name string, args ...string) fun
 	t.Helper()
 	dir := filepath.Join("others", folder)
 	if _, err := os.Stat(filepath.Join(dir, needed)); err != nil {
-		missing(t, "the clients of "+dir+" are not installed: make clients")
+		clients.Missing(t, "the clients of "+dir+" are not installed: make clients")
 	}
 	if filepath.Base(name) != name {
 		name = "./" + name // in the folder
 	} else if _, err := exec.LookPath(name); err != nil {
-		missing(t, name+" is not installed")
+		clients.Missing(t, name+" is not installed")
 	}
 	return func(ctx context.Context) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, name, args...)

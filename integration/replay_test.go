@@ -15,6 +15,7 @@ import (
 
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/integration/clients"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -53,7 +54,7 @@ func TestOfficialClientBreaksDuringAReplay(t *testing.T) {
 	url := p.serve(t, strings.TrimPrefix(server.URL, "http://"))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := nodeCommand(ctx, t, "replay.js", "URL="+url, "MESSAGES="+strconv.Itoa(replayMessages))
+	cmd := clients.Node(ctx, t, "replay.js", "URL="+url, "MESSAGES="+strconv.Itoa(replayMessages))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

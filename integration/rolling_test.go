@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/integration/clients"
 	"github.com/carillon-go/carillon/internal/testproc"
 )
 
@@ -48,7 +49,7 @@ func startBalancer(t *testing.T, a, b string) (url string) {
 	t.Helper()
 	program, err := exec.LookPath("haproxy")
 	if err != nil {
-		missing(t, "HAProxy is not installed")
+		clients.Missing(t, "HAProxy is not installed")
 	}
 	addr := testproc.FreeAddress()
 	file := filepath.Join(t.TempDir(), "haproxy.cfg")
@@ -103,7 +104,7 @@ type crowdReport struct {
 
 func startCrowd(t *testing.T, url string, n int) *crowd {
 	t.Helper()
-	cmd := nodeCommand(t.Context(), t, "rolling.js")
+	cmd := clients.Node(t.Context(), t, "rolling.js")
 	cmd.Args = append(cmd.Args, url, strconv.Itoa(n))
 	in, err := cmd.StdinPipe()
 	if err != nil {

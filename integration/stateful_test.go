@@ -14,6 +14,7 @@ import (
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/integration/clients"
 	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -116,7 +117,7 @@ func TestStatefulReconnectOfficial(t *testing.T) {
 			proxy.arm()
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
-			cmd := nodeCommand(ctx, t, "stateful.js", "URL="+proxy.url(), "PROTOCOL="+protocol,
+			cmd := clients.Node(ctx, t, "stateful.js", "URL="+proxy.url(), "PROTOCOL="+protocol,
 				"CONNECTIONS="+strconv.Itoa(*statefulConnections), "MESSAGES="+strconv.Itoa(*statefulMessages))
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)

@@ -16,6 +16,7 @@ import (
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/integration/clients"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -125,7 +126,7 @@ func TestTicketsFallBack(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			out, err := nodeCommand(ctx, t, "ticket.js", "URL="+url, "TOKEN=alices-token").Output()
+			out, err := clients.Node(ctx, t, "ticket.js", "URL="+url, "TOKEN=alices-token").Output()
 			if got := strings.TrimSpace(string(out)); err != nil || got != "alice by "+c.used {
 				t.Errorf("the official client: %q, %v", got, err)
 			}
