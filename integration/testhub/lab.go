@@ -103,7 +103,7 @@ func (s *site) addLabs(t timeouts, tokens *tokens) {
 		if v.endpoint != nil {
 			v.endpoint(&at)
 		}
-		s.add(v.path, endpoint.New(h, at), guard)
+		s.serve(v.path, h, at, guard)
 		if v.path == "/lab" {
 			s.labAll(h)
 		}

@@ -22,16 +22,20 @@ func main() {
 
 func run() error {
 	var times timeouts
+	var nodes clusterFlags
 	addr := flag.String("addr", "", "address for HTTP, HOST:PORT")
 	tlsAddr := flag.String("tls-addr", "", "address for HTTPS with a self-signed certificate, HOST:PORT")
 	flag.Var(&times, "timeouts", "NAME=NUMBER,...: keepalive, client, handshake, poll, disconnect in seconds; maxmessage in bytes (0: no limit); parallel")
+	flag.StringVar(&nodes.addr, "cluster-addr", "", "address for the other nodes of a cluster, HOST:PORT")
+	flag.StringVar(&nodes.secretFile, "cluster-secret-file", "", "file with the secret of the cluster")
+	flag.StringVar(&nodes.peers, "cluster-peers", "", "addresses of all nodes, HOST:PORT,...")
 	flag.Parse()
 	if *addr == "" && *tlsAddr == "" {
 		return errors.New("-addr or -tls-addr is needed")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	s, err := newServer(times)
+	s, err := newServer(times, nodes)
 	if err != nil {
 		return err
 	}

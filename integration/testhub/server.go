@@ -23,8 +23,12 @@ type server struct {
 	http    *http.Server
 }
 
-func newServer(t timeouts) (*server, error) {
-	site, err := newSite(t)
+func newServer(t timeouts, f clusterFlags) (*server, error) {
+	node, err := newNode(f)
+	if err != nil {
+		return nil, err
+	}
+	site, err := newSite(t, node)
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +56,9 @@ func (s *server) run(ctx context.Context, addr, tlsAddr string, ready func()) er
 		return err
 	}
 	if err := s.workers.Start("clock", worker.Clock{Clocks: s.site.clocks}); err != nil {
+		return err
+	}
+	if err := s.site.node.serve(); err != nil {
 		return err
 	}
 	served := make(chan error, len(listeners))
@@ -97,8 +104,8 @@ func listen(addr, tlsAddr string) ([]net.Listener, error) {
 	return append(listeners, l), nil
 }
 
-// shutdown stops the worker, closes every client's connection, and stops the HTTP server
-// last, because it carries the connections.
+// shutdown stops the worker, closes every client's connection, and then stops what carries the
+// connections.
 func (s *server) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
@@ -106,5 +113,5 @@ func (s *server) shutdown() error {
 	if late := s.http.Shutdown(ctx); late != nil {
 		err = errors.Join(err, late, s.http.Close())
 	}
-	return err
+	return errors.Join(err, s.site.node.stop(ctx))
 }

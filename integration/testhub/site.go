@@ -23,6 +23,7 @@ import (
 
 // site serves all paths. Paths ignore case.
 type site struct {
+	node      *node
 	clocks    hub.Context[clock.Clock]
 	redirects atomic.Int64
 	endpoints []*endpoint.Endpoint
@@ -31,15 +32,21 @@ type site struct {
 	broadcast http.Handler // of /lab-all/
 }
 
-func newSite(t timeouts) (*site, error) {
-	tokens, err := newTokens()
+func newSite(t timeouts, n *node) (*site, error) {
+	tokens, err := newTokens(n)
 	if err != nil {
 		return nil, err
 	}
-	s := &site{routes: map[string]http.Handler{"/generatejwttoken": getOnly(tokens)}}
+	s := &site{node: n, routes: map[string]http.Handler{"/generatejwttoken": getOnly(tokens)}}
 	s.addTestHubs(t, tokens)
 	s.addLabs(t, tokens)
 	return s, nil
+}
+
+// serve adds an endpoint of a hub.
+func (s *site) serve(path string, hub *hub.Hub, o endpoint.Options, guard func(http.Handler) http.Handler) {
+	s.node.join(path, &o)
+	s.add(path, endpoint.New(hub, o), guard)
 }
 
 // add mounts an endpoint at a path and at its negotiation.

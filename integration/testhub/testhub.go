@@ -22,35 +22,37 @@ import (
 // the hub that refuses every connection, the raw echo, and the clock.
 func (s *site) addTestHubs(t timeouts, tokens *tokens) {
 	s.testHub = newTestHub(t.hub())
-	s.add("/testhub", endpoint.New(s.testHub, endpoint.Options{Options: t.transports()}), tokens.welcome)
-	s.add("/testhub-nowebsockets", endpoint.New(s.testHub, endpoint.Options{
+	s.serve("/testhub", s.testHub, endpoint.Options{Options: t.transports()}, tokens.welcome)
+	s.serve("/testhub-nowebsockets", s.testHub, endpoint.Options{
 		Options:    t.transports(),
 		Transports: []transports.Type{transports.ServerSentEvents, transports.LongPolling},
-	}), tokens.welcome)
+	}, tokens.welcome)
 	stateful := t.transports()
 	stateful.AllowStatefulReconnect = true
-	s.add("/testhub-stateful", endpoint.New(s.testHub, endpoint.Options{Options: stateful}), tokens.welcome)
+	s.serve("/testhub-stateful", s.testHub, endpoint.Options{Options: stateful}, tokens.welcome)
 
 	o := t.hub()
 	o.Authorize = []auth.Policy{auth.Authenticated}
 	authorized := hub.New(o)
 	authorized.Handle("Echo", hub.Func1(echoText))
-	s.add("/authorizedhub", endpoint.New(authorized, endpoint.Options{Options: t.transports()}), tokens.required)
+	s.serve("/authorizedhub", authorized, endpoint.Options{Options: t.transports()}, tokens.required)
 
-	ticketed := endpoint.New(authorized, endpoint.Options{TicketLifetime: 30 * time.Second, Authenticator: auth.Func(tokens.authenticate)})
-	s.add("/ticketedhub", ticketed, func(h http.Handler) http.Handler { return h })
+	ticketed := endpoint.Options{TicketLifetime: 30 * time.Second, Authenticator: auth.Func(tokens.authenticate)}
+	s.serve("/ticketedhub", authorized, ticketed, func(h http.Handler) http.Handler { return h })
 
 	uncreatable := hub.New(t.hub())
 	uncreatable.OnConnected(func(context.Context) error {
 		return invalidOperation("Unable to resolve service for type 'System.Object' while attempting to activate 'FunctionalTests.UncreatableHub'.")
 	})
-	s.add("/uncreatable", endpoint.New(uncreatable, endpoint.Options{Options: t.transports()}), tokens.welcome)
-	s.add("/echo", endpoint.NewRaw(echo{}, endpoint.Options{Options: t.transports()}), tokens.welcome)
+	s.serve("/uncreatable", uncreatable, endpoint.Options{Options: t.transports()}, tokens.welcome)
+	raw := endpoint.Options{Options: t.transports()}
+	s.node.join("/echo", &raw)
+	s.add("/echo", endpoint.NewRaw(echo{}, raw), tokens.welcome)
 
 	clocks := hub.New(t.hub())
 	s.clocks = clock.Register(clocks)
 	for _, path := range []string{"/clockhub", "/hubs/clock"} {
-		s.add(path, endpoint.New(clocks, endpoint.Options{Options: transports.Options{AllowedOrigins: []string{"*"}}}), tokens.welcome)
+		s.serve(path, clocks, endpoint.Options{Options: transports.Options{AllowedOrigins: []string{"*"}}}, tokens.welcome)
 	}
 }
 

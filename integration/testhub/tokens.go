@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"crypto/sha512"
 	"net/http"
 	"time"
 
@@ -18,15 +19,19 @@ const (
 	clockSkew = 5 * time.Minute
 )
 
-// tokens issues and accepts the tokens of this process.
+// tokens issues and accepts the tokens of this process, or of its cluster.
 type tokens struct {
 	key    []byte
 	bearer *bearer.Authenticator
 }
 
-func newTokens() (*tokens, error) {
+func newTokens(n *node) (*tokens, error) {
 	key := make([]byte, 64)
 	_, _ = rand.Read(key) // never fails
+	if n != nil {
+		digest := sha512.Sum512(n.secret)
+		key = digest[:]
+	}
 	keys, err := bearer.Secret(key)
 	if err != nil {
 		return nil, err
