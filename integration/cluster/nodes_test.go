@@ -1,0 +1,221 @@
+// Package cluster_test has several nodes of one cluster behind balancers that keep no sessions.
+package cluster_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/carillon-go/carillon/cluster"
+	"github.com/carillon-go/carillon/integration/middlebox"
+	"github.com/carillon-go/carillon/internal/testproc"
+)
+
+const nodeCount = 3
+
+// patience is the time limit of everything that must happen.
+const patience = 60 * time.Second
+
+// builds has each program once, because several tests need it.
+var builds = struct {
+	sync.Mutex
+	dir      string
+	binaries map[string]string
+}{binaries: map[string]string{}}
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "cluster")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	builds.dir = dir
+	status := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(status)
+}
+
+// build returns the binary of a program of the module.
+func build(t *testing.T, pkg string) string {
+	t.Helper()
+	builds.Lock()
+	defer builds.Unlock()
+	if binary := builds.binaries[pkg]; binary != "" {
+		return binary
+	}
+	dir := filepath.Join(builds.dir, filepath.Base(pkg))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	binary, err := testproc.Build(dir, pkg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	builds.binaries[pkg] = binary
+	return binary
+}
+
+func testHub(t *testing.T) string { t.Helper(); return build(t, "../testhub") }
+
+// nodes are the processes of one cluster.
+type nodes struct {
+	all       []*testproc.Process
+	addresses []string // for clients
+	links     []string
+	commands  [][]string
+}
+
+// startNodes starts the nodes of a cluster. command is that of one, without the settings of the
+// cluster. They end with the test.
+func startNodes(t *testing.T, command ...string) *nodes {
+	t.Helper()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(cluster.NewSecret()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := &nodes{all: make([]*testproc.Process, nodeCount)}
+	for range nodeCount {
+		n.addresses, n.links = append(n.addresses, testproc.FreeAddress()), append(n.links, testproc.FreeAddress())
+	}
+	for _, link := range n.links {
+		n.commands = append(n.commands, append(command[:len(command):len(command)],
+			"--cluster-addr", link, "--cluster-secret-file", secret, "--cluster-peers", strings.Join(n.links, ",")))
+	}
+	if err := n.startAll(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.terminate(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// each calls f with the number of each node, concurrently.
+func (n *nodes) each(f func(i int) error) error {
+	var calls sync.WaitGroup
+	errs := make([]error, nodeCount)
+	for i := range nodeCount {
+		calls.Go(func() { errs[i] = f(i) })
+	}
+	calls.Wait()
+	return errors.Join(errs...)
+}
+
+func (n *nodes) start(i int) (err error) {
+	p, err := testproc.Start(n.addresses[i], n.commands[i]...)
+	if err == nil {
+		n.all[i] = p
+	}
+	return err
+}
+
+// startAll starts all nodes, and waits until each finds the connections of each.
+func (n *nodes) startAll() error {
+	return errors.Join(n.each(n.start), n.awaitEachOther())
+}
+
+// awaitEachOther waits until a negotiation at each node can be opened at each other one.
+func (n *nodes) awaitEachOther() error {
+	deadline := time.Now().Add(patience)
+	for home := range nodeCount {
+		for owner := range nodeCount {
+			for home != owner && !n.moves(home, owner) {
+				if time.Now().After(deadline) {
+					return fmt.Errorf("node %d does not find the connections of node %d", owner, home)
+				}
+				time.Sleep(20 * time.Millisecond) // waits for other processes
+			}
+		}
+	}
+	return nil
+}
+
+// moves reports whether a negotiation at home can be opened at owner.
+func (n *nodes) moves(home, owner int) bool {
+	token, err := n.negotiate(home, "/echo")
+	if err != nil {
+		return false
+	}
+	url := "http://" + n.addresses[owner] + "/echo?id=" + token
+	status, _ := send(http.MethodGet, url, nil)
+	_, _ = send(http.MethodDelete, url, nil)
+	return status == http.StatusOK
+}
+
+// negotiate returns the token of a new connection.
+func (n *nodes) negotiate(home int, path string) (token string, err error) {
+	_, body := send(http.MethodPost, "http://"+n.addresses[home]+path+"/negotiate?negotiateVersion=1", nil)
+	var answer struct{ ConnectionToken string }
+	err = json.Unmarshal(body, &answer)
+	return answer.ConnectionToken, err
+}
+
+// send makes a request. The status of one that fails is 0.
+func send(method, url string, body io.Reader) (status int, answer []byte) {
+	r, err := http.NewRequest(method, url, body)
+	if err != nil {
+		return 0, nil
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, nil
+	}
+	defer response.Body.Close()
+	answer, _ = io.ReadAll(response.Body)
+	return response.StatusCode, answer
+}
+
+// terminate ends all nodes, which have to end with success, except those that were killed.
+func (n *nodes) terminate() error {
+	return n.each(func(i int) error {
+		p := n.all[i]
+		if p == nil {
+			return nil
+		}
+		n.all[i] = nil
+		return p.End()
+	})
+}
+
+// do carries out what a scenario asks for.
+func (n *nodes) do(what string) error {
+	switch what {
+	case "terminate":
+		return n.terminate()
+	case "start":
+		return n.startAll()
+	default:
+		return fmt.Errorf("%s: %w", what, errors.ErrUnsupported)
+	}
+}
+
+// behind starts a balancer in front of the nodes.
+func (n *nodes) behind(t *testing.T, program string, tls bool) (url string) {
+	t.Helper()
+	return middlebox.Balancer(program, tls, n.addresses...).Start(t, n.addresses[0]).URL
+}
+
+// revive starts the nodes that a failed scenario has left down.
+func (n *nodes) revive(t *testing.T) {
+	t.Helper()
+	err := n.each(func(i int) error {
+		if p := n.all[i]; p != nil && p.Running() {
+			return nil
+		}
+		t.Errorf("node %d was left down", i)
+		return n.start(i)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
