@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -42,20 +43,37 @@ func Role(names ...string) Policy {
 var roleClaims = []string{"role", "roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"}
 
 // Claim returns a Policy that allows users with a claim that has at least one of the
-// values, or any value if none is given. A claim that is a list has all values in it.
-// Numbers and truth values are compared by their JSON texts.
+// values, or any value if none is given. A claim that is a list has all values in it, and
+// null is no value. Numbers and truth values are compared by their JSON texts. A number of
+// 2^53 or more is equal to no text, because decoding may have changed its digits.
 func Claim(name string, values ...string) Policy {
 	refused := fmt.Errorf("%w: the user has no claim %q", ErrForbidden, name)
 	if len(values) > 0 {
 		refused = fmt.Errorf("%w with one of the values %q", refused, values)
 	}
 	return func(_ context.Context, u *User) error {
-		if claim, ok := u.Claims[name]; ok && (len(values) == 0 || hasValue(claim, values)) {
+		if claim := u.Claims[name]; len(values) == 0 && !isEmpty(claim) || hasValue(claim, values) {
 			return nil
 		}
 		return refused
 	}
 }
+
+// isEmpty reports whether a claim is missing or null, or a list without values.
+func isEmpty(claim any) bool {
+	switch c := claim.(type) {
+	case nil:
+		return true
+	case []string:
+		return len(c) == 0
+	case []any:
+		return !slices.ContainsFunc(c, func(v any) bool { return !isEmpty(v) })
+	}
+	return false
+}
+
+// maxExact is the largest number up to which each integer is a float64 of its own.
+const maxExact = 1<<53 - 1
 
 // hasValue reports whether a claim, or a value in it if it is a list, is one of values.
 func hasValue(claim any, values []string) bool {
@@ -65,7 +83,7 @@ func hasValue(claim any, values []string) bool {
 	case bool:
 		return slices.Contains(values, strconv.FormatBool(c))
 	case float64:
-		return slices.Contains(values, strconv.FormatFloat(c, 'f', -1, 64))
+		return math.Abs(c) <= maxExact && slices.Contains(values, strconv.FormatFloat(c, 'f', -1, 64))
 	case []string:
 		return slices.ContainsFunc(c, func(v string) bool { return slices.Contains(values, v) })
 	case []any:

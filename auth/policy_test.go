@@ -39,6 +39,14 @@ func TestPoliciesReadClaims(t *testing.T) {
 		"a claim with a list of numbers":    {auth.Claim("level", "12"), map[string]any{"level": []any{1.5, 12.0}}, true},
 		"a claim with an object":            {auth.Claim("level", "12"), map[string]any{"level": map[string]any{"12": "12"}}, false},
 		"a claim with null":                 {auth.Claim("level", "null"), map[string]any{"level": nil}, false},
+		"a claim with any value and a null": {auth.Claim("level"), map[string]any{"level": nil}, false},
+		"a claim with an empty list":        {auth.Claim("level"), map[string]any{"level": []any{}}, false},
+		"a claim with no strings":           {auth.Claim("level"), map[string]any{"level": []string{}}, false},
+		"a claim with a list of nothing":    {auth.Claim("level"), map[string]any{"level": []any{[]any{}, nil}}, false},
+		"a claim with a list of something":  {auth.Claim("level"), map[string]any{"level": []any{[]any{}, false}}, true},
+		"a claim with an empty object":      {auth.Claim("level"), map[string]any{"level": map[string]any{}}, true},
+		"a claim with a number not exact":   {auth.Claim("level", "9007199254740992"), map[string]any{"level": 9007199254740993.0}, false},
+		"a claim with the largest number":   {auth.Claim("level", "-9007199254740991"), map[string]any{"level": -9007199254740991.0}, true},
 		"a claim of the name of a property": {auth.Claim("12"), map[string]any{"level": "12"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -148,7 +148,7 @@ func startTown(t *testing.T, o endpoint.Options, names ...string) map[string]*no
 func (n *node) ask(method, token, body string, header ...string) (status int, text string) {
 	n.town.t.Helper()
 	path := "?id=" + token
-	if strings.HasPrefix(token, "/") {
+	if strings.HasPrefix(token, "/") || strings.HasPrefix(token, "?") {
 		path = token
 	}
 	r, err := http.NewRequestWithContext(n.town.t.Context(), method, n.url+path, strings.NewReader(body))
@@ -466,6 +466,24 @@ func TestTicketsInACluster(t *testing.T) {
 	}
 	if n := b.finds.Load() + c.finds.Load() - finds; n != 2 { // for the ticket itself
 		t.Errorf("asked %d times", n)
+	}
+}
+
+// While the setting changes, one process issues tickets and another one does not. That one
+// authenticates a request with a ticket too, because the first process has not.
+func TestTicketForAProcessWithoutTickets(t *testing.T) {
+	nodes := startTown(t, endpoint.Options{TicketLifetime: time.Minute}, "a", "b")
+	a, b := nodes["a"], nodes["b"]
+	b.e = endpoint.NewRaw(echo{}, endpoint.Options{Authenticator: auth.Func(byName), Options: transports.Options{}, Cluster: b})
+	defer func() { _ = b.e.Shutdown(t.Context()) }()
+	server := httptest.NewServer(b.e)
+	defer server.Close()
+	b.url = server.URL + "/echo"
+	token := b.negotiate("Authorization", "Bearer anna")
+	for _, path := range []string{"/negotiate?negotiateVersion=1", "?id=" + token} {
+		if status, text := a.ask(http.MethodPost, path, "", "Authorization", "Bearer ticket."+token); status != http.StatusUnauthorized {
+			t.Errorf("%s: %d %q", path, status, text)
+		}
 	}
 }
 
