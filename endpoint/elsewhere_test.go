@@ -474,7 +474,13 @@ func TestTicketsInACluster(t *testing.T) {
 func TestTicketForAProcessWithoutTickets(t *testing.T) {
 	nodes := startTown(t, endpoint.Options{TicketLifetime: time.Minute}, "a", "b")
 	a, b := nodes["a"], nodes["b"]
-	b.e = endpoint.NewRaw(echo{}, endpoint.Options{Authenticator: auth.Func(byName), Options: transports.Options{}, Cluster: b})
+	onlyAnna := auth.Func(func(r *http.Request) (*auth.User, error) {
+		if text, _ := auth.Token(r); text != "anna" {
+			return nil, &auth.TokenError{Reason: "not anna"}
+		}
+		return &auth.User{ID: "anna"}, nil
+	})
+	b.e = endpoint.NewRaw(echo{}, endpoint.Options{Authenticator: onlyAnna, Cluster: b})
 	defer func() { _ = b.e.Shutdown(t.Context()) }()
 	server := httptest.NewServer(b.e)
 	defer server.Close()
