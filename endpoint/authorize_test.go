@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/carillon-go/carillon/auth"
@@ -21,10 +22,9 @@ func TestAHubAuthorizesRequests(t *testing.T) {
 			return nil
 		}
 	}
-	h := hub.New(hub.Options{Authorize: []auth.Policy{auth.Authenticated, not("eve")}})
+	h := hub.New(hub.Options{Authorize: []auth.Policy{auth.Authenticated, not("eve"), not("mallory")}})
 	e := endpoint.New(h, endpoint.Options{
-		Authorize: []auth.Policy{not("mallory")}, Contract: []byte("{}"),
-		EnableAuthenticationRefresh: true, Diagnose: true, Events: endpoint.Events{Enabled: true},
+		Contract: []byte("{}"), EnableAuthenticationRefresh: true, Diagnose: true, Events: endpoint.Events{Enabled: true},
 	})
 	defer func() { _ = e.Shutdown(t.Context()) }()
 	guarded := auth.Middleware(auth.Func(byName), e)
@@ -40,7 +40,19 @@ func TestAHubAuthorizesRequests(t *testing.T) {
 		{"POST", "/chat/refresh", false},
 		{"GET", "/chat/events", false},
 		{"GET", "/chat/contract.json", false},
+		{"HEAD", "/chat/events", false},
+		{"GET", "/chat/events/", false},
+		{"POST", "/chat/EVENTS", false},
+		{"HEAD", "/chat/contract.json", false},
+		{"GET", "/chat/CONTRACT.json", false},
+		{"OPTIONS", "/chat/contract.json/", false},
+		{"GET", "/chat/diagnose/contract.json", false},
+		{"GET", "/chat/carillon.js/negotiate", false},
+		{"GET", "/chat/Carillon.js", false},
+		{"CONNECT", "/chat/diagnose/x", false},
 		{"GET", "/chat/diagnose", true},
+		{"GET", "/chat/Diagnose/", true},
+		{"GET", "/chat/negotiate/carillon.js", true},
 	} {
 		for name, want := range map[string]int{"": 401, "eve": 403, "mallory": 403, "ann": 0} {
 			if c.open {
@@ -51,7 +63,7 @@ func TestAHubAuthorizesRequests(t *testing.T) {
 				r.Header.Set("Authorization", "Bearer "+name)
 			}
 			w := httptest.NewRecorder()
-			if name == "ann" && c.path == "/chat/events" {
+			if name == "ann" && strings.HasPrefix(c.path, "/chat/events") {
 				continue // it would not end
 			}
 			guarded.ServeHTTP(w, r)

@@ -89,19 +89,19 @@ func TestPreflights(t *testing.T) {
 func TestAnswersToOtherOrigins(t *testing.T) {
 	t.Parallel()
 	const allowed = "Allow-Credentials: true; Allow-Origin: " + page + "; Vary: Origin"
-	e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{
+	noMallory := func(_ context.Context, u *auth.User) error {
+		if u.ID == "mallory" {
+			return auth.ErrForbidden
+		}
+		return nil
+	}
+	e := endpoint.New(hub.New(hub.Options{Authorize: []auth.Policy{noMallory}}), endpoint.Options{
 		Authenticator: auth.Func(func(r *http.Request) (*auth.User, error) {
 			if id := r.Header.Get("Authorization"); id != "" {
 				return &auth.User{ID: id}, nil
 			}
 			return nil, nil
 		}),
-		Authorize: []auth.Policy{func(_ context.Context, u *auth.User) error {
-			if u.ID == "mallory" {
-				return auth.ErrForbidden
-			}
-			return nil
-		}},
 		Diagnose: true, Contract: []byte("{}"),
 		Options: transports.Options{AllowedOrigins: []string{page}},
 	})

@@ -95,13 +95,10 @@ type Options struct {
 	PublicURL *url.URL
 	// Authenticator identifies the users, by each request. Requests without a user are then
 	// answered 401, except those for {path}/carillon.js and {path}/diagnose, for which
-	// browsers send no token. Default: none; a middleware in front may put the user into the
-	// context.
+	// browsers send no token. hub.Options.Authorize may refuse users. Default: none; a
+	// middleware in front (auth.Middleware) may put the user into the context, and refuse it
+	// (auth.Require), for raw connections for example.
 	Authenticator auth.Authenticator
-	// Authorize decide which users may use the endpoint, in addition to the policies of its
-	// hub (hub.Options.Authorize): all have to allow a user. Requests without a user are
-	// answered 401 as with an Authenticator, and refused users 403. Default: none.
-	Authorize []auth.Policy
 	// Diagnose serves a page at {path}/diagnose. It measures, from the browser that shows it,
 	// which transports reach the hub and which of them a proxy buffers or cuts, and it
 	// suggests remedies. Default false.
@@ -231,9 +228,6 @@ func newEndpoint(h *hub.Hub, app transports.Application, o Options) *Endpoint {
 // guard returns the handler of the requests that only users may make, if o says so.
 func (e *Endpoint) guard(o Options) http.Handler {
 	h := http.Handler(http.HandlerFunc(e.serve))
-	for _, p := range slices.Backward(o.Authorize) {
-		h = auth.Require(p, h)
-	}
 	if e.hub != nil {
 		h = e.hub.AuthorizeRequests(h)
 	}
