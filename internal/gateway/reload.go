@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -52,12 +53,14 @@ func (s *Server) startFollowing(ctx context.Context) (stop func()) {
 	}
 }
 
-// followSettings reloads until ctx ends: at each signal, and when a file has changed. At a signal
-// the keys of --jwks-url are stale, too.
+// followSettings reloads until ctx ends: at each signal, when a file has changed, and when a
+// certificate becomes valid that was too early before. At a signal the keys of --jwks-url are
+// stale, too.
 func (s *Server) followSettings(ctx context.Context, staleKeys chan<- struct{}) {
 	current := s.config
 	loaded := stateOf(s.filesOf(current))
 	seen := loaded
+	var again time.Time // zero: never
 	ticker := time.NewTicker(s.filesInterval)
 	defer ticker.Stop()
 	for {
@@ -71,10 +74,12 @@ func (s *Server) followSettings(ctx context.Context, staleKeys chan<- struct{}) 
 		}
 		before, paths := seen, s.filesOf(current)
 		seen = stateOf(paths)
-		if !signalled && (slices.Equal(seen, loaded) || !slices.Equal(seen, before)) {
+		changed := !slices.Equal(seen, loaded) && slices.Equal(seen, before)
+		if !signalled && !changed && (again.IsZero() || time.Now().Before(again)) {
 			continue
 		}
-		current, loaded = s.reload(current, changedFiles(paths, loaded, seen)), seen
+		current, again = s.reload(current, changedFiles(paths, loaded, seen))
+		loaded = seen
 		if now := s.filesOf(current); !slices.Equal(now, paths) {
 			loaded = stateOf(now)
 		}
@@ -88,16 +93,20 @@ func (s *Server) followSettings(ctx context.Context, staleKeys chan<- struct{}) 
 }
 
 // reload applies the settings anew and returns them. If any of them or any file is wrong, it
-// changes nothing, logs the error and returns the current ones. files are those that have
-// changed since the attempt before.
-func (s *Server) reload(current Config, files []string) Config {
+// changes nothing, logs the error and returns the current ones, and the time at which another
+// attempt may succeed, if that is known. files are those that have changed since the attempt
+// before.
+func (s *Server) reload(current Config, files []string) (_ Config, again time.Time) {
 	next, prepared, err := s.readAgain(current)
 	if err != nil {
+		if early, ok := errors.AsType[*earlyError](err); ok {
+			again = early.from
+		}
 		if s.source.Locate != nil {
 			err = s.source.Locate(err)
 		}
 		s.log.Error("settings not reloaded", "error", err, "files", files)
-		return current
+		return current, again
 	}
 	s.live.apply(prepared)
 	s.hub.SetAllowedOrigins(next.CORSOrigin)
@@ -109,7 +118,7 @@ func (s *Server) reload(current Config, files []string) Config {
 	if _, restart := compare(s.config, next); len(restart) > 0 {
 		s.log.Warn("settings need a restart", "settings", restart)
 	}
-	return next
+	return next, again
 }
 
 // readAgain returns the settings and the state that they describe. A setting that needs a restart
@@ -146,9 +155,16 @@ func checkTime(c *tls.Certificate) error {
 	case now.After(c.Leaf.NotAfter):
 		return fmt.Errorf("--tls-cert: the certificate expired at %s; the one in use remains", c.Leaf.NotAfter.Format(time.RFC3339))
 	case now.Before(c.Leaf.NotBefore):
-		return fmt.Errorf("--tls-cert: the certificate is not valid before %s; the one in use remains", c.Leaf.NotBefore.Format(time.RFC3339))
+		return &earlyError{c.Leaf.NotBefore}
 	}
 	return nil
+}
+
+// earlyError is the error for a certificate that is not valid yet.
+type earlyError struct{ from time.Time }
+
+func (e *earlyError) Error() string {
+	return fmt.Sprintf("--tls-cert: the certificate is not valid before %s; the one in use remains until then", e.from.Format(time.RFC3339))
 }
 
 // refreshKeys reads the keys of --jwks-url again each time they are stale, until ctx ends. A

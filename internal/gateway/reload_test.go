@@ -212,6 +212,20 @@ func TestReloadKeepsTheOldState(t *testing.T) {
 	}
 }
 
+// A certificate that is not valid yet is taken when its time comes. No file changes then.
+func TestReloadOfAnEarlyCertificate(t *testing.T) {
+	t.Parallel()
+	r := startReloading(t)
+	before := r.serial()
+	r.change(kept, func(c *Config) {
+		c.TLSCert, c.TLSKey = certificateValid(t, time.Now().Add(8*time.Second), time.Now().Add(time.Hour))
+	})
+	r.await(func() bool { return r.serial() != before }, "new certificate")
+	if n := strings.Count(r.log.String(), kept); n != 1 {
+		t.Errorf("%d lines about the early certificate", n)
+	}
+}
+
 // A provider of keys that does not answer delays no reload. A request for keys gives up after
 // five seconds, so a slow machine has several attempts.
 func TestReloadWhileTheProviderHangs(t *testing.T) {
