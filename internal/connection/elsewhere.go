@@ -96,22 +96,27 @@ func (r *Registry) SetElsewhere(e Elsewhere, observe func(*http.Request, json.Ra
 	r.elsewhere, r.observe = e, observe
 }
 
+// seals makes the tokens that clients get from the keys of connections, and the reverse.
+type seals struct {
+	elsewhere Elsewhere // nil: all connections are here, and tokens are keys
+}
+
 // Seal returns the token of a promised connection for its client. ok is false without
 // Elsewhere: then it is n.Token().
-func (r *Registry) Seal(n *Negotiation) (token string, ok bool) {
-	if r.elsewhere == nil {
+func (s *seals) Seal(n *Negotiation) (token string, ok bool) {
+	if s.elsewhere == nil {
 		return "", false
 	}
-	return r.elsewhere.Seal(n.Token()), true
+	return s.elsewhere.Seal(n.Token()), true
 }
 
 // open returns the key of the connection with a token. sealed reports that another process may
 // have the connection.
-func (r *Registry) open(token string) (key string, sealed bool) {
-	if r.elsewhere == nil {
+func (s *seals) open(token string) (key string, sealed bool) {
+	if s.elsewhere == nil {
 		return token, false
 	}
-	if key, sealed = r.elsewhere.Open(token); !sealed {
+	if key, sealed = s.elsewhere.Open(token); !sealed {
 		key = token
 	}
 	return key, sealed

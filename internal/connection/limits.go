@@ -30,8 +30,10 @@ type client struct {
 	user    string
 }
 
-// connCounts counts connections by user and by address. The registry's lock guards it.
+// connCounts counts connections, from their admission on: all, by user and by address. The
+// registry's lock guards it.
 type connCounts struct {
+	all       int
 	users     map[string]int
 	addresses map[netip.Addr]int
 	// budgets are those of negotiations, by the registry's age.
@@ -44,7 +46,7 @@ func (r *Registry) admitLocked(n *Negotiation) error {
 	switch {
 	case r.stopped:
 		return ErrStopped
-	case l.Connections > 0 && r.lenLocked() >= l.Connections:
+	case l.Connections > 0 && c.all >= l.Connections:
 		return r.refuse(&r.refused.connections, "connections", ErrFull)
 	case who.user != "" && l.ConnectionsPerUser > 0 && c.users[who.user] >= l.ConnectionsPerUser:
 		return r.refuse(&r.refused.user, "connections of a user", ErrTooMany)
@@ -93,6 +95,7 @@ func (c *connCounts) forgetRecovered(now time.Duration) {
 
 // enter adds a client to the counts.
 func (c *connCounts) enter(who client) {
+	c.all++
 	if who.user != "" {
 		c.users[who.user]++
 	}
@@ -103,6 +106,7 @@ func (c *connCounts) enter(who client) {
 
 // leave removes a client from the counts.
 func (c *connCounts) leave(who client) {
+	c.all--
 	countDown(c.users, who.user)
 	countDown(c.addresses, who.address)
 }

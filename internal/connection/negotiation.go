@@ -69,7 +69,6 @@ func (r *Registry) Admit(request *http.Request) (*Negotiation, error) {
 	if err := r.admitLocked(n); err != nil {
 		return nil, err
 	}
-	r.admitted++
 	return n, nil
 }
 
@@ -88,7 +87,6 @@ func (r *Registry) promiseLocked(n *Negotiation, t Terms, age time.Duration) err
 	}
 	n.accept(t, r.options.AllowStatefulReconnect)
 	n.promised, n.since = true, time.Since(r.begun)-age // the policy may have taken long
-	r.admitted--
 	r.negotiated.add(n)
 	r.startSweepLocked()
 	return nil
@@ -98,13 +96,9 @@ func (r *Registry) promiseLocked(n *Negotiation, t Terms, age time.Duration) err
 func (r *Registry) Withdraw(n *Negotiation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case !n.promised:
-		r.admitted--
-	case r.negotiated.claim(n.Token()) == nil:
-		return
+	if !n.promised || r.negotiated.claim(n.Token()) != nil {
+		r.counts.leave(n.client())
 	}
-	r.counts.leave(n.client())
 }
 
 // User returns the user that negotiated, or nil for an anonymous client.

@@ -26,12 +26,12 @@ import (
 type Registry struct {
 	options    transports.Options
 	refreshing Refreshing
-	elsewhere  Elsewhere // nil: all connections are here
-	observe    func(*http.Request, json.RawMessage) transports.Observer
-	app        transports.Application
-	begun      time.Time
-	work       work // connections, requests, and goroutines that outlive the call that started them
-	poller     *poller.Poller
+	seals
+	observe func(*http.Request, json.RawMessage) transports.Observer
+	app     transports.Application
+	begun   time.Time
+	work    work // connections, requests, and goroutines that outlive the call that started them
+	poller  *poller.Poller
 
 	queued  atomic.Int64 // bytes queued in all connections
 	refused refusals
@@ -40,7 +40,6 @@ type Registry struct {
 	complaints complaints
 
 	mu          sync.Mutex
-	admitted    int          // clients without a promise
 	negotiated  negotiations // not opened yet
 	connections map[string]*Connection
 	counts      connCounts
@@ -177,15 +176,11 @@ func (r *Registry) Lookup(token string) Owner {
 	return nil
 }
 
-// Len returns the number of connections, including negotiated ones.
+// Len returns the number of connections, including admitted and negotiated ones.
 func (r *Registry) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.lenLocked()
-}
-
-func (r *Registry) lenLocked() int {
-	return r.admitted + len(r.negotiated.byToken) + len(r.connections)
+	return r.counts.all
 }
 
 // startSweepLocked starts the sweep, unless it runs.

@@ -51,10 +51,8 @@ func serverOf(r *http.Request) *http.Server {
 
 // Limit sets the deadline of the following writes to the send time-out. The HTTP server
 // removes the deadline after the handler has returned.
-func (c *Connection) Limit(control *http.ResponseController) { c.registry.limit(control) }
-
-func (r *Registry) limit(control *http.ResponseController) {
-	_ = control.SetWriteDeadline(time.Now().Add(r.options.SendTimeout))
+func (c *Connection) Limit(control *http.ResponseController) {
+	_ = control.SetWriteDeadline(time.Now().Add(c.registry.options.SendTimeout))
 }
 
 // letApplicationWait removes http.Server.WriteTimeout from a request while the application
@@ -66,5 +64,5 @@ func (h *Handler) letApplicationWait(w http.ResponseWriter, r *http.Request) (li
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Time{})
-	return func() { h.registry.limit(control) }
+	return func() { _ = control.SetWriteDeadline(time.Now().Add(h.registry.options.SendTimeout)) }
 }
