@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"sync"
@@ -130,8 +129,7 @@ func (e expiring) Err() error {
 // serveDrain answers a process that ends.
 func (n *Node) serveDrain(w http.ResponseWriter, r *http.Request) {
 	var d drain
-	if json.NewDecoder(http.MaxBytesReader(w, r.Body, maxMessage)).Decode(&d) != nil {
-		w.WriteHeader(http.StatusBadRequest)
+	if !readCall(w, r, &d) {
 		return
 	}
 	asking, err := d.Asking.process()

@@ -69,8 +69,7 @@ func reply(w http.ResponseWriter, message any) {
 
 func (n *Node) serveFind(w http.ResponseWriter, r *http.Request) {
 	var question find
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxMessage)).Decode(&question); err != nil {
-		w.WriteHeader(http.StatusBadRequest)
+	if !readCall(w, r, &question) {
 		return
 	}
 	asking, err := question.Asking.process()

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
@@ -114,7 +115,8 @@ func TestRequestsOfTheLinkAreForOneProcess(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "{", `{"asking":{}}`, `{"asking":{"pid":"zz","address":"a:1"}}`, `{"asking":{"pid":"0011223344556677","address":"a"}}`} {
-		request, _ := s[0].node.request(t.Context(), self, findPath, strings.NewReader(text))
+		request, _ := s[0].node.request(t.Context(), self, findPath, nil)
+		request.Header.Set(messageHeader, base64.StdEncoding.EncodeToString([]byte(text)))
 		if _, err := s[0].node.peers.to(self.address).do(request); err == nil || !strings.Contains(err.Error(), "400") {
 			t.Errorf("%q: %v", text, err)
 		}

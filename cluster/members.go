@@ -116,6 +116,9 @@ func (m *members) greet(ctx context.Context, to *member) {
 	was := *to
 	var answer hello
 	err := m.node.call(ctx, to.process, helloPath, struct{}{}, &answer)
+	if err != nil && was.up { // the network connection may have broken while nothing used it
+		err = m.node.call(ctx, to.process, helloPath, struct{}{}, &answer)
+	}
 	if err == nil {
 		to.pid, err = parsePID(answer.PID)
 	}

@@ -28,7 +28,8 @@ const (
 	forwardPath = "/1/forward"
 	drainPath   = "/1/drain"
 
-	forHeader = "Carillon-For" // the pid of the process that a request is for
+	forHeader     = "Carillon-For"     // the pid of the process that a request is for
+	messageHeader = "Carillon-Message" // JSON in base64
 )
 
 // hello is the answer of a node that does not need to be known by its pid.
