@@ -74,10 +74,13 @@ func (s *slow) say(t *testing.T, method, url string, body io.Reader) int {
 
 func unchanged(next http.Handler) http.Handler { return next }
 
+// serverTimeout also limits the TLS handshake, which takes long on a slow host.
+const serverTimeout = 3 * time.Second
+
 // withTimeouts are servers with time-outs.
 func withTimeouts(start func(*httptest.Server)) func(*httptest.Server) {
 	return func(s *httptest.Server) {
-		s.Config.WriteTimeout, s.Config.ReadTimeout = 300*time.Millisecond, 300*time.Millisecond
+		s.Config.WriteTimeout, s.Config.ReadTimeout = serverTimeout, serverTimeout
 		start(s)
 	}
 }
@@ -89,7 +92,7 @@ func TestPostOutlastsServerTimeouts(t *testing.T) {
 	for name, start := range inside {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &slow{pause: time.Second}
+			s := &slow{pause: serverTimeout + time.Second}
 			s.start(t, unchanged, withTimeouts(start))
 			url := s.url(t)
 			if status := s.say(t, http.MethodGet, url, nil); status != http.StatusOK {
@@ -145,7 +148,7 @@ func TestFirstPollOutlastsServerTimeouts(t *testing.T) {
 			s := &slow{connecting: make(chan struct{})}
 			s.start(t, unchanged, withTimeouts(start))
 			url := s.url(t)
-			time.AfterFunc(time.Second, func() { close(s.connecting) })
+			time.AfterFunc(serverTimeout+time.Second, func() { close(s.connecting) })
 			if status := s.say(t, http.MethodGet, url, nil); status != http.StatusOK {
 				t.Errorf("status %d", status)
 			}
