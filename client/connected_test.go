@@ -50,6 +50,31 @@ func waitsUntilConnected(r *rig) {
 	}
 }
 
+// callsBackOnEachConnection: OnConnected runs for each connection, may call the hub, and may fail.
+func callsBackOnEachConnection(r *rig) {
+	proxy := newTCPProxy(r.T, r.server)
+	c := r.open(proxy.through(r.server)+"/testhub", r.options())
+	c.options.Reconnect = ReconnectForever(time.Millisecond, 100*time.Millisecond)
+	ids, answers := make(chan string, 10), make(chan error, 10)
+	c.OnConnected(func(ctx context.Context) error {
+		_, err := Invoke[string](ctx, c, "Echo", "joined")
+		answers <- err
+		ids <- c.ConnectionID()
+		return errors.New("this goes to the log")
+	})
+	r.start(c)
+	first := receive(r, "the first connection", ids)
+	if err := receive(r, "the answer to the callback", answers); err != nil {
+		r.Fatalf("a call by the callback failed: %v", err)
+	}
+	r.echo(c, "the connection continues")
+	proxy.fail()
+	proxy.mend()
+	if second := receive(r, "the second connection", ids); second == first {
+		r.Errorf("the callback ran twice for %s", first)
+	}
+}
+
 // TestWaitConnectedEnds: it does not wait for a connection that will not come.
 func TestWaitConnectedEnds(t *testing.T) {
 	t.Parallel()

@@ -46,6 +46,21 @@ func (c *HubConnection) OnStateChange(f func(ctx context.Context, change StateCh
 	add(c, &c.observers, f)
 }
 
+// OnConnected adds a callback that runs after Start or Run has connected and after each reconnect.
+// There it can enter groups: a new connection is in none. It runs like the callbacks of
+// OnStateChange, so it runs before any handler; Start and WaitConnected do not wait for it. Its
+// error is logged, and the connection continues.
+func (c *HubConnection) OnConnected(f func(ctx context.Context) error) {
+	c.OnStateChange(func(ctx context.Context, change StateChange) {
+		if change.To != Connected {
+			return
+		}
+		if err := f(ctx); err != nil {
+			c.options.Logger.WarnContext(ctx, "callback failed", "callback", "connected", "error", err)
+		}
+	})
+}
+
 // add adds a callback to one of c's lists.
 func add[F any](c *HubConnection, list *[]F, f F) {
 	c.mu.Lock()

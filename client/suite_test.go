@@ -186,6 +186,7 @@ var behaviours = map[string]func(*rig){
 	"no reconnect unless asked for": notAsked,
 	"Run":                           runs,
 	"wait until connected":          waitsUntilConnected,
+	"call back when connected":      callsBackOnEachConnection,
 	"token":                         tokens,
 	"headers and cookies":           headersAndCookies,
 	"redirects":                     redirects,

@@ -34,13 +34,9 @@ func run(url, room string) error {
 	conn := client.New(url, client.Options{Reconnect: client.ReconnectForever(time.Second, 30*time.Second)})
 	b := bot{hub: contract.NewChatHubClient(conn)}
 	contract.ReceiveChat(conn, b)
-	conn.OnStateChange(func(ctx context.Context, change client.StateChange) {
-		if change.To != client.Connected {
-			return
-		}
-		if _, err := b.hub.Join(ctx, room, "bot"); err != nil { // each connection has to join
-			log.Print(err)
-		}
+	conn.OnConnected(func(ctx context.Context) error { // each connection has to join
+		_, err := b.hub.Join(ctx, room, "bot")
+		return err
 	})
 	return conn.Run(ctx)
 }
