@@ -50,6 +50,14 @@ func items[T any](seq iter.Seq2[T, error], err error) (any, error) {
 	}), nil
 }
 
+// FromSeq makes a stream from a sequence without errors, such as slices.Values of a slice: the
+// result of a streaming method, or an upload of a generated client.
+func FromSeq[T any](seq iter.Seq[T]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		seq(func(item T) bool { return yield(item, nil) })
+	}
+}
+
 // FromChannel makes a stream from a channel. The stream ends when ch is closed and when
 // ctx is done. ctx must be the one that the method was given.
 func FromChannel[T any](ctx context.Context, ch <-chan T) iter.Seq2[T, error] {

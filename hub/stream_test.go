@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"math"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -119,6 +120,19 @@ func TestUploads(t *testing.T) {
 	c.want(result("1", `"not read"`))
 	c.send(item("s", "1"), end("s"), call("2", "Text", `"x"`))
 	c.want(result("2", `"x"`))
+}
+
+// FromSeq stops its sequence when the stream is cancelled.
+func TestFromSeq(t *testing.T) {
+	read := 0
+	for item, err := range hub.FromSeq(slices.Values([]string{"a", "b", "c"})) {
+		if err != nil || item != [...]string{"a", "b"}[read] {
+			t.Errorf("got %q, %v", item, err)
+		}
+		if read++; read == 2 {
+			break
+		}
+	}
 }
 
 func TestUploadedItemOfTheWrongType(t *testing.T) {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/carillon-go/carillon/client"
+	"github.com/carillon-go/carillon/hub"
 
 	"github.com/carillon-go/carillon/examples/cookbook/contract"
 )
@@ -43,10 +45,8 @@ func (t *trader) connect(url string, token func(context.Context) (string, error)
 	})
 	t.market = contract.NewMarketHubClient(conn)
 	contract.ReceiveMarket(conn, t)
-	conn.OnStateChange(func(ctx context.Context, change client.StateChange) {
-		if change.To == client.Connected {
-			_ = t.market.Watch(ctx, "ACME") // a new connection is in no group
-		}
+	conn.OnConnected(func(ctx context.Context) error {
+		return t.market.Watch(ctx, "ACME") // a new connection is in no group
 	})
 	return conn
 }
@@ -67,13 +67,7 @@ func (t *trader) above(ctx context.Context, share string, limit int) (contract.P
 
 // importAll uploads prices. The source of an upload may be any sequence.
 func (t *trader) importAll(ctx context.Context, prices []contract.Price) (int, error) {
-	return t.market.Import(ctx, func(yield func(contract.Price, error) bool) {
-		for _, p := range prices {
-			if !yield(p, nil) {
-				return
-			}
-		}
-	})
+	return t.market.Import(ctx, hub.FromSeq(slices.Values(prices)))
 }
 
 // buy returns the hub's own words if the hub refuses.
