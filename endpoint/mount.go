@@ -1,9 +1,11 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -88,19 +90,34 @@ func (m *Mounted) Shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// shutdownTimeout is the time limit of the end in ListenAndServe.
+// shutdownTimeout is the time limit of the end in Serve.
 const shutdownTimeout = 10 * time.Second
 
-// ListenAndServe listens at server.Addr and serves until ctx ends. Then it shuts down the
-// endpoints and the server, within 10 s. It serves TLS if server.TLSConfig is set, which must
-// contain the certificate. It returns nil after an orderly end. server.Handler must be the mux,
-// or lead to it.
+// ListenAndServe listens at server.Addr and calls Serve. For a line in the log that the server
+// listens, and for its address if the system chooses the port, call net.Listen and Serve.
 func (m *Mounted) ListenAndServe(ctx context.Context, server *http.Server) error {
+	port := ":http"
+	if server.TLSConfig != nil {
+		port = ":https"
+	}
+	listener, err := net.Listen("tcp", cmp.Or(server.Addr, port))
+	if err != nil {
+		return errors.Join(err, m.Shutdown(ctx))
+	}
+	return m.Serve(ctx, listener, server)
+}
+
+// Serve serves the connections of listener until ctx ends. Then it closes listener and shuts down
+// the endpoints and the server, within 10 s. It serves TLS if server.TLSConfig is set, which
+// must contain the certificate. It returns nil after an orderly end. server.Handler must be the
+// mux, or lead to it.
+func (m *Mounted) Serve(ctx context.Context, listener net.Listener, server *http.Server) error {
+	defer func() { _ = listener.Close() }() // the server leaves it open if the certificate is missing
 	var failed error
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		failed = listenAndServe(server)
+		failed = serve(listener, server)
 	}()
 	select {
 	case <-stopped:
@@ -116,12 +133,12 @@ func (m *Mounted) ListenAndServe(ctx context.Context, server *http.Server) error
 	return errors.Join(failed, err)
 }
 
-// listenAndServe returns nil after the shutdown of server.
-func listenAndServe(server *http.Server) (err error) {
+// serve returns nil after the shutdown of server.
+func serve(listener net.Listener, server *http.Server) (err error) {
 	if server.TLSConfig != nil {
-		err = server.ListenAndServeTLS("", "")
+		err = server.ServeTLS(listener, "", "")
 	} else {
-		err = server.ListenAndServe()
+		err = server.Serve(listener)
 	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

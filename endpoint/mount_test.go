@@ -20,7 +20,6 @@ import (
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
-	"github.com/carillon-go/carillon/internal/testproc"
 )
 
 // diary holds events in their order.
@@ -174,85 +173,58 @@ func TestShutdownOfTheServerAloneBeginsTheEnd(t *testing.T) {
 	}
 }
 
-// ListenAndServe returns nil after an orderly end, and the reason if it cannot listen.
+// ListenAndServe returns the reason if it cannot listen.
 func TestListenAndServe(t *testing.T) {
 	t.Parallel()
-	address := testproc.FreeAddress()
-	free, err := net.Listen("tcp", address)
+	taken := listenTCP(t)
+	defer func() { _ = taken.Close() }()
+	mux := http.NewServeMux()
+	hubs := endpoint.Mount(mux, endpoint.At{"/chat": endpoint.New(hub.New(hub.Options{}), endpoint.Options{})})
+	err := hubs.ListenAndServe(t.Context(), &http.Server{Addr: taken.Addr().String(), Handler: mux})
+	if err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Error(err)
+	}
+}
+
+// Serve ends the hubs with its ctx, and returns nil after an orderly end. With a certificate it
+// serves TLS.
+func TestServe(t *testing.T) {
+	t.Parallel()
+	trusted := httptest.NewTLSServer(http.NotFoundHandler()) // has a certificate, and a client that trusts it
+	defer trusted.Close()
+	for scheme, tlsConfig := range map[string]*tls.Config{"http": nil, "https": {Certificates: trusted.TLS.Certificates}} {
+		mux := http.NewServeMux()
+		hubs := endpoint.Mount(mux, endpoint.At{"/chat": endpoint.New(hub.New(hub.Options{}), endpoint.Options{})})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		listener := listenTCP(t)
+		go func() { ended <- hubs.Serve(ctx, listener, &http.Server{Handler: mux, TLSConfig: tlsConfig}) }()
+		left := make(chan struct{})
+		conn := client.New(scheme+"://"+listener.Addr().String()+"/chat", client.Options{HTTPClient: trusted.Client()})
+		conn.OnStateChange(func(_ context.Context, change client.StateChange) {
+			if change.To == client.Disconnected {
+				close(left)
+			}
+		})
+		if err := conn.Start(t.Context()); err != nil {
+			t.Fatal(scheme, err)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(scheme, err)
+		}
+		<-left
+	}
+}
+
+// listenTCP listens at a free port of the host.
+func listenTCP(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	mount := func() (*http.Server, *endpoint.Mounted) {
-		mux := http.NewServeMux()
-		hubs := endpoint.Mount(mux, endpoint.At{"/chat": endpoint.New(hub.New(hub.Options{}), endpoint.Options{})})
-		return &http.Server{Addr: address, Handler: mux}, hubs
-	}
-	server, hubs := mount()
-	if err := hubs.ListenAndServe(t.Context(), server); err == nil || !strings.Contains(err.Error(), "in use") {
-		t.Error(err)
-	}
-	_ = free.Close()
-	server, hubs = mount()
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- hubs.ListenAndServe(ctx, server) }()
-	for {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			_ = conn.Close()
-			break
-		}
-		select {
-		case err := <-ended:
-			t.Fatal(err)
-		case <-time.After(time.Millisecond): // the server begins to listen concurrently
-		}
-	}
-	left := make(chan struct{})
-	connect(t, "http://"+address+"/chat", client.WebSockets).OnStateChange(func(_ context.Context, change client.StateChange) {
-		if change.To == client.Disconnected {
-			close(left)
-		}
-	})
-	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	<-left
-}
-
-// With a certificate ListenAndServe serves TLS.
-func TestListenAndServeTLS(t *testing.T) {
-	t.Parallel()
-	other := httptest.NewTLSServer(http.NotFoundHandler()) // has a certificate, and a client that trusts it
-	defer other.Close()
-	address := testproc.FreeAddress()
-	mux := http.NewServeMux()
-	hubs := endpoint.Mount(mux, endpoint.At{"/chat": endpoint.New(hub.New(hub.Options{}), endpoint.Options{})})
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- hubs.ListenAndServe(ctx, &http.Server{Addr: address, Handler: mux, TLSConfig: &tls.Config{Certificates: other.TLS.Certificates}})
-	}()
-	for {
-		response, err := other.Client().Post("https://"+address+"/chat/negotiate", "", nil)
-		if err == nil {
-			_ = response.Body.Close()
-			if response.StatusCode != http.StatusOK {
-				t.Error(response.Status)
-			}
-			break
-		}
-		select {
-		case err := <-ended:
-			t.Fatal(err)
-		case <-time.After(time.Millisecond): // the server begins to listen concurrently
-		}
-	}
-	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	return listener
 }
 
 // The wildcards of a path reach methods and OnConnected on every transport.
