@@ -47,7 +47,8 @@ type passage struct {
 	r         *http.Request
 	owner     process
 	cancel    context.CancelFunc
-	delivered func() // called when the client has got an answer that the owner flushed as a whole
+	outlive   func() bool // lets the exchange go on when the client leaves; false: it has left
+	delivered func()      // called when the client has got an answer that the owner flushed as a whole
 }
 
 // pass sends the request and passes the answer on. A request with a short body shares a network
@@ -147,20 +148,21 @@ func (p *passage) abandonBody() {
 // begin returns the context of the request of the link. The client of a POST may leave before
 // the answer: its data still counts. A WebSocket ends when this process drains.
 func (p *passage) begin() (context.Context, context.CancelFunc) {
-	ctx := p.r.Context()
-	if !p.isGet() {
-		ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(p.r.Context()))
+	p.cancel, p.outlive = cancel, func() bool { return true }
+	if p.isGet() {
+		p.outlive = context.AfterFunc(p.r.Context(), cancel)
 	}
-	ctx, p.cancel = context.WithCancel(ctx)
 	stop := context.AfterFunc(p.hub.node.closing, p.cancel)
 	keep := func() bool { return true }
 	if p.upgrades() {
 		keep = p.hub.whenDrained(p.cancel)
 	}
 	return ctx, func() {
+		p.outlive()
 		keep()
 		stop()
-		p.cancel()
+		cancel()
 	}
 }
 

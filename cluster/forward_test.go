@@ -354,6 +354,36 @@ func TestOwnerLearnsWhetherTheClientGotAnAnswer(t *testing.T) {
 	}
 }
 
+// A poll does not keep data that its client did get, also when the client leaves at once.
+func TestOwnerLearnsThatTheClientGotAnAnswerAndLeft(t *testing.T) {
+	t.Parallel()
+	flushed := make(chan error, 1)
+	_, other, token := owned(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "4")
+		_, _ = io.WriteString(w, "data")
+		flushed <- http.NewResponseController(w).Flush()
+	})
+	for range 300 {
+		client, err := net.Dial("tcp", other.front.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = client.SetDeadline(time.Now().Add(patience))
+		_, _ = io.WriteString(client, "GET /chat?id="+token+" HTTP/1.1\r\nHost: h\r\n\r\n")
+		response, err := http.ReadResponse(bufio.NewReader(client), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(response.Body); err != nil || string(got) != "data" {
+			t.Fatalf("%q, %v", got, err)
+		}
+		client.Close()
+		if err := <-flushed; err != nil {
+			t.Fatal("the client has got the answer, and the owner does not know: ", err)
+		}
+	}
+}
+
 // broken is the writer of a client that has left.
 type broken struct{ http.ResponseWriter }
 

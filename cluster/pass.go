@@ -91,6 +91,9 @@ func (p *passage) passWhole(head *answer, body io.Reader, length int64) error {
 	case length > maxAnswer:
 		return errLong
 	}
+	if !p.outlive() { // a client that has got the answer may leave before the owner knows
+		return context.Canceled
+	}
 	p.writeHead(head)
 	_, err = p.w.Write(whole)
 	if length < 0 {
