@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -212,6 +213,15 @@ func TestOriginal(t *testing.T) { runSuite(t, original(t)) }
 func TestOriginal10(t *testing.T) { runSuite(t, startServer(t, reference(t, "aspnet"), "testhub")) }
 
 func TestCarillon(t *testing.T) { runSuite(t, carillon(t)) }
+
+// TestServer does so with the server at the URL in CARILLON_TEST_SERVER.
+func TestServer(t *testing.T) {
+	server := os.Getenv("CARILLON_TEST_SERVER")
+	if server == "" {
+		t.Skip("there is no server")
+	}
+	runSuite(t, server)
+}
 
 func connectAndStop(r *rig) {
 	c := r.open(r.server+"/testhub", r.options())

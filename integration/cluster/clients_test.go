@@ -1,8 +1,16 @@
 package cluster_test
 
 import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carillon-go/carillon/integration/clients"
 	"github.com/carillon-go/carillon/integration/middlebox"
@@ -57,4 +65,64 @@ func testClient(t *testing.T, n *nodes, name, url string, r *clients.Runner) {
 		t.Run(c.String(), func(t *testing.T) { test(t, false, c) })
 	}
 	t.Run("once", func(t *testing.T) { test(t, true, clients.Combinations()[0]) })
+}
+
+// The checks of the official .NET client, over HTTP and over HTTPS with HTTP/2.
+func TestDotNetClient(t *testing.T) {
+	t.Parallel()
+	program, err := filepath.Abs("../../../shared/reference/aspnet11")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(program); err != nil {
+		t.Skip("the original is not beside the checkout: ", err)
+	}
+	n := startNodes(t, testHub(t))
+	args := []string{"client", n.behind(t, "haproxy", false), "--tls", n.behind(t, "haproxy", true), "--skip", strings.Join(dotNetSkips, ",")}
+	runs, failed := clients.RunDotNet(t, program, args...)
+	if len(failed) > 0 { // the checks have time limits, which a busy machine can miss
+		_, failed = clients.RunDotNet(t, program, append(args, "--filter", strings.Join(failed, ","))...)
+	}
+	if len(failed) > 0 {
+		t.Error("failed twice: ", failed)
+	}
+	if runs < 300 {
+		t.Error("only ", runs, " runs")
+	}
+}
+
+// dotNetSkips are checks that need messages between nodes.
+var dotNetSkips = []string{"none"}
+
+// The suite of our own client.
+func TestGoClient(t *testing.T) {
+	t.Parallel()
+	n := startNodes(t, testHub(t))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	args := []string{"test", "-count=1", "-v", "-run", "^TestServer$", "-skip", "^TestServer$/.*/^(" + strings.Join(goSkips, "|") + ")$"}
+	if raceEnabled() {
+		args = append(args, "-race")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "../../client")...)
+	cmd.Env = append(os.Environ(), "CARILLON_TEST_SERVER="+n.behind(t, "haproxy", false))
+	out, err := cmd.CombinedOutput()
+	passed := len(goPassed.FindAll(out, -1))
+	t.Log(passed, " behaviours")
+	if err != nil || passed < 100 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+var (
+	goPassed = regexp.MustCompile(`(?m)^ {8}--- PASS`)
+	goSkips  = []string{
+		"redirects",              // each node counts its own redirects
+		"results_for_the_server", // an HTTP request arrives at another node than the connection
+	}
+)
+
+func raceEnabled() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }

@@ -187,6 +187,25 @@ func (n *nodes) terminate() error {
 	})
 }
 
+// kill ends a node at once.
+func (n *nodes) kill(i int) {
+	n.all[i].Kill()
+	n.all[i] = nil
+}
+
+// awaitMembers waits until each node knows all others.
+func (n *nodes) awaitMembers(t *testing.T) {
+	t.Helper()
+	eventually(t, "the nodes to know each other", func() bool {
+		for _, p := range n.all {
+			if strings.Count(p.Output.String(), "node up") < nodeCount-1 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // do carries out what a scenario asks for.
 func (n *nodes) do(what string) error {
 	switch what {

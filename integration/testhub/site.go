@@ -102,6 +102,10 @@ func (s *site) route(w http.ResponseWriter, r *http.Request, path string) {
 		s.broadcast.ServeHTTP(w, r)
 		return
 	}
+	if path == "/cluster-stats" && s.node != nil {
+		_ = json.NewEncoder(w).Encode(s.node.Stats())
+		return
+	}
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusNotFound)
 }
