@@ -33,7 +33,9 @@ import (
 
 // Options configure an Endpoint. The zero value has SignalR's defaults.
 type Options struct {
-	// Options are the options of the connections. Package transports documents their fields:
+	// Options are the options of the connections. They can be set like fields of their own
+	// (o.AllowedOrigins = …), but a literal needs Options: transports.Options{…}. Package
+	// transports documents them:
 	//
 	//	DisconnectTimeout       15 s: a connection without a request ends
 	//	PollTimeout             90 s: a poll without data is answered

@@ -88,7 +88,8 @@ func foldName(name string) string { return fold.Upper(name) }
 
 // OnConnected sets the function that runs after a client's handshake, before any of its
 // messages is handled. If it fails, the connection ends with a close message that does
-// not allow the client to reconnect. It cannot wait for results of its own client: see
+// not allow the client to reconnect. The start of the client has already succeeded by
+// then; Options.Authorize refuses earlier. f cannot wait for results of its own client: see
 // Invoke. OnConnected panics if f is nil, if it was called before, and after the first
 // connection.
 func (h *Hub) OnConnected(f func(ctx context.Context) error) {

@@ -11,7 +11,7 @@ import "github.com/carillon-go/carillon/frame"
 // is Disconnect.
 type SlowPolicy = frame.Policy
 
-// These are the policies.
+// These are the policies for messages to slow clients.
 const (
 	// Disconnect ends the connection when its queue is full.
 	Disconnect = frame.Disconnect
