@@ -190,17 +190,17 @@ func ExampleFunc1() {
 	// Output: you are Ann <nil>
 }
 
-// Follow the life of a connection, and join groups again when it is a new one.
+// Follow the life of a connection, and join groups in each new one.
 func ExampleHubConnection_OnStateChange() {
 	url, stop := chat()
 	defer stop()
 	ctx := context.Background()
 	conn := client.New(url, client.Options{Reconnect: client.DefaultReconnect()})
-	conn.OnStateChange(func(ctx context.Context, change client.StateChange) {
+	conn.OnStateChange(func(_ context.Context, change client.StateChange) {
 		fmt.Println(change.From, "->", change.To)
-		if change.To == client.Connected {
-			_ = conn.Send(ctx, "JoinGroup", "news") // groups do not survive a reconnect
-		}
+	})
+	conn.OnConnected(func(ctx context.Context) error {
+		return conn.Send(ctx, "JoinGroup", "news") // groups do not survive a reconnect
 	})
 	if err := conn.Start(ctx); err != nil {
 		fmt.Println(err)
