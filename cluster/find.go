@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
@@ -140,7 +141,7 @@ func (h *Hub) ask(ctx context.Context, sealed opened, u *auth.User, adopt func(c
 		if ctx.Err() != nil {
 			return process{}, false, ctx.Err()
 		}
-		owner = h.askAll(ctx, sealed.key)
+		owner = h.askOthers(ctx, sealed)
 		return owner, owner != process{}, nil
 	}
 	if adopt != nil && known.Handover != nil && known.Handover.Key == sealed.key {
@@ -157,7 +158,7 @@ func (h *Hub) settle(ctx context.Context, sealed opened, known found) (owner pro
 	case known.Owner != nil:
 		owner, err = known.Owner.process()
 	case known.Forgets:
-		owner = h.askAll(ctx, sealed.key)
+		owner = h.askOthers(ctx, sealed)
 		known.Open = owner != process{}
 	}
 	if known.Open && err == nil && owner != h.node.self {
@@ -166,14 +167,15 @@ func (h *Hub) settle(ctx context.Context, sealed opened, known found) (owner pro
 	return owner, known.Open, err
 }
 
-// askAll asks all nodes for the owner of a connection, within a limit.
-func (h *Hub) askAll(ctx context.Context, key string) process {
+// askOthers asks all nodes but the home for the owner of a connection, within a limit.
+func (h *Hub) askOthers(ctx context.Context, sealed opened) process {
+	key := sealed.key
 	if asked := h.absent.get(key); time.Since(asked) < absence || !h.node.mayAskAll() {
 		return process{}
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	all := h.node.members.others()
+	all := slices.DeleteFunc(h.node.members.others(), func(p process) bool { return p == sealed.home })
 	answers := make(chan process, len(all))
 	for _, other := range all {
 		h.node.running.Go(func() {
@@ -215,7 +217,7 @@ func (n *Node) call(ctx context.Context, to process, path string, message, answe
 	response, err := peer.do(request)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			peer.failed(ctx, err) // unless the caller has given up
+			peer.failed(ctx) // unless the caller has given up
 		}
 		return err
 	}

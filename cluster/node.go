@@ -113,7 +113,7 @@ func New(o Options) (*Node, error) {
 	}
 	n.closing, n.close = context.WithCancel(context.Background())
 	n.askTimeout = cmp.Or(o.askTimeout, askTimeout)
-	n.peers = &peers{dialer: newDialer(credentials, cmp.Or(o.dialTimeout, dialTimeout), &n.running), all: map[string]*peer{}}
+	n.peers = &peers{dialer: newDialer(n.closing, credentials, cmp.Or(o.dialTimeout, dialTimeout), &n.running), all: map[string]*peer{}}
 	n.server = newServer(n, credentials)
 	return n, nil
 }

@@ -11,22 +11,23 @@ import (
 	"time"
 )
 
-// Time limits of the link.
+// Limits of the link. A node that is only busy stays within those of time, because a request for
+// a connection that exists must not be answered with 404.
 const (
-	dialTimeout     = time.Second // of TCP, and as much of TLS
-	pingInterval    = 5 * time.Second
-	pingTimeout     = 5 * time.Second
-	downTime        = time.Second // no node is dialled within this time after it has failed
-	askTimeout      = 3 * time.Second
-	maxStreams      = 1000 // requests on one network connection
-	maxStreamBytes  = 1 << 18
-	maxConnsPerPeer = 64
-	maxPeers        = 1024
-	headerTimeout   = 5 * time.Second
+	dialTimeout      = 3 * time.Second // of TCP, which the kernel answers. A lost packet is sent again after 1 s
+	handshakeTimeout = 10 * time.Second
+	headerTimeout    = 10 * time.Second // of TLS as well
+	askTimeout       = 10 * time.Second
+	pingInterval     = 5 * time.Second
+	pingTimeout      = 10 * time.Second
+	redialTime       = time.Second // from the failure of a node to the next dial
+	maxStreams       = 1000        // requests on one network connection
+	maxStreamBytes   = 1 << 18
+	maxConnsPerPeer  = 64
+	maxPeers         = 1024
 )
 
 var (
-	errDown = errors.New("cluster: the node has failed")
 	errGone = errors.New("cluster: another process has the address of the node")
 	errFull = errors.New("cluster: the node has too many requests of this node")
 )
@@ -35,17 +36,17 @@ var (
 type dialer struct {
 	multiplexed *http.Transport // HTTP/2
 	single      *http.Transport // HTTP/1.1: WebSockets and long bodies
-	timeout     time.Duration
+	closing     context.Context // ends all dials
 	running     *sync.WaitGroup
 }
 
-func newDialer(c *credentials, timeout time.Duration, running *sync.WaitGroup) *dialer {
+func newDialer(closing context.Context, c *credentials, timeout time.Duration, running *sync.WaitGroup) *dialer {
 	transport := func(set func(*http.Protocols, bool)) *http.Transport {
 		protocols := new(http.Protocols)
 		set(protocols, true)
 		return &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: timeout}).DialContext,
-			TLSHandshakeTimeout: timeout,
+			TLSHandshakeTimeout: max(timeout, handshakeTimeout),
 			TLSClientConfig:     c.config(),
 			Protocols:           protocols,
 			DisableCompression:  true,
@@ -55,7 +56,7 @@ func newDialer(c *credentials, timeout time.Duration, running *sync.WaitGroup) *
 			},
 		}
 	}
-	return &dialer{transport((*http.Protocols).SetHTTP2), transport((*http.Protocols).SetHTTP1), timeout, running}
+	return &dialer{transport((*http.Protocols).SetHTTP2), transport((*http.Protocols).SetHTTP1), closing, running}
 }
 
 // peers are the nodes that this process has talked to, by address. It is safe for concurrent
@@ -109,10 +110,15 @@ type peer struct {
 
 	mu      sync.Mutex
 	conns   []*http.ClientConn
-	dialing chan struct{} // closed when the running dial ends; nil: none runs
-	down    time.Time     // no dial before
-	err     error         // of the last dial
+	dialing *dialing  // nil: none runs
+	redial  time.Time // no dial before
 	closed  bool
+}
+
+// dialing is a dial that has not ended yet.
+type dialing struct {
+	done chan struct{} // closed at the end
+	err  error         // valid after done
 }
 
 func (p *peer) isConnected() bool {
@@ -160,12 +166,12 @@ func check(response *http.Response, err error) (*http.Response, error) {
 // doAlone sends a request over HTTP/1.1, on a network connection of its own, which ends with
 // the answer's body.
 func (p *peer) doAlone(r *http.Request) (*http.Response, error) {
-	if err := p.isDown(); err != nil {
+	if err := p.awaitRedial(r.Context()); err != nil {
 		return nil, err
 	}
 	conn, err := p.dialer.single.NewClientConn(r.Context(), "https", p.address)
 	if err != nil {
-		p.failed(r.Context(), err)
+		p.failed(r.Context())
 		return nil, err
 	}
 	response, err := check(conn.RoundTrip(r))
@@ -199,33 +205,31 @@ type closingBoth struct {
 
 func (c closingBoth) Close() error { return errors.Join(c.ReadWriteCloser.Close(), c.conn.Close()) }
 
-func (p *peer) isDown() error {
+// awaitRedial waits until the node may be dialled.
+func (p *peer) awaitRedial(ctx context.Context) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.isDownLocked()
-}
-
-func (p *peer) isDownLocked() error {
-	switch {
-	case p.closed:
-		return http.ErrServerClosed
-	case time.Now().Before(p.down):
-		return fmt.Errorf("%w: %w", errDown, p.err)
+	wait := time.Until(p.redial)
+	p.mu.Unlock()
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return nil
 }
 
-// failed makes the node count as down for a moment, unless the caller has given up.
-func (p *peer) failed(ctx context.Context, err error) {
+// failed delays the next dial, unless the caller has given up.
+func (p *peer) failed(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.down, p.err = time.Now().Add(downTime), err
+	p.redial = time.Now().Add(redialTime)
 }
 
-// reserve returns a network connection with room for a request.
+// reserve returns a network connection with room for a request. If the node has just failed, it
+// waits for the next dial, because the node may have been busy, or it may have started since.
 func (p *peer) reserve(ctx context.Context) (*http.ClientConn, error) {
 	for {
 		conn, dialing, err := p.free()
@@ -233,15 +237,18 @@ func (p *peer) reserve(ctx context.Context) (*http.ClientConn, error) {
 			return conn, err
 		}
 		select {
-		case <-dialing:
+		case <-dialing.done:
+			if dialing.err != nil {
+				return nil, dialing.err
+			}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// free returns a network connection with room, or the end of the dial that makes one.
-func (p *peer) free() (*http.ClientConn, <-chan struct{}, error) {
+// free returns a network connection with room, or the dial that makes one.
+func (p *peer) free() (*http.ClientConn, *dialing, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	usable := p.conns[:0]
@@ -260,14 +267,14 @@ func (p *peer) free() (*http.ClientConn, <-chan struct{}, error) {
 	if found != nil {
 		return found, nil, nil
 	}
-	if err := p.isDownLocked(); err != nil {
-		return nil, nil, err
+	if p.closed {
+		return nil, nil, http.ErrServerClosed
 	}
 	if len(p.conns) >= maxConnsPerPeer {
 		return nil, nil, errFull
 	}
 	if p.dialing == nil {
-		p.dialing = make(chan struct{})
+		p.dialing = &dialing{done: make(chan struct{})}
 		p.dialer.running.Go(p.dial)
 	}
 	return nil, p.dialing, nil
@@ -275,19 +282,22 @@ func (p *peer) free() (*http.ClientConn, <-chan struct{}, error) {
 
 // dial makes a network connection for all that wait for one.
 func (p *peer) dial() {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*p.dialer.timeout)
-	defer cancel()
-	conn, err := p.dialer.multiplexed.NewClientConn(ctx, "https", p.address)
+	var conn *http.ClientConn
+	err := p.awaitRedial(p.dialer.closing)
+	if err == nil {
+		conn, err = p.dialer.multiplexed.NewClientConn(p.dialer.closing, "https", p.address)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	close(p.dialing)
+	p.dialing.err = err
+	close(p.dialing.done)
 	p.dialing = nil
 	switch {
 	case err != nil:
-		p.down, p.err = time.Now().Add(downTime), err
+		p.redial = time.Now().Add(redialTime)
 	case p.closed:
 		_ = conn.Close()
 	default:
-		p.conns, p.err = append(p.conns, conn), nil
+		p.conns = append(p.conns, conn)
 	}
 }

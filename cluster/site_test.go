@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -232,7 +233,7 @@ func newSites(t *testing.T, n int) []*site {
 func newSite(t *testing.T, name string, l net.Listener, o Options) *site {
 	t.Helper()
 	o.Advertise, o.Logger = l.Addr().String(), logger(t).With("on", name)
-	o.dialTimeout, o.askTimeout = patience, patience
+	o.dialTimeout, o.askTimeout = cmp.Or(o.dialTimeout, patience), cmp.Or(o.askTimeout, patience)
 	node, err := New(o)
 	if err != nil {
 		t.Fatal(err)
