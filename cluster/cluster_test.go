@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -11,6 +12,23 @@ import (
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/internal/connection"
 )
+
+// A node that ends before it serves has ended in order.
+func TestServeAfterShutdown(t *testing.T) {
+	t.Parallel()
+	s := newSites(t, 1)[0]
+	s.stop()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.node.Serve(l); err != nil {
+		t.Error(err)
+	}
+	if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener was open: %v", err)
+	}
+}
 
 func TestConnectionLivesWhereItsFirstRequestArrives(t *testing.T) {
 	t.Parallel()

@@ -142,10 +142,11 @@ func (n *Node) enter() bool {
 	return true
 }
 
-// Serve serves other nodes on l, and finds them, until Shutdown. It then returns nil.
+// Serve serves other nodes on l, and finds them, until Shutdown. It then returns nil, also if
+// Shutdown was called before. It closes l.
 func (n *Node) Serve(l net.Listener) error {
 	if !n.enter() {
-		return http.ErrServerClosed
+		return l.Close()
 	}
 	defer n.running.Done()
 	watched := make(chan struct{})
