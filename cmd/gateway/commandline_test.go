@@ -53,6 +53,7 @@ func TestSettingsAtTheirBounds(t *testing.T) {
 		cluster + " --cluster-addr 0.0.0.0:8301 --cluster-dns a:1":              "--cluster-advertise has to say",
 		cluster + " --cluster-addr 127.0.0.1:0 --cluster-dns a:1":               "--cluster-addr needs a port",
 		cluster + " --cluster-addr unix:/a --cluster-dns a:1":                   "--cluster-addr: ",
+		cluster + " --cluster-addr a:99999 --cluster-dns a:1":                   "--cluster-addr: ",
 		cluster + " --cluster-addr a:1 --cluster-dns a:1 --cluster-peers a:1":   "exclude each other",
 		cluster + " --cluster-addr a:1 --cluster-peers a:1,b":                   "--cluster-peers: ",
 		cluster + " --cluster-addr a:1 --cluster-dns nodes":                     "--cluster-dns: ",

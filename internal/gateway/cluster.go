@@ -44,7 +44,7 @@ func (c *Config) validateCluster() error {
 	}
 	check("--cluster-peers", c.ClusterPeers...)
 	check("--cluster-dns", c.ClusterDNS)
-	check("--cluster-advertise", address)
+	check(c.advertiseSetting(), address)
 	return errors.Join(errs...)
 }
 
@@ -70,6 +70,14 @@ func (c *Config) advertise() (string, error) {
 	return c.ClusterAddr, nil
 }
 
+// advertiseSetting returns the flag of the address that advertise returns.
+func (c *Config) advertiseSetting() string {
+	if c.ClusterAdvertise != "" {
+		return "--cluster-advertise"
+	}
+	return "--cluster-addr"
+}
+
 // join makes the endpoint a part of a cluster, if there is one.
 func (s *Server) join(o *endpoint.Options) error {
 	c := &s.config
@@ -90,7 +98,7 @@ func (s *Server) join(o *endpoint.Options) error {
 	}
 	s.node, err = cluster.New(cluster.Options{Secrets: secrets, Advertise: address, Peers: c.ClusterPeers, DNS: c.ClusterDNS, Logger: s.log})
 	if err != nil { // the address is too long for tokens
-		return fmt.Errorf("--cluster-advertise: %w", err)
+		return fmt.Errorf("%s: %w", c.advertiseSetting(), err)
 	}
 	o.Cluster = s.node.Hub(c.Path)
 	return nil
