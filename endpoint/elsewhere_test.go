@@ -493,6 +493,16 @@ func TestTicketForAProcessWithoutTickets(t *testing.T) {
 	}
 }
 
+// Without its own authentication an endpoint cannot accept the tickets of other processes.
+func TestTicketsInAClusterNeedAnAuthenticator(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("an endpoint that refuses the tickets of other processes")
+		}
+	}()
+	endpoint.NewRaw(echo{}, endpoint.Options{TicketLifetime: time.Minute, Cluster: &node{}})
+}
+
 // The id of version 0 opens its connection at the process that negotiated, if that is accepted.
 func TestVersion0InACluster(t *testing.T) {
 	nodes := startTown(t, endpoint.Options{}, "a")

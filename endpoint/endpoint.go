@@ -141,7 +141,8 @@ type Endpoint struct {
 // as their event stream opens.
 const holdTimeout = 3 * time.Second
 
-// New returns an endpoint for h.
+// New returns an endpoint for h. It panics if Options.TicketLifetime and Cluster are set, and
+// Authenticator is not.
 func New(h *hub.Hub, o Options) *Endpoint {
 	if o.HoldTimeout == 0 {
 		o.HoldTimeout = holdTimeout
@@ -201,6 +202,9 @@ func newEndpoint(h *hub.Hub, app transports.Application, o Options) *Endpoint {
 	}
 	var handedOut *tickets
 	if o.TicketLifetime > 0 {
+		if o.Cluster != nil && o.Authenticator == nil {
+			panic("endpoint: Options.TicketLifetime with a Cluster needs Options.Authenticator")
+		}
 		handedOut = newTickets(o)
 		if o.Redirect == nil {
 			o.Redirect = handedOut.redirect

@@ -23,7 +23,7 @@ type Mounted struct {
 }
 
 // Mount mounts endpoints on mux, each at its path and at all paths below it. It panics if mux
-// refuses a path, and if a path ends in the name of a part that its endpoint serves, such as
+// refuses a path, if a path has a method, and if a path ends in the name of a part that its endpoint serves, such as
 // negotiate. It must be called once for each endpoint.
 //
 // http.Server.Shutdown of a server that has served one of the endpoints begins their end, but
@@ -31,6 +31,9 @@ type Mounted struct {
 func Mount(mux *http.ServeMux, at At) *Mounted {
 	m := &Mounted{at: at}
 	for path, e := range at {
+		if strings.ContainsAny(path, " \t") {
+			panic(fmt.Sprintf("endpoint: the path %q has a method or a space", path))
+		}
 		own := strings.TrimSuffix(path, "/")
 		if last := own[strings.LastIndexByte(own, '/')+1:]; e.part(last) != nil {
 			panic(fmt.Sprintf("endpoint: the path %q ends in the name of a part of the endpoint", path))

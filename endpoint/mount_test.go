@@ -308,6 +308,7 @@ func TestMountRefusesPaths(t *testing.T) {
 	for path, refused := range map[string]bool{
 		"/chat": false, "/chat/": false, "/": false, "chat.example/": false, "chat.example/a": false, "/t/{tenant}/chat": false,
 		"/news/events": false, "/news/Negotiate": true, "/api/carillon.js/": true, "/{bad": true, "no-slash": true, "": true,
+		"GET /chat": true, "GET chat.example/": true,
 	} {
 		func() {
 			defer func() {
