@@ -347,7 +347,7 @@ func callCancelled(r *rig) {
 	started := make(chan string, 1)
 	c.On("Started", Action1(func(_ context.Context, s string) error { started <- s; return nil }))
 	result := make(chan error, 1)
-	go func() { result <- c.Invoke(ctx, "SendThenWait", 100, "s") }()
+	go func() { result <- c.Invoke(ctx, "SendThenWait", 1_000, "s") }()
 	receive(r, "the start of the method", started)
 	cancel()
 	if err := receive(r, "the cancelled call", result); !errors.Is(err, context.Canceled) {

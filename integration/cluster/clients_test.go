@@ -67,7 +67,15 @@ func testClient(t *testing.T, n *nodes, name, url string, r *clients.Runner) {
 	t.Run("once", func(t *testing.T) { test(t, true, clients.Combinations()[0]) })
 }
 
-// The checks of the official .NET client, over HTTP and over HTTPS with HTTP/2.
+// The scenarios of the JavaScript client in Chromium, over HTTPS with HTTP/2.
+func TestChromiumClient(t *testing.T) {
+	t.Parallel()
+	n := startNodes(t, testHub(t))
+	testClient(t, n, "chromium", n.behind(t, "haproxy", true), clients.Start(t, "chromium.js", "CHROMIUM="+clients.FindChromium(t)))
+}
+
+// The checks of the official .NET client, over HTTP and over HTTPS with HTTP/2, and those with
+// which it starts and ends whole clusters, and refreshes its tokens.
 func TestDotNetClient(t *testing.T) {
 	t.Parallel()
 	program, err := filepath.Abs("../../../shared/reference/aspnet11")
@@ -78,7 +86,11 @@ func TestDotNetClient(t *testing.T) {
 		t.Skip("the original is not beside the checkout: ", err)
 	}
 	n := startNodes(t, testHub(t))
-	args := []string{"client", n.behind(t, "haproxy", false), "--tls", n.behind(t, "haproxy", true), "--skip", strings.Join(dotNetSkips, ",")}
+	site := os.Args[0] + " " + siteCommand + " 127.0.0.1:{port} "
+	args := []string{
+		"client", n.behind(t, "haproxy", false), "--tls", n.behind(t, "haproxy", true), "--skip", strings.Join(dotNetSkips, ","),
+		"--server-cmd", site + testHub(t), "--gateway-cmd", site + build(t, "../../cmd/gateway") + " --jwt-key {key}",
+	}
 	runs, failed := clients.RunDotNet(t, program, args...)
 	if len(failed) > 0 { // the checks have time limits, which a busy machine can miss
 		_, failed = clients.RunDotNet(t, program, append(args, "--filter", strings.Join(failed, ","))...)
@@ -86,7 +98,7 @@ func TestDotNetClient(t *testing.T) {
 	if len(failed) > 0 {
 		t.Error("failed twice: ", failed)
 	}
-	if runs < 300 {
+	if runs < 460 {
 		t.Error("only ", runs, " runs")
 	}
 }
@@ -95,7 +107,8 @@ func TestDotNetClient(t *testing.T) {
 var dotNetSkips = []string{
 	"client-result", "client-result-async", "client-result-exception", "client-result-no-handler", "client-result-wrong-type",
 	"client-result-disconnect", "client-result-many", "skip-negotiation", // an HTTP request arrives at another node than the connection
-	"redirect", // each node counts its own redirects
+	"redirect",         // each node counts its own redirects
+	"refresh-requests", // it negotiates with version 0, whose connections one node alone finds
 }
 
 // The suite of our own client.

@@ -32,6 +32,13 @@ var builds = struct {
 }{binaries: map[string]string{}}
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 3 && os.Args[1] == siteCommand {
+		if err := runSite(os.Args[2], os.Args[3:]...); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	dir, err := os.MkdirTemp("", "cluster")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -13,11 +13,13 @@ const haproxyBalancer = `defaults
   timeout client 150s
   timeout server 150s
   timeout tunnel 1h
+  option http-no-delay
   retries 3
   option redispatch 1
 frontend f
   bind 127.0.0.1:$PORT@LISTEN@
   default_backend nodes
+  http-request set-header X-Forwarded-Proto https if { ssl_fc }
 backend nodes
   balance roundrobin
 @SERVERS@
@@ -35,7 +37,8 @@ http { access_log off; client_body_temp_path $DIR/b; proxy_temp_path $DIR/p;
   }
   server { listen 127.0.0.1:$PORT@LISTEN@;
     location / { proxy_pass http://nodes; proxy_read_timeout 150s; proxy_buffering off; proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $conn_up; proxy_set_header Host $http_host; }
+      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $conn_up; proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-Proto $scheme; }
   } }
 `
 
