@@ -32,51 +32,64 @@ func TestNodeClient(t *testing.T) {
 		t.Run(balancer, func(t *testing.T) {
 			t.Parallel()
 			n := startNodes(t, testHub(t))
-			testClient(t, n, "node", n.behind(t, balancer, false), clients.Start(t, "node.js"))
+			ways := clients.Combinations()
+			if !*long && balancer != "haproxy" {
+				ways = ways[len(ways)-1:]
+			}
+			testClient(t, n, "node", n.behind(t, balancer, false), clients.Start(t, "node.js"), ways)
 		})
 	}
 }
 
-func testClient(t *testing.T, n *nodes, name, url string, r *clients.Runner) {
+func testClient(t *testing.T, n *nodes, name, url string, r *clients.Runner, ways []clients.Combination) {
 	test := func(t *testing.T, once bool, c clients.Combination) {
 		for _, scenario := range r.Scenarios {
 			if scenario.Once != once {
 				continue
 			}
-			t.Run(scenario.Name, func(t *testing.T) {
-				if why := needBackplane[scenario.Name]; why != "" {
-					t.Skip(why)
-				}
-				if scenario.Only != "" && scenario.Only != name {
-					t.Skip("only in ", scenario.Only)
-				}
-				end, err := r.Run(clients.Order{Scenario: scenario.Name, URL: url, Transport: c.Transport, Protocol: c.Protocol}, n.do)
-				if err != nil {
-					t.Fatalf("the runner ended: %v\n%s", err, r.Stderr)
-				}
-				if end.Error != "" {
-					t.Errorf("%s\n%s", end.Error, strings.Join(end.Log, "\n"))
-				}
-				n.revive(t)
-			})
+			run(t, n, name, url, r, scenario, c)
 		}
 	}
-	for _, c := range clients.Combinations() {
+	for _, c := range ways {
 		t.Run(c.String(), func(t *testing.T) { test(t, false, c) })
 	}
-	t.Run("once", func(t *testing.T) { test(t, true, clients.Combinations()[0]) })
+	t.Run("once", func(t *testing.T) { test(t, true, ways[0]) })
+}
+
+// run runs a scenario as a subtest, after which all nodes run again.
+func run(t *testing.T, n *nodes, name, url string, r *clients.Runner, scenario clients.Scenario, c clients.Combination) {
+	t.Helper()
+	t.Run(scenario.Name, func(t *testing.T) {
+		if why := needBackplane[scenario.Name]; why != "" {
+			t.Skip(why)
+		}
+		if scenario.Only != "" && scenario.Only != name {
+			t.Skip("only in ", scenario.Only)
+		}
+		end, err := r.Run(clients.Order{Scenario: scenario.Name, URL: url, Transport: c.Transport, Protocol: c.Protocol}, n.do)
+		if err != nil {
+			t.Fatalf("the runner ended: %v\n%s", err, r.Stderr)
+		}
+		if end.Error != "" {
+			t.Errorf("%s\n%s", end.Error, strings.Join(end.Log, "\n"))
+		}
+		n.revive(t)
+	})
 }
 
 // The scenarios of the JavaScript client in Chromium, over HTTPS with HTTP/2.
 func TestChromiumClient(t *testing.T) {
+	onlyLong(t)
 	t.Parallel()
 	n := startNodes(t, testHub(t))
-	testClient(t, n, "chromium", n.behind(t, "haproxy", true), clients.Start(t, "chromium.js", "CHROMIUM="+clients.FindChromium(t)))
+	r := clients.Start(t, "chromium.js", "CHROMIUM="+clients.FindChromium(t))
+	testClient(t, n, "chromium", n.behind(t, "haproxy", true), r, clients.Combinations())
 }
 
 // The checks of the official .NET client, over HTTP and over HTTPS with HTTP/2, and those with
 // which it starts and ends whole clusters, and refreshes its tokens.
 func TestDotNetClient(t *testing.T) {
+	onlyLong(t)
 	t.Parallel()
 	program, err := filepath.Abs("../../../shared/reference/aspnet11")
 	if err != nil {
@@ -143,3 +156,26 @@ func raceEnabled() bool {
 	info, _ := debug.ReadBuildInfo()
 	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
+
+// Clients beside the newest official ones.
+func TestOtherClients(t *testing.T) {
+	t.Parallel()
+	for name, command := range clients.Others {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if slices.Contains(versionZero, name) {
+				t.Skip("it negotiates with version 0")
+			}
+			r := clients.StartCommand(t, command(t))
+			n := startNodes(t, testHub(t))
+			url := n.behind(t, "haproxy", false)
+			for _, scenario := range r.Scenarios {
+				run(t, n, name, url, r, scenario, clients.Combination{})
+			}
+		})
+	}
+}
+
+// versionZero are clients that know version 0 of the negotiation only, whose connections one
+// node alone finds.
+var versionZero = []string{"@aspnet/signalr 1", "@microsoft/signalr 3", "pysignalr", "signalrcore"}

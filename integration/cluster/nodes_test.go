@@ -4,6 +4,7 @@ package cluster_test
 import (
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,6 +19,15 @@ import (
 	"github.com/carillon-go/carillon/integration/middlebox"
 	"github.com/carillon-go/carillon/internal/testproc"
 )
+
+var long = flag.Bool("cluster.long", false, "also run the suites of Chromium and .NET, and all suites behind nginx")
+
+func onlyLong(t *testing.T) {
+	t.Helper()
+	if !*long {
+		t.Skip("part of the long form: -cluster.long")
+	}
+}
 
 const nodeCount = 3
 
