@@ -175,7 +175,7 @@ func (h *Hub) askOthers(ctx context.Context, sealed opened) process {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	all := slices.DeleteFunc(h.node.members.others(), func(p process) bool { return p == sealed.home })
+	all := slices.DeleteFunc(h.node.members.others(ctx), func(p process) bool { return p == sealed.home })
 	answers := make(chan process, len(all))
 	for _, other := range all {
 		h.node.running.Go(func() {

@@ -34,7 +34,11 @@ func newServer(n *Node, c *credentials) *http.Server {
 // serve answers another node.
 func (n *Node) serve(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == helloPath {
-		reply(w, hello{linkVersion, n.self.pid.String()})
+		var theirs hello
+		if readCall(w, r, &theirs) {
+			n.members.heard(theirs)
+			reply(w, n.hello())
+		}
 		return
 	}
 	if r.Header.Get(forHeader) != n.self.pid.String() {

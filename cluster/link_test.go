@@ -36,7 +36,8 @@ func greet(t *testing.T, to *site, config *tls.Config) error {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
 	defer transport.CloseIdleConnections()
-	request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+to.node.self.address+helloPath, strings.NewReader("{}"))
+	request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+to.node.self.address+helloPath, nil)
+	request.Header.Set(messageHeader, base64.StdEncoding.EncodeToString([]byte("{}")))
 	response, err := (&http.Client{Transport: transport, Timeout: patience}).Do(request)
 	if err != nil {
 		return err
@@ -257,11 +258,11 @@ func TestMembersByName(t *testing.T) {
 	b := newSite(t, "B", listen(t, "127.0.0.1:0"), Options{Secrets: secrets, DNS: net.JoinHostPort("localhost", port)})
 	await(t, "the other node", func() bool {
 		b.node.members.check(t.Context())
-		all := b.node.members.others()
+		all := b.node.members.others(t.Context())
 		return len(all) == 1 && all[0] == a.node.self
 	})
 	a.node.members.check(t.Context())
-	if all := a.node.members.others(); len(all) > 0 {
+	if all := a.node.members.others(t.Context()); len(all) > 0 {
 		t.Errorf("a node knows itself: %v", all)
 	}
 	a.stop()
@@ -269,6 +270,24 @@ func TestMembersByName(t *testing.T) {
 		b.node.members.check(t.Context())
 		return !b.node.Members()[0].Up
 	})
+}
+
+// A node that starts is asked by the others at once, although their last check has not found it.
+func TestNodeThatStartsMakesItselfKnown(t *testing.T) {
+	t.Parallel()
+	secrets := [][]byte{randomSecret()}
+	l := listen(t, "127.0.0.1:0")
+	address := l.Addr().String()
+	_ = l.Close()
+	a := newSite(t, "A", listen(t, "127.0.0.1:0"), Options{Secrets: secrets, Peers: []string{address}})
+	if all := a.node.members.others(t.Context()); len(all) > 0 {
+		t.Fatalf("%v", all)
+	}
+	b := newSite(t, "B", listen(t, address), Options{Secrets: secrets, Peers: []string{a.node.self.address}})
+	b.node.members.others(t.Context())
+	if all := a.node.members.others(t.Context()); len(all) != 1 || all[0] != b.node.self {
+		t.Errorf("%v", all)
+	}
 }
 
 func TestOptionsThatAreRefused(t *testing.T) {

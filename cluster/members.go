@@ -26,19 +26,23 @@ type members struct {
 	static []string
 	dns    string // host:port; "": none
 
+	checked chan struct{} // closed after the first check
+	ready   func()        // closes it
+
 	mu       sync.Mutex
 	resolved []string // of dns, at the last success
-	all      []member
+	all      []*member
 }
 
 type member struct {
-	process       // of the last answer; no pid: there was none
+	process       // of the last hello in either direction; no pid: there was none
 	up, down bool // at the last check; neither: there was none
 	self     bool
 }
 
 func newMembers(n *Node, o Options) (*members, error) {
-	m := &members{node: n, dns: o.DNS}
+	m := &members{node: n, dns: o.DNS, checked: make(chan struct{})}
+	m.ready = sync.OnceFunc(func() { close(m.checked) })
 	for _, address := range append(slices.Clone(o.Peers), o.DNS) {
 		if address == "" {
 			continue
@@ -63,8 +67,13 @@ func (n *Node) Members() (all []Member) {
 	return all
 }
 
-// others returns the processes of the other nodes that have answered.
-func (m *members) others() (all []process) {
+// others returns the processes of the other nodes that have said hello, or answered it. It waits
+// until the first check has ended, or ctx ends.
+func (m *members) others(ctx context.Context) (all []process) {
+	select {
+	case <-m.checked:
+	case <-ctx.Done():
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, member := range m.all {
@@ -81,6 +90,7 @@ func (m *members) watch(ctx context.Context) {
 	defer next.Stop()
 	for {
 		m.check(ctx)
+		m.ready()
 		select {
 		case <-next.C:
 		case <-ctx.Done():
@@ -92,35 +102,54 @@ func (m *members) watch(ctx context.Context) {
 // check looks up the members and says hello to each.
 func (m *members) check(ctx context.Context) {
 	addresses := m.addresses(ctx)
+	now := make([]*member, len(addresses))
 	m.mu.Lock()
-	before := m.all
-	m.mu.Unlock()
-	now := make([]member, len(addresses))
-	var greeting sync.WaitGroup
 	for i, address := range addresses {
-		known := slices.IndexFunc(before, func(m member) bool { return m.address == address })
-		now[i].address = address
-		if known >= 0 {
-			now[i] = before[known]
+		if now[i] = m.atLocked(address); now[i] == nil {
+			now[i] = &member{process: process{address: address}}
 		}
-		greeting.Go(func() { m.greet(ctx, &now[i]) })
+	}
+	m.all = now
+	m.mu.Unlock()
+	var greeting sync.WaitGroup
+	for _, member := range now {
+		greeting.Go(func() { m.greet(ctx, member) })
 	}
 	greeting.Wait()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.all = now
 }
 
-// greet updates a member from its hello.
-func (m *members) greet(ctx context.Context, to *member) {
-	was := *to
-	var answer hello
-	err := m.node.call(ctx, to.process, helloPath, struct{}{}, &answer)
-	if err != nil && was.up { // the network connection may have broken while nothing used it
-		err = m.node.call(ctx, to.process, helloPath, struct{}{}, &answer)
+// atLocked returns the member at an address, or nil.
+func (m *members) atLocked(address string) *member {
+	i := slices.IndexFunc(m.all, func(m *member) bool { return m.address == address })
+	if i < 0 {
+		return nil
 	}
+	return m.all[i]
+}
+
+// heard notes the process that says hello. It need not be checked before it is asked.
+func (m *members) heard(from hello) {
+	of, err := parsePID(from.PID)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if member := m.atLocked(from.Address); member != nil && err == nil {
+		member.pid = of
+	}
+}
+
+// greet updates a member from the answer to a hello.
+func (m *members) greet(ctx context.Context, to *member) {
+	m.mu.Lock()
+	was := *to
+	m.mu.Unlock()
+	answer, err := m.sayHello(ctx, was.process)
+	if err != nil && was.up { // the network connection may have broken while nothing used it
+		answer, err = m.sayHello(ctx, was.process)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if err == nil {
-		to.pid, err = parsePID(answer.PID)
+		to.pid = answer
 	}
 	to.up, to.down, to.self = err == nil, err != nil, to.pid == m.node.self.pid
 	switch {
@@ -130,6 +159,14 @@ func (m *members) greet(ctx context.Context, to *member) {
 	case to.down && !was.down:
 		m.node.log.Warn("node down", "address", to.address, "error", err)
 	}
+}
+
+func (m *members) sayHello(ctx context.Context, to process) (answer pid, err error) {
+	var theirs hello
+	if err := m.node.call(ctx, to, helloPath, m.node.hello(), &theirs); err != nil {
+		return pid{}, err
+	}
+	return parsePID(theirs.PID)
 }
 
 // addresses returns the addresses of all nodes, sorted.

@@ -32,11 +32,13 @@ const (
 	messageHeader = "Carillon-Message" // JSON in base64
 )
 
-// hello is the answer of a node that does not need to be known by its pid.
+// hello is a message to a node that need not be known by its pid, and the answer.
 type hello struct {
-	Version int    `json:"version"` // highest version of the link's format that the node knows
-	PID     string `json:"pid"`
+	Version int `json:"version"` // highest version of the link's format that the node knows
+	place
 }
+
+func (n *Node) hello() hello { return hello{linkVersion, n.self.place()} }
 
 // find asks for the owner of a connection.
 type find struct {
