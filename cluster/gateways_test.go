@@ -136,11 +136,12 @@ func (g *gateway) stop(t *testing.T) {
 	}
 }
 
-// balancer passes each request to the next gateway. It keeps no sessions.
+// balancer passes each request to the next gateway. It keeps no sessions. Negotiations have a
+// turn of their own, so that each gateway gets some, and the next request goes to another one.
 type balancer struct {
 	*httptest.Server
-	transport *http.Transport
-	next      atomic.Uint32
+	transport          *http.Transport
+	negotiations, next atomic.Uint32
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{} // of clients
@@ -160,10 +161,15 @@ func newBalancer(t *testing.T, all []*gateway) *balancer {
 	proxy := &httputil.ReverseProxy{
 		Transport: b.transport, FlushInterval: -1, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(targets[int(b.next.Add(1))%len(targets)])
+			turn := &b.next
+			if strings.HasSuffix(r.In.URL.Path, "/negotiate") {
+				turn = &b.negotiations
+			}
+			r.SetURL(targets[int(turn.Add(1))%len(targets)])
 			r.Out.Host = r.In.Host
 		},
 	}
+	b.next.Store(1)
 	b.Server = httptest.NewUnstartedServer(proxy)
 	b.Config.ConnState = b.note
 	b.Start()
