@@ -25,8 +25,8 @@ func (h *Hub) whenDrained(cut func()) (stop func() bool) {
 }
 
 // Drain ends the requests of this process that wait in other ones: the owners answer polls with
-// an empty 200, after which their clients poll again, and WebSockets and event streams are cut,
-// whose clients connect again. Drain does not wait, and may be called repeatedly.
+// an empty 200, and the clients poll again. WebSockets and event streams are cut, and the clients
+// connect again. Drain does not wait, and may be called repeatedly.
 func (h *Hub) Drain() {
 	if h.leaving.Err() != nil || !h.node.enter() {
 		return
@@ -115,7 +115,7 @@ func (w *waits) drain(from pid) {
 	}
 }
 
-// expiring is a context whose error is that of its cause if that is a deadline.
+// expiring is a context that fails with DeadlineExceeded if that is the cause of its end.
 type expiring struct{ context.Context }
 
 // Err implements context.Context.

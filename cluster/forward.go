@@ -124,7 +124,7 @@ func (p *passage) body(f *forwarded) (io.Reader, error) {
 	return bytes.NewReader(short), err
 }
 
-// refuseBody answers a POST whose body did not arrive. Nothing of it was delivered.
+// refuseBody answers a POST after its body has failed to arrive. Nothing of it was delivered.
 func refuseBody(w http.ResponseWriter, err error) error {
 	status := http.StatusBadRequest
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -36,7 +36,7 @@ const (
 	absence   = 2 * time.Second // for which absent counts
 )
 
-// claiming is a claim whose outcome is not known yet.
+// claiming is a claim that has not ended yet.
 type claiming struct {
 	done  chan struct{} // closed at the end
 	owner process       // another process; zero: this one, or none
@@ -54,7 +54,7 @@ func newHub(n *Node, name string) *Hub {
 	return h
 }
 
-// Join sets what other processes ask. It is called once, before the first request.
+// Join sets the registry that serves other processes. It is called once, before the first request.
 func (h *Hub) Join(local connection.Local) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

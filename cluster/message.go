@@ -252,7 +252,7 @@ func writeMessage(b *bytes.Buffer, message any) error {
 	return nil
 }
 
-// readMessage reads what writeMessage has written.
+// readMessage reads a message in the form of writeMessage.
 func readMessage(r io.Reader, message any) error {
 	var length [4]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {

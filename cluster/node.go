@@ -28,7 +28,7 @@ type Options struct {
 	// Peers are the addresses of all nodes, as host:port. The own one may be among them.
 	// Default: none.
 	Peers []string
-	// DNS is a host:port whose addresses are those of all nodes, such as that of a headless
+	// DNS is a host:port that resolves to the addresses of all nodes, such as that of a headless
 	// service of Kubernetes. It is resolved again every five seconds. Default: none.
 	DNS string
 	// Logger receives the events of the cluster. Default slog.Default().
@@ -48,7 +48,7 @@ type Node struct {
 	log     *slog.Logger
 	begun   time.Time
 
-	closing context.Context // ends when Shutdown cuts what is left
+	closing context.Context // ends when Shutdown cuts the last requests
 	close   context.CancelFunc
 	running sync.WaitGroup // dials, and requests in both directions
 	counts  counts
@@ -72,7 +72,7 @@ type Stats struct {
 	Served      int // requests that this node served for other ones
 	Asked       int // questions to all nodes, because the home of a connection was lost
 	Unasked     int // such questions that were over the limit
-	Unreachable int // requests whose owner could not be reached
+	Unreachable int // requests that could not be forwarded, because the owner did not answer
 }
 
 // Stats returns numbers of events.

@@ -183,7 +183,7 @@ func (p *peer) doAlone(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// closing returns a body whose Close closes the network connection as well.
+// closing returns a body that closes the network connection in its Close.
 func closing(body io.ReadCloser, conn io.Closer) io.ReadCloser {
 	if both, ok := body.(io.ReadWriteCloser); ok {
 		return closingBoth{both, conn}

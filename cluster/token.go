@@ -64,17 +64,17 @@ type sealer struct {
 	secrets []keys // current first
 
 	mu     sync.RWMutex
-	byPID  map[pid]known // of self, and of processes whose tokens were opened
+	byPID  map[pid]known // of self, and of other processes after their first token
 	sealAs cipher.AEAD
 }
 
-// known is a process whose token was opened.
+// known is a process that has sealed a token.
 type known struct {
 	aead    cipher.AEAD
 	address string
 }
 
-// maxKnown is the number of processes whose ciphers are kept.
+// maxKnown is the number of processes in byPID.
 const maxKnown = 1024
 
 func newSealer(secrets []keys, self process) (*sealer, error) {

@@ -8,7 +8,7 @@ import (
 	"net/http"
 )
 
-// tunnel passes on the bytes of a WebSocket whose handshake the owner has accepted. It returns
+// tunnel passes on the bytes of a WebSocket after the owner has accepted its handshake. It returns
 // when either end has closed it, or ctx ends.
 func tunnel(ctx context.Context, w http.ResponseWriter, accepted *http.Response) error {
 	owner, ok := accepted.Body.(io.ReadWriteCloser)
