@@ -66,7 +66,7 @@ func (r *reloading) change(line string, change func(*Config)) {
 
 func (r *reloading) await(done func() bool, what string) {
 	r.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) { //nolint:forbidigo // waits for another goroutine
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) { //nolint:forbidigo // waits for another goroutine
 		if time.Now().After(deadline) {
 			r.t.Fatalf("there is no %q\n%s", what, r.log)
 		}
@@ -218,7 +218,7 @@ func TestReloadOfAnEarlyCertificate(t *testing.T) {
 	r := startReloading(t)
 	before := r.serial()
 	r.change(kept, func(c *Config) {
-		c.TLSCert, c.TLSKey = certificateValid(t, time.Now().Add(8*time.Second), time.Now().Add(time.Hour))
+		c.TLSCert, c.TLSKey = certificateValid(t, time.Now().Add(15*time.Second), time.Now().Add(time.Hour))
 	})
 	r.await(func() bool { return r.serial() != before }, "new certificate")
 	if n := strings.Count(r.log.String(), kept); n != 1 {
