@@ -200,7 +200,8 @@ func (h *Hub) askOthers(ctx context.Context, sealed opened) process {
 }
 
 // call sends a message to another process and reads its answer. The message is a header: a
-// request without a body costs less.
+// request without a body costs less. It is sent once more if the network connection breaks: no
+// message of this kind does harm twice.
 func (n *Node) call(ctx context.Context, to process, path string, message, answer any) error {
 	b, err := json.Marshal(message)
 	if err != nil {
@@ -215,6 +216,9 @@ func (n *Node) call(ctx context.Context, to process, path string, message, answe
 	request.Header.Set(messageHeader, base64.StdEncoding.EncodeToString(b))
 	peer := n.peers.to(to.address)
 	response, err := peer.do(request)
+	if errors.Is(err, errBroken) && within.Err() == nil {
+		response, err = peer.do(request)
+	}
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			peer.failed(ctx) // unless the caller has given up

@@ -11,6 +11,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/internal/connection"
 )
 
 // newTestCredentials returns the credentials of a node with these secrets.
@@ -202,6 +205,60 @@ func TestSlowNodeHandsOver(t *testing.T) {
 	home := newSite(t, "A", slowListener{listen(t, "127.0.0.1:0")}, Options{Secrets: secrets})
 	other := newSite(t, "B", listen(t, "127.0.0.1:0"), Options{Secrets: secrets, dialTimeout: dialTimeout, askTimeout: askTimeout})
 	other.expect(t, "200 B GET", http.MethodGet, home.promise(nil), "")
+}
+
+// A home is asked again if the network connection breaks before its answer.
+func TestHomeIsAskedAgainOnANewConnection(t *testing.T) {
+	t.Parallel()
+	secrets := [][]byte{randomSecret()}
+	l := &breakingListener{Listener: listen(t, "127.0.0.1:0")}
+	home := newSite(t, "A", l, Options{Secrets: secrets})
+	home.hub.Join(&breaking{registry: home.registry, l: l})
+	other := newSite(t, "B", listen(t, "127.0.0.1:0"), Options{Secrets: secrets})
+	other.expect(t, "200 B GET", http.MethodGet, home.promise(nil), "")
+}
+
+// breaking is a registry that cuts the link when it is asked first.
+type breaking struct {
+	*registry
+	l    *breakingListener
+	once sync.Once
+}
+
+func (b *breaking) HandOver(key string, u *auth.User) (given connection.Handover, ok bool) {
+	first := false
+	b.once.Do(func() {
+		first = true
+		b.l.cut()
+	})
+	if first {
+		return connection.Handover{}, false
+	}
+	return b.registry.HandOver(key, u)
+}
+
+type breakingListener struct {
+	net.Listener
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func (l *breakingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		l.conns = append(l.conns, c)
+	}
+	return c, err
+}
+
+func (l *breakingListener) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.conns {
+		_ = c.Close()
+	}
 }
 
 // slowListener accepts connections whose first read takes long.

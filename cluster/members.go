@@ -143,9 +143,6 @@ func (m *members) greet(ctx context.Context, to *member) {
 	was := *to
 	m.mu.Unlock()
 	answer, err := m.sayHello(ctx, was.process)
-	if err != nil && was.up { // the network connection may have broken while nothing used it
-		answer, err = m.sayHello(ctx, was.process)
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err == nil {

@@ -28,8 +28,9 @@ const (
 )
 
 var (
-	errGone = errors.New("cluster: another process has the address of the node")
-	errFull = errors.New("cluster: the node has too many requests of this node")
+	errBroken = errors.New("cluster: no answer on the network connection")
+	errGone   = errors.New("cluster: another process has the address of the node")
+	errFull   = errors.New("cluster: the node has too many requests of this node")
 )
 
 // dialer makes network connections to other nodes.
@@ -143,7 +144,11 @@ func (p *peer) do(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return check(conn.RoundTrip(r))
+	response, err := conn.RoundTrip(r)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errBroken, err)
+	}
+	return check(response, err)
 }
 
 // check turns an answer that is not the link's into an error.
