@@ -2,6 +2,7 @@
 package cluster_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -179,7 +180,9 @@ func (n *nodes) negotiate(home int, path string) (token string, err error) {
 
 // send makes a request. The status of one that fails is 0.
 func send(method, url string, body io.Reader) (status int, answer []byte) {
-	r, err := http.NewRequest(method, url, body)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
 		return 0, nil
 	}
