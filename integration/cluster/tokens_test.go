@@ -176,7 +176,7 @@ func TestTokensOfALostNode(t *testing.T) {
 	t.Parallel()
 	n := startNodes(t, testHub(t))
 	n.awaitMembers(t)
-	const tokens, times = 20, 50
+	const tokens, times = 10, 5
 	var all []string
 	for range tokens {
 		all = append(all, n.mustNegotiate(t, home, "/testhub"))
