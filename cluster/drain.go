@@ -73,6 +73,15 @@ type waits struct {
 	drained *table[bool] // by pid
 }
 
+// wait returns the context of a forwarded request. Only a GET waits for messages and ends when
+// the forwarding process drains: the data of a POST must arrive.
+func (h *Hub) wait(ctx context.Context, f *forwarded, from pid) (_ context.Context, stay, end context.CancelFunc) {
+	if !isGet(string(f.Method)) {
+		return ctx, func() {}, func() {}
+	}
+	return h.waits.begin(ctx, from, f.Wait)
+}
+
 // begin returns the context of a forwarded request, which ends like that of a request with a
 // deadline when the forwarding process drains, until stay is called.
 func (w *waits) begin(ctx context.Context, from pid, limit time.Duration) (_ context.Context, stay, end context.CancelFunc) {

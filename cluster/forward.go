@@ -94,7 +94,9 @@ func (p *passage) pass(key string) error {
 }
 
 // isGet ignores the case of methods, as ASP.NET Core does.
-func (p *passage) isGet() bool { return strings.ToUpper(p.r.Method) == http.MethodGet }
+func isGet(method string) bool { return strings.ToUpper(method) == http.MethodGet }
+
+func (p *passage) isGet() bool { return isGet(p.r.Method) }
 
 func (p *passage) upgrades() bool { return connection.IsHandshake(p.r) }
 

@@ -96,7 +96,7 @@ func (n *Node) serveForward(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	hub := n.Hub(f.Hub)
-	ctx, stay, end := hub.waits.begin(r.Context(), from.pid, f.Wait)
+	ctx, stay, end := hub.wait(r.Context(), &f, from.pid)
 	defer end()
 	request, err := f.request(r.WithContext(ctx))
 	if err != nil {

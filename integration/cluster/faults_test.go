@@ -55,7 +55,7 @@ var faults = []fault{
 	{"the forwarder is killed", forwarder, killed, onlyWebSockets, nil},
 	{"the home drains", home, drained, everyTransport, nil},
 	{"the owner drains", owner, drained, nil, everyTransport},
-	{"the forwarder drains", forwarder, drained, onlyWebSockets, nil}, // a POST at that moment is answered 503
+	{"the forwarder drains", forwarder, drained, everyTransport, nil},
 	{"the home hangs", home, paused, everyTransport, nil},
 	{"the owner hangs", owner, paused, onlyWebSockets, nil},
 	{"the forwarder hangs", forwarder, paused, onlyWebSockets, nil},
