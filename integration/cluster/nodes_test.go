@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package cluster_test has several nodes of one cluster behind balancers that keep no sessions.
 package cluster_test
 
