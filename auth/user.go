@@ -1,6 +1,6 @@
 // Package auth identifies the users of requests. An authenticator (for a bearer token, a
 // cookie, or the application's own sessions) puts a User into the request's context.
-// Negotiation, transports and hub read it from there. Policies decide what users may do.
+// Negotiation, transports and hub read it from there. A Policy allows or refuses a user.
 package auth
 
 import (

@@ -1,8 +1,8 @@
 // Package endpoint joins a hub with its negotiation and its transports.
 //
-// [New] makes an [Endpoint] of a hub. [Mount] mounts one or several on a mux and returns what
-// ends all of them together. An Endpoint is a plain http.Handler, so other routers can mount
-// it too: at its path and below it.
+// [New] makes an [Endpoint] of a hub. [Mount] mounts one or several on a mux and returns a
+// [Mounted], which ends all of them together. An Endpoint is a plain http.Handler, so other
+// routers can mount it too: at its path and below it.
 package endpoint
 
 import (

@@ -19,7 +19,7 @@ type At map[string]*Endpoint
 // Mounted are the endpoints of a mux. It is safe for concurrent use.
 type Mounted struct {
 	at      At
-	servers sync.Map // of *http.Server: those whose shutdown begins the end of the endpoints
+	servers sync.Map // of *http.Server: their shutdown begins the end of the endpoints
 }
 
 // Mount mounts endpoints on mux, each at its path and at all paths below it. It panics if mux

@@ -26,7 +26,7 @@ type Backplane interface {
 	Leave(to ...Audience)
 	// Send sends a message to an audience in all processes. In this one it calls
 	// Local.Deliver, so that all processes see the messages in the same order, and returns
-	// afterwards, so that an answer follows what its method has sent. Messages to connections
+	// afterwards, so that an answer follows its method's messages. Messages to connections
 	// of this process do not pass through Send.
 	Send(ctx context.Context, to Audience, m Message) error
 	// Ask sends a message to a connection of another process and waits for the client's

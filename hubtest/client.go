@@ -1,5 +1,5 @@
 // Package hubtest tests hubs without a network. Its clients are connected to a hub in
-// memory, and record what the hub sends to them.
+// memory, and record the hub's messages.
 //
 //	func TestSend(t *testing.T) {
 //		h, chat := newChat() // the application's hub, and the implementation of its methods

@@ -104,8 +104,8 @@ func loadPackage(dir string) (*packages.Package, error) {
 	}
 }
 
-// complete returns a package with all that it declares. What is known of a package that
-// the contract's package does not import itself is what other packages need of it.
+// complete returns a package with all its declarations. Of a package that the contract's
+// package does not import itself, only the declarations that other packages need are loaded.
 func (c *contract) complete(pkg *types.Package) *types.Package {
 	if pkg.Complete() {
 		return pkg

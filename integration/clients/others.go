@@ -53,7 +53,7 @@ func javaClient(major string) func(*testing.T) func(context.Context) *exec.Cmd {
 	}
 }
 
-// otherCommand returns a command in a folder of others. needed is what make clients installs there.
+// otherCommand returns a command in a folder of others. make clients installs needed there.
 func otherCommand(t *testing.T, folderName, needed, name string, args ...string) func(context.Context) *exec.Cmd {
 	t.Helper()
 	dir := filepath.Join(folder(), "..", "others", folderName)

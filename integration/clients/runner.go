@@ -27,7 +27,7 @@ type Runner struct {
 	Scenarios []Scenario
 }
 
-// Scenario is an entry of a runner's list; scenarios/index.js says what the fields mean.
+// Scenario is an entry of a runner's list; scenarios/index.js explains the fields.
 type Scenario struct {
 	Name    string
 	Once    bool
@@ -153,7 +153,7 @@ func Missing(t *testing.T, why string) {
 	t.Skip(why)
 }
 
-// Run runs one scenario. do carries out what it asks for.
+// Run runs one scenario. The scenario asks for steps, and do carries them out.
 func (r *Runner) Run(o Order, do func(what string) error) (Reply, error) {
 	if err := r.In.Encode(o); err != nil {
 		return Reply{}, err

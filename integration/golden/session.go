@@ -155,7 +155,7 @@ var kinds = []kind{
 	{key: "note", one: func(*session, Step, Step) error { return nil }},
 }
 
-// onPeer returns the function of a kind whose steps concern only a WebSocket.
+// onPeer returns the function of a kind of step that concerns only a WebSocket.
 func onPeer(run func(p *peer, st, next Step) error) func(s *session, st, next Step) error {
 	return func(s *session, st, next Step) error {
 		p, err := s.peer(st)

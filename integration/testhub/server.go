@@ -104,8 +104,8 @@ func listen(addr, tlsAddr string) ([]net.Listener, error) {
 	return append(listeners, l), nil
 }
 
-// shutdown stops the worker, closes every client's connection, and then stops what carries the
-// connections.
+// shutdown stops the worker, closes every client's connection, and then stops the HTTP servers
+// and the node that carry the connections.
 func (s *server) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
