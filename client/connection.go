@@ -166,10 +166,15 @@ func (c *HubConnection) change(r *run, change StateChange) {
 	r.jobs.push(job{change: &change})
 }
 
+// forget removes a run that has ended. The last run closes the idle network connections, under the
+// lock: a run that has begun since may just be using one of them.
 func (c *HubConnection) forget(r *run) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.runs, r)
+	if len(c.runs) == 0 && c.network.own != nil {
+		c.network.own.CloseIdleConnections()
+	}
 }
 
 // connected returns the current session.

@@ -3,7 +3,10 @@ package client
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -145,6 +148,57 @@ func TestStopWithRestart(t *testing.T) {
 	r.start(c)
 	if err := c.Stop(r.within()); err != nil || c.State() != Connected {
 		t.Errorf("Stop: %v; %v", err, c.State())
+	}
+}
+
+// watched is a network connection that knows whether it was closed.
+type watched struct {
+	net.Conn
+	closed atomic.Bool
+}
+
+func (w *watched) Close() error {
+	w.closed.Store(true)
+	return w.Conn.Close()
+}
+
+// TestEndLeavesTheNextStartAlone: a connection that was started again keeps its idle network
+// connections when the callbacks of its former start end.
+func TestEndLeavesTheNextStartAlone(t *testing.T) {
+	w := newWire(t, func(l *link) {
+		l.shake()
+		l.untilGone()
+	})
+	r := w.rig()
+	c := r.open(w.url, w.on(WebSockets))
+	dial := c.network.own.DialContext
+	c.network.own.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		return &watched{Conn: conn}, err
+	}
+	var idle *watched
+	c.OnStateChange(func(ctx context.Context, s StateChange) {
+		if s.To != Disconnected || idle != nil {
+			return
+		}
+		if err := c.Start(ctx); err != nil {
+			t.Errorf("Start: %v", err)
+		}
+		trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { idle = got.Conn.(*watched) }}
+		q, _ := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodOptions, w.url, nil)
+		if response, err := c.network.client.Do(q); err != nil {
+			t.Error(err)
+		} else {
+			_, _ = io.Copy(io.Discard, response.Body)
+			response.Body.Close()
+		}
+	})
+	r.start(c)
+	if err := c.Stop(r.within()); err != nil { // waits for the callback
+		t.Fatal(err)
+	}
+	if idle.closed.Load() {
+		t.Error("the end of the former start closed a network connection of the next one")
 	}
 }
 

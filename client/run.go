@@ -80,9 +80,6 @@ func (r *run) waitForEnd() {
 	r.callbacks.Wait()
 	r.stop(ErrStopped)
 	r.uploads.end()
-	if own := r.conn.network.own; own != nil {
-		own.CloseIdleConnections()
-	}
 }
 
 // runSessions waits for the end of s and of the sessions after it. It returns the cause of the last
