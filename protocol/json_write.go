@@ -81,6 +81,12 @@ func (p *JSON) appendValue(dst []byte, head, id, name string, value any) ([]byte
 	return end(out), nil
 }
 
+// AppendRawResult appends a completion with an encoded result.
+func (p *JSON) AppendRawResult(dst []byte, id string, raw []byte) []byte {
+	dst = append(appendID(append(dst, `{"type":3`...), id), `,"result":`...)
+	return end(append(dst, raw...))
+}
+
 // AppendVoid appends a completion with neither a result nor an error.
 func (p *JSON) AppendVoid(dst []byte, id string) []byte {
 	return end(appendID(append(dst, `{"type":3`...), id))

@@ -85,6 +85,12 @@ func (p *MessagePack) AppendResult(dst []byte, id string, result any) ([]byte, e
 	return closeBinary(out, len(dst)), nil
 }
 
+// AppendRawResult appends a completion with an encoded result.
+func (p *MessagePack) AppendRawResult(dst []byte, id string, raw []byte) []byte {
+	out := append(msgp.AppendString(appendHead(openBinary(dst), 5, Completion), id), resultKind)
+	return closeBinary(append(out, raw...), len(dst))
+}
+
 // AppendVoid appends a completion with neither a result nor an error.
 func (p *MessagePack) AppendVoid(dst []byte, id string) []byte {
 	out := appendHead(openBinary(dst), 4, Completion)

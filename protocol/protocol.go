@@ -44,6 +44,7 @@ type HubProtocol interface {
 	AppendStreamInvocation(dst []byte, id, target string, headers map[string]string, streamIDs []string, args ...any) ([]byte, error)
 	AppendStreamItem(dst []byte, id string, item any) ([]byte, error)
 	AppendResult(dst []byte, id string, result any) ([]byte, error) // a nil result is an explicit null
+	AppendRawResult(dst []byte, id string, raw []byte) []byte       // raw is the Payload of a Message of the same protocol
 	AppendVoid(dst []byte, id string) []byte                        // a completion without result and error: the end of a stream
 	AppendError(dst []byte, id, message string) []byte
 	AppendCancel(dst []byte, id string) []byte
