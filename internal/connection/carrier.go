@@ -33,8 +33,10 @@ type DirectCarrier interface {
 // being woken.
 type OnceCarrier interface {
 	Carrier
-	// TryAnswer answers with all frames without waiting, and reports whether it did. If so,
-	// the carrier no longer belongs to the connection, as after Detach; otherwise it is woken
-	// for the frames. It is called like Wake.
-	TryAnswer(frames []*frame.Frame) bool
+	// TryAnswer answers with all frames without waiting, and reports whether it did. If not,
+	// the carrier is woken for the frames. If so, the carrier no longer belongs to the
+	// connection, as after Detach. sent reports that the answer is sent completely; otherwise
+	// the carrier sends the rest, calls PutBack if that fails, and then Detach. TryAnswer is
+	// called like Wake.
+	TryAnswer(frames []*frame.Frame) (answered, sent bool)
 }

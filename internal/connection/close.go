@@ -52,6 +52,9 @@ func (c *Connection) Finish(cause error) { c.end(cause, false, nil) }
 // connection ends.
 func (c *Connection) Detach(k Carrier, cause error) {
 	c.mu.Lock()
+	if c.taker == k {
+		c.taker = nil
+	}
 	if c.carrier != k || c.state >= ended {
 		c.mu.Unlock()
 		return

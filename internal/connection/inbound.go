@@ -158,7 +158,7 @@ func (i *inbound) interrupt(k Carrier) {
 	if r, ok := i.receiver.(transports.Resumer); ok && i.source == k && !i.interrupted {
 		returned := false
 		defer i.owner.rescue(&returned, nil)
-		i.interrupted = true
+		i.source, i.interrupted = nil, true
 		r.Interrupted()
 		returned = true
 	}

@@ -25,8 +25,10 @@ type outbound struct {
 	memory    atomic.Pointer[atomic.Uint32] // the carrier's word for Prefetch, not guarded by a lock; nil: unknown
 	sentBytes int64                         // bytes of all messages accepted for sending
 	queue     queue
-	counted   int     // the part of the queue's bytes that the registry's sum contains
-	taker     Carrier // the last carrier that took frames from the queue
+	counted   int // the part of the queue's bytes that the registry's sum contains
+	// taker is the last carrier that took frames from the queue, while it may still put them
+	// back. A carrier can hold its request and the HTTP server's buffers, so none stays here.
+	taker Carrier
 	// left is the end of the connection's last request. It is zero while a request is open.
 	left       time.Time
 	opened     time.Duration   // age of the registry at the opening
@@ -110,11 +112,18 @@ func (o *outbound) trySendLocked() (all bool) {
 	case DirectCarrier:
 		taken, all = k.TryWrite(o.queue.frames[0], o.queue.frames[1:]...)
 	case OnceCarrier:
-		if o.leaving || !k.TryAnswer(o.queue.frames) {
+		if o.leaving {
 			return false
 		}
+		answered, sent := k.TryAnswer(o.queue.frames)
+		if !answered {
+			return false
+		}
+		if o.taker = k; sent {
+			o.taker = nil
+		}
 		taken, all = len(o.queue.frames), true
-		o.taker, o.carrier, o.left = k, nil, time.Now()
+		o.carrier, o.left = nil, time.Now()
 	}
 	o.queue.discard(taken, o.registry.options.WaitBytes)
 	return all
@@ -167,7 +176,7 @@ func (o *outbound) dropQueueLocked() {
 
 // PutBack returns frames that k, a poll, took and could not send to the head of the queue, if
 // they are still needed. If a newer poll has taken later frames, the connection ends, because
-// the returned ones would arrive out of order.
+// the returned ones would arrive out of order. It must be called before Detach.
 func (c *Connection) PutBack(k Carrier, frames []*frame.Frame) {
 	c.mu.Lock()
 	late := c.taker != k

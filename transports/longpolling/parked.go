@@ -23,10 +23,10 @@ type parkedPoll struct {
 const directLimit = 32 << 10
 
 // TryAnswer implements connection.OnceCarrier.
-func (p *parkedPoll) TryAnswer(frames []*frame.Frame) bool {
+func (p *parkedPoll) TryAnswer(frames []*frame.Frame) (answered, sent bool) {
 	n := length(frames)
 	if n > directLimit {
-		return false
+		return false, false
 	}
 	b := batch{socket.NewBatch()}
 	defer b.GiveBack()
@@ -35,15 +35,16 @@ func (p *parkedPoll) TryAnswer(frames []*frame.Frame) bool {
 		b.Bytes = framing.Append(f, b.Bytes)
 	}
 	written := p.conn.TryAnswer(p, b.Bytes)
-	if written > 0 && written < len(b.Bytes) {
+	if sent = written == len(b.Bytes); written > 0 && !sent {
 		rest, all := slices.Clone(b.Bytes[written:]), slices.Clone(frames)
 		p.conn.Go(func() {
 			if p.write(rest) != nil {
 				p.c.PutBack(p, all)
 			}
+			p.c.Detach(p, nil)
 		})
 	}
-	return written > 0
+	return written > 0, sent
 }
 
 // Wake implements connection.Carrier.
