@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"net/http"
 	"sync"
 	"time"
 )
@@ -135,17 +134,12 @@ func (e expiring) Err() error {
 	return e.Context.Err()
 }
 
-// serveDrain answers a process that ends.
-func (n *Node) serveDrain(w http.ResponseWriter, r *http.Request) {
-	var d drain
-	if !readCall(w, r, &d) {
-		return
-	}
+// answerDrain answers a process that ends.
+func (n *Node) answerDrain(d *drain) (any, error) {
 	asking, err := d.Asking.process()
 	if err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		return
+		return nil, err
 	}
 	n.Hub(d.Hub).waits.drain(asking.pid)
-	reply(w, struct{}{})
+	return struct{}{}, nil
 }

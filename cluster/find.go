@@ -3,7 +3,6 @@ package cluster
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -199,25 +198,23 @@ func (h *Hub) askOthers(ctx context.Context, sealed opened) process {
 	return process{}
 }
 
-// call sends a message to another process and reads its answer. The message is a header: a
-// request without a body costs less. It is sent once more if the network connection breaks: no
-// message of this kind does harm twice.
-func (n *Node) call(ctx context.Context, to process, path string, message, answer any) error {
-	b, err := json.Marshal(message)
+// call asks another process a question and reads its answer. A process without a pid is any at
+// its address. The question is asked once more if the stream breaks: none of this kind does harm
+// twice.
+func (n *Node) call(ctx context.Context, to process, path string, question, answer any) error {
+	message, err := json.Marshal(question)
 	if err != nil {
 		return err
+	}
+	if len(message) > maxMessage {
+		return errMessage
 	}
 	within, cancel := context.WithTimeout(ctx, n.askTimeout)
 	defer cancel()
-	request, err := n.request(within, to, path, nil)
-	if err != nil {
-		return err
-	}
-	request.Header.Set(messageHeader, base64.StdEncoding.EncodeToString(b))
 	peer := n.peers.to(to.address)
-	response, err := peer.do(request)
+	got, err := peer.ask(within, to.pid, path, message)
 	if errors.Is(err, errBroken) && within.Err() == nil {
-		response, err = peer.do(request)
+		got, err = peer.ask(within, to.pid, path, message)
 	}
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
@@ -225,21 +222,7 @@ func (n *Node) call(ctx context.Context, to process, path string, message, answe
 		}
 		return err
 	}
-	defer response.Body.Close()
-	return json.NewDecoder(io.LimitReader(response.Body, maxMessage)).Decode(answer)
-}
-
-// readCall reads the message of a request that call has sent. It reports false if it has refused
-// the request.
-func readCall(w http.ResponseWriter, r *http.Request, message any) bool {
-	b, err := base64.StdEncoding.DecodeString(r.Header.Get(messageHeader))
-	if err == nil {
-		err = json.Unmarshal(b, message)
-	}
-	if err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-	}
-	return err == nil
+	return json.Unmarshal(got, answer)
 }
 
 // request returns a request of the link.

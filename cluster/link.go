@@ -3,7 +3,6 @@ package cluster
 import (
 	"bytes"
 	"crypto/tls"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -18,10 +17,14 @@ func newServer(n *Node, c *credentials) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
+	config := c.config()
+	config.NextProtos = []string{streamProtocol} // and those of HTTP
+	config.DynamicRecordSizingDisabled = true
 	return &http.Server{
 		Handler:           http.HandlerFunc(n.serve),
-		TLSConfig:         c.config(),
+		TLSConfig:         config,
 		Protocols:         protocols,
+		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){streamProtocol: n.serveQuestions},
 		ReadHeaderTimeout: headerTimeout,
 		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelDebug), // strangers can provoke these lines
 		HTTP2: &http.HTTP2Config{
@@ -31,57 +34,19 @@ func newServer(n *Node, c *credentials) *http.Server {
 	}
 }
 
-// serve answers another node.
+// serve serves a request that another node forwards.
 func (n *Node) serve(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == helloPath {
-		var theirs hello
-		if readCall(w, r, &theirs) {
-			n.members.heard(theirs)
-			reply(w, n.hello())
-		}
-		return
-	}
-	if r.Header.Get(forHeader) != n.self.pid.String() {
-		w.WriteHeader(http.StatusMisdirectedRequest)
-		return
-	}
-	if !n.enter() {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		return
-	}
-	defer n.running.Done()
-	switch r.URL.Path {
-	case findPath:
-		n.serveFind(w, r)
-	case forwardPath:
-		n.serveForward(w, r)
-	case drainPath:
-		n.serveDrain(w, r)
-	default: // of a later release
+	switch {
+	case r.URL.Path != forwardPath: // of a later release
 		w.WriteHeader(http.StatusNotFound)
+	case r.Header.Get(forHeader) != n.self.pid.String():
+		w.WriteHeader(http.StatusMisdirectedRequest)
+	case !n.enter():
+		w.WriteHeader(http.StatusServiceUnavailable)
+	default:
+		defer n.running.Done()
+		n.serveForward(w, r)
 	}
-}
-
-func reply(w http.ResponseWriter, message any) {
-	b, err := json.Marshal(message)
-	if err != nil {
-		w.WriteHeader(http.StatusInternalServerError)
-		return
-	}
-	_, _ = w.Write(b)
-}
-
-func (n *Node) serveFind(w http.ResponseWriter, r *http.Request) {
-	var question find
-	if !readCall(w, r, &question) {
-		return
-	}
-	asking, err := question.Asking.process()
-	if err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	reply(w, n.Hub(question.Hub).find(&question, asking))
 }
 
 func (n *Node) serveForward(w http.ResponseWriter, r *http.Request) {

@@ -2,8 +2,7 @@ package cluster
 
 import (
 	"crypto/tls"
-	"encoding/base64"
-	"io"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -37,16 +36,17 @@ func newTestCredentials(t *testing.T, secrets ...[]byte) *credentials {
 // greet says hello with a TLS configuration.
 func greet(t *testing.T, to *site, config *tls.Config) error {
 	t.Helper()
-	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
-	defer transport.CloseIdleConnections()
-	request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+to.node.self.address+helloPath, nil)
-	request.Header.Set(messageHeader, base64.StdEncoding.EncodeToString([]byte("{}")))
-	response, err := (&http.Client{Transport: transport, Timeout: patience}).Do(request)
+	config.NextProtos = []string{streamProtocol}
+	conn, err := (&tls.Dialer{Config: config}).DialContext(t.Context(), "tcp", to.node.self.address)
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	_, err = io.Copy(io.Discard, response.Body)
+	a := newAsker(conn, to.node.peers.dialer)
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer a.close()
+	reading.Go(a.read)
+	_, err = a.sayHello(t.Context())
 	return err
 }
 
@@ -84,7 +84,7 @@ func TestLinkNeedsTheSecret(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.node.self.address+helloPath, nil)
+	request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.node.self.address+forwardPath, nil)
 	response, err := http.DefaultClient.Do(request)
 	if err == nil {
 		_ = response.Body.Close()
@@ -95,35 +95,46 @@ func TestLinkNeedsTheSecret(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// A request of the link is for one process, and in a version that it knows.
+// Questions and requests of the link are for one process, and in a version that it knows.
 func TestRequestsOfTheLinkAreForOneProcess(t *testing.T) {
 	t.Parallel()
 	s := newSites(t, 2)
 	self := s[1].node.self
+	valid := find{Hub: testHub, Asking: self.place()}
 	for _, c := range []struct {
-		to   process
-		path string
-		want string
+		to       process
+		path     string
+		question any
+		want     string
 	}{
-		{self, findPath, ""},
-		{process{newPID(), self.address}, findPath, errGone.Error()},
-		{process{newPID(), self.address}, helloPath, ""},
-		{self, "/2/find", "404"},
-		{self, "/1/later", "404"},
-		{self, "/", "404"},
+		{self, findPath, valid, ""},
+		{process{newPID(), self.address}, findPath, valid, errGone.Error()},
+		{process{address: self.address}, helloPath, valid, ""},
+		{self, "/2/find", valid, errPath.Error()},
+		{self, "", valid, errPath.Error()},
+		{self, strings.Repeat("/", maxPath), valid, errPath.Error()},
+		{self, forwardPath, valid, errPath.Error()},
+		{self, findPath, struct{}{}, errMessage.Error()},
+		{self, findPath, "{", errMessage.Error()},
+		{self, findPath, find{Asking: place{"zz", "a:1"}}, errMessage.Error()},
+		{self, findPath, find{Asking: place{self.pid.String(), "a"}}, "port"},
+		{self, drainPath, drain{}, errMessage.Error()},
 	} {
 		var got found
-		err := s[0].node.call(t.Context(), c.to, c.path, &find{Hub: testHub, Asking: self.place()}, &got)
+		err := s[0].node.call(t.Context(), c.to, c.path, c.question, &got)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %s", c.path, err, c.want)
 		}
 	}
-	for _, text := range []string{"", "{", `{"asking":{}}`, `{"asking":{"pid":"zz","address":"a:1"}}`, `{"asking":{"pid":"0011223344556677","address":"a"}}`} {
-		request, _ := s[0].node.request(t.Context(), self, findPath, nil)
-		request.Header.Set(messageHeader, base64.StdEncoding.EncodeToString([]byte(text)))
-		if _, err := s[0].node.peers.to(self.address).do(request); err == nil || !strings.Contains(err.Error(), "400") {
-			t.Errorf("%q: %v", text, err)
+	for path, want := range map[string]string{"/2/forward": "404", "/": "404", findPath: "404"} {
+		request, _ := s[0].node.request(t.Context(), self, path, nil)
+		if _, err := s[0].node.peers.to(self.address).do(request); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
 		}
+	}
+	request, _ := s[0].node.request(t.Context(), process{newPID(), self.address}, forwardPath, nil)
+	if _, err := s[0].node.peers.to(self.address).do(request); !errors.Is(err, errGone) {
+		t.Errorf("another process: %v", err)
 	}
 	for _, text := range []string{"", "\x00\x00\x00\x02{}", "\xff\xff\xff\xff{}", "\x00\x00\x00\x02{]"} {
 		request, _ := s[0].node.request(t.Context(), self, forwardPath, strings.NewReader(text))
@@ -161,15 +172,18 @@ func TestFailedNodeIsNotDialledAtOnce(t *testing.T) {
 		var asking sync.WaitGroup
 		for range 1000 {
 			asking.Go(func() {
-				request, _ := s.node.request(t.Context(), process{newPID(), l.Addr().String()}, findPath, strings.NewReader("{}"))
-				if _, err := peer.do(request); err == nil {
+				if _, err := peer.ask(t.Context(), pid{}, findPath, []byte("{}")); err == nil {
 					t.Error("a node that closes the network connection has answered")
+				}
+				request, _ := s.node.request(t.Context(), process{newPID(), l.Addr().String()}, forwardPath, strings.NewReader("{}"))
+				if _, err := peer.do(request); err == nil {
+					t.Error("a node that closes the network connection has served a request")
 				}
 			})
 		}
 		asking.Wait()
 	}
-	if most := 1 + int32(time.Since(begun)/redialTime); dials.Load() > most {
+	if most := 2 * (1 + int32(time.Since(begun)/redialTime)); dials.Load() > most { // for questions and for requests
 		t.Errorf("%d dials, want %d at most", dials.Load(), most)
 	}
 }
@@ -183,9 +197,7 @@ func TestNodeThatCameBackIsAskedAgain(t *testing.T) {
 	peer := other.node.peers.to(home.node.self.address)
 	fail := func() {
 		peer.mu.Lock()
-		for _, c := range peer.conns {
-			_ = c.Close()
-		}
+		peer.closeLocked()
 		peer.mu.Unlock()
 		peer.failed(t.Context())
 	}

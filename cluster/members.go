@@ -142,7 +142,7 @@ func (m *members) greet(ctx context.Context, to *member) {
 	m.mu.Lock()
 	was := *to
 	m.mu.Unlock()
-	answer, err := m.sayHello(ctx, was.process)
+	answer, err := m.sayHello(ctx, was.address)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err == nil {
@@ -158,9 +158,9 @@ func (m *members) greet(ctx context.Context, to *member) {
 	}
 }
 
-func (m *members) sayHello(ctx context.Context, to process) (answer pid, err error) {
+func (m *members) sayHello(ctx context.Context, address string) (answer pid, err error) {
 	var theirs hello
-	if err := m.node.call(ctx, to, helloPath, m.node.hello(), &theirs); err != nil {
+	if err := m.node.call(ctx, process{address: address}, helloPath, m.node.hello(), &theirs); err != nil {
 		return pid{}, err
 	}
 	return parsePID(theirs.PID)

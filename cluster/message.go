@@ -16,20 +16,19 @@ import (
 )
 
 // The messages of the link are JSON. A node ignores members that it does not know, so that a
-// later release may add some. The path of a request contains the version of the format. A
-// release that needs another version serves both, and uses the new one for nodes that have
-// named it in their hello.
+// later release may add some. The path of a question or request contains the version of the
+// format. A release that needs another version serves both, and uses the new one for nodes that
+// have named it in their hello.
 const linkVersion = 1
 
-// Paths and headers of the link.
+// Paths and headers of the link. All but a forwarded request are questions.
 const (
 	helloPath   = "/1/hello"
 	findPath    = "/1/find"
-	forwardPath = "/1/forward"
 	drainPath   = "/1/drain"
+	forwardPath = "/1/forward"
 
-	forHeader     = "Carillon-For"     // the pid of the process that a request is for
-	messageHeader = "Carillon-Message" // JSON in base64
+	forHeader = "Carillon-For" // the pid of the process that a request is for
 )
 
 // hello is a message to a node that need not be known by its pid, and the answer.

@@ -48,10 +48,12 @@ type Node struct {
 	log     *slog.Logger
 	begun   time.Time
 
-	closing context.Context // ends when Shutdown cuts the last requests
-	close   context.CancelFunc
-	running sync.WaitGroup // dials, and requests in both directions
-	counts  counts
+	closing     context.Context // ends when Shutdown cuts the last requests
+	close       context.CancelFunc
+	serving     context.Context // ends when Shutdown begins
+	stopServing context.CancelFunc
+	running     sync.WaitGroup // dials, streams, and requests in both directions
+	counts      counts
 
 	askTimeout time.Duration
 
@@ -112,8 +114,13 @@ func New(o Options) (*Node, error) {
 		return nil, err
 	}
 	n.closing, n.close = context.WithCancel(context.Background())
+	n.serving, n.stopServing = context.WithCancel(n.closing)
 	n.askTimeout = cmp.Or(o.askTimeout, askTimeout)
-	n.peers = &peers{dialer: newDialer(n.closing, credentials, cmp.Or(o.dialTimeout, dialTimeout), &n.running), all: map[string]*peer{}}
+	dialer, err := newDialer(n, credentials, cmp.Or(o.dialTimeout, dialTimeout))
+	if err != nil {
+		return nil, err
+	}
+	n.peers = &peers{dialer: dialer, all: map[string]*peer{}}
 	n.server = newServer(n, credentials)
 	return n, nil
 }
@@ -175,6 +182,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	n.mu.Lock()
 	n.closed = true
 	n.mu.Unlock()
+	n.stopServing()
 	err := n.server.Shutdown(ctx)
 	n.close()
 	n.peers.close()

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -37,17 +39,23 @@ var (
 type dialer struct {
 	multiplexed *http.Transport // HTTP/2
 	single      *http.Transport // HTTP/1.1: WebSockets and long bodies
+	tcp         *net.Dialer
+	streams     *tls.Config   // for questions
+	hello       []byte        // first question of a stream
+	handshake   time.Duration // limit of that of TLS
+	askTimeout  time.Duration
 	closing     context.Context // ends all dials
 	running     *sync.WaitGroup
 }
 
-func newDialer(closing context.Context, c *credentials, timeout time.Duration, running *sync.WaitGroup) *dialer {
+func newDialer(n *Node, c *credentials, timeout time.Duration) (*dialer, error) {
+	tcp, handshake := &net.Dialer{Timeout: timeout}, max(timeout, handshakeTimeout)
 	transport := func(set func(*http.Protocols, bool)) *http.Transport {
 		protocols := new(http.Protocols)
 		set(protocols, true)
 		return &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: timeout}).DialContext,
-			TLSHandshakeTimeout: max(timeout, handshakeTimeout),
+			DialContext:         tcp.DialContext,
+			TLSHandshakeTimeout: handshake,
 			TLSClientConfig:     c.config(),
 			Protocols:           protocols,
 			DisableCompression:  true,
@@ -57,7 +65,35 @@ func newDialer(closing context.Context, c *credentials, timeout time.Duration, r
 			},
 		}
 	}
-	return &dialer{transport((*http.Protocols).SetHTTP2), transport((*http.Protocols).SetHTTP1), closing, running}
+	config := c.config()
+	config.NextProtos = []string{streamProtocol}
+	config.DynamicRecordSizingDisabled = true // one write of the kernel for all frames
+	hello, err := json.Marshal(n.hello())
+	return &dialer{
+		transport((*http.Protocols).SetHTTP2), transport((*http.Protocols).SetHTTP1),
+		tcp, config, hello, handshake, n.askTimeout, n.closing, &n.running,
+	}, err
+}
+
+// stream makes a network connection for questions, and says hello.
+func (d *dialer) stream(address string) (*asker, error) {
+	plain, err := d.tcp.DialContext(d.closing, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(d.closing, d.handshake)
+	defer cancel()
+	conn := tls.Client(plain, d.streams)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = plain.Close()
+		return nil, err
+	}
+	a := newAsker(conn, d)
+	d.running.Go(a.read)
+	if a.pid, err = a.sayHello(d.closing); err != nil {
+		a.close()
+	}
+	return a, err
 }
 
 // peers are the nodes that this process has talked to, by address. It is safe for concurrent
@@ -111,7 +147,9 @@ type peer struct {
 
 	mu      sync.Mutex
 	conns   []*http.ClientConn
-	dialing *dialing  // nil: none runs
+	dialing *dialing  // of one more; nil: none runs
+	asker   *asker    // nil: none yet
+	opening *dialing  // of asker; nil: none runs
 	redial  time.Time // no dial before
 	closed  bool
 }
@@ -125,22 +163,41 @@ type dialing struct {
 func (p *peer) isConnected() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.conns) > 0 || p.dialing != nil
+	return len(p.conns) > 0 || p.dialing != nil || p.opening != nil || p.asker != nil && !p.asker.isBroken()
 }
 
 func (p *peer) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
+	p.closeLocked()
+}
+
+func (p *peer) closeLocked() {
 	for _, c := range p.conns {
 		_ = c.Close()
 	}
 	p.conns = nil
+	if p.asker != nil {
+		p.asker.close()
+	}
+}
+
+// ask asks the process with a pid, or any process if it has none.
+func (p *peer) ask(ctx context.Context, of pid, path string, message []byte) ([]byte, error) {
+	a, err := awaitDial(ctx, p.open)
+	if err != nil {
+		return nil, err
+	}
+	if of != (pid{}) && of != a.pid {
+		return nil, errGone
+	}
+	return a.ask(ctx, path, message)
 }
 
 // do sends a request over HTTP/2. It is never sent again: it may have been delivered.
 func (p *peer) do(r *http.Request) (*http.Response, error) {
-	conn, err := p.reserve(r.Context())
+	conn, err := awaitDial(r.Context(), p.free)
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +280,8 @@ func (p *peer) awaitRedial(ctx context.Context) error {
 	}
 }
 
-// failed delays the next dial, unless the caller has given up.
+// failed delays the next dial, unless the caller has given up. It gives up the stream if nothing
+// has come on it for as long as a question may take.
 func (p *peer) failed(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
@@ -231,28 +289,47 @@ func (p *peer) failed(ctx context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.redial = time.Now().Add(redialTime)
+	if p.asker != nil && p.asker.silence() >= p.dialer.askTimeout {
+		p.asker.close()
+	}
 }
 
-// reserve returns a network connection with room for a request. If the node has just failed, it
+// awaitDial returns what get finds, after the dials that get names. If the node has just failed, it
 // waits for the next dial, because the node may have been busy, or it may have started since.
-func (p *peer) reserve(ctx context.Context) (*http.ClientConn, error) {
+func awaitDial[T any](ctx context.Context, get func() (T, *dialing, error)) (found T, err error) {
 	for {
-		conn, dialing, err := p.free()
-		if conn != nil || err != nil {
-			return conn, err
+		found, dialing, err := get()
+		if dialing == nil || err != nil {
+			return found, err
 		}
 		select {
 		case <-dialing.done:
 			if dialing.err != nil {
-				return nil, dialing.err
+				return found, dialing.err
 			}
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return found, ctx.Err()
 		}
 	}
 }
 
-// free returns a network connection with room, or the dial that makes one.
+// open returns the stream, or the dial that makes one.
+func (p *peer) open() (*asker, *dialing, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.asker != nil && !p.asker.isBroken():
+		return p.asker, nil, nil
+	case p.closed:
+		return nil, nil, http.ErrServerClosed
+	}
+	return nil, p.dialLocked(&p.opening, func() (keepLocked func(), err error) {
+		a, err := p.dialer.stream(p.address)
+		return func() { p.asker = a }, err
+	}), nil
+}
+
+// free returns a network connection with room for a request, or the dial that makes one.
 func (p *peer) free() (*http.ClientConn, *dialing, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -269,40 +346,46 @@ func (p *peer) free() (*http.ClientConn, *dialing, error) {
 	}
 	clear(p.conns[len(usable):])
 	p.conns = usable
-	if found != nil {
+	switch {
+	case found != nil:
 		return found, nil, nil
-	}
-	if p.closed {
+	case p.closed:
 		return nil, nil, http.ErrServerClosed
-	}
-	if len(p.conns) >= maxConnsPerPeer {
+	case len(p.conns) >= maxConnsPerPeer:
 		return nil, nil, errFull
 	}
-	if p.dialing == nil {
-		p.dialing = &dialing{done: make(chan struct{})}
-		p.dialer.running.Go(p.dial)
-	}
-	return nil, p.dialing, nil
+	return nil, p.dialLocked(&p.dialing, func() (keepLocked func(), err error) {
+		conn, err := p.dialer.multiplexed.NewClientConn(p.dialer.closing, "https", p.address)
+		return func() { p.conns = append(p.conns, conn) }, err
+	}), nil
 }
 
-// dial makes a network connection for all that wait for one.
-func (p *peer) dial() {
-	var conn *http.ClientConn
-	err := p.awaitRedial(p.dialer.closing)
-	if err == nil {
-		conn, err = p.dialer.multiplexed.NewClientConn(p.dialer.closing, "https", p.address)
+// dialLocked returns the dial that running names, and begins it if none runs. All that need a
+// network connection wait for the same one.
+func (p *peer) dialLocked(running **dialing, connect func() (keepLocked func(), err error)) *dialing {
+	if *running != nil {
+		return *running
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.dialing.err = err
-	close(p.dialing.done)
-	p.dialing = nil
-	switch {
-	case err != nil:
-		p.redial = time.Now().Add(redialTime)
-	case p.closed:
-		_ = conn.Close()
-	default:
-		p.conns = append(p.conns, conn)
-	}
+	begun := &dialing{done: make(chan struct{})}
+	*running = begun
+	p.dialer.running.Go(func() {
+		var keepLocked func()
+		err := p.awaitRedial(p.dialer.closing)
+		if err == nil {
+			keepLocked, err = connect()
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		begun.err = err
+		close(begun.done)
+		*running = nil
+		if err != nil {
+			p.redial = time.Now().Add(redialTime)
+			return
+		}
+		if keepLocked(); p.closed {
+			p.closeLocked()
+		}
+	})
+	return begun
 }
