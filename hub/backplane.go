@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/protocol"
@@ -107,38 +106,60 @@ type Command struct {
 // deliver the data that comes from other processes. Its methods are safe for concurrent use.
 type Local struct{ hub *Hub }
 
-// Deliver sends a message to the members of an audience in this process. It encodes nothing
-// and waits for no client. It fails if a receiver needs a protocol that the message lacks.
+// Deliver sends a message to the members of an audience in this process. It waits for no
+// client. It encodes nothing, unless a receiver needs a protocol that the message lacks: then
+// it takes the values from another. It fails if it cannot.
 func (l Local) Deliver(to Audience, m Message) error {
 	return l.hub.local.send(context.Background(), to, l.hub.received(m))
 }
 
-// Ask sends a message with an ID to a connection of this process and waits for the client's
-// answer. It fails with ErrNoConnection if this process does not have the connection.
-func (l Local) Ask(ctx context.Context, connectionID string, m Message) (Answer, error) {
+// connectionDisconnected is the answer, to other processes, of a client that has gone.
+const connectionDisconnected = "Connection disconnected."
+
+// Ask sends a message with an ID to a connection of this process, as Deliver does. wait waits
+// for the client's answer. If the client goes, the answer is an error. If this process does
+// not have the connection, wait returns that answer, too, with ErrNoConnection.
+func (l Local) Ask(connectionID string, m Message) (wait func(ctx context.Context) (Answer, error)) {
 	s := l.hub.local.find(connectionID)
 	if s == nil {
-		return Answer{}, ErrNoConnection
+		gone := Answer{Protocol: l.hub.wires[0].Name(), Failed: true, Error: connectionDisconnected}
+		return func(context.Context) (Answer, error) { return gone, ErrNoConnection }
 	}
-	w := s.out.wire
-	f, err := l.hub.received(m).frame(w)
-	if err != nil {
-		return Answer{}, err
-	}
-	var result []byte
-	q := &pendingResult{session: s, id: m.ID, frame: f, done: make(chan struct{})}
+	answer := Answer{Protocol: s.out.wire.Name()}
+	q := &pendingResult{session: s, id: m.ID, done: make(chan struct{})}
 	q.decode = func(_ protocol.HubProtocol, raw []byte) error {
-		result = bytes.Clone(raw)
+		answer.Result = bytes.Clone(raw)
 		return nil
 	}
-	err = q.ask(ctx, m.Method, nil)
+	f, err := l.hub.received(m).frame(s.out.wire)
 	if err == nil {
-		return Answer{Protocol: w.Name(), Result: result}, nil
+		err = q.add()
 	}
-	if name, text := describe(err); name == hubException {
-		return Answer{Protocol: w.Name(), Failed: true, Error: text}, nil
+	if err == nil {
+		s.out.send(f)
 	}
-	return Answer{}, err
+	return func(ctx context.Context) (Answer, error) {
+		failure := err
+		if failure == nil {
+			failure = q.wait(ctx)
+		}
+		return answer.failed(failure)
+	}
+}
+
+// failed returns the answer for other processes if err is the outcome of the question.
+func (a Answer) failed(err error) (Answer, error) {
+	if err == nil {
+		return a, nil
+	}
+	name, text := describe(err)
+	switch {
+	case errors.Is(err, errEnded):
+		text = connectionDisconnected
+	case name != hubException:
+		return Answer{}, err
+	}
+	return Answer{Protocol: a.Protocol, Failed: true, Error: text}, nil
 }
 
 // Command does a command for the connections of this process. found reports whether it has
@@ -169,7 +190,10 @@ func (h *Hub) received(in Message) *message {
 			in.Method = m.Target
 		}
 	}
-	m := &message{method: in.Method, received: &in, delivery: h.delivery(in.Delivery, in.Method)}
+	m := &message{method: in.Method, received: &in}
+	if in.ID == "" { // a question is never dropped
+		m.delivery = h.delivery(in.Delivery, in.Method)
+	}
 	for _, w := range h.wires {
 		payload, ok := in.Frames[w.Name()]
 		if !ok {
@@ -182,15 +206,4 @@ func (h *Hub) received(in Message) *message {
 		m.frames[w.index].Store(f)
 	}
 	return m
-}
-
-// receivedFrame returns the frame of a message of another process in a protocol that the
-// message lacks: an event for listeners has the arguments of the JSON message. It fails for
-// other protocols.
-func (w *wire) receivedFrame(in *Message) (*frame.Frame, error) {
-	p, ok := w.HubProtocol.(protocol.Events)
-	if !ok || in.Frames["json"] == nil {
-		return nil, fmt.Errorf("hub: a message of another process lacks the protocol %s", w.Name())
-	}
-	return w.encode(func(dst []byte) ([]byte, error) { return p.AppendRecord(dst, in.Frames["json"]) })
 }

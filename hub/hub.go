@@ -17,6 +17,7 @@ import (
 type Hub struct {
 	options        Options
 	wires          []*wire
+	outgoing       []*wire               // of messages to other processes: also those that the hub does not serve
 	events         *wire                 // for clients that only listen
 	methods        map[string]*published // by the declared name and by its folded form
 	onConnected    func(ctx context.Context) error
@@ -56,6 +57,7 @@ func New(o Options) *Hub {
 		h.hasDisconnectFilter = h.hasDisconnectFilter || f.Disconnect != nil
 	}
 	if h.backplane != nil {
+		h.outgoing = withForeign(h.wires)
 		h.backplane.Attach(Local{h})
 	}
 	return h

@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"sync"
 
-	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/internal/guard"
 	"github.com/carillon-go/carillon/protocol"
 )
@@ -70,7 +69,6 @@ type pendingResult struct {
 	session *Session
 	id      string
 	decode  decoder
-	frame   *frame.Frame // the question, if another process has encoded it; otherwise nil
 	done    chan struct{}
 	err     error // written before done is closed
 }
@@ -86,10 +84,7 @@ func (q *pendingResult) ask(ctx context.Context, method string, args []any) erro
 	if ctx.Value(connectKey{}) == s {
 		return errResultInOnConnected
 	}
-	f, err := q.frame, error(nil)
-	if f == nil {
-		f, err = s.out.wire.invocation(q.id, method, args)
-	}
+	f, err := s.out.wire.invocation(q.id, method, args)
 	if err != nil {
 		return err
 	}
@@ -98,19 +93,14 @@ func (q *pendingResult) ask(ctx context.Context, method string, args []any) erro
 		own = nil
 	}
 	if own != nil && !s.tasks.MayRelease(&own.Task, maxResultWaiters) {
-		err = errTooManyResults
+		err = q.tooMany()
 	} else {
 		err = q.add()
-	}
-	if errors.Is(err, errTooManyResults) {
-		s.log().refusal(&s.hub.refused.results, "results of a client")
 	}
 	if err != nil {
 		return err
 	}
-	if q.frame == nil {
-		s.out.record(method, args)
-	}
+	s.out.record(method, args)
 	if err := s.out.sendWait(ctx, f); err != nil {
 		return q.cancel(ctx)
 	}
@@ -118,12 +108,23 @@ func (q *pendingResult) ask(ctx context.Context, method string, args []any) erro
 		s.tasks.Release(&own.Task)
 		defer own.requeue(ctx)
 	}
+	return q.wait(ctx)
+}
+
+// wait waits until the result has come, or until ctx is done.
+func (q *pendingResult) wait(ctx context.Context) error {
 	select {
 	case <-q.done:
 		return q.err
 	case <-ctx.Done():
 		return q.cancel(ctx)
 	}
+}
+
+// tooMany notes a refusal and returns its error.
+func (q *pendingResult) tooMany() error {
+	q.session.log().refusal(&q.session.hub.refused.results, "results of a client")
+	return errTooManyResults
 }
 
 // requeue waits for a new turn at the end of the queue, or until ctx is done. An
@@ -152,8 +153,11 @@ func (q *pendingResult) add() error {
 	if err != nil {
 		q.forget()
 	}
-	if errors.Is(err, errEnded) {
+	switch {
+	case errors.Is(err, errEnded):
 		return disconnected(s.caller.id)
+	case errors.Is(err, errTooManyResults):
+		return q.tooMany()
 	}
 	return err
 }

@@ -35,13 +35,17 @@ func (h *Hub) publish(ctx context.Context, to Audience, m *message, ownPolicy bo
 	return h.backplane.Send(ctx, to, out)
 }
 
-// encoded returns a message for other processes, in all hub protocols.
+// encoded returns a message for other processes, in all hub protocols. It lacks a protocol
+// that the hub does not serve if the arguments cannot be encoded in it.
 func (h *Hub) encoded(method string, in func(*wire) (*frame.Frame, error)) (Message, error) {
-	out := Message{Method: method, Frames: make(map[string][]byte, len(h.wires))}
-	for _, w := range h.wires {
+	out := Message{Method: method, Frames: make(map[string][]byte, len(h.outgoing))}
+	for i, w := range h.outgoing {
 		f, err := in(w)
-		if err != nil {
+		switch {
+		case err != nil && i < len(h.wires):
 			return Message{}, err
+		case err != nil:
+			continue
 		}
 		out.Frames[w.Name()] = f.Payload()
 	}

@@ -2,13 +2,13 @@ package hub_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/carillon-go/carillon/backplane"
 	"github.com/carillon-go/carillon/frame"
@@ -22,6 +22,8 @@ var twoHubs placement
 type placement struct {
 	on    bool
 	apart bool // all clients are at the other hub; otherwise the first is not
+	// ackTimeout is short in a test that changes the groups of connections that have ended.
+	ackTimeout time.Duration
 
 	mu    sync.Mutex
 	other map[*hub.Hub]*hub.Hub // by the hub that the test knows
@@ -35,42 +37,15 @@ func (p *placement) start(apart bool) (stop func()) {
 }
 
 func (p *placement) join(o hub.Options) *hub.Hub {
-	joined := new(backplane.Memory)
-	o.Backplane = serial{joined.Node()}
+	var joined backplane.Memory
+	settings := backplane.Options{Hub: "Lab", AckTimeout: p.ackTimeout}
+	o.Backplane = backplane.New(joined.Broker(), settings)
 	h := newLoneLab(o)
-	o.Backplane = serial{joined.Node()}
+	o.Backplane = backplane.New(joined.Broker(), settings)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.other[h] = newLoneLab(o)
 	return h
-}
-
-// serial is a backplane that passes on only data: what another process would get.
-type serial struct{ hub.Backplane }
-
-func (s serial) Send(ctx context.Context, to hub.Audience, m hub.Message) error {
-	return s.Backplane.Send(ctx, inBytes(to), inBytes(m))
-}
-
-func (s serial) Ask(ctx context.Context, connectionID string, m hub.Message) (hub.Answer, error) {
-	answer, err := s.Backplane.Ask(ctx, connectionID, inBytes(m))
-	return inBytes(answer), err
-}
-
-func (s serial) Command(ctx context.Context, c hub.Command) error {
-	return s.Backplane.Command(ctx, inBytes(c))
-}
-
-// inBytes returns a copy that has been encoded and decoded.
-func inBytes[T any](v T) (decoded T) {
-	data, err := json.Marshal(v)
-	if err == nil {
-		err = json.Unmarshal(data, &decoded)
-	}
-	if err != nil {
-		panic(err)
-	}
-	return decoded
 }
 
 // place returns the hub for the next client of a hub.
@@ -92,30 +67,32 @@ func (p *placement) place(h *hub.Hub) *hub.Hub {
 func TestOnTwoHubs(t *testing.T) {
 	const apart, spread = true, false
 	for _, test := range []struct {
-		name   string
-		run    func(*testing.T)
-		places []bool
+		name       string
+		run        func(*testing.T)
+		places     []bool
+		ackTimeout time.Duration
 	}{
-		{"Audiences", TestAudiences, []bool{spread}},
-		{"GroupsEndWithTheConnection", TestGroupsEndWithTheConnection, []bool{apart, spread}},
-		{"BroadcastIsEncodedOnce", TestBroadcastIsEncodedOnce, []bool{apart}},
-		{"SlowConsumer", TestSlowConsumer, []bool{apart, spread}},
-		{"SlowConsumerPolicies", TestSlowConsumerPolicies, []bool{apart, spread}},
-		{"SendingToTheCallerWaits", TestSendingToTheCallerWaits, []bool{spread}},
-		{"OrderOfOneSender", TestOrderOfOneSender, []bool{apart, spread}},
-		{"MembershipRaces", TestMembershipRaces, []bool{apart, spread}},
-		{"BroadcastThatCannotBeEncoded", TestBroadcastThatCannotBeEncoded, []bool{apart, spread}},
-		{"Disconnect", TestDisconnect, []bool{apart, spread}},
-		{"ClientResults", TestClientResults, []bool{apart}},
-		{"ClientResultOfOneWhoGoes", TestClientResultOfOneWhoGoes, []bool{apart, spread}},
-		{"ClientResultWithDeadline", TestClientResultWithDeadline, []bool{apart, spread}},
-		{"TwoQuestionsAnsweredInReverse", TestTwoQuestionsAnsweredInReverse, []bool{apart, spread}},
-		{"AskingTheCaller", TestAskingTheCaller, []bool{spread}},
-		{"AskingAnAudience", TestAskingAnAudience, []bool{spread}},
+		{"Audiences", TestAudiences, []bool{spread}, 0},
+		{"GroupsEndWithTheConnection", TestGroupsEndWithTheConnection, []bool{apart, spread}, 0},
+		{"BroadcastIsEncodedOnce", TestBroadcastIsEncodedOnce, []bool{apart}, 0},
+		{"SlowConsumer", TestSlowConsumer, []bool{apart, spread}, 0},
+		{"SlowConsumerPolicies", TestSlowConsumerPolicies, []bool{apart, spread}, 0},
+		{"SendingToTheCallerWaits", TestSendingToTheCallerWaits, []bool{spread}, 0},
+		{"OrderOfOneSender", TestOrderOfOneSender, []bool{apart, spread}, 0},
+		{"MembershipRaces", TestMembershipRaces, []bool{apart, spread}, 100 * time.Millisecond},
+		{"BroadcastThatCannotBeEncoded", TestBroadcastThatCannotBeEncoded, []bool{apart, spread}, 0},
+		{"Disconnect", TestDisconnect, []bool{apart, spread}, 0},
+		{"ClientResults", TestClientResults, []bool{apart}, 0},
+		{"ClientResultOfOneWhoGoes", TestClientResultOfOneWhoGoes, []bool{apart, spread}, 0},
+		{"ClientResultWithDeadline", TestClientResultWithDeadline, []bool{apart, spread}, 0},
+		{"TwoQuestionsAnsweredInReverse", TestTwoQuestionsAnsweredInReverse, []bool{apart, spread}, 0},
+		{"AskingTheCaller", TestAskingTheCaller, []bool{spread}, 0},
+		{"AskingAnAudience", TestAskingAnAudience, []bool{spread}, 0},
 	} {
 		for _, place := range test.places {
 			t.Run(fmt.Sprintf("%s/apart=%v", test.name, place), func(t *testing.T) {
 				defer twoHubs.start(place)()
+				twoHubs.ackTimeout = test.ackTimeout
 				test.run(t)
 			})
 		}
@@ -291,6 +268,63 @@ func TestReceivedMessagesAreNotEncoded(t *testing.T) {
 	c.quiet()
 }
 
+// A client gets a message that its protocol lacks in the form of its own protocol.
+func TestReceivedMessagesAreTranscoded(t *testing.T) {
+	b := &spy{}
+	h := newLab(hub.Options{Backplane: b})
+	text := connect(t, h, clientOptions{id: "json"})
+	binary := dial(t, h, clientOptions{id: "mp"})
+	binary.send(`{"protocol":"messagepack","version":1}`)
+	<-binary.conn.queue
+	listener := dial(t, h, clientOptions{id: "l", info: hub.ConnectInfo{Listens: true}})
+	_ = listener.next()
+	deliver := func(name, frame string) error {
+		return b.local.Deliver(hub.Audience{}, hub.Message{Frames: map[string][]byte{name: []byte(frame)}})
+	}
+	for _, c := range []struct{ name, frame, json, messagePack, event string }{
+		{"json", call("", "M", `1,-1.5,"é",[2],{"a":3},null`) + "\x1e", call("", "M", `1,-1.5,"é",[2],{"a":3},null`) + "\x1e",
+			"\x2c\x96\x01\x80\xc0\xa1M\x96\x01\xcb\xbf\xf8\x00\x00\x00\x00\x00\x00\xa2é\x91\xd3\x00\x00\x00\x00\x00\x00\x00\x02\x81\xa1a\xd3\x00\x00\x00\x00\x00\x00\x00\x03\xc0\x90",
+			"event: M\r\ndata: [1,-1.5,\"é\",[2],{\"a\":3},null]"},
+		{"messagepack", "\x0d\x96\x01\x80\xc0\xa1M\x92\x01\xc4\x02\x01\x02\x90", `{"type":1,"target":"M","arguments":[1,"AQI="]}` + "\x1e",
+			"\x0d\x96\x01\x80\xc0\xa1M\x92\x01\xc4\x02\x01\x02\x90", "event: M\r\ndata: [1,\"AQI=\"]"},
+	} {
+		if err := deliver(c.name, c.frame); err != nil {
+			t.Fatal(err)
+		}
+		for client, want := range map[*client]string{text: c.json, binary: c.messagePack, listener: c.event} {
+			if got := string((<-client.conn.queue).Payload()); got != want {
+				t.Errorf("%s: %s got %q, want %q", c.name, client.conn.id, got, want)
+			}
+		}
+	}
+	for name, frame := range map[string]string{"json": "nonsense\x1e", "messagepack": "\x05\x96"} {
+		if err := deliver(name, frame); err == nil {
+			t.Errorf("%q is delivered", frame)
+		}
+	}
+}
+
+// Clients of other processes may have a protocol that this hub does not serve. An argument
+// that cannot be encoded in it is no failure.
+func TestMessagesForOthersAreInAllProtocols(t *testing.T) {
+	b := &spy{}
+	h := hub.New(hub.Options{Backplane: b, Protocols: []string{"json"}})
+	if err := h.Clients().All().Send(t.Context(), "M", 1); err != nil || len(b.last.Frames) != 2 {
+		t.Errorf("in %d protocols: %v", len(b.last.Frames), err)
+	}
+	if err := h.Clients().All().Send(t.Context(), "M", jsonOnly{}); err != nil || len(b.last.Frames) != 1 {
+		t.Errorf("in %d protocols: %v", len(b.last.Frames), err)
+	}
+	if err := h.Clients().All().Send(t.Context(), "M", func() {}); err == nil {
+		t.Error("an argument that cannot be encoded is sent")
+	}
+}
+
+// jsonOnly cannot be encoded in MessagePack.
+type jsonOnly struct {
+	C chan int `json:"-"`
+}
+
 // A process of another make does not say which method a message has; its name is the key of Conflate.
 func TestReceivedMessageWithoutItsMethod(t *testing.T) {
 	b := &spy{}
@@ -325,18 +359,18 @@ func TestResultsOfOtherProcessesHaveTheirOwnIDs(t *testing.T) {
 	m := hub.Message{ID: "x", Method: "Result", Frames: map[string][]byte{"json": []byte(call("x", "Result", "") + "\x1e")}}
 	first := make(chan hub.Answer, 1)
 	go func() {
-		answer, _ := b.local.Ask(context.WithoutCancel(t.Context()), "a", m)
+		answer, _ := b.local.Ask("a", m)(context.WithoutCancel(t.Context()))
 		first <- answer
 	}()
 	id := c.question("Result")
-	if second, err := b.local.Ask(t.Context(), "a", m); err != nil || !second.Failed || !strings.Contains(second.Error, "ID collision") {
+	if second, err := b.local.Ask("a", m)(t.Context()); err != nil || !second.Failed || !strings.Contains(second.Error, "ID collision") {
 		t.Errorf("a second question with the id: %+v, %v", second, err)
 	}
 	c.send(result(id, `{"n": 1}`))
 	if got := <-first; got.Protocol != "json" || string(got.Result) != `{"n": 1}` || got.Failed {
 		t.Errorf("got %+v", got)
 	}
-	if _, err := b.local.Ask(t.Context(), "nobody", m); !errors.Is(err, hub.ErrNoConnection) {
+	if _, err := b.local.Ask("nobody", m)(t.Context()); !errors.Is(err, hub.ErrNoConnection) {
 		t.Errorf("nobody: %v", err)
 	}
 }

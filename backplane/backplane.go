@@ -1,0 +1,214 @@
+// Package backplane joins hubs of several processes through a broker: see [New]. What they
+// say to each other is what the Redis backplane of ASP.NET Core SignalR says, byte for byte,
+// so that servers of both kinds can share the broker.
+package backplane
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carillon-go/carillon/hub"
+)
+
+// Options configure a Backplane.
+type Options struct {
+	// Hub is the name of the hub, the same in all processes. Beside ASP.NET Core it is the
+	// full name of the hub's type, such as "MyApp.Hubs.ChatHub". Required.
+	Hub string
+	// ChannelPrefix stands in front of all channels, without a separator. Default: none.
+	ChannelPrefix string
+	// Logger gets the lines of the backplane. Default: slog.Default().
+	Logger *slog.Logger
+	// AckTimeout is the longest time to wait until another process has changed a group.
+	// Default: 30 s.
+	AckTimeout time.Duration
+	// AnswerTimeout is the longest time to wait for the answer of a client of another
+	// process, if the caller has no deadline. Default: 30 s.
+	AnswerTimeout time.Duration
+	// MaxPayloadBytes is the size of the largest payload that is accepted from other
+	// processes. Default: 16 MiB.
+	MaxPayloadBytes int
+}
+
+func (o Options) withDefaults() Options {
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	o.AckTimeout = cmp.Or(o.AckTimeout, 30*time.Second)
+	o.AnswerTimeout = cmp.Or(o.AnswerTimeout, 30*time.Second)
+	o.MaxPayloadBytes = cmp.Or(o.MaxPayloadBytes, 16<<20)
+	return o
+}
+
+// The limits of what waits in a process. A client may be asked for a result for
+// maxAnswerTime, which bounds forgotten questions of other processes.
+const (
+	maxLaneJobs   = 1 << 16
+	maxLaneBytes  = 16 << 20
+	commandLanes  = 8
+	maxCommands   = 1024 // in each lane
+	maxQuestions  = 10_000
+	maxAnswerTime = 10 * time.Minute
+	lingerTime    = 2 * time.Second
+)
+
+// Errors of commands and questions.
+var (
+	// ErrAckTimeout is returned if no process confirms the change of a group in time. The
+	// connection may not exist: the original does not say so either.
+	ErrAckTimeout = errors.New("backplane: no process confirmed the change of the group")
+	// ErrAnswerTimeout is returned if a client of another process does not answer in time.
+	ErrAnswerTimeout = errors.New("backplane: the client did not answer in time")
+	errClosed        = errors.New("backplane: closed")
+)
+
+// Drops are the numbers of payloads that a backplane has dropped.
+type Drops struct {
+	Malformed int64 // not understood
+	Oversized int64 // more than Options.MaxPayloadBytes
+	Overflown int64 // more than the process could deliver, or ask of its clients
+}
+
+// Backplane implements [hub.Backplane] over a broker. It is safe for concurrent use.
+type Backplane struct {
+	options Options
+	broker  Broker
+	names   names
+	local   hub.Local
+
+	ctx        context.Context // until Close
+	cancel     context.CancelFunc
+	running    sync.WaitGroup
+	ready      chan struct{} // closed when the channels of this server are subscribed
+	members    members
+	copies     copies
+	deliveries lanes[delivery] // by channel
+	commands   lanes[command]  // by connection; they may wait for a subscription
+	questions  chan struct{}   // one element for each client that is asked
+
+	lastCommand atomic.Int32
+	acks        waiters[int32, struct{}]
+	answers     waiters[string, hub.Answer]
+
+	malformed, oversized, overflown atomic.Int64
+}
+
+// New returns the backplane of one hub, for hub.Options.Backplane. It belongs to that hub.
+// The application closes the backplane after the hub's Shutdown, and then the broker. New
+// panics if o.Hub is empty.
+func New(broker Broker, o Options) *Backplane {
+	if o.Hub == "" {
+		panic("backplane: Options.Hub is empty")
+	}
+	o = o.withDefaults()
+	b := &Backplane{
+		options:   o,
+		broker:    broker,
+		names:     newNames(o.ChannelPrefix, o.Hub),
+		ready:     make(chan struct{}),
+		questions: make(chan struct{}, maxQuestions),
+	}
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.members.linger, b.members.unsubscribe = lingerTime, b.unsubscribe
+	b.deliveries = lanes[delivery]{
+		do: b.deliver, running: &b.running, maxJobs: maxLaneJobs, maxBytes: maxLaneBytes,
+		all: make([]lane[delivery], min(16, runtime.GOMAXPROCS(0))),
+	}
+	b.commands = lanes[command]{
+		do: b.do, running: &b.running, maxJobs: maxCommands, maxBytes: maxLaneBytes,
+		all: make([]lane[command], commandLanes),
+	}
+	return b
+}
+
+// Attach implements hub.Backplane.
+func (b *Backplane) Attach(local hub.Local) {
+	b.local = local
+	core := []string{b.names.all, b.names.groups, b.names.acks, b.names.answers} // the original's order
+	b.members.add(core)
+	b.running.Go(func() {
+		if err := b.broker.Subscribe(b.ctx, b, core...); err != nil {
+			return
+		}
+		b.members.confirm(core)
+		close(b.ready)
+	})
+}
+
+// Close ends the backplane. It waits until all that was received is delivered. Calls that
+// wait fail.
+func (b *Backplane) Close() {
+	b.cancel()
+	b.members.close()
+	b.deliveries.close()
+	b.commands.close()
+	b.running.Wait()
+}
+
+// Drops returns what was dropped until now.
+func (b *Backplane) Drops() Drops {
+	return Drops{b.malformed.Load(), b.oversized.Load(), b.overflown.Load()}
+}
+
+// started waits until the channels of this server are subscribed.
+func (b *Backplane) started(ctx context.Context) error {
+	select {
+	case <-b.ready:
+		return b.ctxError()
+	case <-b.ctx.Done():
+		return errClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (b *Backplane) ctxError() error {
+	if b.ctx.Err() != nil {
+		return errClosed
+	}
+	return nil
+}
+
+// Join implements hub.Backplane.
+func (b *Backplane) Join(ctx context.Context, to ...hub.Audience) error {
+	channels := b.channels(to)
+	if confirmed := b.members.add(channels); confirmed {
+		return nil
+	}
+	if err := b.started(ctx); err != nil {
+		return err
+	}
+	if err := b.broker.Subscribe(ctx, b, channels...); err != nil {
+		return err
+	}
+	b.members.confirm(channels)
+	return nil
+}
+
+// Leave implements hub.Backplane.
+func (b *Backplane) Leave(to ...hub.Audience) {
+	b.members.remove(b.channels(to), func(channel string) bool {
+		a, ok := b.names.audience(channel)
+		return ok && a.Kind != hub.ToConnections
+	})
+}
+
+func (b *Backplane) channels(to []hub.Audience) (all []string) {
+	for _, a := range to {
+		all = append(all, b.names.channels(a)...)
+	}
+	return all
+}
+
+// unsubscribe ends subscriptions. Messages whose copies do not come any more have no
+// receivers here.
+func (b *Backplane) unsubscribe(channels []string) {
+	b.broker.Unsubscribe(channels...)
+	for _, own := range b.copies.unsubscribed(channels) {
+		close(own.done)
+	}
+}

@@ -1,0 +1,54 @@
+package backplane
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Broker passes payloads between processes by channels, as the publications of Redis do. It
+// keeps nothing for channels that nobody has subscribed. Several backplanes may share one.
+// It is safe for concurrent use.
+type Broker interface {
+	// Publish sends a payload to channels and returns the number of subscriptions that got
+	// it, of all processes together. What one caller publishes on a channel arrives in
+	// order. If Publish fails with ErrUnavailable, nothing was sent; after any other error
+	// the payload may still arrive. The payload must not be modified afterwards.
+	Publish(ctx context.Context, payload []byte, channels ...string) (receivers int, err error)
+	// Subscribe passes the payloads of channels to r, and returns when what is published
+	// from now on arrives. A channel has one receiver. While the broker is degraded,
+	// Subscribe returns at once, and the channels are subscribed before it is degraded no
+	// longer. If Subscribe fails, with the cause of ctx for example, Unsubscribe is still
+	// called for the channels.
+	Subscribe(ctx context.Context, r Receiver, channels ...string) error
+	// Unsubscribe ends subscriptions. It does not block.
+	Unsubscribe(channels ...string)
+	// State returns the current state.
+	State() State
+	// Close ends the broker and everything that runs for it.
+	Close()
+}
+
+// Receiver receives from a Broker. Its methods must not block: the broker reads nothing until
+// they return.
+type Receiver interface {
+	// Receive is called for each payload of a channel in their order. The payload is never
+	// modified, and the receiver may keep it.
+	Receive(channel string, payload []byte)
+	// Changed is called when the broker is degraded, and when it is no longer.
+	Changed(degraded bool)
+}
+
+// ErrUnavailable is returned while no other process can be reached.
+var ErrUnavailable = errors.New("backplane: the broker is unavailable")
+
+// State is the state of a Broker.
+type State struct {
+	// Degraded reports that messages to other processes and from them are lost.
+	Degraded bool
+	Since    time.Time // of the last change
+	// Of the wanted channels those are subscribed.
+	Subscribed, Wanted int
+	// Gaps is the number of times at which messages of other processes may have been lost.
+	Gaps int
+}

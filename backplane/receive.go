@@ -1,0 +1,157 @@
+package backplane
+
+import (
+	"context"
+	"errors"
+
+	"github.com/carillon-go/carillon/hub"
+)
+
+// delivery is something that was received for the connections of this process. One of own,
+// command and payload is set.
+type delivery struct {
+	channel string
+	payload []byte
+	own     *ownCopy
+	command *command
+}
+
+// Receive implements Receiver. Own copies are recognized here, so that their place among
+// what others have published counts.
+func (b *Backplane) Receive(channel string, payload []byte) {
+	if len(payload) > b.options.MaxPayloadBytes {
+		b.oversized.Add(1)
+		return
+	}
+	key, d, size := channel, delivery{channel: channel, payload: payload}, len(payload)+1
+	switch channel {
+	case b.names.acks:
+		id, err := parseAck(payload)
+		if err != nil {
+			b.malformed.Add(1)
+		}
+		b.acks.wake(id, struct{}{})
+		return
+	case b.names.groups:
+		c, err := parseCommand(payload)
+		if err != nil {
+			b.malformed.Add(1)
+			return
+		}
+		// A new member does not get messages that were published to its group before.
+		key, d = b.names.channel(hub.InGroups, c.group), delivery{command: &c}
+	default:
+		own, late := b.copies.received(channel, payload)
+		switch {
+		case late:
+			return
+		case own != nil: // its sender waits, so it needs no limit
+			d, size = delivery{own: own}, 0
+		}
+	}
+	if !b.deliveries.put(key, d, size) {
+		b.overflown.Add(1)
+	}
+}
+
+// Changed implements Receiver.
+func (b *Backplane) Changed(degraded bool) {
+	for _, own := range b.copies.changed(degraded) {
+		b.deliverOwn(own)
+	}
+}
+
+// deliverOwn delivers a message of this process without its copy.
+func (b *Backplane) deliverOwn(own *ownCopy) {
+	if !b.deliveries.put(own.channel, delivery{own: own}, 0) {
+		own.err = errClosed
+		close(own.done)
+	}
+}
+
+// deliver delivers what was received. It waits for no client and for no subscription.
+func (b *Backplane) deliver(d delivery) {
+	switch {
+	case d.own != nil:
+		d.own.err = b.local.Deliver(d.own.to, d.own.message)
+		close(d.own.done)
+	case d.command != nil:
+		if !b.commands.put(d.command.connection, *d.command, 1) {
+			b.overflown.Add(1)
+		}
+	case d.channel == b.names.answers:
+		id, answer, err := parseAnswer(d.payload)
+		if err != nil {
+			b.malformed.Add(1)
+			return
+		}
+		b.answers.wake(id, answer)
+	default:
+		b.deliverInvocation(d.channel, d.payload)
+	}
+}
+
+func (b *Backplane) deliverInvocation(channel string, payload []byte) {
+	to, ok := b.names.audience(channel)
+	v, err := parseInvocation(payload)
+	if !ok || err != nil || len(v.frames) == 0 {
+		b.malformed.Add(1)
+		return
+	}
+	if to.Kind == hub.Everyone || to.Kind == hub.InGroups {
+		to.Except = v.except
+	}
+	m := hub.Message{Frames: v.frames, Delivery: v.extension.delivery}
+	switch named := to.Kind == hub.ToConnections || to.Kind == hub.OfUsers; {
+	case named && v.extension.end:
+		_, err = b.local.Command(b.ctx, hub.Command{Action: hub.EndConnections, To: to})
+	case to.Kind == hub.ToConnections && v.id != "" && v.returnChannel != "":
+		m.ID = v.id
+		b.question(to.Names[0], v.returnChannel, m)
+	default:
+		err = b.local.Deliver(to, m)
+	}
+	if err != nil {
+		b.malformed.Add(1)
+	}
+}
+
+// question asks a client on behalf of another process.
+func (b *Backplane) question(connectionID, returnChannel string, m hub.Message) {
+	select {
+	case b.questions <- struct{}{}:
+	default:
+		b.overflown.Add(1)
+		return
+	}
+	wait := b.local.Ask(connectionID, m)
+	b.running.Go(func() {
+		defer func() { <-b.questions }()
+		ctx, cancel := context.WithTimeout(b.ctx, maxAnswerTime)
+		defer cancel()
+		answer, err := wait(ctx)
+		if err != nil && !errors.Is(err, hub.ErrNoConnection) {
+			return
+		}
+		if payload, err := appendAnswer(nil, m.ID, answer); err == nil {
+			_, _ = b.broker.Publish(ctx, payload, b.options.ChannelPrefix+returnChannel)
+		}
+	})
+}
+
+// do does the command of another process. It may wait for a subscription.
+func (b *Backplane) do(c command) {
+	ctx, cancel := context.WithTimeout(b.ctx, b.options.AckTimeout)
+	defer cancel()
+	of := hub.Command{To: hub.Audience{Kind: hub.ToConnections, Names: []string{c.connection}}, Group: c.group}
+	switch c.action {
+	case addToGroup:
+		of.Action = hub.AddToGroup
+	case removeFromGroup:
+		of.Action = hub.RemoveFromGroup
+	}
+	found, err := b.local.Command(ctx, of)
+	if found && err == nil {
+		_, _ = b.broker.Publish(ctx, appendAck(nil, c.id), b.names.ackChannel(c.server))
+	}
+}

@@ -1,0 +1,164 @@
+package backplane
+
+import (
+	"context"
+	"errors"
+
+	"github.com/carillon-go/carillon/hub"
+)
+
+// Send implements hub.Backplane. While the broker is degraded, Send delivers in this process
+// and succeeds, except for named connections, which are elsewhere: then it fails with
+// ErrUnavailable.
+func (b *Backplane) Send(ctx context.Context, to hub.Audience, m hub.Message) error {
+	v := invocation{frames: m.Frames, extension: extension{delivery: m.Delivery}}
+	if to.Kind == hub.Everyone || to.Kind == hub.InGroups {
+		v.except = to.Except
+	}
+	channels := b.names.channels(to)
+	if err := b.started(ctx); err != nil || len(channels) == 0 {
+		return err
+	}
+	payload := v.append(make([]byte, 0, v.size()))
+	own := b.expect(channels, to, m, payload)
+	receivers, err := b.broker.Publish(ctx, payload, channels...)
+	for _, o := range own {
+		switch {
+		case errors.Is(err, ErrUnavailable):
+			if b.copies.unsent(o) {
+				b.deliverOwn(o)
+			}
+		case err != nil || receivers == 0:
+			if b.copies.uncertain(o) {
+				b.deliverOwn(o)
+			}
+		}
+	}
+	if errors.Is(err, ErrUnavailable) && to.Kind != hub.ToConnections {
+		err = nil
+	}
+	return errors.Join(err, b.wait(ctx, own))
+}
+
+// expect returns the copies that come back of a payload, before it is published: one for each channel that this
+// process has subscribed. If the broker is degraded, it delivers them now.
+func (b *Backplane) expect(channels []string, to hub.Audience, m hub.Message, payload []byte) (all []*ownCopy) {
+	for _, channel := range channels {
+		if !b.members.has(channel) {
+			continue
+		}
+		own := &ownCopy{channel: channel, message: m, done: make(chan struct{})}
+		own.to, _ = b.names.audience(channel)
+		own.to.Except = to.Except
+		waits := b.copies.expect(own, payload)
+		switch {
+		case !waits:
+			b.deliverOwn(own)
+		case !b.members.has(channel) && b.copies.unsent(own): // unsubscribed meanwhile
+			continue
+		}
+		all = append(all, own)
+	}
+	return all
+}
+
+// wait waits until own copies are delivered.
+func (b *Backplane) wait(ctx context.Context, all []*ownCopy) (err error) {
+	for _, own := range all {
+		select {
+		case <-own.done:
+			err = errors.Join(err, own.err)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-b.ctx.Done():
+			return errClosed
+		}
+	}
+	return err
+}
+
+// Ask implements hub.Backplane. Without a deadline of ctx it fails with ErrAnswerTimeout after
+// Options.AnswerTimeout.
+func (b *Backplane) Ask(ctx context.Context, connectionID string, m hub.Message) (hub.Answer, error) {
+	if err := b.started(ctx); err != nil {
+		return hub.Answer{}, err
+	}
+	if _, has := ctx.Deadline(); !has {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, b.options.AnswerTimeout, ErrAnswerTimeout)
+		defer cancel()
+	}
+	got := b.answers.add(m.ID)
+	defer b.answers.remove(m.ID)
+	v := invocation{frames: m.Frames, id: m.ID, returnChannel: b.names.returnChannel()}
+	receivers, err := b.broker.Publish(ctx, v.append(make([]byte, 0, v.size())), b.names.channel(hub.ToConnections, connectionID))
+	if err == nil && receivers == 0 {
+		err = hub.ErrNoConnection
+	}
+	if err != nil {
+		return hub.Answer{}, err
+	}
+	return await(ctx, b, got)
+}
+
+// Command implements hub.Backplane. The change of a group fails with ErrAckTimeout after
+// Options.AckTimeout.
+func (b *Backplane) Command(ctx context.Context, c hub.Command) error {
+	if err := b.started(ctx); err != nil {
+		return err
+	}
+	if c.Action == hub.EndConnections {
+		return b.end(ctx, c.To)
+	}
+	action := uint8(addToGroup)
+	if c.Action == hub.RemoveFromGroup {
+		action = removeFromGroup
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, b.options.AckTimeout, ErrAckTimeout)
+	defer cancel()
+	for _, connection := range c.To.Names {
+		if err := b.changeGroup(ctx, command{server: b.names.server, action: action, group: c.Group, connection: connection}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changeGroup publishes a command and waits until it is acknowledged.
+func (b *Backplane) changeGroup(ctx context.Context, c command) error {
+	c.id = b.lastCommand.Add(1)
+	done := b.acks.add(c.id)
+	defer b.acks.remove(c.id)
+	if _, err := b.broker.Publish(ctx, c.append(nil), b.names.groups); err != nil {
+		return err
+	}
+	_, err := await(ctx, b, done)
+	return err
+}
+
+// end ends connections. Servers of the original pass on the close message, on which clients
+// end their connections.
+func (b *Backplane) end(ctx context.Context, to hub.Audience) error {
+	channels := b.names.channels(to)
+	if len(channels) == 0 {
+		return nil
+	}
+	v := invocation{frames: make(map[string][]byte, len(protocols)), extension: extension{end: true}}
+	for _, p := range protocols {
+		v.frames[p.Name()] = p.AppendClose(nil, "", false)
+	}
+	_, err := b.broker.Publish(ctx, v.append(make([]byte, 0, v.size())), channels...)
+	return err
+}
+
+// await waits for a value of another process.
+func await[Value any](ctx context.Context, b *Backplane, got <-chan Value) (v Value, err error) {
+	select {
+	case v = <-got:
+		return v, nil
+	case <-b.ctx.Done():
+		return v, errClosed
+	case <-ctx.Done():
+		return v, context.Cause(ctx)
+	}
+}
