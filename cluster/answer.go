@@ -90,6 +90,8 @@ func (n *Node) answer(path string, question []byte) (any, error) {
 		return answerWith(question, n.answerFind)
 	case drainPath:
 		return answerWith(question, n.answerDrain)
+	case endPath:
+		return answerWith(question, n.answerEnd)
 	}
 	return nil, errPath // of a later release
 }

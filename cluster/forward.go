@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -32,8 +33,11 @@ func (h *Hub) forward(key string, owner process) connection.Forward {
 			h.node.counts.unreachable.Add(1)
 			h.node.log.Warn("request not forwarded", "hub", h.name, "node", owner.address, "error", err)
 		}
-		if errors.Is(err, errGone) {
+		switch {
+		case errors.Is(err, errGone):
 			h.owners.remove(key)
+		case err != nil && !p.isGet() && !errors.Is(err, errBody):
+			h.node.endAt(owner, ending{h.name, key})
 		}
 		return err
 	}
@@ -118,12 +122,30 @@ func (p *passage) forwarded(key string) *forwarded {
 // body returns the body of the request. A short one is read as a whole, so that it does not hold
 // up others on the network connection to the owner.
 func (p *passage) body(f *forwarded) (io.Reader, error) {
-	if p.upgrades() || !f.isShort() {
+	if p.upgrades() {
 		return p.r.Body, nil
+	}
+	if !f.isShort() {
+		return longBody{p.r.Body}, nil
 	}
 	short := make([]byte, f.Length)
 	_, err := io.ReadFull(p.r.Body, short)
 	return bytes.NewReader(short), err
+}
+
+// errBody means that the client has not sent its body completely. The owner takes the part that
+// has arrived, as if it came from the client directly.
+var errBody = errors.New("cluster: the body of the client is not complete")
+
+// longBody is the body of a client. net/http returns its error as that of the request.
+type longBody struct{ io.Reader }
+
+func (b longBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w: %w", errBody, err)
+	}
+	return n, err
 }
 
 // refuseBody answers a POST after its body has failed to arrive. Nothing of it was delivered.

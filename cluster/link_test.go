@@ -249,10 +249,12 @@ func (b *breaking) HandOver(key string, u *auth.User) (given connection.Handover
 	return b.registry.HandOver(key, u)
 }
 
+// breakingListener is the end of a link that can be cut.
 type breakingListener struct {
 	net.Listener
 	mu    sync.Mutex
 	conns []net.Conn
+	down  bool
 }
 
 func (l *breakingListener) Accept() (net.Conn, error) {
@@ -262,7 +264,17 @@ func (l *breakingListener) Accept() (net.Conn, error) {
 	if err == nil {
 		l.conns = append(l.conns, c)
 	}
+	if err == nil && l.down {
+		_ = c.Close()
+	}
 	return c, err
+}
+
+// stay makes the link stay as it is after cut, or work again.
+func (l *breakingListener) stay(down bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = down
 }
 
 func (l *breakingListener) cut() {

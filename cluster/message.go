@@ -26,6 +26,7 @@ const (
 	helloPath   = "/1/hello"
 	findPath    = "/1/find"
 	drainPath   = "/1/drain"
+	endPath     = "/1/end"
 	forwardPath = "/1/forward"
 
 	forHeader = "Carillon-For" // the pid of the process that a request is for
@@ -64,6 +65,11 @@ type found struct {
 type drain struct {
 	Hub    string `json:"hub"`
 	Asking place  `json:"asking"`
+}
+
+// end asks the owner of connections to end them.
+type end struct {
+	Ends []ending `json:"ends"`
 }
 
 // place is a process on the link.

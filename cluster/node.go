@@ -54,6 +54,7 @@ type Node struct {
 	stopServing context.CancelFunc
 	running     sync.WaitGroup // dials, streams, and requests in both directions
 	counts      counts
+	ends        ends
 
 	askTimeout time.Duration
 
@@ -64,7 +65,7 @@ type Node struct {
 }
 
 // counts are the numbers of Stats.
-type counts struct{ claimed, handedOver, forwarded, served, asked, unasked, unreachable atomic.Int64 }
+type counts struct{ claimed, handedOver, forwarded, served, asked, unasked, unreachable, unended atomic.Int64 }
 
 // Stats are numbers of events since the start of the process.
 type Stats struct {
@@ -75,6 +76,7 @@ type Stats struct {
 	Asked       int // questions to all nodes, because the home of a connection was lost
 	Unasked     int // such questions that were over the limit
 	Unreachable int // requests that could not be forwarded, because the owner did not answer
+	Unended     int // connections that lost a POST and could not be ended, because the owner did not answer
 }
 
 // Stats returns numbers of events.
@@ -83,6 +85,7 @@ func (n *Node) Stats() Stats {
 	return Stats{
 		Claimed: int(c.claimed.Load()), HandedOver: int(c.handedOver.Load()), Forwarded: int(c.forwarded.Load()), Served: int(c.served.Load()),
 		Asked: int(c.asked.Load()), Unasked: int(c.unasked.Load()), Unreachable: int(c.unreachable.Load()),
+		Unended: int(c.unended.Load()),
 	}
 }
 
@@ -107,6 +110,7 @@ func New(o Options) (*Node, error) {
 		o.Logger = slog.Default()
 	}
 	n := &Node{self: process{newPID(), o.Advertise}, log: o.Logger, begun: time.Now(), hubs: map[string]*Hub{}}
+	n.ends.waiting = map[process]map[ending]time.Time{}
 	if n.sealer, err = newSealer(secrets, n.self); err != nil {
 		return nil, err
 	}

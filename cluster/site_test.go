@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,6 +36,7 @@ type registry struct {
 	mu       sync.Mutex
 	promised map[string]connection.Handover
 	opened   map[string]*conn
+	ended    []string         // keys
 	full     error            // of Admit
 	handle   http.HandlerFunc // serves GETs of open connections instead of the registry
 }
@@ -80,6 +82,20 @@ func (r *registry) Holds(key string) (here, opened bool) {
 	defer r.mu.Unlock()
 	_, promised := r.promised[key]
 	return promised || r.opened[key] != nil, r.opened[key] != nil
+}
+
+func (r *registry) End(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = append(r.ended, key)
+	delete(r.opened, key)
+}
+
+// ends returns the keys with which End was called.
+func (r *registry) ends() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.ended)
 }
 
 // claimer is the connection.Claimer of a request.

@@ -447,3 +447,44 @@ func TestSearchEndsWithItsRequest(t *testing.T) {
 	nodes["b"].claim = nil
 	nodes["b"].want(200, "", http.MethodGet, token, "")
 }
+
+// A connection whose POST was lost between the processes ends as if the network had cut it. One
+// that takes no POSTs goes on, and so does a negotiation.
+func TestEndOfALostPost(t *testing.T) {
+	n := startTown(t, endpoint.Options{}, "a")["a"]
+	end := func(token string) {
+		key, _ := n.Open(token)
+		n.local.End(key)
+	}
+	stream, poll, socket, unopened := n.negotiate(), n.negotiate(), n.negotiate(), n.negotiate()
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, n.url+"?id="+stream, nil)
+	r.Header.Set("Accept", "text/event-stream")
+	events, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Body.Close()
+	end(stream)
+	_, _ = io.Copy(io.Discard, events.Body)
+	// The answers have a text when the application has returned.
+	if status, _ := n.ask(http.MethodPost, stream, "x"); status != http.StatusNotFound {
+		t.Errorf("POST after the end: %d", status)
+	}
+	n.want(http.StatusOK, "", http.MethodGet, poll, "")
+	end(poll)
+	if status, _ := n.ask(http.MethodGet, poll, ""); status != http.StatusNotFound {
+		t.Errorf("poll after the end: %d", status)
+	}
+	c, _, err := n.dial(socket, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end(socket)
+	_ = c.WriteMessage(websocket.TextMessage, []byte("hello"))
+	if _, text, err := c.ReadMessage(); err != nil || string(text) != "hello" {
+		t.Errorf("%q, %v", text, err)
+	}
+	end(unopened)
+	n.want(http.StatusOK, "", http.MethodGet, unopened, "")
+	end("a!unknown")
+}

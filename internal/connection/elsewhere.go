@@ -53,6 +53,9 @@ type Local interface {
 	// Holds reports whether the connection or the negotiation with a key is here, and whether a
 	// request has opened it.
 	Holds(key string) (here, opened bool)
+	// End ends the connection with a key, because a POST of its client was lost on the way here.
+	// A connection that takes no POSTs, such as a WebSocket, goes on.
+	End(key string)
 	// ServeHTTP serves a forwarded request. Its context is of WithForwarded and has the user,
 	// which the other process has authenticated.
 	http.Handler
@@ -201,6 +204,19 @@ func (r *Registry) Holds(key string) (here, opened bool) {
 	defer r.mu.Unlock()
 	c := r.connections[key]
 	return c != nil || r.negotiated.find(key) != nil, c != nil && c.Transport() != ""
+}
+
+// End implements Local.
+func (r *Registry) End(key string) {
+	r.mu.Lock()
+	c := r.connections[key]
+	r.mu.Unlock()
+	if c == nil {
+		return
+	}
+	if kind := c.Transport(); kind == transports.ServerSentEvents || kind == transports.LongPolling {
+		c.Abort(transports.ErrCut)
+	}
 }
 
 // HandOver implements Local.

@@ -17,6 +17,7 @@ func (m *Metrics) WatchNode(n *cluster.Node) {
 		"asked_all":   func(s cluster.Stats) int { return s.Asked },
 		"not_asked":   func(s cluster.Stats) int { return s.Unasked },
 		"unreachable": func(s cluster.Stats) int { return s.Unreachable },
+		"not_ended":   func(s cluster.Stats) int { return s.Unended },
 	} {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name:        "carillon_cluster_events_total",
