@@ -92,6 +92,8 @@ func (n *Node) answer(path string, question []byte) (any, error) {
 		return answerWith(question, n.answerDrain)
 	case endPath:
 		return answerWith(question, n.answerEnd)
+	case learnPath:
+		return answerWith(question, n.answerLearn)
 	}
 	return nil, errPath // of a later release
 }

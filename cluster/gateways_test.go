@@ -25,6 +25,7 @@ import (
 	"github.com/carillon-go/carillon/cluster"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/protocol"
 	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
@@ -36,6 +37,7 @@ const patience = 60 * time.Second
 // gateway is one node with its hub.
 type gateway struct {
 	hub      *hub.Hub
+	evidence *negotiate.Evidence
 	endpoint *endpoint.Endpoint
 	node     *cluster.Node
 	server   *httptest.Server
@@ -99,13 +101,13 @@ func newGateways(t *testing.T, n int, o endpoint.Options) (*balancer, []*gateway
 	o.Logger = slog.New(slog.DiscardHandler)
 	var all []*gateway
 	for i := range n {
-		g := &gateway{hub: newHub(), served: make(chan error, 1)}
+		g := &gateway{hub: newHub(), evidence: negotiate.NewEvidence(negotiate.EvidenceOptions{}), served: make(chan error, 1)}
 		g.node, err = cluster.New(cluster.Options{Secrets: secrets, Advertise: peers[i], Peers: peers, Logger: o.Logger})
 		if err != nil {
 			t.Fatal(err)
 		}
 		o := o
-		o.Cluster = g.node.Hub("/chat")
+		o.Cluster, o.Policy = g.node.Hub("/chat"), g.evidence
 		g.endpoint = endpoint.New(g.hub, o)
 		g.server = httptest.NewServer(g.endpoint)
 		go func() { g.served <- g.node.Serve(links[i]) }()
@@ -142,6 +144,8 @@ type balancer struct {
 	*httptest.Server
 	transport          *http.Transport
 	negotiations, next atomic.Uint32
+	breaks             atomic.Bool  // WebSocket handshakes arrive stripped
+	broken             atomic.Int32 // such handshakes
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{} // of clients
@@ -167,6 +171,11 @@ func newBalancer(t *testing.T, all []*gateway) *balancer {
 			}
 			r.SetURL(targets[int(turn.Add(1))%len(targets)])
 			r.Out.Host = r.In.Host
+			if b.breaks.Load() && r.In.Header.Get("Upgrade") != "" {
+				b.broken.Add(1)
+				r.Out.Header.Del("Upgrade")
+				r.Out.Header.Del("Connection")
+			}
 		},
 	}
 	b.next.Store(1)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-go/carillon/internal/connection"
@@ -22,10 +23,13 @@ type Hub struct {
 	waits      waits   // in this process
 	forwardsTo targets // of this process that wait in others
 
-	mu     sync.Mutex
-	local  connection.Local     // nil before Join
-	moved  *table[process]      // the owners of connections that negotiated here; written with mu held
-	claims map[string]*claiming // by key
+	taught atomic.Bool // another process has told what it knows
+
+	mu      sync.Mutex
+	local   connection.Local     // nil before Join
+	learner connection.Learner   // nil: this process learns nothing
+	moved   *table[process]      // the owners of connections that negotiated here; written with mu held
+	claims  map[string]*claiming // by key
 }
 
 // The limits of a hub's memory about connections of other processes.

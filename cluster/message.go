@@ -27,6 +27,7 @@ const (
 	findPath    = "/1/find"
 	drainPath   = "/1/drain"
 	endPath     = "/1/end"
+	learnPath   = "/1/learn"
 	forwardPath = "/1/forward"
 
 	forHeader = "Carillon-For" // the pid of the process that a request is for

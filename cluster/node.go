@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -160,12 +158,10 @@ func (n *Node) Serve(l net.Listener) error {
 		return l.Close()
 	}
 	defer n.running.Done()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		n.members.watch(n.closing)
-	}()
-	defer func() { <-watched }()
+	var others sync.WaitGroup
+	others.Go(func() { n.members.watch(n.closing) })
+	others.Go(func() { n.gossip(n.closing) })
+	defer others.Wait()
 	err := n.server.ServeTLS(l, "", "")
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
@@ -177,10 +173,7 @@ func (n *Node) Serve(l net.Listener) error {
 // Shutdown ends the node. Endpoints must have been shut down before. Requests that are
 // forwarded may end until ctx does, and are then cut.
 func (n *Node) Shutdown(ctx context.Context) error {
-	n.mu.Lock()
-	hubs := slices.Collect(maps.Values(n.hubs))
-	n.mu.Unlock()
-	for _, h := range hubs {
+	for _, h := range n.allHubs() {
 		h.Drain()
 	}
 	n.mu.Lock()

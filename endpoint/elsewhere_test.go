@@ -41,6 +41,7 @@ type node struct {
 	finds atomic.Int32     // calls of Find
 	claim func() error     // called before a claim; nil: nothing is
 	ended atomic.Bool      // Drain was called
+	learn connection.Learner
 }
 
 func (n *node) Join(l connection.Local) { n.local = l }
@@ -51,6 +52,8 @@ func (n *node) Open(token string) (string, bool) {
 }
 
 func (n *node) Drain() { n.ended.Store(true) }
+
+func (n *node) Share(l connection.Learner) { n.learn = l }
 
 func (n *node) Find(r *http.Request, token string, c connection.Claimer) (connection.Forward, error) {
 	n.finds.Add(1)
@@ -389,6 +392,25 @@ func (m moving) Observe(e transports.Event) {
 		m.told <- "moved"
 	case transports.Opened:
 		m.told <- "opened"
+	}
+}
+
+// Processes learn together if their policy learns, also behind rules.
+func TestEvidenceIsSharedWithOtherProcesses(t *testing.T) {
+	evidence := negotiate.NewEvidence(negotiate.EvidenceOptions{})
+	for _, c := range []struct {
+		policy negotiate.Policy
+		want   connection.Learner
+	}{
+		{nil, nil},
+		{negotiate.Rules{}, nil},
+		{negotiate.Policies{negotiate.Rules{}}, nil},
+		{evidence, evidence},
+		{negotiate.Policies{negotiate.Rules{}, negotiate.Policies{nil, evidence}}, evidence},
+	} {
+		if n := startTown(t, endpoint.Options{Policy: c.policy}, "a")["a"]; n.learn != c.want {
+			t.Errorf("%v: shares %v", c.policy, n.learn)
+		}
 	}
 }
 

@@ -178,6 +178,9 @@ func (e *Endpoint) join(o Options) {
 	}
 	e.registry.SetElsewhere(o.Cluster, observe)
 	o.Cluster.Join(&local{e.registry, e})
+	if learner := negotiate.EvidenceOf(o.Policy); learner != nil {
+		o.Cluster.Share(learner)
+	}
 }
 
 func newEndpoint(h *hub.Hub, app transports.Application, o Options) *Endpoint {

@@ -74,13 +74,17 @@ func (w *attempt) Observe(event transports.Event) {
 			e.unclaimed(n, w, now)
 		}
 	case transports.Proved:
-		n.tally(event.Transport).worked(now, e.options.HalfLife)
+		if n.tally(event.Transport).worked(now, e.options.HalfLife) {
+			e.announce(n)
+		}
 		if event.Transport == transports.WebSockets {
 			n.drop = time.Time{}
 		}
 		w.prove(n, event.Transport)
 	case transports.Cut:
-		n.silence.cut(event.Silence, now, e.options.HalfLife)
+		if n.silence.cut(event.Silence, now, e.options.HalfLife) {
+			e.announce(n)
+		}
 	default:
 		w.failed(n, event, now)
 	}
@@ -91,10 +95,10 @@ func (w *attempt) failed(n *network, event transports.Event, now time.Time) {
 	reason := heldBack
 	switch event.Kind {
 	case transports.Stripped:
-		reason = "handshakes arrive without Upgrade"
+		reason = stripped
 	case transports.Held:
 		if event.Transport == transports.WebSockets {
-			n.dropped(w.since, now, w.evidence.options.HalfLife)
+			w.evidence.dropped(n, w.since, now)
 			return
 		}
 		if n.crowded() {
@@ -110,10 +114,24 @@ func (w *attempt) failed(n *network, event transports.Event, now time.Time) {
 		}
 		n.unseen = now
 	}
-	n.tally(event.Transport).failed(reason, now, w.evidence.options.HalfLife)
+	w.evidence.failed(n, event.Transport, 1, reason, now)
 }
 
-const heldBack = "is held back on the way"
+// The reasons of failures.
+const (
+	stripped   = "handshakes arrive without Upgrade"
+	heldBack   = "is held back on the way"
+	unanswered = "opens, but nothing arrives"
+	absent     = "does not arrive"
+)
+
+// failed counts a failure of a transport.
+func (e *Evidence) failed(n *network, kind transports.Type, weight float64, reason string, now time.Time) {
+	if t := n.tally(kind); t != nil {
+		t.failed(weight, reason, now, e.options.HalfLife)
+		e.announce(n)
+	}
+}
 
 // came records that a request for the connection has arrived. The connection counts for the
 // network of the address that the request came from, even if another address negotiated.

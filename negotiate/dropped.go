@@ -1,6 +1,10 @@
 package negotiate
 
-import "time"
+import (
+	"time"
+
+	"github.com/carillon-go/carillon/transports"
+)
 
 // dropLimit is the longest time between a dropped WebSocket and the negotiation that counts
 // it as a failure. A browser waits four minutes for the answer to a handshake.
@@ -14,27 +18,27 @@ const dropLimit = 5 * time.Minute
 // negotiation comes later than fallbackDelay, or if another WebSocket ends in the same way.
 // It does not count while other clients of the network use WebSockets. A late end counts at
 // once.
-func (n *network) dropped(negotiated, now time.Time, halfLife time.Duration) {
+func (e *Evidence) dropped(n *network, negotiated, now time.Time) {
 	if now.Sub(negotiated) < fallbackDelay && (n.drop.IsZero() || n.websockets.living > 0) {
 		n.drop = now
 		return
 	}
-	n.countDrop(now, halfLife)
+	e.countDrop(n, now)
 }
 
 // goesOn counts a dropped WebSocket when the next negotiation shows that it was a failure.
-func (n *network) goesOn(now time.Time, halfLife time.Duration) {
+func (e *Evidence) goesOn(n *network, now time.Time) {
 	since := now.Sub(n.drop)
 	switch {
 	case n.drop.IsZero() || since < fallbackDelay:
 	case since > dropLimit || n.websockets.living > 0:
 		n.drop = time.Time{}
 	default:
-		n.countDrop(now, halfLife)
+		e.countDrop(n, now)
 	}
 }
 
-func (n *network) countDrop(now time.Time, halfLife time.Duration) {
+func (e *Evidence) countDrop(n *network, now time.Time) {
 	n.drop = time.Time{}
-	n.websockets.failed("opens, but nothing arrives", now, halfLife)
+	e.failed(n, transports.WebSockets, 1, unanswered, now)
 }

@@ -31,6 +31,8 @@ type Evidence struct {
 
 	mu     sync.Mutex
 	memory memory
+	shared bool         // other processes want the news
+	queue  []networkKey // of the news; each network in it is queued
 }
 
 // NewEvidence returns an Evidence without observations.
@@ -72,7 +74,7 @@ func (e *Evidence) Offer(r *http.Request, o *Offer) {
 	if p := n.waiting; p.open() && w.since.Sub(p.since) > fallbackDelay {
 		e.unclaimed(n, p, w.since)
 	}
-	n.goesOn(w.since, e.options.HalfLife)
+	e.goesOn(n, w.since)
 	if !o.Fixed {
 		e.arrange(n, o, w.since)
 		w.probes = key.family.pingsAtOnce() && slices.Contains(o.Transports, transports.LongPolling)
@@ -138,7 +140,7 @@ func (e *Evidence) unclaimed(n *network, w *attempt, now time.Time) {
 func (e *Evidence) missed(n *network, w *attempt, weight float64, now time.Time) {
 	w.claimed = true
 	if t := n.tally(w.first); t != nil && !t.workedSince(w.since) {
-		t.failedBy(weight, "does not arrive", now, e.options.HalfLife)
+		e.failed(n, w.first, weight, absent, now)
 	}
 }
 

@@ -67,6 +67,7 @@ type network struct {
 	// showed last that event streams do not reach the client; a negotiation clears it.
 	negotiated, unseen time.Time
 	drop               time.Time // the last end of a WebSocket without a received byte; see dropped
+	queued             bool      // the verdict is in Evidence.queue
 }
 
 func (n *network) unlink() { n.older.newer, n.newer.older = n.newer, n.older }
@@ -88,7 +89,8 @@ type tally struct {
 	good, bad float64
 	at        time.Time
 	reason    string    // why the last failure was counted
-	proved    time.Time // the last success
+	proved    time.Time // the last success, in any process
+	failure   time.Time // the last failure, in any process
 	living    int       // open connections that have used the transport successfully
 }
 
@@ -100,6 +102,8 @@ const (
 	// The limits of both counts. mostGood lets many successes outweigh one failure. mostBad
 	// lets a transport that always failed be tried every third half-life.
 	mostGood, mostBad = 8, 4
+	// negligible failures are no news if the transport works.
+	negligible = enough / 4
 )
 
 func (t *tally) fade(now time.Time, halfLife time.Duration) {
@@ -110,27 +114,23 @@ func (t *tally) fade(now time.Time, halfLife time.Duration) {
 	t.at = now
 }
 
-func (t *tally) failed(reason string, now time.Time, halfLife time.Duration) {
-	t.failedBy(1, reason, now, halfLife)
-}
-
-func (t *tally) failedBy(weight float64, reason string, now time.Time, halfLife time.Duration) {
-	if t == nil {
-		return
-	}
+func (t *tally) failed(weight float64, reason string, now time.Time, halfLife time.Duration) {
 	t.fade(now, halfLife)
 	t.bad = min(t.bad+weight, mostBad)
-	t.reason = reason
+	t.reason, t.failure = reason, now
 }
 
-func (t *tally) worked(now time.Time, halfLife time.Duration) {
+// worked counts a success. It reports whether failures are known.
+func (t *tally) worked(now time.Time, halfLife time.Duration) (refutes bool) {
 	if t == nil {
-		return
+		return false
 	}
 	t.fade(now, halfLife)
+	refutes = t.bad > negligible
 	t.good = min(t.good+1, mostGood)
 	t.bad /= 2
 	t.proved = now
+	return refutes
 }
 
 // workedSince reports whether a connection has used the transport successfully since a time,

@@ -29,6 +29,23 @@ type Elsewhere interface {
 	Find(r *http.Request, token string, c Claimer) (forward Forward, err error)
 	// Drain is called by Registry.Stop, and more than once. Forwarded polls should end soon.
 	Drain()
+	// Share is called before the first request, if something learns from connections: the
+	// processes should learn together.
+	Share(Learner)
+}
+
+// Learner learns from the connections of a process what other processes should know, too. It
+// encodes and decodes that. Its methods are called concurrently, and do not block.
+type Learner interface {
+	// News returns what was learned here since the last call, or nil. It is called about once a
+	// second, and returns nil at the first call. Its length is limited.
+	News() json.RawMessage
+	// Table returns what is known, also from other processes, for a process that has begun, or
+	// nil. Its length is limited.
+	Table() json.RawMessage
+	// Learn takes over the news or the table of another process, which need not be valid. They
+	// are no news here.
+	Learn(json.RawMessage)
 }
 
 // Forward answers a request as the process does that has its connection, after LetWait for a
