@@ -191,9 +191,14 @@ func (n *node) want(status int, text, method, token, body string, header ...stri
 	}
 }
 
+// wantConnections waits until the connections that have moved from here have ended.
 func (n *node) wantConnections(want int) {
 	n.town.t.Helper()
-	if got := n.e.Connections(); got != want {
+	got := n.e.Connections()
+	for end := time.Now().Add(30 * time.Second); got > want && time.Now().Before(end); got = n.e.Connections() {
+		time.Sleep(time.Millisecond) // nothing wakes this wait
+	}
+	if got != want {
 		n.town.t.Errorf("%d connections at %s, want %d", got, n.name, want)
 	}
 }
