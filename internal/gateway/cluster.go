@@ -109,12 +109,17 @@ func (s *Server) serveCluster(ctx context.Context) (stop func(context.Context) e
 	if s.node == nil {
 		return func(context.Context) error { return nil }, nil
 	}
-	l, err := listen(ctx, s.config.ClusterAddr)
+	l, err := s.listen(ctx, s.config.ClusterAddr)
 	if err != nil {
 		return nil, fmt.Errorf("--cluster-addr: %w", err)
 	}
 	s.log.Info("serving other nodes", "address", l.Addr().String())
-	served := make(chan error, 1)
-	go func() { served <- s.node.Serve(l) }()
-	return func(ctx context.Context) error { return errors.Join(s.node.Shutdown(ctx), <-served) }, nil
+	s.linkServed = make(chan error, 1)
+	go func() {
+		defer close(s.linkServed)
+		if err := s.node.Serve(l); err != nil {
+			s.linkServed <- fmt.Errorf("--cluster-addr: %w", err)
+		}
+	}()
+	return func(ctx context.Context) error { return errors.Join(s.node.Shutdown(ctx), <-s.linkServed) }, nil
 }

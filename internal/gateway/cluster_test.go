@@ -111,3 +111,32 @@ func (d *turns) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	d.next++
 	return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(d.targets[d.next%len(d.targets)].url, "http://"))
 }
+
+// A program that other nodes cannot reach any longer says so at once, and ends with an error.
+func TestTheListenerForOtherNodesFails(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(NewClusterSecret()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nodes := make(chan net.Listener, 1)
+	r := startWith(t, func(c *Config) {
+		c.ClusterAddr = freeAddresses(t, 1)[0]
+		c.ClusterPeers, c.ClusterSecretFile = []string{c.ClusterAddr}, secret
+	}, func(s *Server) {
+		s.listen = func(ctx context.Context, addr string) (net.Listener, error) {
+			l, err := listen(ctx, addr)
+			nodes <- l
+			return l, err
+		}
+	})
+	r.do(http.MethodGet, "/healthz", "") // it serves
+	_ = (<-nodes).Close()
+	err := <-r.ended
+	r.ended <- nil
+	if err == nil || !strings.Contains(err.Error(), "--cluster-addr: ") {
+		t.Errorf("it ended with %v", err)
+	}
+	if failed, ended, _ := strings.Cut(r.log.String(), `msg="shutting down"`); !strings.Contains(failed, `level=ERROR msg="listener failed" error="--cluster-addr: `) || ended == "" {
+		t.Error(r.log)
+	}
+}

@@ -73,13 +73,15 @@ type Server struct {
 	node    *cluster.Node    // nil: this is the only node
 
 	stopCluster func(context.Context) error
+	linkServed  chan error // the end of serving other nodes; nil: this is the only node
 
 	metricsAt net.Addr // set before the banner is printed; nil: metrics are disabled
 	http      *http.Server
 	ready     atomic.Bool
 	hosts     hosts // of the listener; set before serving begins
 
-	filesInterval time.Duration // between two looks at the files of the settings
+	filesInterval time.Duration                                                // between two looks at the files of the settings
+	listen        func(ctx context.Context, addr string) (net.Listener, error) // listen, except in tests
 }
 
 // New returns a server with the settings of c, which must be valid.
@@ -87,7 +89,7 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: c, log: log, workers: worker.NewHost(worker.Options{Logger: log}), filesInterval: filesInterval}
+	s := &Server{config: c, log: log, workers: worker.NewHost(worker.Options{Logger: log}), filesInterval: filesInterval, listen: listen}
 	s.gate = floodgate.New(log)
 	s.http = newHTTPServer(s.gate)
 	if err := s.assemble(); err != nil {
@@ -183,8 +185,8 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	return new(net.ListenConfig).Listen(ctx, "tcp", addr)
 }
 
-// Serve serves on l until ctx is cancelled or l fails. Then it shuts everything down, waits
-// for it, and closes l. It returns nil after an orderly shutdown.
+// Serve serves on l until ctx is cancelled, or l or the listener for other nodes fails. Then it
+// shuts everything down, waits for it, and closes l. It returns nil after an orderly shutdown.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stopMetrics, err := s.serveMetrics(ctx)
 	if err != nil {
@@ -200,18 +202,23 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.hosts = s.config.newHosts(l.Addr())
 	defer s.startFollowing(ctx)()
 	served := make(chan error, 1)
-	go func() { served <- s.serveHTTP(s.behindProxyProtocol(l)) }()
+	go func() {
+		defer close(served)
+		served <- s.serveHTTP(s.behindProxyProtocol(l))
+	}()
 	s.ready.Store(true)
 	s.log.Info("listening", "address", addressOf(l.Addr()), "hub", s.config.Path, "tls", s.config.usesTLS(), "tokens", s.config.usesJWT())
 	s.printBanner(l.Addr())
 
 	select {
 	case <-ctx.Done():
-		err := s.shutdown()
-		return errors.Join(err, <-served)
-	case err := <-served:
-		return errors.Join(err, s.shutdown())
+	case err = <-served:
+	case err = <-s.linkServed:
 	}
+	if err != nil {
+		s.log.Error("listener failed", "error", err)
+	}
+	return errors.Join(err, s.shutdown(), <-served)
 }
 
 func (s *Server) serveHTTP(l net.Listener) error {
