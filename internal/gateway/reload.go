@@ -108,7 +108,7 @@ func (s *Server) reload(current Config, files []string) (_ Config, again time.Ti
 		s.log.Error("settings not reloaded", "error", err, "files", files)
 		return current, again
 	}
-	s.live.apply(prepared)
+	s.apply(prepared)
 	s.hub.SetAllowedOrigins(next.CORSOrigin)
 	if s.source.Level != nil {
 		s.source.Level.Set(next.LogLevel)
@@ -144,16 +144,28 @@ func (s *Server) readAgain(current Config) (Config, *prepared, error) {
 	}
 	prepared, err := effective.prepare(s.keys)
 	if err == nil && prepared.certificate != nil && checkTime(s.live.certificate.Load()) == nil {
-		err = checkTime(prepared.certificate)
+		if err = checkTime(prepared.certificate); err != nil {
+			err = fmt.Errorf("%w; the one in use remains", err)
+		}
 	}
 	return next, prepared, err
+}
+
+// apply replaces the state. It warns of a certificate that clients refuse now.
+func (s *Server) apply(p *prepared) {
+	if p.certificate != nil {
+		if err := checkTime(p.certificate); err != nil {
+			s.log.Warn("certificate not valid", "error", err)
+		}
+	}
+	s.live.apply(p)
 }
 
 // checkTime returns an error if clients refuse a certificate now because of its dates.
 func checkTime(c *tls.Certificate) error {
 	switch now := time.Now(); {
 	case now.After(c.Leaf.NotAfter):
-		return fmt.Errorf("--tls-cert: the certificate expired at %s; the one in use remains", c.Leaf.NotAfter.Format(time.RFC3339))
+		return fmt.Errorf("--tls-cert: the certificate expired at %s", c.Leaf.NotAfter.Format(time.RFC3339))
 	case now.Before(c.Leaf.NotBefore):
 		return &earlyError{c.Leaf.NotBefore}
 	}
@@ -164,7 +176,7 @@ func checkTime(c *tls.Certificate) error {
 type earlyError struct{ from time.Time }
 
 func (e *earlyError) Error() string {
-	return fmt.Sprintf("--tls-cert: the certificate is not valid before %s; the one in use remains until then", e.from.Format(time.RFC3339))
+	return fmt.Sprintf("--tls-cert: the certificate is not valid before %s", e.from.Format(time.RFC3339))
 }
 
 // refreshKeys reads the keys of --jwks-url again each time they are stale, until ctx ends. A

@@ -267,3 +267,20 @@ func TestReloadLocatesErrors(t *testing.T) {
 	})
 	r.change(kept+` error="config.json:7: --rule: `, func(c *Config) { c.Rule = []string{"everywhere=LongPolling"} })
 }
+
+// A program starts with a certificate that clients refuse, and warns of it.
+func TestStartWithACertificateThatIsNotValid(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for want, valid := range map[string][2]time.Time{
+		"the certificate expired at " + now.Add(-time.Hour).UTC().Format(time.RFC3339):         {{}, now.Add(-time.Hour)},
+		"the certificate is not valid before " + now.Add(time.Hour).UTC().Format(time.RFC3339): {now.Add(time.Hour), now.Add(2 * time.Hour)},
+		"": {now.Add(-time.Hour), now.Add(time.Hour)},
+	} {
+		r := start(t, func(c *Config) { c.TLSCert, c.TLSKey = certificateValid(t, valid[0], valid[1]) })
+		r.do(http.MethodGet, "/healthz", "") // the log is complete
+		if log := r.log.String(); strings.Contains(log, `level=WARN msg="certificate not valid"`) != (want != "") || !strings.Contains(log, want) {
+			t.Errorf("want %q in the log:\n%s", want, log)
+		}
+	}
+}

@@ -108,7 +108,7 @@ func (s *Server) assemble() error {
 	if err != nil {
 		return err
 	}
-	s.live.apply(state)
+	s.apply(state)
 	if s.config.usesTLS() {
 		s.http.TLSConfig = &tls.Config{GetCertificate: s.live.getCertificate, MinVersion: tls.VersionTLS12}
 	}
