@@ -6,8 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -50,6 +52,85 @@ func TestLostPostEndsItsConnection(t *testing.T) {
 		key := mustOpen(t, other, token)
 		await(t, "the end of the connection", func() bool { return slices.Equal(owner.ends(), []string{key}) })
 		await(t, "the end of the wait", func() bool { return other.node.waitingEnds() == 0 })
+	}
+}
+
+// late is the writer of a client to which each write takes until a channel is closed.
+type late struct {
+	http.ResponseWriter
+	writes, until chan struct{}
+}
+
+func (l *late) Write(b []byte) (int, error) {
+	close(l.writes)
+	<-l.until
+	return l.ResponseWriter.Write(b)
+}
+
+// An owner that cannot know whether a client has got the answer to its poll ends the connection: the
+// next poll would get the same messages again, or would miss them.
+func TestAnswerInDoubtEndsItsConnection(t *testing.T) {
+	t.Parallel()
+	flushed := make(chan error, 1)
+	owner, other, token, l := breakable(t, func(*breakingListener) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "4")
+			_, _ = io.WriteString(w, "data")
+			flushed <- http.NewResponseController(w).Flush()
+		}
+	})
+	slow := &late{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+	var polling sync.WaitGroup
+	polling.Go(func() { other.registry.front(slow, httptest.NewRequest(http.MethodGet, "/chat?id="+token, nil)) })
+	<-slow.writes
+	if all := owner.ends(); len(all) > 0 {
+		t.Fatalf("%v ended before the link broke", all)
+	}
+	l.cut()
+	if err := <-flushed; err == nil {
+		t.Error("the owner believes that the client has got the answer")
+	}
+	if want := []string{mustOpen(t, other, token)}; !slices.Equal(owner.ends(), want) {
+		t.Errorf("%v ended, want %v", owner.ends(), want)
+	}
+	close(slow.until)
+	polling.Wait()
+}
+
+// A poll whose client has not got the answer, or has left before it, ends no connection.
+func TestAnswerThatIsRefusedEndsNothing(t *testing.T) {
+	t.Parallel()
+	arrived, flushed := make(chan struct{}), make(chan error, 1)
+	owner, other, token := owned(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Leaves") != "" {
+			close(arrived)
+			<-r.Context().Done()
+		}
+		w.Header().Set("Content-Length", "4")
+		_, _ = io.WriteString(w, "data")
+		flushed <- http.NewResponseController(w).Flush()
+	})
+	other.registry.front(&broken{httptest.NewRecorder()}, httptest.NewRequest(http.MethodGet, "/chat?id="+token, nil))
+	if err := <-flushed; err == nil {
+		t.Error("the owner believes that the client has got the answer")
+	}
+	if all := owner.ends(); len(all) > 0 {
+		t.Fatalf("%v ended", all)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/chat?id="+token, nil)
+	r.Header.Set("X-Leaves", "1")
+	var polling sync.WaitGroup
+	polling.Go(func() { other.registry.front(httptest.NewRecorder(), r) })
+	<-arrived
+	leave()
+	polling.Wait()
+	if err := <-flushed; err == nil {
+		t.Error("the owner believes that a client that has left has got the answer")
+	}
+	if all := owner.ends(); len(all) > 0 {
+		t.Errorf("%v ended", all)
 	}
 }
 

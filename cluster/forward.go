@@ -51,7 +51,7 @@ type passage struct {
 	r         *http.Request
 	owner     process
 	cancel    context.CancelFunc
-	outlive   func() bool // lets the exchange go on when the client leaves; false: it has left
+	outlive   func() bool // lets the exchange go on when the client leaves, or this process ends; false: it has ended
 	delivered func()      // called when the client has got an answer that the owner flushed as a whole
 }
 
@@ -174,16 +174,17 @@ func (p *passage) abandonBody() {
 func (p *passage) begin() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(p.r.Context()))
 	p.cancel, p.outlive = cancel, func() bool { return true }
+	stop := context.AfterFunc(p.hub.node.closing, cancel)
 	if p.isGet() {
-		p.outlive = context.AfterFunc(p.r.Context(), cancel)
+		leave := context.AfterFunc(p.r.Context(), cancel)
+		p.outlive = func() bool { return leave() && stop() }
 	}
-	stop := context.AfterFunc(p.hub.node.closing, p.cancel)
 	keep := func() bool { return true }
 	if p.upgrades() {
 		keep = p.hub.whenDrained(p.cancel)
 	}
 	return ctx, func() {
-		p.outlive()
+		_ = p.outlive()
 		keep()
 		stop()
 		cancel()

@@ -77,7 +77,7 @@ func (n *Node) serveForward(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).EnableFullDuplex() // the hub may answer before it reads a long body
 	answer := &relay{w: w, header: http.Header(f.Answer), streams: stay}
 	if f.Acks {
-		answer.ack = r.Body
+		answer.ack, answer.doubt = r.Body, func() { local.End(f.Key) }
 	}
 	if answer.header == nil {
 		answer.header = http.Header{}

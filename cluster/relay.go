@@ -3,6 +3,7 @@ package cluster
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"maps"
 	"net"
@@ -22,6 +23,7 @@ type relay struct {
 	hijacked bool
 	streams  func()    // called when an answer begins that has no end in sight
 	ack      io.Reader // gives a byte when the client has got the answer; nil: none does
+	doubt    func()    // called if it remains unknown whether the client has got the answer
 }
 
 // Header implements http.ResponseWriter.
@@ -50,15 +52,34 @@ func (r *relay) FlushError() error {
 	if err := r.begin(true); err != nil {
 		return err
 	}
-	if err := http.NewResponseController(r.w).Flush(); err != nil {
+	err := http.NewResponseController(r.w).Flush()
+	if _, whole := contentLength(header(r.sent)); !whole || r.ack == nil {
 		return err
 	}
-	if _, whole := contentLength(header(r.sent)); !whole || r.ack == nil {
-		return nil
+	// Also after an error: the answer may have been sent completely.
+	_, err = io.ReadFull(r.ack, make([]byte, 1))
+	if err != nil && !isCancelled(err) {
+		r.doubt()
 	}
-	_, err := io.ReadFull(r.ack, make([]byte, 1))
 	return err
 }
+
+// isCancelled reports whether the node at the other end has reset the stream of a request, as the
+// error of the request's body says. It does so only if its client has not got the answer.
+func isCancelled(err error) bool {
+	var reset streamReset
+	return errors.As(err, &reset) && reset.Code == cancelled
+}
+
+// streamReset has the fields of the error type of net/http, so that errors.As can set it.
+type streamReset struct {
+	StreamID, Code uint32
+	Cause          error
+}
+
+const cancelled = 8 // of RFC 9113, section 7
+
+func (streamReset) Error() string { return "cluster: the stream was reset" }
 
 // Flush implements http.Flusher.
 func (r *relay) Flush() { _ = r.FlushError() }
@@ -100,6 +121,6 @@ func (r *relay) begin(flushed bool) error {
 	}
 	_, _ = r.body.WriteTo(&head)
 	r.w.Header().Set("Content-Type", "application/octet-stream")
-	_, err := r.w.Write(head.Bytes())
-	return err
+	_, _ = r.w.Write(head.Bytes()) // Flush fails if this has failed
+	return nil
 }
