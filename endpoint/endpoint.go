@@ -260,8 +260,12 @@ func (o *Options) refreshing() connection.Refreshing {
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handshake := connection.IsHandshake(r)
 	if !handshake && !e.origins.admit(r, "") { // a handshake is checked when its connection is known
+		e.registry.LogRefusedOrigin(r, nil)
 		connection.Empty(w, http.StatusForbidden)
 		return
+	}
+	if isPreflight(r) && !e.AllowsOrigin(r.Header.Get("Origin")) && w.Header().Get(allowOrigin) == "" { // the page makes no other request
+		e.registry.LogRefusedOrigin(r, nil)
 	}
 	last := lastSegment(r)
 	page := e.page(last)

@@ -45,6 +45,14 @@ func (e *Endpoint) AllowsOrigin(origin string) bool { return e.origins.allowed.L
 // request: the longest that Chromium accepts.
 const preflightAge = "7200"
 
+// allowOrigin is the header that lets the pages of an origin read an answer.
+const allowOrigin = "Access-Control-Allow-Origin"
+
+// isPreflight reports whether a browser asks if a page may make a request.
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
 // share sets the headers that let pages of other allowed origins read the answer (CORS), and
 // reports whether the request is a preflight request, which needs no other answer. The headers
 // allow credentials, which the JavaScript client sends by default, except for the entry "*".
@@ -52,15 +60,14 @@ const preflightAge = "7200"
 // that caches may keep the answer, for pages of any origin.
 func (o *origins) share(w http.ResponseWriter, r *http.Request, kept bool) (preflight bool) {
 	allowed, header, origin := o.allowed.Load(), w.Header(), r.Header.Get("Origin")
-	if allowed.None() || header.Get("Access-Control-Allow-Origin") != "" {
+	if allowed.None() || header.Get(allowOrigin) != "" {
 		return false
 	}
 	admitted := origin != "" && allowed.Allows(origin)
 	if kept || admitted && !allowed.Any() {
 		header.Add("Vary", "Origin")
 	}
-	preflight = r.Method == http.MethodOptions && origin != "" && r.Header.Get("Access-Control-Request-Method") != ""
-	if !admitted {
+	if preflight = isPreflight(r); !admitted {
 		return preflight
 	}
 	if allowed.Any() {
@@ -68,7 +75,7 @@ func (o *origins) share(w http.ResponseWriter, r *http.Request, kept bool) (pref
 	} else {
 		header.Set("Access-Control-Allow-Credentials", "true")
 	}
-	header.Set("Access-Control-Allow-Origin", origin)
+	header.Set(allowOrigin, origin)
 	if preflight {
 		header.Set("Access-Control-Allow-Methods", "GET,POST,DELETE")
 		header.Set("Access-Control-Max-Age", preflightAge)

@@ -123,6 +123,71 @@ func TestOriginsByPatternAndFunction(t *testing.T) {
 	}
 }
 
+// A refused page has a line in the log, without secrets, and so has the request with which a
+// browser asks for permission. Few lines are written, however many pages are refused.
+func TestRefusedOriginsAreLogged(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	e := endpoint.NewRaw(echo{}, endpoint.Options{Options: transports.Options{
+		AllowedOrigins: []string{"https://friend.example"}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	}})
+	defer end(t, e)
+	ask := func(method, target string, headers ...string) (lines string) {
+		before := log.Len()
+		r := httptest.NewRequest(method, target, nil)
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		e.ServeHTTP(httptest.NewRecorder(), r)
+		return log.String()[before:]
+	}
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/echo/negotiate?negotiateVersion=1", nil))
+	var offer signalr.Negotiation
+	if err := json.NewDecoder(w.Body).Decode(&offer); err != nil {
+		t.Fatal(err)
+	}
+	const preflight = "Access-Control-Request-Method"
+	for _, origin := range []string{"https://evil.example", "https://e\nvil.example level=ERROR", strings.Repeat("e", 10_000)} {
+		for _, c := range []struct {
+			method, target string
+			headers        []string
+			want           string
+		}{
+			{http.MethodPost, "/echo/negotiate?access_token=secret", []string{"Cookie", "secret=secret"}, "path=/echo/negotiate "},
+			{http.MethodOptions, "/echo/negotiate", []string{preflight, "POST"}, "path=/echo/negotiate "},
+			{http.MethodGet, "/echo?access_token=secret", handshakeHeaders, "path=/echo "},
+			{http.MethodGet, "/echo?id=" + offer.ConnectionToken, handshakeHeaders, "connection_id=" + offer.ConnectionID},
+		} {
+			got := ask(c.method, c.target, append(c.headers, "Origin", origin)...)
+			if strings.Count(got, "\n") != 1 || !strings.Contains(got, `level=WARN msg="origin refused" origin=`) || !strings.Contains(got, c.want) ||
+				strings.Contains(got, "secret") || strings.Contains(got, offer.ConnectionToken) || len(got) > 600 {
+				t.Errorf("%s %s: %q", c.method, c.target, got)
+			}
+		}
+	}
+	strict := endpoint.NewRaw(echo{}, endpoint.Options{Options: transports.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}})
+	defer end(t, strict)
+	r := httptest.NewRequest(http.MethodOptions, "/strict/negotiate", nil)
+	r.Header.Set("Origin", "https://evil.example")
+	r.Header.Set(preflight, "POST")
+	if strict.ServeHTTP(httptest.NewRecorder(), r); !strings.Contains(log.String(), "path=/strict/negotiate ") {
+		t.Error("no line of an endpoint that allows no origin")
+	}
+	for _, headers := range [][]string{{preflight, "POST", "Origin", "https://friend.example"}, {"Cookie", "a=b"}} {
+		if got := ask(http.MethodOptions, "/echo/negotiate", headers...); got != "" {
+			t.Errorf("%q: %s", headers, got)
+		}
+	}
+	before := strings.Count(log.String(), "\n")
+	for range 1000 {
+		ask(http.MethodPost, "/echo/negotiate", "Cookie", "a=b", "Origin", "https://evil.example")
+	}
+	if lines := strings.Count(log.String(), "\n") - before; lines > 150 {
+		t.Errorf("%d lines", lines)
+	}
+}
+
 // An entry that cannot match a page is named in the log.
 func TestOriginsThatAreNone(t *testing.T) {
 	t.Parallel()

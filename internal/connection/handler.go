@@ -154,6 +154,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !h.admitsOrigin(r, c) {
+		h.registry.LogRefusedOrigin(r, c)
 		Empty(w, http.StatusForbidden)
 		return
 	}

@@ -87,6 +87,25 @@ func (h *Handler) logRefusedUser(r *http.Request, c *Connection, reason string) 
 	})
 }
 
+// maxLoggedText is the longest text of a client in a line, in bytes.
+const maxLoggedText = 256
+
+// LogRefusedOrigin logs that a page may not make a request. c may be nil. The path is logged
+// without the query, which may contain secrets.
+func (r *Registry) LogRefusedOrigin(request *http.Request, c *Connection) {
+	k := floodgate.Kind{Level: slog.LevelWarn, Event: "origin refused", Burst: errorBurst}
+	r.gate.Log(k, func() []slog.Attr {
+		about := []slog.Attr{
+			slog.String("origin", floodgate.Clip(request.Header.Get("Origin"), maxLoggedText)),
+			slog.String("path", floodgate.Clip(request.URL.Path, maxLoggedText)), slog.String("address", addressText(request)),
+		}
+		if c != nil {
+			about = append(about, slog.String("connection_id", c.LogName()))
+		}
+		return about
+	})
+}
+
 type nameKey struct{}
 
 // WithName returns a context for a request. The endpoint stores the name for logs of the
