@@ -2,7 +2,9 @@ package integration_test
 
 import (
 	"context"
+	"net"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/carillon-go/carillon/integration/clients"
@@ -40,4 +42,20 @@ func startBot(t *testing.T, url string) {
 			t.Logf("the bot printed:\n%s", &output)
 		}
 	})
+}
+
+// An example says that it listens when it does: not if its address is taken.
+func TestExamplesListenBeforeTheySaySo(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, example := range []string{"chat", "dashboard"} {
+		cmd := exec.CommandContext(t.Context(), build(t, "../examples/"+example), "--addr", l.Addr().String())
+		if out, err := cmd.CombinedOutput(); err == nil || strings.Contains(string(out), "listening") || !strings.Contains(string(out), "in use") {
+			t.Errorf("%s: %v: %s", example, err, out)
+		}
+	}
 }

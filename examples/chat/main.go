@@ -8,6 +8,7 @@ import (
 	"flag"
 	"io/fs"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -42,6 +43,10 @@ func serve(addr string) error {
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServerFS(web))
 	hubs := endpoint.Mount(mux, endpoint.At{"/chat": endpoint.New(h, endpoint.Recommended())})
-	log.Printf("listening at http://%s", addr)
-	return hubs.ListenAndServe(ctx, &http.Server{Addr: addr, Handler: mux})
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	log.Printf("listening at http://%s", listener.Addr())
+	return hubs.Serve(ctx, listener, &http.Server{Handler: mux})
 }

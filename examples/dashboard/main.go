@@ -11,6 +11,7 @@ import (
 	"flag"
 	"io/fs"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -42,6 +43,10 @@ func serve(addr string, interval time.Duration) error {
 	if err != nil {
 		return err
 	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
 	h := hub.New(hub.Options{Name: "dashboard"})
 	mounted := endpoint.New(h, endpoint.Recommended()) // with an event stream
 	host := worker.NewHost(worker.Options{})
@@ -52,8 +57,8 @@ func serve(addr string, interval time.Duration) error {
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServerFS(web))
 	hubs := endpoint.Mount(mux, endpoint.At{"/dashboard": mounted})
-	log.Printf("listening at http://%s", addr)
-	err = hubs.ListenAndServe(ctx, &http.Server{Addr: addr, Handler: mux})
+	log.Printf("listening at http://%s", listener.Addr())
+	err = hubs.Serve(ctx, listener, &http.Server{Handler: mux})
 	deadline, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return errors.Join(err, host.Stop(deadline))
