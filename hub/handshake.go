@@ -101,6 +101,9 @@ func (o *opening) connect(w *wire) {
 	}
 	o.connected.Store(next == open)
 	if !s.out.phase.answerHandshake(next, func() {
+		if s.hub.backplane != nil {
+			s.hub.joining.begin(s)
+		}
 		s.hub.local.membersOf(s).add(s)
 		for _, group := range s.caller.info.Groups { // before OnConnected, which may send to them
 			if joined, _ := s.hub.local.join(s, group); joined {
@@ -131,8 +134,8 @@ func (o *opening) run(groups []string) {
 	defer s.tasks.EndConcurrent(0)
 	err, callback := guard.ErrGoexit, "Backplane.Join"
 	defer func() { o.finish(err, callback) }()
-	if b := s.hub.backplane; b != nil {
-		if err = guard.Run(func() error { return b.Join(s.ctx, s.caller.audiences(groups)...) }); err != nil {
+	if s.hub.backplane != nil {
+		if err = s.hub.join(s, groups); err != nil {
 			return
 		}
 	}

@@ -28,6 +28,7 @@ type Hub struct {
 
 	local        local
 	backplane    Backplane // nil: there are no other processes
+	joining      joining   // sessions that join the backplane
 	sessions     sweep
 	started      atomic.Bool
 	lastSession  atomic.Uint32 // the number of the newest session

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/internal/guard"
 )
 
 // publish sends a message in all processes. Connections of this process that are named get
@@ -148,9 +150,54 @@ func (h *Hub) addToGroup(ctx context.Context, s *Session, group string) error {
 }
 
 func (h *Hub) removeFromGroup(s *Session, group string) {
-	if h.local.leave(s, group) && h.backplane != nil {
+	if h.local.leave(s, group) && h.backplane != nil && !h.joining.postpone(s, group) {
 		h.backplane.Leave(Audience{Kind: InGroups, Names: []string{group}})
 	}
+}
+
+// joining holds the groups that sessions are removed from while they join the backplane, so that
+// Leave follows the Join that it takes back.
+type joining struct {
+	mu   sync.Mutex
+	left map[*Session][]string // by each session that joins
+}
+
+func (j *joining) begin(s *Session) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.left == nil {
+		j.left = make(map[*Session][]string)
+	}
+	j.left[s] = nil
+}
+
+// postpone keeps a group for end, and reports whether the session joins now.
+func (j *joining) postpone(s *Session, group string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	left, joins := j.left[s]
+	if joins {
+		j.left[s] = append(left, group)
+	}
+	return joins
+}
+
+// end ends begin, and leaves the groups that were kept.
+func (j *joining) end(s *Session, b Backplane) {
+	j.mu.Lock()
+	left := j.left[s]
+	delete(j.left, s)
+	j.mu.Unlock()
+	for _, group := range left {
+		b.Leave(Audience{Kind: InGroups, Names: []string{group}})
+	}
+}
+
+// join makes messages to a session and to its groups arrive in this process, after
+// joining.begin.
+func (h *Hub) join(s *Session, groups []string) error {
+	defer h.joining.end(s, h.backplane)
+	return guard.Run(func() error { return h.backplane.Join(s.ctx, s.caller.audiences(groups)...) })
 }
 
 // audiences returns the audiences that the connection and its groups belong to.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,6 +185,51 @@ func TestOnConnectedWaitsForTheBackplane(t *testing.T) {
 	_ = h.Groups().Remove(t.Context(), "id", "g")
 	_ = h.Groups().Add(t.Context(), "id", "k")
 	c.close()
+	if left := b.left(); len(left) != 0 {
+		t.Errorf("after the end: %v", left)
+	}
+}
+
+// recording is a spy that knows whether a group is left before it is joined.
+type recording struct {
+	spy
+	joined, early atomic.Bool
+}
+
+func (r *recording) Leave(to ...hub.Audience) {
+	if !r.joined.Load() {
+		r.early.Store(true)
+	}
+	r.spy.Leave(to...)
+}
+
+// A client that is removed from its group while it joins leaves the group afterwards.
+func TestAGroupIsLeftAfterItsJoin(t *testing.T) {
+	b, join := &recording{}, make(chan error)
+	b.join = func(context.Context) error {
+		err := <-join
+		b.joined.Store(true)
+		return err
+	}
+	h := newLab(hub.Options{Backplane: b})
+	connected := make(chan struct{})
+	h.OnConnected(func(context.Context) error {
+		close(connected)
+		return nil
+	})
+	listener := dial(t, h, clientOptions{id: "l", info: hub.ConnectInfo{Listens: true, Groups: []string{"g", "k"}}})
+	if err := h.Groups().Remove(t.Context(), "l", "g"); err != nil {
+		t.Fatal(err)
+	}
+	join <- nil
+	<-connected
+	if b.early.Load() {
+		t.Error("the group is left before it is joined")
+	}
+	if left := b.left(); len(left) != 2 { // the connection and k
+		t.Errorf("joined: %v", left)
+	}
+	listener.close()
 	if left := b.left(); len(left) != 0 {
 		t.Errorf("after the end: %v", left)
 	}
