@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -185,6 +187,24 @@ func TestFailedNodeIsNotDialledAtOnce(t *testing.T) {
 	}
 	if most := 2 * (1 + int32(time.Since(begun)/redialTime)); dials.Load() > most { // for questions and for requests
 		t.Errorf("%d dials, want %d at most", dials.Load(), most)
+	}
+}
+
+// A node whose host refuses dials, because its process has ended, is dialled again soon: its tokens
+// are still in use, and each request with one waits for a dial.
+func TestRefusedNodeIsDialledSoon(t *testing.T) {
+	t.Parallel()
+	s := newSites(t, 1)[0]
+	l := listen(t, "127.0.0.1:0")
+	lost := process{newPID(), l.Addr().String()}
+	_ = l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for range 100 {
+		var answer found
+		if err := s.node.call(ctx, lost, findPath, &find{Hub: testHub, Asking: s.node.self.place()}, &answer); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Fatal(err)
+		}
 	}
 }
 

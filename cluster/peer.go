@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -22,8 +23,9 @@ const (
 	askTimeout       = 10 * time.Second
 	pingInterval     = 5 * time.Second
 	pingTimeout      = 10 * time.Second
-	redialTime       = time.Second // from the failure of a node to the next dial
-	maxStreams       = 1000        // requests on one network connection
+	redialTime       = time.Second           // from the failure of a node to the next dial
+	refusedTime      = 10 * time.Millisecond // the same if its host refuses dials, which costs little
+	maxStreams       = 1000                  // requests on one network connection
 	maxStreamBytes   = 1 << 18
 	maxConnsPerPeer  = 64
 	maxPeers         = 1024
@@ -380,7 +382,11 @@ func (p *peer) dialLocked(running **dialing, connect func() (keepLocked func(), 
 		close(begun.done)
 		*running = nil
 		if err != nil {
-			p.redial = time.Now().Add(redialTime)
+			wait := redialTime
+			if errors.Is(err, syscall.ECONNREFUSED) {
+				wait = refusedTime
+			}
+			p.redial = time.Now().Add(wait)
 			return
 		}
 		if keepLocked(); p.closed {

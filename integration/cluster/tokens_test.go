@@ -178,7 +178,7 @@ func TestTokensOfALostNode(t *testing.T) {
 	t.Parallel()
 	n := startNodes(t, testHub(t))
 	n.awaitMembers(t)
-	const tokens, times = 10, 5
+	const tokens, times = 10, 100
 	var all []string
 	for range tokens {
 		all = append(all, n.mustNegotiate(t, home, "/testhub"))
