@@ -94,6 +94,8 @@ func (n *Node) answer(path string, question []byte) (any, error) {
 		return answerWith(question, n.answerEnd)
 	case learnPath:
 		return answerWith(question, n.answerLearn)
+	case commandPath:
+		return answerWith(question, n.answerCommand)
 	}
 	return nil, errPath // of a later release
 }

@@ -45,8 +45,8 @@ type gateway struct {
 }
 
 // newHub returns a hub with a method of each kind.
-func newHub() *hub.Hub {
-	h := hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler)})
+func newHub(commands hub.Commander) *hub.Hub {
+	h := hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler), Commands: commands})
 	h.Handle("Add", hub.Func2(func(_ context.Context, a, b int) (int, error) { return a + b, nil }))
 	h.Handle("Count", hub.Stream1(func(_ context.Context, n int) (iter.Seq2[int, error], error) {
 		return func(yield func(int, error) bool) {
@@ -101,11 +101,12 @@ func newGateways(t *testing.T, n int, o endpoint.Options) (*balancer, []*gateway
 	o.Logger = slog.New(slog.DiscardHandler)
 	var all []*gateway
 	for i := range n {
-		g := &gateway{hub: newHub(), evidence: negotiate.NewEvidence(negotiate.EvidenceOptions{}), served: make(chan error, 1)}
+		g := &gateway{evidence: negotiate.NewEvidence(negotiate.EvidenceOptions{}), served: make(chan error, 1)}
 		g.node, err = cluster.New(cluster.Options{Secrets: secrets, Advertise: peers[i], Peers: peers, Logger: o.Logger})
 		if err != nil {
 			t.Fatal(err)
 		}
+		g.hub = newHub(g.node.Hub("/chat"))
 		o := o
 		o.Cluster, o.Policy = g.node.Hub("/chat"), g.evidence
 		g.endpoint = endpoint.New(g.hub, o)

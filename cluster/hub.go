@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/connection"
 )
 
@@ -26,10 +27,12 @@ type Hub struct {
 	taught atomic.Bool // another process has told what it knows
 
 	mu      sync.Mutex
-	local   connection.Local     // nil before Join
-	learner connection.Learner   // nil: this process learns nothing
-	moved   *table[process]      // the owners of connections that negotiated here; written with mu held
-	claims  map[string]*claiming // by key
+	local   connection.Local   // nil before Join
+	learner connection.Learner // nil: this process learns nothing
+	// commands does commands of other processes; nil before Attach.
+	commands func(context.Context, hub.Command) (found bool, err error)
+	moved    *table[process]      // the owners of connections that negotiated here; written with mu held
+	claims   map[string]*claiming // by key
 }
 
 // The limits of a hub's memory about connections of other processes.

@@ -84,6 +84,18 @@ func (m *members) others(ctx context.Context) (all []process) {
 	return all
 }
 
+// unheard returns the number of other nodes that have neither said hello nor answered it.
+func (m *members) unheard() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, member := range m.all {
+		if !member.self && member.pid == (pid{}) {
+			n++
+		}
+	}
+	return n
+}
+
 // watch checks the members until ctx ends.
 func (m *members) watch(ctx context.Context) {
 	next := time.NewTicker(checkInterval)

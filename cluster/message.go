@@ -28,6 +28,7 @@ const (
 	drainPath   = "/1/drain"
 	endPath     = "/1/end"
 	learnPath   = "/1/learn"
+	commandPath = "/1/command"
 	forwardPath = "/1/forward"
 
 	forHeader = "Carillon-For" // the pid of the process that a request is for

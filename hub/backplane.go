@@ -9,13 +9,20 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
+// Commander has commands done in other processes. Its methods are called concurrently.
+type Commander interface {
+	// Attach is called once, by New. The data that comes from other processes is passed to
+	// local.
+	Attach(local Local)
+	// Command has a command done in the other processes, and waits until it is done.
+	Command(ctx context.Context, c Command) error
+}
+
 // Backplane joins a hub to the hubs of other processes. Package hub keeps the connections of
 // its own process and calls a Backplane for all others; the Backplane passes on data and
 // knows no sessions. Its methods are called concurrently.
 type Backplane interface {
-	// Attach is called once, by New. The Backplane passes the data that comes from other
-	// processes to local.
-	Attach(local Local)
+	Commander
 	// Join announces one more member of each audience in this process: a connection, a user
 	// or a group. It returns when messages to them arrive here. The hub waits for it between
 	// the answer to a handshake and OnConnected, and in Groups.Add. If it fails, the
@@ -32,8 +39,6 @@ type Backplane interface {
 	// answer. It fails with ErrNoConnection if no process has the connection, and with the
 	// cause of ctx. It must also end if the other process never answers.
 	Ask(ctx context.Context, connectionID string, m Message) (Answer, error)
-	// Command has a command done in the other processes, and waits until it is done.
-	Command(ctx context.Context, c Command) error
 }
 
 // ErrNoConnection is returned by Ask if no process has the connection.
@@ -102,7 +107,7 @@ type Command struct {
 	Group  string
 }
 
-// Local is the part of a hub that its process keeps for itself. A Backplane uses it to
+// Local is the part of a hub that its process keeps for itself. A Commander uses it to
 // deliver the data that comes from other processes. Its methods are safe for concurrent use.
 type Local struct{ hub *Hub }
 

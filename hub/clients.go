@@ -110,8 +110,8 @@ func (s *audienceSender) Send(ctx context.Context, method string, args ...any) e
 // leaves its groups when it ends.
 type Groups interface {
 	// Add adds a connection of any process to a group before it returns. A connection that
-	// does not exist is ignored; with Options.Backplane Add fails then if the backplane does
-	// (backplane.ErrAckTimeout). Add fails when the groups of the connection would take more than
+	// does not exist is ignored; with Options.Backplane or Options.Commands Add fails then if
+	// they do (backplane.ErrAckTimeout). Add fails when the groups of the connection would take more than
 	// 4 MiB: their names, and 256 bytes for each.
 	Add(ctx context.Context, connectionID, group string) error
 	// Remove removes a connection from a group.

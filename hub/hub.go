@@ -27,7 +27,8 @@ type Hub struct {
 	hasInvokeFilter, hasConnectFilter, hasDisconnectFilter bool
 
 	local        local
-	backplane    Backplane // nil: there are no other processes
+	backplane    Backplane // nil: messages stay in this process
+	commands     Commander // nil: commands stay in this process
 	joining      joining   // sessions that join the backplane
 	sessions     sweep
 	started      atomic.Bool
@@ -50,6 +51,7 @@ func New(o Options) *Hub {
 		methods:   make(map[string]*published),
 		gate:      floodgate.New(o.Logger),
 		backplane: o.Backplane,
+		commands:  o.Commands,
 	}
 	h.sessions.workers = dispatch.NewPool(&h.sessions.running, o.MaxParallelInvocations)
 	for _, f := range o.Filters {
@@ -59,7 +61,10 @@ func New(o Options) *Hub {
 	}
 	if h.backplane != nil {
 		h.outgoing = withForeign(h.wires)
-		h.backplane.Attach(Local{h})
+		h.commands = h.backplane
+	}
+	if h.commands != nil {
+		h.commands.Attach(Local{h})
 	}
 	return h
 }
@@ -120,7 +125,8 @@ func (h *Hub) Groups() Groups { return groups{h} }
 // Disconnect ends connections, wherever they are. Each client gets a close message that
 // does not allow it to reconnect, as with Caller.Abort. Messages that its methods send
 // afterwards are dropped. Disconnect does not wait for the connections to end.
-// Connections that do not exist are ignored.
+// Connections that do not exist are ignored. If Disconnect fails, connections of other
+// processes may have remained.
 func (h *Hub) Disconnect(ctx context.Context, connectionIDs ...string) error {
 	return h.disconnect(ctx, Audience{Kind: ToConnections, Names: connectionIDs})
 }

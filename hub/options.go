@@ -60,6 +60,10 @@ type Options struct {
 	JSON protocol.JSONOptions
 	// Backplane joins the hub to the hubs of other processes. Default nil: there are none.
 	Backplane Backplane
+	// Commands has Hub.Disconnect, Hub.DisconnectUser and Hub.Groups reach connections of
+	// other processes without a Backplane. The part of the hub in a cluster, that of package
+	// cluster, can do that. Default Backplane, which does it where it is set.
+	Commands Commander
 	// Protocols are the names of the hub protocols that clients may choose. Default
 	// "json" and "messagepack".
 	Protocols []string

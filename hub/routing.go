@@ -100,10 +100,18 @@ func (h *Hub) askElsewhere(ctx context.Context, connectionID string, question Me
 
 // disconnect ends connections in all processes.
 func (h *Hub) disconnect(ctx context.Context, who Audience) error {
-	if h.local.disconnect(who) || h.backplane == nil {
+	if h.local.disconnect(who) {
 		return nil
 	}
-	return h.backplane.Command(ctx, Command{Action: EndConnections, To: who})
+	return h.command(ctx, Command{Action: EndConnections, To: who})
+}
+
+// command has a command done in the other processes.
+func (h *Hub) command(ctx context.Context, c Command) error {
+	if h.commands == nil {
+		return nil
+	}
+	return h.commands.Command(ctx, c)
 }
 
 // groups implements Groups for all processes.
@@ -126,10 +134,7 @@ func (g groups) Remove(ctx context.Context, connectionID, group string) error {
 
 // command changes a connection of another process.
 func (g groups) command(ctx context.Context, a Action, connectionID, group string) error {
-	if g.hub.backplane == nil {
-		return nil
-	}
-	return g.hub.backplane.Command(ctx, Command{a, Audience{Kind: ToConnections, Names: []string{connectionID}}, group})
+	return g.hub.command(ctx, Command{a, Audience{Kind: ToConnections, Names: []string{connectionID}}, group})
 }
 
 // addToGroup adds a session to a group when the group's messages arrive in this process.

@@ -139,7 +139,11 @@ func newHTTPServer(gate *floodgate.Gate) *http.Server {
 
 // makeHub makes the hub, its endpoint and its metrics.
 func (s *Server) makeHub(o endpoint.Options) {
-	clocks := hub.New(hub.Options{Name: "ClockHub", Logger: s.log, ConnectionLevel: slog.LevelInfo})
+	options := hub.Options{Name: "ClockHub", Logger: s.log, ConnectionLevel: slog.LevelInfo}
+	if s.node != nil {
+		options.Commands = s.node.Hub(s.config.Path)
+	}
+	clocks := hub.New(options)
 	s.clocks = clock.Register(clocks)
 	if s.config.MetricsAddr == "" {
 		s.hub = endpoint.New(clocks, o)

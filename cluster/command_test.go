@@ -1,0 +1,143 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/carillon-go/carillon/hub"
+)
+
+// doing is the part of a hub that does commands.
+type doing struct {
+	mu   sync.Mutex
+	done []hub.Command
+	do   func(hub.Command) (bool, error) // nil: nothing is found
+}
+
+func (s *site) attach(d *doing) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.commands = func(_ context.Context, c hub.Command) (bool, error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.done = append(d.done, c)
+		if d.do == nil {
+			return false, nil
+		}
+		return d.do(c)
+	}
+}
+
+func endOf(kind hub.AudienceKind, names ...string) hub.Command {
+	return hub.Command{Action: hub.EndConnections, To: hub.Audience{Kind: kind, Names: names}}
+}
+
+// A command reaches every other node as it was given, whatever is in the names and however many
+// there are.
+func TestCommandsReachAllNodes(t *testing.T) {
+	t.Parallel()
+	sites := newSites(t, 3)
+	var all [3]doing
+	for i, s := range sites {
+		s.attach(&all[i])
+	}
+	var many []string
+	for i := range 40_000 {
+		many = append(many, fmt.Sprintf("%022d", i))
+	}
+	join := hub.Command{Action: hub.AddToGroup, To: hub.Audience{Kind: hub.ToConnections, Names: []string{"a"}}, Group: "g\xff"}
+	many = append(many, strings.Repeat("x", 300_000), "end")
+	for _, c := range []hub.Command{endOf(hub.OfUsers, "\xff\x00", "ann", "ärger"), join, endOf(hub.ToConnections, many...), endOf(hub.OfUsers)} {
+		if err := sites[0].hub.Command(t.Context(), c); err != nil {
+			t.Errorf("%d names: %v", len(c.To.Names), err)
+		}
+		var names []string
+		for _, got := range all[1].done {
+			if got.Action != c.Action || got.To.Kind != c.To.Kind || got.Group != c.Group {
+				t.Errorf("%+v, want %+v", got, c)
+			}
+			names = append(names, got.To.Names...)
+		}
+		if !slices.Equal(names, c.To.Names) || len(all[2].done) != len(all[1].done) || len(all[0].done) != 0 {
+			t.Errorf("%d names in %d and %d commands, %d at the own node", len(names), len(all[1].done), len(all[2].done), len(all[0].done))
+		}
+		all[1].done, all[2].done = nil, nil
+	}
+}
+
+// A command fails if some node has not confirmed it, and says how many, unless a node has all that
+// is to be changed.
+func TestCommandsThatAreNotConfirmed(t *testing.T) {
+	t.Parallel()
+	sites := newSites(t, 3)
+	var second doing
+	sites[1].attach(&second)
+	expect := func(ctx context.Context, from *site, want string, cause error) {
+		t.Helper()
+		err := from.hub.Command(ctx, endOf(hub.ToConnections, "a"))
+		if text := fmt.Sprint(err); !strings.Contains(text, want) || cause != nil && !errors.Is(err, cause) {
+			t.Errorf("%s, want %s", text, want)
+		}
+	}
+	expect(t.Context(), sites[0], "nil", nil)
+	second.do = func(hub.Command) (bool, error) { return false, errors.New("too many groups") }
+	expect(t.Context(), sites[0], "1 of 2 other nodes have not confirmed the command: cluster: the node refuses: too many groups", nil)
+	second.do = nil
+	ended, end := context.WithCancel(t.Context())
+	end()
+	expect(ended, sites[0], "2 of 2 other nodes", context.Canceled)
+
+	late := newSite(t, "late", listen(t, "127.0.0.1:0"), Options{Secrets: sites[0].secrets, Peers: []string{sites[1].node.self.address, "127.0.0.1:1"}})
+	late.awaitMembers(t, 1)
+	expect(t.Context(), late, "1 of 2 other nodes have not confirmed the command: it has not been heard of yet", errUnheard)
+
+	sites[2].stop()
+	expect(t.Context(), sites[0], "1 of 2 other nodes", nil)
+	second.do = func(hub.Command) (bool, error) { return true, nil }
+	expect(t.Context(), sites[0], "nil", nil)
+	sites[0].stop()
+	expect(t.Context(), sites[0], "closed", nil)
+}
+
+// A node that hangs delays a command no longer than the caller wants to wait.
+func TestCommandsWaitNoLongerThanTheirCaller(t *testing.T) {
+	t.Parallel()
+	sites := newSites(t, 2)
+	release := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	hangs := doing{do: func(hub.Command) (bool, error) { cancel(); <-release; return true, nil }}
+	sites[1].attach(&hangs)
+	defer close(release)
+	if err := sites[0].hub.Command(ctx, endOf(hub.ToConnections, "a")); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// Commands that this release does not know, and those that are not valid, change nothing.
+func TestCommandsThatAreNotValid(t *testing.T) {
+	t.Parallel()
+	sites := newSites(t, 2)
+	var second doing
+	sites[1].attach(&second)
+	for text, valid := range map[string]bool{
+		`{}`: false, `[]`: false, `{"hub":"/chat"}`: false, `{"hub":"/chat","action":4,"kind":1,"names":["YQ=="]}`: false,
+		`{"hub":"/chat","action":3,"kind":0}`: false, `{"hub":"/chat","action":3,"kind":2,"names":["YQ=="]}`: false,
+		`{"hub":"/chat","action":1,"kind":3,"names":["YQ=="]}`: false, `{"hub":"/chat","action":3,"kind":1,"names":["%"]}`: false,
+		`{"hub":"/other","action":3,"kind":1,"names":["YQ=="]}`: true,
+	} {
+		var answer json.RawMessage
+		err := sites[0].node.call(t.Context(), sites[1].node.self, commandPath, json.RawMessage(text), &answer)
+		if (err == nil) != valid || valid && string(answer) != "{}" {
+			t.Errorf("%s: %s, %v", text, answer, err)
+		}
+	}
+	if len(second.done) > 0 {
+		t.Errorf("%+v", second.done)
+	}
+}
