@@ -92,6 +92,8 @@ func (n *Node) answer(path string, question []byte) (any, error) {
 		return answerWith(question, n.answerDrain)
 	case endPath:
 		return answerWith(question, n.answerEnd)
+	case endedPath:
+		return answerWith(question, n.answerEnded)
 	case learnPath:
 		return answerWith(question, n.answerLearn)
 	case commandPath:

@@ -27,6 +27,7 @@ const (
 	findPath    = "/1/find"
 	drainPath   = "/1/drain"
 	endPath     = "/1/end"
+	endedPath   = "/1/ended"
 	learnPath   = "/1/learn"
 	commandPath = "/1/command"
 	forwardPath = "/1/forward"

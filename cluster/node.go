@@ -161,6 +161,7 @@ func (n *Node) Serve(l net.Listener) error {
 	var others sync.WaitGroup
 	others.Go(func() { n.members.watch(n.closing) })
 	others.Go(func() { n.gossip(n.closing) })
+	others.Go(func() { n.sweepTables(n.closing) })
 	defer others.Wait()
 	err := n.server.ServeTLS(l, "", "")
 	if errors.Is(err, http.ErrServerClosed) {

@@ -91,6 +91,13 @@ func (r *registry) End(key string) {
 	delete(r.opened, key)
 }
 
+// end ends a connection as its client does.
+func (r *registry) end(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.opened, key)
+}
+
 // ends returns the keys with which End was called.
 func (r *registry) ends() []string {
 	r.mu.Lock()
