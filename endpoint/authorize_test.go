@@ -5,12 +5,57 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/connection"
 )
+
+// A policy is asked once about each request. Another process that forwards one may have other
+// policies, so then the connection is asked about.
+func TestAPolicyIsAskedOnce(t *testing.T) {
+	var asked atomic.Int32
+	for _, transport := range []client.Transport{client.WebSockets, client.ServerSentEvents} {
+		h := hub.New(hub.Options{Authorize: []auth.Policy{func(context.Context, *auth.User) error {
+			asked.Add(1)
+			return nil
+		}}})
+		n := &node{town: &town{}, name: "here"}
+		n.town.nodes = map[string]*node{n.name: n}
+		e := endpoint.New(h, endpoint.Options{Authenticator: auth.Func(byName), Cluster: n})
+		for _, forwards := range []bool{false, true} {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				isNegotiation := strings.HasSuffix(r.URL.Path, "/negotiate")
+				if isNegotiation || !forwards && r.Method == http.MethodGet { // never a POST, of which there may be several
+					e.ServeHTTP(w, r)
+					return
+				}
+				user, _ := byName(r)
+				n.local.ServeHTTP(w, r.WithContext(connection.WithForwarded(auth.WithUser(r.Context(), user))))
+			}))
+			asked.Store(0)
+			c := client.New(server.URL+"/chat", client.Options{
+				Transports: []client.Transport{transport}, Memory: client.NewMemory(),
+				AccessToken: func(context.Context) (string, error) { return "ann", nil },
+			})
+			if err := c.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := asked.Load(); n != 2 { // about the negotiation, and about the GET or its connection
+				t.Errorf("%s, forwarded %v: asked %d times", transport, forwards, n)
+			}
+			if err := c.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+			server.Close()
+		}
+		end(t, e)
+	}
+}
 
 // A hub decides about all requests that reach it. What everybody may read stays open.
 func TestAHubAuthorizesRequests(t *testing.T) {

@@ -418,6 +418,7 @@ func (a *hubApplication) Connect(accepted transports.Connection) (transports.Rec
 		Request:           c.Request,
 		Context:           c.RequestContext(),
 		User:              c.User(),
+		Authorized:        !connection.Forwarded(c.RequestContext()), // by guard
 		CloseOnExpiry:     a.closeOnExpiry,
 		Transport:         string(kind),
 		Binary:            kind.Binary(),

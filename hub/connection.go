@@ -80,6 +80,9 @@ type ConnectInfo struct {
 	// CloseOnExpiry ends the session when the user's authentication expires, with a close
 	// message that allows the client to reconnect. It is checked once a second.
 	CloseOnExpiry bool
+	// Authorized reports that Options.Authorize have allowed the requests of the connection, as
+	// AuthorizeRequests does. Otherwise Hub.Connect asks them.
+	Authorized bool
 	// StatefulReconnect is set if the client asked for it, the server allows it and the
 	// carrier supports it.
 	StatefulReconnect bool

@@ -140,8 +140,8 @@ func (h *Hub) DisconnectUser(ctx context.Context, userIDs ...string) error {
 
 // Connect starts a session on a connection. The caller passes received data to
 // Session.Receive and calls Session.Disconnected after the connection has ended. If
-// Options.Authorize refuse the user, Connect closes the connection; AuthorizeRequests
-// refuses earlier.
+// Options.Authorize refuse the user, Connect closes the connection, unless info.Authorized is
+// set; AuthorizeRequests refuses earlier.
 func (h *Hub) Connect(c Connection, info ConnectInfo) *Session {
 	h.started.Store(true)
 	if _, ok := c.(Recorder); ok {

@@ -165,6 +165,7 @@ func (c application) Connect(conn transports.Connection) (transports.Receiver, e
 		Request:           conn.Request,
 		Context:           conn.RequestContext(),
 		User:              conn.User(),
+		Authorized:        true, // by admit
 		Transport:         string(kind),
 		Binary:            kind.Binary(),
 		NoPings:           kind == transports.LongPolling,
