@@ -14,7 +14,7 @@ func timing(log *slog.Logger) hub.Filter {
 		began := time.Now()
 		result, err := next(ctx)
 		log.InfoContext(ctx, "invocation", "method", inv.Method, "user", hub.CallerFrom(ctx).UserID(),
-			"duration_s", time.Since(began).Seconds(), "error", err)
+			"trace", inv.Headers["traceparent"], "duration_s", time.Since(began).Seconds(), "error", err)
 		return result, err
 	}}
 }

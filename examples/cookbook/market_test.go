@@ -151,6 +151,18 @@ func TestAFilterLogsInvocations(t *testing.T) {
 	}
 }
 
+func TestACallCarriesItsTrace(t *testing.T) {
+	var log strings.Builder
+	h, _ := newTestMarket(t, hub.Options{Filters: []hub.Filter{timing(slog.New(slog.NewJSONHandler(&log, nil)))}})
+	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	if err := connectTrader(t, h, "ann").buyTraced(t.Context(), parent, "ACME", 1); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), `"method":"Buy","user":"ann","trace":"`+parent) {
+		t.Errorf("logged %s", &log)
+	}
+}
+
 func TestOnlyABrokerHaltsAShareAndOnlyOnAWeekday(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the bubble's clock begins on a Saturday
 		if weekday(t.Context(), nil) == nil {
@@ -235,17 +247,7 @@ func TestATraderStaysConnected(t *testing.T) {
 	url, token := startSite(t)
 	ann := &trader{log: slog.New(slog.DiscardHandler)}
 	conn := ann.connect(url+"/market", func(context.Context) (string, error) { return token("member"), nil })
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- conn.Run(ctx) }()
-	if err := conn.WaitConnected(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if err := ann.buy(ctx, "ACME", 1); err != nil {
-		t.Error(err)
-	}
-	stop()
-	if err := <-ended; err != nil {
+	if err := during(t.Context(), conn, func(ctx context.Context) error { return ann.buy(ctx, "ACME", 1) }); err != nil {
 		t.Error(err)
 	}
 }

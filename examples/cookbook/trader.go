@@ -51,6 +51,26 @@ func (t *trader) connect(url string, token func(context.Context) (string, error)
 	return conn
 }
 
+// during calls work when conn is connected, and ends conn when it has returned.
+func during(ctx context.Context, conn *client.HubConnection, work func(context.Context) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- conn.Run(ctx) }()
+	err := conn.WaitConnected(ctx) // as long as the server is not there
+	if err == nil {
+		err = work(ctx)
+	}
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// buyTraced is buy as a part of a trace.
+func (t *trader) buyTraced(ctx context.Context, parent, share string, number int) error {
+	ctx = client.WithHeaders(ctx, map[string]string{"traceparent": parent})
+	return t.buy(ctx, share, number)
+}
+
 // above returns the first price above a limit.
 func (t *trader) above(ctx context.Context, share string, limit int) (contract.Price, error) {
 	prices, err := t.market.Prices(ctx, share)
