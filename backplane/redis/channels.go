@@ -1,0 +1,174 @@
+package redis
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/carillon-go/carillon/backplane"
+)
+
+// channels are those that are wanted, and those that the server has confirmed. The lock of
+// the broker guards them.
+type channels struct {
+	byName    map[string]*channel
+	connected bool
+	todo      []string // that may have to be subscribed or unsubscribed, in this order
+	open      int      // commands for one channel that the server has not confirmed
+	last      uint64
+}
+
+type channel struct {
+	number    uint64             // of the first Subscribe: older ones are subscribed earlier
+	receiver  backplane.Receiver // nil: not wanted any more
+	asked     bool               // the last command was to subscribe
+	open      int                // commands that the server has not confirmed
+	confirmed chan struct{}      // closed when subscribed, or when nobody has to wait; nil: nobody waits
+}
+
+func (c *channel) isSubscribed() bool { return c.asked && c.open == 0 }
+
+// wait returns a channel that is closed when there is nothing to wait for.
+func (c *channel) wait() <-chan struct{} {
+	if c.confirmed == nil {
+		c.confirmed = make(chan struct{})
+	}
+	return c.confirmed
+}
+
+// wake ends all waits.
+func (c *channel) wake() {
+	if c.confirmed != nil {
+		close(c.confirmed)
+		c.confirmed = nil
+	}
+}
+
+func (c *channels) want(name string, r backplane.Receiver) *channel {
+	of := c.byName[name]
+	if of == nil {
+		if c.byName == nil {
+			c.byName = make(map[string]*channel)
+		}
+		c.last++
+		of = &channel{number: c.last}
+		c.byName[name] = of
+	}
+	of.receiver = r
+	if c.connected && !of.asked {
+		c.todo = append(c.todo, name)
+	}
+	return of
+}
+
+func (c *channels) drop(name string) {
+	of := c.byName[name]
+	if of == nil {
+		return
+	}
+	of.receiver = nil
+	of.wake()
+	c.forget(name)
+	if c.connected {
+		c.todo = append(c.todo, name)
+	}
+}
+
+// next returns the names for the next command, and whether it is to subscribe. It counts
+// the command as sent. There are none if everything is sent.
+func (c *channels) next() (names []string, subscribe bool) {
+	taken := 0
+	for _, name := range c.todo {
+		of := c.byName[name]
+		wanted := of != nil && of.receiver != nil
+		if of == nil || wanted == of.asked {
+			c.forget(name)
+			taken++
+			continue
+		}
+		if len(names) == batchSize || len(names) > 0 && wanted != subscribe {
+			break
+		}
+		subscribe = wanted
+		of.asked = wanted
+		of.open++
+		c.open++
+		names = append(names, name)
+		taken++
+	}
+	if c.todo = c.todo[taken:]; len(c.todo) == 0 {
+		c.todo = nil
+	}
+	return names, subscribe
+}
+
+// confirm notes the server's answer for a channel.
+func (c *channels) confirm(name string) {
+	of := c.byName[name]
+	if of == nil || of.open == 0 {
+		return
+	}
+	of.open--
+	c.open--
+	if of.isSubscribed() {
+		of.wake()
+	}
+	c.forget(name)
+}
+
+// forget removes a channel that is neither wanted nor subscribed.
+func (c *channels) forget(name string) {
+	if of := c.byName[name]; of != nil && of.receiver == nil && !of.asked && of.open == 0 {
+		delete(c.byName, name)
+	}
+}
+
+// connect begins a connection, on which everything that is wanted is to be subscribed.
+func (c *channels) connect() {
+	c.connected = true
+	c.todo = slices.SortedFunc(maps.Keys(c.byName), func(a, b string) int { return cmp.Compare(c.byName[a].number, c.byName[b].number) })
+}
+
+// disconnect notes that nothing is subscribed any more. Nobody waits for it.
+func (c *channels) disconnect() {
+	c.connected, c.todo, c.open = false, nil, 0
+	for name, of := range c.byName {
+		of.asked, of.open = false, 0
+		of.wake()
+		c.forget(name)
+	}
+}
+
+func (c *channels) isSubscribed(name string) bool {
+	of := c.byName[name]
+	return of != nil && of.receiver != nil && of.isSubscribed()
+}
+
+// isComplete reports whether all wanted channels are subscribed.
+func (c *channels) isComplete() bool { return c.connected && len(c.todo) == 0 && c.open == 0 }
+
+func (c *channels) count() (subscribed, wanted int) {
+	for _, of := range c.byName {
+		if of.receiver == nil {
+			continue
+		}
+		wanted++
+		if of.isSubscribed() {
+			subscribed++
+		}
+	}
+	return subscribed, wanted
+}
+
+// receivers returns all receivers, each once.
+func (c *channels) receivers() []backplane.Receiver {
+	seen := make(map[backplane.Receiver]bool)
+	var all []backplane.Receiver
+	for _, of := range c.byName {
+		if r := of.receiver; r != nil && !seen[r] {
+			seen[r] = true
+			all = append(all, r)
+		}
+	}
+	return all
+}

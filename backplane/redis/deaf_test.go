@@ -1,0 +1,109 @@
+//go:build unix
+
+package redis
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// relay passes connections on to a server, and can hold back what the server sends on the
+// connection that subscribes: then that connection is deaf, and everything else works.
+type relay struct {
+	addr    string
+	silent  atomic.Bool
+	running sync.WaitGroup
+}
+
+func newRelay(t *testing.T, to string) *relay {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &relay{addr: l.Addr().String()}
+	t.Cleanup(func() {
+		l.Close()
+		r.running.Wait()
+	})
+	r.running.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			r.running.Go(func() { r.pass(c, to) })
+		}
+	})
+	return r
+}
+
+func (r *relay) pass(c net.Conn, to string) {
+	defer c.Close()
+	s, err := new(net.Dialer).DialContext(context.Background(), "tcp", to)
+	if err != nil {
+		return
+	}
+	defer s.Close()
+	var subscribes atomic.Bool
+	var both sync.WaitGroup
+	both.Go(func() {
+		defer s.Close()
+		buffer := make([]byte, 4096)
+		for {
+			n, err := c.Read(buffer)
+			if err != nil {
+				return
+			}
+			if bytes.Contains(buffer[:n], []byte("SUBSCRIBE")) {
+				subscribes.Store(true)
+			}
+			if _, err = s.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+	})
+	both.Go(func() {
+		defer c.Close()
+		buffer := make([]byte, 4096)
+		for {
+			n, err := s.Read(buffer)
+			if err != nil {
+				return
+			}
+			if r.silent.Load() && subscribes.Load() && bytes.Contains(buffer[:n], []byte("message")) {
+				continue
+			}
+			if _, err = c.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+	})
+	both.Wait()
+}
+
+// A connection on which nothing arrives although the server believes that it is subscribed is
+// found, and replaced.
+func TestDeafConnection(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	r := newRelay(t, s.addr)
+	b := s.broker(Options{URL: "redis://" + r.addr})
+	var in inbox
+	if err := b.Subscribe(t.Context(), &in, "a"); err != nil {
+		t.Fatal(err)
+	}
+	r.silent.Store(true)
+	if n := publish(t, b, "x", "a"); n != 1 {
+		t.Fatalf("%d receivers", n)
+	}
+	s.eventually("the loss is noticed", func() bool { return b.State().Gaps > 0 })
+	r.silent.Store(false)
+	s.eventually("the broker is connected again", func() bool { return !b.State().Degraded })
+	publish(t, b, "y", "a")
+	s.eventually("it receives again", func() bool { return in.text() == "a=y" })
+}

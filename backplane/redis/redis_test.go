@@ -1,0 +1,172 @@
+//go:build unix
+
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carillon-go/carillon/backplane"
+)
+
+func TestPublications(t *testing.T) {
+	s := startServer(t)
+	for _, url := range []string{s.url(), s.url() + "?protocol=2"} {
+		var in inbox
+		one, two := s.broker(Options{URL: url}), s.broker(Options{URL: url})
+		if err := one.Subscribe(t.Context(), &in, "a", "b é:"); err != nil {
+			t.Fatal(err)
+		}
+		if err := two.Subscribe(t.Context(), &in); err != nil {
+			t.Fatal(err)
+		}
+		s.eventually("the second broker is connected", func() bool { return two.State().Subscribed == 1 })
+		for i := range 100 {
+			if n := publish(t, two, fmt.Sprint(i), "a"); n != 1 {
+				t.Fatalf("%d receivers", n)
+			}
+		}
+		if n := publish(t, two, "\x00\xff", "a", "none", "b é:"); n != 2 {
+			t.Errorf("%d receivers of two channels", n)
+		}
+		var want []string
+		for i := range 100 {
+			want = append(want, fmt.Sprint("a=", i))
+		}
+		want = append(want, "a=\x00\xff", "b é:=\x00\xff")
+		s.eventually("all arrives", func() bool { return strings.Count(in.text(), "=") >= len(want) })
+		if got := in.text(); got != strings.Join(want, " ") {
+			t.Errorf("got %q", got)
+		}
+		one.Unsubscribe("a", "never")
+		s.eventually("the channel is no longer subscribed", func() bool { return publish(t, two, "x", "a") == 0 })
+		if err := one.Subscribe(t.Context(), &in, "a"); err != nil {
+			t.Fatal(err)
+		}
+		if n := publish(t, two, "y", "a"); n != 1 {
+			t.Errorf("%d receivers after a new subscription", n)
+		}
+		if got := one.State(); got.Degraded || got.Subscribed != 3 || got.Wanted != 3 {
+			t.Errorf("state %+v", got)
+		}
+		one.Close()
+		if _, err := one.Publish(t.Context(), nil, "a"); !errors.Is(err, backplane.ErrUnavailable) {
+			t.Errorf("after Close: %v", err)
+		}
+	}
+}
+
+// Without a server everything goes on without it, and is made up for when there is one.
+func TestStartWithoutServer(t *testing.T) {
+	s := newServer(t)
+	b := s.broker(Options{})
+	var in inbox
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := b.Subscribe(ctx, &in, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if !b.State().Degraded {
+		t.Error("not degraded")
+	}
+	if _, err := b.Publish(ctx, nil, "a"); !errors.Is(err, backplane.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if err := b.Subscribe(ctx, &in, "b", "c"); err != nil {
+		t.Fatal(err)
+	}
+	b.Unsubscribe("b")
+	s.start()
+	s.eventually("the broker is connected", func() bool { return !b.State().Degraded })
+	if n := publish(t, b, "x", "a", "b", "c"); n != 2 {
+		t.Errorf("%d receivers", n)
+	}
+	if got := b.State(); got.Subscribed != 3 || got.Gaps != 0 {
+		t.Errorf("state %+v", got)
+	}
+}
+
+func TestSubscriptionsComeBack(t *testing.T) {
+	s := startServer(t)
+	b := s.broker(Options{})
+	var in inbox
+	all := make([]string, 3*batchSize+1)
+	for i := range all {
+		all[i] = fmt.Sprint("c", i)
+	}
+	if err := b.Subscribe(t.Context(), &in, all...); err != nil {
+		t.Fatal(err)
+	}
+	for round, lose := range []func(){
+		func() { s.stop(); s.start() },
+		func() { s.do("CLIENT", "KILL", "TYPE", "pubsub") },
+		func() {
+			s.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+			_, _ = b.Publish(t.Context(), nil, "x")
+		},
+	} {
+		lose()
+		s.eventually("the loss is noticed", func() bool { return b.State().Gaps == round+1 })
+		s.eventually("the broker is connected again", func() bool { return !b.State().Degraded })
+		if n := publish(t, b, "x", all...); n != len(all) {
+			t.Errorf("round %d: %d channels are subscribed, want %d", round, n, len(all))
+		}
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if got := fmt.Sprint(in.degraded); got != "[true false true false true false]" {
+		t.Errorf("changes: %v", got)
+	}
+}
+
+// A server that hangs is lost after a second.
+func TestFrozenServer(t *testing.T) {
+	s := startServer(t)
+	b := s.broker(Options{})
+	var in inbox
+	if err := b.Subscribe(t.Context(), &in, "a"); err != nil {
+		t.Fatal(err)
+	}
+	s.freeze()
+	defer s.thaw()
+	if _, err := b.Publish(t.Context(), []byte("x"), "a"); err == nil || errors.Is(err, backplane.ErrUnavailable) {
+		t.Errorf("a publication that may arrive: %v", err)
+	}
+	s.eventually("the loss is noticed", func() bool { return b.State().Degraded })
+	if _, err := b.Publish(t.Context(), []byte("x"), "a"); !errors.Is(err, backplane.ErrUnavailable) {
+		t.Errorf("while it is lost: %v", err)
+	}
+	s.thaw()
+	s.eventually("the broker is connected again", func() bool { return !b.State().Degraded })
+	publish(t, b, "y", "a")
+	s.eventually("it receives again", func() bool { return strings.HasSuffix(in.text(), "a=y") })
+}
+
+// Subscribing waits for the server, and no longer than its ctx.
+func TestSubscribingEndsWithItsContext(t *testing.T) {
+	s := startServer(t)
+	b := s.broker(Options{})
+	var in inbox
+	if err := b.Subscribe(t.Context(), &in, "a"); err != nil {
+		t.Fatal(err)
+	}
+	s.freeze()
+	defer s.thaw()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := b.Subscribe(ctx, &in, "b"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWrongURL(t *testing.T) {
+	for _, url := range []string{"", "http://localhost", "redis://u:secret@[", "redis://localhost/x"} {
+		if _, err := New(Options{URL: url}); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}

@@ -1,0 +1,181 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+	"unsafe"
+
+	"github.com/redis/rueidis"
+)
+
+var (
+	errDeaf   = errors.New("redis: the subscribing connection receives nothing")
+	errBroken = errors.New("redis: the subscribing connection has ended")
+)
+
+// run connects, subscribes, and connects again after a loss, until Close.
+func (b *Broker) run() {
+	pause := minPause
+	for b.ctx.Err() == nil {
+		l, err := b.connect()
+		if err == nil {
+			begin := time.Now()
+			err = b.serve(l)
+			if time.Since(begin) > maxPause {
+				pause = minPause
+			}
+		}
+		b.degrade(err)
+		if l != nil {
+			l.close()
+		}
+		select {
+		case <-time.After(pause/2 + rand.N(pause)):
+		case <-b.ctx.Done():
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+func (b *Broker) connect() (*link, error) {
+	client, err := rueidis.NewClient(b.settings)
+	if err != nil {
+		return nil, err
+	}
+	subscriber, _ := client.Dedicate()
+	l := &link{client: client, subscriber: subscriber, lost: make(chan error, 1)}
+	l.ended = subscriber.SetPubSubHooks(rueidis.PubSubHooks{
+		OnMessage:      b.receive,
+		OnSubscription: func(s rueidis.PubSubSubscription) { b.confirm(s.Channel) },
+	})
+	return l, nil
+}
+
+// close ends the connections. Nothing is received any more when it returns.
+func (l *link) close() {
+	l.subscriber.Close()
+	l.client.Close()
+	for range l.ended { // until it is closed
+	}
+}
+
+// serve subscribes what is wanted, until the connection is lost or the broker closes.
+func (b *Broker) serve(l *link) error {
+	b.heard.Store(time.Now().UnixNano())
+	b.mu.Lock()
+	b.link = l
+	b.channels.connect()
+	b.mu.Unlock()
+	probing := time.NewTicker(probeInterval)
+	defer probing.Stop()
+	for {
+		if err := b.subscribe(l); err != nil {
+			return err
+		}
+		select {
+		case <-b.changed:
+		case <-probing.C:
+			if err := b.listen(); err != nil {
+				return err
+			}
+		case err := <-l.lost:
+			return err
+		case err := <-l.ended:
+			return errors.Join(errBroken, err)
+		case <-b.ctx.Done():
+			return errClosed
+		}
+	}
+}
+
+// subscribe sends the commands for all channels that have changed, and declares the broker
+// restored if nothing is missing.
+func (b *Broker) subscribe(l *link) error {
+	for {
+		b.mu.Lock()
+		names, subscribe := b.channels.next()
+		b.mu.Unlock()
+		if len(names) == 0 {
+			b.restore()
+			return nil
+		}
+		command := l.subscriber.B().Unsubscribe().Channel(names...).Build()
+		if subscribe {
+			command = l.subscriber.B().Subscribe().Channel(names...).Build()
+		}
+		ctx, cancel := context.WithTimeout(b.ctx, writeTimeout)
+		err := l.subscriber.Do(ctx, command).Error()
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// confirm notes the server's answer for a channel. The broker is restored after the last one.
+func (b *Broker) confirm(name string) {
+	b.heard.Store(time.Now().UnixNano())
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.channels.confirm(name); b.channels.isComplete() {
+		b.changed.Notify()
+	}
+}
+
+// receive passes on what was published. It must not block.
+func (b *Broker) receive(m rueidis.PubSubMessage) {
+	b.heard.Store(time.Now().UnixNano())
+	b.mu.Lock()
+	of := b.channels.byName[m.Channel]
+	if of == nil || of.receiver == nil {
+		b.mu.Unlock()
+		return
+	}
+	r := of.receiver
+	b.mu.Unlock()
+	r.Receive(m.Channel, unsafe.Slice(unsafe.StringData(m.Message), len(m.Message))) // receivers modify nothing
+}
+
+// degrade declares the broker lost. Nobody waits for subscriptions then.
+func (b *Broker) degrade(cause error) {
+	b.mu.Lock()
+	b.link = nil
+	b.channels.disconnect()
+	if b.state.Degraded {
+		b.mu.Unlock()
+		return
+	}
+	b.state.Degraded, b.state.Since = true, time.Now()
+	if b.tried {
+		b.state.Gaps++
+	}
+	b.tried = true
+	receivers := b.channels.receivers()
+	b.mu.Unlock()
+	for _, r := range receivers {
+		r.Changed(true)
+	}
+	if b.ctx.Err() == nil {
+		b.logger.Error("connection to Redis lost", slog.Any("error", cause))
+	}
+}
+
+// restore declares the broker connected if all wanted channels are subscribed.
+func (b *Broker) restore() {
+	b.mu.Lock()
+	b.tried = true
+	if !b.state.Degraded || !b.channels.isComplete() {
+		b.mu.Unlock()
+		return
+	}
+	b.state.Degraded, b.state.Since = false, time.Now()
+	receivers := b.channels.receivers()
+	b.mu.Unlock()
+	for _, r := range receivers {
+		r.Changed(false)
+	}
+	b.logger.Info("connection to Redis restored")
+}
