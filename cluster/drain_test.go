@@ -6,8 +6,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
+
+	"github.com/gorilla/websocket"
 )
 
 // When the forwarding node drains, its polls end with the answer that the owner gives at a
@@ -90,4 +93,32 @@ func TestDrainLeavesPosts(t *testing.T) {
 	})
 	close(drained)
 	sending.Wait()
+}
+
+// The handshake of a WebSocket goes on when the forwarding node drains. If it failed, the client would
+// not try to resume its connection again.
+func TestDrainLeavesHandshakes(t *testing.T) {
+	t.Parallel()
+	arrived, drained := make(chan struct{}), make(chan struct{})
+	_, other, token := owned(t, func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-drained
+		c, err := new(websocket.Upgrader).Upgrade(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		_, _, _ = c.ReadMessage()
+	})
+	go func() {
+		defer close(drained)
+		<-arrived
+		other.hub.Drain()
+	}()
+	c, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(other.front.URL, "http")+"/chat?id="+token, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
 }

@@ -170,7 +170,7 @@ func (p *passage) abandonBody() {
 }
 
 // begin returns the context of the request of the link. The client of a POST may leave before
-// the answer: its data still counts. A WebSocket ends when this process drains.
+// the answer: its data still counts.
 func (p *passage) begin() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(p.r.Context()))
 	p.cancel, p.outlive = cancel, func() bool { return true }
@@ -179,13 +179,8 @@ func (p *passage) begin() (context.Context, context.CancelFunc) {
 		leave := context.AfterFunc(p.r.Context(), cancel)
 		p.outlive = func() bool { return leave() && stop() }
 	}
-	keep := func() bool { return true }
-	if p.upgrades() {
-		keep = p.hub.whenDrained(p.cancel)
-	}
 	return ctx, func() {
 		_ = p.outlive()
-		keep()
 		stop()
 		cancel()
 	}

@@ -40,6 +40,7 @@ func (p *passage) exchange(do func(*http.Request) (*http.Response, error), reque
 	}
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusSwitchingProtocols {
+		defer p.hub.whenDrained(p.cancel)() // not before: the client would take a failed handshake for the end of the connection
 		return tunnel(request.Context(), p.w, response)
 	}
 	var head answer
