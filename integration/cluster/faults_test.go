@@ -25,7 +25,7 @@ import (
 
 var (
 	faultConnections = flag.Int("cluster.connections", 2, "connections of each kind in TestFaults")
-	faultPause       = flag.Duration("cluster.pause", 12*time.Second, "time for which TestFaults stops a process")
+	faultPause       = flag.Duration("cluster.pause", 12*time.Second, "time for which TestFaults stops a process, and in the long form parts two nodes")
 )
 
 // The numbers of the nodes in TestFaults, by what they are to a connection.
@@ -35,12 +35,12 @@ const (
 	forwarder = 2 // gets the other requests
 )
 
-// A fault happens to one node. What lives elsewhere, and whose requests go elsewhere, loses
-// nothing and doubles nothing; everything else connects again.
+// A fault happens to one node, or between two. A connection that lives elsewhere, and whose requests
+// go elsewhere, loses nothing and doubles nothing. All others connect again.
 type fault struct {
 	name    string
-	victim  int
-	happens func(*testing.T, *nodes, *steered, int)
+	start   func(*testing.T) *nodes
+	happens happening
 	// survive and reconnect hold the transports whose connections must do so. Others may do
 	// either.
 	survive, reconnect []client.Transport
@@ -52,47 +52,90 @@ var (
 )
 
 var faults = []fault{
-	{"the home is killed", home, killed, everyTransport, nil},
-	{"the owner is killed", owner, killed, nil, everyTransport},
-	{"the forwarder is killed", forwarder, killed, onlyWebSockets, nil},
-	{"the home drains", home, drained, everyTransport, nil},
-	{"the owner drains", owner, drained, nil, everyTransport},
-	{"the forwarder drains", forwarder, drained, everyTransport, nil},
-	{"the home hangs", home, paused, everyTransport, nil},
-	{"the owner hangs", owner, paused, onlyWebSockets, nil},
-	{"the forwarder hangs", forwarder, paused, onlyWebSockets, nil},
+	{"the home is killed", startHubs, killed(home), everyTransport, nil},
+	{"the owner is killed", startHubs, killed(owner), nil, everyTransport},
+	{"the forwarder is killed", startHubs, killed(forwarder), onlyWebSockets, nil},
+	{"the home drains", startHubs, drained(home), everyTransport, nil},
+	{"the owner drains", startHubs, drained(owner), nil, everyTransport},
+	{"the forwarder drains", startHubs, drained(forwarder), everyTransport, nil},
+	{"the home hangs", startHubs, paused(home), everyTransport, nil},
+	{"the owner hangs", startHubs, paused(owner), onlyWebSockets, nil},
+	{"the forwarder hangs", startHubs, paused(forwarder), onlyWebSockets, nil},
+	{"another process has the address of the home", startHubs, replaced(home), everyTransport, nil},
+	{"another process has the address of the owner", startHubs, replaced(owner), nil, everyTransport},
+	{"the home and the owner are parted", startWiredHubs, parted(home, owner), everyTransport, nil},
+	{"the owner and the forwarder are parted", startWiredHubs, parted(owner, forwarder), onlyWebSockets, nil},
+	{"the link is slow", startWiredHubs, slowed, everyTransport, nil},
 }
 
-func killed(_ *testing.T, n *nodes, s *steered, victim int) {
-	n.kill(victim)
-	s.down[victim].Store(true)
+// A happening carries a fault out.
+type happening func(*testing.T, *nodes, *steered)
+
+func startHubs(t *testing.T) *nodes      { t.Helper(); return startNodes(t, testHub(t)) }
+func startWiredHubs(t *testing.T) *nodes { t.Helper(); return startWiredNodes(t, testHub(t)) }
+
+func killed(victim int) happening {
+	return func(_ *testing.T, n *nodes, s *steered) {
+		n.kill(victim)
+		s.down[victim].Store(true)
+	}
 }
 
 // drained takes the node out of the balancer first, as its probe would.
-func drained(t *testing.T, n *nodes, s *steered, victim int) {
-	s.down[victim].Store(true)
-	p := n.all[victim]
-	n.all[victim] = nil
-	if err := p.End(); err != nil {
-		t.Error(err)
+func drained(victim int) happening {
+	return func(t *testing.T, n *nodes, s *steered) {
+		s.down[victim].Store(true)
+		p := n.all[victim]
+		n.all[victim] = nil
+		if err := p.End(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
-func paused(t *testing.T, n *nodes, _ *steered, victim int) {
-	if err := n.all[victim].Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(*faultPause) // the time of the fault
-	if err := n.all[victim].Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
+func paused(victim int) happening {
+	return func(t *testing.T, n *nodes, _ *steered) {
+		if err := n.all[victim].Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(*faultPause) // the time of the fault
+		if err := n.all[victim].Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
+
+// replaced starts another process at the addresses of a node that is killed.
+func replaced(victim int) happening {
+	return func(t *testing.T, n *nodes, s *steered) {
+		killed(victim)(t, n, s)
+		if err := n.start(victim); err != nil {
+			t.Fatal(err)
+		}
+		s.down[victim].Store(false)
+	}
+}
+
+// parted lets no byte pass between two nodes for a time.
+func parted(a, b int) happening {
+	return func(_ *testing.T, n *nodes, _ *steered) {
+		length := *faultPause
+		if !*long {
+			length /= 4
+		}
+		defer n.wires.part(a, b)()
+		time.Sleep(length) // the time of the fault
+	}
+}
+
+// slowed makes the network between all nodes slow, until the end of the test.
+func slowed(_ *testing.T, n *nodes, _ *steered) { n.wires.slow(50 * time.Millisecond) }
 
 func TestFaults(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			n := startNodes(t, testHub(t))
+			n := f.start(t)
 			n.awaitMembers(t)
 			s := newSteered(t, n)
 			var lives []*life
@@ -109,7 +152,7 @@ func TestFaults(t *testing.T) {
 			}
 			eventually(t, "traffic", func() bool { return all(lives, func(l *life) bool { return l.heard.Load() > 20 }) })
 			s.late.Store(true)
-			f.happens(t, n, s, f.victim)
+			f.happens(t, n, s)
 			for _, l := range lives {
 				if slices.Contains(f.reconnect, l.transport) {
 					eventually(t, fmt.Sprint(l.transport, " to connect again"), func() bool { return l.reconnected.Load() > 0 })

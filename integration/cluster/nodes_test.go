@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -90,6 +91,7 @@ type nodes struct {
 	all       []*testproc.Process
 	addresses []string // for clients
 	links     []string
+	wires     *wires // nil: they dial each other directly
 	commands  [][]string
 }
 
@@ -97,27 +99,54 @@ type nodes struct {
 // cluster. They end with the test.
 func startNodes(t *testing.T, command ...string) *nodes {
 	t.Helper()
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte(cluster.NewSecret()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	n := newNodes()
+	n.begin(t, n.links, command)
+	return n
+}
+
+// startWiredNodes is startNodes with wires between the nodes.
+func startWiredNodes(t *testing.T, command ...string) *nodes {
+	t.Helper()
+	n := newNodes()
+	n.wires = newWires(t, n.links)
+	n.begin(t, n.wires.addresses, command)
+	return n
+}
+
+func newNodes() *nodes {
 	n := &nodes{all: make([]*testproc.Process, nodeCount)}
 	for range nodeCount {
 		n.addresses, n.links = append(n.addresses, testproc.FreeAddress()), append(n.links, testproc.FreeAddress())
 	}
-	for _, link := range n.links {
-		n.commands = append(n.commands, append(command[:len(command):len(command)],
-			"--cluster-addr", link, "--cluster-secret-file", secret, "--cluster-peers", strings.Join(n.links, ",")))
-	}
-	if err := n.startAll(); err != nil {
+	return n
+}
+
+// begin starts the nodes, whose addresses for each other are advertised.
+func (n *nodes) begin(t *testing.T, advertised, command []string) {
+	t.Helper()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(cluster.NewSecret()), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	for i, link := range n.links {
+		n.commands = append(n.commands, slices.Concat(command, []string{
+			"--cluster-addr", link, "--cluster-advertise", advertised[i], "--cluster-secret-file", secret, "--cluster-peers", strings.Join(advertised, ","),
+		}))
 	}
 	t.Cleanup(func() {
 		if err := n.terminate(); err != nil {
 			t.Error(err)
 		}
 	})
-	return n
+	if err := n.each(n.start); err != nil {
+		t.Fatal(err)
+	}
+	if n.wires != nil {
+		n.wires.begin(n.all)
+	}
+	if err := n.awaitEachOther(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // each calls f with the number of each node, concurrently.

@@ -27,6 +27,7 @@ func run() error {
 	tlsAddr := flag.String("tls-addr", "", "address for HTTPS with a self-signed certificate, HOST:PORT")
 	flag.Var(&times, "timeouts", "NAME=NUMBER,...: keepalive, client, handshake, poll, disconnect in seconds; maxmessage in bytes (0: no limit); parallel")
 	flag.StringVar(&nodes.addr, "cluster-addr", "", "address for the other nodes of a cluster, HOST:PORT")
+	flag.StringVar(&nodes.advertise, "cluster-advertise", "", "address at which the other nodes reach this one, HOST:PORT; empty: -cluster-addr")
 	flag.StringVar(&nodes.secretFile, "cluster-secret-file", "", "file with the secret of the cluster")
 	flag.StringVar(&nodes.peers, "cluster-peers", "", "addresses of all nodes, HOST:PORT,...")
 	flag.Parse()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -12,7 +13,7 @@ import (
 )
 
 // clusterFlags are the settings of a node of a cluster, as the gateway has them.
-type clusterFlags struct{ addr, secretFile, peers string }
+type clusterFlags struct{ addr, advertise, secretFile, peers string }
 
 // node is the site as a part of a cluster. nil: there is no cluster.
 type node struct {
@@ -34,7 +35,7 @@ func newNode(f clusterFlags) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := cluster.New(cluster.Options{Secrets: secrets, Advertise: f.addr, Peers: strings.Split(f.peers, ",")})
+	n, err := cluster.New(cluster.Options{Secrets: secrets, Advertise: cmp.Or(f.advertise, f.addr), Peers: strings.Split(f.peers, ",")})
 	return &node{Node: n, addr: f.addr, secret: secrets[0], served: make(chan error, 1)}, err
 }
 

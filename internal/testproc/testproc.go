@@ -98,6 +98,9 @@ func Start(addr string, command ...string) (*Process, error) {
 // URL of the server.
 func (p *Process) URL() string { return "http://" + p.Addr }
 
+// PID returns the number of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Running reports whether the process still runs.
 func (p *Process) Running() bool {
 	select {
