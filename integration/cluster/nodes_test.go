@@ -53,6 +53,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if len(os.Args) > 2 && os.Args[1] == soakCommand {
+		if err := runSoakNode(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	dir, err := os.MkdirTemp("", "cluster")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

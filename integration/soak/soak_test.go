@@ -1,5 +1,3 @@
-// Package soak lets clients of all kinds come, act and go at random for a while and checks what they
-// hear against a model, and that nothing of them is left.
 package soak
 
 import (
@@ -7,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"sync"
@@ -16,9 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/endpoint"
-	"github.com/carillon-go/carillon/transports"
 )
 
 var (
@@ -37,11 +32,9 @@ func TestSoak(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	t.Logf("-soak.seed=%d", seed)
-	h := newSoakHub()
-	e := endpoint.New(h.Hub, endpoint.Options{Options: transports.Options{
-		DisconnectTimeout: 5 * time.Second, AllowStatefulReconnect: true,
-	}})
-	server := httptest.NewServer(auth.Middleware(auth.Func(byHeader), e))
+	h := NewHub()
+	e := endpoint.New(h.Hub, endpoint.Options{Options: Options()})
+	server := httptest.NewServer(Handler(e))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -55,20 +48,12 @@ func TestSoak(t *testing.T) {
 	round(t, server.URL, seed+1)
 	second := heapWithout(t, e)
 	t.Logf("%d lives; heap after the first round %d KiB, after the second %d KiB", h.came.Load(), first>>10, second>>10)
-	if came, left := h.came.Load(), h.left.Load(); came != left {
+	if came, left := h.Visitors(); came != left {
 		t.Errorf("%d clients came, %d left", came, left)
 	}
 	if second > first+first/4+256<<10 {
 		t.Errorf("the heap grows: %d bytes, then %d", first, second)
 	}
-}
-
-func byHeader(r *http.Request) (*auth.User, error) {
-	return &auth.User{ID: r.Header.Get(userHeader)}, nil
-}
-
-func newRandom(seed, stream uint64) *rand.Rand {
-	return rand.New(rand.NewPCG(seed, stream)) //nolint:gosec // it has to come the same again
 }
 
 // round lets clients come for half of the time, and waits for the last.
@@ -86,8 +71,9 @@ func round(t *testing.T, url string, seed uint64) {
 					return
 				default:
 				}
-				who := long(fmt.Sprintf("client %d.%d of %d", i, n, seed))
-				for _, complaint := range newLife(url, who, random).live(context.Background()) {
+				l := NewLife(url, long(fmt.Sprintf("client %d.%d of %d", i, n, seed)), random)
+				wrong, lost := l.Live(context.Background())
+				for _, complaint := range append(wrong, lost...) {
 					t.Error(complaint)
 				}
 			}

@@ -20,15 +20,22 @@ type ears struct {
 	mu       sync.Mutex
 	channels map[string]*heard
 	tick     int
-	wrong    []string
 	news     chan struct{} // something was heard
+	end      chan struct{} // closed when the connection has ended
+
+	wrongs, losses []string // complaints
 }
 
 // heard is what came on one channel. Zero: nothing yet.
 type heard struct{ first, last int }
 
 func newEars(c *client.HubConnection) *ears {
-	e := &ears{channels: make(map[string]*heard), news: make(chan struct{}, 1)}
+	e := &ears{channels: make(map[string]*heard), news: make(chan struct{}, 1), end: make(chan struct{})}
+	c.OnStateChange(func(_ context.Context, change client.StateChange) {
+		if change.To == client.Disconnected && change.From != client.Connecting {
+			close(e.end)
+		}
+	})
 	c.On("Shouted", client.Action1(func(_ context.Context, n int) error { e.hear(everyone, n); return nil }))
 	c.On("Told", client.Action1(func(_ context.Context, n int) error { e.hear(user, n); return nil }))
 	c.On("Said", client.Action2(func(_ context.Context, room, n int) error { e.hear(roomName(room), n); return nil }))
@@ -39,11 +46,11 @@ func newEars(c *client.HubConnection) *ears {
 
 func (e *ears) hear(name string, n int) {
 	e.mu.Lock()
-	h := e.channel(name)
+	h := e.channelLocked(name)
 	if h.first == 0 {
 		h.first = n
 	} else if n != h.last+1 {
-		e.complain("%s: %d behind %d", name, n, h.last)
+		e.wrongLocked("%s: %d behind %d", name, n, h.last)
 	}
 	h.last = n
 	e.mu.Unlock()
@@ -58,21 +65,32 @@ func (e *ears) hearTick(n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if n <= e.tick {
-		e.complain("tick %d behind %d", n, e.tick)
+		e.wrongLocked("tick %d behind %d", n, e.tick)
 	}
 	e.tick = n
 }
 
-// channel needs the lock, as complain does.
-func (e *ears) channel(name string) *heard {
+func (e *ears) channelLocked(name string) *heard {
 	if e.channels[name] == nil {
 		e.channels[name] = &heard{}
 	}
 	return e.channels[name]
 }
 
-func (e *ears) complain(format string, args ...any) {
-	e.wrong = append(e.wrong, fmt.Sprintf(format, args...))
+func (e *ears) wrongLocked(format string, args ...any) {
+	e.wrongs = append(e.wrongs, fmt.Sprintf(format, args...))
+}
+
+func (e *ears) wrong(format string, args ...any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.wrongLocked(format, args...)
+}
+
+func (e *ears) lost(format string, args ...any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.losses = append(e.losses, fmt.Sprintf(format, args...))
 }
 
 // expect checks that of a channel everything between number after and number last came, the latter
@@ -81,43 +99,40 @@ func (e *ears) expect(ctx context.Context, name string, after, last int, exact b
 	for after < last && !e.reached(name, last) {
 		select {
 		case <-e.news:
+		case <-e.end:
+			e.lost("%s: the connection ended before %d came", name, last)
+			return
 		case <-ctx.Done():
-			e.note("%s: %d does not come", name, last)
+			e.lost("%s: %d does not come", name, last)
 			return
 		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	h := *e.channel(name)
+	h := *e.channelLocked(name)
 	delete(e.channels, name)
 	switch {
 	case exact && after == last && h != (heard{}), exact && after < last && h != (heard{after + 1, last}):
-		e.complain("%s: %+v came, not all of %d to %d", name, h, after+1, last)
+		e.wrongLocked("%s: %+v came, not all of %d to %d", name, h, after+1, last)
 	case after < last && h.first > after+1:
-		e.complain("%s: %+v came, but not %d", name, h, after+1)
+		e.wrongLocked("%s: %+v came, but not %d", name, h, after+1)
 	}
 }
 
 func (e *ears) reached(name string, last int) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.channel(name).last >= last
+	return e.channelLocked(name).last >= last
 }
 
-func (e *ears) note(format string, args ...any) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.complain(format, args...)
-}
-
-// complaints are what was wrong. orderly: all channels have been looked at.
-func (e *ears) complaints(orderly bool) []string {
+// complaints returns what was wrong, and what was lost. orderly: all channels have been looked at.
+func (e *ears) complaints(orderly bool) (wrong, lost []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for name, h := range e.channels {
-		if orderly && name != everyone && *h != (heard{}) {
-			e.complain("%s: %+v came to one that is not there", name, *h)
+		if orderly && len(e.losses) == 0 && name != everyone && *h != (heard{}) {
+			e.wrongLocked("%s: %+v came to one that is not there", name, *h)
 		}
 	}
-	return e.wrong
+	return e.wrongs, e.losses
 }

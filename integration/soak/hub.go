@@ -1,14 +1,20 @@
+// Package soak has clients of all kinds that come, act and go at random, and a model of what each of them must hear. It
+// is test support.
 package soak
 
 import (
 	"context"
 	"fmt"
 	"iter"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/transports"
 )
 
 // channel numbers what is sent to an audience: who holds its lock knows what was sent,
@@ -35,8 +41,8 @@ func (c *channel) with(do func() error) (int, error) {
 
 const roomCount = 6
 
-// soakHub is the application.
-type soakHub struct {
+// Hub is the application. The channels of several ones are not connected.
+type Hub struct {
 	*hub.Hub
 	everyone, ticks channel
 	rooms           [roomCount]channel
@@ -44,8 +50,21 @@ type soakHub struct {
 	came, left      atomic.Int64 // clients
 }
 
-func newSoakHub() *soakHub {
-	h := &soakHub{Hub: hub.New(hub.Options{DetailedErrors: true, MaxInvocationsPerSecond: -1})}
+// Handler returns a handler for the endpoint of a Hub, in which each client is the user that it says it is.
+func Handler(e http.Handler) http.Handler {
+	return auth.Middleware(auth.Func(func(r *http.Request) (*auth.User, error) {
+		return &auth.User{ID: r.Header.Get(UserHeader)}, nil
+	}), e)
+}
+
+// Options are those of the endpoint of a Hub.
+func Options() transports.Options {
+	return transports.Options{DisconnectTimeout: 5 * time.Second, AllowStatefulReconnect: true}
+}
+
+// NewHub returns a hub that nobody has joined.
+func NewHub() *Hub {
+	h := &Hub{Hub: hub.New(hub.Options{DetailedErrors: true, MaxInvocationsPerSecond: -1})}
 	h.OnConnected(func(context.Context) error { h.came.Add(1); return nil })
 	h.OnDisconnected(func(context.Context, error) { h.left.Add(1) })
 	h.Handle("Echo", hub.Func1(func(_ context.Context, text string) (string, error) { return text, nil }))
@@ -60,7 +79,10 @@ func newSoakHub() *soakHub {
 	return h
 }
 
-func (h *soakHub) handleAudiences() {
+// Visitors returns how many clients came, and how many of them left.
+func (h *Hub) Visitors() (came, left int64) { return h.came.Load(), h.left.Load() }
+
+func (h *Hub) handleAudiences() {
 	to := h.Clients()
 	h.Handle("Mark", hub.Func0(func(context.Context) (int, error) {
 		return h.everyone.with(func() error { return nil })

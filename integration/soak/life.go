@@ -19,10 +19,10 @@ import (
 )
 
 // patience bounds what a life waits for; nothing is asserted about it.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
-// life is one client from its start to its end.
-type life struct {
+// Life is one client from its start to its end.
+type Life struct {
 	random *rand.Rand
 	conn   *client.HubConnection
 	ears   *ears
@@ -34,11 +34,12 @@ type life struct {
 	stateful bool
 }
 
-// userHeader says who a client is. Each life is a user of its own.
-const userHeader = "X-User"
+// UserHeader is the header of each request that says who the client is. Each Life is a user of its own.
+const UserHeader = "X-User"
 
-func newLife(url, who string, random *rand.Rand) *life {
-	l := &life{random: random, net: newCutter(), joined: make(map[int]int), stateful: random.IntN(2) == 0}
+// NewLife returns the life of a client of the Hub at a URL. random decides on it.
+func NewLife(url, who string, random *rand.Rand) *Life {
+	l := &Life{random: random, net: newCutter(), joined: make(map[int]int), stateful: random.IntN(2) == 0}
 	transport := signalr.Transports()[random.IntN(3)]
 	hubProtocol := protocol.HubProtocol(protocol.NewJSON(protocol.JSONOptions{}))
 	if transport != transports.ServerSentEvents && random.IntN(2) == 0 {
@@ -48,20 +49,21 @@ func newLife(url, who string, random *rand.Rand) *life {
 	l.conn = client.New(url, client.Options{
 		Transports: []client.Transport{transport}, Protocol: hubProtocol, Memory: client.NewMemory(),
 		StatefulReconnect: l.stateful,
-		Header:            http.Header{userHeader: {who}},
+		Header:            http.Header{UserHeader: {who}},
 		HTTPClient:        &http.Client{Transport: l.net.transport},
 	})
 	l.ears = newEars(l.conn)
 	return l
 }
 
-// live connects, does some things, ends somehow, and tells what was wrong.
-func (l *life) live(ctx context.Context) []string {
+// Live connects, does some things and ends somehow. It returns descriptions of what was wrong and must never be, and of
+// what only a client may miss that was cut off.
+func (l *Life) Live(ctx context.Context) (wrong, lost []string) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	defer l.net.close()
 	if err := l.conn.Start(ctx); err != nil {
-		l.ears.note("start: %v", err)
+		l.ears.lost("start: %v", err)
 		return l.tell(false)
 	}
 	begin, err := client.Invoke[int](ctx, l.conn, "Mark")
@@ -87,34 +89,39 @@ func (l *life) live(ctx context.Context) []string {
 		orderly = true
 	}
 	if err := l.conn.Stop(ctx); err != nil && orderly {
-		l.ears.note("stop: %v", err)
+		l.ears.lost("stop: %v", err)
 	}
 	return l.tell(orderly)
 }
 
-func (l *life) tell(orderly bool) []string {
-	complaints := l.ears.complaints(orderly)
-	for i := range complaints {
-		complaints[i] = l.what + ": " + complaints[i]
+func (l *Life) tell(orderly bool) (wrong, lost []string) {
+	wrong, lost = l.ears.complaints(orderly)
+	for _, complaints := range [][]string{wrong, lost} {
+		for i := range complaints {
+			complaints[i] = l.what + ": " + complaints[i]
+		}
 	}
-	return complaints
+	return wrong, lost
 }
 
-func (l *life) check(err error) {
-	if err != nil {
-		l.ears.note("%v", err)
+func (l *Life) check(err error) {
+	switch {
+	case errors.Is(err, errWrong):
+		l.ears.wrong("%v", err)
+	case err != nil:
+		l.ears.lost("%v", err)
 	}
 }
 
 // tolerate accepts every error but that of an operation that hung.
-func (l *life) tolerate(err error) {
+func (l *Life) tolerate(err error) {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errWrong) {
-		l.ears.note("while the connection ended: %v", err)
+		l.check(fmt.Errorf("while the connection ended: %w", err))
 	}
 }
 
 // cutDuring ends the connection while something runs, which has to notice.
-func (l *life) cutDuring(ctx context.Context, end func()) {
+func (l *Life) cutDuring(ctx context.Context, end func()) {
 	var running sync.WaitGroup
 	for range 2 {
 		what := l.random.IntN(harmless)
@@ -126,7 +133,7 @@ func (l *life) cutDuring(ctx context.Context, end func()) {
 }
 
 // finish leaves all rooms and checks that everything came.
-func (l *life) finish(ctx context.Context, begin int) {
+func (l *Life) finish(ctx context.Context, begin int) {
 	for room := range l.joined {
 		l.check(l.leaveRoom(ctx, room))
 	}
@@ -140,7 +147,7 @@ func (l *life) finish(ctx context.Context, begin int) {
 }
 
 // act does one of the things that a life may do.
-func (l *life) act(ctx context.Context, what int) error {
+func (l *Life) act(ctx context.Context, what int) error {
 	if what < harmless {
 		return l.do(ctx, what, l.random)
 	}
@@ -165,7 +172,7 @@ func (l *life) act(ctx context.Context, what int) error {
 	}
 }
 
-func (l *life) leaveRoom(ctx context.Context, room int) error {
+func (l *Life) leaveRoom(ctx context.Context, room int) error {
 	last, err := client.Invoke[int](ctx, l.conn, "Leave", room)
 	if err == nil {
 		l.ears.expect(ctx, roomName(room), l.joined[room], last, true)
@@ -179,7 +186,7 @@ var errWrong = errors.New("a wrong result")
 // harmless is how many things there are that change nothing in the model, so that they may be cut.
 const harmless = 9
 
-func (l *life) do(ctx context.Context, what int, random *rand.Rand) error {
+func (l *Life) do(ctx context.Context, what int, random *rand.Rand) error {
 	switch what {
 	case 0:
 		return l.conn.Invoke(ctx, "Shout")
@@ -204,7 +211,7 @@ func (l *life) do(ctx context.Context, what int, random *rand.Rand) error {
 	}
 }
 
-func (l *life) count(ctx context.Context, n int) error {
+func (l *Life) count(ctx context.Context, n int) error {
 	want := 0
 	for got, err := range client.Stream[int](ctx, l.conn, "Count", n) {
 		if err != nil {
@@ -226,6 +233,10 @@ func right[T comparable](want T) func(T, error) error {
 		}
 		return err
 	}
+}
+
+func newRandom(seed, stream uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, stream)) //nolint:gosec // it has to come the same again
 }
 
 // cutter is a client's network, which can be cut.

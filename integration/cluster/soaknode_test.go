@@ -1,0 +1,85 @@
+//go:build linux
+
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/carillon-go/carillon/cluster"
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/integration/soak"
+)
+
+// soakCommand is the first argument with which the test binary is a node that has the hub of
+// package soak. It ends in order when it gets SIGTERM.
+const soakCommand = "soak"
+
+// runSoakNode is the program.
+func runSoakNode(args []string) error {
+	flags := flag.NewFlagSet(soakCommand, flag.ContinueOnError)
+	address := flags.String("addr", "", "")
+	link := flags.String("cluster-addr", "", "")
+	advertise := flags.String("cluster-advertise", "", "")
+	secretFile := flags.String("cluster-secret-file", "", "")
+	peers := flags.String("cluster-peers", "", "")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(*secretFile)
+	if err != nil {
+		return err
+	}
+	secrets, err := cluster.ParseSecrets(string(text))
+	if err != nil {
+		return err
+	}
+	node, err := cluster.New(cluster.Options{Secrets: secrets, Advertise: *advertise, Peers: strings.Split(*peers, ",")})
+	if err != nil {
+		return err
+	}
+	clients, err := net.Listen("tcp", *address)
+	if err != nil {
+		return err
+	}
+	nodes, err := net.Listen("tcp", *link)
+	if err != nil {
+		return err
+	}
+	return serveSoakNode(node, clients, nodes)
+}
+
+func serveSoakNode(node *cluster.Node, clients, nodes net.Listener) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	h, o := soak.NewHub(), soak.Options()
+	o.HoldTimeout, o.DisconnectTimeout = -1, 10*time.Second // a slow host is no fault
+	e := endpoint.New(h.Hub, endpoint.Options{Options: o, Cluster: node.Hub("/")})
+	server := &http.Server{Handler: soak.Handler(e), ReadHeaderTimeout: patience}
+	served := make(chan error, 2)
+	go func() { served <- node.Serve(nodes) }()
+	go func() { served <- server.Serve(clients) }()
+	fmt.Println("listening")
+	<-ctx.Done()
+	ending, cancel := context.WithTimeout(context.Background(), 2*o.DisconnectTimeout) // polls that do not come are awaited
+	defer cancel()
+	err := errors.Join(e.Shutdown(ending), server.Shutdown(ending), node.Shutdown(ending))
+	for range cap(served) {
+		if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+			err = errors.Join(err, end)
+		}
+	}
+	if came, left := h.Visitors(); came != left {
+		err = errors.Join(err, fmt.Errorf("%d clients came, %d left", came, left))
+	}
+	return err
+}
