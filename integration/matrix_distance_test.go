@@ -19,8 +19,8 @@ func TestMatrixFarAway(t *testing.T) {
 	clients := visitors(t)
 	var table strings.Builder
 	table.WriteString("| box | client | transport | first | again | named |\n| --- | --- | --- | --- | --- | --- |\n")
-	inGroups(t, func(t *testing.T, group []barrier) {
-		places := placesBehind(t, group, tickInterval)
+	inGroups(t, barriers, func(t *testing.T, group []barrier) {
+		places := placesBehind(t, group, tickInterval, *matrixNodes)
 		for i := range places {
 			places[i].recede(t, *matrixRoundTrip)
 		}

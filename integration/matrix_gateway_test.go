@@ -4,33 +4,60 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/integration/middlebox"
 	"github.com/carillon-go/carillon/internal/gateway"
+	"github.com/carillon-go/carillon/internal/testproc"
 )
 
 const clockPath = "/hubs/clock"
 
 // A learner is a gateway with its defaults, but for the clock's interval, that knows nothing of any network yet. It
-// counts by query who negotiated how often.
+// counts by query who negotiated how often. It may consist of several nodes behind a balancer that keeps no sessions.
 type learner struct {
 	address      string
 	negotiations negotiations
 }
 
 // startLearner starts a gateway in this process. It ends with the test.
-func startLearner(t *testing.T, interval time.Duration) *learner {
+func startLearner(t *testing.T, interval time.Duration, nodes int) *learner {
 	t.Helper()
 	g := &learner{negotiations: negotiations{times: map[string]int{}}}
-	s, err := gateway.New(gateway.Config{
+	config := gateway.Config{
 		Path:            clockPath,
 		Transports:      []string{"WebSockets", "ServerSentEvents", "LongPolling"},
 		Interval:        interval,
 		ShutdownTimeout: 10 * time.Second,
-	}, slog.New(&g.negotiations))
+	}
+	if nodes == 1 {
+		g.address = g.start(t, config)
+		return g
+	}
+	config.ClusterSecretFile = filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(config.ClusterSecretFile, []byte(gateway.NewClusterSecret()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range nodes {
+		config.ClusterPeers = append(config.ClusterPeers, testproc.FreeAddress())
+	}
+	var addresses []string
+	for _, config.ClusterAddr = range config.ClusterPeers {
+		addresses = append(addresses, g.start(t, config))
+	}
+	g.address = strings.TrimPrefix(middlebox.Balancer("haproxy", false, addresses...).Start(t, addresses[0]).URL, "http://")
+	return g
+}
+
+// start starts a node, and returns its address for clients.
+func (g *learner) start(t *testing.T, config gateway.Config) (address string) {
+	t.Helper()
+	s, err := gateway.New(config, slog.New(&g.negotiations))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +65,6 @@ func startLearner(t *testing.T, interval time.Duration) *learner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.address = l.Addr().String()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, l) }() // awaited by the clean-up
@@ -48,7 +74,7 @@ func startLearner(t *testing.T, interval time.Duration) *learner {
 			t.Errorf("the gateway ended with %v", err)
 		}
 	})
-	return g
+	return l.Addr().String()
 }
 
 // negotiations reads the gateway's log.

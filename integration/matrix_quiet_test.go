@@ -31,7 +31,7 @@ func TestMatrixQuiet(t *testing.T) {
 			behind = append(behind, b)
 		}
 	}
-	places := placesBehind(t, behind, noTicks)
+	places := placesBehind(t, behind, noTicks, *matrixNodes)
 	var table strings.Builder
 	table.WriteString("| box | client | WS | SSE | LP |\n| --- | --- | --- | --- | --- |\n")
 	for _, s := range stayIn(t, clients, places) {

@@ -16,6 +16,7 @@ import (
 var (
 	matrixOut    = flag.String("matrix-out", "", "file that the measured matrix is written to, as a table in Markdown")
 	matrixAtOnce = flag.Int("matrix-at-once", 4, "boxes that are measured at the same time; 1 for figures that are to be shown")
+	matrixNodes  = flag.Int("matrix-nodes", 1, "nodes of the gateway behind each box; several stand behind HAProxy, round robin")
 )
 
 // A barrier is a box in front of the gateway and what is expected of clients behind it.
@@ -101,22 +102,32 @@ const (
 	tickInterval = 100 * time.Millisecond
 	awaitedTicks = 5
 	watchdog     = 30 * time.Second
+	gossip       = 4 * time.Second // several of the intervals at which nodes tell each other what they learn
 )
 
 // TestMatrix has every client connect behind every box, by itself, twice, and receive ticks. Times are printed, not judged.
-func TestMatrix(t *testing.T) {
+func TestMatrix(t *testing.T) { testMatrix(t, barriers, *matrixNodes) }
+
+// TestMatrixOfThreeNodes has some clients connect to three nodes behind a balancer that keeps no sessions. What they see
+// is the same as with one node. TestMatrix with -matrix-nodes 3 has all.
+func TestMatrixOfThreeNodes(t *testing.T) {
+	examples := map[string]bool{"": true, "N1": true}
+	testMatrix(t, slices.DeleteFunc(slices.Clone(barriers), func(b barrier) bool { return !examples[b.box] }), 3)
+}
+
+func testMatrix(t *testing.T, all []barrier, nodes int) {
 	clients := visitors(t)
 	var results []result
-	inGroups(t, func(t *testing.T, group []barrier) {
-		places := placesBehind(t, group, tickInterval)
+	inGroups(t, all, func(t *testing.T, group []barrier) {
+		places := placesBehind(t, group, tickInterval, nodes)
 		results = append(results, exploreAll(t, clients, places, []manner{byItself, byItself})...)
 	})
 	show(t, tableOf(results))
 }
 
 // inGroups has some barriers looked at at the same time, then the next.
-func inGroups(t *testing.T, look func(t *testing.T, group []barrier)) {
-	for group := range slices.Chunk(barriers, *matrixAtOnce) {
+func inGroups(t *testing.T, all []barrier, look func(t *testing.T, group []barrier)) {
+	for group := range slices.Chunk(all, *matrixAtOnce) {
 		t.Run(namesOf(group), func(t *testing.T) { look(t, group) })
 	}
 }
@@ -145,15 +156,16 @@ func namesOf(group []barrier) string {
 type place struct {
 	barrier barrier
 	gateway *learner
+	nodes   int // of the gateway
 	url     string
 	proxy   string // that a client names
 }
 
-func placesBehind(t *testing.T, group []barrier, interval time.Duration) []place {
+func placesBehind(t *testing.T, group []barrier, interval time.Duration, nodes int) []place {
 	t.Helper()
 	places := make([]place, len(group))
 	for i, b := range group {
-		places[i] = place{barrier: b, gateway: startLearner(t, interval)}
+		places[i] = place{barrier: b, gateway: startLearner(t, interval, nodes), nodes: nodes}
 		places[i].enter(t)
 	}
 	return places
@@ -219,6 +231,9 @@ func explore(t *testing.T, v visitor, places []place, manners []manner) []result
 	t.Helper()
 	results := make([]result, len(places))
 	for n, how := range manners {
+		if n > 0 && places[0].nodes > 1 {
+			time.Sleep(gossip) // the nodes do not say when all have heard what one has learned
+		}
 		var cells []cell
 		var visited []int
 		for i, p := range places {
