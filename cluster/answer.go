@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -52,16 +51,10 @@ func (n *Node) answerAll(conn net.Conn) {
 // appendAnswer appends the answer to a frame.
 func (n *Node) appendAnswer(out []byte, f frame) []byte {
 	answer, err := n.answerFrame(f)
-	if err == nil {
-		var encoded []byte
-		if encoded, err = json.Marshal(answer); err == nil && len(encoded) <= maxMessage {
-			return appendFrame(out, answerKind, f.id, encoded)
-		}
+	if err != nil {
+		return appendFrame(out, refusalKind, f.id, []byte(err.Error()))
 	}
-	if err == nil {
-		err = errMessage
-	}
-	return appendFrame(out, refusalKind, f.id, []byte(err.Error()))
+	return appendFrame(out, answerKind, f.id, answer)
 }
 
 var (
@@ -69,7 +62,7 @@ var (
 	errPath = errors.New("questions with this path are not known")
 )
 
-func (n *Node) answerFrame(f frame) (any, error) {
+func (n *Node) answerFrame(f frame) ([]byte, error) {
 	if f.kind != questionKind {
 		return nil, errKind
 	}
@@ -77,7 +70,11 @@ func (n *Node) answerFrame(f frame) (any, error) {
 	if !ok {
 		return nil, errMessage
 	}
-	return n.answer(path, question)
+	answer, err := n.answer(path, question)
+	if err != nil {
+		return nil, err
+	}
+	return encode(answer)
 }
 
 // answer answers a question. It must not wait, because the other questions of the stream wait
@@ -105,7 +102,7 @@ func (n *Node) answer(path string, question []byte) (any, error) {
 // answerWith decodes a question and answers it.
 func answerWith[Q any](question []byte, answer func(*Q) (any, error)) (any, error) {
 	var q Q
-	if json.Unmarshal(question, &q) != nil {
+	if decode(question, &q) != nil {
 		return nil, errMessage
 	}
 	return answer(&q)
@@ -117,9 +114,5 @@ func (n *Node) answerHello(theirs *hello) (any, error) {
 }
 
 func (n *Node) answerFind(question *find) (any, error) {
-	asking, err := question.Asking.process()
-	if err != nil {
-		return nil, err
-	}
-	return n.Hub(question.Hub).find(question, asking), nil
+	return n.Hub(question.hub).find(question), nil
 }

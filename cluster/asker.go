@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -109,6 +110,9 @@ func (a *asker) send(path string, message []byte, answer chan<- frame) (id uint6
 	id = a.last
 	if !a.writes {
 		a.writes = true
+		a.mu.Unlock()
+		runtime.Gosched() // other requests that are ready ask as well: one write for all
+		a.mu.Lock()
 		a.writeLocked()
 		if a.writes = len(a.out) > 0 && !a.broken; a.writes { // others ask meanwhile, and this one shall not wait for them
 			a.running.Go(a.write)

@@ -3,7 +3,6 @@ package cluster
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -15,34 +14,31 @@ import (
 )
 
 // find answers another node. It is the only place where this process gives a negotiation away.
-func (h *Hub) find(question *find, asking process) found {
+func (h *Hub) find(question *find) *found {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.local == nil {
-		return found{}
+		return &found{}
 	}
-	if question.Claim {
-		if given, ok := h.local.HandOver(question.Key, question.User.decode()); ok {
-			h.moved.put(question.Key, asking)
+	if question.claims {
+		if given, ok := h.local.HandOver(question.key, question.user); ok {
+			h.moved.put(question.key, question.asking)
 			h.node.counts.handedOver.Add(1)
-			return found{Handover: encodeHandover(given)}
+			return &found{handover: &given}
 		}
 	}
-	return h.ownerLocked(question.Key)
+	return h.ownerLocked(question.key)
 }
 
 // ownerLocked returns the owner of a connection, as far as this process knows it.
-func (h *Hub) ownerLocked(key string) found {
-	owner := h.node.self
-	here, opened := h.local.Holds(key)
-	if !here {
-		if owner = h.moved.get(key); owner == (process{}) {
-			return found{Forgets: h.moved.hasEvicted()}
-		}
-		opened = true
+func (h *Hub) ownerLocked(key string) *found {
+	if here, opened := h.local.Holds(key); here {
+		return &found{owner: h.node.self, open: opened}
 	}
-	at := owner.place()
-	return found{Owner: &at, Open: opened}
+	if owner := h.moved.get(key); owner != (process{}) {
+		return &found{owner: owner, open: true}
+	}
+	return &found{forgets: h.moved.hasEvicted()}
 }
 
 // Find finds the owner of a connection that the registry of this process does not have. r is
@@ -74,8 +70,8 @@ func (h *Hub) locate(r *http.Request, sealed opened, c connection.Claimer) (proc
 		// find holds mu from a handover to the note about it.
 		known := h.ownerLocked(sealed.key)
 		h.mu.Unlock()
-		owner, _, err := h.settle(r.Context(), sealed, known)
-		return owner, err
+		owner, _ := h.settle(r.Context(), sealed, known)
+		return owner, nil
 	}
 	running := h.claims[sealed.key]
 	switch {
@@ -131,9 +127,9 @@ func (h *Hub) claim(r *http.Request, sealed opened, c connection.Claimer, runnin
 // ask asks the home of a connection for its owner, and whether a request has opened it there.
 // With adopt it claims the negotiation and passes it to adopt.
 func (h *Hub) ask(ctx context.Context, sealed opened, u *auth.User, adopt func(connection.Handover)) (owner process, opened bool, err error) {
-	question := find{Hub: h.name, Key: sealed.key, Claim: adopt != nil, Asking: h.node.self.place()}
+	question := find{hub: h.name, key: sealed.key, claims: adopt != nil, asking: h.node.self}
 	if u != nil {
-		question.User = &user{ID: raw(u.ID)} // its id decides
+		question.user = &auth.User{ID: u.ID} // its id decides
 	}
 	var known found
 	if err := h.node.call(ctx, sealed.home, findPath, &question, &known); err != nil {
@@ -143,27 +139,26 @@ func (h *Hub) ask(ctx context.Context, sealed opened, u *auth.User, adopt func(c
 		owner = h.askOthers(ctx, sealed)
 		return owner, owner != process{}, nil
 	}
-	if adopt != nil && known.Handover != nil && known.Handover.Key == sealed.key {
-		adopt(known.Handover.decode())
+	if adopt != nil && known.handover != nil && known.handover.Key == sealed.key {
+		adopt(*known.handover)
 		return process{}, false, nil
 	}
-	return h.settle(ctx, sealed, known)
+	owner, opened = h.settle(ctx, sealed, &known)
+	return owner, opened, nil
 }
 
 // settle returns the owner that the home has named. It keeps one that has opened the
 // connection.
-func (h *Hub) settle(ctx context.Context, sealed opened, known found) (owner process, opened bool, err error) {
-	switch {
-	case known.Owner != nil:
-		owner, err = known.Owner.process()
-	case known.Forgets:
+func (h *Hub) settle(ctx context.Context, sealed opened, known *found) (owner process, opened bool) {
+	owner, opened = known.owner, known.open
+	if known.forgets && owner == (process{}) {
 		owner = h.askOthers(ctx, sealed)
-		known.Open = owner != process{}
+		opened = owner != process{}
 	}
-	if known.Open && err == nil && owner != h.node.self {
+	if opened && owner != h.node.self {
 		h.owners.put(sealed.key, owner)
 	}
-	return owner, known.Open, err
+	return owner, opened
 }
 
 // askOthers asks all nodes but the home for the owner of a connection, within a limit.
@@ -178,13 +173,9 @@ func (h *Hub) askOthers(ctx context.Context, sealed opened) process {
 	answers := make(chan process, len(all))
 	for _, other := range all {
 		h.node.running.Go(func() {
-			question := find{Hub: h.name, Key: key, Asking: h.node.self.place()}
 			var known found
-			var owner process
-			if h.node.call(ctx, other, findPath, &question, &known) == nil && known.Owner != nil {
-				owner, _ = known.Owner.process() // zero if it fails
-			}
-			answers <- owner
+			_ = h.node.call(ctx, other, findPath, &find{hub: h.name, key: key, asking: h.node.self}, &known) // no owner if it fails
+			answers <- known.owner
 		})
 	}
 	for range all {
@@ -202,12 +193,9 @@ func (h *Hub) askOthers(ctx context.Context, sealed opened) process {
 // its address. The question is asked once more if the stream breaks: none of this kind does harm
 // twice.
 func (n *Node) call(ctx context.Context, to process, path string, question, answer any) error {
-	message, err := json.Marshal(question)
+	message, err := encode(question)
 	if err != nil {
 		return err
-	}
-	if len(message) > maxMessage {
-		return errMessage
 	}
 	within, cancel := context.WithTimeout(ctx, n.askTimeout)
 	defer cancel()
@@ -222,7 +210,7 @@ func (n *Node) call(ctx context.Context, to process, path string, question, answ
 		}
 		return err
 	}
-	return json.Unmarshal(got, answer)
+	return decode(got, answer)
 }
 
 // request returns a request of the link.

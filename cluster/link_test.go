@@ -102,7 +102,7 @@ func TestRequestsOfTheLinkAreForOneProcess(t *testing.T) {
 	t.Parallel()
 	s := newSites(t, 2)
 	self := s[1].node.self
-	valid := find{Hub: testHub, Asking: self.place()}
+	valid := &find{hub: testHub, asking: self}
 	for _, c := range []struct {
 		to       process
 		path     string
@@ -111,15 +111,15 @@ func TestRequestsOfTheLinkAreForOneProcess(t *testing.T) {
 	}{
 		{self, findPath, valid, ""},
 		{process{newPID(), self.address}, findPath, valid, errGone.Error()},
-		{process{address: self.address}, helloPath, valid, ""},
+		{process{address: self.address}, findPath, valid, ""},
 		{self, "/2/find", valid, errPath.Error()},
 		{self, "", valid, errPath.Error()},
 		{self, strings.Repeat("/", maxPath), valid, errPath.Error()},
 		{self, forwardPath, valid, errPath.Error()},
 		{self, findPath, struct{}{}, errMessage.Error()},
 		{self, findPath, "{", errMessage.Error()},
-		{self, findPath, find{Asking: place{"zz", "a:1"}}, errMessage.Error()},
-		{self, findPath, find{Asking: place{self.pid.String(), "a"}}, "port"},
+		{self, findPath, &find{asking: process{address: "a"}}, errMessage.Error()},
+		{self, findPath, &find{}, errMessage.Error()},
 		{self, drainPath, drain{}, errMessage.Error()},
 	} {
 		var got found
@@ -202,7 +202,7 @@ func TestRefusedNodeIsDialledSoon(t *testing.T) {
 	defer cancel()
 	for range 100 {
 		var answer found
-		if err := s.node.call(ctx, lost, findPath, &find{Hub: testHub, Asking: s.node.self.place()}, &answer); !errors.Is(err, syscall.ECONNREFUSED) {
+		if err := s.node.call(ctx, lost, findPath, &find{hub: testHub, asking: s.node.self}, &answer); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Fatal(err)
 		}
 	}

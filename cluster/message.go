@@ -12,11 +12,10 @@ import (
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/internal/connection"
-	"github.com/carillon-go/carillon/transports"
 )
 
-// The messages of the link are JSON. A node ignores members that it does not know, so that a
-// later release may add some. The path of a question or request contains the version of the
+// The messages of the link are JSON, but for find and found. A node ignores members that it does
+// not know, so that a later release may add some. The path of a question or request contains the version of the
 // format. A release that needs another version serves both, and uses the new one for nodes that
 // have named it in their hello.
 const linkVersion = 1
@@ -45,23 +44,20 @@ func (n *Node) hello() hello { return hello{linkVersion, n.self.place()} }
 
 // find asks for the owner of a connection.
 type find struct {
-	Hub   string `json:"hub"`
-	Key   string `json:"key"`
-	Claim bool   `json:"claim,omitempty"` // the asking process wants to be the owner
-	// Asking is the process that asks, User the user of its request.
-	Asking place `json:"asking"`
-	User   *user `json:"user,omitempty"`
+	hub    string
+	key    string
+	claims bool // the asking process wants to be the owner
+	asking process
+	user   *auth.User // of the request of asking
 }
 
 // found is the answer to find. It has an owner, a handover, or neither if the connection is not
 // known.
 type found struct {
-	Owner *place `json:"owner,omitempty"`
-	// Open means that the connection has an owner for good.
-	Open bool `json:"open,omitempty"`
-	// Forgets means that the asked process may have forgotten the owner.
-	Forgets  bool      `json:"forgets,omitempty"`
-	Handover *handover `json:"handover,omitempty"`
+	owner    process
+	open     bool // the connection has an owner for good
+	forgets  bool // the asked process may have forgotten the owner
+	handover *connection.Handover
 }
 
 // drain says that a process ends: the polls that it has forwarded are to be answered now.
@@ -130,29 +126,6 @@ func (u *user) decode() *auth.User {
 		decoded = decoded.WithTicket(auth.NewTicket(string(u.Ticket)))
 	}
 	return decoded
-}
-
-// handover is a connection.Handover.
-type handover struct {
-	ID       string            `json:"id"`
-	Key      string            `json:"key"`
-	User     *user             `json:"user,omitempty"`
-	Origin   raw               `json:"origin,omitempty"`
-	Stateful []transports.Type `json:"stateful,omitempty"`
-	Silence  time.Duration     `json:"silence,omitempty"`
-	Age      time.Duration     `json:"age"`
-	Offer    json.RawMessage   `json:"offer,omitempty"`
-}
-
-func encodeHandover(h connection.Handover) *handover {
-	return &handover{h.ID, h.Key, encodeUser(h.User), raw(h.Origin), h.Stateful, h.Silence, h.Age, h.Offer}
-}
-
-func (h *handover) decode() connection.Handover {
-	return connection.Handover{
-		ID: h.ID, Key: h.Key, User: h.User.decode(), Origin: string(h.Origin), Stateful: h.Stateful,
-		Silence: h.Silence, Age: h.Age, Offer: h.Offer,
-	}
 }
 
 // forwarded is a request that another process serves. Its body follows.

@@ -86,11 +86,12 @@ func readFrame(r *bufio.Reader, into []byte) (frame, error) {
 	return f, err
 }
 
-// hasFrame reports whether readFrame need not wait.
+// hasFrame reports whether readFrame would return a frame without a wait.
 func hasFrame(r *bufio.Reader) bool {
 	if r.Buffered() < frameHead {
 		return false
 	}
 	head, _ := r.Peek(frameHead)
-	return r.Buffered()-4 >= int(min(binary.BigEndian.Uint32(head), maxFrame+1))
+	length := binary.BigEndian.Uint32(head)
+	return length >= leastFrame && uint64(length) <= uint64(r.Buffered()-4)
 }

@@ -319,7 +319,7 @@ func TestNodeThatHangs(t *testing.T) {
 	fake := newFakeNode(t, s.secrets)
 	var answer found
 	ask := func(ctx context.Context) error {
-		return s.node.call(ctx, fake.process, findPath, find{}, &answer)
+		return s.node.call(ctx, fake.process, findPath, &find{}, &answer)
 	}
 	leaving, leave := context.WithCancel(t.Context())
 	go func() {
@@ -380,10 +380,10 @@ func (*wire) SetWriteDeadline(t time.Time) error { return nil }
 func (*wire) Close() error                       { return nil }
 
 func addFrames(f *testing.F) {
-	valid := appendQuestion(appendQuestion(nil, 1, helloPath, []byte(`{"version":1}`)), 2, findPath, []byte(`{"hub":"/chat"}`))
+	valid := appendQuestion(appendQuestion(nil, 1, helloPath, []byte(`{"version":1}`)), 2, findPath, (&find{hub: "/chat", asking: process{address: "a:1"}}).appendTo(nil))
 	for _, seed := range [][]byte{
 		{}, valid, valid[:len(valid)-1], valid[1:], appendFrame(appendFrame(nil, answerKind, 2, []byte("{}")), refusalKind, 1, []byte("no")),
-		appendFrame(nil, 9, 1<<63, nil), []byte("\xff\xff\xff\xff\x01"), []byte(strings.Repeat("\x00", 40)),
+		appendFrame(nil, 9, 1<<63, nil), append(valid[:len(valid):len(valid)], make([]byte, frameHead)...), []byte("\xff\xff\xff\xff\x01"), []byte(strings.Repeat("\x00", 40)),
 	} {
 		f.Add(seed)
 	}

@@ -28,7 +28,7 @@ func TestHomeForgetsConnectionsThatHaveEnded(t *testing.T) {
 	owner.end(keys[1])
 	claimed := home.promise(nil)
 	keys = append(keys, mustOpen(t, home, claimed))
-	home.hub.find(&find{Hub: testHub, Key: keys[6], Claim: true}, owner.node.self)
+	home.hub.find(&find{hub: testHub, key: keys[6], claims: true, asking: owner.node.self})
 	owner.hub.mu.Lock()
 	owner.hub.claims[keys[6]] = &claiming{} // the answer of the home is on its way
 	owner.hub.mu.Unlock()
