@@ -101,11 +101,11 @@ func (w *attempt) failed(n *network, event transports.Event, now time.Time) {
 			w.evidence.dropped(n, w.since, now)
 			return
 		}
-		if n.crowded() {
+		if w.evidence.crowded(n) {
 			return
 		}
 	case transports.Mute:
-		if !w.key.family.pingsAtOnce() || n.crowded() {
+		if !w.key.family.pingsAtOnce() || w.evidence.crowded(n) {
 			return
 		}
 	case transports.Unseen:

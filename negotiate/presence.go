@@ -23,7 +23,8 @@ func (n *network) ended(kind transports.Type) {
 
 // crowded reports whether a browser may have no connection left for its POSTs, which looks
 // like an event stream that a proxy buffers. It requires that an event stream has worked:
-// where a proxy buffers event streams, none has.
-func (n *network) crowded() bool {
-	return n.key.family.isBrowser() && n.eventStreams.living > 0 && n.requests >= browserLimit
+// where a proxy buffers event streams, none has. In a cluster that is enough, because the
+// browser may have its other connections to other processes.
+func (e *Evidence) crowded(n *network) bool {
+	return n.key.family.isBrowser() && n.eventStreams.living > 0 && (e.shared || n.requests >= browserLimit)
 }

@@ -192,6 +192,29 @@ func TestNewerSuccessRefutesOlderFailure(t *testing.T) {
 	})
 }
 
+// The tabs of a browser use up its connections to the host, at several processes together: an
+// event stream that then seems to be held back proves nothing.
+func TestManyTabsAtSeveralProcesses(t *testing.T) {
+	all, r := processes(3), from("192.0.2.1:1", chrome)
+	for _, e := range all {
+		ofEvidence(e, r).saw(transports.Stripped, ws0)
+		use(e, r, sse0)
+		use(e, r, sse0)
+	}
+	for range 5 {
+		for _, e := range all {
+			o := ofEvidence(e, r)
+			o.saw(transports.Opened, sse0)
+			o.saw(transports.Held, sse0)
+			o.saw(transports.Ended, sse0)
+			gossip(e, all)
+		}
+	}
+	for _, e := range all {
+		expectOrder(t, e, r, "SLW")
+	}
+}
+
 // What two processes have seen of a silence counts as what one has seen.
 func TestSilenceOfOtherProcesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

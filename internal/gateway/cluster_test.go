@@ -29,15 +29,15 @@ func freeAddresses(t *testing.T, n int) (all []string) {
 	return all
 }
 
-// Three programs serve the clock together: a client that negotiates at one of them connects at
-// another one and sends its messages to the third.
-func TestThreeProgramsServeOneHub(t *testing.T) {
-	addresses := freeAddresses(t, 4)
+// startCluster starts three programs that serve the clock together. It returns their addresses for
+// each other, and that of the metrics of the first.
+func startCluster(t *testing.T) (addresses []string, all []*running) {
+	t.Helper()
+	addresses = freeAddresses(t, 4)
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte(NewClusterSecret()+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var all []*running
 	for i := range 3 {
 		all = append(all, start(t, func(c *Config) {
 			c.ClusterAddr, c.ClusterPeers, c.ClusterSecretFile = addresses[i], addresses[:3], secret
@@ -46,6 +46,32 @@ func TestThreeProgramsServeOneHub(t *testing.T) {
 			}
 		}))
 	}
+	return addresses, all
+}
+
+// A handshake that one program gets stripped decides the offers of the others. The client that
+// negotiates again and again is of an unknown kind, about which no program learns from that.
+func TestProgramsLearnTogether(t *testing.T) {
+	_, all := startCluster(t)
+	stripped := all[0].do(http.MethodGet, "/hubs/clock?id="+all[0].negotiate().ConnectionToken, "",
+		"Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+	if text(t, stripped) != "" || stripped.StatusCode != http.StatusBadRequest {
+		t.Error(stripped.Status)
+	}
+	for i, r := range all {
+		for end := time.Now().Add(60 * time.Second); r.negotiate().AvailableTransports[0].Transport != "ServerSentEvents"; {
+			if time.Now().After(end) {
+				t.Fatalf("program %d has not learned it", i)
+			}
+			time.Sleep(20 * time.Millisecond) // nothing wakes this wait
+		}
+	}
+}
+
+// Three programs serve the clock together: a client that negotiates at one of them connects at
+// another one and sends its messages to the third.
+func TestThreeProgramsServeOneHub(t *testing.T) {
+	addresses, all := startCluster(t)
 	for _, transport := range []client.Transport{client.WebSockets, client.ServerSentEvents, client.LongPolling} {
 		t.Run(string(transport), func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
