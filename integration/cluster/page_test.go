@@ -42,7 +42,7 @@ func TestCommandsOfThePage(t *testing.T) {
 	address := testproc.FreeAddress()
 	local := strings.NewReplacer("127.0.0.1:8080", address, "127.0.0.1:808", freeThree(), "127.0.0.1:830", freeThree())
 	own := func(text []byte) string {
-		return local.Replace(strings.Replace(string(text), "bind :8080", "bind 127.0.0.1:8080", 1))
+		return local.Replace(strings.Replace(patient(string(text)), "bind :8080", "bind 127.0.0.1:8080", 1))
 	}
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "deploy/haproxy"), 0o700); err != nil {
