@@ -3,9 +3,13 @@
 package deploy
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -13,7 +17,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/carillon-go/carillon/cluster"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/metrics"
@@ -86,19 +92,19 @@ func find(t *testing.T, tool string) string {
 	return path
 }
 
-// The alerts and the dashboard name only metrics and labels that the program has.
+// The alerts, the dashboard and the pages name only metrics and labels that the program has.
 func TestMetricsExist(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{}
 	text := scrape(t)
-	for _, metric := range regexp.MustCompile(`(?m)^(\w+)[{ ]`).FindAllStringSubmatch(text, -1) {
+	for _, metric := range regexp.MustCompile(`(?m)^(?:# TYPE )?(\w+)[{ ]`).FindAllStringSubmatch(text, -1) {
 		known[metric[1]] = true
 	}
 	for _, label := range regexp.MustCompile(`[{,](\w+)="`).FindAllStringSubmatch(text, -1) {
 		known[label[1]] = true
 	}
 	name := regexp.MustCompile(`\b(carillon|signalr|process|go)_\w+\b`)
-	for _, file := range []string{"prometheus/rules.yaml", "grafana/carillon.json"} {
+	for _, file := range []string{"prometheus/rules.yaml", "grafana/carillon.json", "../docs/operations.md", "../docs/scale-out.md"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -147,13 +153,14 @@ func TestDashboardIsValid(t *testing.T) {
 	check(t, "promtool", "check", "rules", path)
 }
 
-// scrape returns all metrics of a hub that had a connection.
+// scrape returns all metrics of a hub that had a connection, at a node of a cluster.
 func scrape(t *testing.T) string {
 	t.Helper()
 	m := metrics.New()
 	h := hub.New(hub.Options{})
 	e := endpoint.New(h, endpoint.Options{Options: transports.Options{Meter: m}})
 	m.Watch(e, h)
+	m.WatchNode(startNode(t))
 	m.Opened(transports.WebSockets)
 	m.Ended(transports.WebSockets, 0, nil)
 	answer := httptest.NewRecorder()
@@ -163,4 +170,32 @@ func scrape(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(body)
+}
+
+// startNode returns a node that knows another one.
+func startNode(t *testing.T) *cluster.Node {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets, err := cluster.ParseSecrets(cluster.NewSecret())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := cluster.New(cluster.Options{Secrets: secrets, Advertise: l.Addr().String(), Peers: []string{"127.0.0.1:1"}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- n.Serve(l) }()
+	t.Cleanup(func() {
+		if err := errors.Join(n.Shutdown(context.Background()), <-served); err != nil {
+			t.Error(err)
+		}
+	})
+	for len(n.Members()) == 0 {
+		time.Sleep(time.Millisecond) // nothing wakes this wait
+	}
+	return n
 }
