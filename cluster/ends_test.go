@@ -137,9 +137,7 @@ func TestAnswerThatIsRefusedEndsNothing(t *testing.T) {
 // The owner ends the connection when it can be reached again.
 func TestLostPostEndsItsConnectionLater(t *testing.T) {
 	t.Parallel()
-	owner, other, token, l := breakable(t, func(*breakingListener) http.HandlerFunc {
-		return func(http.ResponseWriter, *http.Request) {}
-	})
+	owner, other, token, l := breakable(t, nothing)
 	other.expect(t, "200", http.MethodPost, token, "x")
 	l.stay(true)
 	l.cut()
@@ -152,6 +150,24 @@ func TestLostPostEndsItsConnectionLater(t *testing.T) {
 	key := mustOpen(t, other, token)
 	await(t, "the end of the connection", func() bool { return slices.Equal(owner.ends(), []string{key}) })
 }
+
+// A POST whose owner is not found, because the home does not answer, ends its connection as well.
+func TestPostWithoutAnOwnerEndsItsConnection(t *testing.T) {
+	t.Parallel()
+	owner, other, token, l := breakable(t, nothing)
+	l.stay(true)
+	l.cut()
+	other.expect(t, "404", http.MethodPost, token, "x")
+	if all, waiting := owner.ends(), other.node.waitingEnds(); len(all) > 0 || waiting != 1 {
+		t.Errorf("%v ended, %d wait", all, waiting)
+	}
+	l.stay(false)
+	key := mustOpen(t, other, token)
+	await(t, "the end of the connection", func() bool { return slices.Equal(owner.ends(), []string{key}) })
+}
+
+// nothing answers with an empty 200.
+func nothing(*breakingListener) http.HandlerFunc { return func(http.ResponseWriter, *http.Request) {} }
 
 // Other failures do not end a connection: a poll loses nothing, and an owner that has ended has no
 // connections.

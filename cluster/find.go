@@ -137,6 +137,11 @@ func (h *Hub) ask(ctx context.Context, sealed opened, u *auth.User, adopt func(c
 			return process{}, false, ctx.Err()
 		}
 		owner = h.askOthers(ctx, sealed)
+		if owner == (process{}) && adopt == nil { // a POST is lost, and its owner may only be slow
+			for _, p := range append(h.node.members.others(ctx), sealed.home) {
+				h.node.endAt(p, ending{h.name, sealed.key})
+			}
+		}
 		return owner, owner != process{}, nil
 	}
 	if adopt != nil && known.handover != nil && known.handover.Key == sealed.key {
