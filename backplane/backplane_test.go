@@ -239,6 +239,47 @@ func TestLossOfTheBroker(t *testing.T) {
 	j.want(t, 1, "still degraded", "uncertain", "back")
 }
 
+// A copy that does not come after the broker has answered is not remembered for long: the same
+// payload of another process is delivered.
+func TestCopiesAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c copies
+		payload := []byte("x")
+		late := func() bool {
+			_, late := c.received("all", payload)
+			return late
+		}
+		c.changed(true)
+		for range 3 {
+			own := &ownCopy{channel: "all"}
+			c.expect(own, payload)
+			c.answered(own)
+		}
+		if !late() {
+			t.Error("the copy is not dropped")
+		}
+		time.Sleep(answeredTime) // of the bubble
+		if late() {
+			t.Error("the payload of another process is dropped")
+		}
+		c.expect(&ownCopy{channel: "all"}, payload)
+		time.Sleep(lateTime - time.Millisecond) // of the bubble
+		if !late() || late() {
+			t.Error("a copy is dropped once, while it may come")
+		}
+		for range 2 * maxLate {
+			c.expect(&ownCopy{channel: "all"}, payload)
+		}
+		if n := c.count.Load(); n != maxLate {
+			t.Errorf("%d are remembered", n)
+		}
+		time.Sleep(lateTime) // of the bubble
+		if late() || c.count.Load() != 0 {
+			t.Errorf("%d are remembered for ever", c.count.Load())
+		}
+	})
+}
+
 // hushed is a broker whose publications are counted and do not arrive.
 type hushed struct {
 	Broker

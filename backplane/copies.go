@@ -48,9 +48,11 @@ type lateCopy struct {
 
 // A broker that hangs may publish half a minute later. Of a channel, maxLate copies are
 // remembered.
+// The copy of a publication that the broker has answered comes within answeredTime, or never.
 const (
-	lateTime = time.Minute
-	maxLate  = 1024
+	lateTime     = time.Minute
+	answeredTime = time.Second
+	maxLate      = 1024
 )
 
 var copySeed = maphash.MakeSeed()
@@ -104,7 +106,7 @@ func (c *copies) rememberLocked(of *channelCopies, hash uint64) {
 // than most.
 func (c *copies) expireLocked(of *channelCopies, most int) {
 	now, old := time.Now(), 0
-	for old < len(of.late) && (of.late[old].until.Before(now) || len(of.late)-old > most) {
+	for old < len(of.late) && (!of.late[old].until.After(now) || len(of.late)-old > most) {
 		old++
 	}
 	of.late = of.late[old:]
@@ -137,7 +139,8 @@ func (c *copies) received(channel string, payload []byte) (own *ownCopy, late bo
 
 // forgetLocked removes what is remembered of a payload.
 func (c *copies) forgetLocked(of *channelCopies, hash uint64) bool {
-	i := slices.IndexFunc(of.late, func(l lateCopy) bool { return l.hash == hash })
+	now := time.Now()
+	i := slices.IndexFunc(of.late, func(l lateCopy) bool { return l.hash == hash && l.until.After(now) })
 	if i < 0 {
 		return false
 	}
@@ -158,6 +161,24 @@ func (c *copies) unsent(own *ownCopy) bool {
 	}
 	c.forgetLocked(of, own.hash)
 	return false
+}
+
+// answered notes that the broker has published a message. If its copy is one to be dropped,
+// it is not remembered for long: another process may send the same payload.
+func (c *copies) answered(own *ownCopy) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	of := c.byChannel[own.channel]
+	if of == nil {
+		return
+	}
+	soon := time.Now().Add(answeredTime)
+	for i := range of.late {
+		if l := &of.late[i]; l.hash == own.hash && l.until.After(soon) {
+			l.until = soon
+			return
+		}
+	}
 }
 
 // uncertain ends the wait for a copy: it may come later, and is dropped then. It reports

@@ -32,6 +32,8 @@ func (b *Backplane) Send(ctx context.Context, to hub.Audience, m hub.Message) er
 			if b.copies.uncertain(o) {
 				b.deliverOwn(o)
 			}
+		default:
+			b.copies.answered(o)
 		}
 	}
 	if errors.Is(err, ErrUnavailable) && to.Kind != hub.ToConnections {

@@ -35,7 +35,7 @@ func (p *probe) Receive(string, []byte) { p.open.Store(0) }
 func (p *probe) Changed(bool) { p.open.Store(0) }
 
 // listen probes the subscribing connection if it has been silent. It fails if that is deaf.
-func (b *Broker) listen() error {
+func (b *Broker) listen(l *link) error {
 	if time.Since(time.Unix(0, b.heard.Load())) < probeAfter && b.probe.open.Load() == 0 {
 		return nil
 	}
@@ -43,7 +43,7 @@ func (b *Broker) listen() error {
 		return errDeaf
 	}
 	b.probe.open.Add(1)
-	if _, err := b.Publish(b.ctx, nil, b.probe.channel); err != nil { // proves nothing
+	if _, err := b.Publish(l.ctx, nil, b.probe.channel); err != nil { // proves nothing
 		b.probe.open.Store(0)
 	}
 	return nil

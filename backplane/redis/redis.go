@@ -103,16 +103,9 @@ type Broker struct {
 type link struct {
 	client     rueidis.Client
 	subscriber rueidis.DedicatedClient
-	ended      <-chan error // closed when nothing is received any more
-	lost       chan error   // has room for one
-}
-
-// fail declares the connection lost.
-func (l *link) fail(err error) {
-	select {
-	case l.lost <- err:
-	default:
-	}
+	ended      <-chan error    // closed when nothing is received any more
+	ctx        context.Context // until the connection is lost
+	fail       context.CancelCauseFunc
 }
 
 // New returns a broker that connects to a server. It fails if a setting is wrong, and not if

@@ -46,7 +46,8 @@ func (b *Broker) connect() (*link, error) {
 		return nil, err
 	}
 	subscriber, _ := client.Dedicate()
-	l := &link{client: client, subscriber: subscriber, lost: make(chan error, 1)}
+	l := &link{client: client, subscriber: subscriber}
+	l.ctx, l.fail = context.WithCancelCause(b.ctx)
 	l.ended = subscriber.SetPubSubHooks(rueidis.PubSubHooks{
 		OnMessage:      b.receive,
 		OnSubscription: func(s rueidis.PubSubSubscription) { b.confirm(s.Channel) },
@@ -56,6 +57,7 @@ func (b *Broker) connect() (*link, error) {
 
 // close ends the connections. Nothing is received any more when it returns.
 func (l *link) close() {
+	l.fail(errClosed)
 	l.subscriber.Close()
 	l.client.Close()
 	for range l.ended { // until it is closed
@@ -78,15 +80,13 @@ func (b *Broker) serve(l *link) error {
 		select {
 		case <-b.changed:
 		case <-probing.C:
-			if err := b.listen(); err != nil {
+			if err := b.listen(l); err != nil {
 				return err
 			}
-		case err := <-l.lost:
-			return err
 		case err := <-l.ended:
 			return errors.Join(errBroken, err)
-		case <-b.ctx.Done():
-			return errClosed
+		case <-l.ctx.Done():
+			return context.Cause(l.ctx)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func (b *Broker) subscribe(l *link) error {
 		if subscribe {
 			command = l.subscriber.B().Subscribe().Channel(names...).Build()
 		}
-		ctx, cancel := context.WithTimeout(b.ctx, writeTimeout)
+		ctx, cancel := context.WithTimeout(l.ctx, writeTimeout)
 		err := l.subscriber.Do(ctx, command).Error()
 		cancel()
 		if err != nil {
