@@ -149,8 +149,20 @@ func (e *Evidence) missed(n *network, w *attempt, weight float64, now time.Time)
 // and no request followed the previous negotiation, then that first transport does not reach
 // the server.
 func (e *Evidence) fellBack(n *network, w *attempt, kind transports.Type, now time.Time) {
-	p := n.waiting
-	if p.open() && p.since.Before(w.since) && p.first == w.first && kind != w.first {
+	if kind == w.first {
+		return
+	}
+	e.gaveUp(n, w.first, w.since, now)
+	if e.shared && len(e.queue) < maxNews { // the previous negotiation may be that of another process
+		n.gaveUp, n.fellBack = w.first, w.since
+		e.announce(n)
+	}
+}
+
+// gaveUp counts the previous negotiation after a client has opened another transport than the
+// first one, which it had negotiated anew at a time.
+func (e *Evidence) gaveUp(n *network, first transports.Type, negotiated, now time.Time) {
+	if p := n.waiting; p.open() && p.since.Before(negotiated) && p.first == first {
 		e.missed(n, p, 1, now)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/carillon-go/carillon/transports"
 )
 
 // The limits of what processes tell each other. News is called once a second.
@@ -43,7 +45,12 @@ func (e *Evidence) takeNews() (all []verdict) {
 	for _, key := range e.queue[:some] {
 		if n := e.memory.byKey[key]; n != nil && n.queued {
 			n.queued = false
-			all = append(all, n.verdict(now, e.options.HalfLife))
+			v := n.verdict(now, e.options.HalfLife)
+			if n.gaveUp != "" {
+				v.FellBack = &fallBack{n.gaveUp, now.Sub(n.fellBack)}
+				n.gaveUp = ""
+			}
+			all = append(all, v)
 		}
 	}
 	e.queue = slices.Delete(e.queue, 0, some)
@@ -94,6 +101,9 @@ func (e *Evidence) learn(v *verdict, now time.Time) {
 	if n.eventStreams.learn(v.EventStreams, now, e.options.HalfLife) || refutes {
 		e.announce(n)
 	}
+	if f := v.FellBack; f != nil {
+		e.gaveUp(n, f.First, before(now, f.Age), now)
+	}
 	if s := v.Silence; s != nil {
 		n.silence.learn(silence{s.Limit, s.Seen, before(now, s.Age)}, now, e.options.HalfLife)
 	}
@@ -115,6 +125,14 @@ type verdict struct {
 	WebSockets   *record       `json:"websockets,omitempty"`
 	EventStreams *record       `json:"eventStreams,omitempty"`
 	Silence      *silenceLimit `json:"silence,omitempty"`
+	FellBack     *fallBack     `json:"fellBack,omitempty"`
+}
+
+// fallBack is a client that has opened another transport than the first one. The process at which
+// it had negotiated before may count that as a failure.
+type fallBack struct {
+	First transports.Type `json:"first"`
+	Age   time.Duration   `json:"age"` // of the negotiation that was followed
 }
 
 // record is a tally, without the connections that are open.

@@ -215,6 +215,48 @@ func TestManyTabsAtSeveralProcesses(t *testing.T) {
 	}
 }
 
+// A client whose first transport does not arrive negotiates again at another process, and opens its
+// next transport at a third one.
+func TestFallBackAtAnotherProcess(t *testing.T) {
+	for name, c := range map[string]struct {
+		opened transports.Type
+		before func(first, second *offered)
+		want   string
+	}{
+		"another transport":                 {sse0, func(*offered, *offered) {}, "SLW"},
+		"the same transport":                {ws0, func(*offered, *offered) {}, "WSL"},
+		"another one, and the first opened": {sse0, func(first, _ *offered) { first.saw(transports.Moved, "") }, "WSL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				all, r := processes(3), from("192.0.2.1:1", chrome)
+				first := ofEvidence(all[0], r)
+				elapse(time.Second)
+				second := ofEvidence(all[1], r)
+				c.before(first, second)
+				o := &offered{Offer: negotiate.Offer{Observer: moved(all[2], r, second.Observer)}, r: r}
+				second.saw(transports.Moved, "")
+				o.saw(transports.Opened, c.opened)
+				elapse(time.Second)
+				for range 2 {
+					for _, e := range all {
+						gossip(e, all)
+					}
+				}
+				elapse(time.Millisecond)
+				for i, e := range all {
+					if got := ofEvidence(e, r).order(); got != c.want {
+						t.Errorf("process %d offers %s, want %s", i, got, c.want)
+					}
+					if gossip(e, nil) {
+						t.Errorf("process %d goes on", i)
+					}
+				}
+			})
+		})
+	}
+}
+
 // What two processes have seen of a silence counts as what one has seen.
 func TestSilenceOfOtherProcesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
