@@ -163,7 +163,7 @@ func (n *Node) Serve(l net.Listener) error {
 	others.Go(func() { n.gossip(n.closing) })
 	others.Go(func() { n.sweepTables(n.closing) })
 	defer others.Wait()
-	err := n.server.ServeTLS(l, "", "")
+	err := n.server.ServeTLS(handshakes{l}, "", "")
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
