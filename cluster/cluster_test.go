@@ -151,6 +151,35 @@ func TestOwnerIsFoundWithoutTheHome(t *testing.T) {
 	}
 }
 
+// hanging is a registry that does not answer other nodes.
+type hanging struct {
+	*registry
+	released chan struct{}
+}
+
+func (h hanging) Holds(key string) (here, opened bool) {
+	<-h.released
+	return h.registry.Holds(key)
+}
+
+// A home that hangs does not delay the requests of a connection that another node has opened.
+func TestOwnerIsFoundWhileTheHomeHangs(t *testing.T) {
+	t.Parallel()
+	s := newSites(t, 2)
+	home, owner := s[0], s[1]
+	other := newSite(t, "C", listen(t, "127.0.0.1:0"), Options{
+		Secrets: home.secrets, Peers: []string{home.node.self.address, owner.node.self.address}, askTimeout: time.Hour,
+	})
+	other.awaitMembers(t, 2)
+	token := home.promise(nil)
+	owner.expect(t, "200 B GET", http.MethodGet, token, "")
+	released := make(chan struct{})
+	defer close(released)
+	home.hub.Join(hanging{home.registry, released})
+	other.expect(t, "200 B POST x", http.MethodPost, token, "x")
+	other.expect(t, "409", http.MethodGet, token, "")
+}
+
 // Another process at the address of a lost one answers for nothing of it.
 func TestReusedAddress(t *testing.T) {
 	t.Parallel()

@@ -124,19 +124,32 @@ func (h *Hub) claim(r *http.Request, sealed opened, c connection.Claimer, runnin
 	running.err = cmp.Or(failed, running.err)
 }
 
+// homePatience is the time for which only the home of a connection is asked for its owner.
+const homePatience = time.Second / 2
+
 // ask asks the home of a connection for its owner, and whether a request has opened it there.
-// With adopt it claims the negotiation and passes it to adopt.
+// With adopt it claims the negotiation and passes it to adopt. If the home takes long, ask asks
+// the other nodes as well: an owner that they name has opened the connection, so that the home
+// has nothing to give away.
 func (h *Hub) ask(ctx context.Context, sealed opened, u *auth.User, adopt func(connection.Handover)) (owner process, opened bool, err error) {
 	question := find{hub: h.name, key: sealed.key, claims: adopt != nil, asking: h.node.self}
 	if u != nil {
 		question.user = &auth.User{ID: u.ID} // its id decides
 	}
+	asking, stop := context.WithCancel(ctx)
+	defer stop()
+	late, named := h.askOthersLater(asking, stop, sealed)
+	defer late.Stop()
 	var known found
-	if err := h.node.call(ctx, sealed.home, findPath, &question, &known); err != nil {
-		if ctx.Err() != nil {
+	if err := h.node.call(asking, sealed.home, findPath, &question, &known); err != nil {
+		switch {
+		case ctx.Err() != nil:
 			return process{}, false, ctx.Err()
+		case late.Stop():
+			owner = h.askOthers(ctx, sealed)
+		default:
+			owner = <-named
 		}
-		owner = h.askOthers(ctx, sealed)
 		if owner == (process{}) && adopt == nil { // a POST is lost, and its owner may only be slow
 			for _, p := range append(h.node.members.others(ctx), sealed.home) {
 				h.node.endAt(p, ending{h.name, sealed.key})
@@ -150,6 +163,22 @@ func (h *Hub) ask(ctx context.Context, sealed opened, u *auth.User, adopt func(c
 	}
 	owner, opened = h.settle(ctx, sealed, &known)
 	return owner, opened, nil
+}
+
+// askOthersLater asks all nodes but the home after homePatience, unless late is stopped. The owner
+// that they name, or zero, is sent to named. If there is one, it calls stop.
+func (h *Hub) askOthersLater(ctx context.Context, stop func(), sealed opened) (late *time.Timer, named <-chan process) {
+	answer := make(chan process, 1)
+	return time.AfterFunc(homePatience, func() {
+		var owner process
+		if h.node.enter() {
+			defer h.node.running.Done()
+			owner = h.askOthers(ctx, sealed)
+		}
+		if answer <- owner; owner != (process{}) {
+			stop()
+		}
+	}), answer
 }
 
 // settle returns the owner that the home has named. It keeps one that has opened the
@@ -189,8 +218,10 @@ func (h *Hub) askOthers(ctx context.Context, sealed opened) process {
 			return owner
 		}
 	}
-	h.absent.put(key, time.Now())
-	h.node.log.Debug("connection has no owner", "hub", h.name)
+	if ctx.Err() == nil {
+		h.absent.put(key, time.Now())
+		h.node.log.Debug("connection has no owner", "hub", h.name)
+	}
 	return process{}
 }
 
