@@ -45,7 +45,8 @@ func (o Options) client() (rueidis.ClientOption, error) {
 	c.PipelineMultiplex = -1 // one connection keeps the order
 	c.ReadBufferEachConn, c.WriteBufferEachConn = bufferBytes, bufferBytes
 	c.DisableCache = true
-	c.DisableRetry = true // what was published may have arrived
+	c.ClientSetInfo = rueidis.DisableClientSetInfo // a right less
+	c.DisableRetry = true                          // what was published may have arrived
 	c.ForceSingleClient = c.Sentinel.MasterSet == ""
 	if c.Sentinel.MasterSet != "" {
 		c.Sentinel.TopologyRefreshInterval = sentinelInterval

@@ -170,3 +170,24 @@ func TestWrongURL(t *testing.T) {
 		}
 	}
 }
+
+// The rights that docs/scale-out.md names are enough.
+func TestUserWithFewRights(t *testing.T) {
+	s := startServer(t)
+	s.do("ACL", "SETUSER", "carillon", "on", ">secret", "resetchannels", "&app:*", "&carillon:*", "-@all",
+		"+hello", "+ping", "+publish", "+subscribe", "+unsubscribe")
+	s.do("ACL", "SETUSER", "default", "off")
+	b := s.broker(Options{URL: "redis://carillon:secret@" + s.addr})
+	var in inbox
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := b.Subscribe(ctx, &in, "app:a"); err != nil {
+		t.Fatal(err)
+	}
+	if n := publish(t, b, "x", "app:a"); n != 1 {
+		t.Errorf("%d receivers", n)
+	}
+	if _, err := b.Publish(ctx, nil, "other"); err == nil || !strings.Contains(err.Error(), "NOPERM") || b.State().Degraded {
+		t.Errorf("a channel without the right: %v", err)
+	}
+}
