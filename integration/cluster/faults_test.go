@@ -64,6 +64,7 @@ var faults = []fault{
 	{"another process has the address of the home", startHubs, replaced(home), everyTransport, nil},
 	{"another process has the address of the owner", startHubs, replaced(owner), nil, everyTransport},
 	{"the home and the owner are parted", startWiredHubs, parted(home, owner), everyTransport, nil},
+	{"the home and the forwarder are parted", startWiredHubs, parted(home, forwarder), everyTransport, nil},
 	{"the owner and the forwarder are parted", startWiredHubs, parted(owner, forwarder), onlyWebSockets, nil},
 	{"the link is slow", startWiredHubs, slowed, everyTransport, nil},
 }
