@@ -86,6 +86,7 @@ func killed(victim int) happening {
 func drained(victim int) happening {
 	return func(t *testing.T, n *nodes, s *steered) {
 		s.down[victim].Store(true)
+		time.Sleep(time.Second) // the node still serves the requests that were sent there before, as within --drain
 		p := n.all[victim]
 		n.all[victim] = nil
 		if err := p.End(); err != nil {
