@@ -14,8 +14,8 @@ const (
 	user     = "user"
 )
 
-// ears are what a client has heard, and what is wrong with it. On each channel messages
-// are numbered, and none may be missing between the first and the last.
+// ears record the messages that a client has heard, and complain about wrong ones. Messages of a
+// channel are numbered, and none may be missing between the first and the last.
 type ears struct {
 	mu       sync.Mutex
 	channels map[string]*heard
@@ -26,7 +26,7 @@ type ears struct {
 	wrongs, losses []string // complaints
 }
 
-// heard is what came on one channel. Zero: nothing yet.
+// heard holds the numbers of the messages of one channel. Zero: none came yet.
 type heard struct{ first, last int }
 
 func newEars(c *client.HubConnection) *ears {
@@ -93,8 +93,8 @@ func (e *ears) lost(format string, args ...any) {
 	e.losses = append(e.losses, fmt.Sprintf(format, args...))
 }
 
-// expect checks that of a channel everything between number after and number last came, the latter
-// included, waits for what is missing, and forgets the channel. exact: nothing else may have come.
+// expect waits until the messages of a channel with the numbers after+1 to last have come, checks
+// that none is missing, and forgets the channel. exact: no other message may have come.
 func (e *ears) expect(ctx context.Context, name string, after, last int, exact bool) {
 	for after < last && !e.reached(name, last) {
 		select {
@@ -125,7 +125,7 @@ func (e *ears) reached(name string, last int) bool {
 	return e.channelLocked(name).last >= last
 }
 
-// complaints returns what was wrong, and what was lost. orderly: all channels have been looked at.
+// complaints returns the faults and the losses. orderly: expect was called for all channels.
 func (e *ears) complaints(orderly bool) (wrong, lost []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package soak has clients of all kinds that come, act and go at random, and a model of what each of them must hear. It
-// is test support.
+// Package soak has clients of all kinds that come, act and go at random, and a model of the messages that each of them
+// must hear. It is test support.
 package soak
 
 import (
@@ -17,8 +17,8 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// channel numbers what is sent to an audience: who holds its lock knows what was sent,
-// and what a client that joins or leaves now has to hear.
+// channel numbers the messages to an audience. While its lock is held, the number of the last
+// message is known, and so are the messages that a client which joins or leaves now has to hear.
 type channel struct {
 	mu   sync.Mutex
 	sent int
@@ -32,7 +32,7 @@ func (c *channel) next(ctx context.Context, to hub.Sender, method string, args .
 	return to.Send(ctx, method, append(args, c.sent)...)
 }
 
-// with does something between two messages, and tells the number of the first.
+// with does something between two messages, and returns the number of the first.
 func (c *channel) with(do func() error) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +62,7 @@ func Options() transports.Options {
 	return transports.Options{DisconnectTimeout: 5 * time.Second, AllowStatefulReconnect: true}
 }
 
-// NewHub returns a hub that nobody has joined.
+// NewHub returns a hub without clients.
 func NewHub() *Hub {
 	h := &Hub{Hub: hub.New(hub.Options{DetailedErrors: true, MaxInvocationsPerSecond: -1})}
 	h.OnConnected(func(context.Context) error { h.came.Add(1); return nil })
@@ -120,7 +120,7 @@ func (h *Hub) handleAudiences() {
 
 func roomName(room int) string { return fmt.Sprint("room ", room) }
 
-// long is a name that nobody overlooks in the heap if it is left there.
+// long makes a name so long that it is easy to find in the heap if it is left there.
 func long(name string) string { return name + strings.Repeat(".", 4096) }
 
 func count(_ context.Context, n int) (iter.Seq2[int, error], error) {

@@ -18,7 +18,7 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// patience bounds what a life waits for; nothing is asserted about it.
+// patience bounds the waits of a life; no test asserts it.
 const patience = 2 * time.Minute
 
 // Life is one client from its start to its end.
@@ -34,7 +34,7 @@ type Life struct {
 	stateful bool
 }
 
-// UserHeader is the header of each request that says who the client is. Each Life is a user of its own.
+// UserHeader is the header of each request that names the user. Each Life is a user of its own.
 const UserHeader = "X-User"
 
 // NewLife returns the life of a client of the Hub at a URL. random decides on it.
@@ -56,8 +56,8 @@ func NewLife(url, who string, random *rand.Rand) *Life {
 	return l
 }
 
-// Live connects, does some things and ends somehow. It returns descriptions of what was wrong and must never be, and of
-// what only a client may miss that was cut off.
+// Live connects, does some things and ends somehow. It returns the faults, which must never be, and the
+// losses, which only a client may have that was cut off.
 func (l *Life) Live(ctx context.Context) (wrong, lost []string) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -125,7 +125,7 @@ func (l *Life) cutDuring(ctx context.Context, end func()) {
 	var running sync.WaitGroup
 	for range 2 {
 		what := l.random.IntN(harmless)
-		random := newRandom(l.random.Uint64(), 0) // nobody else's
+		random := newRandom(l.random.Uint64(), 0) // used by this goroutine only
 		running.Go(func() { l.tolerate(l.do(ctx, what, random)) })
 	}
 	end()
