@@ -66,8 +66,11 @@ var (
 	errClosed        = errors.New("backplane: closed")
 )
 
-// Drops are the numbers of payloads that a backplane has dropped.
-type Drops struct {
+// Stats are numbers of payloads since the start.
+type Stats struct {
+	Published int64 // by Send, Ask, Command and answers, one for each channel
+	Received  int64 // those that this process has published itself included
+	// Dropped after they were received:
 	Malformed int64 // not understood
 	Oversized int64 // more than Options.MaxPayloadBytes
 	Overflown int64 // more than the process could deliver, or ask of its clients
@@ -94,6 +97,7 @@ type Backplane struct {
 	acks        waiters[int32, struct{}]
 	answers     waiters[string, hub.Answer]
 
+	published, received             atomic.Int64
 	malformed, oversized, overflown atomic.Int64
 }
 
@@ -149,9 +153,18 @@ func (b *Backplane) Close() {
 	b.running.Wait()
 }
 
-// Drops returns what was dropped until now.
-func (b *Backplane) Drops() Drops {
-	return Drops{b.malformed.Load(), b.oversized.Load(), b.overflown.Load()}
+// Stats returns the current numbers.
+func (b *Backplane) Stats() Stats {
+	return Stats{b.published.Load(), b.received.Load(), b.malformed.Load(), b.oversized.Load(), b.overflown.Load()}
+}
+
+// publish publishes a payload by the broker, and counts it.
+func (b *Backplane) publish(ctx context.Context, payload []byte, channels ...string) (receivers int, err error) {
+	receivers, err = b.broker.Publish(ctx, payload, channels...)
+	if err == nil {
+		b.published.Add(int64(len(channels)))
+	}
+	return receivers, err
 }
 
 // started waits until the channels of this server are subscribed.

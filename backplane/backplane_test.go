@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -331,4 +332,27 @@ func TestOwnCopiesAreAwaited(t *testing.T) {
 			t.Errorf("a question without an answer: %v", err)
 		}
 	})
+}
+
+// Local audiences have the clients of their own process, without the broker, and also while it is lost.
+func TestLocalAudiences(t *testing.T) {
+	j := join(t, Options{})
+	ctx, here := t.Context(), j.hubs[0].Clients().Local()
+	for i, to := range []hub.Sender{here.All(), here.Users("alice", "bob"), here.Clients(j.ids[0], j.ids[1])} {
+		text := string(rune('a' + i))
+		if err := to.Send(ctx, "Say", text); err != nil {
+			t.Fatal(err)
+		}
+		j.want(t, 0, text)
+	}
+	if _, err := hub.Invoke[string](ctx, here.Client(j.ids[1]), "Ask"); err == nil || !strings.Contains(err.Error(), "does not exist") {
+		t.Errorf("a client elsewhere is asked: %v", err)
+	}
+	if got := j.planes[0].Stats().Published; got != 0 {
+		t.Errorf("%d publications", got)
+	}
+	if err := j.hubs[0].Clients().All().Send(ctx, "Say", "x"); err != nil {
+		t.Fatal(err)
+	}
+	j.want(t, 1, "x")
 }

@@ -19,6 +19,7 @@ type delivery struct {
 // Receive implements Receiver. Own copies are recognized here, so that their place among
 // what others have published counts.
 func (b *Backplane) Receive(channel string, payload []byte) {
+	b.received.Add(1)
 	if len(payload) > b.options.MaxPayloadBytes {
 		b.oversized.Add(1)
 		return
@@ -134,7 +135,7 @@ func (b *Backplane) question(connectionID, returnChannel string, m hub.Message) 
 			return
 		}
 		if payload, err := appendAnswer(nil, m.ID, answer); err == nil {
-			_, _ = b.broker.Publish(ctx, payload, b.options.ChannelPrefix+returnChannel)
+			_, _ = b.publish(ctx, payload, b.options.ChannelPrefix+returnChannel)
 		}
 	})
 }
@@ -152,6 +153,6 @@ func (b *Backplane) do(c command) {
 	}
 	found, err := b.local.Command(ctx, of)
 	if found && err == nil {
-		_, _ = b.broker.Publish(ctx, appendAck(nil, c.id), b.names.ackChannel(c.server))
+		_, _ = b.publish(ctx, appendAck(nil, c.id), b.names.ackChannel(c.server))
 	}
 }

@@ -21,7 +21,7 @@ func (b *Backplane) Send(ctx context.Context, to hub.Audience, m hub.Message) er
 	}
 	payload := v.append(make([]byte, 0, v.size()))
 	own := b.expect(channels, to, m, payload)
-	receivers, err := b.broker.Publish(ctx, payload, channels...)
+	receivers, err := b.publish(ctx, payload, channels...)
 	for _, o := range own {
 		switch {
 		case errors.Is(err, ErrUnavailable):
@@ -93,7 +93,7 @@ func (b *Backplane) Ask(ctx context.Context, connectionID string, m hub.Message)
 	got := b.answers.add(m.ID)
 	defer b.answers.remove(m.ID)
 	v := invocation{frames: m.Frames, id: m.ID, returnChannel: b.names.returnChannel()}
-	receivers, err := b.broker.Publish(ctx, v.append(make([]byte, 0, v.size())), b.names.channel(hub.ToConnections, connectionID))
+	receivers, err := b.publish(ctx, v.append(make([]byte, 0, v.size())), b.names.channel(hub.ToConnections, connectionID))
 	if err == nil && receivers == 0 {
 		err = hub.ErrNoConnection
 	}
@@ -131,7 +131,7 @@ func (b *Backplane) changeGroup(ctx context.Context, c command) error {
 	c.id = b.lastCommand.Add(1)
 	done := b.acks.add(c.id)
 	defer b.acks.remove(c.id)
-	if _, err := b.broker.Publish(ctx, c.append(nil), b.names.groups); err != nil {
+	if _, err := b.publish(ctx, c.append(nil), b.names.groups); err != nil {
 		return err
 	}
 	_, err := await(ctx, b, done)
@@ -149,7 +149,7 @@ func (b *Backplane) end(ctx context.Context, to hub.Audience) error {
 	for _, p := range protocols {
 		v.frames[p.Name()] = p.AppendClose(nil, "", false)
 	}
-	_, err := b.broker.Publish(ctx, v.append(make([]byte, 0, v.size())), channels...)
+	_, err := b.publish(ctx, v.append(make([]byte, 0, v.size())), channels...)
 	return err
 }
 

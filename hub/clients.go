@@ -25,7 +25,16 @@ type Clients[C any] struct {
 	hub   *Hub
 	proxy func(Sender) C
 	// slow is the policy for slow consumers; nil means the hub's.
-	slow *frame.Delivery
+	slow  *frame.Delivery
+	local bool // only connections of this process
+}
+
+// Local returns the same audiences without the connections of other processes. Messages to
+// them do not pass through Options.Backplane. It is for code that runs in each process, such
+// as a worker that sends the time.
+func (c Clients[C]) Local() Clients[C] {
+	c.local = true
+	return c
 }
 
 // All returns the audience of all clients.
@@ -82,7 +91,7 @@ func (c Clients[C]) OthersInGroup(ctx context.Context, group string) C {
 	return c.GroupExcept(group, callerID(ctx)...)
 }
 
-func (c Clients[C]) to(a Audience) C { return c.proxy(&audienceSender{c.hub, a, c.slow}) }
+func (c Clients[C]) to(a Audience) C { return c.proxy(&audienceSender{c.hub, a, c.slow, c.local}) }
 
 func callerID(ctx context.Context) []string {
 	if c := CallerFrom(ctx); c != nil {
@@ -92,15 +101,16 @@ func callerID(ctx context.Context) []string {
 }
 
 type audienceSender struct {
-	hub  *Hub
-	to   Audience
-	slow *frame.Delivery // nil: the hub's policy
+	hub   *Hub
+	to    Audience
+	slow  *frame.Delivery // nil: the hub's policy
+	local bool            // only connections of this process
 }
 
 func (s *audienceSender) Send(ctx context.Context, method string, args ...any) error {
 	m := &message{method: method, args: args, recorded: s.hub.local.recording.Load()}
 	m.delivery = s.hub.delivery(s.slow, method)
-	if s.hub.backplane == nil {
+	if s.hub.backplane == nil || s.local {
 		return s.hub.local.send(ctx, s.to, m)
 	}
 	return s.hub.publish(ctx, s.to, m, s.slow != nil)

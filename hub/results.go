@@ -42,7 +42,7 @@ func Invoke[R any](ctx context.Context, s Sender, method string, args ...any) (R
 		return result, errors.New("hub: Invoke needs an audience of a single client")
 	}
 	itself := protocol.DecodesItself(reflect.TypeFor[R]())
-	err := a.hub.ask(ctx, a.to.Names[0], method, args, func(p protocol.HubProtocol, raw []byte) error {
+	err := a.hub.ask(ctx, a, method, args, func(p protocol.HubProtocol, raw []byte) error {
 		return decode(p, raw, &result, itself)
 	})
 	if err != nil {

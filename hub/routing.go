@@ -54,10 +54,10 @@ func (h *Hub) encoded(method string, in func(*wire) (*frame.Frame, error)) (Mess
 	return out, nil
 }
 
-// ask invokes a method on one connection, in any process, and waits for its result, which it
+// ask invokes a method on one client and waits for its result, which it
 // passes to decode undecoded. If ask fails, decode may still be running.
-func (h *Hub) ask(ctx context.Context, connectionID, method string, args []any, decode decoder) error {
-	id := ""
+func (h *Hub) ask(ctx context.Context, client *audienceSender, method string, args []any, decode decoder) error {
+	connectionID, id := client.to.Names[0], ""
 	if h.backplane == nil {
 		id = "s" + strconv.FormatInt(h.lastResultID.Add(1), 10)
 	} else { // several processes may ask one client, so a counter is not enough
@@ -69,7 +69,7 @@ func (h *Hub) ask(ctx context.Context, connectionID, method string, args []any, 
 		q := &pendingResult{session: s, id: id, decode: decode, done: make(chan struct{})}
 		return q.ask(ctx, method, args)
 	}
-	if h.backplane == nil {
+	if h.backplane == nil || client.local {
 		return noSuchConnection(connectionID)
 	}
 	question, err := h.encoded(method, func(w *wire) (*frame.Frame, error) { return w.invocation(id, method, args) })

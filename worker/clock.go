@@ -12,7 +12,8 @@ import (
 const DefaultInterval = time.Second
 
 // Clock is the service that sends the time to every client of the clock hub: once at its
-// start, and then at each interval. It knows neither transports nor encodings.
+// start, and then at each interval. It knows neither transports nor encodings. Of several
+// processes with a backplane, each sends to its own clients.
 type Clock struct {
 	// Clocks is the hub's context. Required.
 	Clocks hub.Context[clock.Clock]
@@ -27,7 +28,7 @@ func (c Clock) Run(ctx context.Context) error {
 	if interval <= 0 {
 		interval = DefaultInterval
 	}
-	clients := c.Clocks.Clients().Conflate("tick").All() // a slow client gets the newest time only
+	clients := c.Clocks.Clients().Local().Conflate("tick").All() // a slow client gets the newest time only
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
