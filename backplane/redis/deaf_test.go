@@ -91,7 +91,7 @@ func (r *relay) pass(c net.Conn, to string) {
 func TestDeafConnection(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	r := newRelay(t, s.addr)
+	r := newRelay(t, s.Addr)
 	b := s.broker(Options{URL: "redis://" + r.addr})
 	var in inbox
 	if err := b.Subscribe(t.Context(), &in, "a"); err != nil {

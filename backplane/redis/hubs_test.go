@@ -94,7 +94,7 @@ func TestHubsBehindRedis(t *testing.T) {
 // doubled for them.
 func TestHubsWithoutRedis(t *testing.T) {
 	for name, fault := range map[string]struct{ begin, end func(s *server) }{
-		"killed": {(*server).stop, (*server).start},
+		"killed": {func(s *server) { s.Stop() }, func(s *server) { s.Start() }},
 		"frozen": {(*server).freeze, (*server).thaw},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -67,7 +67,7 @@ func (s *server) original(program string) *peer {
 	}
 	addr := testproc.FreeAddress()
 	var output testproc.Output
-	cmd := exec.Command(path, "redisnode", "-addr", addr, "-redis", s.addr, "-prefix", "app:", "-log", "Warning")
+	cmd := exec.Command(path, "redisnode", "-addr", addr, "-redis", s.Addr, "-prefix", "app:", "-log", "Warning")
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)

@@ -7,8 +7,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,9 +22,10 @@ import (
 
 // Options configure a Broker.
 type Options struct {
-	// URL is the address of the server: redis://USER:PASSWORD@HOST:PORT, or rediss:// for
-	// TLS. Its query may have protocol=2 for servers that answer RESP3 wrongly, and for
-	// Sentinel master_set=NAME and further addr=HOST:PORT. Required.
+	// URL is the address of the server: redis://USER:PASSWORD@HOST:PORT, rediss:// for TLS,
+	// or unix://USER:PASSWORD@/PATH for a Unix socket. Its query may have protocol=2 for
+	// servers that answer RESP3 wrongly, and for Sentinel master_set=NAME and further
+	// addr=HOST:PORT. It is not logged. Required.
 	URL string
 	// TLS replaces the settings of a rediss URL. Default nil: those of the URL.
 	TLS *tls.Config
@@ -33,9 +35,9 @@ type Options struct {
 
 // client returns the settings of the connections.
 func (o Options) client() (rueidis.ClientOption, error) {
-	c, err := rueidis.ParseURL(o.URL)
+	c, err := parseURL(o.URL)
 	if err != nil {
-		return c, fmt.Errorf("redis: the URL: %w", withoutURL(err))
+		return c, err
 	}
 	if o.TLS != nil {
 		c.TLSConfig = o.TLS
@@ -56,12 +58,28 @@ func (o Options) client() (rueidis.ClientOption, error) {
 	return c, nil
 }
 
-// withoutURL returns an error of parsing a URL without the URL, which may have a password.
-func withoutURL(err error) error {
-	if inner := errors.Unwrap(err); inner != nil {
-		return inner
-	}
+// errURL has no part of the URL, because any of them may belong to a password.
+var errURL = errors.New("redis: the URL is not of the form redis://USER:PASSWORD@HOST:PORT, rediss://… or unix://USER:PASSWORD@/PATH; " +
+	"special characters in a password have to be percent-encoded")
+
+// CheckURL returns an error if Options.URL cannot have this value. The error has no part of it.
+func CheckURL(text string) error {
+	_, err := parseURL(text)
 	return err
+}
+
+func parseURL(text string) (c rueidis.ClientOption, err error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return c, errURL
+	}
+	if isUnix := u.Scheme == "unix"; isUnix && (u.Host != "" || u.Path == "") || !isUnix && u.Hostname() == "" {
+		return c, errURL
+	}
+	if c, err = rueidis.ParseURL(text); err != nil {
+		return c, errURL
+	}
+	return c, nil
 }
 
 const (
@@ -97,7 +115,7 @@ type Broker struct {
 	link     *link // nil: not connected
 	channels channels
 	state    backplane.State
-	tried    bool // the first connection has been made, or has failed
+	tried    bool // all channels have been subscribed once, or the first connection has failed
 }
 
 // link is one connection to the server, or rather two.
@@ -116,7 +134,8 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{settings: settings, logger: cmp.Or(o.Logger, slog.Default()), changed: notify.NewSignal()}
+	logger := cmp.Or(o.Logger, slog.Default()).With(slog.String("address", strings.Join(settings.InitAddress, ",")))
+	b := &Broker{settings: settings, logger: logger, changed: notify.NewSignal()}
 	b.state.Since = time.Now()
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.probe = newProbe()
@@ -168,6 +187,9 @@ func (b *Broker) Publish(ctx context.Context, payload []byte, channels ...string
 		channels = channels[n:]
 	}
 	if _, answered := rueidis.IsRedisErr(err); err != nil && !answered && ctx.Err() == nil {
+		if timed.Err() != nil {
+			err = errUnanswered
+		}
 		l.fail(err)
 	}
 	if err != nil && ctx.Err() != nil {

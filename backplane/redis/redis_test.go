@@ -15,7 +15,7 @@ import (
 
 func TestPublications(t *testing.T) {
 	s := startServer(t)
-	for _, url := range []string{s.url(), s.url() + "?protocol=2"} {
+	for _, url := range []string{s.URL(), s.URL() + "?protocol=2"} {
 		var in inbox
 		one, two := s.broker(Options{URL: url}), s.broker(Options{URL: url})
 		if err := one.Subscribe(t.Context(), &in, "a", "b é:"); err != nil {
@@ -80,7 +80,7 @@ func TestStartWithoutServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Unsubscribe("b")
-	s.start()
+	s.Start()
 	s.eventually("the broker is connected", func() bool { return !b.State().Degraded })
 	if n := publish(t, b, "x", "a", "b", "c"); n != 2 {
 		t.Errorf("%d receivers", n)
@@ -102,10 +102,10 @@ func TestSubscriptionsComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for round, lose := range []func(){
-		func() { s.stop(); s.start() },
-		func() { s.do("CLIENT", "KILL", "TYPE", "pubsub") },
+		func() { s.Stop(); s.Start() },
+		func() { s.Do("CLIENT", "KILL", "TYPE", "pubsub") },
 		func() {
-			s.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+			s.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 			_, _ = b.Publish(t.Context(), nil, "x")
 		},
 	} {
@@ -163,9 +163,22 @@ func TestSubscribingEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// The errors say nothing of the URL, because any part of it may belong to a password.
 func TestWrongURL(t *testing.T) {
-	for _, url := range []string{"", "http://localhost", "redis://u:secret@[", "redis://localhost/x"} {
-		if _, err := New(Options{URL: url}); err == nil || strings.Contains(err.Error(), "secret") {
+	for _, url := range []string{
+		"", "localhost:6379", "http://localhost", "redis://", "redis://user:secret@", "redis://localhost/secret", "redis://localhost?db=secret",
+		"redis://user:secret@[", "redis://:secret#@localhost", "redis://:sec/secret@localhost", "redis://:12/secret@localhost", "redis://:%secret@localhost",
+		"unix://", "unix://user:secret@host/path",
+	} {
+		if err := CheckURL(url); err == nil || strings.Contains(err.Error(), "sec") {
+			t.Errorf("%q: %v", url, err)
+		}
+		if _, err := New(Options{URL: url}); err == nil {
+			t.Errorf("%q is accepted", url)
+		}
+	}
+	for _, url := range []string{"redis://localhost", "rediss://user:p%40ss@localhost:6379/0?protocol=2", "unix:///run/redis.sock", "unix://user:password@/run/redis.sock"} {
+		if err := CheckURL(url); err != nil {
 			t.Errorf("%q: %v", url, err)
 		}
 	}
@@ -174,10 +187,10 @@ func TestWrongURL(t *testing.T) {
 // The rights that docs/scale-out.md names are enough.
 func TestUserWithFewRights(t *testing.T) {
 	s := startServer(t)
-	s.do("ACL", "SETUSER", "carillon", "on", ">secret", "resetchannels", "&app:*", "&carillon:*", "-@all",
+	s.Do("ACL", "SETUSER", "carillon", "on", ">secret", "resetchannels", "&app:*", "&carillon:*", "-@all",
 		"+hello", "+ping", "+publish", "+subscribe", "+unsubscribe")
-	s.do("ACL", "SETUSER", "default", "off")
-	b := s.broker(Options{URL: "redis://carillon:secret@" + s.addr})
+	s.Do("ACL", "SETUSER", "default", "off")
+	b := s.broker(Options{URL: "redis://carillon:secret@" + s.Addr})
 	var in inbox
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,11 +10,14 @@ import (
 	"unsafe"
 
 	"github.com/redis/rueidis"
+
+	"github.com/carillon-go/carillon/backplane"
 )
 
 var (
-	errDeaf   = errors.New("redis: the subscribing connection receives nothing")
-	errBroken = errors.New("redis: the subscribing connection has ended")
+	errDeaf       = errors.New("redis: the subscribing connection receives nothing")
+	errBroken     = errors.New("redis: the subscribing connection has ended")
+	errUnanswered = errors.New("redis: a publication was not answered in time")
 )
 
 // run connects, subscribes, and connects again after a loss, until Close.
@@ -84,7 +88,7 @@ func (b *Broker) serve(l *link) error {
 				return err
 			}
 		case err := <-l.ended:
-			return errors.Join(errBroken, err)
+			return cmp.Or(err, errBroken)
 		case <-l.ctx.Done():
 			return context.Cause(l.ctx)
 		}
@@ -159,23 +163,27 @@ func (b *Broker) degrade(cause error) {
 		r.Changed(true)
 	}
 	if b.ctx.Err() == nil {
-		b.logger.Error("connection to Redis lost", slog.Any("error", cause))
+		b.logger.Error("Redis unavailable", slog.Any("error", cause))
 	}
 }
 
 // restore declares the broker connected if all wanted channels are subscribed.
 func (b *Broker) restore() {
 	b.mu.Lock()
-	b.tried = true
-	if !b.state.Degraded || !b.channels.isComplete() {
+	if b.tried && !b.state.Degraded || !b.channels.isComplete() {
 		b.mu.Unlock()
 		return
 	}
-	b.state.Degraded, b.state.Since = false, time.Now()
-	receivers := b.channels.receivers()
+	b.tried = true
+	after := time.Since(b.state.Since)
+	var receivers []backplane.Receiver
+	if b.state.Degraded {
+		b.state.Degraded, b.state.Since = false, time.Now()
+		receivers = b.channels.receivers()
+	}
 	b.mu.Unlock()
 	for _, r := range receivers {
 		r.Changed(false)
 	}
-	b.logger.Info("connection to Redis restored")
+	b.logger.Info("Redis available", slog.Float64("after_s", after.Seconds()))
 }

@@ -1,0 +1,97 @@
+package testproc
+
+import (
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Redis is a redis-server of a test. Its methods are for one goroutine.
+type Redis struct {
+	Addr     string
+	Password string // "": none; it is set before Start
+
+	t       testing.TB
+	program string
+	dir     string
+	cmd     *exec.Cmd
+}
+
+// NewRedis returns a server that does not run yet, and that ends with the test. Without the
+// program redis-server the test is skipped, and fails in CI.
+func NewRedis(t testing.TB) *Redis {
+	t.Helper()
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("redis-server is missing (Debian: redis-server)")
+		}
+		t.Skip("redis-server is not installed")
+	}
+	r := &Redis{Addr: FreeAddress(), t: t, program: program, dir: t.TempDir()}
+	t.Cleanup(r.Stop)
+	return r
+}
+
+// URL returns the URL of the server.
+func (r *Redis) URL() string {
+	u := url.URL{Scheme: "redis", Host: r.Addr}
+	if r.Password != "" {
+		u.User = url.UserPassword("default", r.Password)
+	}
+	return u.String()
+}
+
+// Start starts the server and waits until it listens.
+func (r *Redis) Start() {
+	r.t.Helper()
+	host, port, _ := net.SplitHostPort(r.Addr)
+	r.cmd = exec.Command(r.program, "--bind", host, "--port", port, "--dir", r.dir, "--save", "", "--appendonly", "no", "--requirepass", r.Password)
+	if err := r.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); ; {
+		c, err := net.DialTimeout("tcp", r.Addr, time.Second)
+		if err == nil {
+			_ = c.Close()
+			return
+		}
+		if time.Now().After(end) {
+			r.t.Fatal("redis-server does not listen: ", err)
+		}
+		time.Sleep(5 * time.Millisecond) // polls a process
+	}
+}
+
+// Stop kills the server if it runs.
+func (r *Redis) Stop() {
+	if r.cmd == nil {
+		return
+	}
+	_ = r.cmd.Process.Kill()
+	_ = r.cmd.Wait()
+	r.cmd = nil
+}
+
+// Signal sends a signal to the server.
+func (r *Redis) Signal(s os.Signal) {
+	r.t.Helper()
+	if err := r.cmd.Process.Signal(s); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// Do does a command by redis-cli, and returns the answer.
+func (r *Redis) Do(command ...string) string {
+	r.t.Helper()
+	host, port, _ := net.SplitHostPort(r.Addr)
+	out, err := exec.Command("redis-cli", append([]string{"-e", "-h", host, "-p", port}, command...)...).CombinedOutput()
+	if err != nil {
+		r.t.Fatalf("redis-cli %s: %v\n%s", strings.Join(command, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
