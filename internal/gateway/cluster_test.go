@@ -31,7 +31,7 @@ func freeAddresses(t *testing.T, n int) (all []string) {
 
 // startCluster starts three programs that serve the clock together. It returns their addresses for
 // each other, and that of the metrics of the first.
-func startCluster(t *testing.T) (addresses []string, all []*running) {
+func startCluster(t *testing.T, changes ...func(*Config)) (addresses []string, all []*running) {
 	t.Helper()
 	addresses = freeAddresses(t, 4)
 	secret := filepath.Join(t.TempDir(), "secret")
@@ -43,6 +43,9 @@ func startCluster(t *testing.T) (addresses []string, all []*running) {
 			c.ClusterAddr, c.ClusterPeers, c.ClusterSecretFile = addresses[i], addresses[:3], secret
 			if i == 0 {
 				c.MetricsAddr = addresses[3]
+			}
+			for _, change := range changes {
+				change(c)
 			}
 		}))
 	}

@@ -61,6 +61,10 @@ type Config struct {
 	ClusterDNS        string   `group:"Cluster" name:"cluster-dns" placeholder:"NAME:PORT" help:"Name whose addresses are those of all nodes, such as that of a headless service, instead of --cluster-peers."`
 	ClusterAdvertise  string   `group:"Cluster" name:"cluster-advertise" placeholder:"ADDR" help:"Address at which other nodes reach this one. Default: --cluster-addr."`
 
+	Redis       string `group:"Redis" placeholder:"URL" help:"Redis or Valkey server, such as redis://USER:PASSWORD@HOST:6379, rediss://… for TLS, or unix://USER:PASSWORD@/PATH for a socket. Messages then reach the clients of all gateways, and of all ASP.NET Core servers, that share it. Other users of this machine can read a command line: a URL with a password belongs into the variable or the file. Default: messages reach the clients of this process."`
+	RedisHub    string `group:"Redis" name:"redis-hub" default:"ClockHub" placeholder:"NAME" help:"Name of the hub, the same for all that share it. Beside ASP.NET Core: the full name of the hub's type, such as MyApp.Hubs.ClockHub. Default: ClockHub."`
+	RedisPrefix string `group:"Redis" name:"redis-prefix" placeholder:"TEXT" help:"Text in front of the names of all channels, as ChannelPrefix in ASP.NET Core. Default: none."`
+
 	MetricsAddr string `group:"Metrics and log" name:"metrics-addr" placeholder:"ADDR" help:"Address to serve /metrics on, in the text format of Prometheus. Use an address that clients cannot reach, such as 127.0.0.1:9090. Default: no metrics."`
 
 	LogLevel  slog.Level `group:"Metrics and log" name:"log-level" reload:"true" default:"INFO" help:"Lowest level to log: DEBUG, INFO, WARN, ERROR."`
@@ -89,7 +93,7 @@ func (c *Config) Validate() error {
 	if _, err := c.trustedProxies(); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, validateAddr(c.Addr), c.validateAuth(), c.validateCluster())
+	errs = append(errs, validateAddr(c.Addr), c.validateAuth(), c.validateCluster(), c.validateRedis())
 	for _, name := range c.Host {
 		errs = append(errs, validateHost(name))
 	}

@@ -39,10 +39,14 @@ func (s *Server) routes() (http.Handler, error) {
 }
 
 // readyz reports to a load balancer whether to send new clients here. It answers 503 from the
-// beginning of the shutdown, long before the last connection closes.
+// beginning of the shutdown, long before the last connection closes. Without Redis the answer
+// stays 200: otherwise one fault would take all nodes out of the balancer.
 func (s *Server) readyz(c echo.Context) error {
 	if !s.ready.Load() {
 		return c.String(http.StatusServiceUnavailable, "not ready\n")
+	}
+	if s.isDegraded() {
+		return c.String(http.StatusOK, "ready, degraded: Redis is unavailable\n")
 	}
 	return c.String(http.StatusOK, "ready\n")
 }

@@ -71,6 +71,7 @@ type Server struct {
 	workers *worker.Host
 	metrics *metrics.Metrics // nil: metrics are disabled
 	node    *cluster.Node    // nil: this is the only node
+	plane   *plane           // nil: messages stay in this process
 
 	stopCluster func(context.Context) error
 	linkServed  chan error // the end of serving other nodes; nil: this is the only node
@@ -94,6 +95,7 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	s.http = newHTTPServer(s.gate)
 	if err := s.assemble(); err != nil {
 		s.endKeys()
+		s.leaveRedis()
 		return nil, err
 	}
 	return s, nil
@@ -116,7 +118,9 @@ func (s *Server) assemble() error {
 	if err != nil {
 		return err
 	}
-	s.makeHub(options)
+	if err := s.makeHub(options); err != nil {
+		return err
+	}
 	if s.proxies, err = s.config.trustedProxies(); err != nil {
 		return err
 	}
@@ -138,16 +142,19 @@ func newHTTPServer(gate *floodgate.Gate) *http.Server {
 }
 
 // makeHub makes the hub, its endpoint and its metrics.
-func (s *Server) makeHub(o endpoint.Options) {
+func (s *Server) makeHub(o endpoint.Options) error {
 	options := hub.Options{Name: "ClockHub", Logger: s.log, ConnectionLevel: slog.LevelInfo}
 	if s.node != nil {
 		options.Commands = s.node.Hub(s.config.Path)
+	}
+	if err := s.joinRedis(&options); err != nil {
+		return err
 	}
 	clocks := hub.New(options)
 	s.clocks = clock.Register(clocks)
 	if s.config.MetricsAddr == "" {
 		s.hub = endpoint.New(clocks, o)
-		return
+		return nil
 	}
 	s.metrics = metrics.New()
 	o.Meter = s.metrics
@@ -156,6 +163,10 @@ func (s *Server) makeHub(o endpoint.Options) {
 	if s.node != nil {
 		s.metrics.WatchNode(s.node)
 	}
+	if s.plane != nil {
+		s.metrics.WatchBackplane(s.plane.Backplane, s.plane.broker)
+	}
+	return nil
 }
 
 // endpointOptions returns the options of the hub's endpoint.
@@ -174,6 +185,7 @@ func (s *Server) endpointOptions() (endpoint.Options, error) {
 func (s *Server) Run(ctx context.Context) error {
 	listener, err := listen(ctx, s.config.Addr)
 	if err != nil {
+		s.leaveRedis()
 		return fmt.Errorf("--addr: %w", err)
 	}
 	return s.Serve(ctx, link.Listener(listener, transports.Options{}.WithDefaults().UnacknowledgedTimeout()))
@@ -192,6 +204,7 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 // Serve serves on l until ctx is cancelled, or l or the listener for other nodes fails. Then it
 // shuts everything down, waits for it, and closes l. It returns nil after an orderly shutdown.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	defer s.leaveRedis()
 	stopMetrics, err := s.serveMetrics(ctx)
 	if err != nil {
 		return errors.Join(err, l.Close())
