@@ -3,6 +3,7 @@
 package cluster_test
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/exec"
@@ -16,9 +17,11 @@ import (
 
 	"github.com/carillon-go/carillon/integration/clients"
 	"github.com/carillon-go/carillon/integration/middlebox"
+	"github.com/carillon-go/carillon/internal/testproc"
 )
 
-// Without a backplane a node reaches its own connections only.
+// Without a backplane a node reaches its own connections only. TestNodeClientBehindRedis runs these
+// scenarios.
 var needBackplane = map[string]string{
 	"a client sets off a tick":             "a tick for the clients of all nodes",
 	"client results of another connection": "the other connection is at another node",
@@ -43,6 +46,16 @@ func TestNodeClient(t *testing.T) {
 	}
 }
 
+// The scenarios with messages between connections of several nodes, which Redis joins.
+func TestNodeClientBehindRedis(t *testing.T) {
+	t.Parallel()
+	redis := testproc.NewRedis(t)
+	redis.Start()
+	n := startNodes(t, testHub(t), "-redis", redis.URL())
+	n.joined = true
+	testClient(t, n, "node", n.behind(t, "haproxy", false), clients.Start(t, "node.js"), clients.Combinations())
+}
+
 func testClient(t *testing.T, n *nodes, name, url string, r *clients.Runner, ways []clients.Combination) {
 	test := func(t *testing.T, once bool, c clients.Combination) {
 		for _, scenario := range r.Scenarios {
@@ -62,8 +75,8 @@ func testClient(t *testing.T, n *nodes, name, url string, r *clients.Runner, way
 func run(t *testing.T, n *nodes, name, url string, r *clients.Runner, scenario clients.Scenario, c clients.Combination) {
 	t.Helper()
 	t.Run(scenario.Name, func(t *testing.T) {
-		if why := needBackplane[scenario.Name]; why != "" {
-			t.Skip(why)
+		if why := needBackplane[scenario.Name]; (why != "") != n.joined {
+			t.Skip(cmp.Or(why, "needs no backplane"))
 		}
 		if scenario.Only != "" && scenario.Only != name {
 			t.Skip("only in ", scenario.Only)

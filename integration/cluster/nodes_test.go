@@ -99,6 +99,7 @@ type nodes struct {
 	addresses []string // for clients
 	links     []string
 	wires     *wires // nil: they dial each other directly
+	joined    bool   // Redis joins their hubs
 	commands  [][]string
 }
 

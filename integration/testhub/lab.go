@@ -83,7 +83,7 @@ func welcomeOrNot(h *hub.Hub) {
 // addLabs mounts the hubs for observation. Each variant has its own hub.
 func (s *site) addLabs(t timeouts, tokens *tokens) {
 	for _, v := range variants {
-		o := t.hub()
+		o := s.hub(v.path, t)
 		if v.hub != nil {
 			v.hub(&o)
 		}

@@ -30,13 +30,14 @@ func run() error {
 	flag.StringVar(&nodes.advertise, "cluster-advertise", "", "address at which the other nodes reach this one, HOST:PORT; empty: -cluster-addr")
 	flag.StringVar(&nodes.secretFile, "cluster-secret-file", "", "file with the secret of the cluster")
 	flag.StringVar(&nodes.peers, "cluster-peers", "", "addresses of all nodes, HOST:PORT,...")
+	redis := flag.String("redis", "", "URL of the Redis server by which hubs of the same path are joined; empty: they are not")
 	flag.Parse()
 	if *addr == "" && *tlsAddr == "" {
 		return errors.New("-addr or -tls-addr is needed")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	s, err := newServer(times, nodes)
+	s, err := newServer(times, nodes, *redis)
 	if err != nil {
 		return err
 	}

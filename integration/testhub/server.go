@@ -23,12 +23,16 @@ type server struct {
 	http    *http.Server
 }
 
-func newServer(t timeouts, f clusterFlags) (*server, error) {
+func newServer(t timeouts, f clusterFlags, redisURL string) (*server, error) {
 	node, err := newNode(f)
 	if err != nil {
 		return nil, err
 	}
-	site, err := newSite(t, node)
+	planes, err := newPlanes(redisURL)
+	if err != nil {
+		return nil, err
+	}
+	site, err := newSite(t, node, planes)
 	if err != nil {
 		return nil, err
 	}
@@ -113,5 +117,6 @@ func (s *server) shutdown() error {
 	if late := s.http.Shutdown(ctx); late != nil {
 		err = errors.Join(err, late, s.http.Close())
 	}
+	s.site.planes.close()
 	return errors.Join(err, s.site.node.stop(ctx))
 }

@@ -24,6 +24,7 @@ import (
 // site serves all paths. Paths ignore case.
 type site struct {
 	node      *node
+	planes    *planes
 	clocks    hub.Context[clock.Clock]
 	redirects atomic.Int64
 	endpoints []*endpoint.Endpoint
@@ -32,12 +33,12 @@ type site struct {
 	broadcast http.Handler // of /lab-all/
 }
 
-func newSite(t timeouts, n *node) (*site, error) {
+func newSite(t timeouts, n *node, p *planes) (*site, error) {
 	tokens, err := newTokens(n)
 	if err != nil {
 		return nil, err
 	}
-	s := &site{node: n, routes: map[string]http.Handler{"/generatejwttoken": getOnly(tokens)}}
+	s := &site{node: n, planes: p, routes: map[string]http.Handler{"/generatejwttoken": getOnly(tokens)}}
 	s.addTestHubs(t, tokens)
 	s.addLabs(t, tokens)
 	return s, nil

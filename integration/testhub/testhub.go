@@ -21,7 +21,7 @@ import (
 // addTestHubs mounts the variants of the test hub, the hubs that require a token or a ticket,
 // the hub that refuses every connection, the raw echo, and the clock.
 func (s *site) addTestHubs(t timeouts, tokens *tokens) {
-	s.testHub = newTestHub(t.hub())
+	s.testHub = newTestHub(s.hub("/testhub", t))
 	s.serve("/testhub", s.testHub, endpoint.Options{Options: t.transports()}, tokens.welcome)
 	s.serve("/testhub-nowebsockets", s.testHub, endpoint.Options{
 		Options:    t.transports(),
@@ -31,7 +31,7 @@ func (s *site) addTestHubs(t timeouts, tokens *tokens) {
 	stateful.AllowStatefulReconnect = true
 	s.serve("/testhub-stateful", s.testHub, endpoint.Options{Options: stateful}, tokens.welcome)
 
-	o := t.hub()
+	o := s.hub("/authorizedhub", t)
 	o.Authorize = []auth.Policy{auth.Authenticated}
 	authorized := hub.New(o)
 	authorized.Handle("Echo", hub.Func1(echoText))
@@ -40,7 +40,7 @@ func (s *site) addTestHubs(t timeouts, tokens *tokens) {
 	ticketed := endpoint.Options{TicketLifetime: 30 * time.Second, Authenticator: auth.Func(tokens.authenticate)}
 	s.serve("/ticketedhub", authorized, ticketed, func(h http.Handler) http.Handler { return h })
 
-	uncreatable := hub.New(t.hub())
+	uncreatable := hub.New(s.hub("/uncreatable", t))
 	uncreatable.OnConnected(func(context.Context) error {
 		return invalidOperation("Unable to resolve service for type 'System.Object' while attempting to activate 'FunctionalTests.UncreatableHub'.")
 	})
@@ -49,11 +49,18 @@ func (s *site) addTestHubs(t timeouts, tokens *tokens) {
 	s.node.join("/echo", &raw)
 	s.add("/echo", endpoint.NewRaw(echo{}, raw), tokens.welcome)
 
-	clocks := hub.New(t.hub())
+	clocks := hub.New(s.hub("/clockhub", t))
 	s.clocks = clock.Register(clocks)
 	for _, path := range []string{"/clockhub", "/hubs/clock"} {
 		s.serve(path, clocks, endpoint.Options{Options: transports.Options{AllowedOrigins: []string{"*"}}}, tokens.welcome)
 	}
+}
+
+// hub returns the options of a hub.
+func (s *site) hub(name string, t timeouts) hub.Options {
+	o := t.hub()
+	s.planes.join(name, &o)
+	return o
 }
 
 // customObject is the argument of SendCustomObject.
