@@ -55,7 +55,12 @@ func callsBackOnEachConnection(r *rig) {
 	proxy := newTCPProxy(r.T, r.server)
 	c := r.open(proxy.through(r.server)+"/testhub", r.options())
 	c.options.Reconnect = ReconnectForever(time.Millisecond, 100*time.Millisecond)
-	ids, answers := make(chan string, 10), make(chan error, 10)
+	ids, answers, lost := make(chan string, 10), make(chan error, 10), make(chan struct{}, 10)
+	c.OnStateChange(func(_ context.Context, s StateChange) {
+		if s.To == Reconnecting {
+			lost <- struct{}{}
+		}
+	})
 	c.OnConnected(func(ctx context.Context) error {
 		_, err := Invoke[string](ctx, c, "Echo", "joined")
 		answers <- err
@@ -69,6 +74,7 @@ func callsBackOnEachConnection(r *rig) {
 	}
 	r.echo(c, "the connection continues")
 	proxy.fail()
+	receive(r, "the loss", lost)
 	proxy.mend()
 	if second := receive(r, "the second connection", ids); second == first {
 		r.Errorf("the callback ran twice for %s", first)

@@ -190,8 +190,9 @@ func TestSilentStreamOverHTTP2(t *testing.T) {
 
 // The deadline of one answer is not that of the next on the same HTTP connection.
 func TestDeadlineEndsWithTheAnswer(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	server := serve(t, endpoint.Options{Options: transports.Options{
-		SendTimeout: 20 * time.Millisecond, PollTimeout: 100 * time.Millisecond,
+		SendTimeout: 2 * time.Second, PollTimeout: 4 * time.Second,
 	}}, (*httptest.Server).Start)
 	url := open(t, server.URL+"/echo")
 	get := "GET " + path(url) + " HTTP/1.1\r\nHost: x\r\n\r\n"
