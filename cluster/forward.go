@@ -109,7 +109,7 @@ func (p *passage) forwarded(key string) *forwarded {
 	r := p.r
 	f := &forwarded{
 		Asking: p.hub.node.self.place(), Hub: p.hub.name, Key: key,
-		Method: raw(r.Method), URI: raw(r.RequestURI), Path: raw(r.URL.Path), Host: raw(r.Host), Header: header(r.Header),
+		Method: raw(r.Method), URI: raw(r.RequestURI), Path: raw(r.URL.Path), Host: raw(r.Host), Proto: r.Proto, Header: header(r.Header),
 		Length: r.ContentLength, Remote: raw(r.RemoteAddr), Scheme: raw(r.URL.Scheme), TLS: r.TLS != nil,
 		User: encodeUser(auth.UserFrom(r.Context())), Answer: header(p.w.Header()),
 	}

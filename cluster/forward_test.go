@@ -142,14 +142,14 @@ func TestOwnerSeesTheClientsRequest(t *testing.T) {
 		body <- string(b)
 		seen <- r
 	})
-	text := "POST /chat?x=%20;y&id=" + token + " HTTP/1.1\r\nHost: public.example\r\nConnection: close\r\nContent-Length: 4\r\n" +
+	text := "POST /chat?x=%20;y&id=" + token + " HTTP/1.0\r\nHost: public.example\r\nConnection: close\r\nContent-Length: 4\r\n" +
 		"Cookie: caf\xe9=1\r\nX-A: 1\r\nX-A: 2\r\nCarillon-For: forged\r\n\r\ntext"
 	other.wire(t, text)
 	got, gotBody := <-seen, <-body
 	owner.wire(t, text)
 	want, wantBody := <-seen, <-body
 	if !reflect.DeepEqual(got.Header, want.Header) || got.Host != want.Host || got.RequestURI != want.RequestURI || got.URL.String() != want.URL.String() ||
-		got.Method != want.Method || gotBody != wantBody || got.ContentLength != want.ContentLength || (got.TLS == nil) != (want.TLS == nil) {
+		got.Method != want.Method || got.Proto != want.Proto || gotBody != wantBody || got.ContentLength != want.ContentLength || (got.TLS == nil) != (want.TLS == nil) {
 		t.Errorf("%+v %q\nwant %+v %q", got, gotBody, want, wantBody)
 	}
 	if address, err := netip.ParseAddrPort(got.RemoteAddr); err != nil || !address.Addr().IsLoopback() || address.Port() == 0 {

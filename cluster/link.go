@@ -114,6 +114,9 @@ func (f *forwarded) request(link *http.Request) (*http.Request, error) {
 		Proto: link.Proto, ProtoMajor: link.ProtoMajor, ProtoMinor: link.ProtoMinor,
 		Host: string(f.Host), RemoteAddr: string(f.Remote), RequestURI: string(f.URI),
 	}
+	if _, _, ok := http.ParseHTTPVersion(f.Proto); ok {
+		r.Proto = f.Proto // the numbers remain those of the link, which the answer takes
+	}
 	if f.TLS {
 		r.TLS = &tls.ConnectionState{HandshakeComplete: true}
 	}

@@ -137,6 +137,7 @@ type forwarded struct {
 	URI    raw    `json:"uri"`  // as the client sent it
 	Path   raw    `json:"path"` // as a mux has changed it
 	Host   raw    `json:"host"`
+	Proto  string `json:"proto,omitempty"` // of the client or its proxy, such as HTTP/1.1
 	Header header `json:"header"`
 	Length int64  `json:"length"` // of the body; -1: unknown
 	// Acks means that a byte follows when the client has got an answer with data.
