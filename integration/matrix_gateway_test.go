@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -25,8 +26,8 @@ type learner struct {
 	negotiations negotiations
 }
 
-// startLearner starts a gateway in this process. It ends with the test.
-func startLearner(t *testing.T, interval time.Duration, nodes int) *learner {
+// startLearner starts a gateway in this process. It ends with the test. balancer stands in front of several nodes.
+func startLearner(t *testing.T, interval time.Duration, nodes int, balancer func(nodes []string) middlebox.Kind) *learner {
 	t.Helper()
 	g := &learner{negotiations: negotiations{times: map[string]int{}}}
 	config := gateway.Config{
@@ -50,8 +51,21 @@ func startLearner(t *testing.T, interval time.Duration, nodes int) *learner {
 	for _, config.ClusterAddr = range config.ClusterPeers {
 		addresses = append(addresses, g.start(t, config))
 	}
-	g.address = strings.TrimPrefix(middlebox.Balancer("haproxy", false, addresses...).Start(t, addresses[0]).URL, "http://")
+	g.address = strings.TrimPrefix(balancer(addresses).Start(t, addresses[0]).URL, "http://")
 	return g
+}
+
+// byRequest is a balancer that passes each request to the next node.
+func byRequest(nodes []string) middlebox.Kind { return middlebox.Balancer("haproxy", false, nodes...) }
+
+// byConnection is a balancer that passes each network connection to the next node.
+func byConnection(nodes []string) middlebox.Kind {
+	config := "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 150s\n  timeout server 150s\n" +
+		"listen nodes\n  bind 127.0.0.1:$PORT\n  balance roundrobin\n"
+	for i, node := range nodes {
+		config += fmt.Sprintf("  server n%d %s\n", i, node)
+	}
+	return middlebox.Configured("haproxy", config)
 }
 
 // start starts a node, and returns its address for clients.
