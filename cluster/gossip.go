@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/carillon-go/carillon/internal/connection"
@@ -12,6 +13,9 @@ import (
 
 // shareInterval is the interval at which a node tells the others what it has learned.
 const shareInterval = time.Second
+
+// tellLimit is the longest time that Tell waits. A client waits for it.
+const tellLimit = 500 * time.Millisecond
 
 // learn tells a node what another one has learned. The receiver does not pass it on.
 type learn struct {
@@ -41,22 +45,60 @@ func (h *Hub) getLearner() connection.Learner {
 	return h.learner
 }
 
-// gossip tells the other nodes what this one has learned until ctx ends.
+// Tell implements connection.Elsewhere.
+func (h *Hub) Tell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, h.node.tellLimit)
+	defer cancel()
+	told := make(chan struct{})
+	select {
+	case h.node.tell <- told:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-told:
+	case <-ctx.Done():
+	}
+}
+
+// gossip tells the other nodes what this one has learned until ctx ends: at an interval, and for
+// each Tell.
 func (n *Node) gossip(ctx context.Context) {
 	tick := time.NewTicker(shareInterval)
 	defer tick.Stop()
 	for turn := 0; ; turn++ {
+		var told chan struct{}
 		select {
 		case <-tick.C:
+		case told = <-n.tell:
 		case <-ctx.Done():
 			return
 		}
-		others := n.members.others(ctx)
-		for _, h := range n.allHubs() {
-			if l := h.getLearner(); l != nil && len(others) > 0 {
-				h.gossip(ctx, l, others, turn%len(others))
-			}
+		n.gossipOnce(ctx, turn)
+		if told != nil {
+			close(told)
 		}
+	}
+}
+
+// gossipOnce tells all others the news, and waits until they have answered, but no longer than
+// tellLimit. So the others know what one call has sent when the next one returns.
+func (n *Node) gossipOnce(ctx context.Context, turn int) {
+	others := n.members.others(ctx)
+	var calls sync.WaitGroup
+	for _, h := range n.allHubs() {
+		if l := h.getLearner(); l != nil && len(others) > 0 {
+			h.gossip(ctx, &calls, l, others, turn%len(others))
+		}
+	}
+	answered := make(chan struct{})
+	n.running.Go(func() { calls.Wait(); close(answered) })
+	limit := time.NewTimer(n.tellLimit)
+	defer limit.Stop()
+	select {
+	case <-answered:
+	case <-limit.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -68,14 +110,14 @@ func (n *Node) allHubs() []*Hub {
 
 // gossip tells all others the news. Until one of them has told what it knows, one is asked each
 // time.
-func (h *Hub) gossip(ctx context.Context, l connection.Learner, others []process, turn int) {
+func (h *Hub) gossip(ctx context.Context, calls *sync.WaitGroup, l connection.Learner, others []process, turn int) {
 	news := l.News()
 	for i, other := range others {
 		message := learn{h.name, news, i == turn && !h.taught.Load()}
 		if message.News == nil && !message.Asks {
 			continue
 		}
-		h.node.running.Go(func() {
+		calls.Go(func() {
 			var answer learned
 			if h.node.call(ctx, other, learnPath, message, &answer) == nil && message.Asks {
 				h.taught.Store(true)

@@ -14,7 +14,8 @@ type pupil struct {
 	news    json.RawMessage
 	table   json.RawMessage
 	learned []string
-	asked   int // calls of Table
+	asked   int           // calls of Table
+	hangs   chan struct{} // Learn returns when it is closed; nil: at once
 }
 
 func (p *pupil) News() json.RawMessage {
@@ -37,6 +38,9 @@ func (p *pupil) Learn(verdicts json.RawMessage) {
 	defer p.mu.Unlock()
 	if len(verdicts) > 0 {
 		p.learned = append(p.learned, string(verdicts))
+		if p.hangs != nil {
+			<-p.hangs
+		}
 	}
 }
 
@@ -86,6 +90,44 @@ func TestNodesLearnTogether(t *testing.T) {
 	if len(begins.learned) != 1 || all[0].asked+all[1].asked != 1 || all[2].asked != 0 {
 		t.Errorf("learned %q; asked %d, %d and %d times", begins.learned, all[0].asked, all[1].asked, all[2].asked)
 	}
+}
+
+// When Tell returns, all others know the news. One that hangs does not keep the news from the rest.
+func TestTellTellsAtOnce(t *testing.T) {
+	t.Parallel()
+	sites := newSites(t, 3)
+	for _, s := range sites {
+		s.awaitMembers(t, 2)
+	}
+	p, others := &pupil{}, []*pupil{{}, {}}
+	sites[0].hub.Share(p)
+	sites[1].hub.Share(others[0])
+	sites[2].hub.Share(others[1])
+	var want []string
+	tell := func() {
+		want = append(want, fmt.Sprintf(`["news %02d"]`, len(want)))
+		p.mu.Lock()
+		p.news = json.RawMessage(want[len(want)-1])
+		p.mu.Unlock()
+		sites[0].hub.Tell(t.Context())
+	}
+	for range 20 {
+		tell()
+		others[0].knows(t, want...)
+		others[1].knows(t, want...)
+	}
+	others[1].hangs = make(chan struct{})
+	var telling sync.WaitGroup
+	telling.Go(tell)
+	await(t, "the news", func() bool { others[0].mu.Lock(); defer others[0].mu.Unlock(); return len(others[0].learned) == 21 })
+	close(others[1].hangs)
+	telling.Wait()
+
+	lone, err := New(Options{Secrets: sites[0].secrets, Advertise: "127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lone.Hub(testHub).Tell(t.Context()) // it does not serve
 }
 
 // A message that is not valid, or for a hub that learns nothing, harms nothing.

@@ -32,8 +32,8 @@ type Options struct {
 	// Logger receives the events of the cluster. Default slog.Default().
 	Logger *slog.Logger
 
-	// For tests. Zero: dialTimeout and askTimeout.
-	dialTimeout, askTimeout time.Duration
+	// For tests. Zero: the constants with these names.
+	dialTimeout, askTimeout, tellLimit time.Duration
 }
 
 // Node is this process as a part of a cluster. It is safe for concurrent use.
@@ -53,8 +53,9 @@ type Node struct {
 	running     sync.WaitGroup // dials, streams, and requests in both directions
 	counts      counts
 	ends        ends
+	tell        chan chan struct{} // each is closed when the others have the news
 
-	askTimeout time.Duration
+	askTimeout, tellLimit time.Duration
 
 	mu     sync.Mutex
 	hubs   map[string]*Hub
@@ -107,7 +108,7 @@ func New(o Options) (*Node, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	n := &Node{self: process{newPID(), o.Advertise}, log: o.Logger, begun: time.Now(), hubs: map[string]*Hub{}}
+	n := &Node{self: process{newPID(), o.Advertise}, log: o.Logger, begun: time.Now(), hubs: map[string]*Hub{}, tell: make(chan chan struct{})}
 	n.ends.waiting = map[process]map[ending]time.Time{}
 	if n.sealer, err = newSealer(secrets, n.self); err != nil {
 		return nil, err
@@ -117,7 +118,7 @@ func New(o Options) (*Node, error) {
 	}
 	n.closing, n.close = context.WithCancel(context.Background())
 	n.serving, n.stopServing = context.WithCancel(n.closing)
-	n.askTimeout = cmp.Or(o.askTimeout, askTimeout)
+	n.askTimeout, n.tellLimit = cmp.Or(o.askTimeout, askTimeout), cmp.Or(o.tellLimit, tellLimit)
 	dialer, err := newDialer(n, credentials, cmp.Or(o.dialTimeout, dialTimeout))
 	if err != nil {
 		return nil, err

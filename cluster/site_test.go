@@ -256,7 +256,7 @@ func newSites(t *testing.T, n int) []*site {
 func newSite(t *testing.T, name string, l net.Listener, o Options) *site {
 	t.Helper()
 	o.Advertise, o.Logger = l.Addr().String(), logger(t).With("on", name)
-	o.dialTimeout, o.askTimeout = cmp.Or(o.dialTimeout, patience), cmp.Or(o.askTimeout, patience)
+	o.dialTimeout, o.askTimeout, o.tellLimit = cmp.Or(o.dialTimeout, patience), cmp.Or(o.askTimeout, patience), cmp.Or(o.tellLimit, patience)
 	node, err := New(o)
 	if err != nil {
 		t.Fatal(err)

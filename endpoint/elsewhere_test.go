@@ -230,6 +230,20 @@ func TestEvidenceIsSharedWithOtherProcesses(t *testing.T) {
 	}
 }
 
+// The other processes know that a client does not see event streams before its handshake is
+// answered whole, because it then negotiates at one of them.
+func TestProbeIsToldToOtherProcesses(t *testing.T) {
+	evidence := negotiate.NewEvidence(negotiate.EvidenceOptions{})
+	nodes := startTown(t, endpoint.Options{Options: transports.Options{HoldTimeout: 40 * time.Millisecond}, Policy: evidence}, "a", "b")
+	a, b := nodes["a"], nodes["b"]
+	chrome := []string{"User-Agent", "Mozilla/5.0 Chrome/156.0.0.0"}
+	stripped := append([]string{"Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="}, chrome...)
+	b.want(200, strings.Repeat(connection.Prelude, 4), http.MethodGet, a.negotiate(chrome...), "", stripped...)
+	if a.told.Load() != 1 || b.told.Load() != 0 {
+		t.Errorf("told %d times by the home, %d by the other one", a.told.Load(), b.told.Load())
+	}
+}
+
 // Nothing is asked elsewhere about tokens that no process has made, and about connections that
 // are here. A forwarded request is not forwarded again.
 func TestWhatIsNotAskedElsewhere(t *testing.T) {

@@ -39,6 +39,7 @@ type node struct {
 	claim func() error     // called before a claim; nil: nothing is
 	ended atomic.Bool      // Drain was called
 	learn connection.Learner
+	told  atomic.Int32 // calls of Tell with news
 }
 
 func (n *node) Join(l connection.Local) { n.local = l }
@@ -50,7 +51,16 @@ func (n *node) Open(token string) (string, bool) {
 
 func (n *node) Drain() { n.ended.Store(true) }
 
-func (n *node) Share(l connection.Learner) { n.learn = l }
+func (n *node) Share(l connection.Learner) {
+	n.learn = l
+	_ = l.News()
+}
+
+func (n *node) Tell(context.Context) {
+	if n.learn.News() != nil {
+		n.told.Add(1)
+	}
+}
 
 func (n *node) Find(r *http.Request, token string, c connection.Claimer) (connection.Forward, error) {
 	n.finds.Add(1)

@@ -17,6 +17,9 @@ type attempt struct {
 	first    transports.Type // the transport that was offered first
 	partial  bool            // some transports were not offered
 	claimed  bool            // a request followed, or its absence was counted
+	told     bool            // other processes know that it waits
+	// elsewhere: another process has the negotiation. This one only knows that it waits.
+	elsewhere bool
 	// probes: if the WebSocket handshake arrives stripped, test whether event streams get
 	// through. refuses: the previous attempt showed that they do not.
 	probes, refuses bool
@@ -30,7 +33,7 @@ type attempt struct {
 // too. With TLS a browser uses HTTP/2 for its requests, but not for WebSockets. Then nginx
 // strips only the handshake, if it speaks HTTP/1.1 with us.
 func (w *attempt) Probes(r *http.Request) bool {
-	if strings.HasPrefix(r.Header.Get("Origin"), "https:") && r.ProtoAtLeast(1, 1) {
+	if strings.HasPrefix(r.Header.Get("Origin"), "https:") && r.Proto != "HTTP/1.0" {
 		return false
 	}
 	w.evidence.mu.Lock()
@@ -57,7 +60,7 @@ func (w *attempt) Observe(event transports.Event) {
 		w.end(e.memory.byKey[w.key], event.Transport)
 		return
 	case transports.Moved:
-		w.claimed = true
+		w.settle()
 		return
 	}
 	if event.Request != nil && !w.came(event.Request) {
@@ -74,11 +77,12 @@ func (w *attempt) Observe(event transports.Event) {
 			e.unclaimed(n, w, now)
 		}
 	case transports.Proved:
-		if n.tally(event.Transport).worked(now, e.options.HalfLife) {
-			e.announce(n)
+		news := n.tally(event.Transport).worked(now, e.options.HalfLife)
+		if event.Transport == transports.WebSockets && !n.drop.IsZero() {
+			n.drop, news = time.Time{}, true
 		}
-		if event.Transport == transports.WebSockets {
-			n.drop = time.Time{}
+		if news {
+			e.announce(n)
 		}
 		w.prove(n, event.Transport)
 	case transports.Cut:
@@ -138,7 +142,7 @@ func (e *Evidence) failed(n *network, kind transports.Type, weight float64, reas
 // After the opening it stays with the network of the request that opened it. came reports
 // whether the request belongs to the connection's network.
 func (w *attempt) came(r *http.Request) bool {
-	w.claimed = true
+	w.settle()
 	key, ok := networkOf(r)
 	if !ok || key.prefix == w.key.prefix {
 		return true

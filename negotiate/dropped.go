@@ -21,6 +21,7 @@ const dropLimit = 5 * time.Minute
 func (e *Evidence) dropped(n *network, negotiated, now time.Time) {
 	if now.Sub(negotiated) < fallbackDelay && (n.drop.IsZero() || n.websockets.living > 0) {
 		n.drop = now
+		e.announce(n)
 		return
 	}
 	e.countDrop(n, now)

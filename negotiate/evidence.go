@@ -33,6 +33,8 @@ type Evidence struct {
 	memory memory
 	shared bool         // other processes want the news
 	queue  []networkKey // of the news; each network in it is queued
+	// unanswered are negotiations of the last seconds, for News.
+	unanswered []*attempt
 }
 
 // NewEvidence returns an Evidence without observations.
@@ -71,7 +73,7 @@ func (e *Evidence) Offer(r *http.Request, o *Offer) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := e.memory.network(key)
-	if p := n.waiting; p.open() && w.since.Sub(p.since) > fallbackDelay {
+	if p := n.oldestWaiting(w.since); p != nil && w.since.Sub(p.since) > fallbackDelay {
 		e.unclaimed(n, p, w.since)
 	}
 	e.goesOn(n, w.since)
@@ -88,9 +90,7 @@ func (e *Evidence) Offer(r *http.Request, o *Offer) {
 		w.first = o.Transports[0]
 	}
 	w.partial = len(o.Transports) < len(signalr.Transports())
-	if !n.waiting.open() {
-		n.waiting = w
-	}
+	e.waits(n, w)
 }
 
 // arrange moves transports that have failed in this network to the end, where a client that
@@ -124,7 +124,7 @@ func (e *Evidence) arrange(n *network, o *Offer, now time.Time) {
 // offered, even if another transport is first. If the offer leaves out a transport that a
 // client could insist on, one such offer is not enough to avoid WebSockets.
 func (e *Evidence) unclaimed(n *network, w *attempt, now time.Time) {
-	w.claimed = true
+	w.settle()
 	if n.key.family == other || w.first != transports.WebSockets {
 		return
 	}
@@ -138,7 +138,7 @@ func (e *Evidence) unclaimed(n *network, w *attempt, now time.Time) {
 // missed counts an offer whose first transport did not reach the server. It counts nothing if
 // that transport has worked since in the network for another connection.
 func (e *Evidence) missed(n *network, w *attempt, weight float64, now time.Time) {
-	w.claimed = true
+	w.settle()
 	if t := n.tally(w.first); t != nil && !t.workedSince(w.since) {
 		e.failed(n, w.first, weight, absent, now)
 	}
@@ -162,7 +162,7 @@ func (e *Evidence) fellBack(n *network, w *attempt, kind transports.Type, now ti
 // gaveUp counts the previous negotiation after a client has opened another transport than the
 // first one, which it had negotiated anew at a time.
 func (e *Evidence) gaveUp(n *network, first transports.Type, negotiated, now time.Time) {
-	if p := n.waiting; p.open() && p.since.Before(negotiated) && p.first == first {
+	if p := n.oldestWaiting(now); p != nil && p.since.Before(negotiated) && p.first == first {
 		e.missed(n, p, 1, now)
 	}
 }

@@ -68,6 +68,7 @@ type network struct {
 	negotiated, unseen time.Time
 	drop               time.Time // the last end of a WebSocket without a received byte; see dropped
 	queued             bool      // the verdict is in Evidence.queue
+	settled            bool      // News tells other processes once that waiting waits no longer
 	// gaveUp is a first transport that a client did not open, which had negotiated at the time
 	// fellBack. News tells other processes once.
 	gaveUp   transports.Type

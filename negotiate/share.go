@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"github.com/carillon-go/carillon/transports"
 )
 
 // The limits of what processes tell each other. News is called once a second.
@@ -41,15 +39,14 @@ func (e *Evidence) takeNews() (all []verdict) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.shared = true
-	now, some := time.Now(), min(len(e.queue), maxNews)
+	now := time.Now()
+	all = e.takeWaiting(now)
+	some := min(len(e.queue), maxNews-len(all))
 	for _, key := range e.queue[:some] {
 		if n := e.memory.byKey[key]; n != nil && n.queued {
 			n.queued = false
 			v := n.verdict(now, e.options.HalfLife)
-			if n.gaveUp != "" {
-				v.FellBack = &fallBack{n.gaveUp, now.Sub(n.fellBack)}
-				n.gaveUp = ""
-			}
+			v.undecided = n.takeUndecided(now)
 			all = append(all, v)
 		}
 	}
@@ -101,9 +98,7 @@ func (e *Evidence) learn(v *verdict, now time.Time) {
 	if n.eventStreams.learn(v.EventStreams, now, e.options.HalfLife) || refutes {
 		e.announce(n)
 	}
-	if f := v.FellBack; f != nil {
-		e.gaveUp(n, f.First, before(now, f.Age), now)
-	}
+	e.learnUndecided(n, &v.undecided, now)
 	if s := v.Silence; s != nil {
 		n.silence.learn(silence{s.Limit, s.Seen, before(now, s.Age)}, now, e.options.HalfLife)
 	}
@@ -125,14 +120,7 @@ type verdict struct {
 	WebSockets   *record       `json:"websockets,omitempty"`
 	EventStreams *record       `json:"eventStreams,omitempty"`
 	Silence      *silenceLimit `json:"silence,omitempty"`
-	FellBack     *fallBack     `json:"fellBack,omitempty"`
-}
-
-// fallBack is a client that has opened another transport than the first one. The process at which
-// it had negotiated before may count that as a failure.
-type fallBack struct {
-	First transports.Type `json:"first"`
-	Age   time.Duration   `json:"age"` // of the negotiation that was followed
+	undecided
 }
 
 // record is a tally, without the connections that are open.

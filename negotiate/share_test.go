@@ -367,6 +367,8 @@ func FuzzLearn(f *testing.F) {
 		`[{"network":"192.0.2.1","client":1,"websockets":{"good":-1e300,"bad":1e300,"failed":true,"reason":"\r\nX: y","age":-9223372036854775808}}]`,
 		`[{"network":"192.0.2.1","client":1,"eventStreams":{"good":1e300,"bad":-1e300,"age":9223372036854775807}}]`,
 		`[{"network":"192.0.2.1","client":1,"silence":{"limit":9223372036854775807,"seen":9223372036854775807,"age":-1}}]`,
+		`[{"network":"192.0.2.1","client":1,"unseen":1,"dropped":-1,"settled":true,"waiting":{"first":"WebSockets","age":3000000000}}]`,
+		`[{"network":"192.0.2.1","client":1,"waiting":{"first":"x","partial":true,"age":9223372036854775807},"fellBack":{}}]`,
 		`[{"network":"192.0.2.1","client":1,"silence":{"limit":10000000000,"seen":9223372036854775807,"age":9223372036854775807}}]`,
 	} {
 		f.Add([]byte(text))

@@ -32,13 +32,16 @@ type Elsewhere interface {
 	// Share is called before the first request, if something learns from connections: the
 	// processes should learn together.
 	Share(Learner)
+	// Tell tells the other processes at once what was learned here. It returns when they know
+	// it, at the end of ctx, or after half a second.
+	Tell(ctx context.Context)
 }
 
 // Learner learns from the connections of a process what other processes should know, too. It
 // encodes and decodes that. Its methods are called concurrently, and do not block.
 type Learner interface {
 	// News returns what was learned here since the last call, or nil. It is called about once a
-	// second, and returns nil at the first call. Its length is limited.
+	// second and for each Tell, and returns nil at the first call. Its length is limited.
 	News() json.RawMessage
 	// Table returns what is known, also from other processes, for a process that has begun, or
 	// nil. Its length is limited.

@@ -34,7 +34,7 @@ func (h *Handler) stripped(w http.ResponseWriter, r *http.Request, c *Connection
 		return false
 	}
 	if h.probes(r, c) {
-		probe(w, r, c)
+		h.probe(w, r, c)
 		return true
 	}
 	Empty(w, http.StatusBadRequest)
@@ -59,10 +59,10 @@ const (
 // probe answers a handshake with the beginning of an event stream. If the proxy passes the
 // response on, the client sees a failed handshake, and leaves or negotiates again. If the
 // proxy buffers it, the client learns of the failure when the probe ends. The observer learns
-// of it earlier than the client can open an event stream. That matters because a proxy often
-// passes on a buffered stream when it is cut, the official client takes this for the opening,
-// and its start fails.
-func probe(w http.ResponseWriter, r *http.Request, c *Connection) {
+// of it earlier than the client can open an event stream, in every process. That matters
+// because a proxy often passes on a buffered stream when it is cut, the official client takes
+// this for the opening, and its start fails.
+func (h *Handler) probe(w http.ResponseWriter, r *http.Request, c *Connection) {
 	EventStream(w.Header())
 	control := http.NewResponseController(w)
 	c.Limit(control)
@@ -81,4 +81,7 @@ func probe(w http.ResponseWriter, r *http.Request, c *Connection) {
 		}
 	}
 	c.Tell(transports.Event{Kind: transports.Unseen, Transport: transports.ServerSentEvents})
+	if e := h.registry.elsewhere; e != nil {
+		e.Tell(r.Context())
+	}
 }
