@@ -147,3 +147,23 @@ func TestBadPayloads(t *testing.T) {
 		t.Errorf("the sender: %+v", got)
 	}
 }
+
+// A command with an unknown action is acknowledged and changes nothing.
+func TestUnknownAction(t *testing.T) {
+	j := join(t, Options{})
+	one, member := j.planes[0], j.ids[1]
+	if err := j.hubs[0].Groups().Add(t.Context(), member, "g"); err != nil {
+		t.Fatal(err)
+	}
+	for _, action := range []uint8{0, 3, 255} {
+		c := command{server: one.names.server, action: action, group: "g", connection: member}
+		if err := one.changeGroup(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clients := j.hubs[1].Clients()
+	if err := errors.Join(clients.Group("g").Send(t.Context(), "Say", "group"), clients.All().Send(t.Context(), "Say", "all")); err != nil {
+		t.Fatal(err)
+	}
+	j.want(t, 1, "group", "all")
+}

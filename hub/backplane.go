@@ -168,7 +168,8 @@ func (a Answer) failed(err error) (Answer, error) {
 }
 
 // Command does a command for the connections of this process. found reports whether it has
-// them; a user may also have connections elsewhere. Adding to a group waits for Join.
+// them; a user may also have connections elsewhere. Adding to a group waits for Join. An
+// unknown action changes nothing.
 func (l Local) Command(ctx context.Context, c Command) (found bool, err error) {
 	if c.Action == EndConnections {
 		return l.hub.local.disconnect(c.To), nil
@@ -179,7 +180,7 @@ func (l Local) Command(ctx context.Context, c Command) (found bool, err error) {
 			continue
 		case c.Action == AddToGroup:
 			err = l.hub.addToGroup(ctx, s, c.Group)
-		default:
+		case c.Action == RemoveFromGroup:
 			l.hub.removeFromGroup(s, c.Group)
 		}
 		found = true
