@@ -15,7 +15,7 @@ type channels struct {
 	connected bool
 	todo      []string // that may have to be subscribed or unsubscribed, in this order
 	open      int      // commands for one channel that the server has not confirmed
-	last      uint64
+	last      uint64   // number of the last Subscribe or confirmation
 }
 
 type channel struct {
@@ -23,6 +23,7 @@ type channel struct {
 	receiver  backplane.Receiver // nil: not wanted any more
 	asked     bool               // the last command was to subscribe
 	open      int                // commands that the server has not confirmed
+	since     uint64             // number of the last confirmation
 	confirmed chan struct{}      // closed when subscribed, or when nobody has to wait; nil: nobody waits
 }
 
@@ -110,6 +111,8 @@ func (c *channels) confirm(name string) {
 	}
 	of.open--
 	c.open--
+	c.last++
+	of.since = c.last
 	if of.isSubscribed() {
 		of.wake()
 	}
@@ -139,9 +142,10 @@ func (c *channels) disconnect() {
 	}
 }
 
-func (c *channels) isSubscribed(name string) bool {
+// wasSubscribed reports whether a channel has been subscribed since before a number.
+func (c *channels) wasSubscribed(name string, number uint64) bool {
 	of := c.byName[name]
-	return of != nil && of.receiver != nil && of.isSubscribed()
+	return of != nil && of.receiver != nil && of.isSubscribed() && of.since <= number
 }
 
 // isComplete reports whether all wanted channels are subscribed.

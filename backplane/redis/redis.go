@@ -162,7 +162,7 @@ func (b *Broker) State() backplane.State {
 // Publish implements backplane.Broker.
 func (b *Broker) Publish(ctx context.Context, payload []byte, channels ...string) (receivers int, err error) {
 	b.mu.Lock()
-	l := b.link
+	l, begin := b.link, b.channels.last
 	b.mu.Unlock()
 	if l == nil {
 		return 0, backplane.ErrUnavailable
@@ -180,7 +180,7 @@ func (b *Broker) Publish(ctx context.Context, payload []byte, channels ...string
 			got, failed := r.AsInt64()
 			receivers += int(got)
 			err = cmp.Or(err, failed)
-			if failed == nil && got == 0 && b.subscribed(channels[i]) {
+			if failed == nil && got == 0 && b.wasSubscribed(channels[i], begin) {
 				l.fail(errDeaf)
 			}
 		}
@@ -198,10 +198,12 @@ func (b *Broker) Publish(ctx context.Context, payload []byte, channels ...string
 	return receivers, err
 }
 
-func (b *Broker) subscribed(channel string) bool {
+// wasSubscribed reports whether a channel has been subscribed since before the number of a
+// confirmation: then a publication after it has a receiver.
+func (b *Broker) wasSubscribed(channel string, number uint64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.channels.isSubscribed(channel)
+	return b.channels.wasSubscribed(channel, number)
 }
 
 // Subscribe implements backplane.Broker.
