@@ -17,9 +17,9 @@ type Broker interface {
 	Publish(ctx context.Context, payload []byte, channels ...string) (receivers int, err error)
 	// Subscribe passes the payloads of channels to r, and returns when what is published
 	// from now on arrives. A channel has one receiver. While the broker is degraded,
-	// Subscribe returns at once, and the channels are subscribed before it is degraded no
-	// longer. If Subscribe fails, with the cause of ctx for example, Unsubscribe is still
-	// called for the channels.
+	// Subscribe says so to r and returns at once, and the channels are subscribed before it
+	// is degraded no longer. If Subscribe fails, with the cause of ctx for example,
+	// Unsubscribe is still called for the channels.
 	Subscribe(ctx context.Context, r Receiver, channels ...string) error
 	// Unsubscribe ends subscriptions. It does not block.
 	Unsubscribe(channels ...string)
@@ -29,13 +29,14 @@ type Broker interface {
 	Close()
 }
 
-// Receiver receives from a Broker. Its methods must not block: the broker reads nothing until
-// they return.
+// Receiver receives from a Broker. Its methods must not block, or call the broker: it does
+// nothing else until they return.
 type Receiver interface {
 	// Receive is called for each payload of a channel in their order. The payload is never
 	// modified, and the receiver may keep it.
 	Receive(channel string, payload []byte)
-	// Changed is called when the broker is degraded, and when it is no longer.
+	// Changed is called when the broker is degraded, which may be repeated, and when it is no
+	// longer.
 	Changed(degraded bool)
 }
 

@@ -210,8 +210,9 @@ func (c *copies) withdrawLocked(of *channelCopies, own *ownCopy) bool {
 func (c *copies) changed(degraded bool) (waiting []*ownCopy) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	was := c.degraded
 	c.degraded = degraded
-	if !degraded {
+	if was || !degraded {
 		return nil
 	}
 	for _, of := range c.byChannel {

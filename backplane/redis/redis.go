@@ -110,6 +110,7 @@ type Broker struct {
 	changed  notify.Signal // channels are to be subscribed or unsubscribed
 	heard    atomic.Int64  // when something last came from the subscribing connection, in nanoseconds
 	probe    probe
+	reason   string // why there is no connection, as logged; only for run
 
 	mu       sync.Mutex
 	link     *link // nil: not connected
@@ -226,6 +227,9 @@ func (b *Broker) want(r backplane.Receiver, channels []string) (waiting []<-chan
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	defer b.changed.Notify()
+	if b.state.Degraded {
+		r.Changed(true)
+	}
 	for _, channel := range channels {
 		if c := b.channels.want(channel, r); !c.isSubscribed() && !b.state.Degraded {
 			waiting = append(waiting, c.wait())

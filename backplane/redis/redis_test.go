@@ -6,11 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/carillon-go/carillon/backplane"
+	"github.com/carillon-go/carillon/internal/testproc"
 )
 
 func TestPublications(t *testing.T) {
@@ -76,7 +80,8 @@ func TestStartWithoutServer(t *testing.T) {
 	if _, err := b.Publish(ctx, nil, "a"); !errors.Is(err, backplane.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
-	if err := b.Subscribe(ctx, &in, "b", "c"); err != nil {
+	var late inbox
+	if err := b.Subscribe(ctx, &late, "b", "c"); err != nil {
 		t.Fatal(err)
 	}
 	b.Unsubscribe("b")
@@ -87,6 +92,38 @@ func TestStartWithoutServer(t *testing.T) {
 	}
 	if got := b.State(); got.Subscribed != 3 || got.Gaps != 0 {
 		t.Errorf("state %+v", got)
+	}
+	if got := fmt.Sprint(late.degraded); got != "[true false]" {
+		t.Errorf("a receiver that comes while the broker is degraded: %v", got)
+	}
+}
+
+// Each reason why there is no connection is logged, without the password, and not at each
+// attempt.
+func TestReasonsAreLogged(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	var log testproc.Output
+	s.broker(Options{URL: "redis://carillon:secret@" + s.Addr, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	logged := func(text string) {
+		t.Helper()
+		s.eventually(text, func() bool { return strings.Contains(log.String(), text) })
+	}
+	logged("refused")
+	s.Start()
+	logged("WRONGPASS")
+	s.Do("ACL", "SETUSER", "carillon", "on", ">secret", "allchannels", "allcommands")
+	logged("Redis available")
+	if text := log.String(); strings.Contains(text, "secret") {
+		t.Errorf("log:\n%s", text)
+	}
+	var again testproc.Output
+	b := &Broker{ctx: t.Context(), logger: slog.New(slog.NewTextHandler(&again, nil))}
+	for port := range 3 {
+		b.logLoss(&net.OpError{Op: "read", Source: &net.TCPAddr{Port: port}, Err: io.EOF})
+	}
+	if text := again.String(); strings.Count(text, "Redis unavailable") != 1 {
+		t.Errorf("log:\n%s", text)
 	}
 }
 

@@ -10,8 +10,6 @@ import (
 	"unsafe"
 
 	"github.com/redis/rueidis"
-
-	"github.com/carillon-go/carillon/backplane"
 )
 
 var (
@@ -32,7 +30,8 @@ func (b *Broker) run() {
 				pause = minPause
 			}
 		}
-		b.degrade(err)
+		b.degrade()
+		b.logLoss(err)
 		if l != nil {
 			l.close()
 		}
@@ -114,7 +113,7 @@ func (b *Broker) subscribe(l *link) error {
 		err := l.subscriber.Do(ctx, command).Error()
 		cancel()
 		if err != nil {
-			return err
+			return cmp.Or(context.Cause(l.ctx), err)
 		}
 	}
 }
@@ -144,46 +143,52 @@ func (b *Broker) receive(m rueidis.PubSubMessage) {
 }
 
 // degrade declares the broker lost. Nobody waits for subscriptions then.
-func (b *Broker) degrade(cause error) {
+func (b *Broker) degrade() {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.link = nil
 	b.channels.disconnect()
 	if b.state.Degraded {
-		b.mu.Unlock()
 		return
 	}
-	b.state.Degraded, b.state.Since = true, time.Now()
 	if b.tried {
 		b.state.Gaps++
 	}
 	b.tried = true
-	receivers := b.channels.receivers()
-	b.mu.Unlock()
-	for _, r := range receivers {
-		r.Changed(true)
-	}
-	if b.ctx.Err() == nil {
-		b.logger.Error("Redis unavailable", slog.Any("error", cause))
-	}
+	b.changeLocked(true)
 }
 
 // restore declares the broker connected if all wanted channels are subscribed.
 func (b *Broker) restore() {
 	b.mu.Lock()
-	if b.tried && !b.state.Degraded || !b.channels.isComplete() {
-		b.mu.Unlock()
-		return
-	}
-	b.tried = true
+	restored := (!b.tried || b.state.Degraded) && b.channels.isComplete()
 	after := time.Since(b.state.Since)
-	var receivers []backplane.Receiver
-	if b.state.Degraded {
-		b.state.Degraded, b.state.Since = false, time.Now()
-		receivers = b.channels.receivers()
+	if restored && b.state.Degraded {
+		b.changeLocked(false)
 	}
+	b.tried = b.tried || restored
 	b.mu.Unlock()
-	for _, r := range receivers {
-		r.Changed(false)
+	if restored {
+		b.reason = ""
+		b.logger.Info("Redis available", slog.Float64("after_s", after.Seconds()))
 	}
-	b.logger.Info("Redis available", slog.Float64("after_s", after.Seconds()))
+}
+
+func (b *Broker) changeLocked(degraded bool) {
+	b.state.Degraded, b.state.Since = degraded, time.Now()
+	for _, r := range b.channels.receivers() {
+		r.Changed(degraded)
+	}
+}
+
+// logLoss logs why there is no connection, and each other reason until there is one.
+func (b *Broker) logLoss(cause error) {
+	reason := cause
+	for inner := reason; inner != nil; inner = errors.Unwrap(inner) {
+		reason = inner // the outer ones may have ports, which differ each time
+	}
+	if text := reason.Error(); text != b.reason && b.ctx.Err() == nil {
+		b.reason = text
+		b.logger.Error("Redis unavailable", slog.Any("error", cause))
+	}
 }
