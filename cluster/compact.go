@@ -170,7 +170,7 @@ func (d *decoder) handover() *connection.Handover {
 	}
 	h.Silence, h.Age = time.Duration(d.number()), time.Duration(d.number())
 	if offer := d.text(); offer != "" {
-		h.Offer = json.RawMessage(offer)
+		h.Offer = []byte(offer)
 	}
 	return h
 }

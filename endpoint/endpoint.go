@@ -7,7 +7,6 @@ package endpoint
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -172,7 +171,7 @@ func (e *Endpoint) join(o Options) {
 	if o.Cluster == nil {
 		return
 	}
-	var observe func(*http.Request, json.RawMessage) transports.Observer
+	var observe func(*http.Request, []byte) transports.Observer
 	if a, ok := o.Policy.(negotiate.Adopter); ok {
 		observe = a.Adopt
 	}

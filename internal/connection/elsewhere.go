@@ -87,16 +87,16 @@ type Handover struct {
 	User     *auth.User // nil: anonymous
 	Origin   string     // see Connection.Origin
 	Stateful []transports.Type
-	Silence  time.Duration   // see Connection.SilenceLimit
-	Age      time.Duration   // time since the promise
-	Offer    json.RawMessage // see PortableObserver; nil: none
+	Silence  time.Duration // see Connection.SilenceLimit
+	Age      time.Duration // time since the promise
+	Offer    []byte        // see PortableObserver; nil: none
 }
 
 // PortableObserver is an observer of a negotiation that another process can make anew.
 type PortableObserver interface {
 	transports.Observer
 	// Offer describes the offer of the negotiation.
-	Offer() json.RawMessage
+	Offer() []byte
 }
 
 type forwardedKey struct{}
@@ -115,7 +115,7 @@ var errHandover = errors.New("transports: the negotiation cannot be taken over")
 // SetElsewhere sets where connections are looked for that are not here. observe makes the
 // observer of a negotiation that moves here, from its Handover.Offer and the request that opens
 // it. SetElsewhere must be called before the first request.
-func (r *Registry) SetElsewhere(e Elsewhere, observe func(*http.Request, json.RawMessage) transports.Observer) {
+func (r *Registry) SetElsewhere(e Elsewhere, observe func(*http.Request, []byte) transports.Observer) {
 	r.elsewhere, r.observe = e, observe
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -27,7 +26,7 @@ type Registry struct {
 	options    transports.Options
 	refreshing Refreshing
 	seals
-	observe func(*http.Request, json.RawMessage) transports.Observer
+	observe func(*http.Request, []byte) transports.Observer
 	app     transports.Application
 	begun   time.Time
 	work    work // connections, requests, and goroutines that outlive the call that started them
