@@ -22,28 +22,28 @@ const (
 
 // asker is the end of a stream that asks. It is safe for concurrent use.
 type asker struct {
-	conn    net.Conn
-	hello   []byte
-	pid     pid           // of the process at the other end, which its hello has named
-	limit   time.Duration // of a write
-	running *sync.WaitGroup
-	slots   chan struct{} // holds a value for each question that waits
+	conn  net.Conn
+	hello []byte
+	pid   pid           // of the process at the other end, which its hello has named
+	limit time.Duration // of a write
+	slots chan struct{} // holds a value for each question that waits
+	asked sync.Cond     // of mu: out has frames, or the stream has broken
 
 	mu      sync.Mutex
 	last    uint64                  // id of the last question
 	waiting map[uint64]chan<- frame // by id. They are closed when the stream breaks
 	out     []byte                  // frames to write
-	written []byte                  // memory for the next out
-	writes  bool                    // a goroutine writes, or will
 	heard   time.Time               // when bytes came last
 	broken  bool
 }
 
 func newAsker(conn net.Conn, d *dialer) *asker {
-	return &asker{
-		conn: conn, hello: d.hello, limit: d.askTimeout, running: d.running,
+	a := &asker{
+		conn: conn, hello: d.hello, limit: d.askTimeout,
 		slots: make(chan struct{}, maxAsked), waiting: map[uint64]chan<- frame{}, heard: time.Now(),
 	}
+	a.asked.L = &a.mu
+	return a
 }
 
 // sayHello returns the pid of the process at the other end.
@@ -107,45 +107,44 @@ func (a *asker) send(path string, message []byte, answer chan<- frame) (id uint6
 	if answer != nil {
 		a.waiting[a.last] = answer
 	}
-	id = a.last
-	if !a.writes {
-		a.writes = true
-		a.mu.Unlock()
+	a.asked.Signal()
+	return a.last, nil
+}
+
+// write writes until the stream breaks. It has a goroutine of its own, because TLS needs a deeper
+// stack than a request has.
+func (a *asker) write() {
+	defer a.close()
+	for b := []byte(nil); a.awaitFrames(); {
 		runtime.Gosched() // other requests that are ready ask as well: one write for all
-		a.mu.Lock()
-		a.writeLocked()
-		if a.writes = len(a.out) > 0 && !a.broken; a.writes { // others ask meanwhile, and this one shall not wait for them
-			a.running.Go(a.write)
+		b = a.takeFrames(b)
+		_ = a.conn.SetWriteDeadline(time.Now().Add(a.limit))
+		if _, err := a.conn.Write(b); err != nil {
+			return
 		}
 	}
-	return id, nil
 }
 
-// write writes until no frame is left.
-func (a *asker) write() {
+// awaitFrames waits until there are frames to write. It reports false if the stream has broken.
+func (a *asker) awaitFrames() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for len(a.out) > 0 && !a.broken {
-		a.writeLocked()
+	for len(a.out) == 0 && !a.broken {
+		a.asked.Wait()
 	}
-	a.writes = false
+	return !a.broken
 }
 
-// writeLocked writes the frames of all that have asked, with mu released.
-func (a *asker) writeLocked() {
-	b := a.out
-	a.out = a.written[:0]
-	a.mu.Unlock()
-	_ = a.conn.SetWriteDeadline(time.Now().Add(a.limit))
-	_, err := a.conn.Write(b)
+// takeFrames returns the frames to write. It keeps the memory of those that were written before.
+func (a *asker) takeFrames(written []byte) []byte {
 	a.mu.Lock()
-	if a.written = b; cap(b) > maxBatch {
-		a.written = nil
+	defer a.mu.Unlock()
+	if cap(written) > maxBatch {
+		written = nil
 	}
-	if err != nil {
-		a.broken = true
-		_ = a.conn.Close() // ends read
-	}
+	b := a.out
+	a.out = written[:0]
+	return b
 }
 
 // read delivers the answers until the stream breaks.
@@ -179,6 +178,7 @@ func (a *asker) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.broken = true
+	a.asked.Signal()
 	for _, answer := range a.waiting {
 		close(answer)
 	}

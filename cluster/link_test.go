@@ -44,10 +44,11 @@ func greet(t *testing.T, to *site, config *tls.Config) error {
 		return err
 	}
 	a := newAsker(conn, to.node.peers.dialer)
-	var reading sync.WaitGroup
-	defer reading.Wait()
+	var running sync.WaitGroup
+	defer running.Wait()
 	defer a.close()
-	reading.Go(a.read)
+	running.Go(a.read)
+	running.Go(a.write)
 	_, err = a.sayHello(t.Context())
 	return err
 }

@@ -92,6 +92,7 @@ func (d *dialer) stream(address string) (*asker, error) {
 	}
 	a := newAsker(conn, d)
 	d.running.Go(a.read)
+	d.running.Go(a.write)
 	if a.pid, err = a.sayHello(d.closing); err != nil {
 		a.close()
 	}

@@ -24,6 +24,7 @@ func newTestAsker(t *testing.T) (*asker, *other) {
 	running := new(sync.WaitGroup)
 	a := newAsker(near, &dialer{hello: []byte(`{"version":1}`), askTimeout: askTimeout, running: running})
 	running.Go(a.read)
+	running.Go(a.write)
 	t.Cleanup(func() {
 		a.close()
 		_ = far.Close()
@@ -420,7 +421,7 @@ func FuzzAnswerAll(f *testing.F) {
 func FuzzAsker(f *testing.F) {
 	addFrames(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		a := newAsker(&wire{in: bytes.NewReader(b)}, &dialer{running: new(sync.WaitGroup)})
+		a := newAsker(&wire{in: bytes.NewReader(b)}, &dialer{})
 		var waiting []chan frame
 		for range 3 {
 			answer := make(chan frame, 1)
