@@ -12,8 +12,9 @@ import (
 type Broker interface {
 	// Publish sends a payload to channels and returns the number of subscriptions that got
 	// it, of all processes together. What one caller publishes on a channel arrives in
-	// order. If Publish fails with ErrUnavailable, nothing was sent; after any other error
-	// the payload may still arrive. The payload must not be modified afterwards.
+	// order. If Publish fails with ErrUnavailable, nothing was sent; after any other error,
+	// such as ErrLost, the payload may still arrive. The payload must not be modified
+	// afterwards.
 	Publish(ctx context.Context, payload []byte, channels ...string) (receivers int, err error)
 	// Subscribe passes the payloads of channels to r, and returns when what is published
 	// from now on arrives. A channel has one receiver. While the broker is degraded,
@@ -40,8 +41,13 @@ type Receiver interface {
 	Changed(degraded bool)
 }
 
-// ErrUnavailable is returned while no other process can be reached.
-var ErrUnavailable = errors.New("backplane: the broker is unavailable")
+// Errors of Publish.
+var (
+	// ErrUnavailable is returned while no other process can be reached.
+	ErrUnavailable = errors.New("backplane: the broker is unavailable")
+	// ErrLost is returned if the broker is lost during the publication.
+	ErrLost = errors.New("backplane: the broker was lost during the publication")
+)
 
 // State is the state of a Broker.
 type State struct {

@@ -7,9 +7,9 @@ import (
 	"github.com/carillon-go/carillon/hub"
 )
 
-// Send implements hub.Backplane. While the broker is degraded, Send delivers in this process
-// and succeeds, except for named connections, which are elsewhere: then it fails with
-// ErrUnavailable.
+// Send implements hub.Backplane. If the broker is lost, Send delivers in this process and
+// succeeds, except for named connections, which are elsewhere: then it fails with
+// ErrUnavailable or ErrLost.
 func (b *Backplane) Send(ctx context.Context, to hub.Audience, m hub.Message) error {
 	v := invocation{frames: m.Frames, extension: extension{delivery: m.Delivery}}
 	if to.Kind == hub.Everyone || to.Kind == hub.InGroups {
@@ -36,7 +36,7 @@ func (b *Backplane) Send(ctx context.Context, to hub.Audience, m hub.Message) er
 			b.copies.answered(o)
 		}
 	}
-	if errors.Is(err, ErrUnavailable) && to.Kind != hub.ToConnections {
+	if isLost := errors.Is(err, ErrUnavailable) || errors.Is(err, ErrLost); isLost && to.Kind != hub.ToConnections {
 		err = nil
 	}
 	return errors.Join(err, b.wait(ctx, own))

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -192,6 +193,7 @@ func (b *Broker) Publish(ctx context.Context, payload []byte, channels ...string
 			err = errUnanswered
 		}
 		l.fail(err)
+		err = fmt.Errorf("%w: %w", backplane.ErrLost, err)
 	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
