@@ -29,37 +29,14 @@ var (
 // anything twice or in the wrong order.
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	s := &soaking{seed: *soakSeed, over: make(chan struct{})}
-	if s.seed == 0 {
-		s.seed = rand.Uint64()
-	}
-	t.Logf("-cluster.seed=%d", s.seed)
-	s.nodes = startWiredNodes(t, os.Args[0], soakCommand)
-	s.nodes.awaitMembers(t)
-	s.balancer = newTurns(t, s.nodes)
-	var all sync.WaitGroup
-	defer all.Wait()
-	defer close(s.over)
-	for i := range *soakClients {
-		all.Go(func() { s.live(t, uint64(i)+1) })
-	}
+	s := newSoaking(t)
 	random := s.random(0)
 	for range *soakRounds {
 		blows := s.blows(random.Perm(nodeCount))
 		random.Shuffle(len(blows), func(i, j int) { blows[i], blows[j] = blows[j], blows[i] })
-		for _, f := range blows {
-			s.await(t, "clients before "+f.name)
-			t.Log(time.Now().Format(time.StampMilli), f.name)
-			s.suffer(t, f)
-		}
+		s.sufferAll(t, blows)
 	}
-	s.await(t, "clients at the end")
-	if t.Failed() {
-		for i, p := range s.nodes.all {
-			t.Logf("node %d (%s):\n%s", i, s.nodes.wires.addresses[i], &p.Output)
-		}
-	}
-	t.Logf("%d clients, %d of them hit", s.lived.Load(), s.hit.Load())
+	s.finish(t)
 }
 
 // soaking is a run of TestSoak.
@@ -67,16 +44,72 @@ type soaking struct {
 	seed       uint64
 	nodes      *nodes
 	balancer   *turns
+	clients    sync.WaitGroup
 	over       chan struct{} // closed when no more clients come
 	lived, hit atomic.Int64  // clients that have gone, and how many of them a fault has hit
+	// outages counts the beginnings and the ends of the times in which the backplane may lose
+	// messages between nodes.
+	outages atomic.Int64
+	missed  atomic.Int64 // clients that have missed messages of other nodes then
+	heard   atomic.Int64 // messages of other nodes
+}
+
+// newSoaking starts nodes and clients. options are further ones of the nodes.
+func newSoaking(t *testing.T, options ...string) *soaking {
+	s := &soaking{seed: *soakSeed, over: make(chan struct{})}
+	if s.seed == 0 {
+		s.seed = rand.Uint64()
+	}
+	t.Logf("-cluster.seed=%d", s.seed)
+	s.nodes = startWiredNodes(t, append([]string{os.Args[0], soakCommand}, options...)...)
+	s.nodes.awaitMembers(t)
+	s.balancer = newTurns(t, s.nodes)
+	t.Cleanup(s.end)
+	for i := range *soakClients {
+		s.clients.Go(func() { s.live(t, uint64(i)+1, false) })
+	}
+	return s
+}
+
+// end waits for the clients.
+func (s *soaking) end() {
+	select {
+	case <-s.over:
+	default:
+		close(s.over)
+	}
+	s.clients.Wait()
+}
+
+func (s *soaking) sufferAll(t *testing.T, blows []*blow) {
+	t.Helper()
+	for _, f := range blows {
+		s.await(t, "clients before "+f.name)
+		t.Log(time.Now().Format(time.StampMilli), f.name)
+		s.suffer(t, f)
+	}
+}
+
+// finish waits for more clients, and reports.
+func (s *soaking) finish(t *testing.T) {
+	t.Helper()
+	s.await(t, "clients at the end")
+	s.end()
+	if t.Failed() {
+		for i, p := range s.nodes.all {
+			t.Logf("node %d (%s):\n%s", i, s.nodes.wires.addresses[i], &p.Output)
+		}
+	}
+	t.Logf("%d clients, %d of them hit; %d have missed some messages of other nodes, and all have heard %d",
+		s.lived.Load(), s.hit.Load(), s.missed.Load(), s.heard.Load())
 }
 
 func (s *soaking) random(stream uint64) *rand.Rand {
 	return rand.New(rand.NewPCG(s.seed, stream)) //nolint:gosec // it has to come the same again
 }
 
-// live lets one client after the other come.
-func (s *soaking) live(t *testing.T, stream uint64) {
+// live lets one client after the other come, which stay or go soon.
+func (s *soaking) live(t *testing.T, stream uint64, stay bool) {
 	random := s.random(stream)
 	for turn := 1; ; turn++ {
 		select {
@@ -85,7 +118,19 @@ func (s *soaking) live(t *testing.T, stream uint64) {
 		default:
 		}
 		who := fmt.Sprintf("client %d.%d", stream, turn)
-		wrong, lost := soak.NewLife(s.balancer.URL, who, random).Live(context.Background())
+		before := s.outages.Load()
+		life := soak.NewLife(s.balancer.URL, who, random)
+		live := life.Live
+		if stay {
+			live = func(ctx context.Context) (wrong, lost, missed []string) { return life.Stay(ctx, s.over) }
+		}
+		wrong, lost, missed := live(context.Background())
+		s.heard.Add(int64(life.Heard()))
+		if before%2 == 0 && s.outages.Load() == before {
+			wrong = append(wrong, missed...)
+		} else if len(missed) > 0 {
+			s.missed.Add(1)
+		}
 		for _, complaint := range wrong {
 			t.Error(complaint)
 		}
@@ -114,15 +159,15 @@ type blow struct {
 	// hits reports whether the fault hits a client, or if at is not -1 a request of it at a node.
 	hits       func(l *route, at int) bool
 	begin, end func(*testing.T)
-	short      bool // it lasts for soakPause, otherwise until some clients have come and gone
+	lasts      time.Duration // 0: until some clients have come and gone
 }
 
 func (s *soaking) suffer(t *testing.T, f *blow) {
 	t.Helper()
 	s.balancer.strike(f)
 	f.begin(t)
-	if f.short {
-		time.Sleep(*soakPause) // the time of the fault
+	if f.lasts > 0 {
+		time.Sleep(f.lasts) // the time of the fault
 	} else {
 		s.await(t, "clients while "+f.name)
 	}
@@ -140,11 +185,11 @@ func (s *soaking) blows(at []int) []*blow {
 		s.killed(at[0]), s.drained(at[1]), s.paused(at[2]),
 		{
 			fmt.Sprintf("the nodes %d and %d are parted", at[0], at[1]), parted,
-			func(*testing.T) { join = s.nodes.wires.part(at[0], at[1]) }, func(*testing.T) { join() }, true,
+			func(*testing.T) { join = s.nodes.wires.part(at[0], at[1]) }, func(*testing.T) { join() }, *soakPause,
 		},
 		{
 			"the link is slow", func(*route, int) bool { return false },
-			func(*testing.T) { s.nodes.wires.slow(50 * time.Millisecond) }, func(*testing.T) { s.nodes.wires.slow(0) }, false,
+			func(*testing.T) { s.nodes.wires.slow(50 * time.Millisecond) }, func(*testing.T) { s.nodes.wires.slow(0) }, 0,
 		},
 	}
 }
@@ -153,7 +198,7 @@ func (s *soaking) killed(victim int) *blow {
 	return &blow{fmt.Sprintf("node %d is killed", victim), hitsNode(victim), func(*testing.T) {
 		s.balancer.setDown(victim, true)
 		s.nodes.kill(victim)
-	}, s.restart(victim), false}
+	}, s.restart(victim), 0}
 }
 
 // drained passes on requests until all have ended.
@@ -164,7 +209,7 @@ func (s *soaking) drained(victim int) *blow {
 		if err := s.nodes.all[victim].End(); err != nil {
 			t.Error(err)
 		}
-	}, s.restart(victim), false}
+	}, s.restart(victim), 0}
 }
 
 func (s *soaking) paused(victim int) *blow {
@@ -179,7 +224,7 @@ func (s *soaking) paused(victim int) *blow {
 	}, func(t *testing.T) {
 		signal(t, syscall.SIGCONT)
 		s.balancer.setDown(victim, false)
-	}, true}
+	}, *soakPause}
 }
 
 func hitsNode(victim int) func(*route, int) bool {

@@ -4,6 +4,7 @@ package cluster_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,8 +16,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/carillon-go/carillon/backplane"
+	"github.com/carillon-go/carillon/backplane/redis"
 	"github.com/carillon-go/carillon/cluster"
 	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/integration/soak"
 )
 
@@ -32,6 +36,7 @@ func runSoakNode(args []string) error {
 	advertise := flags.String("cluster-advertise", "", "")
 	secretFile := flags.String("cluster-secret-file", "", "")
 	peers := flags.String("cluster-peers", "", "")
+	broker := flags.String("redis", "", "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -55,16 +60,34 @@ func runSoakNode(args []string) error {
 	if err != nil {
 		return err
 	}
-	return serveSoakNode(node, clients, nodes)
+	if *broker == "" {
+		return serveSoakNode(node, clients, nodes, nil, http.NotFound)
+	}
+	b, err := redis.New(redis.Options{URL: *broker})
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	plane := backplane.New(b, backplane.Options{Hub: "soak"})
+	defer plane.Close()
+	return serveSoakNode(node, clients, nodes, plane, func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(b.State())
+	})
 }
 
-func serveSoakNode(node *cluster.Node, clients, nodes net.Listener) error {
+// statePath has the state of the broker.
+const statePath = "/broker"
+
+func serveSoakNode(node *cluster.Node, clients, nodes net.Listener, plane hub.Backplane, state http.HandlerFunc) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	h, o := soak.NewHub(), soak.Options()
+	h, o := soak.NewHub(plane), soak.Options()
 	o.HoldTimeout, o.DisconnectTimeout = -1, 10*time.Second // a slow host is no fault
 	e := endpoint.New(h.Hub, endpoint.Options{Options: o, Cluster: node.Hub("/")})
-	server := &http.Server{Handler: soak.Handler(e), ReadHeaderTimeout: patience}
+	mux := http.NewServeMux()
+	mux.Handle("/", soak.Handler(e))
+	mux.Handle(statePath, state)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: patience}
 	served := make(chan error, 2)
 	go func() { served <- node.Serve(nodes) }()
 	go func() { served <- server.Serve(clients) }()

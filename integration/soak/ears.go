@@ -15,42 +15,55 @@ const (
 )
 
 // ears record the messages that a client has heard, and complain about wrong ones. Messages of a
-// channel are numbered, and none may be missing between the first and the last.
+// channel are numbered by their source, and none may be missing between the first and the last.
 type ears struct {
 	mu       sync.Mutex
-	channels map[string]*heard
-	tick     int
-	news     chan struct{} // something was heard
-	end      chan struct{} // closed when the connection has ended
+	own      string                       // the source at the client's own node
+	channels map[string]map[string]*heard // by channel and source
+	ticks    map[string]int               // by source
+	counts   map[string]int               // messages by source
+	news     chan struct{}                // something was heard
+	end      chan struct{}                // closed when the connection has ended
 
-	wrongs, losses []string // complaints
+	wrongs, losses []string          // complaints
+	gaps           map[string]string // complaints about missing messages, the last one of each source
 }
 
 // heard holds the numbers of the messages of one channel. Zero: none came yet.
 type heard struct{ first, last int }
 
 func newEars(c *client.HubConnection) *ears {
-	e := &ears{channels: make(map[string]*heard), news: make(chan struct{}, 1), end: make(chan struct{})}
+	e := &ears{
+		channels: make(map[string]map[string]*heard), ticks: make(map[string]int), counts: make(map[string]int), gaps: make(map[string]string),
+		news: make(chan struct{}, 1), end: make(chan struct{}),
+	}
 	c.OnStateChange(func(_ context.Context, change client.StateChange) {
 		if change.To == client.Disconnected && change.From != client.Connecting {
 			close(e.end)
 		}
 	})
-	c.On("Shouted", client.Action1(func(_ context.Context, n int) error { e.hear(everyone, n); return nil }))
-	c.On("Told", client.Action1(func(_ context.Context, n int) error { e.hear(user, n); return nil }))
-	c.On("Said", client.Action2(func(_ context.Context, room, n int) error { e.hear(roomName(room), n); return nil }))
-	c.On("Ticked", client.Action1(func(_ context.Context, n int) error { e.hearTick(n); return nil }))
+	c.On("Shouted", client.Action2(func(_ context.Context, source string, n int) error { e.hear(everyone, source, n); return nil }))
+	c.On("Told", client.Action1(func(_ context.Context, n int) error { e.hear(user, "", n); return nil }))
+	c.On("Said", client.Action3(func(_ context.Context, source string, room, n int) error {
+		e.hear(roomName(room), source, n)
+		return nil
+	}))
+	c.On("Ticked", client.Action2(func(_ context.Context, source string, n int) error { e.hearTick(source, n); return nil }))
 	c.On("Double", client.Func1(func(_ context.Context, n int) (int, error) { return 2 * n, nil }))
 	return e
 }
 
-func (e *ears) hear(name string, n int) {
+func (e *ears) hear(name, source string, n int) {
 	e.mu.Lock()
-	h := e.channelLocked(name)
-	if h.first == 0 {
+	e.counts[source]++
+	h := e.heardLocked(name, source)
+	switch {
+	case h.first == 0:
 		h.first = n
-	} else if n != h.last+1 {
-		e.wrongLocked("%s: %d behind %d", name, n, h.last)
+	case n <= h.last:
+		e.wrongLocked("%s of %s: %d behind %d", name, source, n, h.last)
+	case n > h.last+1:
+		e.gaps[source] = fmt.Sprintf("%s of %s: %d behind %d", name, source, n, h.last)
 	}
 	h.last = n
 	e.mu.Unlock()
@@ -60,21 +73,34 @@ func (e *ears) hear(name string, n int) {
 	}
 }
 
-// hearTick: of ticks older ones may be left out.
-func (e *ears) hearTick(n int) {
+// hearTick records a tick. Older ticks may be missing.
+func (e *ears) hearTick(source string, n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if n <= e.tick {
-		e.wrongLocked("tick %d behind %d", n, e.tick)
+	if n <= e.ticks[source] {
+		e.wrongLocked("tick %d of %s behind %d", n, source, e.ticks[source])
 	}
-	e.tick = n
+	e.ticks[source] = n
 }
 
-func (e *ears) channelLocked(name string) *heard {
-	if e.channels[name] == nil {
-		e.channels[name] = &heard{}
+func (e *ears) heardLocked(name, source string) *heard {
+	of := e.channels[name]
+	if of == nil {
+		of = make(map[string]*heard)
+		e.channels[name] = of
 	}
-	return e.channels[name]
+	if of[source] == nil {
+		of[source] = &heard{}
+	}
+	return of[source]
+}
+
+// ownLocked returns what came on a channel from the client's own node.
+func (e *ears) ownLocked(name string) *heard {
+	if name == user {
+		return e.heardLocked(name, "")
+	}
+	return e.heardLocked(name, e.own)
 }
 
 func (e *ears) wrongLocked(format string, args ...any) {
@@ -109,7 +135,7 @@ func (e *ears) expect(ctx context.Context, name string, after, last int, exact b
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	h := *e.channelLocked(name)
+	h := *e.ownLocked(name)
 	delete(e.channels, name)
 	switch {
 	case exact && after == last && h != (heard{}), exact && after < last && h != (heard{after + 1, last}):
@@ -122,17 +148,33 @@ func (e *ears) expect(ctx context.Context, name string, after, last int, exact b
 func (e *ears) reached(name string, last int) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.channelLocked(name).last >= last
+	return e.ownLocked(name).last >= last
 }
 
-// complaints returns the faults and the losses. orderly: expect was called for all channels.
-func (e *ears) complaints(orderly bool) (wrong, lost []string) {
+// restart forgets the messages of other nodes on a channel, because some may have come since expect:
+// a node sends them while a client leaves.
+func (e *ears) restart(name string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for name, h := range e.channels {
-		if orderly && len(e.losses) == 0 && name != everyone && *h != (heard{}) {
+	e.channels[name] = map[string]*heard{e.own: e.ownLocked(name)}
+}
+
+// complaints returns the faults, the losses, and what is missing of other nodes. orderly: expect was called for all
+// channels.
+func (e *ears) complaints(orderly bool) (wrong, lost, missed []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name := range e.channels {
+		if h := e.ownLocked(name); orderly && len(e.losses) == 0 && name != everyone && *h != (heard{}) {
 			e.wrongLocked("%s: %+v came to one that is not there", name, *h)
 		}
 	}
-	return e.wrongs, e.losses
+	for source, gap := range e.gaps {
+		if source == e.own || source == "" {
+			e.wrongLocked("%s", gap)
+			continue
+		}
+		missed = append(missed, gap)
+	}
+	return e.wrongs, e.losses, missed
 }

@@ -4,6 +4,7 @@ package soak
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"iter"
 	"net/http"
@@ -41,9 +42,10 @@ func (c *channel) with(do func() error) (int, error) {
 
 const roomCount = 6
 
-// Hub is the application. The channels of several ones are not connected.
+// Hub is the application. Each one numbers its own messages, also if a backplane joins several.
 type Hub struct {
 	*hub.Hub
+	source          string // stands in the messages of this hub
 	everyone, ticks channel
 	rooms           [roomCount]channel
 	nests           atomic.Int64
@@ -62,9 +64,9 @@ func Options() transports.Options {
 	return transports.Options{DisconnectTimeout: 5 * time.Second, AllowStatefulReconnect: true}
 }
 
-// NewHub returns a hub without clients.
-func NewHub() *Hub {
-	h := &Hub{Hub: hub.New(hub.Options{DetailedErrors: true, MaxInvocationsPerSecond: -1})}
+// NewHub returns a hub without clients. b joins it to others, unless it is nil.
+func NewHub(b hub.Backplane) *Hub {
+	h := &Hub{source: rand.Text(), Hub: hub.New(hub.Options{DetailedErrors: true, MaxInvocationsPerSecond: -1, Backplane: b})}
 	h.OnConnected(func(context.Context) error { h.came.Add(1); return nil })
 	h.OnDisconnected(func(context.Context, error) { h.left.Add(1) })
 	h.Handle("Echo", hub.Func1(func(_ context.Context, text string) (string, error) { return text, nil }))
@@ -84,15 +86,18 @@ func (h *Hub) Visitors() (came, left int64) { return h.came.Load(), h.left.Load(
 
 func (h *Hub) handleAudiences() {
 	to := h.Clients()
-	h.Handle("Mark", hub.Func0(func(context.Context) (int, error) {
-		return h.everyone.with(func() error { return nil })
+	h.Handle("Mark", hub.Func0(func(context.Context) (mark, error) {
+		n, err := h.everyone.with(func() error { return nil })
+		return mark{h.source, n}, err
 	}))
-	h.Handle("Shout", hub.Action0(func(ctx context.Context) error { return h.everyone.next(ctx, to.All(), "Shouted") }))
+	h.Handle("Shout", hub.Action0(func(ctx context.Context) error {
+		return h.everyone.next(ctx, to.All(), "Shouted", h.source)
+	}))
 	h.Handle("Tick", hub.Action0(func(ctx context.Context) error {
-		return h.ticks.next(ctx, to.Conflate("tick").All(), "Ticked")
+		return h.ticks.next(ctx, to.Conflate("tick").All(), "Ticked", h.source)
 	}))
 	h.Handle("Say", hub.Action1(func(ctx context.Context, room int) error {
-		return h.rooms[room].next(ctx, to.Group(roomName(room)), "Said", room)
+		return h.rooms[room].next(ctx, to.Group(roomName(room)), "Said", h.source, room)
 	}))
 	h.Handle("Join", hub.Func1(func(ctx context.Context, room int) (int, error) {
 		return h.rooms[room].with(func() error {
@@ -116,6 +121,12 @@ func (h *Hub) handleAudiences() {
 	h.Handle("Nest", hub.Action0(func(ctx context.Context) error {
 		return h.Groups().Add(ctx, hub.CallerFrom(ctx).ConnectionID(), long(fmt.Sprint("nest ", h.nests.Add(1))))
 	}))
+}
+
+// mark is a place among the messages to everyone.
+type mark struct {
+	Source string
+	Sent   int
 }
 
 func roomName(room int) string { return fmt.Sprint("room ", room) }

@@ -56,18 +56,17 @@ func NewLife(url, who string, random *rand.Rand) *Life {
 	return l
 }
 
-// Live connects, does some things and ends somehow. It returns the faults, which must never be, and the
-// losses, which only a client may have that was cut off.
-func (l *Life) Live(ctx context.Context) (wrong, lost []string) {
+// Live connects, does some things and ends somehow. It returns the faults, which must never be, the
+// losses, which only a client may have that was cut off, and the messages of other nodes that are
+// missing, which only a client may miss whose node, or theirs, had lost its backplane.
+func (l *Life) Live(ctx context.Context) (wrong, lost, missed []string) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	defer l.net.close()
-	if err := l.conn.Start(ctx); err != nil {
-		l.ears.lost("start: %v", err)
+	begin, ok := l.begin(ctx)
+	if !ok {
 		return l.tell(false)
 	}
-	begin, err := client.Invoke[int](ctx, l.conn, "Mark")
-	l.check(err)
 	for range l.random.IntN(30) {
 		l.check(l.act(ctx, l.random.IntN(13)))
 	}
@@ -85,7 +84,7 @@ func (l *Life) Live(ctx context.Context) (wrong, lost []string) {
 	case 2:
 		l.cutDuring(ctx, func() { l.tolerate(l.conn.Stop(ctx)) })
 	default:
-		l.finish(ctx, begin)
+		l.finish(ctx, begin.Sent)
 		orderly = true
 	}
 	if err := l.conn.Stop(ctx); err != nil && orderly {
@@ -94,14 +93,70 @@ func (l *Life) Live(ctx context.Context) (wrong, lost []string) {
 	return l.tell(orderly)
 }
 
-func (l *Life) tell(orderly bool) (wrong, lost []string) {
-	wrong, lost = l.ears.complaints(orderly)
-	for _, complaints := range [][]string{wrong, lost} {
+// Stay is Live, but acts until over is closed or the connection ends, and then ends in order.
+func (l *Life) Stay(ctx context.Context, over <-chan struct{}) (wrong, lost, missed []string) {
+	defer l.net.close()
+	begin, ok := l.begin(ctx)
+	if !ok {
+		return l.tell(false)
+	}
+	pause := time.NewTicker(20 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		limited, cancel := context.WithTimeout(ctx, patience)
+		select {
+		case <-pause.C:
+			l.check(l.act(limited, l.random.IntN(13)))
+			cancel()
+			continue
+		case <-over:
+			l.finish(limited, begin.Sent)
+		case <-l.ears.end:
+			l.ears.lost("the connection ended")
+		}
+		if err := l.conn.Stop(limited); err != nil {
+			l.ears.lost("stop: %v", err)
+		}
+		cancel()
+		return l.tell(true)
+	}
+}
+
+// Heard returns how many numbered messages of other nodes have come.
+func (l *Life) Heard() int {
+	l.ears.mu.Lock()
+	defer l.ears.mu.Unlock()
+	n := 0
+	for source, count := range l.ears.counts {
+		if source != l.ears.own && source != "" {
+			n += count
+		}
+	}
+	return n
+}
+
+// begin connects, and returns the place at which the client begins to hear everything.
+func (l *Life) begin(ctx context.Context) (at mark, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := l.conn.Start(ctx); err != nil {
+		l.ears.lost("start: %v", err)
+		return at, false
+	}
+	at, err := client.Invoke[mark](ctx, l.conn, "Mark")
+	l.check(err)
+	l.ears.own = at.Source
+	return at, true
+}
+
+func (l *Life) tell(orderly bool) (wrong, lost, missed []string) {
+	wrong, lost, missed = l.ears.complaints(orderly)
+	for _, complaints := range [][]string{wrong, lost, missed} {
 		for i := range complaints {
 			complaints[i] = l.what + ": " + complaints[i]
 		}
 	}
-	return wrong, lost
+	return wrong, lost, missed
 }
 
 func (l *Life) check(err error) {
@@ -137,12 +192,12 @@ func (l *Life) finish(ctx context.Context, begin int) {
 	for room := range l.joined {
 		l.check(l.leaveRoom(ctx, room))
 	}
-	end, err := client.Invoke[int](ctx, l.conn, "Mark")
+	end, err := client.Invoke[mark](ctx, l.conn, "Mark")
 	l.check(err)
 	if err != nil {
 		return
 	}
-	l.ears.expect(ctx, everyone, begin, end, false)
+	l.ears.expect(ctx, everyone, begin, end.Sent, false)
 	l.ears.expect(ctx, user, 0, l.told, true)
 }
 
@@ -168,6 +223,7 @@ func (l *Life) act(ctx context.Context, what int) error {
 	default:
 		after, err := client.Invoke[int](ctx, l.conn, "Join", room)
 		l.joined[room] = after
+		l.ears.restart(roomName(room))
 		return err
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func TestSoak(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	t.Logf("-soak.seed=%d", seed)
-	h := NewHub()
+	h := NewHub(nil)
 	e := endpoint.New(h.Hub, endpoint.Options{Options: Options()})
 	server := httptest.NewServer(Handler(e))
 	t.Cleanup(func() {
@@ -72,8 +73,7 @@ func round(t *testing.T, url string, seed uint64) {
 				default:
 				}
 				l := NewLife(url, long(fmt.Sprintf("client %d.%d of %d", i, n, seed)), random)
-				wrong, lost := l.Live(context.Background())
-				for _, complaint := range append(wrong, lost...) {
+				for _, complaint := range slices.Concat(l.Live(context.Background())) {
 					t.Error(complaint)
 				}
 			}
