@@ -32,7 +32,7 @@ type Options struct {
 	// process, if the caller has no deadline. Default: 30 s.
 	AnswerTimeout time.Duration
 	// MaxPayloadBytes is the size of the largest payload that is accepted from other
-	// processes. Default: 16 MiB.
+	// processes, and sent to them: a message in all protocols together. Default: 16 MiB.
 	MaxPayloadBytes int
 }
 
@@ -171,19 +171,13 @@ func (b *Backplane) publish(ctx context.Context, payload []byte, channels ...str
 func (b *Backplane) started(ctx context.Context) error {
 	select {
 	case <-b.ready:
-		return b.ctxError()
 	case <-b.ctx.Done():
-		return errClosed
 	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
-}
-
-func (b *Backplane) ctxError() error {
 	if b.ctx.Err() != nil {
 		return errClosed
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // Join implements hub.Backplane.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/hub"
@@ -166,4 +167,31 @@ func TestUnknownAction(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.want(t, 1, "group", "all")
+}
+
+// A message that other processes would drop, or whose ctx has ended, reaches nobody.
+func TestMessagesThatCannotBeSent(t *testing.T) {
+	j := join(t, Options{MaxPayloadBytes: 1000})
+	clients := j.hubs[0].Clients()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	long := strings.Repeat("x", 1000)
+	if err := clients.All().Send(ctx, "Say", long); err == nil || !strings.Contains(err.Error(), "MaxPayloadBytes is 1000") {
+		t.Errorf("a long message: %v", err)
+	}
+	if _, err := hub.Invoke[int](ctx, clients.Client(j.ids[1]), "Ask", long); err == nil || !strings.Contains(err.Error(), "MaxPayloadBytes is 1000") {
+		t.Errorf("a long question: %v", err)
+	}
+	ended, end := context.WithCancel(ctx)
+	end()
+	for range 20 {
+		if err := clients.All().Send(ended, "Say", "late"); !errors.Is(err, context.Canceled) {
+			t.Errorf("a ctx that has ended: %v", err)
+		}
+	}
+	if err := clients.All().Send(ctx, "Say", "next"); err != nil {
+		t.Error(err)
+	}
+	j.want(t, 0, "next")
+	j.want(t, 1, "next")
 }

@@ -30,6 +30,7 @@ func (b *Backplane) Receive(channel string, payload []byte) {
 		id, err := parseAck(payload)
 		if err != nil {
 			b.malformed.Add(1)
+			return
 		}
 		b.acks.wake(id, struct{}{})
 		return

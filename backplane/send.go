@@ -3,6 +3,7 @@ package backplane
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/carillon-go/carillon/hub"
 )
@@ -19,7 +20,10 @@ func (b *Backplane) Send(ctx context.Context, to hub.Audience, m hub.Message) er
 	if err := b.started(ctx); err != nil || len(channels) == 0 {
 		return err
 	}
-	payload := v.append(make([]byte, 0, v.size()))
+	payload, err := b.encode(&v)
+	if err != nil {
+		return err
+	}
 	own := b.expect(channels, to, m, payload)
 	receivers, err := b.publish(ctx, payload, channels...)
 	for _, o := range own {
@@ -42,8 +46,17 @@ func (b *Backplane) Send(ctx context.Context, to hub.Audience, m hub.Message) er
 	return errors.Join(err, b.wait(ctx, own))
 }
 
-// expect returns the copies that come back of a payload, before it is published: one for each channel that this
-// process has subscribed. If the broker is degraded, it delivers them now.
+// encode returns the payload of an invocation. It fails if other processes would drop it.
+func (b *Backplane) encode(v *invocation) ([]byte, error) {
+	payload := v.append(make([]byte, 0, v.size()))
+	if len(payload) > b.options.MaxPayloadBytes {
+		return nil, fmt.Errorf("backplane: the message has %d bytes in all protocols together, and MaxPayloadBytes is %d", len(payload), b.options.MaxPayloadBytes)
+	}
+	return payload, nil
+}
+
+// expect returns the own copies of a payload that is published next: one for each channel
+// that this process has subscribed. If the broker is degraded, it delivers them now.
 func (b *Backplane) expect(channels []string, to hub.Audience, m hub.Message, payload []byte) (all []*ownCopy) {
 	for _, channel := range channels {
 		if !b.members.has(channel) {
@@ -92,8 +105,11 @@ func (b *Backplane) Ask(ctx context.Context, connectionID string, m hub.Message)
 	}
 	got := b.answers.add(m.ID)
 	defer b.answers.remove(m.ID)
-	v := invocation{frames: m.Frames, id: m.ID, returnChannel: b.names.returnChannel()}
-	receivers, err := b.publish(ctx, v.append(make([]byte, 0, v.size())), b.names.channel(hub.ToConnections, connectionID))
+	payload, err := b.encode(&invocation{frames: m.Frames, id: m.ID, returnChannel: b.names.returnChannel()})
+	if err != nil {
+		return hub.Answer{}, err
+	}
+	receivers, err := b.publish(ctx, payload, b.names.channel(hub.ToConnections, connectionID))
 	if err == nil && receivers == 0 {
 		err = hub.ErrNoConnection
 	}
@@ -149,7 +165,10 @@ func (b *Backplane) end(ctx context.Context, to hub.Audience) error {
 	for _, p := range protocols {
 		v.frames[p.Name()] = p.AppendClose(nil, "", false)
 	}
-	_, err := b.publish(ctx, v.append(make([]byte, 0, v.size())), channels...)
+	payload, err := b.encode(&v)
+	if err == nil {
+		_, err = b.publish(ctx, payload, channels...)
+	}
 	return err
 }
 
