@@ -78,26 +78,27 @@ func (c *channels) drop(name string) {
 // next returns the names for the next command, and whether it is to subscribe. It counts
 // the command as sent. There are none if everything is sent.
 func (c *channels) next() (names []string, subscribe bool) {
-	taken := 0
-	for _, name := range c.todo {
+	todo := c.todo
+	c.todo = todo[:0]
+	for i, name := range todo {
 		of := c.byName[name]
 		wanted := of != nil && of.receiver != nil
-		if of == nil || wanted == of.asked {
+		switch {
+		case len(names) == batchSize:
+			c.todo = append(c.todo, todo[i:]...)
+			return names, subscribe
+		case of == nil || wanted == of.asked:
 			c.forget(name)
-			taken++
-			continue
+		case len(names) > 0 && wanted != subscribe:
+			c.todo = append(c.todo, name) // the order of different channels is of no importance
+		default:
+			subscribe, of.asked = wanted, wanted
+			of.open++
+			c.open++
+			names = append(names, name)
 		}
-		if len(names) == batchSize || len(names) > 0 && wanted != subscribe {
-			break
-		}
-		subscribe = wanted
-		of.asked = wanted
-		of.open++
-		c.open++
-		names = append(names, name)
-		taken++
 	}
-	if c.todo = c.todo[taken:]; len(c.todo) == 0 {
+	if len(c.todo) == 0 {
 		c.todo = nil
 	}
 	return names, subscribe
