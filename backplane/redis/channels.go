@@ -15,6 +15,7 @@ type channels struct {
 	connected bool
 	todo      []string // that may have to be subscribed or unsubscribed, in this order
 	open      int      // commands for one channel that the server has not confirmed
+	batch     int      // most channels of the next command
 	last      uint64   // number of the last Subscribe or confirmation
 }
 
@@ -84,8 +85,9 @@ func (c *channels) next() (names []string, subscribe bool) {
 		of := c.byName[name]
 		wanted := of != nil && of.receiver != nil
 		switch {
-		case len(names) == batchSize:
+		case len(names) == c.batch:
 			c.todo = append(c.todo, todo[i:]...)
+			c.batch = batchSize
 			return names, subscribe
 		case of == nil || wanted == of.asked:
 			c.forget(name)
@@ -127,9 +129,10 @@ func (c *channels) forget(name string) {
 	}
 }
 
-// connect begins a connection, on which everything that is wanted is to be subscribed.
+// connect begins a connection, on which everything that is wanted is to be subscribed: at
+// first one channel, to see how the server confirms it.
 func (c *channels) connect() {
-	c.connected = true
+	c.connected, c.batch = true, 1
 	c.todo = slices.SortedFunc(maps.Keys(c.byName), func(a, b string) int { return cmp.Compare(c.byName[a].number, c.byName[b].number) })
 }
 
@@ -147,6 +150,12 @@ func (c *channels) disconnect() {
 func (c *channels) wasSubscribed(name string, number uint64) bool {
 	of := c.byName[name]
 	return of != nil && of.receiver != nil && of.isSubscribed() && of.since <= number
+}
+
+// isOpen reports whether the server has not confirmed the last command for a channel.
+func (c *channels) isOpen(name string) bool {
+	of := c.byName[name]
+	return of != nil && of.open > 0
 }
 
 // isComplete reports whether all wanted channels are subscribed.

@@ -13,9 +13,10 @@ import (
 )
 
 var (
-	errDeaf       = errors.New("redis: the subscribing connection receives nothing")
-	errBroken     = errors.New("redis: the subscribing connection has ended")
-	errUnanswered = errors.New("redis: a publication was not answered in time")
+	errDeaf        = errors.New("redis: the subscribing connection receives nothing")
+	errBroken      = errors.New("redis: the subscribing connection has ended")
+	errUnconfirmed = errors.New("redis: the server does not confirm subscriptions as RESP3 does; try protocol=2 in the query of the URL")
+	errUnanswered  = errors.New("redis: a publication was not answered in time")
 )
 
 // run connects, subscribes, and connects again after a loss, until Close.
@@ -105,17 +106,31 @@ func (b *Broker) subscribe(l *link) error {
 			b.restore()
 			return nil
 		}
-		command := l.subscriber.B().Unsubscribe().Channel(names...).Build()
-		if subscribe {
-			command = l.subscriber.B().Subscribe().Channel(names...).Build()
-		}
-		ctx, cancel := context.WithTimeout(l.ctx, writeTimeout)
-		err := l.subscriber.Do(ctx, command).Error()
-		cancel()
-		if err != nil {
+		if err := b.send(l, names, subscribe); err != nil {
 			return cmp.Or(context.Cause(l.ctx), err)
 		}
 	}
+}
+
+// send sends a command, and waits until its first channel is confirmed. Of a server whose
+// confirmations are not those of the protocol, rueidis takes the second one for a reason to
+// panic.
+func (b *Broker) send(l *link, names []string, subscribe bool) error {
+	command := l.subscriber.B().Unsubscribe().Channel(names...).Build()
+	if subscribe {
+		command = l.subscriber.B().Subscribe().Channel(names...).Build()
+	}
+	ctx, cancel := context.WithTimeout(l.ctx, writeTimeout)
+	defer cancel()
+	if err := l.subscriber.Do(ctx, command).Error(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.channels.isOpen(names[0]) {
+		return errUnconfirmed
+	}
+	return nil
 }
 
 // confirm notes the server's answer for a channel. The broker is restored after the last one.
