@@ -34,6 +34,15 @@ type Options struct {
 	// MaxPayloadBytes is the size of the largest payload that is accepted from other
 	// processes, and sent to them: a message in all protocols together. Default: 16 MiB.
 	MaxPayloadBytes int
+	// LocalFirst has messages delivered in this process before they are published, instead of
+	// when their own copy comes back. They arrive sooner here, and the clients of different
+	// processes may see the messages of an audience in different orders. Default false: all
+	// see one order, as with ASP.NET Core.
+	LocalFirst bool
+	// OnGap is called, if it is set, after a time in which messages of other processes may have
+	// been lost. The application may then have the clients of this process (Clients.Local)
+	// fetch their state anew. It is called once at a time; Close waits for it, and ends ctx.
+	OnGap func(ctx context.Context, g Gap)
 }
 
 func (o Options) withDefaults() Options {
@@ -91,11 +100,15 @@ type Backplane struct {
 	copies     copies
 	deliveries lanes[delivery] // by channel
 	commands   lanes[command]  // by connection; they may wait for a subscription
+	gaps       lanes[Gap]      // for the application
 	questions  chan struct{}   // one element for each client that is asked
 
 	lastCommand atomic.Int32
 	acks        waiters[int32, struct{}]
 	answers     waiters[string, hub.Answer]
+
+	lost      atomic.Pointer[time.Time] // nil: the broker is not degraded
+	overflows atomic.Bool               // a gap because of dropped messages waits
 
 	published, received             atomic.Int64
 	malformed, oversized, overflown atomic.Int64
@@ -126,6 +139,7 @@ func New(broker Broker, o Options) *Backplane {
 		do: b.do, running: &b.running, maxJobs: maxCommands, maxBytes: maxLaneBytes,
 		all: make([]lane[command], commandLanes),
 	}
+	b.gaps = lanes[Gap]{do: b.reportGap, running: &b.running, maxJobs: 2, maxBytes: maxLaneBytes, all: make([]lane[Gap], 1)}
 	return b
 }
 
@@ -150,6 +164,7 @@ func (b *Backplane) Close() {
 	b.members.close()
 	b.deliveries.close()
 	b.commands.close()
+	b.gaps.close()
 	b.running.Wait()
 }
 

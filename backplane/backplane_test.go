@@ -200,7 +200,12 @@ func TestSubscriptionsAreCounted(t *testing.T) {
 // What a process sends while the broker is lost reaches its own clients at once and in order; a
 // copy that comes later is not delivered again.
 func TestLossOfTheBroker(t *testing.T) {
-	j := join(t, Options{})
+	for _, o := range []Options{{}, {LocalFirst: true}} {
+		t.Run(fmt.Sprint("LocalFirst: ", o.LocalFirst), func(t *testing.T) { testLoss(t, join(t, o)) })
+	}
+}
+
+func testLoss(t *testing.T, j *joined) {
 	ctx, all := t.Context(), j.hubs[0].Clients().All()
 	j.broker[0].set(false, true)
 	if err := all.Send(ctx, "Say", "uncertain"); err != nil {

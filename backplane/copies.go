@@ -36,8 +36,10 @@ type ownCopy struct {
 	number  uint64
 	to      hub.Audience
 	message hub.Message
-	done    chan struct{} // closed after the delivery
-	err     error         // of the delivery
+	// delivered: the message needs no delivery any more (Options.LocalFirst).
+	delivered bool
+	done      chan struct{} // closed after the delivery
+	err       error         // of the delivery
 }
 
 // lateCopy is what is remembered of a payload whose copy may still come.

@@ -52,7 +52,7 @@ func (b *Backplane) Receive(channel string, payload []byte) {
 		}
 	}
 	if !b.deliveries.put(key, d, size) {
-		b.overflown.Add(1)
+		b.overflow()
 	}
 }
 
@@ -61,6 +61,7 @@ func (b *Backplane) Changed(degraded bool) {
 	for _, own := range b.copies.changed(degraded) {
 		b.deliverOwn(own)
 	}
+	b.noteState(degraded)
 }
 
 // deliverOwn delivers a message of this process without its copy.
@@ -75,7 +76,9 @@ func (b *Backplane) deliverOwn(own *ownCopy) {
 func (b *Backplane) deliver(d delivery) {
 	switch {
 	case d.own != nil:
-		d.own.err = b.local.Deliver(d.own.to, d.own.message)
+		if !d.own.delivered {
+			d.own.err = b.local.Deliver(d.own.to, d.own.message)
+		}
 		close(d.own.done)
 	case d.command != nil:
 		if !b.commands.put(d.command.connection, *d.command, 1) {

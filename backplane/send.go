@@ -65,6 +65,11 @@ func (b *Backplane) expect(channels []string, to hub.Audience, m hub.Message, pa
 		own := &ownCopy{channel: channel, message: m, done: make(chan struct{})}
 		own.to, _ = b.names.audience(channel)
 		own.to.Except = to.Except
+		if b.options.LocalFirst {
+			b.deliverOwn(own)
+			all = append(all, own)
+			own = &ownCopy{channel: channel, delivered: true, done: make(chan struct{})}
+		}
 		waits := b.copies.expect(own, payload)
 		switch {
 		case !waits:
