@@ -6,10 +6,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
+	"time"
 )
 
 // tunnel passes on the bytes of a WebSocket after the owner has accepted its handshake. It returns
-// when either end has closed it, or ctx ends.
+// when either end has closed it or does not read, or when ctx ends.
 func tunnel(ctx context.Context, w http.ResponseWriter, accepted *http.Response) error {
 	owner, ok := accepted.Body.(io.ReadWriteCloser)
 	if !ok {
@@ -19,12 +21,12 @@ func tunnel(ctx context.Context, w http.ResponseWriter, accepted *http.Response)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	stop := context.AfterFunc(ctx, func() {
+	cut := func() {
 		_ = client.Close()
 		_ = owner.Close()
-	})
-	defer stop()
+	}
+	defer cut()
+	defer context.AfterFunc(ctx, cut)()
 	answer := bufio.NewWriter(client)
 	_, _ = answer.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	_ = accepted.Header.Write(answer)
@@ -32,14 +34,30 @@ func tunnel(ctx context.Context, w http.ResponseWriter, accepted *http.Response)
 	if answer.Flush() != nil {
 		return nil
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = io.Copy(client, owner)
-		_ = client.Close()
-	}()
-	_, _ = io.Copy(owner, rw.Reader)
-	_ = owner.Close()
-	<-done
+	var answers sync.WaitGroup
+	answers.Go(func() { passBytes(client, owner, cut) })
+	passBytes(owner, rw.Reader, cut)
+	answers.Wait()
 	return nil
+}
+
+// passBytes passes on the bytes of one direction, and calls cut at the end, or when a write takes
+// longer than writeTimeout: an end that does not read keeps the tunnel no longer than that.
+func passBytes(to io.Writer, from io.Reader, cut func()) {
+	defer cut()
+	late := time.AfterFunc(writeTimeout, cut)
+	late.Stop() // until a write begins
+	_, _ = io.Copy(timedWriter{to, late}, from)
+}
+
+// timedWriter lets a timer run during each write.
+type timedWriter struct {
+	io.Writer
+	late *time.Timer
+}
+
+func (w timedWriter) Write(b []byte) (int, error) {
+	w.late.Reset(writeTimeout)
+	defer w.late.Stop()
+	return w.Writer.Write(b)
 }
