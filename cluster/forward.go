@@ -113,6 +113,9 @@ func (p *passage) forwarded(key string) *forwarded {
 		Length: r.ContentLength, Remote: raw(r.RemoteAddr), Scheme: raw(r.URL.Scheme), TLS: r.TLS != nil,
 		User: encodeUser(auth.UserFrom(r.Context())), Answer: header(p.w.Header()),
 	}
+	if p.upgrades() {
+		f.Length = 0 // all bytes of the client belong to the WebSocket
+	}
 	if !strings.HasPrefix(r.RequestURI, "/") {
 		f.URI = raw(r.URL.RequestURI())
 	}
@@ -122,9 +125,6 @@ func (p *passage) forwarded(key string) *forwarded {
 // body returns the body of the request. A short one is read as a whole, so that it does not hold
 // up others on the network connection to the owner.
 func (p *passage) body(f *forwarded) (io.Reader, error) {
-	if p.upgrades() {
-		return p.r.Body, nil
-	}
 	if !f.isShort() {
 		return longBody{p.r.Body}, nil
 	}

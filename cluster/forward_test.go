@@ -417,6 +417,38 @@ func TestWebSocketIsTunnelled(t *testing.T) {
 	}
 }
 
+// Bytes that a handshake announces as its body belong to the WebSocket, as without a cluster.
+func TestHandshakeWithABodyIsTunnelled(t *testing.T) {
+	t.Parallel()
+	_, other, token := owned(t, func(w http.ResponseWriter, _ *http.Request) {
+		c, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		_, _ = io.CopyN(c, rw, 4)
+	})
+	client, err := net.Dial("tcp", other.front.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	_ = client.SetDeadline(time.Now().Add(patience))
+	_, _ = fmt.Fprintf(client, "GET /chat?id=%s HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nContent-Length: 4\r\n\r\n", token)
+	r := bufio.NewReader(client)
+	response, err := http.ReadResponse(r, nil)
+	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%v, %v", response, err)
+	}
+	_, _ = io.WriteString(client, "data")
+	if got, err := io.ReadAll(r); err != nil || string(got) != "data" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // The end of the forwarding node cuts the WebSockets that it passes on.
 func TestShutdownCutsTunnels(t *testing.T) {
 	t.Parallel()
