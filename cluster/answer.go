@@ -114,5 +114,5 @@ func (n *Node) answerHello(theirs *hello) (any, error) {
 }
 
 func (n *Node) answerFind(question *find) (any, error) {
-	return n.Hub(question.hub).find(question), nil
+	return n.known(question.hub).find(question), nil
 }

@@ -100,7 +100,7 @@ func (h *Hub) command(ctx context.Context, question *command) error {
 // answerCommand does the command of another node. It does not wait: only hubs without a backplane
 // are attached, and they need not wait for one.
 func (n *Node) answerCommand(question *command) (any, error) {
-	h := n.Hub(question.Hub)
+	h := n.known(question.Hub)
 	h.mu.Lock()
 	do := h.commands
 	h.mu.Unlock()

@@ -140,6 +140,6 @@ func (n *Node) answerDrain(d *drain) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.Hub(d.Hub).waits.drain(asking.pid)
+	n.known(d.Hub).waits.drain(asking.pid)
 	return struct{}{}, nil
 }

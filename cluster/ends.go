@@ -100,7 +100,7 @@ func (n *Node) nextEnds(to process, sent []ending) (batch []ending) {
 func (n *Node) answerEnd(message *end) (any, error) {
 	n.running.Go(func() {
 		for _, e := range message.Ends {
-			if local := n.Hub(e.Hub).await(n.closing, e.Key); local != nil {
+			if local := n.known(e.Hub).await(n.closing, e.Key); local != nil {
 				local.End(e.Key)
 			}
 		}

@@ -48,9 +48,10 @@ func (h *Hub) ownerLocked(key string) *found {
 // has it. Find fails with the error of c.Admit or of r's context.
 func (h *Hub) Find(r *http.Request, token string, c connection.Claimer) (forward connection.Forward, err error) {
 	sealed, ok := h.node.sealer.open(h.name, token)
-	if !ok {
+	if !ok || !h.node.enter() {
 		return nil, nil
 	}
+	defer h.node.running.Done()
 	owner := h.owners.get(sealed.key)
 	if owner == (process{}) {
 		if owner, err = h.locate(r, sealed, c); err != nil {
@@ -242,7 +243,7 @@ func (n *Node) call(ctx context.Context, to process, path string, question, answ
 	}
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			peer.failed(ctx) // unless the caller has given up
+			peer.failed(ctx, err) // unless the caller has given up
 		}
 		return err
 	}

@@ -130,7 +130,7 @@ func (h *Hub) gossip(ctx context.Context, calls *sync.WaitGroup, l connection.Le
 // answerLearn answers a node that has learned something.
 func (n *Node) answerLearn(message *learn) (any, error) {
 	var answer learned
-	if l := n.Hub(message.Hub).getLearner(); l != nil {
+	if l := n.known(message.Hub).getLearner(); l != nil {
 		if message.Asks {
 			answer.Table = l.Table()
 		}

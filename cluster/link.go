@@ -60,7 +60,7 @@ func (n *Node) serveForward(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	hub := n.Hub(f.Hub)
+	hub := n.known(f.Hub)
 	ctx, stay, end := hub.wait(r.Context(), &f, from.pid)
 	defer end()
 	request, err := f.request(r.WithContext(ctx))

@@ -220,7 +220,7 @@ func TestNodeThatCameBackIsAskedAgain(t *testing.T) {
 		peer.mu.Lock()
 		peer.closeLocked()
 		peer.mu.Unlock()
-		peer.failed(t.Context())
+		peer.failed(t.Context(), context.DeadlineExceeded)
 	}
 	fail()
 	other.expect(t, "200 B GET", http.MethodGet, token, "")

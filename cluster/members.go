@@ -68,11 +68,12 @@ func (n *Node) Members() (all []Member) {
 }
 
 // others returns the processes of the other nodes that have said hello, or answered it. It waits
-// until the first check has ended, or ctx ends.
+// until the first check has ended, or ctx ends, or this process.
 func (m *members) others(ctx context.Context) (all []process) {
 	select {
 	case <-m.checked:
 	case <-ctx.Done():
+	case <-m.node.closing.Done():
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -57,6 +57,8 @@ type Node struct {
 
 	askTimeout, tellLimit time.Duration
 
+	unknown *Hub // answers questions about hubs that are not in hubs
+
 	mu     sync.Mutex
 	hubs   map[string]*Hub
 	asking limit.Budget // of questions to all nodes
@@ -118,6 +120,7 @@ func New(o Options) (*Node, error) {
 	}
 	n.closing, n.close = context.WithCancel(context.Background())
 	n.serving, n.stopServing = context.WithCancel(n.closing)
+	n.unknown = newHub(n, "")
 	n.askTimeout, n.tellLimit = cmp.Or(o.askTimeout, askTimeout), cmp.Or(o.tellLimit, tellLimit)
 	dialer, err := newDialer(n, credentials, cmp.Or(o.dialTimeout, dialTimeout))
 	if err != nil {
@@ -139,6 +142,17 @@ func (n *Node) Hub(name string) *Hub {
 		n.hubs[name] = h
 	}
 	return h
+}
+
+// known returns the hub with a name that another process has sent. One that is not in this
+// process has no connections.
+func (n *Node) known(name string) *Hub {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if h := n.hubs[name]; h != nil {
+		return h
+	}
+	return n.unknown
 }
 
 // enter counts a request. It reports false after Shutdown.

@@ -109,7 +109,7 @@ type peers struct {
 }
 
 // to returns the peer at an address. If there are too many, those without a network
-// connection are forgotten.
+// connection are closed and forgotten.
 func (p *peers) to(address string) *peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -126,7 +126,7 @@ func (p *peers) to(address string) *peer {
 
 func (p *peers) forgetLocked() {
 	for address, peer := range p.all {
-		if !peer.isConnected() {
+		if peer.closeUnused() {
 			delete(p.all, address)
 		}
 	}
@@ -163,10 +163,16 @@ type dialing struct {
 	err  error         // valid after done
 }
 
-func (p *peer) isConnected() bool {
+// closeUnused closes the peer if it has no network connection, and makes none. It reports whether
+// it has.
+func (p *peer) closeUnused() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.conns) > 0 || p.dialing != nil || p.opening != nil || p.asker != nil && !p.asker.isBroken()
+	if len(p.conns) > 0 || p.dialing != nil || p.opening != nil || p.asker != nil && !p.asker.isBroken() {
+		return false
+	}
+	p.closed = true
+	return true
 }
 
 func (p *peer) close() {
@@ -236,7 +242,7 @@ func (p *peer) doAlone(r *http.Request) (*http.Response, error) {
 	}
 	conn, err := p.dialer.single.NewClientConn(r.Context(), "https", p.address)
 	if err != nil {
-		p.failed(r.Context())
+		p.failed(r.Context(), err)
 		return nil, err
 	}
 	response, err := check(conn.RoundTrip(r))
@@ -285,16 +291,25 @@ func (p *peer) awaitRedial(ctx context.Context) error {
 
 // failed delays the next dial, unless the caller has given up. It gives up the stream if nothing
 // has come on it for as long as a question may take.
-func (p *peer) failed(ctx context.Context) {
+func (p *peer) failed(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.redial = time.Now().Add(redialTime)
+	p.delayLocked(err)
 	if p.asker != nil && p.asker.silence() >= p.dialer.askTimeout {
 		p.asker.close()
 	}
+}
+
+// delayLocked delays the next dial.
+func (p *peer) delayLocked(err error) {
+	wait := redialTime
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		wait = refusedTime
+	}
+	p.redial = time.Now().Add(wait)
 }
 
 // awaitDial returns what get finds, after the dials that get names. If the node has just failed, it
@@ -383,11 +398,7 @@ func (p *peer) dialLocked(running **dialing, connect func() (keepLocked func(), 
 		close(begun.done)
 		*running = nil
 		if err != nil {
-			wait := redialTime
-			if errors.Is(err, syscall.ECONNREFUSED) {
-				wait = refusedTime
-			}
-			p.redial = time.Now().Add(wait)
+			p.delayLocked(err)
 			return
 		}
 		if keepLocked(); p.closed {

@@ -63,7 +63,7 @@ func (h *Hub) sweep(ctx context.Context, t *table[process]) {
 
 // answerEnded returns the connections that are not here, and that no running claim brings here.
 func (n *Node) answerEnded(question *ended) (any, error) {
-	h := n.Hub(question.Hub)
+	h := n.known(question.Hub)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return ended{Keys: slices.DeleteFunc(question.Keys, func(key string) bool {
