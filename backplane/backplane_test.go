@@ -23,6 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // faulty is a broker that can be cut off from the others.
 type faulty struct {
 	Broker
+	first    sync.Once
 	receiver Receiver
 
 	mu     sync.Mutex
@@ -32,7 +33,7 @@ type faulty struct {
 }
 
 func (f *faulty) Subscribe(ctx context.Context, r Receiver, channels ...string) error {
-	f.receiver = r
+	f.first.Do(func() { f.receiver = r })
 	return f.Broker.Subscribe(ctx, f, channels...)
 }
 
