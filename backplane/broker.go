@@ -7,20 +7,20 @@ import (
 )
 
 // Broker passes payloads between processes by channels, as the publications of Redis do. It
-// keeps nothing for channels that nobody has subscribed. Several backplanes may share one.
-// It is safe for concurrent use.
+// keeps nothing: a payload reaches the processes that have subscribed its channel. Several
+// backplanes may share one. It is safe for concurrent use.
 type Broker interface {
 	// Publish sends a payload to channels and returns the number of subscriptions that got
-	// it, of all processes together. What one caller publishes on a channel arrives in
+	// it, of all processes together. The payloads of one caller on a channel arrive in
 	// order. If Publish fails with ErrUnavailable, nothing was sent; after any other error,
 	// such as ErrLost, the payload may still arrive. The payload must not be modified
 	// afterwards.
 	Publish(ctx context.Context, payload []byte, channels ...string) (receivers int, err error)
-	// Subscribe passes the payloads of channels to r, and returns when what is published
-	// from now on arrives. A channel has one receiver. While the broker is degraded,
-	// Subscribe says so to r and returns at once, and the channels are subscribed before it
-	// is degraded no longer. If Subscribe fails, with the cause of ctx for example,
-	// Unsubscribe is still called for the channels.
+	// Subscribe passes the payloads of channels to r. It returns when all later payloads
+	// arrive. A channel has one receiver. While the broker is degraded, Subscribe calls
+	// r.Changed(true) and returns at once, and the channels are subscribed before
+	// r.Changed(false). If Subscribe fails, with the cause of ctx for example, Unsubscribe
+	// is still called for the channels.
 	Subscribe(ctx context.Context, r Receiver, channels ...string) error
 	// Unsubscribe ends subscriptions. It does not block.
 	Unsubscribe(channels ...string)

@@ -12,9 +12,9 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// The payloads are those of the Redis backplane of ASP.NET Core SignalR, in MessagePack. What
-// is encoded here equals its bytes. The parsers accept what it accepts: every length of an
-// integer, a string or an array, additional items, bytes after the end.
+// The payloads are those of the Redis backplane of ASP.NET Core SignalR, in MessagePack, byte
+// for byte. The parsers accept as much as the original: every length of an integer, a string
+// or an array, additional items, bytes after the end.
 
 // errPayload is the error of a payload that the original drops.
 var errPayload = errors.New("backplane: malformed payload")
@@ -25,8 +25,8 @@ var errPayload = errors.New("backplane: malformed payload")
 //	[excluded, {protocol: frame, …}, id, returnChannel]
 //	[excluded, {protocol: frame, …}, nil, nil, extension]
 //
-// A frame is the complete message of a hub protocol. The third form has what only servers of
-// this package understand: others ignore additional items.
+// A frame is the complete message of a hub protocol. The third form has an item for servers
+// of this package: others ignore additional items.
 type invocation struct {
 	except []string
 	frames map[string][]byte

@@ -21,7 +21,7 @@ type members struct {
 
 type membership struct {
 	count     int
-	confirmed bool // what is published arrives
+	confirmed bool // the broker has subscribed the channel
 }
 
 type departure struct {
@@ -105,7 +105,7 @@ func (m *members) scheduleLocked() {
 	}
 }
 
-// sweep ends the subscriptions whose time is over.
+// sweep ends the subscriptions that have lingered long enough.
 func (m *members) sweep() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -59,7 +59,7 @@ func (r *reader) name() []byte {
 // bytes reads bytes. They are part of data.
 func (r *reader) bytes() []byte { return r.long(bin8) }
 
-// long reads a value whose code is code8 or one of the next two. Functions of msgp would
+// long reads a value with the code code8, or with one of the next two. Functions of msgp would
 // confuse lengths of 2 GiB and more on systems of 32 bits.
 func (r *reader) long(code8 byte) []byte {
 	if len(r.data) == 0 || r.data[0]-code8 > 2 {

@@ -25,7 +25,7 @@ type channel struct {
 	asked     bool               // the last command was to subscribe
 	open      int                // commands that the server has not confirmed
 	since     uint64             // number of the last confirmation
-	confirmed chan struct{}      // closed when subscribed, or when nobody has to wait; nil: nobody waits
+	confirmed chan struct{}      // closed when the waits end, subscribed or not; nil: there are none
 }
 
 func (c *channel) isSubscribed() bool { return c.asked && c.open == 0 }
@@ -136,7 +136,7 @@ func (c *channels) connect() {
 	c.todo = slices.SortedFunc(maps.Keys(c.byName), func(a, b string) int { return cmp.Compare(c.byName[a].number, c.byName[b].number) })
 }
 
-// disconnect notes that nothing is subscribed any more. Nobody waits for it.
+// disconnect notes that nothing is subscribed any more. It ends all waits.
 func (c *channels) disconnect() {
 	c.connected, c.todo, c.open = false, nil, 0
 	for name, of := range c.byName {

@@ -16,7 +16,7 @@ const (
 )
 
 // probe is the receiver of a channel of this broker. An answer to a ping would not prove that
-// what is published arrives.
+// publications arrive.
 type probe struct {
 	channel string
 	open    atomic.Int32 // published and not received

@@ -49,7 +49,7 @@ func (o Options) client() (rueidis.ClientOption, error) {
 	c.ReadBufferEachConn, c.WriteBufferEachConn = bufferBytes, bufferBytes
 	c.DisableCache = true
 	c.ClientSetInfo = rueidis.DisableClientSetInfo // a right less
-	c.DisableRetry = true                          // what was published may have arrived
+	c.DisableRetry = true                          // a publication that failed may have arrived
 	c.ForceSingleClient = c.Sentinel.MasterSet == ""
 	if c.Sentinel.MasterSet != "" {
 		c.Sentinel.TopologyRefreshInterval = sentinelInterval
@@ -224,7 +224,7 @@ func (b *Broker) Subscribe(ctx context.Context, r backplane.Receiver, channels .
 	return nil
 }
 
-// want notes channels, and returns what to wait for.
+// want notes channels, and returns the waits for their confirmations.
 func (b *Broker) want(r backplane.Receiver, channels []string) (waiting []<-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -68,7 +68,7 @@ func (l *link) close() {
 	}
 }
 
-// serve subscribes what is wanted, until the connection is lost or the broker closes.
+// serve subscribes the wanted channels, until the connection is lost or the broker closes.
 func (b *Broker) serve(l *link) error {
 	b.heard.Store(time.Now().UnixNano())
 	b.mu.Lock()
@@ -112,9 +112,9 @@ func (b *Broker) subscribe(l *link) error {
 	}
 }
 
-// send sends a command, and waits until its first channel is confirmed. Of a server whose
-// confirmations are not those of the protocol, rueidis takes the second one for a reason to
-// panic.
+// send sends a command, and waits until its first channel is confirmed. If a server confirms
+// channels in another way than the protocol, rueidis does not see it, and panics at the second
+// channel.
 func (b *Broker) send(l *link, names []string, subscribe bool) error {
 	command := l.subscriber.B().Unsubscribe().Channel(names...).Build()
 	if subscribe {
@@ -143,7 +143,7 @@ func (b *Broker) confirm(name string) {
 	}
 }
 
-// receive passes on what was published. It must not block.
+// receive passes a payload to its receiver. It must not block.
 func (b *Broker) receive(m rueidis.PubSubMessage) {
 	b.heard.Store(time.Now().UnixNano())
 	b.mu.Lock()
@@ -157,7 +157,7 @@ func (b *Broker) receive(m rueidis.PubSubMessage) {
 	r.Receive(m.Channel, unsafe.Slice(unsafe.StringData(m.Message), len(m.Message))) // receivers modify nothing
 }
 
-// degrade declares the broker lost. Nobody waits for subscriptions then.
+// degrade declares the broker lost. It ends all waits for subscriptions.
 func (b *Broker) degrade() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
