@@ -12,8 +12,10 @@ import (
 
 // Redis is a redis-server of a test. Its methods are for one goroutine.
 type Redis struct {
-	Addr     string
-	Password string // "": none; it is set before Start
+	Addr string
+	// Password and Args, further arguments, are set before Start.
+	Password string
+	Args     []string
 
 	t       testing.TB
 	program string
@@ -50,7 +52,8 @@ func (r *Redis) URL() string {
 func (r *Redis) Start() {
 	r.t.Helper()
 	host, port, _ := net.SplitHostPort(r.Addr)
-	r.cmd = exec.Command(r.program, "--bind", host, "--port", port, "--dir", r.dir, "--save", "", "--appendonly", "no", "--requirepass", r.Password)
+	args := []string{"--bind", host, "--port", port, "--dir", r.dir, "--save", "", "--appendonly", "no", "--requirepass", r.Password}
+	r.cmd = exec.Command(r.program, append(args, r.Args...)...)
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
