@@ -4,6 +4,8 @@ package redis
 
 import (
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -41,5 +43,72 @@ func TestCommandsAreBatches(t *testing.T) {
 	}
 	if subscribed, wanted := c.count(); subscribed != n || wanted != n || len(c.byName) != n || !c.isComplete() {
 		t.Errorf("%d of %d channels are subscribed, %d are kept", subscribed, wanted, len(c.byName))
+	}
+}
+
+// Whatever is wanted, dropped, sent, confirmed and lost in whichever order: at the end the
+// server has subscribed the wanted channels, and nothing else is kept.
+func TestChannelsInAnyOrder(t *testing.T) {
+	for seed := range uint64(2000) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var c channels
+		var in inbox
+		wanted, subscribed := make(map[string]bool), make(map[string]bool)
+		waits := make(map[string]<-chan struct{})
+		var sent []string // channels of commands that are not confirmed
+		send := func() bool {
+			names, subscribe := c.next()
+			for _, name := range names {
+				delete(subscribed, name)
+				if subscribe {
+					subscribed[name] = true
+				}
+			}
+			sent = append(sent, names...)
+			return len(names) > 0
+		}
+		c.connect()
+		for range 100 {
+			switch name := fmt.Sprint(r.IntN(5)); r.IntN(8) {
+			case 0, 1:
+				wanted[name] = true
+				if of := c.want(name, &in); !of.isSubscribed() {
+					waits[name] = of.wait()
+				}
+			case 2, 3:
+				delete(wanted, name)
+				c.drop(name)
+			case 4, 5:
+				send()
+			case 6:
+				if len(sent) > 0 {
+					c.confirm(sent[0])
+					sent = sent[1:]
+				}
+			default:
+				if r.IntN(4) == 0 {
+					c.disconnect()
+					sent = nil
+					clear(subscribed)
+					c.connect()
+				}
+			}
+		}
+		for send() || len(sent) > 0 {
+			for _, name := range sent {
+				c.confirm(name)
+			}
+			sent = nil
+		}
+		for _, wait := range waits {
+			select {
+			case <-wait:
+			default:
+				t.Fatalf("seed %d: a wait does not end", seed)
+			}
+		}
+		if !maps.Equal(wanted, subscribed) || len(c.byName) != len(wanted) || !c.isComplete() {
+			t.Fatalf("seed %d: subscribed %v, want %v; %d are kept", seed, subscribed, wanted, len(c.byName))
+		}
 	}
 }

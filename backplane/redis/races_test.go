@@ -3,9 +3,14 @@
 package redis
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
+
+	"github.com/carillon-go/carillon/backplane"
+	"github.com/carillon-go/carillon/hub"
 )
 
 // A publication that nobody receives yet, on a channel that is being subscribed, is no sign
@@ -33,5 +38,54 @@ func TestPublishingWhileSubscribing(t *testing.T) {
 	}
 	if got := b.State(); got.Gaps != 0 || got.Degraded {
 		t.Errorf("state %+v", got)
+	}
+}
+
+// Everything ends when a backplane and its broker are closed while messages are sent, groups
+// change, and connections to the server are lost.
+func TestClosingWhileEverythingHappens(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	for round := range 4 {
+		b := s.broker(Options{})
+		plane := backplane.New(b, backplane.Options{Hub: "Chat"})
+		h := hub.New(hub.Options{Backplane: plane})
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		for worker := range 8 {
+			group := hub.Audience{Kind: hub.InGroups, Names: []string{fmt.Sprint("g", worker%3)}}
+			running.Go(func() {
+				for ctx.Err() == nil {
+					_ = plane.Join(ctx, group)
+					_ = h.Clients().Group(group.Names[0]).Send(ctx, "Say", worker)
+					_ = h.Clients().All().Send(ctx, "Say", worker)
+					_, _ = plane.Ask(ctx, "nobody", hub.Message{ID: "x"})
+					plane.Leave(group)
+				}
+			})
+		}
+		if err := plane.Join(t.Context(), hub.Audience{Kind: hub.OfUsers, Names: []string{"u"}}); err != nil {
+			t.Fatal(err)
+		}
+		switch round {
+		case 1:
+			s.Do("CLIENT", "KILL", "TYPE", "pubsub")
+		case 2:
+			s.freeze()
+		case 3:
+			cancel()
+		}
+		closers := []func(){plane.Close, b.Close}
+		if round%2 == 1 {
+			slices.Reverse(closers)
+		}
+		for _, closes := range closers {
+			closes()
+		}
+		cancel()
+		running.Wait()
+		if round == 2 {
+			s.thaw()
+		}
 	}
 }
