@@ -1,6 +1,6 @@
-// Package backplane joins hubs of several processes through a broker: see [New]. What they
-// say to each other is what the Redis backplane of ASP.NET Core SignalR says, byte for byte,
-// so that servers of both kinds can share the broker.
+// Package backplane joins hubs of several processes through a broker: see [New]. Their
+// messages to each other are those of the Redis backplane of ASP.NET Core SignalR, byte for
+// byte, so that servers of both kinds can share the broker.
 package backplane
 
 import (
@@ -53,7 +53,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// The limits of what waits in a process. A client may be asked for a result for
+// The limits of the queues in a process. A client may be asked for a result for
 // maxAnswerTime, which bounds forgotten questions of other processes.
 const (
 	maxLaneJobs   = 1 << 16
@@ -226,8 +226,8 @@ func (b *Backplane) channels(to []hub.Audience) (all []string) {
 	return all
 }
 
-// unsubscribe ends subscriptions. Messages whose copies do not come any more have no
-// receivers here.
+// unsubscribe ends subscriptions. Messages that wait for their copies have no receivers here
+// any more.
 func (b *Backplane) unsubscribe(channels []string) {
 	b.broker.Unsubscribe(channels...)
 	for _, own := range b.copies.unsubscribed(channels) {

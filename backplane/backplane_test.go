@@ -275,6 +275,15 @@ func TestCopiesAreForgotten(t *testing.T) {
 		if !late() || late() {
 			t.Error("a copy is dropped once, while it may come")
 		}
+		waits := &ownCopy{channel: "all"}
+		c.changed(false)
+		c.expect(waits, payload)
+		c.answered(waits)
+		c.changed(true)
+		time.Sleep(answeredTime) // of the bubble
+		if late() {
+			t.Error("the payload of another process is dropped after a loss")
+		}
 		for range 2 * maxLate {
 			c.expect(&ownCopy{channel: "all"}, payload)
 		}

@@ -38,11 +38,12 @@ type ownCopy struct {
 	message hub.Message
 	// delivered: the message needs no delivery any more (Options.LocalFirst).
 	delivered bool
+	answered  bool          // the broker has published it: its copy comes soon, or never
 	done      chan struct{} // closed after the delivery
 	err       error         // of the delivery
 }
 
-// lateCopy is what is remembered of a payload whose copy may still come.
+// lateCopy is a payload that is to be dropped if it comes until a time.
 type lateCopy struct {
 	hash  uint64
 	until time.Time
@@ -89,7 +90,7 @@ func (c *copies) expect(own *ownCopy, payload []byte) (waits bool) {
 	c.last++
 	own.number = c.last
 	if c.degraded {
-		c.rememberLocked(of, own.hash)
+		c.rememberLocked(of, own)
 		return false
 	}
 	of.waiting = append(of.waiting, own)
@@ -97,10 +98,14 @@ func (c *copies) expect(own *ownCopy, payload []byte) (waits bool) {
 	return true
 }
 
-// rememberLocked drops the next copy with a hash.
-func (c *copies) rememberLocked(of *channelCopies, hash uint64) {
+// rememberLocked drops the copy of a message that is delivered without it.
+func (c *copies) rememberLocked(of *channelCopies, own *ownCopy) {
 	c.expireLocked(of, maxLate-1)
-	of.late = append(of.late, lateCopy{hash, time.Now().Add(lateTime)})
+	long := lateTime
+	if own.answered {
+		long = answeredTime
+	}
+	of.late = append(of.late, lateCopy{own.hash, time.Now().Add(long)})
 	c.count.Add(1)
 }
 
@@ -115,7 +120,7 @@ func (c *copies) expireLocked(of *channelCopies, most int) {
 	c.count.Add(int64(-old))
 }
 
-// received returns the message whose copy has come back on a channel, or nil. It reports
+// received returns the message with this payload if its copy has come back, or nil. It reports
 // whether the payload is to be dropped, because its message was delivered before.
 func (c *copies) received(channel string, payload []byte) (own *ownCopy, late bool) {
 	if c.count.Load() == 0 {
@@ -139,7 +144,7 @@ func (c *copies) received(channel string, payload []byte) (own *ownCopy, late bo
 	return nil, c.forgetLocked(of, hash)
 }
 
-// forgetLocked removes what is remembered of a payload.
+// forgetLocked removes the late copy of a payload, and reports whether there is one.
 func (c *copies) forgetLocked(of *channelCopies, hash uint64) bool {
 	now := time.Now()
 	i := slices.IndexFunc(of.late, func(l lateCopy) bool { return l.hash == hash && l.until.After(now) })
@@ -151,7 +156,7 @@ func (c *copies) forgetLocked(of *channelCopies, hash uint64) bool {
 	return true
 }
 
-// unsent takes back an expectation whose payload was certainly not published. It reports
+// unsent takes back the expectation of a payload that was certainly not published. It reports
 // whether the message is still to be delivered.
 func (c *copies) unsent(own *ownCopy) bool {
 	c.mu.Lock()
@@ -170,6 +175,7 @@ func (c *copies) unsent(own *ownCopy) bool {
 func (c *copies) answered(own *ownCopy) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	own.answered = true
 	of := c.byChannel[own.channel]
 	if of == nil {
 		return
@@ -193,7 +199,7 @@ func (c *copies) uncertain(own *ownCopy) bool {
 	if !c.withdrawLocked(of, own) {
 		return false
 	}
-	c.rememberLocked(of, own.hash)
+	c.rememberLocked(of, own)
 	return true
 }
 
@@ -221,7 +227,7 @@ func (c *copies) changed(degraded bool) (waiting []*ownCopy) {
 		waiting = append(waiting, of.waiting...)
 		c.count.Add(-int64(len(of.waiting)))
 		for _, own := range of.waiting {
-			c.rememberLocked(of, own.hash)
+			c.rememberLocked(of, own)
 		}
 		of.waiting = nil
 	}
@@ -229,8 +235,8 @@ func (c *copies) changed(degraded bool) (waiting []*ownCopy) {
 	return waiting
 }
 
-// unsubscribed returns the messages whose copies do not come, because their channels are no
-// longer subscribed.
+// unsubscribed returns the messages that wait on channels that are no longer subscribed:
+// their copies do not come.
 func (c *copies) unsubscribed(channels []string) (waiting []*ownCopy) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -16,8 +16,8 @@ type delivery struct {
 	command *command
 }
 
-// Receive implements Receiver. Own copies are recognized here, so that their place among
-// what others have published counts.
+// Receive implements Receiver. Own copies are recognized here, so that they keep
+// their place among the payloads of others.
 func (b *Backplane) Receive(channel string, payload []byte) {
 	b.received.Add(1)
 	if len(payload) > b.options.MaxPayloadBytes {
@@ -72,7 +72,7 @@ func (b *Backplane) deliverOwn(own *ownCopy) {
 	}
 }
 
-// deliver delivers what was received. It waits for no client and for no subscription.
+// deliver delivers a payload that was received. It waits for no client and for no subscription.
 func (b *Backplane) deliver(d delivery) {
 	switch {
 	case d.own != nil:
