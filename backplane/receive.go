@@ -156,7 +156,7 @@ func (b *Backplane) do(c command) {
 		of.Action = hub.RemoveFromGroup
 	}
 	found, err := b.local.Command(ctx, of)
-	if found && err == nil {
+	if found > 0 && err == nil {
 		_, _ = b.publish(ctx, appendAck(nil, c.id), b.names.ackChannel(c.server))
 	}
 }

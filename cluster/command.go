@@ -23,8 +23,8 @@ type command struct {
 
 // commanded is the answer to command.
 type commanded struct {
-	// Found means that the process has all connections.
-	Found bool `json:"found,omitempty"`
+	// Found is the number of names that no other process can have.
+	Found int `json:"found,omitempty"`
 }
 
 // Attach implements hub.Commander.
@@ -34,8 +34,8 @@ func (h *Hub) Attach(local hub.Local) {
 	h.commands = local.Command
 }
 
-// Command implements hub.Commander. It returns when all other nodes have done the command, or one
-// of them that has all connections. It fails if some node does not confirm that within ten seconds.
+// Command implements hub.Commander. It returns when all other nodes have done the command, or those
+// of them that have all connections. It fails if some node does not confirm that within ten seconds.
 // Its error says how many.
 func (h *Hub) Command(ctx context.Context, c hub.Command) (err error) {
 	if !h.node.enter() {
@@ -70,7 +70,7 @@ func (h *Hub) command(ctx context.Context, question *command) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type outcome struct {
-		found bool
+		found int
 		err   error
 	}
 	others, unheard := h.node.members.others(ctx), h.node.members.unheard()
@@ -82,12 +82,12 @@ func (h *Hub) command(ctx context.Context, question *command) error {
 			outcomes <- outcome{answer.Found, err}
 		})
 	}
-	failed, cause := unheard, errUnheard
+	failed, cause, found := unheard, errUnheard, 0
 	for range others {
 		o := <-outcomes
 		if o.err != nil {
 			failed, cause = failed+1, o.err
-		} else if o.found {
+		} else if found += o.found; found >= len(question.Names) {
 			return nil
 		}
 	}

@@ -17,18 +17,18 @@ import (
 type doing struct {
 	mu   sync.Mutex
 	done []hub.Command
-	do   func(hub.Command) (bool, error) // nil: nothing is found
+	do   func(hub.Command) (int, error) // nil: nothing is found
 }
 
 func (s *site) attach(d *doing) {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	s.hub.commands = func(_ context.Context, c hub.Command) (bool, error) {
+	s.hub.commands = func(_ context.Context, c hub.Command) (int, error) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.done = append(d.done, c)
 		if d.do == nil {
-			return false, nil
+			return 0, nil
 		}
 		return d.do(c)
 	}
@@ -86,7 +86,7 @@ func TestCommandsThatAreNotConfirmed(t *testing.T) {
 		}
 	}
 	expect(t.Context(), sites[0], "nil", nil)
-	second.do = func(hub.Command) (bool, error) { return false, errors.New("too many groups") }
+	second.do = func(hub.Command) (int, error) { return 0, errors.New("too many groups") }
 	expect(t.Context(), sites[0], "1 of 2 other nodes have not confirmed the command: cluster: the node refuses: too many groups", nil)
 	second.do = nil
 	ended, end := context.WithCancel(t.Context())
@@ -99,10 +99,38 @@ func TestCommandsThatAreNotConfirmed(t *testing.T) {
 
 	sites[2].stop()
 	expect(t.Context(), sites[0], "1 of 2 other nodes", nil)
-	second.do = func(hub.Command) (bool, error) { return true, nil }
+	second.do = func(hub.Command) (int, error) { return 1, nil }
 	expect(t.Context(), sites[0], "nil", nil)
 	sites[0].stop()
 	expect(t.Context(), sites[0], "closed", nil)
+}
+
+// Connections of several nodes can be ended while another node does not answer, if each of them is
+// found.
+func TestCommandsForConnectionsOfSeveralNodes(t *testing.T) {
+	t.Parallel()
+	sites := newSites(t, 4)
+	for i, name := range []string{"a", "b"} {
+		sites[i+1].attach(&doing{do: func(c hub.Command) (found int, err error) {
+			for _, wanted := range c.To.Names {
+				if wanted == name {
+					found++
+				}
+			}
+			return found, nil
+		}})
+	}
+	sites[3].stop()
+	for _, names := range [][]string{{"a"}, {"b", "a"}, {"a", "a", "b"}} {
+		if err := sites[0].hub.Command(t.Context(), endOf(hub.ToConnections, names...)); err != nil {
+			t.Errorf("%q: %v", names, err)
+		}
+	}
+	for _, names := range [][]string{{"c"}, {"a", "b", "c"}, {"a", "a", "c"}} {
+		if err := sites[0].hub.Command(t.Context(), endOf(hub.ToConnections, names...)); err == nil {
+			t.Errorf("%q: all is confirmed", names)
+		}
+	}
 }
 
 // A node that hangs delays a command no longer than the caller wants to wait.
@@ -111,7 +139,7 @@ func TestCommandsWaitNoLongerThanTheirCaller(t *testing.T) {
 	sites := newSites(t, 2)
 	release := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
-	hangs := doing{do: func(hub.Command) (bool, error) { cancel(); <-release; return true, nil }}
+	hangs := doing{do: func(hub.Command) (int, error) { cancel(); <-release; return 1, nil }}
 	sites[1].attach(&hangs)
 	defer close(release)
 	if err := sites[0].hub.Command(ctx, endOf(hub.ToConnections, "a")); !errors.Is(err, context.Canceled) {

@@ -30,7 +30,7 @@ type Hub struct {
 	local   connection.Local   // nil before Join
 	learner connection.Learner // nil: this process learns nothing
 	// commands does commands of other processes; nil before Attach.
-	commands func(context.Context, hub.Command) (found bool, err error)
+	commands func(context.Context, hub.Command) (found int, err error)
 	moved    *table[process]      // the owners of connections that negotiated here; written with mu held
 	claims   map[string]*claiming // by key
 }

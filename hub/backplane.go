@@ -167,12 +167,12 @@ func (a Answer) failed(err error) (Answer, error) {
 	return Answer{Protocol: a.Protocol, Failed: true, Error: text}, nil
 }
 
-// Command does a command for the connections of this process. found reports whether it has
-// them; a user may also have connections elsewhere. Adding to a group waits for Join. An
-// unknown action changes nothing.
-func (l Local) Command(ctx context.Context, c Command) (found bool, err error) {
+// Command does a command for the connections of this process. found is the number of names
+// that no other process can have. It is 0 for users, who may have connections in several
+// processes. Adding to a group waits for Join. An unknown action changes nothing.
+func (l Local) Command(ctx context.Context, c Command) (found int, err error) {
 	if c.Action == EndConnections {
-		return l.hub.local.disconnect(c.To), nil
+		return len(c.To.Names) - len(l.hub.local.disconnect(c.To)), nil
 	}
 	for _, id := range c.To.Names {
 		switch s := l.hub.local.find(id); {
@@ -183,7 +183,7 @@ func (l Local) Command(ctx context.Context, c Command) (found bool, err error) {
 		case c.Action == RemoveFromGroup:
 			l.hub.removeFromGroup(s, c.Group)
 		}
-		found = true
+		found++
 	}
 	return found, err
 }

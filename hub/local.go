@@ -41,22 +41,22 @@ func (l *local) leave(s *Session, group string) bool {
 	return s.groups.leave(group, func() { l.membersOf(s).groups.remove(group, s) })
 }
 
-// disconnect ends connections, or the connections of users. It reports whether it has found
-// a connection for each name; a user may always have others.
-func (l *local) disconnect(who Audience) (all bool) {
-	all = who.Kind != OfUsers
+// disconnect ends connections, or the connections of users. missing are the names whose
+// connections other processes may have. A user may always have others.
+func (l *local) disconnect(who Audience) (missing []string) {
 	for _, name := range who.Names {
 		if who.Kind == OfUsers {
 			for _, s := range slices.Concat(l.users.snapshot(name), l.listeners.users.snapshot(name)) {
 				s.abort()
 			}
+			missing = append(missing, name)
 		} else if s := l.find(name); s != nil {
 			s.abort()
 		} else {
-			all = false
+			missing = append(missing, name)
 		}
 	}
-	return all
+	return missing
 }
 
 // send sends a message to an audience; see Sender.

@@ -100,7 +100,7 @@ func (h *Hub) askElsewhere(ctx context.Context, connectionID string, question Me
 
 // disconnect ends connections in all processes.
 func (h *Hub) disconnect(ctx context.Context, who Audience) error {
-	if h.local.disconnect(who) {
+	if who.Names = h.local.disconnect(who); len(who.Names) == 0 {
 		return nil
 	}
 	return h.command(ctx, Command{Action: EndConnections, To: who})
