@@ -66,24 +66,24 @@ func (h *Hub) Tell(ctx context.Context) {
 func (n *Node) gossip(ctx context.Context) {
 	tick := time.NewTicker(shareInterval)
 	defer tick.Stop()
+	previous := make(chan struct{})
+	close(previous)
 	for turn := 0; ; turn++ {
-		var told chan struct{}
+		told := make(chan struct{})
 		select {
 		case <-tick.C:
 		case told = <-n.tell:
 		case <-ctx.Done():
 			return
 		}
-		n.gossipOnce(ctx, turn)
-		if told != nil {
-			close(told)
-		}
+		n.gossipOnce(ctx, turn, previous, told)
+		previous = told
 	}
 }
 
-// gossipOnce tells all others the news, and waits until they have answered, but no longer than
-// tellLimit. So the others know what one call has sent when the next one returns.
-func (n *Node) gossipOnce(ctx context.Context, turn int) {
+// gossipOnce tells all others the news. It closes told when they have answered this time and, as
+// the previous one closes, all times before.
+func (n *Node) gossipOnce(ctx context.Context, turn int, previous <-chan struct{}, told chan<- struct{}) {
 	others := n.members.others(ctx)
 	var calls sync.WaitGroup
 	for _, h := range n.allHubs() {
@@ -91,15 +91,11 @@ func (n *Node) gossipOnce(ctx context.Context, turn int) {
 			h.gossip(ctx, &calls, l, others, turn%len(others))
 		}
 	}
-	answered := make(chan struct{})
-	n.running.Go(func() { calls.Wait(); close(answered) })
-	limit := time.NewTimer(n.tellLimit)
-	defer limit.Stop()
-	select {
-	case <-answered:
-	case <-limit.C:
-	case <-ctx.Done():
-	}
+	n.running.Go(func() {
+		calls.Wait()
+		<-previous
+		close(told)
+	})
 }
 
 func (n *Node) allHubs() []*Hub {
