@@ -68,7 +68,7 @@ func byConnection(nodes []string) middlebox.Kind {
 	return middlebox.Configured("haproxy", config)
 }
 
-// start starts a node, and returns its address for clients.
+// start starts a node, and returns its address for clients. All end at once, when the test has ended.
 func (g *learner) start(t *testing.T, config gateway.Config) (address string) {
 	t.Helper()
 	s, err := gateway.New(config, slog.New(&g.negotiations))
@@ -79,11 +79,9 @@ func (g *learner) start(t *testing.T, config gateway.Config) (address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, l) }() // awaited by the clean-up
+	go func() { ended <- s.Serve(t.Context(), l) }() // awaited by the clean-up
 	t.Cleanup(func() {
-		stop()
 		if err := <-ended; err != nil {
 			t.Errorf("the gateway ended with %v", err)
 		}
