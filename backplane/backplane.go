@@ -19,7 +19,8 @@ import (
 // Options configure a Backplane.
 type Options struct {
 	// Hub is the name of the hub, the same in all processes. Beside ASP.NET Core it is the
-	// full name of the hub's type, such as "MyApp.Hubs.ChatHub". Required.
+	// full name of the hub's type, such as "MyApp.Hubs.ChatHub". Hubs that share a broker
+	// have different names. Required.
 	Hub string
 	// ChannelPrefix stands in front of all channels, without a separator. Default: none.
 	ChannelPrefix string

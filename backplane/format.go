@@ -1,6 +1,7 @@
 package backplane
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"slices"
@@ -108,9 +109,10 @@ func (v *invocation) size() int {
 	return n + 32 // the keys of the extension
 }
 
-// parseInvocation parses a payload. The frames are parts of it. Frames of unknown protocols
-// are left out, and so are those that do not consist of complete messages: they would spoil
-// the stream of every client that gets them. The first of two with the same name counts.
+// parseInvocation parses a payload. The frames are copies: they may wait for slow clients, and
+// the rest of the payload must not wait with them. Frames of unknown protocols are left out,
+// and so are those that do not consist of complete messages: they would spoil the stream of
+// every client that gets them. The first of two with the same name counts.
 func parseInvocation(payload []byte) (v invocation, err error) {
 	r := reader{data: payload}
 	items := r.array(2)
@@ -131,7 +133,7 @@ func parseInvocation(payload []byte) (v invocation, err error) {
 		if p == nil || v.frames[p.Name()] != nil || !complete(p, f) {
 			continue
 		}
-		v.frames[p.Name()] = f
+		v.frames[p.Name()] = bytes.Clone(f)
 	}
 	if items >= 4 {
 		v.id, v.returnChannel = r.text(), r.text()

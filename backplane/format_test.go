@@ -233,3 +233,17 @@ func FuzzPayloads(f *testing.F) {
 		}
 	})
 }
+
+// A frame that waits for a client keeps nothing of the payload, which may be far longer.
+func TestFramesAreCopies(t *testing.T) {
+	v := invocation{except: []string{"c"}, frames: map[string][]byte{"json": []byte("{\"type\":6}\x1e")}}
+	payload := v.append(nil)
+	got, err := parseInvocation(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(payload)
+	if text := string(got.frames["json"]); text != "{\"type\":6}\x1e" {
+		t.Errorf("got %q", text)
+	}
+}

@@ -1,6 +1,7 @@
 package backplane
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -59,4 +60,21 @@ func TestLanesAreBounded(t *testing.T) {
 			t.Errorf("done: %v, want %v", done, want)
 		}
 	})
+}
+
+// Commands that wait are bounded by their length, too.
+func TestWaitingCommandsAreBounded(t *testing.T) {
+	var m Memory
+	b := New(m.Broker(), Options{Hub: "Chat"})
+	hold := make(chan struct{})
+	b.commands.do = func(command) { <-hold }
+	c := command{group: strings.Repeat("g", maxLaneBytes/2), connection: "c"}
+	for range 3 {
+		b.deliver(delivery{command: &c})
+	}
+	if n := b.Stats().Overflown; n != 2 {
+		t.Errorf("%d are dropped", n)
+	}
+	close(hold)
+	b.Close()
 }

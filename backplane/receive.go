@@ -81,7 +81,8 @@ func (b *Backplane) deliver(d delivery) {
 		}
 		close(d.own.done)
 	case d.command != nil:
-		if !b.commands.put(d.command.connection, *d.command, 1) {
+		c := d.command
+		if !b.commands.put(c.connection, *c, 1+len(c.server)+len(c.group)+len(c.connection)) {
 			b.overflown.Add(1)
 		}
 	case d.channel == b.names.answers:
@@ -129,7 +130,7 @@ func (b *Backplane) question(connectionID, returnChannel string, m hub.Message) 
 		b.overflown.Add(1)
 		return
 	}
-	wait := b.local.Ask(connectionID, m)
+	wait, id := b.local.Ask(connectionID, m), m.ID // the goroutine keeps no frames
 	b.running.Go(func() {
 		defer func() { <-b.questions }()
 		ctx, cancel := context.WithTimeout(b.ctx, maxAnswerTime)
@@ -138,7 +139,7 @@ func (b *Backplane) question(connectionID, returnChannel string, m hub.Message) 
 		if err != nil && !errors.Is(err, hub.ErrNoConnection) {
 			return
 		}
-		if payload, err := appendAnswer(nil, m.ID, answer); err == nil {
+		if payload, err := appendAnswer(nil, id, answer); err == nil {
 			_, _ = b.publish(ctx, payload, b.options.ChannelPrefix+returnChannel)
 		}
 	})
