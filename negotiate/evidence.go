@@ -83,6 +83,9 @@ func (e *Evidence) Offer(r *http.Request, o *Offer) {
 		w.refuses = w.probes && w.since.Sub(n.unseen) < retryWindow
 	}
 	n.negotiated, n.unseen = w.since, time.Time{}
+	if w.since.Sub(n.websockets.failure) < retryWindow { // another process may still probe
+		e.announce(n)
+	}
 	if o.SilenceLimit = n.silence.known(w.since, e.options.HalfLife); o.SilenceLimit > 0 {
 		o.addReason("connections are cut after " + o.SilenceLimit.Round(time.Second).String() + " of silence")
 	}
@@ -154,7 +157,7 @@ func (e *Evidence) fellBack(n *network, w *attempt, kind transports.Type, now ti
 	}
 	e.gaveUp(n, w.first, w.since, now)
 	if e.shared && len(e.queue) < maxNews { // the previous negotiation may be that of another process
-		n.gaveUp, n.fellBack = w.first, w.since
+		n.gaveUp, n.fellBack, n.negotiated = w.first, w.since, latest(n.negotiated, w.since)
 		e.announce(n)
 	}
 }

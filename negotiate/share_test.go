@@ -61,7 +61,7 @@ func TestEvidenceOfOtherProcesses(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				all, r := processes(3), from("192.0.2.1:1", chrome)
 				c.happen(all[0], r)
-				elapse(time.Second)
+				elapse(4 * time.Second) // negotiations soon after a failure are news
 				told := gossip(all[0], all)
 				if told != (name != "nothing") {
 					t.Errorf("told %v", told)
@@ -141,6 +141,7 @@ func TestWorkingConnectionsRefuteOtherProcesses(t *testing.T) {
 					if again := gossip(all[2], all); again != late {
 						t.Errorf("the third process refutes the failure: %v", again)
 					}
+					elapse(4 * time.Second) // negotiations soon after a failure are news
 					for i, e := range all {
 						expectOrder(t, e, r, "WSL").saw(transports.Moved, "")
 						if news := e.News(); news != nil {
@@ -248,8 +249,8 @@ func TestFallBackAtAnotherProcess(t *testing.T) {
 					if got := ofEvidence(e, r).order(); got != c.want {
 						t.Errorf("process %d offers %s, want %s", i, got, c.want)
 					}
-					if gossip(e, nil) {
-						t.Errorf("process %d goes on", i)
+					if told := gossip(e, nil); told != (c.want == "SLW") { // a negotiation soon after a failure
+						t.Errorf("process %d goes on: %v", i, told)
 					}
 				}
 			})

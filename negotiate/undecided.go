@@ -9,10 +9,12 @@ import (
 // undecided are the observations of one process that the next request of the client decides,
 // which may come to another process. Numbers are ages.
 type undecided struct {
-	FellBack *fallBack     `json:"fellBack,omitempty"`
-	Unseen   time.Duration `json:"unseen,omitempty"`  // of network.unseen
-	Dropped  time.Duration `json:"dropped,omitempty"` // of network.drop
-	Waiting  *waiting      `json:"waiting,omitempty"`
+	FellBack *fallBack `json:"fellBack,omitempty"`
+	Waiting  *waiting  `json:"waiting,omitempty"`
+	// Those of the times in network, if they are not too old.
+	Negotiated time.Duration `json:"negotiated,omitempty"`
+	Unseen     time.Duration `json:"unseen,omitempty"`
+	Dropped    time.Duration `json:"dropped,omitempty"`
 	// Settled means that a waiting negotiation has been counted, or that a request followed it.
 	Settled bool `json:"settled,omitempty"`
 }
@@ -41,15 +43,20 @@ func (n *network) takeUndecided(now time.Time) (u undecided) {
 	if n.gaveUp != "" {
 		u.FellBack = &fallBack{n.gaveUp, now.Sub(n.fellBack)}
 	}
-	if age := now.Sub(n.unseen); age < retryWindow {
-		u.Unseen = max(age, 1)
-	}
-	if age := now.Sub(n.drop); age < dropLimit {
-		u.Dropped = max(age, 1)
-	}
+	u.Negotiated = age(n.negotiated, now, retryWindow)
+	u.Unseen = age(n.unseen, now, retryWindow)
+	u.Dropped = age(n.drop, now, dropLimit)
 	u.Settled = n.settled
 	n.gaveUp, n.settled = "", false
 	return u
+}
+
+// age returns the age of an observation, which is positive, or 0 if it is too old.
+func age(at, now time.Time, limit time.Duration) time.Duration {
+	if d := now.Sub(at); d < limit {
+		return max(d, 1)
+	}
+	return 0
 }
 
 // takeWaiting returns the verdicts about networks with a negotiation that has waited since the last
@@ -107,11 +114,11 @@ func (e *Evidence) learnUndecided(n *network, u *undecided, now time.Time) {
 	if f := u.FellBack; f != nil {
 		e.gaveUp(n, f.First, before(now, f.Age), now)
 	}
-	if at := before(now, u.Unseen); u.Unseen > 0 && at.After(n.negotiated) {
-		n.unseen = latest(n.unseen, at)
-	}
-	if u.Dropped > 0 {
-		n.drop = latest(n.drop, before(now, u.Dropped))
+	learnTime(&n.negotiated, u.Negotiated, now)
+	learnTime(&n.unseen, u.Unseen, now)
+	learnTime(&n.drop, u.Dropped, now)
+	if n.negotiated.After(n.unseen) {
+		n.unseen = time.Time{}
 	}
 	if n.websockets.workedSince(n.drop) || n.websockets.failure.After(n.drop) {
 		n.drop = time.Time{}
@@ -123,5 +130,11 @@ func (e *Evidence) learnUndecided(n *network, u *undecided, now time.Time) {
 		n.waiting = &attempt{
 			evidence: e, key: n.key, since: before(now, o.Age), first: o.First, partial: o.Partial, told: true, elsewhere: true,
 		}
+	}
+}
+
+func learnTime(at *time.Time, age time.Duration, now time.Time) {
+	if age > 0 {
+		*at = latest(*at, before(now, age))
 	}
 }

@@ -51,6 +51,38 @@ func TestRefusalAtAnotherProcess(t *testing.T) {
 	})
 }
 
+// A client that sees the answer of a probe negotiates again at another process. The proxy does not
+// notice that it has left the probe, which shows nothing.
+func TestProbeSeenAtAnotherProcess(t *testing.T) {
+	for name, early := range map[string]bool{"before the others know that WebSockets fail": false, "after that": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				all, r := processes(4), from("192.0.2.1:1", chrome)
+				first := ofEvidence(all[0], r)
+				first.saw(transports.Stripped, ws0)
+				elapse(time.Millisecond)
+				if early {
+					gossipAll(all)
+				}
+				second := ofEvidence(all[1], r)
+				o := &offered{Offer: negotiate.Offer{Observer: moved(all[2], r, second.Observer)}, r: r}
+				second.saw(transports.Moved, "")
+				o.saw(transports.Opened, sse0)
+				elapse(time.Second)
+				gossipAll(all)
+				elapse(time.Second)
+				first.saw(transports.Unseen, sse0)
+				gossipAll(all)
+				for _, e := range all {
+					if expectOrder(t, e, r, "SLW").Observer.(transports.Guide).Refuses(sse0) {
+						t.Error("event streams are refused")
+					}
+				}
+			})
+		})
+	}
+}
+
 // The first transport of a client does not arrive, and the client gives up. It negotiates again at
 // another process.
 func TestNegotiationThatWaitsAtAnotherProcess(t *testing.T) {
