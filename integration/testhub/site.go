@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -26,7 +26,6 @@ type site struct {
 	node      *node
 	planes    *planes
 	clocks    hub.Context[clock.Clock]
-	redirects atomic.Int64
 	endpoints []*endpoint.Endpoint
 	routes    map[string]http.Handler // by lower-case path
 	testHub   *hub.Hub
@@ -76,7 +75,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.redirectToEcho(w, r)
 		return
 	case within(path, "/redirect"):
-		s.redirectToHub(w, r)
+		redirectToHub(w, r)
 		return
 	}
 	if strings.Contains(path, "/negotiate") {
@@ -181,8 +180,11 @@ func (s *site) redirectToEcho(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusTemporaryRedirect)
 }
 
-func (s *site) redirectToHub(w http.ResponseWriter, r *http.Request) {
-	target := fmt.Sprintf("%s/testHub?numRedirects=%d", query(r, "baseUrl"), s.redirects.Add(1))
+// redirectToHub numbers redirects by the time in milliseconds: a client repeats the same request
+// when it reconnects, so a count per process does not grow if another node answers it.
+func redirectToHub(w http.ResponseWriter, r *http.Request) {
+	number := time.Now().UnixMilli() & math.MaxInt32 // the .NET client reads 32 bits
+	target := fmt.Sprintf("%s/testHub?numRedirects=%d", query(r, "baseUrl"), number)
 	body, _ := json.Marshal(struct { // cannot fail: strings always marshal
 		URL string `json:"url"`
 	}{target})
