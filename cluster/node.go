@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carillon-go/carillon/internal/httpstop"
 	"github.com/carillon-go/carillon/internal/limit"
 )
 
@@ -196,29 +197,12 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	n.closed = true
 	n.mu.Unlock()
 	n.stopServing()
-	err := n.stopServer(ctx)
+	err := httpstop.Shutdown(ctx, n.server)
 	n.close()
 	n.peers.close()
 	_ = n.server.Close()
 	n.running.Wait()
 	return err
-}
-
-// stopInterval is the interval at which stopServer looks for new network connections.
-const stopInterval = time.Second
-
-// stopServer waits until no request of the link runs, or ctx ends. It calls Shutdown repeatedly,
-// because a call ends no network connection of HTTP/2 whose handshake of TLS ends after the call
-// has begun.
-func (n *Node) stopServer(ctx context.Context) error {
-	for {
-		some, cancel := context.WithTimeout(ctx, stopInterval)
-		err := n.server.Shutdown(some)
-		cancel()
-		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return err
-		}
-	}
 }
 
 // mayAskAll reports whether all nodes may be asked now, and counts the question.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/internal/authlog"
+	"github.com/carillon-go/carillon/internal/httpstop"
 )
 
 // workerShare is the divisor of the shutdown timeout for workers: they get a quarter, so that
@@ -48,7 +49,7 @@ func (s *Server) stopWorkers(ctx context.Context) error {
 
 // stopHTTP waits for running requests and cuts them at the deadline of ctx.
 func (s *Server) stopHTTP(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
+	err := httpstop.Shutdown(ctx, s.http)
 	if err != nil {
 		err = errors.Join(err, s.http.Close())
 	}
