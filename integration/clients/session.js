@@ -59,6 +59,11 @@ export class Session {
     return connection;
   }
 
+  /** Waits until connections get the messages of other nodes: a server answers the first invocation after that. */
+  async joined(...connections) {
+    await Promise.all(connections.map(connection => connection.invoke("NoSuchMethod").catch(() => {})));
+  }
+
   /** What the server calls `method` with, in order: next() is the arguments of the next call. */
   calls(connection, method) {
     const calls = new Inbox();

@@ -138,20 +138,20 @@ func TestProgramsBehindRedis(t *testing.T) {
 			b.send(2006, a, b)
 			awaitMetrics(t, "http://"+metrics+"/metrics", `carillon_backplane_up 1`, `carillon_backplane_payloads_total{event="malformed"} 0`)
 			for _, r := range all {
-				r.wantLog(`level=ERROR msg="Redis unavailable"`, 1)
-				r.wantLog(`level=INFO msg="Redis available"`, 2)
+				r.wantLog(`level=ERROR msg="Redis unavailable"`, 1, 3) // the end, and perhaps attempts that fail
+				r.wantLog(`level=INFO msg="Redis available"`, 2, 2)
 				for _, secret := range []string{password, url.PathEscape(password), url.UserPassword("", password).String()} {
-					r.wantLog(secret, 0)
+					r.wantLog(secret, 0, 0)
 				}
 			}
 		})
 	}
 }
 
-func (r *running) wantLog(text string, times int) {
+func (r *running) wantLog(text string, least, most int) {
 	r.t.Helper()
-	if got := strings.Count(r.log.String(), text); got != times {
-		r.t.Errorf("%d lines with %q, want %d:\n%s", got, text, times, r.log)
+	if got := strings.Count(r.log.String(), text); got < least || got > most {
+		r.t.Errorf("%d lines with %q, want %d to %d:\n%s", got, text, least, most, r.log)
 	}
 }
 
@@ -166,7 +166,7 @@ func TestStartBeforeRedis(t *testing.T) {
 	one.awaitReady("ready")
 	two.awaitReady("ready")
 	a.send(2002, a, b)
-	one.wantLog("connection refused", 1)
+	one.wantLog("connection refused", 1, 1)
 }
 
 // A program ends in order while Redis does not answer.

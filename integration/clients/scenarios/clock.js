@@ -21,6 +21,7 @@ export const clock = [
       const other = session.build("/hubs/clock");
       const ticks = session.calls(other, "ShowTime");
       await Promise.all([connection.start(), other.start()]);
+      await session.joined(other);
       const time = new Date(Date.UTC(2001, 1, 3, 4, 5, 6));
       await connection.invoke("SendTimeToClients", time);
       for (;;) {

@@ -98,6 +98,7 @@ export const negotiate = [
         connections.push(await session.connect("/lab"));
       }
       const got = connections.map(connection => session.calls(connection, "All"));
+      await session.joined(...connections);
       await connections[0].invoke("All", "to every protocol");
       for (const calls of got) {
         equal(await calls.next(), ["to every protocol"], "All");

@@ -27,6 +27,7 @@ export const results = [
     async run(session) {
       const [asking, asked] = await Promise.all([session.connect("/lab"), session.connect("/lab")]);
       asked.on("Plus", n => n + 1);
+      await session.joined(asked);
       equal(await asking.invoke("AskOther", asked.connectionId, "Plus"), "got 8", "AskOther");
     },
   },
@@ -35,6 +36,7 @@ export const results = [
     async run(session) {
       const connection = await session.connect("/testhub");
       const path = `/clientresult/${connection.connectionId}`;
+      await session.joined(connection);
       equal(await session.text(path), "Client didn't provide a result.", "without a handler");
       connection.on("Result", () => 10);
       equal(await session.text(path), "10", "a number");
