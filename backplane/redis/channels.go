@@ -16,6 +16,7 @@ type channels struct {
 	todo      []string // that may have to be subscribed or unsubscribed, in this order
 	open      int      // commands for one channel that the server has not confirmed
 	batch     int      // most channels of the next command
+	postponed []string // to be unsubscribed later
 	last      uint64   // number of the last Subscribe or confirmation
 }
 
@@ -106,6 +107,21 @@ func (c *channels) next() (names []string, subscribe bool) {
 	return names, subscribe
 }
 
+// postpone takes back a command to unsubscribe, until retry.
+func (c *channels) postpone(names []string) {
+	for _, name := range names {
+		of := c.byName[name]
+		of.asked = true
+		of.open--
+		c.open--
+		of.wake()
+	}
+	c.postponed = append(c.postponed, names...)
+}
+
+// retry notes that the postponed channels are to be unsubscribed now.
+func (c *channels) retry() { c.todo, c.postponed = append(c.todo, c.postponed...), nil }
+
 // confirm notes the server's answer for a channel.
 func (c *channels) confirm(name string) {
 	of := c.byName[name]
@@ -138,7 +154,7 @@ func (c *channels) connect() {
 
 // disconnect notes that nothing is subscribed any more. It ends all waits.
 func (c *channels) disconnect() {
-	c.connected, c.todo, c.open = false, nil, 0
+	c.connected, c.todo, c.postponed, c.open = false, nil, nil, 0
 	for name, of := range c.byName {
 		of.asked, of.open = false, 0
 		of.wake()

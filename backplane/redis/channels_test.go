@@ -58,6 +58,10 @@ func TestChannelsInAnyOrder(t *testing.T) {
 		var sent []string // channels of commands that are not confirmed
 		send := func() bool {
 			names, subscribe := c.next()
+			if !subscribe && r.IntN(2) == 0 {
+				c.postpone(names)
+				return len(names) > 0
+			}
 			for _, name := range names {
 				delete(subscribed, name)
 				if subscribe {
@@ -94,7 +98,7 @@ func TestChannelsInAnyOrder(t *testing.T) {
 				}
 			}
 		}
-		for send() || len(sent) > 0 {
+		for c.retry(); send() || len(sent) > 0; c.retry() {
 			for _, name := range sent {
 				c.confirm(name)
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -84,6 +85,9 @@ func (b *Broker) serve(l *link) error {
 		select {
 		case <-b.changed:
 		case <-probing.C:
+			b.mu.Lock()
+			b.channels.retry()
+			b.mu.Unlock()
 			if err := b.listen(l); err != nil {
 				return err
 			}
@@ -116,12 +120,20 @@ func (b *Broker) subscribe(l *link) error {
 // channels in another way than the protocol, rueidis does not see it, and panics at the second
 // channel.
 func (b *Broker) send(l *link, names []string, subscribe bool) error {
-	command := l.subscriber.B().Unsubscribe().Channel(names...).Build()
-	if subscribe {
-		command = l.subscriber.B().Subscribe().Channel(names...).Build()
-	}
 	ctx, cancel := context.WithTimeout(l.ctx, writeTimeout)
 	defer cancel()
+	command := l.subscriber.B().Subscribe().Channel(names...).Build()
+	if !subscribe {
+		if refused, err := refusesPing(ctx, l.subscriber); err != nil {
+			return err
+		} else if refused {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.channels.postpone(names)
+			return nil
+		}
+		command = l.subscriber.B().Unsubscribe().Channel(names...).Build()
+	}
 	if err := l.subscriber.Do(ctx, command).Error(); err != nil {
 		return err
 	}
@@ -131,6 +143,17 @@ func (b *Broker) send(l *link, names []string, subscribe bool) error {
 		return errUnconfirmed
 	}
 	return nil
+}
+
+// refusesPing reports whether a server refuses PING, as one does that cannot save its data.
+// rueidis sends a PING after UNSUBSCRIBE, and panics if it is refused for another reason than
+// a missing right.
+func refusesPing(ctx context.Context, c rueidis.DedicatedClient) (bool, error) {
+	err := c.Do(ctx, c.B().Ping().Build()).Error()
+	if refusal, ok := rueidis.IsRedisErr(err); ok {
+		return !strings.Contains(refusal.Error(), "'ping'"), nil
+	}
+	return false, err
 }
 
 // confirm notes the server's answer for a channel. The broker is restored after the last one.
