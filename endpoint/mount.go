@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/httpstop"
 )
 
 // At holds endpoints by their paths. A path is a pattern of http.ServeMux without a method,
@@ -128,7 +130,7 @@ func (m *Mounted) Serve(ctx context.Context, listener net.Listener, server *http
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	err := errors.Join(m.Shutdown(ctx), server.Shutdown(ctx))
+	err := errors.Join(m.Shutdown(ctx), httpstop.Shutdown(ctx, server))
 	if err != nil {
 		err = errors.Join(err, server.Close()) // cuts the requests that still run
 	}
