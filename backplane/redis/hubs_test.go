@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/carillon-go/carillon/backplane"
 	"github.com/carillon-go/carillon/client"
@@ -100,18 +101,23 @@ func TestHubsWithoutRedis(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t)
 			a, b := s.node("alice"), s.node("bob")
-			var want []string
+			var want []string // not received yet
+			said := 0
 			say := func(n int) {
 				for range n {
-					text := fmt.Sprint(len(want))
+					text := fmt.Sprint(said)
+					said++
 					want = append(want, text)
-					if err := a.hub.Clients().All().Send(t.Context(), "Say", text); err != nil {
-						t.Log(text, err) // delivered here, and elsewhere perhaps
-					}
+					a.say(t, a.hub.Clients().All(), text)
 				}
 			}
 			say(10)
 			fault.begin(s)
+			began := time.Now()
+			say(1)
+			a.want(t, want...)
+			t.Log("the first message after the loss arrived after ", time.Since(began))
+			want = want[:0]
 			say(10)
 			a.want(t, want...)
 			fault.end(s)
