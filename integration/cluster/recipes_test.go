@@ -3,8 +3,11 @@
 package cluster_test
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"regexp"
@@ -90,6 +93,61 @@ func TestBalancerRecipes(t *testing.T) {
 	}
 }
 
+// A balancer ends the request for an event stream when its client goes. HAProxy may otherwise keep
+// it until the node writes, which is its next ping: then a stream that was opened earlier is pinged.
+func TestBalancerRecipesPassOnTheEnd(t *testing.T) {
+	for _, r := range recipes {
+		t.Run(r.program, func(t *testing.T) {
+			t.Parallel()
+			n := startNodes(t, build(t, "../../cmd/gateway"), "--path", "/echo", "--interval", "1h", "--drain", "0s", "--metrics-addr", "127.0.0.1:0")
+			url := r.start(t, n, true) + "/echo"
+			stays, goes := openEventStream(t, url), openEventStream(t, url)
+			pinged := make(chan struct{})
+			go func() {
+				defer close(pinged)
+				for lines := bufio.NewScanner(stays); lines.Scan() && lines.Text() != `data: {"type":6}`+"\x1e"; {
+				}
+			}()
+			_ = goes.Close()
+			eventually(t, "the end of the stream", func() bool {
+				open := n.metric(t, "carillon_connections")
+				return open[0]+open[1]+open[2] == 1
+			})
+			select {
+			case <-pinged:
+				t.Error("a node notices the end when it pings the client")
+			default:
+			}
+			_ = stays.Close()
+			<-pinged
+		})
+	}
+}
+
+// openEventStream connects, and returns the stream after the handshake. Its Close ends the network connection.
+func openEventStream(t *testing.T, url string) io.ReadCloser {
+	t.Helper()
+	_, body := send(http.MethodPost, url+"/negotiate?negotiateVersion=1", nil)
+	var answer struct{ ConnectionToken string }
+	if err := json.Unmarshal(body, &answer); err != nil {
+		t.Fatal(err)
+	}
+	url += "?id=" + answer.ConnectionToken
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/event-stream")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, body := send(http.MethodPost, url, strings.NewReader(`{"protocol":"json","version":1}`+"\x1e")); status != http.StatusOK {
+		t.Fatalf("handshake: %d %s", status, body)
+	}
+	return response.Body
+}
+
 // ticks opens connections of each transport and waits until each has received 20 ticks.
 func ticks(t *testing.T, url string) {
 	t.Helper()
@@ -123,8 +181,14 @@ func ticks(t *testing.T, url string) {
 	}
 }
 
-// events returns the number of one kind of events at each node, from its metrics.
+// events returns the number of one kind of events at each node.
 func (n *nodes) events(t *testing.T, kind string) (all [nodeCount]int) {
+	t.Helper()
+	return n.metric(t, `carillon_cluster_events_total{event="`+kind+`"}`)
+}
+
+// metric returns the value of a metric of each node.
+func (n *nodes) metric(t *testing.T, name string) (all [nodeCount]int) {
 	t.Helper()
 	for i, p := range n.all {
 		address := regexp.MustCompile(`msg="serving metrics" address=(\S+)`).FindStringSubmatch(p.Output.String())
@@ -132,9 +196,9 @@ func (n *nodes) events(t *testing.T, kind string) (all [nodeCount]int) {
 			t.Fatal("no metrics: ", p.Output.String())
 		}
 		_, metrics := send(http.MethodGet, "http://"+address[1]+"/metrics", nil)
-		value := regexp.MustCompile(`carillon_cluster_events_total\{event="` + kind + `"\} (\d+)`).FindSubmatch(metrics)
+		value := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\d+)`).FindSubmatch(metrics)
 		if value == nil {
-			t.Fatalf("no %s in %s", kind, metrics)
+			t.Fatalf("no %s in %s", name, metrics)
 		}
 		all[i], _ = strconv.Atoi(string(value[1]))
 	}

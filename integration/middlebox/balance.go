@@ -14,6 +14,7 @@ const haproxyBalancer = `defaults
   timeout server 150s
   timeout tunnel 1h
   option http-no-delay
+  option abortonclose
   retries 3
   option redispatch 1
 frontend f
