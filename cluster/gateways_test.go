@@ -418,6 +418,12 @@ func TestConnectionTokenOfAnotherUser(t *testing.T) {
 		if status, body := ask(all[step.node], step.method, path, step.user); status != step.status || body != step.body {
 			t.Errorf("%+v: %d %q", step, status, body)
 		}
+		for end := time.Now().Add(patience); step.status == http.StatusAccepted && all[1].endpoint.Connections() > 0; {
+			if time.Now().After(end) {
+				t.Fatal("the connection does not end")
+			}
+			time.Sleep(time.Millisecond) // nothing wakes this wait
+		}
 	}
 	if _, body := ask(all[0], http.MethodPost, "/negotiate", "ann"); !strings.Contains(body, "does not support this version") {
 		t.Errorf("version 0: %s", body)
