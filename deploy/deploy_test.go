@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/backplane"
 	"github.com/carillon-go/carillon/cluster"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
@@ -161,6 +162,8 @@ func scrape(t *testing.T) string {
 	e := endpoint.New(h, endpoint.Options{Options: transports.Options{Meter: m}})
 	m.Watch(e, h)
 	m.WatchNode(startNode(t))
+	broker := new(backplane.Memory).Broker()
+	m.WatchBackplane(backplane.New(broker, backplane.Options{Hub: "hub"}), broker)
 	m.Opened(transports.WebSockets)
 	m.Ended(transports.WebSockets, 0, nil)
 	answer := httptest.NewRecorder()
