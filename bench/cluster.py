@@ -52,26 +52,30 @@ class Nodes:
             await_port(port)
 
     def cpu(self):
-        """Seconds of CPU time of all nodes."""
-        total = 0
-        for p in self.processes:
-            for name in glob.glob(f"/proc/{p.pid}/task/*/schedstat"):
-                total += int(open(name).read().split()[0])
-        return total / 1e9
+        return cpu(self.processes)
 
     def resident(self):
         return sum(int(open(f"/proc/{p.pid}/statm").read().split()[1]) for p in self.processes) * os.sysconf("SC_PAGE_SIZE")
 
 
+def cpu(processes):
+    """Seconds of CPU time of processes."""
+    total = 0
+    for p in processes:
+        for name in glob.glob(f"/proc/{p.pid}/task/*/schedstat"):
+            total += int(open(name).read().split()[0])
+    return total / 1e9
+
+
 def await_port(port):
-    deadline = time.time() + 30
+    deadline = time.time() + 60
     while True:
         try:
             return socket.create_connection(("127.0.0.1", port)).close()
         except OSError:
             if time.time() > deadline:
                 raise
-            time.sleep(0.05)
+            time.sleep(0.02)
 
 
 def balance(three, one):
@@ -200,10 +204,16 @@ def main():
     show("poll", "bytes", [[parked(0), parked(1)]], "local", "forwarded")
 
 
-try:
-    main()
-finally:
-    for p in started:
-        p.kill()
-        p.wait()
-    work.cleanup()
+def run(main):
+    """Runs main, and ends all processes that it has started."""
+    try:
+        main()
+    finally:
+        for p in started:
+            p.kill()
+            p.wait()
+        work.cleanup()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -31,16 +31,21 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:9000", "address of the hub")
 	control := flag.String("control", "127.0.0.1:9001", "address of the control port")
 	interval := flag.Duration("interval", 0, "broadcast by itself at this interval (0: on demand only)")
+	redisURL := flag.String("redis", "", "URL of the Redis server that joins several servers (empty: none)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *addr, *control, *interval); err != nil {
+	if err := run(ctx, *addr, *control, *redisURL, *interval); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, addr, control string, interval time.Duration) error {
-	h := newHub()
+func run(ctx context.Context, addr, control, redisURL string, interval time.Duration) error {
+	h, leave, err := newHub(redisURL)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	e := endpoint.New(h, endpoint.Options{Options: transports.Options{Limits: transports.Unlimited()}})
 	mux := http.NewServeMux()
 	mux.Handle("/bench", e)
@@ -61,7 +66,7 @@ func run(ctx context.Context, addr, control string, interval time.Duration) erro
 		defer s.Close()
 		go func() { failed <- s.Serve(l) }()
 	}
-	err := tick(ctx, h, interval, failed)
+	err = tick(ctx, h, interval, failed)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if err := e.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
@@ -92,12 +97,24 @@ func tick(ctx context.Context, h *hub.Hub, interval time.Duration, failed <-chan
 	}
 }
 
-func newHub() *hub.Hub {
+// newHub returns the hub, and a function that is called after its shutdown.
+func newHub(redisURL string) (h *hub.Hub, leave func(), err error) {
 	// Load generators send no pings, so a client that did once may fall silent.
-	h := hub.New(hub.Options{Name: "bench", ClientTimeout: 10 * time.Minute, MaxInvocationsPerSecond: -1})
+	o := hub.Options{Name: "bench", ClientTimeout: 10 * time.Minute, MaxInvocationsPerSecond: -1}
+	leave, err = join(redisURL, &o)
+	if err != nil {
+		return nil, nil, err
+	}
+	h = hub.New(o)
 	h.Handle("Echo", hub.Func1(func(_ context.Context, text string) (string, error) { return text, nil }))
 	h.Handle("Broadcast", hub.Action0(func(ctx context.Context) error { return broadcast(ctx, h) }))
-	return h
+	if redisURL != "" {
+		h.OnConnected(func(ctx context.Context) error {
+			id := hub.CallerFrom(ctx).ConnectionID()
+			return h.Groups().Add(ctx, id, "of "+id)
+		})
+	}
+	return h, leave, nil
 }
 
 // layout has exactly seven digits of a second.
