@@ -107,7 +107,7 @@ func TestChromiumClient(t *testing.T) {
 }
 
 // The checks of the official .NET client, over HTTP and over HTTPS with HTTP/2, and those with
-// which it starts and ends whole clusters, and refreshes its tokens.
+// which it starts and ends whole clusters, and refreshes its tokens. Redis joins all hubs.
 func TestDotNetClient(t *testing.T) {
 	onlyLong(t)
 	t.Parallel()
@@ -119,10 +119,13 @@ func TestDotNetClient(t *testing.T) {
 		t.Skip("the original is not beside the checkout: ", err)
 	}
 	n := startJoinedNodes(t)
+	redis := testproc.NewRedis(t)
+	redis.Start()
+	joined := " --redis " + redis.URL()
 	site := os.Args[0] + " " + siteCommand + " 127.0.0.1:{port} "
 	args := []string{
 		"client", n.behind(t, "haproxy", false), "--tls", n.behind(t, "haproxy", true), "--skip", dotNetSkips,
-		"--server-cmd", site + testHub(t), "--gateway-cmd", site + build(t, "../../cmd/gateway") + " --jwt-key {key}",
+		"--server-cmd", site + testHub(t) + joined, "--gateway-cmd", site + build(t, "../../cmd/gateway") + joined + " --jwt-key {key}",
 	}
 	runs, failed := clients.RunDotNet(t, program, args...)
 	if len(failed) > 0 { // the checks have time limits, which a busy machine can miss
