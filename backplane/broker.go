@@ -22,7 +22,8 @@ type Broker interface {
 	// r.Changed(false). If Subscribe fails, with the cause of ctx for example, Unsubscribe
 	// is still called for the channels.
 	Subscribe(ctx context.Context, r Receiver, channels ...string) error
-	// Unsubscribe ends subscriptions. It does not block.
+	// Unsubscribe ends subscriptions. It does not block. Until the broker counts a subscription
+	// no longer, its receiver gets the payloads.
 	Unsubscribe(channels ...string)
 	// State returns the current state.
 	State() State

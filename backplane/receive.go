@@ -51,7 +51,7 @@ func (b *Backplane) Receive(channel string, payload []byte) {
 			d, size = delivery{own: own}, 0
 		}
 	}
-	if !b.deliveries.put(key, d, size) {
+	if !b.deliveries.put(key, d, size) && b.ctx.Err() == nil {
 		b.overflow()
 	}
 }

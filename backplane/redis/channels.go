@@ -21,8 +21,9 @@ type channels struct {
 }
 
 type channel struct {
-	number    uint64             // of the first Subscribe: older ones are subscribed earlier
-	receiver  backplane.Receiver // nil: not wanted any more
+	number    uint64 // of the first Subscribe: older ones are subscribed earlier
+	wanted    bool
+	receiver  backplane.Receiver // of the last Subscribe: payloads come until the server ends the subscription
 	asked     bool               // the last command was to subscribe
 	open      int                // commands that the server has not confirmed
 	since     uint64             // number of the last confirmation
@@ -57,7 +58,7 @@ func (c *channels) want(name string, r backplane.Receiver) *channel {
 		of = &channel{number: c.last}
 		c.byName[name] = of
 	}
-	of.receiver = r
+	of.wanted, of.receiver = true, r
 	if c.connected && !of.asked {
 		c.todo = append(c.todo, name)
 	}
@@ -69,7 +70,7 @@ func (c *channels) drop(name string) {
 	if of == nil {
 		return
 	}
-	of.receiver = nil
+	of.wanted = false
 	of.wake()
 	c.forget(name)
 	if c.connected {
@@ -84,7 +85,7 @@ func (c *channels) next() (names []string, subscribe bool) {
 	c.todo = todo[:0]
 	for i, name := range todo {
 		of := c.byName[name]
-		wanted := of != nil && of.receiver != nil
+		wanted := of != nil && of.wanted
 		switch {
 		case len(names) == c.batch:
 			c.todo = append(c.todo, todo[i:]...)
@@ -140,7 +141,7 @@ func (c *channels) confirm(name string) {
 
 // forget removes a channel that is neither wanted nor subscribed.
 func (c *channels) forget(name string) {
-	if of := c.byName[name]; of != nil && of.receiver == nil && !of.asked && of.open == 0 {
+	if of := c.byName[name]; of != nil && !of.wanted && !of.asked && of.open == 0 {
 		delete(c.byName, name)
 	}
 }
@@ -165,7 +166,7 @@ func (c *channels) disconnect() {
 // wasSubscribed reports whether a channel has been subscribed since before a number.
 func (c *channels) wasSubscribed(name string, number uint64) bool {
 	of := c.byName[name]
-	return of != nil && of.receiver != nil && of.isSubscribed() && of.since <= number
+	return of != nil && of.wanted && of.isSubscribed() && of.since <= number
 }
 
 // isOpen reports whether the server has not confirmed the last command for a channel.
@@ -179,7 +180,7 @@ func (c *channels) isComplete() bool { return c.connected && len(c.todo) == 0 &&
 
 func (c *channels) count() (subscribed, wanted int) {
 	for _, of := range c.byName {
-		if of.receiver == nil {
+		if !of.wanted {
 			continue
 		}
 		wanted++
@@ -195,7 +196,7 @@ func (c *channels) receivers() []backplane.Receiver {
 	seen := make(map[backplane.Receiver]bool)
 	var all []backplane.Receiver
 	for _, of := range c.byName {
-		if r := of.receiver; r != nil && !seen[r] {
+		if r := of.receiver; of.wanted && !seen[r] {
 			seen[r] = true
 			all = append(all, r)
 		}

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/redis/rueidis"
 )
 
 // Channels that are subscribed and unsubscribed by turns need few commands, and all are sent.
@@ -114,5 +116,25 @@ func TestChannelsInAnyOrder(t *testing.T) {
 		if !maps.Equal(wanted, subscribed) || len(c.byName) != len(wanted) || !c.isComplete() {
 			t.Fatalf("seed %d: subscribed %v, want %v; %d are kept", seed, subscribed, wanted, len(c.byName))
 		}
+	}
+}
+
+// Until the server confirms that a subscription has ended, it counts its receiver. So the
+// receiver gets what comes: it answers a question to a connection that has gone.
+func TestPayloadsComeUntilTheEndIsConfirmed(t *testing.T) {
+	b := &Broker{}
+	var in inbox
+	b.channels.connect()
+	b.channels.want("c", &in)
+	b.channels.next()
+	b.channels.confirm("c")
+	b.channels.drop("c")
+	b.receive(rueidis.PubSubMessage{Channel: "c", Message: "dropped"})
+	b.channels.next()
+	b.receive(rueidis.PubSubMessage{Channel: "c", Message: "sent"})
+	b.channels.confirm("c")
+	b.receive(rueidis.PubSubMessage{Channel: "c", Message: "confirmed"})
+	if got := in.text(); got != "c=dropped c=sent" {
+		t.Errorf("received %q", got)
 	}
 }

@@ -171,7 +171,7 @@ func (b *Broker) receive(m rueidis.PubSubMessage) {
 	b.heard.Store(time.Now().UnixNano())
 	b.mu.Lock()
 	of := b.channels.byName[m.Channel]
-	if of == nil || of.receiver == nil {
+	if of == nil {
 		b.mu.Unlock()
 		return
 	}
