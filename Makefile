@@ -34,8 +34,10 @@ release:
 
 test: clients checkers vet lint go-test servers generator 32bit cross
 
+# For Windows, too, on which the tests do not run.
 vet:
 	$(GO) vet ./...
+	GOOS=windows CGO_ENABLED=0 $(GO) vet ./...
 
 lint: $(TOOL)
 	$(TOOL) run --allow-parallel-runners --timeout 15m ./...
@@ -69,7 +71,6 @@ generator:
 
 # Systems that the tests do not run on. With -trimpath the build cache serves deploy/release, too.
 cross:
-	GOOS=windows CGO_ENABLED=0 $(GO) vet ./...
 	@set -e; for platform in linux/arm64 darwin/arm64 windows/amd64; do \
 	  echo "build for $$platform"; \
 	  GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null ./cmd/gateway; \
