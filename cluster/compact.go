@@ -10,9 +10,8 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// compact is a message that is not JSON, because one belongs to each connection that opens, and
-// JSON is a quarter of what that costs. Texts follow their length, numbers are those of
-// binary.AppendUvarint. A later release may append to a message: the rest is ignored.
+// compact is a message that is not JSON: each connection that opens needs one, and JSON would be a
+// quarter of its cost. Texts follow their length, numbers are those of binary.AppendUvarint. A later release may append to a message: the rest is ignored.
 type compact interface {
 	appendTo(b []byte) []byte
 	decode(b []byte) error

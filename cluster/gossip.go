@@ -11,17 +11,17 @@ import (
 	"github.com/carillon-go/carillon/internal/connection"
 )
 
-// shareInterval is the interval at which a node tells the others what it has learned.
+// shareInterval is the interval at which a node sends its news to the others.
 const shareInterval = time.Second
 
 // tellLimit is the longest time that Tell waits. A client waits for it.
 const tellLimit = 500 * time.Millisecond
 
-// learn tells a node what another one has learned. The receiver does not pass it on.
+// learn has the news of a node for another one, which does not pass them on.
 type learn struct {
 	Hub  string          `json:"hub"`
 	News json.RawMessage `json:"news,omitempty"`
-	// Asks means that the sender has begun, and wants to know what the receiver knows.
+	// Asks means that the sender has begun, and asks for the table of the receiver.
 	Asks bool `json:"asks,omitempty"`
 }
 
@@ -30,8 +30,8 @@ type learned struct {
 	Table json.RawMessage `json:"table,omitempty"`
 }
 
-// Share sets what this process learns together with the others. It is called once at most, before
-// the first request.
+// Share sets the knowledge that this process shares with the others. It is called once at most,
+// before the first request.
 func (h *Hub) Share(l connection.Learner) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -61,8 +61,8 @@ func (h *Hub) Tell(ctx context.Context) {
 	}
 }
 
-// gossip tells the other nodes what this one has learned until ctx ends: at an interval, and for
-// each Tell.
+// gossip sends the news of this node to the others until ctx ends: at an interval, and for each
+// Tell.
 func (n *Node) gossip(ctx context.Context) {
 	tick := time.NewTicker(shareInterval)
 	defer tick.Stop()
@@ -104,8 +104,8 @@ func (n *Node) allHubs() []*Hub {
 	return slices.Collect(maps.Values(n.hubs))
 }
 
-// gossip tells all others the news. Until one of them has told what it knows, one is asked each
-// time.
+// gossip sends the news to all others. Until one of them has sent its table, one is asked for it
+// each time.
 func (h *Hub) gossip(ctx context.Context, calls *sync.WaitGroup, l connection.Learner, others []process, turn int) {
 	news := l.News()
 	for i, other := range others {
@@ -123,7 +123,7 @@ func (h *Hub) gossip(ctx context.Context, calls *sync.WaitGroup, l connection.Le
 	}
 }
 
-// answerLearn answers a node that has learned something.
+// answerLearn takes the news of a node, and answers with the table if that asks for it.
 func (n *Node) answerLearn(message *learn) (any, error) {
 	var answer learned
 	if l := n.known(message.Hub).getLearner(); l != nil {

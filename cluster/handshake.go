@@ -14,8 +14,8 @@ const maxHandshake = 16 << 10
 
 var errLongHandshake = errors.New("cluster: the handshake of the other end of the link is too long")
 
-// handshakes is a listener whose connections read at most maxHandshake bytes in the handshake
-// of TLS.
+// handshakes is a listener. Its connections read at most maxHandshake bytes in the handshake of
+// TLS.
 type handshakes struct{ net.Listener }
 
 func (l handshakes) Accept() (net.Conn, error) {

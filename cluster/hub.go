@@ -24,7 +24,7 @@ type Hub struct {
 	waits      waits   // in this process
 	forwardsTo targets // of this process that wait in others
 
-	taught atomic.Bool // another process has told what it knows
+	taught atomic.Bool // another process has sent its table
 
 	mu      sync.Mutex
 	local   connection.Local   // nil before Join

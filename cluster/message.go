@@ -15,9 +15,9 @@ import (
 )
 
 // The messages of the link are JSON, but for find and found. A node ignores members that it does
-// not know, so that a later release may add some. The path of a question or request contains the version of the
-// format. A release that needs another version serves both, and uses the new one for nodes that
-// have named it in their hello.
+// not know, so that a later release may add some. The path of a question or request contains the
+// version of the format. A release that needs another version serves both, and uses the new one for
+// nodes that have named it in their hello.
 const linkVersion = 1
 
 // Paths and headers of the link. All but a forwarded request are questions.

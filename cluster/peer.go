@@ -312,8 +312,8 @@ func (p *peer) delayLocked(err error) {
 	p.redial = time.Now().Add(wait)
 }
 
-// awaitDial returns what get finds, after the dials that get names. If the node has just failed, it
-// waits for the next dial, because the node may have been busy, or it may have started since.
+// awaitDial returns the result of get, after the dials that get names. If the node has just failed,
+// it waits for the next dial, because the node may have been busy, or it may have started since.
 func awaitDial[T any](ctx context.Context, get func() (T, *dialing, error)) (found T, err error) {
 	for {
 		found, dialing, err := get()

@@ -8,8 +8,8 @@ import (
 )
 
 // A stream carries the questions of one process to another, and the answers. It is a network
-// connection with TLS, whose ALPN protocol names the version of this format. The first question
-// is a hello. A frame is
+// connection with TLS. Its ALPN protocol names the version of this format. The first question is
+// a hello. A frame is
 //
 //	length 4 | kind 1 | id 8 | content
 //
@@ -37,7 +37,7 @@ type frame struct {
 	content []byte
 }
 
-// appendFrame appends a frame whose content is in parts.
+// appendFrame appends a frame. Its content is the parts together.
 func appendFrame(b []byte, kind byte, id uint64, parts ...[]byte) []byte {
 	length := leastFrame
 	for _, part := range parts {

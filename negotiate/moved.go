@@ -14,8 +14,8 @@ import (
 type Adopter interface {
 	Policy
 	// Adopt returns the observer of a negotiation that the policy of another process has
-	// offered, or nil. r is the request that opens the connection. offer is what that observer
-	// says about the offer; it is not trusted to be valid.
+	// offered, or nil. r is the request that opens the connection. offer is the description
+	// of the offer by that observer; it is not trusted to be valid.
 	Adopt(r *http.Request, offer []byte) transports.Observer
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The limits of what processes tell each other. News is called once a second.
+// The limits of the news between processes. News is called once a second.
 const (
 	maxNews  = 256  // networks that News returns
 	maxQueue = 4096 // networks that wait for News; the verdicts of others are not shared
@@ -112,8 +112,8 @@ func (e *Evidence) announce(n *network) {
 	}
 }
 
-// verdict is what one process knows about a network. Numbers are as of now: what is old has
-// decayed. Ages tell which of two verdicts is newer without a common clock.
+// verdict is the knowledge of one process about a network. Numbers are as of now: old
+// observations have decayed. Ages tell which of two verdicts is newer without a common clock.
 type verdict struct {
 	Network      netip.Addr    `json:"network"`
 	Client       family        `json:"client"`

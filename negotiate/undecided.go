@@ -37,7 +37,7 @@ type waiting struct {
 // process counts it itself after the disconnect time-out.
 const waitingLimit = 15 * time.Second
 
-// takeUndecided returns what is not decided in a network. It returns a fall-back and a settled
+// takeUndecided returns the undecided observations in a network. It returns a fall-back and a settled
 // negotiation once.
 func (n *network) takeUndecided(now time.Time) (u undecided) {
 	if n.gaveUp != "" {
@@ -109,7 +109,7 @@ func (w *attempt) settle() {
 	w.claimed = true
 }
 
-// learnUndecided takes over what another process has not decided, after its verdict.
+// learnUndecided takes over the undecided observations of another process, after its verdict.
 func (e *Evidence) learnUndecided(n *network, u *undecided, now time.Time) {
 	if f := u.FellBack; f != nil {
 		e.gaveUp(n, f.First, before(now, f.Age), now)

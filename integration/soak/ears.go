@@ -95,7 +95,7 @@ func (e *ears) heardLocked(name, source string) *heard {
 	return of[source]
 }
 
-// ownLocked returns what came on a channel from the client's own node.
+// ownLocked returns the messages of a channel that came from the client's own node.
 func (e *ears) ownLocked(name string) *heard {
 	if name == user {
 		return e.heardLocked(name, "")
@@ -159,7 +159,7 @@ func (e *ears) restart(name string) {
 	e.channels[name] = map[string]*heard{e.own: e.ownLocked(name)}
 }
 
-// complaints returns the faults, the losses, and what is missing of other nodes. orderly: expect was called for all
+// complaints returns the faults, the losses, and the missing messages of other nodes. orderly: expect was called for all
 // channels.
 func (e *ears) complaints(orderly bool) (wrong, lost, missed []string) {
 	e.mu.Lock()

@@ -58,7 +58,7 @@ func NewLife(url, who string, random *rand.Rand) *Life {
 
 // Live connects, does some things and ends somehow. It returns the faults, which must never be, the
 // losses, which only a client may have that was cut off, and the messages of other nodes that are
-// missing, which only a client may miss whose node, or theirs, had lost its backplane.
+// missing. A client may miss those only if its node, or theirs, had lost its backplane.
 func (l *Life) Live(ctx context.Context) (wrong, lost, missed []string) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
