@@ -301,15 +301,23 @@ func TestEndOfThePollReachesTheOwner(t *testing.T) {
 	}
 }
 
+// ownedWithData returns a node that forwards polls, the token of a connection that answers them
+// with "data", and the result of each answer at its owner.
+func ownedWithData(t *testing.T) (other *site, token string, flushed <-chan error) {
+	t.Helper()
+	results := make(chan error, 1)
+	_, other, token = owned(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "4")
+		_, _ = io.WriteString(w, "data")
+		results <- http.NewResponseController(w).Flush()
+	})
+	return other, token, results
+}
+
 // A poll keeps the data that its client did not get.
 func TestOwnerLearnsWhetherTheClientGotAnAnswer(t *testing.T) {
 	t.Parallel()
-	flushed := make(chan error, 1)
-	_, other, token := owned(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "4")
-		_, _ = io.WriteString(w, "data")
-		flushed <- http.NewResponseController(w).Flush()
-	})
+	other, token, flushed := ownedWithData(t)
 	other.expect(t, "200 data", http.MethodGet, token, "")
 	if err := <-flushed; err != nil {
 		t.Errorf("the client has got the answer: %v", err)
@@ -324,12 +332,7 @@ func TestOwnerLearnsWhetherTheClientGotAnAnswer(t *testing.T) {
 // A poll does not keep data that its client did get, also when the client leaves at once.
 func TestOwnerLearnsThatTheClientGotAnAnswerAndLeft(t *testing.T) {
 	t.Parallel()
-	flushed := make(chan error, 1)
-	_, other, token := owned(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "4")
-		_, _ = io.WriteString(w, "data")
-		flushed <- http.NewResponseController(w).Flush()
-	})
+	other, token, flushed := ownedWithData(t)
 	for range 300 {
 		client, err := net.Dial("tcp", other.front.Listener.Addr().String())
 		if err != nil {

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -66,19 +65,7 @@ func (s *server) original(program string) *peer {
 		s.t.Skip("the original server is not beside the checkout: ", err)
 	}
 	addr := testproc.FreeAddress()
-	var output testproc.Output
-	cmd := exec.Command(path, "redisnode", "-addr", addr, "-redis", s.Addr, "-prefix", "app:", "-log", "Warning")
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if s.t.Failed() {
-			s.t.Logf("%s:\n%s", program, &output)
-		}
-	})
+	s.run(path, "redisnode", "-addr", addr, "-redis", s.Addr, "-prefix", "app:", "-log", "Warning")
 	h := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	p := &peer{name: program, do: func(ctx context.Context, operation string, q url.Values) (string, error) {
 		return control(ctx, h, "http://"+addr+"/ctl/"+operation+"?"+q.Encode())

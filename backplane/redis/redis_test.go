@@ -162,14 +162,8 @@ func TestSubscriptionsComeBack(t *testing.T) {
 
 // A server that hangs is lost after a second.
 func TestFrozenServer(t *testing.T) {
-	s := startServer(t)
-	b := s.broker(Options{})
 	var in inbox
-	if err := b.Subscribe(t.Context(), &in, "a"); err != nil {
-		t.Fatal(err)
-	}
-	s.freeze()
-	defer s.thaw()
+	s, b := subscribedToFrozen(t, &in)
 	if _, err := b.Publish(t.Context(), []byte("x"), "a"); err == nil || errors.Is(err, backplane.ErrUnavailable) {
 		t.Errorf("a publication that may arrive: %v", err)
 	}
@@ -185,14 +179,8 @@ func TestFrozenServer(t *testing.T) {
 
 // Subscribing waits for the server, and no longer than its ctx.
 func TestSubscribingEndsWithItsContext(t *testing.T) {
-	s := startServer(t)
-	b := s.broker(Options{})
 	var in inbox
-	if err := b.Subscribe(t.Context(), &in, "a"); err != nil {
-		t.Fatal(err)
-	}
-	s.freeze()
-	defer s.thaw()
+	_, b := subscribedToFrozen(t, &in)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if err := b.Subscribe(ctx, &in, "b"); !errors.Is(err, context.DeadlineExceeded) {

@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/carillon-go/carillon/internal/testproc"
 )
 
 // sentinel starts a Sentinel that watches a server.
@@ -26,19 +23,7 @@ func (s *server) sentinel() *server {
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	var output testproc.Output
-	cmd := exec.Command("redis-server", file, "--sentinel")
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if s.t.Failed() {
-			s.t.Logf("Sentinel:\n%s", &output)
-		}
-	})
+	s.run("redis-server", file, "--sentinel")
 	return watcher
 }
 

@@ -4,6 +4,7 @@ package redis
 
 import (
 	"context"
+	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -101,4 +102,36 @@ func publish(t *testing.T, b *Broker, payload string, channels ...string) int {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// run runs another program until the end of the test, which shows its output if it fails.
+func (s *server) run(command ...string) {
+	s.t.Helper()
+	var output testproc.Output
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if s.t.Failed() {
+			s.t.Logf("%s:\n%s", command[0], &output)
+		}
+	})
+}
+
+// subscribedToFrozen returns a broker that has subscribed the channel "a" of a server, which
+// hangs now.
+func subscribedToFrozen(t *testing.T, in *inbox) (*server, *Broker) {
+	t.Helper()
+	s := startServer(t)
+	b := s.broker(Options{})
+	if err := b.Subscribe(t.Context(), in, "a"); err != nil {
+		t.Fatal(err)
+	}
+	s.freeze()
+	t.Cleanup(s.thaw)
+	return s, b
 }
