@@ -53,11 +53,17 @@ func open(t testing.TB, url string) string {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
+	return url + "?id=" + readToken(t, response)
+}
+
+// readToken returns the connection token in the answer to a negotiation.
+func readToken(t testing.TB, response *http.Response) string {
+	t.Helper()
 	var offer signalr.Negotiation
 	if err := json.NewDecoder(response.Body).Decode(&offer); err != nil {
 		t.Fatal(err)
 	}
-	return url + "?id=" + offer.ConnectionToken
+	return offer.ConnectionToken
 }
 
 func post(t *testing.T, url, text string) {

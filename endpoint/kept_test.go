@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -18,7 +17,6 @@ import (
 
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
-	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -154,11 +152,7 @@ func negotiateRaw(t *testing.T, server *httptest.Server) *rawClient {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	var offer signalr.Negotiation
-	if err := json.NewDecoder(response.Body).Decode(&offer); err != nil {
-		t.Fatal(err)
-	}
-	c.path = "/echo?id=" + offer.ConnectionToken
+	c.path = "/echo?id=" + readToken(t, response)
 	return c
 }
 
