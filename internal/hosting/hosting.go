@@ -1,0 +1,106 @@
+// Package hosting has the hubs of the configuration file, as publishing, webhooks and the endpoint
+// for redirected clients use them. It is made of a hub.Hub and the decisions of the file that are
+// about its messages. The endpoints of the hubs are in internal/gateway.
+package hosting
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/fold"
+)
+
+// Options configure a Hub.
+type Options struct {
+	// Options are those of the hub.Hub. Options.Name is the name in logs, and New sets it.
+	hub.Options
+	// SlowTargets are the policies for slow consumers by target, instead of
+	// Options.SlowConsumers. Targets ignore case.
+	SlowTargets map[string]hub.SlowPolicy
+	// Invoke are the targets that clients may invoke, as patterns of Matches that ignore case. An invocation of any other
+	// target fails as that of a method that does not exist. Default none.
+	Invoke []string
+}
+
+// Hub is one hub of the file. It is safe for concurrent use.
+type Hub struct {
+	// Name is the name in the file.
+	Name string
+	// Hub has the clients. It has no methods: see hub.Hub.HandleUnknown.
+	Hub *hub.Hub
+
+	slow map[string]hub.SlowPolicy // by the upper case of the target
+}
+
+// New returns a hub with a name.
+func New(name string, o Options) *Hub {
+	o.Name = name
+	o.Filters = append([]hub.Filter{{Invoke: admit(o.Invoke)}}, o.Filters...)
+	h := &Hub{Name: name, slow: make(map[string]hub.SlowPolicy, len(o.SlowTargets))}
+	for target, policy := range o.SlowTargets {
+		h.slow[fold.Upper(target)] = policy
+	}
+	h.Hub = hub.New(o.Options)
+	return h
+}
+
+// errNoMethod has the text of the hub for a method that does not exist, so that clients do not
+// learn which targets exist.
+var errNoMethod = hub.NewError("Method does not exist.")
+
+type next = func(context.Context) (any, error)
+
+// admit returns the filter of invocations. It is the only place that decides which targets
+// clients may invoke.
+func admit(targets []string) func(context.Context, *hub.Invocation, next) (any, error) {
+	folded := make([]string, len(targets))
+	for i, target := range targets {
+		folded[i] = fold.Upper(target)
+	}
+	return func(ctx context.Context, inv *hub.Invocation, next next) (any, error) {
+		if !Matches(folded, fold.Upper(inv.Target)) {
+			return nil, errNoMethod
+		}
+		return next(ctx)
+	}
+}
+
+// Matches reports whether one of patterns matches a name. A pattern is a name, or the beginning of
+// names with * at its end. * alone matches every name.
+func Matches(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		start, isStart := strings.CutSuffix(pattern, "*")
+		return name == pattern || isStart && strings.HasPrefix(name, start)
+	})
+}
+
+// Clients returns the audiences for a message to a target, with the policy of that target for slow
+// consumers.
+func (h *Hub) Clients(target string) hub.Clients[hub.Sender] {
+	clients := h.Hub.Clients()
+	if policy, ok := h.slow[fold.Upper(target)]; ok {
+		return clients.SlowConsumers(policy)
+	}
+	return clients
+}
+
+// Hubs are all hubs of the file, in its order. The zero value has none.
+type Hubs struct{ all []*Hub }
+
+// NewHubs returns the hubs. Their names must differ in more than case.
+func NewHubs(all ...*Hub) *Hubs { return &Hubs{all} }
+
+// All returns the hubs. It must not be changed.
+func (hs *Hubs) All() []*Hub { return hs.all }
+
+// Find returns the hub with a name, which ignores case, or nil.
+func (hs *Hubs) Find(name string) *Hub {
+	for _, h := range hs.all {
+		if fold.Equal(h.Name, name) {
+			return h
+		}
+	}
+	return nil
+}
