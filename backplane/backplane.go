@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -40,6 +41,10 @@ type Options struct {
 	// processes may see the messages of an audience in different orders. Default false: all
 	// see one order, as with ASP.NET Core.
 	LocalFirst bool
+	// FailWhenLost has messages to all, to groups and to users fail with ErrUnavailable or ErrLost
+	// while the broker is lost. They are delivered in this process as well; other processes may
+	// miss them. Default false: sending succeeds then.
+	FailWhenLost bool
 	// OnGap is called, if it is set, after a time in which messages of other processes may have
 	// been lost. The application may then have the clients of this process (Clients.Local)
 	// fetch their state anew. It is called once at a time; Close waits for it, and ends ctx.
@@ -108,16 +113,28 @@ type Backplane struct {
 	acks        waiters[int32, struct{}]
 	answers     waiters[string, hub.Answer]
 
-	lost      atomic.Pointer[time.Time] // nil: the broker is not degraded
-	overflows atomic.Bool               // a gap because of dropped messages waits
+	lost      atomic.Pointer[time.Time]   // nil: the broker is not degraded
+	overflows atomic.Bool                 // a gap because of dropped messages waits
+	lacking   [len(protocols)]atomic.Bool // that another server has published without the protocol is logged
 
 	published, received             atomic.Int64
 	malformed, oversized, overflown atomic.Int64
 }
 
+// claims holds a claim for each backplane that is not closed.
+var claims sync.Map
+
+// claim is a hub's name at a broker. A channel of a broker has one receiver, so a second hub of
+// the same name would take the messages of the first.
+type claim struct {
+	broker Broker
+	hub    string
+}
+
 // New returns the backplane of one hub, for hub.Options.Backplane. It belongs to that hub.
 // The application closes the backplane after the hub's Shutdown, and then the broker. New
-// panics if o.Hub is empty.
+// panics if o.Hub is empty, or if another backplane of the broker has the same Hub and
+// ChannelPrefix. The dynamic type of broker is comparable, such as a pointer.
 func New(broker Broker, o Options) *Backplane {
 	if o.Hub == "" {
 		panic("backplane: Options.Hub is empty")
@@ -129,6 +146,9 @@ func New(broker Broker, o Options) *Backplane {
 		names:     newNames(o.ChannelPrefix, o.Hub),
 		ready:     make(chan struct{}),
 		questions: make(chan struct{}, maxQuestions),
+	}
+	if _, taken := claims.LoadOrStore(claim{broker, b.names.hub}, nil); taken {
+		panic(fmt.Sprintf("backplane: the broker has two hubs with the name %q", b.names.hub))
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.members.linger, b.members.unsubscribe = lingerTime, b.unsubscribe
@@ -144,8 +164,11 @@ func New(broker Broker, o Options) *Backplane {
 	return b
 }
 
-// Attach implements hub.Backplane.
+// Attach implements hub.Backplane. It panics if the backplane has a hub.
 func (b *Backplane) Attach(local hub.Local) {
+	if b.local != (hub.Local{}) {
+		panic("backplane: two hubs have the same backplane")
+	}
 	b.local = local
 	core := []string{b.names.all, b.names.groups, b.names.acks, b.names.answers} // the original's order
 	b.members.add(core)
@@ -167,6 +190,7 @@ func (b *Backplane) Close() {
 	b.commands.close()
 	b.gaps.close()
 	b.running.Wait()
+	claims.Delete(claim{b.broker, b.names.hub})
 }
 
 // Stats returns the current numbers.

@@ -201,15 +201,19 @@ func TestSubscriptionsAreCounted(t *testing.T) {
 // What a process sends while the broker is lost reaches its own clients at once and in order; a
 // copy that comes later is not delivered again.
 func TestLossOfTheBroker(t *testing.T) {
-	for _, o := range []Options{{}, {LocalFirst: true}} {
-		t.Run(fmt.Sprint("LocalFirst: ", o.LocalFirst), func(t *testing.T) { testLoss(t, join(t, o)) })
+	for _, o := range []Options{{}, {LocalFirst: true}, {FailWhenLost: true}} {
+		t.Run(fmt.Sprintf("LocalFirst: %t, FailWhenLost: %t", o.LocalFirst, o.FailWhenLost), func(t *testing.T) { testLoss(t, join(t, o)) })
 	}
 }
 
 func testLoss(t *testing.T, j *joined) {
 	ctx, all := t.Context(), j.hubs[0].Clients().All()
+	unavailable, lost := ErrUnavailable, ErrLost
+	if !j.planes[0].options.FailWhenLost {
+		unavailable, lost = nil, nil
+	}
 	j.broker[0].set(false, true)
-	if err := all.Send(ctx, "Say", "uncertain"); err != nil {
+	if err := all.Send(ctx, "Say", "uncertain"); !errors.Is(err, lost) {
 		t.Errorf("a message that may be lost elsewhere: %v", err)
 	}
 	if err := j.hubs[0].Groups().Add(ctx, j.ids[1], "g"); !errors.Is(err, ErrLost) {
@@ -219,8 +223,8 @@ func testLoss(t *testing.T, j *joined) {
 	j.broker[0].Changed(true)
 	j.broker[0].set(true, false)
 	for i := range 5 {
-		if err := all.Send(ctx, "Say", fmt.Sprint(i)); err != nil {
-			t.Error(err)
+		if err := all.Send(ctx, "Say", fmt.Sprint(i)); !errors.Is(err, unavailable) {
+			t.Errorf("a message that is lost elsewhere: %v", err)
 		}
 	}
 	j.want(t, 0, "0", "1", "2", "3", "4")
@@ -348,6 +352,32 @@ func TestOwnCopiesAreAwaited(t *testing.T) {
 			t.Errorf("a question without an answer: %v", err)
 		}
 	})
+}
+
+// Hubs of one name would take each other's messages from a broker that they share, and so would
+// hubs that share a backplane.
+func TestTwoHubsOfOneName(t *testing.T) {
+	var m Memory
+	broker, o := m.Broker(), Options{Hub: "Chat"}
+	wantPanic := func(want string, f func()) {
+		t.Helper()
+		defer func() {
+			if got := fmt.Sprint(recover()); !strings.Contains(got, want) {
+				t.Errorf("panic %q, want %q", got, want)
+			}
+		}()
+		f()
+	}
+	first := New(broker, o)
+	hub.New(hub.Options{Backplane: first})
+	wantPanic("same backplane", func() { hub.New(hub.Options{Backplane: first}) })
+	wantPanic(`"Chat"`, func() { New(broker, o) })
+	wantPanic(`"Chat"`, func() { New(broker, Options{ChannelPrefix: "Ch", Hub: "at"}) })
+	for _, other := range []*Backplane{New(broker, Options{Hub: "Clock"}), New(m.Broker(), o)} {
+		other.Close()
+	}
+	first.Close()
+	New(broker, o).Close()
 }
 
 // Local audiences have the clients of their own process, without the broker, and also while it is lost.

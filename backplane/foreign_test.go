@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/hubtest"
+	"github.com/carillon-go/carillon/internal/testproc"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -146,6 +149,30 @@ func TestBadPayloads(t *testing.T) {
 	}
 	if got := j.planes[1].Stats(); got.Published != 3 {
 		t.Errorf("the sender: %+v", got)
+	}
+}
+
+// Messages of a server that publishes one protocol reach the clients of the other. The log says so
+// once.
+func TestServerThatLacksAProtocol(t *testing.T) {
+	var log testproc.Output
+	j := join(t, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	for i, p := range []protocol.HubProtocol{protocols[1], protocols[1], protocols[0], protocols[1]} { // the clients use JSON
+		frame, err := p.AppendInvocation(nil, "", "Say", nil, nil, fmt.Sprint(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := invocation{frames: map[string][]byte{p.Name(): frame}}
+		if _, err := j.broker[1].Publish(t.Context(), v.append(nil), j.planes[0].names.all); err != nil {
+			t.Fatal(err)
+		}
+		j.want(t, 0, fmt.Sprint(i))
+		j.want(t, 1, fmt.Sprint(i))
+	}
+	for _, lacking := range []string{"json", "messagepack"} {
+		if n := strings.Count(log.String(), "protocol="+lacking); n != 2 { // of two processes
+			t.Errorf("%d lines for %s:\n%s", n, lacking, &log)
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ type extension struct {
 }
 
 // protocols are the hub protocols, in the order in which the original writes them.
-var protocols = []protocol.HubProtocol{protocol.NewJSON(protocol.JSONOptions{}), protocol.NewMessagePack()}
+var protocols = [...]protocol.HubProtocol{protocol.NewJSON(protocol.JSONOptions{}), protocol.NewMessagePack()}
 
 // protocolNamed returns the hub protocol with exactly this name, or nil.
 func protocolNamed(name []byte) protocol.HubProtocol {

@@ -3,6 +3,7 @@ package backplane
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/carillon-go/carillon/hub"
 )
@@ -104,6 +105,7 @@ func (b *Backplane) deliverInvocation(channel string, payload []byte) {
 		b.malformed.Add(1)
 		return
 	}
+	b.logLacking(v.frames)
 	if to.Kind == hub.Everyone || to.Kind == hub.InGroups {
 		to.Except = v.except
 	}
@@ -119,6 +121,19 @@ func (b *Backplane) deliverInvocation(channel string, payload []byte) {
 	}
 	if err != nil {
 		b.malformed.Add(1)
+	}
+}
+
+// logLacking logs the first message of another server that lacks a protocol. Clients of that
+// protocol get it by way of another one, which costs more, and may change values.
+func (b *Backplane) logLacking(frames map[string][]byte) {
+	if len(frames) == len(protocols) {
+		return
+	}
+	for i, p := range protocols {
+		if frames[p.Name()] == nil && b.lacking[i].CompareAndSwap(false, true) {
+			b.options.Logger.Info("another server publishes without a protocol", slog.String("hub", b.options.Hub), slog.String("protocol", p.Name()))
+		}
 	}
 }
 

@@ -8,9 +8,9 @@ import (
 	"github.com/carillon-go/carillon/hub"
 )
 
-// Send implements hub.Backplane. If the broker is lost, Send delivers in this process and
-// succeeds, except for named connections, which are elsewhere: then it fails with
-// ErrUnavailable or ErrLost.
+// Send implements hub.Backplane. If the broker is lost, Send delivers in this process. Then it
+// succeeds, or fails with ErrUnavailable or ErrLost if Options.FailWhenLost is set, and for named
+// connections, which are elsewhere.
 func (b *Backplane) Send(ctx context.Context, to hub.Audience, m hub.Message) error {
 	v := invocation{frames: m.Frames, extension: extension{delivery: m.Delivery}}
 	if to.Kind == hub.Everyone || to.Kind == hub.InGroups {
@@ -40,7 +40,7 @@ func (b *Backplane) Send(ctx context.Context, to hub.Audience, m hub.Message) er
 			b.copies.answered(o)
 		}
 	}
-	if isLost := errors.Is(err, ErrUnavailable) || errors.Is(err, ErrLost); isLost && to.Kind != hub.ToConnections {
+	if isLost := errors.Is(err, ErrUnavailable) || errors.Is(err, ErrLost); isLost && to.Kind != hub.ToConnections && !b.options.FailWhenLost {
 		err = nil
 	}
 	return errors.Join(err, b.wait(ctx, own))
