@@ -1,0 +1,87 @@
+package accesskey
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/carillon-go/carillon/internal/fold"
+)
+
+// Kind is the kind of a token: what it opens. The audience of the token says it: the path is
+// compared exactly, and the query has the hub and nothing else. Scheme, host and port are compared
+// if Options.Audiences are set.
+type Kind string
+
+// The kinds of tokens.
+const (
+	// Client opens connections of clients. The audience is {URL}/client/?hub={hub}.
+	Client Kind = "/client/"
+	// Server opens connections of application servers. The audience is
+	// {URL}/server/?hub={hub}.
+	Server Kind = "/server/"
+	// API makes one request of the REST interface. The audience is the URL of the request, with
+	// its query or without, and with a slash at its end or without.
+	API Kind = "/api/"
+)
+
+// isFor reports whether the audience of the token is of a kind and for a hub, or for the request r
+// if the kind is API. A token without an audience is for nothing.
+func (t *Token) isFor(kind Kind, hub string, r *http.Request) bool {
+	u, err := url.Parse(t.audience)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.Contains(t.audience, "#") {
+		return false
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	switch {
+	case err != nil:
+		return false
+	case kind == API:
+		return isRequest(u, query, r)
+	}
+	return u.EscapedPath() == string(kind) && len(query) == 1 && len(query["hub"]) == 1 && fold.Equal(query.Get("hub"), hub)
+}
+
+// isHere reports whether the audience of the token is at one of the public URLs, if there are any.
+func (k *Keys) isHere(t *Token) bool {
+	u, err := url.Parse(t.audience)
+	return err == nil && (len(k.audiences) == 0 || slices.ContainsFunc(k.audiences, func(public *url.URL) bool { return isAt(u, public) }))
+}
+
+// isAt reports whether the scheme, host and port of an audience are those of a public URL. An
+// audience without a port is of every port, because Azure's SDK leaves the port out.
+func isAt(u, public *url.URL) bool {
+	return u.Scheme == public.Scheme && fold.Equal(u.Hostname(), public.Hostname()) && (u.Port() == "" || u.Port() == portOf(public))
+}
+
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
+}
+
+// isRequest reports whether u has the path of r and, if it has a query, the query of r.
+func isRequest(u *url.URL, query url.Values, r *http.Request) bool {
+	if !strings.HasPrefix(r.URL.Path, string(API)) || !samePath(u.EscapedPath(), r.URL.EscapedPath()) {
+		return false
+	}
+	asked, err := url.ParseQuery(r.URL.RawQuery)
+	return u.RawQuery == "" || err == nil && query.Encode() == asked.Encode()
+}
+
+// samePath reports whether two escaped paths have the same segments. One slash at the end does
+// not count.
+func samePath(a, b string) bool {
+	return slices.EqualFunc(segments(a), segments(b), func(a, b string) bool {
+		x, errX := url.PathUnescape(a)
+		y, errY := url.PathUnescape(b)
+		return errX == nil && errY == nil && x == y
+	})
+}
+
+func segments(path string) []string { return strings.Split(strings.TrimSuffix(path, "/"), "/") }
