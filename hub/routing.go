@@ -14,6 +14,17 @@ import (
 	"github.com/carillon-go/carillon/internal/guard"
 )
 
+// SendEncoded sends messages that are encoded already to an audience in all processes, as
+// Sender.Send does. They must be whole messages of their protocols. A receiver with another
+// protocol gets them transcoded, if they are invocations.
+func (h *Hub) SendEncoded(ctx context.Context, to Audience, in Message) error {
+	m := h.received(in)
+	if h.backplane == nil {
+		return h.local.send(ctx, to, m)
+	}
+	return h.publish(ctx, to, m, in.Delivery != nil)
+}
+
 // publish sends a message in all processes. Connections of this process that are named get
 // it directly, as in the original. ownPolicy is set if the sender has chosen the policy for
 // slow consumers.

@@ -350,6 +350,37 @@ func TestReceivedMessagesAreTranscoded(t *testing.T) {
 	}
 }
 
+// Encoded messages are sent as they are, here and to other processes, and transcoded for others.
+func TestSendEncoded(t *testing.T) {
+	message := call("", "M", `1.50`) + "\x1e"
+	for _, b := range []*spy{nil, {}} {
+		o := hub.Options{}
+		if b != nil {
+			o.Backplane = b
+		}
+		h := newLoneLab(o)
+		text := connect(t, h, clientOptions{id: "json"})
+		binary := dial(t, h, clientOptions{id: "mp"})
+		binary.send(`{"protocol":"messagepack","version":1}`)
+		<-binary.conn.queue
+		m := hub.Message{Method: "M", Frames: map[string][]byte{"json": []byte(message)}}
+		for _, to := range []hub.Audience{{}, {Kind: hub.ToConnections, Names: []string{"json", "mp", "elsewhere"}}} {
+			if err := h.SendEncoded(t.Context(), to, m); err != nil {
+				t.Fatal(err)
+			}
+			if got := (<-text.conn.queue).Payload(); &got[0] != &m.Frames["json"][0] {
+				t.Errorf("%q is a copy of %q", got, message)
+			}
+			if got := string((<-binary.conn.queue).Payload()); got != "\x11\x96\x01\x80\xc0\xa1M\x91\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00\x90" {
+				t.Errorf("got %q", got)
+			}
+			if b != nil && (len(b.last.Frames) != 2 || string(b.last.Frames["json"]) != message) {
+				t.Errorf("others get %q", b.last.Frames)
+			}
+		}
+	}
+}
+
 // Clients of other processes may have a protocol that this hub does not serve. An argument
 // that cannot be encoded in it is no failure.
 func TestMessagesForOthersAreInAllProtocols(t *testing.T) {
