@@ -160,3 +160,36 @@ func ExampleMethod_Authorize() {
 	// {"type":3,"invocationId":"0","error":"Failed to invoke 'Clear' because user is unauthorized"}
 	// {"type":3,"invocationId":"0","result":null}
 }
+
+// The connections of a group, in all processes, page by page.
+func ExampleHub_Connections() {
+	h := hub.New(hub.Options{})
+	for _, id := range []string{"b", "c", "a"} {
+		session := h.Connect(wire{id: id, got: make(chan string, 10)}, hub.ConnectInfo{User: &auth.User{ID: "user-" + id}})
+		defer session.Disconnected(nil) //nolint:revive // at the end of the example
+		_ = session.Receive([]byte(`{"protocol":"json","version":1}` + "\x1e"))
+		_ = h.Groups().Add(context.Background(), id, "room")
+	}
+
+	room := hub.Audience{Kind: hub.InGroups, Names: []string{"room"}}
+	for after := ""; ; {
+		page, err := h.Connections(context.Background(), room, after, 2)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		if page.Missing > 0 {
+			fmt.Println(page.Missing, "processes have not answered")
+		}
+		for _, m := range page.Members {
+			fmt.Println(m.ConnectionID, m.UserID)
+		}
+		if after = page.Next; after == "" {
+			break
+		}
+	}
+	// Output:
+	// a user-a
+	// b user-b
+	// c user-c
+}

@@ -29,6 +29,7 @@ type Hub struct {
 	local        local
 	backplane    Backplane // nil: messages stay in this process
 	commands     Commander // nil: commands stay in this process
+	presence     Presence  // nil: no other process is asked
 	joining      joining   // sessions that join the backplane
 	sessions     sweep
 	started      atomic.Bool
@@ -52,6 +53,7 @@ func New(o Options) *Hub {
 		gate:      floodgate.New(o.Logger),
 		backplane: o.Backplane,
 		commands:  o.Commands,
+		presence:  o.Presence,
 	}
 	h.sessions.workers = dispatch.NewPool(&h.sessions.running, o.MaxParallelInvocations)
 	for _, f := range o.Filters {
@@ -65,6 +67,12 @@ func New(o Options) *Hub {
 	}
 	if h.commands != nil {
 		h.commands.Attach(Local{h})
+	}
+	if h.presence == nil {
+		h.presence, _ = o.Commands.(Presence)
+	}
+	if h.presence != nil {
+		h.presence.AttachPresence(Local{h})
 	}
 	return h
 }

@@ -64,6 +64,9 @@ type Options struct {
 	// other processes without a Backplane. The part of the hub in a cluster, that of package
 	// cluster, can do that. Default Backplane, which does it where it is set.
 	Commands Commander
+	// Presence has Hub.Count, Hub.Connections and Hub.Exists ask other processes. Default
+	// Commands, if it implements Presence, as the part of the hub in a cluster does.
+	Presence Presence
 	// Protocols are the names of the hub protocols that clients may choose. Default
 	// "json" and "messagepack".
 	Protocols []string

@@ -192,6 +192,13 @@ func (m *memberships) leave(group string, remove func()) (left bool) {
 	return left
 }
 
+func (m *memberships) has(group string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, in := m.names[group]
+	return in
+}
+
 // list returns the groups, sorted.
 func (m *memberships) list() []string {
 	m.mu.Lock()

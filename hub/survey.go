@@ -1,0 +1,152 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// surveyTimeout is the time that other processes have to answer a survey.
+const surveyTimeout = time.Second
+
+// The limits of a survey. An answer with members has at most maxPageBytes of ids, unless a single
+// member has more.
+const (
+	maxSurveyNames = 1000
+	maxSurveyBytes = 256 << 10
+	maxPageBytes   = 512 << 10
+)
+
+// SurveyKind is the kind of a survey.
+type SurveyKind int
+
+// The kinds of surveys.
+const (
+	CountConnections SurveyKind = iota + 1
+	ListConnections
+	AnyConnection // Count of its findings is 1 if there is one, and otherwise 0
+	UserInGroup   // the same, if the user whom the audience names is in Group
+)
+
+// Survey is a question about the connections of an audience.
+type Survey struct {
+	Kind SurveyKind
+	Of   Audience
+	// Group is the group of UserInGroup.
+	Group string
+	// After and Max are those of Hub.Connections, for ListConnections.
+	After string
+	Max   int
+}
+
+// Findings are the answer of one process to a survey, or of several together.
+type Findings struct {
+	Count   int
+	Members []Member // sorted by ConnectionID, each once
+	More    bool     // there may be others after the last of Members
+}
+
+// Presence asks the other processes of a hub about connections. Its methods are called
+// concurrently.
+type Presence interface {
+	// AttachPresence is called once, by New. Local.Survey answers the surveys of other
+	// processes.
+	AttachPresence(local Local)
+	// Survey asks all other processes, until ctx ends, and passes their findings to take, one
+	// at a time. It returns at once if take reports that they are enough. answered and missing
+	// are the numbers of other processes that have answered, and that have not.
+	Survey(ctx context.Context, q Survey, take func(Findings) (enough bool)) (answered, missing int)
+}
+
+var (
+	errSurveySize = errors.New("hub: a question about connections has at most 1,000 names, and 256 KiB of them")
+	errSurveyKind = errors.New("hub: the kind of the question or of its audience is not known")
+)
+
+func (q *Survey) check() error {
+	size := len(q.Group) + len(q.After)
+	for _, names := range [][]string{q.Of.Names, q.Of.Except} {
+		for _, name := range names {
+			size += len(name)
+		}
+	}
+	switch {
+	case len(q.Of.Names)+len(q.Of.Except) > maxSurveyNames || size > maxSurveyBytes:
+		return errSurveySize
+	case q.Of.Kind < Everyone || q.Of.Kind > OfUsers:
+		return errSurveyKind
+	}
+	return nil
+}
+
+// anyProcess asks this process and all others a question with the answer yes or no.
+func (h *Hub) anyProcess(ctx context.Context, q Survey) (yes bool, missing int, err error) {
+	missing, err = h.survey(ctx, q, func(f Findings) (enough bool) {
+		yes = f.Count > 0
+		return yes
+	})
+	return yes, missing, err
+}
+
+// survey asks this process and then all others, and passes their findings to take until take
+// reports that they are enough. It returns the number of other processes that have not answered.
+func (h *Hub) survey(ctx context.Context, q Survey, take func(Findings) (enough bool)) (missing int, err error) {
+	own, err := Local{h}.Survey(ctx, q)
+	if err != nil || take(own) || h.presence == nil {
+		return 0, err
+	}
+	limited, cancel := context.WithTimeout(ctx, surveyTimeout)
+	defer cancel()
+	enough := false
+	_, missing = h.presence.Survey(limited, q, func(f Findings) bool {
+		enough = take(f)
+		return enough
+	})
+	if enough {
+		return 0, nil
+	}
+	return missing, context.Cause(ctx)
+}
+
+// Survey returns the findings in this process. It waits for nothing. It fails with the cause of
+// ctx, and if the question is too long or of an unknown kind.
+func (l Local) Survey(ctx context.Context, q Survey) (f Findings, err error) {
+	if err := q.check(); err != nil {
+		return f, err
+	}
+	switch here := &l.hub.local; q.Kind {
+	case CountConnections:
+		f.Count = here.count(ctx, q.Of)
+	case ListConnections:
+		f = here.page(ctx, &q)
+	case AnyConnection:
+		f.Count = here.countAny(ctx, q.Of, func(*Session) bool { return true })
+	case UserInGroup:
+		f.Count = here.countAny(ctx, q.Of, func(s *Session) bool { return s.groups.has(q.Group) })
+	default:
+		return f, errSurveyKind
+	}
+	return f, context.Cause(ctx)
+}
+
+func (f *Findings) last() string { return f.Members[len(f.Members)-1].ConnectionID }
+
+// merge adds the members of another process. At most size of all remain. Those after the last
+// member of a process that has more do not: another one of its members may come before them.
+func (f *Findings) merge(other Findings, size int) {
+	all := slices.Concat(f.Members, other.Members)
+	slices.SortFunc(all, compareMembers)
+	all = slices.CompactFunc(all, func(a, b Member) bool { return a.ConnectionID == b.ConnectionID })
+	for _, part := range []*Findings{f, &other} {
+		if part.More {
+			end, _ := slices.BinarySearchFunc(all, Member{ConnectionID: part.last()}, compareMembers)
+			all = all[:end+1]
+		}
+	}
+	f.More = f.More || other.More || len(all) > size
+	f.Members = all[:min(len(all), size)]
+}
+
+func compareMembers(a, b Member) int { return strings.Compare(a.ConnectionID, b.ConnectionID) }
