@@ -2,7 +2,6 @@ package hub
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/carillon-go/carillon/frame"
@@ -36,23 +35,20 @@ func (w *wire) receivedFrame(in *Message) (*frame.Frame, error) {
 }
 
 // transcode appends the messages of another protocol: invocations, and close messages. An
-// event for listeners has the arguments of the JSON message as they are.
+// event for listeners has the arguments of a JSON message as they are.
 func (w *wire) transcode(dst []byte, from protocol.HubProtocol, payload []byte) ([]byte, error) {
-	if p, ok := w.HubProtocol.(protocol.Events); ok && from.Name() == foreign[0].Name() {
-		return p.AppendRecord(dst, payload)
-	}
 	for len(payload) > 0 {
 		record, rest, err := from.Next(payload, 0, 0)
 		var m protocol.Message
 		if err == nil {
 			err = from.Parse(record, &m)
 		}
-		var args []any
+		var raw []protocol.Raw
 		switch {
 		case err != nil:
 		case m.Type == protocol.Invocation:
-			if err = from.Decode(m.Arguments, &args); err == nil {
-				dst, err = w.AppendInvocation(dst, m.InvocationID, m.Target, nil, nil, integers(args).([]any)...)
+			if err = from.Decode(m.Arguments, &raw); err == nil {
+				dst, err = w.AppendInvocation(dst, m.InvocationID, m.Target, nil, nil, anys(raw)...)
 			}
 		case m.Type == protocol.Close && !w.events:
 			dst = w.AppendClose(dst, m.Error, m.AllowReconnect)
@@ -68,22 +64,11 @@ func (w *wire) transcode(dst []byte, from protocol.HubProtocol, payload []byte) 
 	return dst, nil
 }
 
-// integers replaces the floating-point numbers in a decoded value that are integers: JSON has
-// one kind of numbers, but in MessagePack a receiver may want an integer.
-func integers(v any) any {
-	switch v := v.(type) {
-	case float64:
-		if v == math.Trunc(v) && math.Abs(v) <= 1<<53 {
-			return int64(v)
-		}
-	case []any:
-		for i := range v {
-			v[i] = integers(v[i])
-		}
-	case map[string]any:
-		for key := range v {
-			v[key] = integers(v[key])
-		}
+// anys returns the arguments as those of an invocation.
+func anys(raw []protocol.Raw) []any {
+	args := make([]any, len(raw))
+	for i, v := range raw {
+		args[i] = v
 	}
-	return v
+	return args
 }

@@ -85,6 +85,8 @@ func (e *encoderTable) known(t reflect.Type) encodeFunc {
 		return e.duration
 	case numberType:
 		return e.number
+	case rawType:
+		return e.appendRaw
 	}
 	switch pointer := reflect.PointerTo(t); {
 	case t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface:

@@ -42,33 +42,17 @@ func (p Events) AppendInvocation(dst []byte, id, target string, _ map[string]str
 	}
 	out := append(dst, "event: "...) //nolint:gocritic // dst is given back if an argument cannot be written
 	out = append(append(out, target...), "\r\ndata: "...)
-	out, err := p.appendArguments(out, args) // one line: the output of values that encode themselves is rewritten without line breaks
+	start := len(out)
+	out, err := p.appendArguments(out, args)
 	if err != nil {
 		return dst, err
+	}
+	if bytes.ContainsAny(out[start:], "\r\n") { // between the tokens of a Raw
+		var line bytes.Buffer
+		_ = json.Compact(&line, out[start:]) // never fails: the arguments are valid
+		out = append(out[:start], line.Bytes()...)
 	}
 	return out, nil
-}
-
-// AppendRecord appends the event for an invocation in JSON with its separator. It fails if
-// the invocation wants a completion.
-func (p Events) AppendRecord(dst, invocation []byte) ([]byte, error) {
-	var m Message
-	record, _, err := p.Next(invocation, 0, 0)
-	if err == nil {
-		err = p.Parse(record, &m)
-	}
-	if err != nil {
-		return dst, err
-	}
-	var arguments bytes.Buffer
-	if err := json.Compact(&arguments, m.Arguments); err != nil { // in one line
-		return dst, err
-	}
-	out, err := p.AppendInvocation(dst, m.InvocationID, m.Target, nil, nil)
-	if err != nil {
-		return dst, err
-	}
-	return append(bytes.TrimSuffix(out, []byte("[]")), arguments.Bytes()...), nil
 }
 
 // AppendPing implements HubProtocol.

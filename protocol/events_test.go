@@ -20,21 +20,26 @@ func TestEventsRefuse(t *testing.T) {
 	}
 }
 
-func TestEventOfARecord(t *testing.T) {
+// The data of an event is one line, also of arguments that are encoded already.
+func TestEventsAreOneLine(t *testing.T) {
 	p := protocol.Events{JSON: protocol.NewJSON(protocol.JSONOptions{})}
-	for record, want := range map[string]string{
-		`{"type":1,"target":"Say","arguments":["a\nb",{"n":1}]}`:             "event: Say\r\ndata: [\"a\\nb\",{\"n\":1}]",
-		"{\"arguments\" : [ 1,\n 2 ],\r\n\"target\":\"Say\", \"type\":1}":    "event: Say\r\ndata: [1,2]",
-		`{"type":1,"target":"Say","arguments":[]}`:                           "event: Say\r\ndata: []",
-		`{"type":1,"target":"Say","arguments":[9007199254740993,"é\u2028"]}`: "event: Say\r\ndata: [9007199254740993,\"é\\u2028\"]",
+	for arguments, want := range map[string]string{
+		`["a\nb",{"n":1}]`:                    `["a\nb",{"n":1}]`,
+		"[ 1,\n {\"a\":\r\n2 }\r ]":           `[1,{"a":2}]`,
+		`[]`:                                  `[]`,
+		`[9007199254740993, "é\u2028" ]`:      `[9007199254740993,"é\u2028"]`,
+		"[1.0,\"a b\",\t{\"b\": 1, \"a\":2}]": "[1.0,\"a b\",{\"b\": 1, \"a\":2}]",
 	} {
-		if got, err := p.AppendRecord([]byte("x"), []byte(record+"\x1e")); err != nil || string(got) != "x"+want {
-			t.Errorf("%s: %q, %v", record, got, err)
+		var raw []protocol.Raw
+		if err := p.Decode([]byte(arguments), &raw); err != nil {
+			t.Fatal(err)
 		}
-	}
-	for _, record := range []string{``, `{"type":1`, `{"type":1,"target":"a"}`, `{"type":1,"invocationId":"1","target":"a","arguments":[]}`, `{"type":6}`} {
-		if got, err := p.AppendRecord([]byte("x"), []byte(record+"\x1e")); err == nil || string(got) != "x" {
-			t.Errorf("%s: %q, %v", record, got, err)
+		args := make([]any, len(raw))
+		for i := range raw {
+			args[i] = raw[i]
+		}
+		if got, err := p.AppendInvocation([]byte("x"), "", "Say", nil, nil, args...); err != nil || string(got) != "xevent: Say\r\ndata: "+want {
+			t.Errorf("%s: %q, %v", arguments, got, err)
 		}
 	}
 }

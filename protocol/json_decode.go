@@ -273,6 +273,8 @@ func knownJSONDecoder(t reflect.Type) decodeFunc[*jsonDecoder] {
 		return textDecoder(parseTimeSpan)
 	case numberType:
 		return decodeJSONNumber
+	case rawType:
+		return decodeJSONRaw
 	case rawMessageType:
 		return func(r *jsonDecoder, v reflect.Value) error {
 			raw, err := r.value()

@@ -200,6 +200,8 @@ func knownPackDecoder(t reflect.Type) decodeFunc[*packReader] {
 		return decodePackDuration
 	case numberType:
 		return decodePackNumber
+	case rawType:
+		return decodePackRawValue
 	}
 	switch pointer := reflect.PointerTo(t); {
 	case t.Kind() == reflect.Pointer:
