@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"time"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/protocol"
@@ -97,7 +98,11 @@ type Action int
 const (
 	AddToGroup Action = iota + 1
 	RemoveFromGroup
-	EndConnections // see Hub.Disconnect and Hub.DisconnectUser
+	EndConnections      // see Hub.CloseConnections
+	RemoveFromAllGroups // of one connection
+	AddUserToGroup      // this and the next two are of one user; see UserGroups
+	RemoveUserFromGroup
+	RemoveUserFromAllGroups
 )
 
 // Command is a change of connections, in whichever process they are.
@@ -105,6 +110,11 @@ type Command struct {
 	Action Action
 	To     Audience
 	Group  string
+	// TTL is the time for which AddUserToGroup keeps the membership.
+	TTL time.Duration
+	// Reason and AllowReconnect are those of the close message of EndConnections.
+	Reason         string
+	AllowReconnect bool
 }
 
 // Local is the part of a hub that its process keeps for itself. A Commander uses it to
@@ -168,11 +178,14 @@ func (a Answer) failed(err error) (Answer, error) {
 }
 
 // Command does a command for the connections of this process. found is the number of names
-// that no other process can have. It is 0 for users, who may have connections in several
-// processes. Adding to a group waits for Join. An unknown action changes nothing.
+// that no other process can have. It is 0 for users and groups, which may have connections in
+// several processes. Adding to a group waits for Join. An unknown action changes nothing.
 func (l Local) Command(ctx context.Context, c Command) (found int, err error) {
-	if c.Action == EndConnections {
-		return len(c.To.Names) - len(l.hub.local.disconnect(c.To)), nil
+	switch c.Action {
+	case EndConnections:
+		return len(c.To.Names) - len(l.hub.local.end(c)), nil
+	case AddUserToGroup, RemoveUserFromGroup, RemoveUserFromAllGroups:
+		return 0, l.hub.changeUser(ctx, c)
 	}
 	for _, id := range c.To.Names {
 		switch s := l.hub.local.find(id); {
@@ -182,6 +195,8 @@ func (l Local) Command(ctx context.Context, c Command) (found int, err error) {
 			err = l.hub.addToGroup(ctx, s, c.Group)
 		case c.Action == RemoveFromGroup:
 			l.hub.removeFromGroup(s, c.Group)
+		case c.Action == RemoveFromAllGroups:
+			l.hub.removeFromAllGroups(s)
 		}
 		found++
 	}

@@ -17,7 +17,7 @@ import (
 type call struct {
 	dispatch.Task
 	session  *Session
-	method   *published // nil if the method is unknown
+	method   *published // Hub.unknown or nil if the method is unknown
 	target   string     // as the client wrote it
 	id       string     // "" if the client wants no completion
 	params   params
@@ -47,11 +47,11 @@ var plain = new(special)
 
 // receiveInvocation starts or queues an invocation. It decodes the arguments, so that an
 // invocation with arguments that do not fit is answered without waiting for others.
-func (s *Session) receiveInvocation(m *protocol.Message, size int) {
+func (s *Session) receiveInvocation(m *protocol.Message, record []byte, size int) {
 	if !s.awaitPace() || s.out.phase.Load() == draining {
 		return
 	}
-	c := newCall(s, m, size)
+	c := newCall(s, m, record, size)
 	if c.bindError == nil && !c.queued && c.isStreamTooMany() {
 		c.bindError = errTooManyStreams
 	}
@@ -115,13 +115,23 @@ func (c *call) mismatched() bool {
 	return c.streamed != c.method.stream || len(c.streamIDs) != len(c.method.uploads)
 }
 
-func newCall(s *Session, m *protocol.Message, size int) *call {
+func newCall(s *Session, m *protocol.Message, record []byte, size int) *call {
 	method := s.hub.method(m.Target)
+	if method == nil {
+		method = s.hub.unknown
+	}
 	var c *call
 	var err error
-	if method == nil {
+	switch method {
+	case nil:
 		c, err = new(call), NewError("Method does not exist.")
-	} else {
+	case s.hub.unknown:
+		c = method.newCall()
+		c.method = method
+		var kept int
+		kept, err = c.params.(*unknownParams).fill(s.out.wire, m, record)
+		size += kept
+	default:
 		c = method.newCall()
 		c.method = method
 		arguments, _ := method.split(c.params)
@@ -149,7 +159,7 @@ func (c *call) RunningID() string {
 
 // name returns the method's name for error texts.
 func (c *call) name() string {
-	if c.method == nil || c.streamed && c.session.out.wire.Binary() {
+	if c.knownName() == "" || c.streamed && c.session.out.wire.Binary() {
 		return c.target // as in the original
 	}
 	return c.method.name
@@ -246,8 +256,8 @@ func (c *call) perform(obstacle error) (result any, err error) {
 		return c.method.invoke(c, c.params)
 	}
 	inv := &Invocation{Target: c.target, Headers: c.headers}
-	if c.method != nil {
-		inv.Known, inv.Method = true, c.method.name
+	if name := c.knownName(); name != "" {
+		inv.Known, inv.Method = true, name
 	}
 	if c.bindError == nil {
 		inv.params = c.params

@@ -126,6 +126,8 @@ type Groups interface {
 	Add(ctx context.Context, connectionID, group string) error
 	// Remove removes a connection from a group.
 	Remove(ctx context.Context, connectionID, group string) error
+	// RemoveFromAll removes a connection from every group that it is in.
+	RemoveFromAll(ctx context.Context, connectionID string) error
 }
 
 // Context gives code outside the hub access to its clients, typed by the interface C that

@@ -33,8 +33,9 @@ type Invocation struct {
 	params params
 }
 
-// Arguments returns copies of the decoded arguments, uploads included. It returns nil for
-// an unknown method and for arguments that do not fit.
+// Arguments returns copies of the decoded arguments, uploads included: of an unknown method,
+// of type protocol.Raw, if the hub has a function for these (Hub.HandleUnknown), and otherwise
+// nil. It returns nil for arguments that do not fit.
 func (i *Invocation) Arguments() []any {
 	if i.params == nil {
 		return nil

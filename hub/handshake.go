@@ -105,11 +105,15 @@ func (o *opening) connect(w *wire) {
 			s.hub.joining.begin(s)
 		}
 		s.hub.local.membersOf(s).add(s)
-		for _, group := range s.caller.info.Groups { // before OnConnected, which may send to them
+		join := func(group string) { // before OnConnected, which may send to it
 			if joined, _ := s.hub.local.join(s, group); joined {
 				groups = append(groups, group)
 			}
 		}
+		for _, group := range s.caller.info.Groups {
+			join(group)
+		}
+		s.hub.userGroups.each(s.caller.UserID(), join)
 		if h := s.hub.local.history; h != nil && w.events {
 			response = frame.NewEvent(h.streamStartLocked(&s.caller))
 		}

@@ -20,6 +20,7 @@ type Hub struct {
 	outgoing       []*wire               // of messages to other processes: also those that the hub does not serve
 	events         *wire                 // for clients that only listen
 	methods        map[string]*published // by the declared name and by its folded form
+	unknown        *published            // HandleUnknown; nil: there is none
 	onConnected    func(ctx context.Context) error
 	onDisconnected func(ctx context.Context, cause error)
 	onRefreshed    func(ctx context.Context)
@@ -27,6 +28,7 @@ type Hub struct {
 	hasInvokeFilter, hasConnectFilter, hasDisconnectFilter bool
 
 	local        local
+	userGroups   keptGroups
 	backplane    Backplane // nil: messages stay in this process
 	commands     Commander // nil: commands stay in this process
 	presence     Presence  // nil: no other process is asked
@@ -130,20 +132,33 @@ func (h *Hub) Clients() Clients[Sender] {
 // Groups returns the groups.
 func (h *Hub) Groups() Groups { return groups{h} }
 
-// Disconnect ends connections, wherever they are. Each client gets a close message that
-// does not allow it to reconnect, as with Caller.Abort. Messages that its methods send
-// afterwards are dropped. Disconnect does not wait for the connections to end.
-// Connections that do not exist are ignored. If Disconnect fails, connections of other
+// UserGroups returns the memberships of users in groups.
+func (h *Hub) UserGroups() UserGroups { return userGroups{h} }
+
+// CloseConnections ends the connections of an audience, wherever they are. Each client gets a
+// close message with reason as its error, unless it is "", and with the permission to reconnect
+// if allowReconnect is set. Messages that its methods send afterwards are dropped.
+// CloseConnections does not wait for the connections to end, and it misses those that are still
+// in the handshake. Connections that do not exist are ignored. If it fails, connections of other
 // processes may have remained.
-func (h *Hub) Disconnect(ctx context.Context, connectionIDs ...string) error {
-	return h.disconnect(ctx, Audience{Kind: ToConnections, Names: connectionIDs})
+func (h *Hub) CloseConnections(ctx context.Context, to Audience, reason string, allowReconnect bool) error {
+	c := Command{Action: EndConnections, To: to, Reason: reason, AllowReconnect: allowReconnect}
+	if c.To.Names = h.local.end(c); len(c.To.Names) == 0 && to.Kind != Everyone {
+		return nil
+	}
+	return h.command(ctx, c)
 }
 
-// DisconnectUser ends every connection of the given users, as Disconnect does. It does
-// not prevent a new connection, and it misses connections that are still in the
-// handshake. To keep a user out, also revoke the user's token.
+// Disconnect ends connections with a close message that does not allow the client to
+// reconnect, as with Caller.Abort. See CloseConnections.
+func (h *Hub) Disconnect(ctx context.Context, connectionIDs ...string) error {
+	return h.CloseConnections(ctx, Audience{Kind: ToConnections, Names: connectionIDs}, "", false)
+}
+
+// DisconnectUser ends every connection of the given users, as Disconnect does. It does not
+// prevent a new connection. To keep a user out, also revoke the user's token.
 func (h *Hub) DisconnectUser(ctx context.Context, userIDs ...string) error {
-	return h.disconnect(ctx, Audience{Kind: OfUsers, Names: userIDs})
+	return h.CloseConnections(ctx, Audience{Kind: OfUsers, Names: userIDs}, "", false)
 }
 
 // Connect starts a session on a connection. The caller passes received data to

@@ -41,22 +41,45 @@ func (l *local) leave(s *Session, group string) bool {
 	return s.groups.leave(group, func() { l.membersOf(s).groups.remove(group, s) })
 }
 
-// disconnect ends connections, or the connections of users. missing are the names whose
-// connections other processes may have. A user may always have others.
-func (l *local) disconnect(who Audience) (missing []string) {
-	for _, name := range who.Names {
-		if who.Kind == OfUsers {
-			for _, s := range slices.Concat(l.users.snapshot(name), l.listeners.users.snapshot(name)) {
-				s.abort()
-			}
-			missing = append(missing, name)
-		} else if s := l.find(name); s != nil {
-			s.abort()
-		} else {
-			missing = append(missing, name)
+// end ends the connections of an audience. missing are the names that other processes may
+// have connections of: of groups and users, all.
+func (l *local) end(c Command) (missing []string) {
+	except := newNameSet(c.To.Except)
+	for _, s := range l.sessions(c.To) {
+		if !except.has(s.caller.id) {
+			s.close(ErrAborted, c.Reason, c.AllowReconnect)
+		}
+	}
+	if c.To.Kind != ToConnections {
+		return c.To.Names
+	}
+	for _, id := range c.To.Names {
+		if l.find(id) == nil {
+			missing = append(missing, id)
 		}
 	}
 	return missing
+}
+
+// sessions returns the members of an audience, some of them several times, and those of Except
+// too.
+func (l *local) sessions(of Audience) (all []*Session) {
+	if of.Kind == Everyone {
+		return slices.Concat(l.connections.snapshot(), l.listeners.connections.snapshot())
+	}
+	for _, name := range of.Names {
+		switch of.Kind {
+		case InGroups:
+			all = append(append(all, l.groups.snapshot(name)...), l.listeners.groups.snapshot(name)...)
+		case OfUsers:
+			all = append(append(all, l.users.snapshot(name)...), l.listeners.users.snapshot(name)...)
+		default:
+			if s := l.find(name); s != nil {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
 }
 
 // send sends a message to an audience; see Sender.

@@ -60,7 +60,7 @@ func (c *call) logRefusal(reason string, about ...slog.Attr) {
 
 // logMistake logs a mistake of the client. All methods that do not exist are one kind.
 func (c *call) logMistake(event string, about ...slog.Attr) {
-	if c.method == nil {
+	if c.knownName() == "" {
 		about = append(about, slog.String("method", clip(c.target)))
 	}
 	k := floodgate.Kind{Level: slog.LevelWarn, Event: event, Key: "method", Value: c.knownName(), Burst: errorBurst}

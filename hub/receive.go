@@ -81,7 +81,7 @@ func (s *Session) handleRecords(data []byte, seen int) (rest []byte) {
 			s.closeOnViolation(err)
 			break
 		}
-		s.handle(m, len(data)-len(rest))
+		s.handle(m, record, len(data)-len(rest))
 		data, seen = rest, 0
 	}
 	return data
@@ -128,13 +128,14 @@ func errorOf(m *protocol.Message, hasError bool) error {
 	return NewError(m.Error)
 }
 
-// handle handles a message. size is the length of its record in bytes.
-func (s *Session) handle(m *protocol.Message, size int) {
+// handle handles the message of a record. size is the length of the record in bytes with its
+// framing.
+func (s *Session) handle(m *protocol.Message, record []byte, size int) {
 	if r := s.out.buffer; r != nil && !r.isNew(m.Type) {
 		return
 	}
 	if m.Type == protocol.Invocation || m.Type == protocol.StreamInvocation {
-		s.receiveInvocation(m, size)
+		s.receiveInvocation(m, record, size)
 		return
 	}
 	s.input.yieldLocked()

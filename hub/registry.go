@@ -192,6 +192,7 @@ func (m *memberships) leave(group string, remove func()) (left bool) {
 	return left
 }
 
+// has reports whether the session is in the group.
 func (m *memberships) has(group string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

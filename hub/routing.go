@@ -109,14 +109,6 @@ func (h *Hub) askElsewhere(ctx context.Context, connectionID string, question Me
 	return decode.safely(w, answer.Result)
 }
 
-// disconnect ends connections in all processes.
-func (h *Hub) disconnect(ctx context.Context, who Audience) error {
-	if who.Names = h.local.disconnect(who); len(who.Names) == 0 {
-		return nil
-	}
-	return h.command(ctx, Command{Action: EndConnections, To: who})
-}
-
 // command has a command done in the other processes.
 func (h *Hub) command(ctx context.Context, c Command) error {
 	if h.commands == nil {
@@ -143,9 +135,17 @@ func (g groups) Remove(ctx context.Context, connectionID, group string) error {
 	return g.command(ctx, RemoveFromGroup, connectionID, group)
 }
 
+func (g groups) RemoveFromAll(ctx context.Context, connectionID string) error {
+	if s := g.hub.local.find(connectionID); s != nil {
+		g.hub.removeFromAllGroups(s)
+		return nil
+	}
+	return g.command(ctx, RemoveFromAllGroups, connectionID, "")
+}
+
 // command changes a connection of another process.
 func (g groups) command(ctx context.Context, a Action, connectionID, group string) error {
-	return g.hub.command(ctx, Command{a, Audience{Kind: ToConnections, Names: []string{connectionID}}, group})
+	return g.hub.command(ctx, Command{Action: a, To: Audience{Kind: ToConnections, Names: []string{connectionID}}, Group: group})
 }
 
 // addToGroup adds a session to a group when the group's messages arrive in this process.
@@ -168,6 +168,12 @@ func (h *Hub) addToGroup(ctx context.Context, s *Session, group string) error {
 func (h *Hub) removeFromGroup(s *Session, group string) {
 	if h.local.leave(s, group) && h.backplane != nil && !h.joining.postpone(s, group) {
 		h.backplane.Leave(Audience{Kind: InGroups, Names: []string{group}})
+	}
+}
+
+func (h *Hub) removeFromAllGroups(s *Session) {
+	for _, group := range s.groups.list() {
+		h.removeFromGroup(s, group)
 	}
 }
 

@@ -1,0 +1,59 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// Unknown is an invocation of a method that is not registered.
+type Unknown struct {
+	// Target is the method's name as the client wrote it.
+	Target string
+	// Protocol is the name of the client's hub protocol: "json" or "messagepack".
+	Protocol string
+	// Message is the invocation as the client has sent it, without the separator or the prefix
+	// of its length. It is valid until the function returns.
+	Message []byte
+	// Arguments are the values as the client has sent them.
+	Arguments []protocol.Raw
+	// ID is the invocation id, or "" if the client wants no answer.
+	ID string
+}
+
+// HandleUnknown sets the function for invocations of methods that are not registered. Without
+// it the hub refuses them. f runs as a method does, within the filters (Invocation.Known is
+// false) and in the client's order; its result or its error is the answer. The result may be a
+// [protocol.Raw] in any protocol. Invocations that want a stream or have uploads are refused,
+// as for a method without these. HandleUnknown panics if f is nil, if it was called before, and
+// after the first connection.
+func (h *Hub) HandleUnknown(f func(ctx context.Context, in *Unknown) (any, error)) {
+	h.registerOnce("HandleUnknown", h.unknown != nil, f == nil)
+	h.unknown = &published{Method: newMethod[unknownParams](false, f, func(ctx context.Context, p *unknownParams) (any, error) {
+		return f(ctx, &p.in)
+	})}
+}
+
+// unknownParams are the parameters of the function of HandleUnknown.
+type unknownParams struct{ in Unknown }
+
+func (*unknownParams) targets() []any  { return nil }
+func (p *unknownParams) values() []any { return anys(p.in.Arguments) }
+
+// rawBytes is the memory of an argument in addition to its data.
+const rawBytes = 64
+
+// fill takes the invocation. kept is the memory that it needs in addition to the size of its
+// record: an argument may have a single byte.
+func (p *unknownParams) fill(w *wire, m *protocol.Message, record []byte) (kept int, err error) {
+	p.in = Unknown{Target: m.Target, Protocol: w.Name(), Message: bytes.Clone(record), ID: m.InvocationID}
+	err = w.Decode(m.Arguments, &p.in.Arguments)
+	if err == nil && p.in.Arguments == nil {
+		err = errNoArguments
+	}
+	return len(record) + rawBytes*len(p.in.Arguments), err
+}
+
+var errNoArguments = &protocol.BindError{Err: errors.New("hub: the arguments are not an array")}
