@@ -2,7 +2,6 @@ package connection
 
 import (
 	"errors"
-	"maps"
 	"net/http"
 	"net/netip"
 	"time"
@@ -11,10 +10,9 @@ import (
 )
 
 const (
-	normalPerAddress     = 1000
-	normalNegotiations   = 100
-	negotiationsBurst    = 10 * time.Second
-	maxAddressesInMemory = 65_536
+	normalPerAddress   = 1000
+	normalNegotiations = 100
+	negotiationsBurst  = 10 * time.Second
 )
 
 // The reasons for which Admit and Create make no connection.
@@ -37,7 +35,7 @@ type connCounts struct {
 	users     map[string]int
 	addresses map[netip.Addr]int
 	// budgets are those of negotiations, by the registry's age.
-	budgets map[netip.Addr]limit.Budget
+	budgets limit.Addresses
 }
 
 // admitLocked counts a client, unless the server shuts down or a limit refuses it.
@@ -54,7 +52,7 @@ func (r *Registry) admitLocked(n *Negotiation) error {
 	if perAddress, ok := ofAddress(l.ConnectionsPerAddress, normalPerAddress, who.address); ok && c.addresses[who.address] >= perAddress {
 		return r.refuse(&r.refused.address, "connections of an address", ErrTooMany)
 	}
-	if rate, ok := ofAddress(l.NegotiationsPerAddress, normalNegotiations, who.address); ok && !c.allow(who.address, rate, n.since) {
+	if rate, ok := ofAddress(l.NegotiationsPerAddress, normalNegotiations, who.address); ok && !c.budgets.Allow(who.address, rate, negotiationsBurst, n.since) {
 		return r.refuse(&r.refused.negotiations, "negotiations of an address", ErrTooMany)
 	}
 	c.enter(who)
@@ -62,35 +60,11 @@ func (r *Registry) admitLocked(n *Negotiation) error {
 }
 
 // ofAddress returns the limit for an address, if one applies.
-func ofAddress(limit, normal int, a netip.Addr) (n int, ok bool) {
-	if limit == 0 {
-		return normal, a.IsValid() && !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast()
+func ofAddress(configured, normal int, a netip.Addr) (n int, ok bool) {
+	if configured == 0 {
+		return normal, limit.IsPublic(a)
 	}
-	return limit, limit > 0 && a.IsValid()
-}
-
-// allow counts a negotiation of an address. It reports false if there were too many.
-func (c *connCounts) allow(a netip.Addr, perSecond int, now time.Duration) bool {
-	b := c.budgets[a]
-	if b.Wait(now, negotiationsBurst) > 0 {
-		return false
-	}
-	if len(c.budgets) >= maxAddressesInMemory {
-		c.forgetRecovered(now)
-	}
-	b.Spend(now, time.Second/time.Duration(perSecond))
-	c.budgets[a] = b
-	return true
-}
-
-// forgetRecovered drops the addresses with a fully recovered budget. If that frees less
-// than half of the table, it clears the table, so that the table is not scanned at every
-// negotiation.
-func (c *connCounts) forgetRecovered(now time.Duration) {
-	maps.DeleteFunc(c.budgets, func(_ netip.Addr, b limit.Budget) bool { return b.Wait(now, 0) == 0 })
-	if len(c.budgets) >= maxAddressesInMemory/2 {
-		clear(c.budgets)
-	}
+	return configured, configured > 0 && a.IsValid()
 }
 
 // enter adds a client to the counts.

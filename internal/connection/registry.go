@@ -14,7 +14,6 @@ import (
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/internal/floodgate"
-	"github.com/carillon-go/carillon/internal/limit"
 	"github.com/carillon-go/carillon/internal/notify"
 	"github.com/carillon-go/carillon/internal/poller"
 	"github.com/carillon-go/carillon/transports"
@@ -66,7 +65,7 @@ func NewRegistry(app transports.Application, options transports.Options) *Regist
 		begun:       time.Now(),
 		negotiated:  negotiations{byToken: map[[idLength]byte]*Negotiation{}},
 		connections: map[string]*Connection{},
-		counts:      connCounts{users: map[string]int{}, addresses: map[netip.Addr]int{}, budgets: map[netip.Addr]limit.Budget{}},
+		counts:      connCounts{users: map[string]int{}, addresses: map[netip.Addr]int{}},
 	}
 	r.work.cutting, r.work.cut = context.WithCancel(context.Background())
 	r.poller = poller.New(&r.work.running)
