@@ -32,12 +32,28 @@ type TokenError struct {
 func (e *TokenError) Error() string { return "auth: " + e.Reason }
 func (e *TokenError) Unwrap() error { return e.Err }
 
+// StatusError is the error of an Authenticator that answers a request with another status than
+// 401: 403 for a client that may not connect, 429 or 503 for one that may come back soon. Clients
+// do not see Err.
+type StatusError struct {
+	Status int
+	Err    error
+}
+
+func (e *StatusError) Error() string { return e.Err.Error() }
+func (e *StatusError) Unwrap() error { return e.Err }
+
 // Middleware puts the user of a request into its context (UserFrom). It answers refused
-// credentials with 401, and logs the reason to slog.Default(). A request without credentials
-// passes as anonymous.
+// credentials with 401, or as a [StatusError] says, and logs the reason to slog.Default(). A
+// request without credentials passes as anonymous.
 func Middleware(a Authenticator, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u, err := a.Authenticate(r)
+		if status, ok := errors.AsType[*StatusError](err); ok {
+			authlog.Refused(r, "", "the authenticator refuses the client", status.Err)
+			status.answer(w)
+			return
+		}
 		if err != nil {
 			authlog.Refused(r, "", reasonOf(err), nil)
 			refuse(w, err)
@@ -48,6 +64,13 @@ func Middleware(a Authenticator, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func (e *StatusError) answer(w http.ResponseWriter) {
+	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.WriteHeader(e.Status)
 }
 
 // reasonOf returns the reason of an Authenticator's error for the log. The text of an error
