@@ -258,7 +258,8 @@ func (o *Options) refreshing() connection.Refreshing {
 
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handshake := connection.IsHandshake(r)
-	if !handshake && !e.origins.admit(r, "") { // a handshake is checked when its connection is known
+	known := handshake && connection.Token(r) != "" // checked when its connection is known
+	if !known && !e.origins.admit(r, "") {
 		e.registry.LogRefusedOrigin(r, nil)
 		connection.Empty(w, http.StatusForbidden)
 		return

@@ -6,9 +6,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/signalr"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -246,6 +249,33 @@ func TestOriginsOfWebSockets(t *testing.T) {
 	} {
 		if got := do(http.MethodGet, c.url, c.headers...).StatusCode; got != c.want {
 			t.Errorf("%q: %d, want %d", c.headers[:2], got, c.want)
+		}
+	}
+}
+
+// An authenticator may read cookies, and may ask somebody else about them: it does not see the
+// request of a foreign page, not even a WebSocket that skips negotiation.
+func TestOriginIsCheckedBeforeTheUser(t *testing.T) {
+	var asked atomic.Int32
+	e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{Authenticator: auth.Func(func(*http.Request) (*auth.User, error) {
+		asked.Add(1)
+		return &auth.User{}, nil
+	})})
+	defer end(t, e)
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		r := httptest.NewRequest(method, "/chat", nil)
+		for i := 0; i < len(handshakeHeaders); i += 2 {
+			r.Header.Set(handshakeHeaders[i], handshakeHeaders[i+1])
+		}
+		if method == http.MethodPost {
+			r = httptest.NewRequest(method, "/chat/negotiate", nil)
+		}
+		r.Header.Set("Origin", "http://evil.example")
+		r.Header.Set("Cookie", "session=1")
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, r)
+		if w.Code != http.StatusForbidden || asked.Load() > 0 {
+			t.Errorf("%s: %d, the authenticator was asked %d times", method, w.Code, asked.Load())
 		}
 	}
 }
