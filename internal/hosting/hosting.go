@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/fold"
 )
@@ -84,6 +85,14 @@ func (h *Hub) Clients(target string) hub.Clients[hub.Sender] {
 		return clients.SlowConsumers(policy)
 	}
 	return clients
+}
+
+// SendEncoded is hub.Hub.SendEncoded with the policy of the message's target for slow consumers.
+func (h *Hub) SendEncoded(ctx context.Context, to hub.Audience, in hub.Message) error {
+	if policy, ok := h.slow[fold.Upper(in.Method)]; ok {
+		in.Delivery = &frame.Delivery{Policy: policy}
+	}
+	return h.Hub.SendEncoded(ctx, to, in)
 }
 
 // Hubs are all hubs of the file, in its order. The zero value has none.
