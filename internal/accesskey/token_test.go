@@ -94,6 +94,8 @@ func TestEveryKindOfTokenAtEveryDoor(t *testing.T) {
 		"http://localhost/api/hubs/chat/groups/a%20b/c/:send":              nil,
 		"http://localhost/api/hubs/chat/groups/a%20b%2Fc/:send?excluded=x&excluded=y&api-version=2022-06-01": {"group"},
 		"http://localhost/api/hubs/chat/groups/a%20b%2Fc/:send?excluded=y&excluded=x&api-version=2022-06-01": nil,
+		"http://localhost/api/hubs/chat/groups/a%20b%2Fc/:send?api-version=2022-06-01":                       {"group"},
+		"http://localhost/api/hubs/chat/groups/a%20b%2Fc/:send?excluded=x":                                   nil,
 		"http://localhost/api/hubs/chat/:generateToken?userId=ann":                                           {"token"},
 		"http://localhost/api/hubs/chat/:generateToken?userId=bob":                                           nil,
 	} {
