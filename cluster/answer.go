@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -44,41 +45,64 @@ func (n *Node) answerAll(conn net.Conn) {
 		if in = f.content; cap(in) > maxBatch {
 			in = nil
 		}
-		out = n.appendAnswer(out, f)
+		out = n.answerFrame(out, f, conn)
 	}
 }
 
-// appendAnswer appends the answer to a frame.
-func (n *Node) appendAnswer(out []byte, f frame) []byte {
-	answer, err := n.answerFrame(f)
-	if err != nil {
-		return appendFrame(out, refusalKind, f.id, []byte(err.Error()))
-	}
-	return appendFrame(out, answerKind, f.id, answer)
-}
+// later makes an answer on a goroutine of its own, so that the other questions of the stream do not
+// wait for it.
+type later func() (any, error)
+
+// maxLater is the number of answers of a process that are made later, at a time.
+const maxLater = 64
 
 var (
-	errKind = errors.New("frames of this kind are not known")
-	errPath = errors.New("questions with this path are not known")
+	errKind  = errors.New("frames of this kind are not known")
+	errPath  = errors.New("questions with this path are not known")
+	errLater = errors.New("the process has too many questions")
 )
 
-func (n *Node) answerFrame(f frame) ([]byte, error) {
-	if f.kind != questionKind {
-		return nil, errKind
-	}
+// answerFrame appends the answer to a frame, or writes it to w later.
+func (n *Node) answerFrame(out []byte, f frame, w io.Writer) []byte {
 	path, question, ok := cutQuestion(f.content)
-	if !ok {
-		return nil, errMessage
+	switch {
+	case f.kind != questionKind:
+		return appendAnswer(out, f.id, nil, errKind)
+	case !ok:
+		return appendAnswer(out, f.id, nil, errMessage)
 	}
 	answer, err := n.answer(path, question)
-	if err != nil {
-		return nil, err
+	answerLater, ok := answer.(later)
+	if !ok {
+		return appendAnswer(out, f.id, answer, err)
 	}
-	return encode(answer)
+	select {
+	case n.later <- struct{}{}:
+	default:
+		return appendAnswer(out, f.id, nil, errLater)
+	}
+	n.running.Go(func() {
+		defer func() { <-n.later }()
+		answer, err := answerLater()
+		_, _ = w.Write(appendAnswer(nil, f.id, answer, err))
+	})
+	return out
+}
+
+// appendAnswer appends an answer, or a refusal if there is an error.
+func appendAnswer(out []byte, id uint64, answer any, err error) []byte {
+	var encoded []byte
+	if err == nil {
+		encoded, err = encode(answer)
+	}
+	if err != nil {
+		return appendFrame(out, refusalKind, id, []byte(err.Error()))
+	}
+	return appendFrame(out, answerKind, id, encoded)
 }
 
 // answer answers a question. It must not wait, because the other questions of the stream wait
-// for it.
+// for it; a later may.
 func (n *Node) answer(path string, question []byte) (any, error) {
 	switch path {
 	case helloPath:
@@ -95,6 +119,8 @@ func (n *Node) answer(path string, question []byte) (any, error) {
 		return answerWith(question, n.answerLearn)
 	case commandPath:
 		return answerWith(question, n.answerCommand)
+	case surveyPath:
+		return answerWith(question, n.answerSurvey)
 	}
 	return nil, errPath // of a later release
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // compact is a message that is not JSON: each connection that opens needs one, and JSON would be a
-// quarter of its cost. Texts follow their length, numbers are those of binary.AppendUvarint. A later release may append to a message: the rest is ignored.
+// quarter of its cost; or it has many texts that need not be UTF-8. Texts follow their length, numbers are those of binary.AppendUvarint. A later release may append to a message: the rest is ignored.
 type compact interface {
 	appendTo(b []byte) []byte
 	decode(b []byte) error

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -30,6 +31,14 @@ func compactMessages() []compact {
 			ID: "id", Key: testKey, User: u, Origin: "https://a \xff", Stateful: []transports.Type{transports.WebSockets, transports.LongPolling},
 			Silence: time.Minute, Age: 3 * time.Second, Offer: json.RawMessage(`{"a":1}`),
 		}},
+		&survey{"/chat", hub.Survey{Kind: hub.CountConnections}},
+		&survey{"/chat", hub.Survey{
+			Kind: hub.ListConnections, Of: hub.Audience{Kind: hub.OfUsers, Names: []string{"", "ann \xff"}, Except: []string{"a"}},
+			Group: "g", After: "a\xff", Max: 1000,
+		}},
+		&surveyed{},
+		&surveyed{hub.Findings{Count: 1 << 40}},
+		&surveyed{hub.Findings{Count: 2, More: true, Members: []hub.Member{{ConnectionID: "a", UserID: "ann \xff"}, {ConnectionID: "b\xff"}}}},
 	}
 }
 
@@ -50,6 +59,14 @@ func TestCompactMessages(t *testing.T) {
 	if (&find{asking: process{address: "a:1"}}).decode(appendText(appendProcess(appendText([]byte{0}, "/chat", ""), process{address: "a:1"}), "{")) == nil {
 		t.Error("a user that is not JSON")
 	}
+	for _, bad := range []hub.Findings{
+		{Members: []hub.Member{{ConnectionID: "b"}, {ConnectionID: "a"}}}, {Members: []hub.Member{{ConnectionID: "a"}, {ConnectionID: "a"}}},
+		{Members: []hub.Member{{}}}, {More: true}, {Count: -1},
+	} {
+		if new(surveyed).decode((&surveyed{bad}).appendTo(nil)) == nil {
+			t.Errorf("%+v has been decoded", bad)
+		}
+	}
 }
 
 // Whatever another node sends: a message that decodes stays the same, apart from a user.
@@ -58,7 +75,7 @@ func FuzzCompactMessages(f *testing.F) {
 		f.Add(m.appendTo(nil))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, m := range []compact{&find{}, &found{}} {
+		for _, m := range []compact{&find{}, &found{}, &survey{}, &surveyed{}} {
 			if m.decode(b) != nil {
 				continue
 			}

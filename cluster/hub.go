@@ -31,8 +31,9 @@ type Hub struct {
 	learner connection.Learner // nil: this process learns nothing
 	// commands does commands of other processes; nil before Attach.
 	commands func(context.Context, hub.Command) (found int, err error)
-	moved    *table[process]      // the owners of connections that negotiated here; written with mu held
-	claims   map[string]*claiming // by key
+	survey   func(context.Context, hub.Survey) (hub.Findings, error) // nil before AttachPresence
+	moved    *table[process]                                         // the owners of connections that negotiated here; written with mu held
+	claims   map[string]*claiming                                    // by key
 }
 
 // The limits of a hub's memory about connections of other processes.

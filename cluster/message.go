@@ -14,7 +14,7 @@ import (
 	"github.com/carillon-go/carillon/internal/connection"
 )
 
-// The messages of the link are JSON, but for find and found. A node ignores members that it does
+// The messages of the link are JSON, but for those that are compact. A node ignores members that it does
 // not know, so that a later release may add some. The path of a question or request contains the
 // version of the format. A release that needs another version serves both, and uses the new one for
 // nodes that have named it in their hello.
@@ -29,6 +29,7 @@ const (
 	endedPath   = "/1/ended"
 	learnPath   = "/1/learn"
 	commandPath = "/1/command"
+	surveyPath  = "/1/survey"
 	forwardPath = "/1/forward"
 
 	forHeader = "Carillon-For" // the pid of the process that a request is for

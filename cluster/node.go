@@ -55,6 +55,7 @@ type Node struct {
 	counts      counts
 	ends        ends
 	tell        chan chan struct{} // each is closed when the others have the news
+	later       chan struct{}      // holds a value for each answer that follows later
 
 	askTimeout, tellLimit time.Duration
 
@@ -111,7 +112,7 @@ func New(o Options) (*Node, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	n := &Node{self: process{newPID(), o.Advertise}, log: o.Logger, begun: time.Now(), hubs: map[string]*Hub{}, tell: make(chan chan struct{})}
+	n := &Node{self: process{newPID(), o.Advertise}, log: o.Logger, begun: time.Now(), hubs: map[string]*Hub{}, tell: make(chan chan struct{}), later: make(chan struct{}, maxLater)}
 	n.ends.waiting = map[process]map[ending]time.Time{}
 	if n.sealer, err = newSealer(secrets, n.self); err != nil {
 		return nil, err

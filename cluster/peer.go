@@ -118,7 +118,7 @@ func (p *peers) to(address string) *peer {
 		if len(p.all) >= maxPeers {
 			p.forgetLocked()
 		}
-		found = &peer{address: address, dialer: p.dialer, closed: p.closed}
+		found = &peer{address: address, dialer: p.dialer, surveys: make(chan struct{}, maxSurveysToPeer), closed: p.closed}
 		p.all[address] = found
 	}
 	return found
@@ -147,6 +147,7 @@ func (p *peers) close() {
 type peer struct {
 	address string
 	dialer  *dialer
+	surveys chan struct{} // holds a value for each survey that waits for its answer
 
 	mu      sync.Mutex
 	conns   []*http.ClientConn

@@ -30,7 +30,7 @@ func newTestAsker(t *testing.T) (*asker, *other) {
 		_ = far.Close()
 		running.Wait()
 	})
-	return a, &other{far, bufio.NewReader(far)}
+	return a, newOther(far)
 }
 
 // other is an end of a stream that a test reads and writes.
@@ -38,6 +38,8 @@ type other struct {
 	net.Conn
 	r *bufio.Reader
 }
+
+func newOther(c net.Conn) *other { return &other{c, bufio.NewReader(c)} }
 
 func (o *other) read(t *testing.T) frame {
 	t.Helper()
@@ -252,7 +254,7 @@ func TestQuestionsOfALaterRelease(t *testing.T) {
 		"a short path": {frame{questionKind, 7, []byte("\x03/1")}, errMessage.Error()},
 		"no JSON":      {frame{questionKind, 7, []byte("\x07" + findPath)}, errMessage.Error()},
 	} {
-		f, err := readFrame(bufio.NewReader(bytes.NewReader(n.appendAnswer(nil, c.f))), nil)
+		f, err := readFrame(bufio.NewReader(bytes.NewReader(n.answerFrame(nil, c.f, nil))), nil)
 		if err != nil || f.kind != refusalKind || f.id != c.f.id || string(f.content) != c.want {
 			t.Errorf("%s: %+v, %v", name, f, err)
 		}
@@ -262,8 +264,9 @@ func TestQuestionsOfALaterRelease(t *testing.T) {
 // fakeNode accepts streams and answers hellos only.
 type fakeNode struct {
 	process
-	asked chan string // paths of other questions
-	ended chan struct{}
+	asked   chan string // paths of other questions
+	ended   chan struct{}
+	refuses bool // other questions, as a release that does not know them
 }
 
 func newFakeNode(t *testing.T, secrets [][]byte) *fakeNode {
@@ -274,7 +277,7 @@ func newFakeNode(t *testing.T, secrets [][]byte) *fakeNode {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &fakeNode{process{newPID(), l.Addr().String()}, make(chan string, 10), make(chan struct{}, 10)}
+	n := &fakeNode{process: process{newPID(), l.Addr().String()}, asked: make(chan string, 10), ended: make(chan struct{}, 10)}
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -305,6 +308,9 @@ func (n *fakeNode) serve(c net.Conn) {
 		path, _, _ := cutQuestion(f.content)
 		if path != helloPath {
 			n.asked <- path
+			if n.refuses {
+				_, _ = c.Write(appendFrame(nil, refusalKind, f.id, []byte(errPath.Error())))
+			}
 			continue
 		}
 		answer := `{"version":1,"pid":"` + n.pid.String() + `","address":"` + n.address + `"}`
