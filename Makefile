@@ -14,6 +14,8 @@ CHECKERS := bin/checkers
 
 # Per package: a test that hangs must not take the whole run with it.
 TEST_TIMEOUT ?= 20m
+# Of a package: tests wait more than they work, so more run at once than there are processors.
+AT_ONCE      ?= 8
 # Per target. Not a time: at its end go test takes inputs that still run for failures.
 FUZZ_RUNS    ?= 300000x
 BENCH        ?= .
@@ -47,7 +49,7 @@ fmt: $(TOOL)
 	$(TOOL) fmt ./...
 
 go-test: allocations
-	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) ./...
+	$(GO) test $(RACE) -parallel $(AT_ONCE) -timeout $(TEST_TIMEOUT) ./...
 
 # An endpoint inside other people's routers and middleware, which are the dependencies of a
 # module of its own. Its tests wait most of the time, so many run at once.
@@ -64,7 +66,7 @@ generator:
 
 32bit:
 	GOARCH=386 CGO_ENABLED=0 $(GO) vet ./...
-	GOARCH=386 CGO_ENABLED=0 $(GO) test -short -timeout $(TEST_TIMEOUT) $(32BIT)
+	GOARCH=386 CGO_ENABLED=0 $(GO) test -short -parallel $(AT_ONCE) -timeout $(TEST_TIMEOUT) $(32BIT)
 	@set -e; for target in FuzzNext FuzzMessagePackParse FuzzBind; do \
 	  GOARCH=386 CGO_ENABLED=0 $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime 100000x ./protocol; \
 	done

@@ -39,7 +39,7 @@ func snippet(t *testing.T, language string, n int) string {
 
 func build(t *testing.T, source string) string {
 	t.Helper()
-	binary, err := testproc.Build(t.TempDir(), source)
+	binary, err := testproc.Build(source)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -160,7 +160,7 @@ func TestOriginalLifetimes(t *testing.T) {
 
 func TestCarillonLifetimes(t *testing.T) {
 	t.Parallel()
-	program, err := testproc.Build(t.TempDir(), "../cmd/gateway")
+	program, err := testproc.Build("../cmd/gateway")
 	if err != nil {
 		t.Fatal(err)
 	}

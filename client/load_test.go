@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"runtime"
 	"strings"
@@ -10,14 +11,11 @@ import (
 	"time"
 )
 
-// many messages per transport; -short takes a tenth.
-func many(t *testing.T) int {
-	t.Helper()
-	if testing.Short() {
-		return 10_000
-	}
-	return 100_000
-}
+// The long forms take 100000 messages and 1000 losses.
+var (
+	many   = flag.Int("messages", 10_000, "messages of each transport and protocol in the tests of their order")
+	losses = flag.Int("losses", 200, "losses of the connection by each transport in TestReconnectsDoNotLeak")
+)
 
 func TestOriginalOrder(t *testing.T) { orderDown(t, original(t)) }
 
@@ -40,7 +38,7 @@ func orderDown(t *testing.T, server string) {
 				return nil
 			}))
 			r.start(c)
-			n := many(t)
+			n := *many
 			for range n / batch {
 				if err := c.Invoke(t.Context(), "SendTimes", batch, 10); err != nil {
 					t.Fatal(err)
@@ -57,7 +55,7 @@ func orderDown(t *testing.T, server string) {
 // TestOrderUp sends many messages as fast as they are taken.
 func TestOrderUp(t *testing.T) {
 	each(t, func(t *testing.T, transport Transport) {
-		n := many(t)
+		n := *many
 		done := make(chan struct{})
 		w := newWire(t, func(l *link) {
 			defer close(done)
@@ -81,19 +79,16 @@ func TestOrderUp(t *testing.T) {
 		}
 		select {
 		case <-done:
-		case <-time.After(time.Minute):
+		case <-time.After(patience):
 			t.Error("the messages did not all arrive")
 		}
 	})
 }
 
-// TestReconnectsDoNotLeak loses a connection a thousand times, each time with a call in flight, an
-// upload and a stream.
+// TestReconnectsDoNotLeak loses a connection often, each time with a call in flight, an upload and
+// a stream.
 func TestReconnectsDoNotLeak(t *testing.T) {
-	times := 1000
-	if testing.Short() {
-		times = 100
-	}
+	times := *losses
 	each(t, func(t *testing.T, transport Transport) {
 		w := newWire(t, func(l *link) {
 			l.shake()

@@ -49,7 +49,7 @@ func original(t *testing.T, args ...string) (url string) {
 // carillon builds and starts our own test hub server.
 func carillon(t *testing.T, args ...string) (url string) {
 	t.Helper()
-	program, err := testproc.Build(t.TempDir(), "../integration/testhub")
+	program, err := testproc.Build("../integration/testhub")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ type rig struct {
 }
 
 // patience is for what must happen; it is never waited for in full unless the test fails.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func (r *rig) options() Options {
 	return Options{

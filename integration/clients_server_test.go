@@ -48,7 +48,7 @@ func startServer(t *testing.T, ours bool, command ...string) *server {
 
 func build(t *testing.T, pkg string) (binary string) {
 	t.Helper()
-	binary, err := testproc.Build(t.TempDir(), pkg)
+	binary, err := testproc.Build(pkg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,9 +16,15 @@ func TestDotNetClient(t *testing.T) {
 	dir := reference(t)
 	testHub, gateway := build(t, "./testhub"), build(t, "../cmd/gateway")
 	servers := []string{"--server-cmd", testHub + " -addr 127.0.0.1:{port}"}
-	t.Run("10", func(t *testing.T) { checkDotNet(t, 472, testHub, filepath.Join(dir, "aspnet"), servers...) })
-	servers = append(servers, "--gateway-cmd", gateway+" --addr 127.0.0.1:{port} --jwt-key {key}")
-	t.Run("11", func(t *testing.T) { checkDotNet(t, 520, testHub, filepath.Join(dir, "aspnet11"), servers...) })
+	t.Run("10", func(t *testing.T) {
+		t.Parallel()
+		checkDotNet(t, 472, testHub, filepath.Join(dir, "aspnet"), servers...)
+	})
+	withGateway := append(slices.Clone(servers), "--gateway-cmd", gateway+" --addr 127.0.0.1:{port} --jwt-key {key}")
+	t.Run("11", func(t *testing.T) {
+		t.Parallel()
+		checkDotNet(t, 520, testHub, filepath.Join(dir, "aspnet11"), withGateway...)
+	})
 }
 
 // checkDotNet has a client make so many runs. What fails gets a second chance by itself: the checks have time limits of

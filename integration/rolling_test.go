@@ -151,7 +151,7 @@ func (c *crowd) report() (r crowdReport) {
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	n := *rollingClients
-	binary, err := testproc.Build(t.TempDir(), "../cmd/gateway")
+	binary, err := testproc.Build("../cmd/gateway")
 	if err != nil {
 		t.Fatal(err)
 	}

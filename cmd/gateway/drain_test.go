@@ -26,7 +26,7 @@ type gatewayProcess struct {
 
 func startProcess(t *testing.T, flags ...string) *gatewayProcess {
 	t.Helper()
-	binary, err := testproc.Build(t.TempDir(), ".")
+	binary, err := testproc.Build(".")
 	if err != nil {
 		t.Fatal(err)
 	}

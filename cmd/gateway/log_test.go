@@ -27,14 +27,6 @@ import (
 // form is that of CI.
 var provoked = flag.Int("provoked", 20_000, "number of errors of the test of floods; the long form is 1000000")
 
-var buildOnce = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "gateway")
-	if err != nil {
-		return "", err
-	}
-	return testproc.Build(dir, ".")
-})
-
 const tokenSecret = "0123456789abcdef0123456789abcdef"
 
 // logged is a program whose log is read.
@@ -48,7 +40,7 @@ type logged struct {
 // startLogged starts the program with tokens and a log in JSON.
 func startLogged(t *testing.T, args ...string) *logged {
 	t.Helper()
-	binary, err := buildOnce()
+	binary, err := testproc.Build(".")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,7 +108,7 @@ func TestSilentProviderOfKeys(t *testing.T) {
 
 // A log that nothing reads any more does not end the program.
 func TestBrokenLog(t *testing.T) {
-	binary, err := testproc.Build(t.TempDir(), ".")
+	binary, err := testproc.Build(".")
 	if err != nil {
 		t.Fatal(err)
 	}

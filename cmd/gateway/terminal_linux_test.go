@@ -38,7 +38,7 @@ func openTerminal(t *testing.T) (person, program *os.File) {
 
 // At a terminal the program prints its URLs. When the terminal closes it drains and ends in order.
 func TestTerminal(t *testing.T) {
-	binary, err := testproc.Build(t.TempDir(), ".")
+	binary, err := testproc.Build(".")
 	if err != nil {
 		t.Fatal(err)
 	}

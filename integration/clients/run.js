@@ -4,7 +4,7 @@ import { Session } from "./session.js";
 import { scenarios } from "./scenarios/index.js";
 
 // Far beyond what any scenario needs; a hang has to end in a message that says where the client stood.
-const limit = 45_000;
+const limit = 300_000;
 const tail = 60;
 
 /** What the Go test may order. */

@@ -38,13 +38,6 @@ const nodeCount = 3
 // patience is the time limit of everything that must happen.
 const patience = 60 * time.Second
 
-// builds has each program once, because several tests need it.
-var builds = struct {
-	sync.Mutex
-	dir      string
-	binaries map[string]string
-}{binaries: map[string]string{}}
-
 func TestMain(m *testing.M) {
 	if len(os.Args) > 3 && os.Args[1] == siteCommand {
 		if err := runSite(os.Args[2], os.Args[3:]...); err != nil {
@@ -60,34 +53,16 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	dir, err := os.MkdirTemp("", "cluster")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	builds.dir = dir
-	status := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(status)
+	os.Exit(m.Run())
 }
 
 // build returns the binary of a program of the module.
 func build(t *testing.T, pkg string) string {
 	t.Helper()
-	builds.Lock()
-	defer builds.Unlock()
-	if binary := builds.binaries[pkg]; binary != "" {
-		return binary
-	}
-	dir := filepath.Join(builds.dir, filepath.Base(pkg))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	binary, err := testproc.Build(dir, pkg)
+	binary, err := testproc.Build(pkg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	builds.binaries[pkg] = binary
 	return binary
 }
 

@@ -28,7 +28,6 @@ func TestMain(m *testing.M) {
 			code = max(code, 1)
 		}
 	}
-	_ = os.RemoveAll(buildDir)
 	os.Exit(code)
 }
 

@@ -53,9 +53,6 @@ func unavailable(t *testing.T, why error) {
 
 var errNoTestHub = errors.New("integration/testhub is not there")
 
-// buildDir holds the test hub if it was built; TestMain removes it.
-var buildDir string
-
 // command is the server's, without its address.
 var command = sync.OnceValues(func() ([]string, error) {
 	if !ours() {
@@ -64,11 +61,7 @@ var command = sync.OnceValues(func() ([]string, error) {
 	if _, err := os.Stat("../testhub"); err != nil {
 		return nil, errNoTestHub
 	}
-	var err error
-	if buildDir, err = os.MkdirTemp("", "testhub"); err != nil {
-		return nil, err
-	}
-	binary, err := testproc.Build(buildDir, "../testhub")
+	binary, err := testproc.Build("../testhub")
 	return []string{binary}, err
 })
 

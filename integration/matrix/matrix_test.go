@@ -1,4 +1,5 @@
-package integration_test
+// Package matrix_test has clients, and the doctor, behind each of the boxes of middlebox.
+package matrix_test
 
 import (
 	"flag"
