@@ -234,3 +234,18 @@ func TestSecretOfACluster(t *testing.T) {
 		}
 	}
 }
+
+// An application and the gateway get the same key.
+func TestConnectionString(t *testing.T) {
+	code, text, _ := try(t, "secret", "--connection-string", "http://127.0.0.1:7000")
+	line, key, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	if want := "Endpoint=http://127.0.0.1:7000;AccessKey=" + key + ";Version=1.0;"; code != exitOK || line != want || len(key) != 44 {
+		t.Errorf("%d: %q", code, text)
+	}
+	if _, again, _ := try(t, "secret", "--connection-string", "http://127.0.0.1:7000"); again == text {
+		t.Error("the same key twice")
+	}
+	if code, text, stderr := try(t, "secret", "--connection-string", "127.0.0.1:7000"); code != exitFailure || text != "" || !strings.Contains(stderr, "--connection-string: the URL of a server has a scheme") {
+		t.Errorf("%d: %s%s", code, text, stderr)
+	}
+}

@@ -33,7 +33,7 @@ type commands struct {
 	Doctor doctorCommand `cmd:"" help:"Test the path from here to a hub: which transports work, which are buffered or cut, and how to configure the proxies."`
 	Bench  benchCommand  `cmd:"" help:"Put load on a hub and measure rates, latencies, and the server's CPU time and memory."`
 	Token  tokenCommand  `cmd:"" help:"Make tokens for the hub, and show and verify the contents of tokens."`
-	Secret secretCommand `cmd:"" help:"Make a secret for --cluster-secret-file, and print it."`
+	Secret secretCommand `cmd:"" help:"Make a secret for --cluster-secret-file, or an access key for --access-key-file, and print it."`
 
 	Version versionCommand `cmd:"" help:"Print the version of this program, its revision, and the version of Go."`
 }
