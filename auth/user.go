@@ -22,6 +22,10 @@ type User struct {
 	// ClockSkew is the time after Expires in which the credentials are still accepted. A
 	// connection that begins in this time closes at its end. Default 0.
 	ClockSkew time.Duration
+	// Expired says that the credentials have expired, but still serve the requests of a
+	// connection that is open. A negotiation with them, and a request that opens a connection, is
+	// answered 401. Default false.
+	Expired bool
 
 	latest time.Time // an upper limit of the end; zero: none
 	ticket *Ticket

@@ -167,6 +167,7 @@ func TestUserTravelsWithTheRequest(t *testing.T) {
 		"claims":  {ID: "ann", Claims: map[string]any{"role": []any{"a", "b"}, "n": 1.5}, Expires: now, ClockSkew: time.Minute},
 		"limited": (&auth.User{ID: "ann", Expires: now, ClockSkew: time.Hour}).EndingBy(now.Add(time.Minute)),
 		"ends":    (&auth.User{ID: "ann"}).EndingBy(now.Add(time.Minute)),
+		"expired": {ID: "ann", Expires: now, Expired: true},
 		"ticket":  (&auth.User{ID: "ann"}).WithTicket(auth.NewTicket("\xff\x00digest")),
 	} {
 		b, err := json.Marshal(encodeUser(u))
@@ -184,7 +185,7 @@ func TestUserTravelsWithTheRequest(t *testing.T) {
 			}
 			continue
 		}
-		if got.ID != u.ID || !reflect.DeepEqual(got.Claims, u.Claims) || !got.Expires.Equal(u.Expires) {
+		if got.ID != u.ID || !reflect.DeepEqual(got.Claims, u.Claims) || !got.Expires.Equal(u.Expires) || got.Expired != u.Expired {
 			t.Errorf("%s: %+v, want %+v", name, got, u)
 		}
 		for _, begun := range []time.Time{{}, now.Add(-time.Second), now, now.Add(time.Second), now.Add(2 * time.Hour)} {

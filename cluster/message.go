@@ -99,6 +99,7 @@ type user struct {
 	ClockSkew time.Duration  `json:"clockSkew,omitempty"`
 	Ends      time.Time      `json:"ends,omitzero"` // no later than this
 	Ticket    []byte         `json:"ticket,omitempty"`
+	Expired   bool           `json:"expired,omitempty"`
 }
 
 // latestTime is later than any credentials expire.
@@ -108,7 +109,7 @@ func encodeUser(u *auth.User) *user {
 	if u == nil {
 		return nil
 	}
-	encoded := &user{ID: raw(u.ID), Claims: u.Claims, Expires: u.Expires, ClockSkew: u.ClockSkew, Ends: u.End(latestTime)}
+	encoded := &user{ID: raw(u.ID), Claims: u.Claims, Expires: u.Expires, ClockSkew: u.ClockSkew, Ends: u.End(latestTime), Expired: u.Expired}
 	if t := u.Ticket(); t != nil {
 		encoded.Ticket = []byte(t.Digest())
 	}
@@ -119,7 +120,7 @@ func (u *user) decode() *auth.User {
 	if u == nil {
 		return nil
 	}
-	decoded := &auth.User{ID: string(u.ID), Claims: u.Claims, Expires: u.Expires, ClockSkew: u.ClockSkew}
+	decoded := &auth.User{ID: string(u.ID), Claims: u.Claims, Expires: u.Expires, ClockSkew: u.ClockSkew, Expired: u.Expired}
 	if !u.Ends.IsZero() {
 		decoded = decoded.EndingBy(u.Ends)
 	}

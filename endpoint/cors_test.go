@@ -44,12 +44,13 @@ func TestPreflights(t *testing.T) {
 			Options:       transports.Options{AllowedOrigins: origins},
 		})
 	}
+	tokens := endpoint.New(h, endpoint.Options{TokensOnly: true, Options: transports.Options{AllowedOrigins: []string{"*"}}})
 	decided := endpoint.New(h, endpoint.Options{Options: transports.Options{AllowOrigin: func(origin string) bool { return origin == page }}})
 	changed := at("https://before.example")
 	changed.SetAllowedOrigins([]string{page})
 	mux := http.NewServeMux()
 	hubs := endpoint.Mount(mux, endpoint.At{
-		"/listed": at("https://other.example", page), "/pattern": at("https://*.example"), "/any": at("*"), "/none": at(), "/decided": decided, "/changed": changed,
+		"/listed": at("https://other.example", page), "/pattern": at("https://*.example"), "/any": at("*"), "/tokens": tokens, "/none": at(), "/decided": decided, "/changed": changed,
 	})
 	defer func() { _ = hubs.Shutdown(context.Background()) }()
 	preflight := []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", sent}
@@ -64,6 +65,8 @@ func TestPreflights(t *testing.T) {
 		{"/changed", page, 204, allowed},
 		{"/any", page, 204, anyone},
 		{"/any", "null", 204, anyone},
+		{"/tokens", page, 204, allowed},
+		{"/tokens", "null", 204, strings.Replace(allowed, page, "null", 1)},
 		{"/listed", "https://evil.example.com", 204, ""},
 		{"/listed", "http://page.example", 204, ""},
 		{"/listed", "null", 204, ""},
@@ -112,6 +115,8 @@ func TestAnswersToOtherOrigins(t *testing.T) {
 	})
 	toAny := endpoint.New(hub.New(hub.Options{}), endpoint.Options{Options: transports.Options{AllowedOrigins: []string{"*"}}})
 	defer end(t, toAny)
+	tokens := endpoint.New(hub.New(hub.Options{}), endpoint.Options{TokensOnly: true, Options: transports.Options{AllowedOrigins: []string{"*"}}})
+	defer end(t, tokens)
 	ann := []string{"Authorization", "ann"}
 	for _, c := range []struct {
 		handler      http.Handler
@@ -131,6 +136,10 @@ func TestAnswersToOtherOrigins(t *testing.T) {
 		{e, http.MethodGet, "/chat/diagnose", page, nil, 200, allowed},
 		{e, http.MethodGet, "/chat/carillon.js", "", nil, 200, "Vary: Origin"},
 		{toAny, http.MethodGet, "/chat/carillon.js", page, nil, 200, "Allow-Origin: *; Vary: Origin"},
+		{toAny, http.MethodPost, "/chat/negotiate", page, []string{"Cookie", "a=b"}, 200, "Allow-Origin: *"},
+		{tokens, http.MethodPost, "/chat/negotiate", page, []string{"Cookie", "a=b"}, 200, allowed},
+		{tokens, http.MethodGet, "/chat/carillon.js", page, nil, 200, allowed},
+		{tokens, http.MethodGet, "/chat/carillon.js", "", nil, 200, "Vary: Origin"},
 		{toAny, http.MethodGet, "/chat/carillon.js", "", nil, 200, "Vary: Origin"},
 		{e, http.MethodPost, "/chat/negotiate", "https://evil.example", nil, 401, ""},
 		{e, http.MethodPost, "/chat/negotiate", "https://evil.example", ann, 403, ""},

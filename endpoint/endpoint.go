@@ -100,6 +100,11 @@ type Options struct {
 	// middleware in front (auth.Middleware) may put the user into the context, and refuse it
 	// (auth.Require), for raw connections for example.
 	Authenticator auth.Authenticator
+	// TokensOnly says that users are identified by bearer tokens alone: neither Authenticator
+	// nor anything else reads cookies, client certificates or addresses for that. A page then
+	// gains nothing by the credentials of a browser, and the entry "*" of AllowedOrigins allows
+	// requests with credentials, which the JavaScript client sends by default. Default false.
+	TokensOnly bool
 	// Diagnose serves a page at {path}/diagnose. It measures, from the browser that shows it,
 	// which transports reach the hub and which of them a proxy buffers or cuts, and it
 	// suggests remedies. Default false.
@@ -216,7 +221,7 @@ func newEndpoint(h *hub.Hub, app transports.Application, o Options) *Endpoint {
 		hub:        h,
 		tickets:    handedOut,
 		registry:   registry,
-		origins:    newOrigins(&o.Options),
+		origins:    newOrigins(&o),
 		log:        o.Logger,
 		transports: connection.NewHandler(registry, carriers),
 		refreshes:  o.EnableAuthenticationRefresh,

@@ -16,11 +16,13 @@ type origins struct {
 	allowed atomic.Pointer[httpreq.Origins]
 	decide  func(origin string) bool
 	log     *slog.Logger
+
+	tokensOnly bool // see Options.TokensOnly
 }
 
 // newOrigins requires that o has a Logger.
-func newOrigins(o *transports.Options) *origins {
-	made := &origins{decide: o.AllowOrigin, log: o.Logger}
+func newOrigins(o *Options) *origins {
+	made := &origins{decide: o.AllowOrigin, log: o.Logger, tokensOnly: o.TokensOnly}
 	made.set(o.AllowedOrigins)
 	return made
 }
@@ -55,7 +57,8 @@ func isPreflight(r *http.Request) bool {
 
 // share sets the headers that let pages of other allowed origins read the answer (CORS), and
 // reports whether the request is a preflight request, which needs no other answer. The headers
-// allow credentials, which the JavaScript client sends by default, except for the entry "*".
+// allow credentials, which the JavaScript client sends by default, except for the entry "*"
+// without tokensOnly.
 // Without allowed origins it does nothing, nor if a middleware has set the headers. kept says
 // that caches may keep the answer, for pages of any origin.
 func (o *origins) share(w http.ResponseWriter, r *http.Request, kept bool) (preflight bool) {
@@ -63,14 +66,14 @@ func (o *origins) share(w http.ResponseWriter, r *http.Request, kept bool) (pref
 	if allowed.None() || header.Get(allowOrigin) != "" {
 		return false
 	}
-	admitted := origin != "" && allowed.Allows(origin)
-	if kept || admitted && !allowed.Any() {
+	admitted, anonymous := origin != "" && allowed.Allows(origin), allowed.Any() && !o.tokensOnly
+	if kept || admitted && !anonymous {
 		header.Add("Vary", "Origin")
 	}
 	if preflight = isPreflight(r); !admitted {
 		return preflight
 	}
-	if allowed.Any() {
+	if anonymous {
 		origin = "*"
 	} else {
 		header.Set("Access-Control-Allow-Credentials", "true")

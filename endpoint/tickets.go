@@ -196,7 +196,7 @@ func hasEnded(u *auth.User, now time.Time) bool {
 // own. After Drain it redirects no more.
 func (t *tickets) redirect(r *http.Request) (url, accessToken string, ok bool) {
 	user := auth.UserFrom(r.Context())
-	if user == nil || user.Ticket() != nil || t.over.Load() {
+	if user == nil || user.Expired || user.Ticket() != nil || t.over.Load() {
 		return "", "", false
 	}
 	return t.target(r), t.issue(user), true

@@ -59,7 +59,8 @@ type Options struct {
 	// subdomains of a host with that scheme and port, but not the host itself. "*" allows
 	// every origin. A WebSocket from another page, and any other request of it with
 	// credentials, is answered 403. The endpoint sets the headers that let these pages read
-	// answers (CORS), for "*" without credentials. Default: none.
+	// answers (CORS), for "*" without credentials unless it is told that they do not matter.
+	// Default: none.
 	AllowedOrigins []string
 	// AllowOrigin decides about an origin that is not in AllowedOrigins. It gets the origin
 	// in lower case, without the default port of its scheme. It is called concurrently.

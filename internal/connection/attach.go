@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -94,9 +95,13 @@ func (c *Connection) admitLocked(kind transports.Type, number int) (resumes bool
 	}
 }
 
-// beginLocked makes r the request that opens the connection. It fails if another connection
-// is open with the same ticket, or if there is no room for the request's head.
+// beginLocked makes r the request that opens the connection. It fails if the credentials have
+// expired, if another connection is open with the same ticket, or if there is no room for the
+// request's head.
 func (c *Connection) beginLocked(kind transports.Type, r *http.Request, number int) error {
+	if u := auth.UserFrom(r.Context()); u != nil && u.Expired {
+		return c.registry.refuseExpired(c.client.address)
+	}
 	if c.ticket != nil && !c.ticket.Take(c.id) {
 		return errTicket
 	}

@@ -81,7 +81,7 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) resolve(w http.ResponseWriter, r *http.Request, token string, opens bool) (c *Connection, ok bool) {
 	c, forward, err := h.registry.resolve(r, token, opens)
 	switch {
-	case errors.Is(err, ErrTooMany), errors.Is(err, ErrFull), errors.Is(err, ErrStopped):
+	case errors.Is(err, ErrTooMany), errors.Is(err, ErrFull), errors.Is(err, ErrExpired), errors.Is(err, ErrStopped):
 		RefuseNew(w, err)
 		return nil, false
 	case forward != nil:
@@ -327,13 +327,20 @@ func Refuse(w http.ResponseWriter, err error) {
 	case errors.Is(err, ErrActive):
 		Empty(w, http.StatusConflict)
 	case errors.Is(err, errTicket):
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="The ticket is not valid"`)
-		Empty(w, http.StatusUnauthorized)
+		challenge(w, "The ticket is not valid")
+	case errors.Is(err, ErrExpired):
+		RefuseNew(w, err)
 	case errors.Is(err, errHeads):
 		Unavailable(w)
 	default:
 		Empty(w, http.StatusNotFound)
 	}
+}
+
+// challenge answers 401 to a token that is not accepted.
+func challenge(w http.ResponseWriter, reason string) {
+	w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="`+reason+`"`)
+	Empty(w, http.StatusUnauthorized)
 }
 
 func (h *Handler) post(w http.ResponseWriter, r *http.Request, c *Connection) {

@@ -19,6 +19,7 @@ const (
 var (
 	ErrFull    = errors.New("transports: there are as many connections as may be")
 	ErrTooMany = errors.New("transports: the client has, or asks for, more connections than it may")
+	ErrExpired = errors.New("transports: the credentials have expired")
 )
 
 // client is the user and address that a connection counts for. The registry's lock guards the
@@ -44,6 +45,8 @@ func (r *Registry) admitLocked(n *Negotiation) error {
 	switch {
 	case r.stopped:
 		return ErrStopped
+	case n.user != nil && n.user.Expired:
+		return r.refuseExpired(n.address)
 	case l.Connections > 0 && c.all >= l.Connections:
 		return r.refuse(&r.refused.connections, "connections", ErrFull)
 	case who.user != "" && l.ConnectionsPerUser > 0 && c.users[who.user] >= l.ConnectionsPerUser:
@@ -95,11 +98,14 @@ func countDown[K comparable](counts map[K]int, key K) {
 
 // RefuseNew answers a request for which Admit, Promise or Create made no connection.
 func RefuseNew(w http.ResponseWriter, err error) {
-	if errors.Is(err, ErrTooMany) {
+	switch {
+	case errors.Is(err, ErrTooMany):
 		comeBack(w, http.StatusTooManyRequests)
-		return
+	case errors.Is(err, ErrExpired):
+		challenge(w, "The token expired")
+	default:
+		Unavailable(w)
 	}
-	Unavailable(w)
 }
 
 // Queued returns the number of queued bytes in all connections.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 
 	"github.com/carillon-go/carillon/internal/floodgate"
@@ -25,8 +26,10 @@ func (o *opening) Address() string {
 	return addressText(&http.Request{RemoteAddr: p.remoteAddr})
 }
 
-func addressText(r *http.Request) string {
-	if a := httpreq.Address(r); a.IsValid() {
+func addressText(r *http.Request) string { return textOf(httpreq.Address(r)) }
+
+func textOf(a netip.Addr) string {
+	if a.IsValid() {
 		return a.String()
 	}
 	return ""
@@ -85,6 +88,13 @@ func (h *Handler) logRefusedUser(r *http.Request, c *Connection, reason string) 
 	h.registry.gate.Log(k, func() []slog.Attr {
 		return []slog.Attr{slog.String("connection_id", c.LogName()), slog.String("address", addressText(r))}
 	})
+}
+
+// refuseExpired logs that the credentials of a client have expired, and returns ErrExpired.
+func (l *logbook) refuseExpired(address netip.Addr) error {
+	k := floodgate.Kind{Level: slog.LevelWarn, Event: "authentication refused", Key: "reason", Value: "the credentials have expired", Burst: errorBurst}
+	l.gate.Log(k, func() []slog.Attr { return []slog.Attr{slog.String("address", textOf(address))} })
+	return ErrExpired
 }
 
 // maxLoggedText is the longest text of a client in a line, in bytes.

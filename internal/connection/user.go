@@ -86,6 +86,8 @@ func (c *credentials) beginRefresh(u *auth.User, age time.Duration) (turn chan s
 		return nil, transports.ErrEnded
 	case c.user == nil || u == nil || c.user.ID == "" || c.user.ID != u.ID:
 		return nil, ErrUserChanged
+	case u.Expired:
+		return nil, ErrRefused
 	}
 	if c.refreshes == nil {
 		c.refreshes = &refreshes{turn: make(chan struct{}, 1)}
