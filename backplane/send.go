@@ -26,6 +26,16 @@ func (b *Backplane) Send(ctx context.Context, to hub.Audience, m hub.Message) er
 	}
 	own := b.expect(channels, to, m, payload)
 	receivers, err := b.publish(ctx, payload, channels...)
+	b.settle(own, receivers, err)
+	if isLost := errors.Is(err, ErrUnavailable) || errors.Is(err, ErrLost); isLost && to.Kind != hub.ToConnections && !b.options.FailWhenLost {
+		err = nil
+	}
+	return errors.Join(err, b.wait(ctx, own))
+}
+
+// settle notes the outcome of a publication for its own copies, and delivers the messages whose
+// copies are not waited for any more.
+func (b *Backplane) settle(own []*ownCopy, receivers int, err error) {
 	for _, o := range own {
 		switch {
 		case errors.Is(err, ErrUnavailable):
@@ -40,10 +50,6 @@ func (b *Backplane) Send(ctx context.Context, to hub.Audience, m hub.Message) er
 			b.copies.answered(o)
 		}
 	}
-	if isLost := errors.Is(err, ErrUnavailable) || errors.Is(err, ErrLost); isLost && to.Kind != hub.ToConnections && !b.options.FailWhenLost {
-		err = nil
-	}
-	return errors.Join(err, b.wait(ctx, own))
 }
 
 // encode returns the payload of an invocation. It fails if other processes would drop it.

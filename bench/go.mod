@@ -7,7 +7,6 @@ require github.com/carillon-go/carillon v0.0.0
 require (
 	github.com/gorilla/websocket v1.5.3 // indirect
 	github.com/philhofer/fwd v1.2.0 // indirect
-	github.com/redis/rueidis v1.0.79 // indirect
 	github.com/tinylib/msgp v1.6.5 // indirect
 	golang.org/x/sys v0.48.0 // indirect
 )

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/carillon-go/carillon/backplane"
 )
@@ -13,11 +14,10 @@ import (
 type channels struct {
 	byName    map[string]*channel
 	connected bool
-	todo      []string // that may have to be subscribed or unsubscribed, in this order
-	open      int      // commands for one channel that the server has not confirmed
-	batch     int      // most channels of the next command
-	postponed []string // to be unsubscribed later
-	last      uint64   // number of the last Subscribe or confirmation
+	todo      []string  // that may have to be subscribed or unsubscribed, in this order
+	open      int       // commands for one channel that the server has not confirmed
+	moved     time.Time // at which open was 0, or a confirmation came
+	last      uint64    // number of the last Subscribe or confirmation
 }
 
 type channel struct {
@@ -87,9 +87,8 @@ func (c *channels) next() (names []string, subscribe bool) {
 		of := c.byName[name]
 		wanted := of != nil && of.wanted
 		switch {
-		case len(names) == c.batch:
+		case len(names) == batchSize:
 			c.todo = append(c.todo, todo[i:]...)
-			c.batch = batchSize
 			return names, subscribe
 		case of == nil || wanted == of.asked:
 			c.forget(name)
@@ -98,6 +97,9 @@ func (c *channels) next() (names []string, subscribe bool) {
 		default:
 			subscribe, of.asked = wanted, wanted
 			of.open++
+			if c.open == 0 {
+				c.moved = time.Now()
+			}
 			c.open++
 			names = append(names, name)
 		}
@@ -107,21 +109,6 @@ func (c *channels) next() (names []string, subscribe bool) {
 	}
 	return names, subscribe
 }
-
-// postpone takes back a command to unsubscribe, until retry.
-func (c *channels) postpone(names []string) {
-	for _, name := range names {
-		of := c.byName[name]
-		of.asked = true
-		of.open--
-		c.open--
-		of.wake()
-	}
-	c.postponed = append(c.postponed, names...)
-}
-
-// retry notes that the postponed channels are to be unsubscribed now.
-func (c *channels) retry() { c.todo, c.postponed = append(c.todo, c.postponed...), nil }
 
 // confirm notes the server's answer for a channel.
 func (c *channels) confirm(name string) {
@@ -133,6 +120,7 @@ func (c *channels) confirm(name string) {
 	c.open--
 	c.last++
 	of.since = c.last
+	c.moved = time.Now()
 	if of.isSubscribed() {
 		of.wake()
 	}
@@ -146,16 +134,15 @@ func (c *channels) forget(name string) {
 	}
 }
 
-// connect begins a connection, on which everything that is wanted is to be subscribed: at
-// first one channel, to see how the server confirms it.
+// connect begins a connection, on which everything that is wanted is to be subscribed.
 func (c *channels) connect() {
-	c.connected, c.batch = true, 1
+	c.connected = true
 	c.todo = slices.SortedFunc(maps.Keys(c.byName), func(a, b string) int { return cmp.Compare(c.byName[a].number, c.byName[b].number) })
 }
 
 // disconnect notes that nothing is subscribed any more. It ends all waits.
 func (c *channels) disconnect() {
-	c.connected, c.todo, c.postponed, c.open = false, nil, nil, 0
+	c.connected, c.todo, c.open = false, nil, 0
 	for name, of := range c.byName {
 		of.asked, of.open = false, 0
 		of.wake()
@@ -169,11 +156,8 @@ func (c *channels) wasSubscribed(name string, number uint64) bool {
 	return of != nil && of.wanted && of.isSubscribed() && of.since <= number
 }
 
-// isOpen reports whether the server has not confirmed the last command for a channel.
-func (c *channels) isOpen(name string) bool {
-	of := c.byName[name]
-	return of != nil && of.open > 0
-}
+// isStuck reports whether the server has confirmed nothing of what is open for confirmTimeout.
+func (c *channels) isStuck() bool { return c.open > 0 && time.Since(c.moved) > confirmTimeout }
 
 // isComplete reports whether all wanted channels are subscribed.
 func (c *channels) isComplete() bool { return c.connected && len(c.todo) == 0 && c.open == 0 }

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// The subscribing connection is probed if nothing has come for probeAfter. After two probes
-// that were published and have not come back within probeInterval, it is deaf.
+// A probe is published every probeInterval, which also keeps idle connections open. If nothing has
+// come on the subscribing connection for probeAfter, and then two probes do not come back either, it
+// is deaf.
 const (
 	probeAfter    = 3 * time.Second
 	probeInterval = 2 * time.Second
@@ -34,15 +35,19 @@ func (p *probe) Receive(string, []byte) { p.open.Store(0) }
 // Changed implements backplane.Receiver.
 func (p *probe) Changed(bool) { p.open.Store(0) }
 
-// listen probes the subscribing connection if it has been silent. It fails if that is deaf.
+// listen probes the subscribing connection. It fails if that is deaf, or does not confirm
+// subscriptions.
 func (b *Broker) listen(l *link) error {
-	if time.Since(time.Unix(0, b.heard.Load())) < probeAfter && b.probe.open.Load() == 0 {
-		return nil
+	b.mu.Lock()
+	stuck := b.channels.isStuck()
+	b.mu.Unlock()
+	if stuck {
+		return errUnconfirmed
 	}
-	if b.probe.open.Load() >= maxProbes {
+	silent := time.Since(time.Unix(0, b.heard.Load())) >= probeAfter || b.probe.open.Load() > 0
+	if silent && b.probe.open.Add(1) > maxProbes {
 		return errDeaf
 	}
-	b.probe.open.Add(1)
 	if _, err := b.Publish(l.ctx, nil, b.probe.channel); err != nil { // proves nothing
 		b.probe.open.Store(0)
 	}

@@ -7,26 +7,22 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"github.com/carillon-go/carillon/backplane"
+	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/notify"
 )
 
 // Options configure a Broker.
 type Options struct {
 	// URL is the address of the server: redis://USER:PASSWORD@HOST:PORT, rediss:// for TLS,
-	// or unix://USER:PASSWORD@/PATH for a Unix socket. Its query may have protocol=2 for
-	// servers that answer RESP3 wrongly, and for Sentinel master_set=NAME and further
-	// addr=HOST:PORT. It is not logged. Required.
+	// or unix://USER:PASSWORD@/PATH for a Unix socket. For Sentinels its query has
+	// master_set=NAME, and addr=HOST:PORT for each further one. The URL is not logged. Required.
 	URL string
 	// TLS replaces the settings of a rediss URL. Default nil: those of the URL.
 	TLS *tls.Config
@@ -34,59 +30,12 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// client returns the settings of the connections.
-func (o Options) client() (rueidis.ClientOption, error) {
-	c, err := parseURL(o.URL)
-	if err != nil {
-		return c, err
-	}
-	if o.TLS != nil {
-		c.TLSConfig = o.TLS
-	}
-	c.Dialer.Timeout = dialTimeout
-	c.ConnWriteTimeout = writeTimeout
-	c.PipelineMultiplex = -1 // one connection keeps the order
-	c.ReadBufferEachConn, c.WriteBufferEachConn = bufferBytes, bufferBytes
-	c.DisableCache = true
-	c.ClientSetInfo = rueidis.DisableClientSetInfo // a right less
-	c.DisableRetry = true                          // a publication that failed may have arrived
-	c.ForceSingleClient = c.Sentinel.MasterSet == ""
-	if c.Sentinel.MasterSet != "" {
-		c.Sentinel.TopologyRefreshInterval = sentinelInterval
-		c.Sentinel.Dialer.Timeout = dialTimeout
-		c.Sentinel.Username, c.Sentinel.Password, c.Sentinel.TLSConfig = c.Username, c.Password, c.TLSConfig
-	}
-	return c, nil
-}
-
-// errURL has no part of the URL, because any of them may belong to a password.
-var errURL = errors.New("redis: the URL is not of the form redis://USER:PASSWORD@HOST:PORT, rediss://… or unix://USER:PASSWORD@/PATH; " +
-	"special characters in a password have to be percent-encoded")
-
-// CheckURL returns an error if Options.URL cannot have this value. The error has no part of it.
-func CheckURL(text string) error {
-	_, err := parseURL(text)
-	return err
-}
-
-func parseURL(text string) (c rueidis.ClientOption, err error) {
-	u, err := url.Parse(text)
-	if err != nil {
-		return c, errURL
-	}
-	if isUnix := u.Scheme == "unix"; isUnix && (u.Host != "" || u.Path == "") || !isUnix && u.Hostname() == "" {
-		return c, errURL
-	}
-	if c, err = rueidis.ParseURL(text); err != nil {
-		return c, errURL
-	}
-	return c, nil
-}
-
 const (
 	dialTimeout      = time.Second
 	writeTimeout     = 3 * time.Second
-	bufferBytes      = 64 << 10
+	bufferBytes      = 64 << 10 // of each reader
+	maxSpare         = 64 << 10 // kept for further commands
+	confirmTimeout   = 3 * time.Second
 	sentinelInterval = 5 * time.Second
 	// publishTimeout is the longest time in which a publication is answered; otherwise the
 	// connection is lost.
@@ -103,15 +52,15 @@ var errClosed = errors.New("redis: the broker is closed")
 // Broker implements [backplane.Broker]. It connects by itself, again and again, and makes two
 // connections: one publishes, one subscribes.
 type Broker struct {
-	settings rueidis.ClientOption
-	logger   *slog.Logger
+	settings *settings
+	gate     *floodgate.Gate
 	ctx      context.Context // until Close
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 	changed  notify.Signal // channels are to be subscribed or unsubscribed
 	heard    atomic.Int64  // when something last came from the subscribing connection, in nanoseconds
 	probe    probe
-	reason   string // why there is no connection, as logged; only for run
+	reasons  map[string]bool // why there is no connection, as logged; only for run
 
 	mu       sync.Mutex
 	link     *link // nil: not connected
@@ -120,24 +69,16 @@ type Broker struct {
 	tried    bool // all channels have been subscribed once, or the first connection has failed
 }
 
-// link is one connection to the server, or rather two.
-type link struct {
-	client     rueidis.Client
-	subscriber rueidis.DedicatedClient
-	ended      <-chan error    // closed when nothing is received any more
-	ctx        context.Context // until the connection is lost
-	fail       context.CancelCauseFunc
-}
-
 // New returns a broker that connects to a server. It fails if a setting is wrong, and not if
 // the server does not answer. The broker ends with Close.
 func New(o Options) (*Broker, error) {
-	settings, err := o.client()
+	s, err := parseURL(o.URL)
 	if err != nil {
 		return nil, err
 	}
-	logger := cmp.Or(o.Logger, slog.Default()).With(slog.String("address", strings.Join(settings.InitAddress, ",")))
-	b := &Broker{settings: settings, logger: logger, changed: notify.NewSignal()}
+	s.tls = cmp.Or(o.TLS, s.tls)
+	logger := cmp.Or(o.Logger, slog.Default()).With(slog.String("address", strings.Join(s.addresses, ",")))
+	b := &Broker{settings: s, gate: floodgate.New(logger), reasons: make(map[string]bool), changed: notify.NewSignal()}
 	b.state.Since = time.Now()
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.probe = newProbe()
@@ -150,6 +91,7 @@ func New(o Options) (*Broker, error) {
 func (b *Broker) Close() {
 	b.cancel()
 	b.running.Wait()
+	b.gate.Close()
 }
 
 // State implements backplane.Broker.
@@ -169,34 +111,19 @@ func (b *Broker) Publish(ctx context.Context, payload []byte, channels ...string
 	if l == nil {
 		return 0, backplane.ErrUnavailable
 	}
-	timed, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
-	message := rueidis.BinaryString(payload)
 	for len(channels) > 0 && err == nil {
 		n := min(batchSize, len(channels))
-		commands := make(rueidis.Commands, n)
-		for i, channel := range channels[:n] {
-			commands[i] = l.client.B().Publish().Channel(channel).Message(message).Build()
-		}
-		for i, r := range l.client.DoMulti(timed, commands...) {
-			got, failed := r.AsInt64()
-			receivers += int(got)
-			err = cmp.Or(err, failed)
-			if failed == nil && got == 0 && b.wasSubscribed(channels[i], begin) {
-				l.fail(errDeaf)
+		p := l.publish(payload, channels[:n])
+		if err = l.wait(ctx, p); err == nil {
+			for i, got := range p.receivers {
+				receivers += got
+				if got == 0 && p.refusal == nil && b.wasSubscribed(channels[i], begin) {
+					l.fail(errDeaf)
+				}
 			}
+			err = p.refusal
 		}
 		channels = channels[n:]
-	}
-	if _, answered := rueidis.IsRedisErr(err); err != nil && !answered && ctx.Err() == nil {
-		if timed.Err() != nil {
-			err = errUnanswered
-		}
-		l.fail(err)
-		err = fmt.Errorf("%w: %w", backplane.ErrLost, err)
-	}
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
 	}
 	return receivers, err
 }

@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/backplane"
+	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/testproc"
 )
 
 func TestPublications(t *testing.T) {
 	s := startServer(t)
-	for _, url := range []string{s.URL(), s.URL() + "?protocol=2"} {
+	for _, url := range []string{s.URL(), "valkey" + strings.TrimPrefix(s.URL(), "redis") + "/0"} {
 		var in inbox
 		one, two := s.broker(Options{URL: url}), s.broker(Options{URL: url})
 		if err := one.Subscribe(t.Context(), &in, "a", "b é:"); err != nil {
@@ -118,13 +119,31 @@ func TestReasonsAreLogged(t *testing.T) {
 		t.Errorf("log:\n%s", text)
 	}
 	var again testproc.Output
-	b := &Broker{ctx: t.Context(), logger: slog.New(slog.NewTextHandler(&again, nil))}
-	for port := range 3 {
-		b.logLoss(&net.OpError{Op: "read", Source: &net.TCPAddr{Port: port}, Err: io.EOF})
+	b := &Broker{ctx: t.Context(), gate: floodgate.New(slog.New(slog.NewTextHandler(&again, nil))), reasons: make(map[string]bool)}
+	defer b.gate.Close()
+	lines := func(want int) {
+		t.Helper()
+		if text := again.String(); strings.Count(text, "Redis unavailable") != want {
+			t.Errorf("want %d lines:\n%s", want, text)
+		}
 	}
-	if text := again.String(); strings.Count(text, "Redis unavailable") != 1 {
-		t.Errorf("log:\n%s", text)
+	for port := range 100 {
+		lost := &net.OpError{Op: "read", Source: &net.TCPAddr{Port: port}, Err: io.EOF}
+		b.logLoss(lost)
+		b.logLoss(errDeaf)
+		b.logLoss(errors.Join(lost, fmt.Errorf("port %d: %w", port, errDeaf)))
 	}
+	lines(3)
+	for i := range 100 {
+		b.logLoss(fmt.Errorf("reason %d", i))
+	}
+	lines(maxLines)
+	for range 100 { // a server that is lost again and again
+		b.restore()
+		b.degrade()
+		b.logLoss(errDeaf)
+	}
+	lines(maxLines)
 }
 
 func TestSubscriptionsComeBack(t *testing.T) {
@@ -191,7 +210,8 @@ func TestSubscribingEndsWithItsContext(t *testing.T) {
 // The errors say nothing of the URL, because any part of it may belong to a password.
 func TestWrongURL(t *testing.T) {
 	for _, url := range []string{
-		"", "localhost:6379", "http://localhost", "redis://", "redis://user:secret@", "redis://localhost/secret", "redis://localhost?db=secret",
+		"", "localhost:6379", "http://localhost", "redis://", "redis://user:secret@", "redis://localhost/secret", "redis://localhost?db=secret", "redis://localhost?secret", "redis://localhost?;secret",
+		"redis://localhost?addr=host2", "redis://localhost?master_set=m&addr=", "redis://localhost/0/secret", "unix:///redis.sock?secret",
 		"redis://user:secret@[", "redis://:secret#@localhost", "redis://:sec/secret@localhost", "redis://:12/secret@localhost", "redis://:%secret@localhost",
 		"unix://", "unix://user:secret@host/path",
 	} {
@@ -202,7 +222,8 @@ func TestWrongURL(t *testing.T) {
 			t.Errorf("%q is accepted", url)
 		}
 	}
-	for _, url := range []string{"redis://localhost", "rediss://user:p%40ss@localhost:6379/0?protocol=2", "unix:///run/redis.sock", "unix://user:password@/run/redis.sock"} {
+	for _, url := range []string{"redis://localhost", "rediss://user:p%40ss@localhost:6379/0", "valkeys://[::1]?master_set=m&addr=[::2]:1&addr=host",
+		"unix:///run/redis.sock", "unix://user:password@/run/redis.sock"} {
 		if err := CheckURL(url); err != nil {
 			t.Errorf("%q: %v", url, err)
 		}
@@ -213,7 +234,7 @@ func TestWrongURL(t *testing.T) {
 func TestUserWithFewRights(t *testing.T) {
 	s := startServer(t)
 	s.Do("ACL", "SETUSER", "carillon", "on", ">secret", "resetchannels", "&app:*", "&carillon:*", "-@all",
-		"+hello", "+ping", "+publish", "+subscribe", "+unsubscribe")
+		"+publish", "+subscribe", "+unsubscribe")
 	s.Do("ACL", "SETUSER", "default", "off")
 	b := s.broker(Options{URL: "redis://carillon:secret@" + s.Addr})
 	var in inbox

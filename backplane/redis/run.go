@@ -6,17 +6,14 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
 	"time"
-	"unsafe"
 
-	"github.com/redis/rueidis"
+	"github.com/carillon-go/carillon/internal/floodgate"
 )
 
 var (
 	errDeaf        = errors.New("redis: the subscribing connection receives nothing")
-	errBroken      = errors.New("redis: the subscribing connection has ended")
-	errUnconfirmed = errors.New("redis: the server does not confirm subscriptions as RESP3 does; try protocol=2 in the query of the URL")
+	errUnconfirmed = errors.New("redis: the server does not confirm subscriptions")
 	errUnanswered  = errors.New("redis: a publication was not answered in time")
 )
 
@@ -24,7 +21,7 @@ var (
 func (b *Broker) run() {
 	pause := minPause
 	for b.ctx.Err() == nil {
-		l, err := b.connect()
+		l, err := b.settings.connect(b.ctx, b.receive)
 		if err == nil {
 			begin := time.Now()
 			err = b.serve(l)
@@ -45,30 +42,6 @@ func (b *Broker) run() {
 	}
 }
 
-func (b *Broker) connect() (*link, error) {
-	client, err := rueidis.NewClient(b.settings)
-	if err != nil {
-		return nil, err
-	}
-	subscriber, _ := client.Dedicate()
-	l := &link{client: client, subscriber: subscriber}
-	l.ctx, l.fail = context.WithCancelCause(b.ctx)
-	l.ended = subscriber.SetPubSubHooks(rueidis.PubSubHooks{
-		OnMessage:      b.receive,
-		OnSubscription: func(s rueidis.PubSubSubscription) { b.confirm(s.Channel) },
-	})
-	return l, nil
-}
-
-// close ends the connections. Nothing is received any more when it returns.
-func (l *link) close() {
-	l.fail(errClosed)
-	l.subscriber.Close()
-	l.client.Close()
-	for range l.ended { // until it is closed
-	}
-}
-
 // serve subscribes the wanted channels, until the connection is lost or the broker closes.
 func (b *Broker) serve(l *link) error {
 	b.heard.Store(time.Now().UnixNano())
@@ -85,14 +58,9 @@ func (b *Broker) serve(l *link) error {
 		select {
 		case <-b.changed:
 		case <-probing.C:
-			b.mu.Lock()
-			b.channels.retry()
-			b.mu.Unlock()
 			if err := b.listen(l); err != nil {
 				return err
 			}
-		case err := <-l.ended:
-			return cmp.Or(err, errBroken)
 		case <-l.ctx.Done():
 			return context.Cause(l.ctx)
 		}
@@ -110,55 +78,33 @@ func (b *Broker) subscribe(l *link) error {
 			b.restore()
 			return nil
 		}
-		if err := b.send(l, names, subscribe); err != nil {
+		if err := l.subscribe(names, subscribe); err != nil {
 			return cmp.Or(context.Cause(l.ctx), err)
 		}
 	}
 }
 
-// send sends a command, and waits until its first channel is confirmed. If a server confirms
-// channels in another way than the protocol, rueidis does not see it, and panics at the second
-// channel.
-func (b *Broker) send(l *link, names []string, subscribe bool) error {
-	ctx, cancel := context.WithTimeout(l.ctx, writeTimeout)
-	defer cancel()
-	command := l.subscriber.B().Subscribe().Channel(names...).Build()
-	if !subscribe {
-		if refused, err := refusesPing(ctx, l.subscriber); err != nil {
-			return err
-		} else if refused {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			b.channels.postpone(names)
-			return nil
-		}
-		command = l.subscriber.B().Unsubscribe().Channel(names...).Build()
+// receive takes what comes on the subscribing connection. It must not block.
+func (b *Broker) receive(r *reply) error {
+	b.heard.Store(time.Now().UnixNano())
+	switch {
+	case r.kind == '-':
+		return r.refusal()
+	case len(r.items) < 3:
+		return errProtocol
 	}
-	if err := l.subscriber.Do(ctx, command).Error(); err != nil {
-		return err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.channels.isOpen(names[0]) {
-		return errUnconfirmed
+	name := string(r.items[1].text)
+	switch string(r.items[0].text) {
+	case "subscribe", "unsubscribe":
+		b.confirm(name)
+	case "message":
+		b.deliver(name, r.items[2].text)
 	}
 	return nil
 }
 
-// refusesPing reports whether a server refuses PING, as one does that cannot save its data.
-// rueidis sends a PING after UNSUBSCRIBE, and panics if it is refused for another reason than
-// a missing right.
-func refusesPing(ctx context.Context, c rueidis.DedicatedClient) (bool, error) {
-	err := c.Do(ctx, c.B().Ping().Build()).Error()
-	if refusal, ok := rueidis.IsRedisErr(err); ok {
-		return !strings.Contains(refusal.Error(), "'ping'"), nil
-	}
-	return false, err
-}
-
 // confirm notes the server's answer for a channel. The broker is restored after the last one.
 func (b *Broker) confirm(name string) {
-	b.heard.Store(time.Now().UnixNano())
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.channels.confirm(name); b.channels.isComplete() {
@@ -166,18 +112,17 @@ func (b *Broker) confirm(name string) {
 	}
 }
 
-// receive passes a payload to its receiver. It must not block.
-func (b *Broker) receive(m rueidis.PubSubMessage) {
-	b.heard.Store(time.Now().UnixNano())
+// deliver passes a payload to its receiver.
+func (b *Broker) deliver(channel string, payload []byte) {
 	b.mu.Lock()
-	of := b.channels.byName[m.Channel]
+	of := b.channels.byName[channel]
 	if of == nil {
 		b.mu.Unlock()
 		return
 	}
 	r := of.receiver
 	b.mu.Unlock()
-	r.Receive(m.Channel, unsafe.Slice(unsafe.StringData(m.Message), len(m.Message))) // receivers modify nothing
+	r.Receive(channel, payload)
 }
 
 // degrade declares the broker lost. It ends all waits for subscriptions.
@@ -207,8 +152,10 @@ func (b *Broker) restore() {
 	b.tried = b.tried || restored
 	b.mu.Unlock()
 	if restored {
-		b.reason = ""
-		b.logger.Info("Redis available", slog.Float64("after_s", after.Seconds()))
+		clear(b.reasons)
+		b.gate.Log(floodgate.Kind{Level: slog.LevelInfo, Event: "Redis available", Burst: maxLines}, func() []slog.Attr {
+			return []slog.Attr{slog.Float64("after_s", after.Seconds())}
+		})
 	}
 }
 
@@ -219,14 +166,34 @@ func (b *Broker) changeLocked(degraded bool) {
 	}
 }
 
-// logLoss logs why there is no connection, and each other reason until there is one.
+// maxLines is the number of lines of a kind that are logged at once, and of reasons for a loss.
+const maxLines = 8
+
+// logLoss logs why there is no connection: each reason once until there is one.
 func (b *Broker) logLoss(cause error) {
-	reason := cause
-	for inner := reason; inner != nil; inner = errors.Unwrap(inner) {
-		reason = inner // the outer ones may have ports, which differ each time
+	reason := root(cause)
+	if b.ctx.Err() != nil || b.reasons[reason] || len(b.reasons) == maxLines {
+		return
 	}
-	if text := reason.Error(); text != b.reason && b.ctx.Err() == nil {
-		b.reason = text
-		b.logger.Error("Redis unavailable", slog.Any("error", cause))
+	b.reasons[reason] = true
+	b.gate.Log(floodgate.Kind{Level: slog.LevelError, Event: "Redis unavailable", Burst: maxLines}, func() []slog.Attr {
+		return []slog.Attr{slog.Any("error", cause)}
+	})
+}
+
+// root returns the texts of the innermost errors: the outer ones may have ports, which differ each
+// time.
+func root(err error) (text string) {
+	switch outer := err.(type) { //nolint:errorlint // each level is unwrapped here
+	case interface{ Unwrap() error }:
+		if inner := outer.Unwrap(); inner != nil {
+			return root(inner)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range outer.Unwrap() {
+			text += root(inner) + " "
+		}
+		return text
 	}
+	return err.Error()
 }

@@ -1,0 +1,196 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carillon-go/carillon/backplane"
+	"github.com/carillon-go/carillon/internal/notify"
+)
+
+// link is a pair of connections to a server: one publishes, one subscribes. Its goroutines end
+// with close.
+type link struct {
+	address    string
+	publisher  *conn
+	subscriber *conn
+	ctx        context.Context // until one of the connections is lost
+	fail       context.CancelCauseFunc
+	running    sync.WaitGroup
+	written    notify.Signal // out has something
+
+	mu      sync.Mutex
+	out     []byte // commands that the publisher has not sent
+	waiting []*publication
+}
+
+// publication is a payload that is published on channels. The server answers commands in their
+// order.
+type publication struct {
+	receivers []int // by channel, of those that the server has answered
+	channels  int
+	refusal   error
+	done      chan struct{} // closed after the last answer
+}
+
+// connect returns a link whose subscriber passes what it receives to receive.
+func (s *settings) connect(ctx context.Context, receive func(r *reply) error) (*link, error) {
+	publisher, address, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	subscriber, err := s.dial(ctx, address)
+	if err != nil {
+		_ = publisher.Close()
+		return nil, err
+	}
+	l := &link{address: address, publisher: publisher, subscriber: subscriber, written: notify.NewSignal()}
+	l.ctx, l.fail = context.WithCancelCause(ctx)
+	l.running.Go(l.write)
+	l.running.Go(func() { l.read(publisher, l.answer) })
+	l.running.Go(func() { l.read(subscriber, receive) })
+	if s.master != "" {
+		l.running.Go(func() { l.watch(s) })
+	}
+	return l, nil
+}
+
+// close ends the connections. Nothing is received any more when it returns.
+func (l *link) close() {
+	l.fail(errClosed)
+	_ = l.publisher.Close()
+	_ = l.subscriber.Close()
+	l.running.Wait()
+}
+
+// read passes on what comes on a connection, until that is lost.
+func (l *link) read(c *conn, pass func(r *reply) error) {
+	for {
+		r, err := readReply(c.in, maxDepth)
+		if err == nil {
+			err = pass(&r)
+		}
+		if err != nil {
+			l.fail(err)
+			return
+		}
+	}
+}
+
+// write sends the commands of the publisher.
+func (l *link) write() {
+	var spare []byte
+	for {
+		select {
+		case <-l.written:
+		case <-l.ctx.Done():
+			return
+		}
+		l.mu.Lock()
+		out := l.out
+		l.out = spare[:0]
+		l.mu.Unlock()
+		if _, err := l.publisher.Write(out); err != nil {
+			l.fail(err)
+			return
+		}
+		if spare = out; cap(spare) > maxSpare {
+			spare = nil
+		}
+	}
+}
+
+// publish has a payload published on channels, and does not wait.
+func (l *link) publish(payload []byte, channels []string) *publication {
+	p := &publication{channels: len(channels), done: make(chan struct{})}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, channel := range channels {
+		l.out = appendBulk(appendBulk(appendBulk(appendHead(l.out, '*', 3), "PUBLISH"), channel), payload)
+		l.waiting = append(l.waiting, p)
+	}
+	l.written.Notify()
+	return p
+}
+
+// wait waits until a publication is answered, for publishTimeout at most. Without an answer the
+// link is lost, and so it is if the server refuses publications for another reason than a missing
+// right.
+func (l *link) wait(ctx context.Context, p *publication) error {
+	unanswered := time.NewTimer(publishTimeout)
+	defer unanswered.Stop()
+	select {
+	case <-p.done:
+		if p.refusal == nil || strings.HasPrefix(p.refusal.Error(), noRight) {
+			return nil
+		}
+		l.fail(p.refusal)
+	case <-unanswered.C:
+		l.fail(errUnanswered)
+	case <-l.ctx.Done():
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w: %w", backplane.ErrLost, context.Cause(l.ctx))
+}
+
+// answer takes the server's answer to the first publication that waits.
+func (l *link) answer(r *reply) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	failed := r.refusal()
+	if len(l.waiting) == 0 || failed == nil && r.kind != ':' {
+		if failed == nil {
+			failed = errProtocol
+		}
+		return failed
+	}
+	p := l.waiting[0]
+	l.waiting[0] = nil
+	l.waiting = l.waiting[1:]
+	p.receivers = append(p.receivers, int(r.number))
+	if p.refusal == nil {
+		p.refusal = failed
+	}
+	if len(p.receivers) == p.channels {
+		close(p.done)
+	}
+	return nil
+}
+
+// subscribe has channels subscribed or unsubscribed. The answers come later.
+func (l *link) subscribe(names []string, subscribe bool) error {
+	command := "UNSUBSCRIBE"
+	if subscribe {
+		command = "SUBSCRIBE"
+	}
+	if err := l.subscriber.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	out := appendBulk(appendHead(nil, '*', 1+len(names)), command)
+	for _, name := range names {
+		out = appendBulk(out, name)
+	}
+	_, err := l.subscriber.Write(out)
+	return err
+}
+
+// watch ends the link if Sentinels name another master.
+func (l *link) watch(s *settings) {
+	asking := time.NewTicker(sentinelInterval)
+	defer asking.Stop()
+	for {
+		select {
+		case <-asking.C:
+		case <-l.ctx.Done():
+			return
+		}
+		if s.moved(l.ctx, l.address) {
+			l.fail(errMoved)
+			return
+		}
+	}
+}
