@@ -294,6 +294,10 @@ func (c *call) succeed(result any) {
 	if c.id == "" {
 		return
 	}
+	if a, ok := result.(Answer); ok && c.method == c.session.hub.unknown {
+		c.pass(a)
+		return
+	}
 	w := c.session.out.wire
 	c.step = encoding
 	f, err := w.encode(func(dst []byte) ([]byte, error) { return w.AppendResult(dst, c.id, result) })

@@ -26,7 +26,8 @@ type Unknown struct {
 // HandleUnknown sets the function for invocations of methods that are not registered. Without
 // it the hub refuses them. f runs as a method does, within the filters (Invocation.Known is
 // false) and in the client's order; its result or its error is the answer. The result may be a
-// [protocol.Raw] in any protocol. Invocations that want a stream or have uploads are refused,
+// [protocol.Raw] in any protocol, or an [Answer]: then that is the completion, with its error text
+// as it is, and without a result if Result is nil. Invocations that want a stream or have uploads are refused,
 // as for a method without these. HandleUnknown panics if f is nil, if it was called before, and
 // after the first connection.
 func (h *Hub) HandleUnknown(f func(ctx context.Context, in *Unknown) (any, error)) {
@@ -57,3 +58,23 @@ func (p *unknownParams) fill(w *wire, m *protocol.Message, record []byte) (kept 
 }
 
 var errNoArguments = &protocol.BindError{Err: errors.New("hub: the arguments are not an array")}
+
+// pass completes an unknown invocation with an Answer. A result that the client's protocol cannot
+// express fails the invocation.
+func (c *call) pass(a Answer) {
+	w := c.session.out.wire
+	f, err := w.encode(func(dst []byte) ([]byte, error) {
+		switch {
+		case a.Failed:
+			return w.AppendError(dst, c.id, a.Error), nil
+		case a.Result == nil:
+			return w.AppendVoid(dst, c.id), nil
+		}
+		return w.AppendResult(dst, c.id, protocol.Raw{Protocol: a.Protocol, Data: a.Result})
+	})
+	if err != nil {
+		text := c.failure(err)
+		f = w.frame(w.AppendError(nil, c.id, text))
+	}
+	c.complete(f)
+}

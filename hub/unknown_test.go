@@ -194,3 +194,34 @@ func TestRawArgumentsAndResults(t *testing.T) {
 		t.Errorf("got %s %q", raw.Protocol, raw.Data)
 	}
 }
+
+// A function for unknown methods may pass on the completion of somebody else.
+func TestUnknownInvocationsPassAnswersOn(t *testing.T) {
+	h := newLoneLab(hub.Options{})
+	answers := []hub.Answer{
+		{},
+		{Protocol: "json", Result: []byte("null")},
+		{Protocol: "json", Result: []byte(`{"b":1.0, "a":[2]}`)},
+		{Protocol: "messagepack", Result: []byte("\x92\x01\xc0")},
+		{Failed: true, Error: "no <luck>"},
+		{Failed: true},
+		{Protocol: "json", Result: []byte("{")},
+		{Protocol: "json", Result: []byte("\"\xff\"")},
+		{Protocol: "messagepack", Result: []byte("\x92\x01")},
+	}
+	h.HandleUnknown(func(_ context.Context, in *hub.Unknown) (any, error) {
+		var n int
+		_, err := fmt.Sscan(string(in.Arguments[0].Data), &n)
+		return answers[n], err
+	})
+	c := connect(t, h, clientOptions{id: "json"})
+	const broken = "An unexpected error occurred invoking 'pass' on the server."
+	for n, want := range []string{
+		`{"type":3,"invocationId":"7"}`, result("7", "null"), result("7", `{"b":1.0, "a":[2]}`), result("7", "[1,null]"),
+		`{"type":3,"invocationId":"7","error":"no <luck>"}`, failed("7", ""),
+		failed("7", broken), failed("7", broken), failed("7", broken),
+	} {
+		c.send(call("7", "pass", fmt.Sprint(n)))
+		c.want(want)
+	}
+}
