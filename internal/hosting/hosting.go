@@ -7,9 +7,11 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/carillon-go/carillon/frame"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/accesskey"
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
@@ -33,6 +35,7 @@ type Hub struct {
 	Hub *hub.Hub
 
 	slow map[string]hub.SlowPolicy // by the upper case of the target
+	keys atomic.Pointer[accesskey.Keys]
 }
 
 // New returns a hub with a name.
@@ -44,8 +47,15 @@ func New(name string, o Options) *Hub {
 		h.slow[fold.Upper(target)] = policy
 	}
 	h.Hub = hub.New(o.Options)
+	h.SetKeys(&accesskey.Keys{})
 	return h
 }
+
+// Keys returns the current keys of the hub. It is never nil. The keys of a new hub admit nobody.
+func (h *Hub) Keys() *accesskey.Keys { return h.keys.Load() }
+
+// SetKeys replaces the keys of the hub.
+func (h *Hub) SetKeys(k *accesskey.Keys) { h.keys.Store(k) }
 
 // errNoMethod has the text of the hub for a method that does not exist, so that clients do not
 // learn which targets exist.
