@@ -28,12 +28,13 @@ const (
 type commands struct {
 	Config kong.ConfigFlag `type:"path" placeholder:"FILE" env:"CARILLON_CONFIG" help:"JSON file with settings; its keys are the names of the flags. A flag overrides a variable, and a variable overrides the file."`
 
-	Serve  serveCommand  `cmd:"" default:"withargs" help:"Serve the clock hub and its page. This is the default command."`
-	Watch  watchCommand  `cmd:"" help:"Connect to a hub as a client. Print each invocation by the hub and each change of the connection."`
-	Doctor doctorCommand `cmd:"" help:"Test the path from here to a hub: which transports work, which are buffered or cut, and how to configure the proxies."`
-	Bench  benchCommand  `cmd:"" help:"Put load on a hub and measure rates, latencies, and the server's CPU time and memory."`
-	Token  tokenCommand  `cmd:"" help:"Make tokens for the hub, and show and verify the contents of tokens."`
-	Secret secretCommand `cmd:"" help:"Make a secret for --cluster-secret-file, or an access key for --access-key-file, and print it."`
+	Serve   serveCommand   `cmd:"" default:"withargs" help:"Serve the clock hub and its page. This is the default command."`
+	Watch   watchCommand   `cmd:"" help:"Connect to a hub as a client. Print each invocation by the hub and each change of the connection."`
+	Publish publishCommand `cmd:"" help:"Send a message to clients of a hub, by the REST interface of a server."`
+	Doctor  doctorCommand  `cmd:"" help:"Test the path from here to a hub: which transports work, which are buffered or cut, and how to configure the proxies."`
+	Bench   benchCommand   `cmd:"" help:"Put load on a hub and measure rates, latencies, and the server's CPU time and memory."`
+	Token   tokenCommand   `cmd:"" help:"Make tokens for the hub, and show and verify the contents of tokens."`
+	Secret  secretCommand  `cmd:"" help:"Make a secret for --cluster-secret-file, or an access key for --access-key-file, and print it."`
 
 	Version versionCommand `cmd:"" help:"Print the version of this program, its revision, and the version of Go."`
 }

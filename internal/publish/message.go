@@ -1,0 +1,245 @@
+package publish
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/protocol"
+)
+
+// maxBody is the largest body in bytes. bodyTimeout is the time for receiving it.
+const (
+	maxBody     = 1 << 20
+	bodyTimeout = 30 * time.Second
+)
+
+// read reads the body of a call.
+func (c *call) read(w http.ResponseWriter) (err error) {
+	tooLarge := &failure{status: http.StatusRequestEntityTooLarge, code: codeTooLarge, message: "the body is larger than 1 MiB"}
+	length := c.request.ContentLength
+	if length > maxBody {
+		return tooLarge
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not supported by writers of tests
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	if length >= 0 {
+		c.body = make([]byte, length)
+		_, err = io.ReadFull(c.request.Body, c.body)
+	} else {
+		c.body, err = io.ReadAll(http.MaxBytesReader(w, c.request.Body, maxBody))
+	}
+	large := new(http.MaxBytesError)
+	switch {
+	case err == nil && len(c.body) == 0:
+		return invalid("body", "the body is empty; it is a message such as {\"target\":\"newMessage\",\"arguments\":[1]}")
+	case errors.As(err, &large):
+		return tooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &failure{status: http.StatusRequestTimeout, code: codeTooSlow, message: "the body has not arrived within 30 s"}
+	case err != nil:
+		return invalid("body", "the body is not complete")
+	}
+	return nil
+}
+
+// message is an invocation of clients.
+type message struct {
+	target    string
+	arguments []any             // each is a protocol.Raw
+	frames    map[string][]byte // by protocol; nil: the arguments are to be encoded
+}
+
+// The types of bodies.
+const (
+	typeJSON        = "application/json"
+	typeMessagePack = "application/x-msgpack"
+	typeFrames      = "application/octet-stream"
+)
+
+// message returns the message in the body. A body without a type is JSON.
+func (c *call) message() (message, error) {
+	header := c.request.Header.Get("Content-Type")
+	kind := header
+	if header != "" && header != typeJSON {
+		var parameters map[string]string
+		var err error
+		kind, parameters, err = mime.ParseMediaType(header)
+		if charset := parameters["charset"]; err != nil || charset != "" && !fold.Equal(charset, "utf-8") {
+			kind = ""
+		}
+	}
+	switch {
+	case header == "" || kind == typeJSON:
+		return parseJSON(c.body)
+	case kind == typeMessagePack:
+		return parseMessagePack(c.body)
+	case kind == typeFrames:
+		return parseFrames(c.body)
+	}
+	return message{}, &failure{status: http.StatusUnsupportedMediaType, code: codeMediaType, target: "Content-Type", message: "the body is application/json in UTF-8, application/x-msgpack or application/octet-stream"}
+}
+
+// The protocols check what they decode as they check messages of clients: UTF-8, nesting,
+// numbers.
+var (
+	jsonProtocol        = protocol.NewJSON(protocol.JSONOptions{})
+	messagePackProtocol = protocol.NewMessagePack()
+	protocols           = []protocol.HubProtocol{jsonProtocol, messagePackProtocol}
+)
+
+// payload is the body as JSON. Names of properties ignore case, because Azure's SDKs write both
+// Target and target.
+type payload struct {
+	Target    *string         `json:"target"`
+	Arguments *[]protocol.Raw `json:"arguments"`
+}
+
+func parseJSON(body []byte) (message, error) {
+	var p payload
+	if err := jsonProtocol.Decode(body, &p); err != nil {
+		return message{}, malformed(err)
+	}
+	if p.Target == nil || *p.Target == "" {
+		return message{}, errNoTarget
+	}
+	m := message{target: *p.Target}
+	if p.Arguments != nil {
+		m.arguments = anys(*p.Arguments)
+	}
+	return m, m.suits(messagePackProtocol, body)
+}
+
+// suits returns an error if receivers of a protocol could not get the message, which data is in
+// another protocol. Whether they can must not depend on which receivers there are. Of valid JSON
+// only halves of surrogate pairs, which are escapes, cannot be written in MessagePack.
+func (m message) suits(p protocol.HubProtocol, data []byte) error {
+	if p.Binary() && !bytes.Contains(data, []byte(`\u`)) {
+		return nil
+	}
+	if _, err := p.AppendInvocation(nil, "", m.target, nil, nil, m.arguments...); err != nil {
+		return malformed(err)
+	}
+	return nil
+}
+
+// isWhole returns an error if data is not one valid value of a protocol, without a rest.
+func isWhole(p protocol.HubProtocol, data []byte) error {
+	var raw protocol.Raw
+	if err := p.Decode(data, &raw); err != nil {
+		return err
+	}
+	if p.Binary() && len(raw.Data) < len(data) { // in JSON, white space may be around the value
+		return errors.New("data follows the value")
+	}
+	return nil
+}
+
+func parseMessagePack(body []byte) (m message, err error) {
+	var properties map[string]protocol.Raw
+	err = isWhole(messagePackProtocol, body)
+	if err == nil {
+		err = messagePackProtocol.Decode(body, &properties)
+	}
+	if err != nil {
+		return m, malformed(err)
+	}
+	for name, value := range properties {
+		switch {
+		case fold.Equal(name, "target"):
+			err = errors.Join(err, messagePackProtocol.Decode(value.Data, &m.target))
+		case fold.Equal(name, "arguments"):
+			var arguments []protocol.Raw
+			err = errors.Join(err, messagePackProtocol.Decode(value.Data, &arguments))
+			m.arguments = anys(arguments)
+		}
+	}
+	switch {
+	case err != nil:
+		return m, malformed(err)
+	case m.target == "":
+		return m, errNoTarget
+	}
+	return m, m.suits(jsonProtocol, body)
+}
+
+var errNoTarget = invalid("target", "the message has no target, which is the name of the clients' method")
+
+// malformed returns the failure of a body that cannot be parsed. The error says where.
+func malformed(err error) error {
+	return invalid("body", "the message cannot be read: "+err.Error())
+}
+
+func anys(raws []protocol.Raw) []any {
+	all := make([]any, len(raws))
+	for i, r := range raws {
+		all[i] = r
+	}
+	return all
+}
+
+// parseFrames parses a map of frames by the name of their protocol, each an invocation, which
+// clients of that protocol get as it is. All must be the same invocation, as far as their target
+// and the number of their arguments. Other protocols are left out. The arguments are those of the
+// last protocol.
+func parseFrames(body []byte) (m message, err error) {
+	var all map[string][]byte
+	err = isWhole(messagePackProtocol, body)
+	if err == nil {
+		err = messagePackProtocol.Decode(body, &all)
+	}
+	if err != nil {
+		return m, malformed(err)
+	}
+	m.frames = make(map[string][]byte, len(protocols))
+	for _, p := range protocols {
+		data, ok := all[p.Name()]
+		if !ok {
+			continue
+		}
+		target, arguments, err := parseFrame(p, data)
+		switch {
+		case err != nil:
+			return m, err
+		case len(m.frames) > 0 && (target != m.target || len(arguments) != len(m.arguments)):
+			return m, invalid("body", "the invocations of the protocols differ")
+		}
+		m.target, m.arguments, m.frames[p.Name()] = target, anys(arguments), data
+	}
+	switch {
+	case len(m.frames) == 0:
+		return m, invalid("body", "the map has neither json nor messagepack")
+	case m.frames[messagePackProtocol.Name()] == nil:
+		return m, m.suits(messagePackProtocol, body)
+	case m.frames[jsonProtocol.Name()] == nil:
+		return m, m.suits(jsonProtocol, body)
+	}
+	return m, nil
+}
+
+// parseFrame parses a frame, which is one invocation without an id, streams and headers.
+func parseFrame(p protocol.HubProtocol, data []byte) (target string, arguments []protocol.Raw, err error) {
+	record, rest, err := p.Next(data, 0, 0)
+	var m protocol.Message
+	if err == nil && record != nil {
+		err = errors.Join(isWhole(p, record), p.Parse(record, &m))
+	}
+	switch {
+	case err != nil:
+		return "", nil, malformed(err)
+	case record == nil || len(rest) > 0 || m.Type != protocol.Invocation || m.InvocationID != "" || len(m.StreamIDs)+len(m.Headers) > 0:
+		return "", nil, invalid("body", "a frame of "+p.Name()+" is not one complete invocation without an id, streams and headers")
+	case m.Target == "":
+		return "", nil, errNoTarget
+	}
+	if err := m.Outcome(p.Decode(m.Arguments, &arguments)); err != nil {
+		return "", nil, malformed(err)
+	}
+	return m.Target, arguments, nil
+}

@@ -1,0 +1,184 @@
+// Package publish is the REST interface by which applications send to the clients of the hubs of
+// the configuration file. Its operations and codes are those of Azure SignalR Service, so that its
+// SDKs and scripts for it can publish here.
+package publish
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/floodgate"
+	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/hosting"
+	"github.com/carillon-go/carillon/internal/httpreq"
+)
+
+// Options configure the interface.
+type Options struct {
+	// Hubs are the hubs to publish to.
+	Hubs *hosting.Hubs
+	// PublicURL is the URL of the server for publishers and clients, such as
+	// https://rt.example.com. URLs in answers begin with it. Default: that of the request.
+	PublicURL string
+	// Logger receives the failures that are not the publisher's. Default slog.Default().
+	Logger *slog.Logger
+}
+
+// prefix is the path that all requests have in common.
+const prefix = "/api"
+
+// The times within which an operation ends. Without other nodes, only Invoke waits at all.
+const (
+	operationTimeout = 10 * time.Second
+	invokeTimeout    = 30 * time.Second
+)
+
+// server is the handler of the interface.
+type server struct {
+	Options
+	gate   *floodgate.Gate
+	repeat repeats
+}
+
+// New returns the handler of all paths below /api/. It is safe for concurrent use. It admits nobody to
+// a hub without keys.
+func New(o Options) http.Handler { return &server{Options: o, gate: floodgate.New(o.Logger)} }
+
+// call is one request.
+type call struct {
+	*server
+	request *http.Request
+	route   *route
+	version version
+	names   names
+	query   url.Values
+	hub     *hosting.Hub
+	body    []byte
+}
+
+// answer is the answer to a request that has succeeded. value becomes the body as JSON, unless
+// it is nil.
+type answer struct{ value any }
+
+// ServeHTTP implements http.Handler.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if fold.Equal(r.URL.Path, prefix+documentPath) {
+		serveDocument(w, r)
+		return
+	}
+	c, err := s.find(r)
+	var a answer
+	if err == nil {
+		a, err = c.serve(w)
+	}
+	if err != nil {
+		c.fail(w, r, err)
+		return
+	}
+	if a.value == nil {
+		w.WriteHeader(c.status())
+		return
+	}
+	writeJSON(w, c.status(), a.value)
+}
+
+// find returns the call that a request makes, if there is such an operation.
+func (s *server) find(r *http.Request) (*call, error) {
+	c := &call{server: s, request: r}
+	segments, err := split(r.URL)
+	if err != nil {
+		return c, err
+	}
+	if c.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+		return c, invalid("query", "the query of the URL is malformed")
+	}
+	isV1 := len(segments) > 0 && fold.Equal(segments[0], "v1")
+	if isV1 {
+		c.version, segments = v1, segments[1:]
+	}
+	found := routes.find(isV1, segments)
+	if len(found.all) == 0 {
+		return c, errNoOperation
+	}
+	if !isV1 {
+		if c.version, err = versionOf(c.query); err != nil {
+			return c, err
+		}
+	}
+	if c.route, err = found.route(r.Method, c.version); err != nil {
+		return c, err
+	}
+	c.names = found.names(segments)
+	return c, nil
+}
+
+// serve does the operation.
+func (c *call) serve(w http.ResponseWriter) (answer, error) {
+	if c.route.isOpen {
+		return answer{}, nil
+	}
+	if err := c.admit(); err != nil {
+		return answer{}, err
+	}
+	if err := c.check(); err != nil {
+		return answer{}, err
+	}
+	if c.route.message {
+		if err := c.read(w); err != nil {
+			return answer{}, err
+		}
+	}
+	return c.once(func() (answer, error) {
+		limit := operationTimeout
+		if c.route.waits {
+			limit = invokeTimeout
+		}
+		ctx, cancel := context.WithTimeoutCause(c.request.Context(), limit, errTimeout)
+		defer cancel()
+		a, err := c.route.do(ctx, c)
+		return a, c.explain(ctx, err)
+	})
+}
+
+func (c *call) status() int {
+	if c.version == v1 {
+		return c.route.v1Status
+	}
+	return c.route.status
+}
+
+// audience returns the audience that the path names, without the connections that the query
+// excludes if the operation has that parameter.
+func (c *call) audience() (to hub.Audience) {
+	if slices.Contains(c.route.queries, "excluded") {
+		to.Except = c.query["excluded"]
+	}
+	for _, n := range []struct {
+		name string
+		kind hub.AudienceKind
+	}{{c.names.connection, hub.ToConnections}, {c.names.user, hub.OfUsers}, {c.names.group, hub.InGroups}} {
+		if n.name != "" {
+			to.Kind, to.Names = n.kind, []string{n.name}
+			break
+		}
+	}
+	return to
+}
+
+// base returns the public URL of the server, without a slash at its end.
+func (c *call) base() string {
+	if c.PublicURL != "" {
+		return strings.TrimSuffix(c.PublicURL, "/")
+	}
+	return httpreq.Scheme(c.request) + "://" + c.request.Host
+}
+
+// errTimeout is the cause of an operation that took too long.
+var errTimeout = errors.New("publish: the operation took too long")
