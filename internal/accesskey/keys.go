@@ -91,7 +91,7 @@ func Parse(access, api []string, o Options) (*Keys, error) {
 		return k, nil
 	}
 	var err error
-	k.tokens, err = bearer.New(bearer.Options{Keys: keySet(k.access), ClockSkew: clockSkew})
+	k.tokens, err = bearer.New(bearer.Options{Keys: keySet(k.access), ClockSkew: ClockSkew})
 	return k, err
 }
 

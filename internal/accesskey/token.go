@@ -15,11 +15,14 @@ import (
 	"github.com/carillon-go/carillon/auth"
 )
 
-// clockSkew is the time after its exp, and before its nbf, in which a token is still accepted.
-const clockSkew = 30 * time.Second
+// ClockSkew is the time after its exp, and before its nbf, in which a token is still accepted.
+const ClockSkew = 30 * time.Second
 
 // maxToken is the size of a token in bytes, which limits the work for one that is not valid.
 const maxToken = 16 << 10
+
+// maxDate is the last second of the year 9999, in seconds since 1970.
+const maxDate = 253402300799
 
 // ErrExpired is in the error of a token that is valid except that it has expired.
 var ErrExpired = errors.New("accesskey: the token expired")
@@ -28,9 +31,8 @@ var ErrExpired = errors.New("accesskey: the token expired")
 type Token struct {
 	// Claims are the claims in the token's order, without nbf, exp, iat, iss and aud. A list is
 	// one claim for each of its values. Numbers and objects are as they are written in the token.
-	Claims []Claim
-	// Expires is the token's exp, or zero if the token has expired.
-	Expires time.Time
+	Claims  []Claim
+	Expires time.Time // the token's exp
 
 	audience string // "": the token has none, or more than one
 }
@@ -72,7 +74,7 @@ func (k *Keys) verify(text string) (*Token, error) {
 	case k.tokens == nil:
 		return nil, &auth.TokenError{Reason: "The signature key was not found"}
 	}
-	user, err := k.tokens.Authenticate(&http.Request{Header: http.Header{"Authorization": {"Bearer " + text}}})
+	_, err := k.tokens.Authenticate(&http.Request{Header: http.Header{"Authorization": {"Bearer " + text}}})
 	expired := errors.Is(err, jwt.ErrTokenExpired) && !errors.Is(err, jwt.ErrTokenNotValidYet)
 	if err != nil && !expired {
 		return nil, err
@@ -84,7 +86,6 @@ func (k *Keys) verify(text string) (*Token, error) {
 	case expired:
 		return t, &auth.TokenError{Reason: "The token expired", Err: ErrExpired}
 	}
-	t.Expires = user.Expires
 	return t, nil
 }
 
@@ -115,7 +116,7 @@ func parse(text string) (*Token, error) {
 	return t, nil
 }
 
-// add adds a claim. A later aud replaces an earlier one.
+// add adds a claim. A later aud or exp replaces an earlier one.
 func (t *Token) add(name string, value json.RawMessage) {
 	values := []json.RawMessage{value}
 	if value[0] == '[' {
@@ -127,6 +128,10 @@ func (t *Token) add(name string, value json.RawMessage) {
 		if len(values) == 1 && values[0][0] == '"' {
 			t.audience = textOf(values[0])
 		}
+	case name == "exp":
+		var seconds float64
+		_ = json.Unmarshal(value, &seconds) // auth/bearer refuses what is no number
+		t.Expires = time.Unix(int64(min(max(seconds, -maxDate), maxDate)), 0)
 	case !slices.Contains(validityClaims, name):
 		for _, v := range values {
 			t.Claims = append(t.Claims, Claim{name, textOf(v)})

@@ -1,0 +1,135 @@
+// Package serviceclient serves clients that an application has redirected to /client/?hub={hub}
+// with a token that an access key of the hub has signed, as applications do that were written for
+// Azure SignalR Service.
+package serviceclient
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/internal/accesskey"
+	"github.com/carillon-go/carillon/internal/authlog"
+	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/hosting"
+	"github.com/carillon-go/carillon/internal/httpreq"
+)
+
+// Path is the path of the endpoints, without the slash at its end.
+const Path = "/client"
+
+// Endpoint is the endpoint of a hub for redirected clients. It accepts tokens of the hub's access
+// keys alone, ignores cookies, and removes them from the requests. The token bounds the
+// negotiation and the opening of a connection; the later requests of the connection are accepted
+// with it after its end, too. A claim asrs.s.coae ends the connection, at the time in asrs.s.aeo or
+// at the end of the token. Safe for concurrent use.
+type Endpoint struct {
+	*endpoint.Endpoint
+	hub *hosting.Hub
+}
+
+// New returns the endpoint of h for redirected clients. Of o, it does not use the options for
+// authentication, tickets, event listeners, pages and stateful reconnect. Without allowed origins
+// the pages of every origin may use the endpoint.
+func New(h *hosting.Hub, o endpoint.Options) *Endpoint {
+	e := &Endpoint{hub: h}
+	connections := o.Options
+	connections.AllowedOrigins, connections.AllowStatefulReconnect = orAny(o.AllowedOrigins), false
+	e.Endpoint = endpoint.New(h.Hub, endpoint.Options{
+		Options: connections, Transports: o.Transports, Policy: o.Policy, Cluster: o.Cluster,
+		MinimumProtocolVersion:          1,
+		Authenticator:                   auth.Func(e.authenticate),
+		TokensOnly:                      true,
+		CloseOnAuthenticationExpiration: true, // the authentication of most users has no end
+	})
+	return e
+}
+
+// SetAllowedOrigins replaces the allowed origins. None: the pages of every origin are allowed.
+func (e *Endpoint) SetAllowedOrigins(origins []string) { e.Endpoint.SetAllowedOrigins(orAny(origins)) }
+
+func orAny(origins []string) []string {
+	if len(origins) == 0 {
+		return []string{"*"}
+	}
+	return origins
+}
+
+func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if len(r.Header["Cookie"]) > 0 {
+		bare := *r
+		bare.Header = r.Header.Clone()
+		bare.Header.Del("Cookie")
+		r = &bare
+	}
+	e.Endpoint.ServeHTTP(w, r)
+}
+
+// authenticate implements auth.Authenticator.
+func (e *Endpoint) authenticate(r *http.Request) (*auth.User, error) {
+	text, _ := auth.Token(r)
+	if text == "" {
+		return nil, nil
+	}
+	token, err := e.hub.Keys().Token(text, accesskey.Client, e.hub.Name, r)
+	if token == nil {
+		return nil, err
+	}
+	u := &auth.User{
+		ID: token.UserID(), Claims: claimsOf(token), Expires: endOf(token),
+		Expired: errors.Is(err, accesskey.ErrExpired),
+	}
+	u.Expired = u.Expired || !u.Expires.IsZero() && !time.Now().Before(u.Expires)
+	return u, nil
+}
+
+// claimsOf returns the claims of the user. A type that occurs several times has a list.
+func claimsOf(t *accesskey.Token) map[string]any {
+	claims := map[string]any{}
+	for _, c := range t.UserClaims() {
+		switch before := claims[c.Type].(type) {
+		case nil:
+			claims[c.Type] = c.Value
+		case []any:
+			claims[c.Type] = append(before, c.Value)
+		default:
+			claims[c.Type] = []any{before, c.Value}
+		}
+	}
+	return claims
+}
+
+// endOf returns the time when the connections of a token end. Zero: never.
+func endOf(t *accesskey.Token) time.Time {
+	if ends, _ := t.First("asrs.s.coae"); !fold.Equal(ends, "true") {
+		return time.Time{}
+	}
+	at, _ := t.First("asrs.s.aeo")
+	if seconds, err := strconv.ParseInt(at, 10, 64); err == nil {
+		return time.Unix(seconds, 0)
+	}
+	return t.Expires
+}
+
+// Paths are the paths that the handler of Handler serves. They ignore case and may end in a slash.
+func Paths() []string { return []string{Path, Path + "/negotiate"} }
+
+// Handler returns a handler that serves each request at the endpoint of the hub that its query
+// names. find returns that endpoint, or nil if there is none, which is answered 404.
+func Handler(find func(hub string) *Endpoint) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, n := httpreq.Parameter(r, "hub")
+		if n == 1 {
+			if e := find(name); e != nil {
+				e.ServeHTTP(w, r)
+				return
+			}
+		}
+		authlog.Refused(r, "", "there is no hub with access keys and this name", fmt.Errorf("hub %q", name))
+		w.WriteHeader(http.StatusNotFound)
+	})
+}
