@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // relay passes connections on to a server, and can hold back what the server sends on the
@@ -16,16 +17,17 @@ import (
 type relay struct {
 	addr    string
 	silent  atomic.Bool
+	pause   time.Duration // after each piece for the server
 	running sync.WaitGroup
 }
 
-func newRelay(t *testing.T, to string) *relay {
+func newRelay(t *testing.T, to string, pause time.Duration) *relay {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relay{addr: l.Addr().String()}
+	r := &relay{addr: l.Addr().String(), pause: pause}
 	t.Cleanup(func() {
 		l.Close()
 		r.running.Wait()
@@ -53,7 +55,7 @@ func (r *relay) pass(c net.Conn, to string) {
 	var both sync.WaitGroup
 	both.Go(func() {
 		defer s.Close()
-		buffer := make([]byte, 4096)
+		buffer := make([]byte, 64<<10)
 		for {
 			n, err := c.Read(buffer)
 			if err != nil {
@@ -65,6 +67,7 @@ func (r *relay) pass(c net.Conn, to string) {
 			if _, err = s.Write(buffer[:n]); err != nil {
 				return
 			}
+			time.Sleep(r.pause) // a slow network
 		}
 	})
 	both.Go(func() {
@@ -91,7 +94,7 @@ func (r *relay) pass(c net.Conn, to string) {
 func TestDeafConnection(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	r := newRelay(t, s.Addr)
+	r := newRelay(t, s.Addr, 0)
 	b := s.broker(Options{URL: "redis://" + r.addr})
 	var in inbox
 	if err := b.Subscribe(t.Context(), &in, "a"); err != nil {
@@ -106,4 +109,28 @@ func TestDeafConnection(t *testing.T) {
 	s.eventually("the broker is connected again", func() bool { return !b.State().Degraded })
 	publish(t, b, "y", "a")
 	s.eventually("it receives again", func() bool { return in.text() == "a=y" })
+}
+
+// A publication that needs a while for its size is no loss, nor is a small one behind it.
+func TestLargePublication(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	r := newRelay(t, s.Addr, 15*time.Millisecond) // some 4 MB/s
+	b := s.broker(Options{URL: "redis://" + r.addr})
+	var in inbox
+	if err := b.Subscribe(t.Context(), &in, "a"); err != nil {
+		t.Fatal(err)
+	}
+	var both sync.WaitGroup
+	for _, size := range []int{8 << 20, 1} {
+		both.Go(func() {
+			if _, err := b.Publish(t.Context(), make([]byte, size), "b"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	both.Wait()
+	if gaps := b.State().Gaps; gaps != 0 {
+		t.Errorf("%d losses", gaps)
+	}
 }

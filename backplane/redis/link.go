@@ -22,9 +22,16 @@ type link struct {
 	running    sync.WaitGroup
 	written    notify.Signal // out has something
 
-	mu      sync.Mutex
-	out     []byte // commands that the publisher has not sent
-	waiting []*publication
+	mu         sync.Mutex
+	out        []byte // commands that the publisher has not sent
+	waiting    []waiting
+	unanswered int // bytes of the commands that wait
+}
+
+// waiting is a command that the server has not answered.
+type waiting struct {
+	of    *publication
+	bytes int
 }
 
 // publication is a payload that is published on channels. The server answers commands in their
@@ -32,6 +39,7 @@ type link struct {
 type publication struct {
 	receivers []int // by channel, of those that the server has answered
 	channels  int
+	within    time.Duration // the longest time until the last answer
 	refusal   error
 	done      chan struct{} // closed after the last answer
 }
@@ -109,18 +117,20 @@ func (l *link) publish(payload []byte, channels []string) *publication {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, channel := range channels {
+		before := len(l.out)
 		l.out = appendBulk(appendBulk(appendBulk(appendHead(l.out, '*', 3), "PUBLISH"), channel), payload)
-		l.waiting = append(l.waiting, p)
+		l.waiting = append(l.waiting, waiting{p, len(l.out) - before})
+		l.unanswered += len(l.out) - before
 	}
+	p.within = publishTimeout + time.Duration(l.unanswered)*timePerByte
 	l.written.Notify()
 	return p
 }
 
-// wait waits until a publication is answered, for publishTimeout at most. Without an answer the
-// link is lost, and so it is if the server refuses publications for another reason than a missing
-// right.
+// wait waits until a publication is answered. Without an answer in time the link is lost, and so it
+// is if the server refuses publications for another reason than a missing right.
 func (l *link) wait(ctx context.Context, p *publication) error {
-	unanswered := time.NewTimer(publishTimeout)
+	unanswered := time.NewTimer(p.within)
 	defer unanswered.Stop()
 	select {
 	case <-p.done:
@@ -148,8 +158,9 @@ func (l *link) answer(r *reply) error {
 		}
 		return failed
 	}
-	p := l.waiting[0]
-	l.waiting[0] = nil
+	p := l.waiting[0].of
+	l.unanswered -= l.waiting[0].bytes
+	l.waiting[0] = waiting{}
 	l.waiting = l.waiting[1:]
 	p.receivers = append(p.receivers, int(r.number))
 	if p.refusal == nil {

@@ -38,8 +38,9 @@ const (
 	confirmTimeout   = 3 * time.Second
 	sentinelInterval = 5 * time.Second
 	// publishTimeout is the longest time in which a publication is answered; otherwise the
-	// connection is lost.
+	// connection is lost. Each byte that is on its way adds timePerByte: 1 s for a megabyte.
 	publishTimeout = time.Second
+	timePerByte    = time.Microsecond
 	// batchSize is the number of channels of one command.
 	batchSize = 512
 	// Reconnecting waits for minPause, doubled with each failure up to maxPause.
