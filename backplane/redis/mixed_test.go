@@ -27,6 +27,7 @@ import (
 // peer is a server in a cluster of both kinds.
 type peer struct {
 	name string
+	url  string // of a server that clients reach by HTTP
 	// do does an operation of the server: that of its name at the test program of ASP.NET Core.
 	do      func(ctx context.Context, operation string, q url.Values) (result string, err error)
 	members []*member
@@ -54,8 +55,9 @@ func (p *peer) hears(c *client.HubConnection, user string) *member {
 
 var protocolsOfUsers = map[string]protocol.HubProtocol{"alice": protocol.NewJSON(protocol.JSONOptions{}), "bob": protocol.NewMessagePack()}
 
-// original starts a server of ASP.NET Core. The test is skipped if it is not beside the checkout.
-func (s *server) original(program string) *peer {
+// originalAlone starts a server of ASP.NET Core, without clients. The test is skipped if it is not
+// beside the checkout.
+func (s *server) originalAlone(program string, flags ...string) *peer {
 	s.t.Helper()
 	path, err := filepath.Abs("../../../shared/reference/" + program)
 	if err != nil {
@@ -65,24 +67,32 @@ func (s *server) original(program string) *peer {
 		s.t.Skip("the original server is not beside the checkout: ", err)
 	}
 	addr := testproc.FreeAddress()
-	s.run(path, "redisnode", "-addr", addr, "-redis", s.Addr, "-prefix", "app:", "-log", "Warning")
+	s.run(slices.Concat([]string{path, "redisnode", "-addr", addr, "-redis", s.Addr, "-prefix", "app:", "-log", "Warning"}, flags)...)
 	h := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
-	p := &peer{name: program, do: func(ctx context.Context, operation string, q url.Values) (string, error) {
+	p := &peer{name: program, url: "http://" + addr, do: func(ctx context.Context, operation string, q url.Values) (string, error) {
 		return control(ctx, h, "http://"+addr+"/ctl/"+operation+"?"+q.Encode())
 	}}
 	s.eventually(program+" serves", func() bool {
 		_, err := p.do(s.t.Context(), "hello", nil)
 		return err == nil
 	})
+	return p
+}
+
+// original starts a server of ASP.NET Core with two clients.
+func (s *server) original(program string) *peer {
+	s.t.Helper()
+	p := s.originalAlone(program)
 	for user, by := range protocolsOfUsers {
-		c := client.New("http://"+addr+"/chat?user="+user, client.Options{Protocol: by, HTTPClient: h, HandshakeTimeout: time.Minute})
+		h := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
+		c := client.New(p.url+"/chat?user="+user, client.Options{Protocol: by, HTTPClient: h, HandshakeTimeout: time.Minute})
 		m := p.hears(c, user)
 		if err := c.Start(s.t.Context()); err != nil {
 			s.t.Fatal(err)
 		}
 		s.t.Cleanup(func() { _ = c.Stop(context.Background()) })
-		m.id, err = client.Invoke[string](s.t.Context(), c, "Me") // answered after it has joined
-		if err != nil {
+		var err error
+		if m.id, err = client.Invoke[string](s.t.Context(), c, "Me"); err != nil { // answered after it has joined
 			s.t.Fatal(err)
 		}
 	}
@@ -112,12 +122,18 @@ func control(ctx context.Context, h *http.Client, url string) (string, error) {
 	return answer.Result, nil
 }
 
-// ours makes a hub with the settings of the originals.
-func (s *server) ours(name string) *peer {
+// ourHub makes a hub with the name of one of the originals'.
+func (s *server) ourHub(name string) *hub.Hub {
 	s.t.Helper()
-	plane := backplane.New(s.broker(Options{}), backplane.Options{Hub: "Reference.ChatHub", ChannelPrefix: "app:"})
+	plane := backplane.New(s.broker(Options{}), backplane.Options{Hub: "Reference." + name, ChannelPrefix: "app:"})
 	s.t.Cleanup(plane.Close)
-	h := hub.New(hub.Options{Backplane: plane})
+	return hub.New(hub.Options{Backplane: plane})
+}
+
+// ours makes a server with two clients and the settings of the originals.
+func (s *server) ours(name, hubName string) *peer {
+	s.t.Helper()
+	h := s.ourHub(hubName)
 	joined := make(chan struct{}, 1)
 	h.OnConnected(func(context.Context) error { joined <- struct{}{}; return nil })
 	p := &peer{name: name, do: func(ctx context.Context, operation string, q url.Values) (string, error) {
@@ -170,7 +186,7 @@ func operate(ctx context.Context, h *hub.Hub, operation string, q url.Values) (s
 func TestMixedCluster(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	peers := []*peer{s.original("aspnet"), s.original("aspnet11"), s.ours("one"), s.ours("two")}
+	peers := []*peer{s.original("aspnet"), s.original("aspnet11"), s.ours("one", "ChatHub"), s.ours("two", "ChatHub")}
 	var everybody []*member
 	for _, p := range peers {
 		everybody = append(everybody, p.members...)
