@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,29 +13,13 @@ import (
 	"github.com/carillon-go/carillon/internal/testproc"
 )
 
-// sentinel starts a Sentinel that watches a server.
-func (s *server) sentinel() *server {
-	s.t.Helper()
-	watcher := newServer(s.t)
-	host, port, _ := net.SplitHostPort(s.Addr)
-	_, own, _ := net.SplitHostPort(watcher.Addr)
-	file := filepath.Join(s.t.TempDir(), "sentinel.conf")
-	settings := fmt.Sprintf("port %s\nbind 127.0.0.1\nsentinel monitor main %s %s 1\n"+
-		"sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n", own, host, port)
-	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-	s.run("redis-server", file, "--sentinel")
-	return watcher
-}
-
 // After a failover the brokers are at the new master: after the end of the old one, and while that
 // goes on as a replica.
 func TestFailover(t *testing.T) {
 	t.Parallel()
-	for name, begin := range map[string]func(master, watcher *server){
-		"the master ends":         func(master, _ *server) { master.Stop() },
-		"the master is a replica": func(_, watcher *server) { watcher.Do("SENTINEL", "FAILOVER", "main") },
+	for name, begin := range map[string]func(master, watcher *testproc.Redis){
+		"the master ends":         func(master, _ *testproc.Redis) { master.Stop() },
+		"the master is a replica": func(_, watcher *testproc.Redis) { watcher.Do("SENTINEL", "FAILOVER", "main") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -46,13 +28,12 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-func testFailover(t *testing.T, begin func(master, watcher *server)) {
+func testFailover(t *testing.T, begin func(master, watcher *testproc.Redis)) {
 	master := startServer(t)
 	replica := newServer(t)
-	host, port, _ := net.SplitHostPort(master.Addr)
-	replica.Args = []string{"--replicaof", host, port}
+	replica.Replicate(master.Redis)
 	replica.Start()
-	watcher := master.sentinel()
+	watcher := master.StartSentinels(1)[0]
 	var in inbox
 	url := watcher.URL() + "?master_set=main"
 	one, two := master.broker(Options{URL: url}), master.broker(Options{URL: url})
@@ -66,10 +47,8 @@ func testFailover(t *testing.T, begin func(master, watcher *server)) {
 		return err == nil && n == 2
 	}
 	master.eventually("both are connected", func() bool { return receives("before") })
-	watcher.eventually("the replica is known", func() bool {
-		return strings.Contains(watcher.Do("SENTINEL", "REPLICAS", "main"), "master-link-status\nok")
-	})
-	begin(master, watcher)
+	master.eventually("the replica is known", watcher.Replicates)
+	begin(master.Redis, watcher)
 	master.eventually("the loss is noticed", func() bool { return one.State().Gaps > 0 && two.State().Gaps > 0 })
 	master.eventually("both are connected again", func() bool { return receives("after") })
 	if n := replica.Do("PUBSUB", "NUMSUB", "a"); n != "a\n2" {

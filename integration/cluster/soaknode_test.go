@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -68,15 +69,21 @@ func runSoakNode(args []string) error {
 		return err
 	}
 	defer b.Close()
-	plane := backplane.New(b, backplane.Options{Hub: "soak"})
+	var reported atomic.Int64
+	plane := backplane.New(b, backplane.Options{Hub: "soak", OnGap: func(context.Context, backplane.Gap) { reported.Add(1) }})
 	defer plane.Close()
 	return serveSoakNode(node, clients, nodes, plane, func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(b.State())
+		_ = json.NewEncoder(w).Encode(brokerState{b.State(), int(reported.Load())})
 	})
 }
 
-// statePath has the state of the broker.
+// statePath has the state of the broker, as JSON.
 const statePath = "/broker"
+
+type brokerState struct {
+	backplane.State
+	Reported int // gaps that the application was told of
+}
 
 func serveSoakNode(node *cluster.Node, clients, nodes net.Listener, plane hub.Backplane, state http.HandlerFunc) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)

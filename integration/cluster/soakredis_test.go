@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/carillon-go/carillon/backplane"
 	"github.com/carillon-go/carillon/internal/testproc"
 )
 
@@ -22,11 +21,7 @@ func TestSoakBehindRedis(t *testing.T) {
 	t.Parallel()
 	server := testproc.NewRedis(t)
 	server.Start()
-	s := newSoaking(t, "-redis", server.URL())
-	s.awaitBroker(t, make([]int, nodeCount))
-	for i := range 2 * nodeCount {
-		s.clients.Go(func() { s.live(t, uint64(*soakClients+i)+1, true) })
-	}
+	s := newSoakingBehind(t, server.URL())
 	random := s.random(0)
 	for range *soakRounds {
 		blows := s.redisBlows(server)
@@ -38,6 +33,45 @@ func TestSoakBehindRedis(t *testing.T) {
 	if s.heard.Load() == 0 {
 		t.Error("no messages of other nodes")
 	}
+}
+
+// TestSoakBehindSentinels is TestSoakBehindRedis with the end of the master: Sentinels make a replica
+// the master, and the nodes find it. In the long form that goes back and forth.
+func TestSoakBehindSentinels(t *testing.T) {
+	t.Parallel()
+	master, replica := testproc.NewRedis(t), testproc.NewRedis(t)
+	master.Start()
+	replica.Replicate(master)
+	replica.Start()
+	sentinels := master.StartSentinels(3)
+	s := newSoakingBehind(t, fmt.Sprintf("%s?master_set=main&addr=%s&addr=%s", sentinels[0].URL(), sentinels[1].Addr, sentinels[2].Addr))
+	failovers := 1
+	if *long {
+		failovers = 6
+	}
+	for range failovers {
+		for _, sentinel := range sentinels {
+			eventually(t, "the replica", sentinel.Replicates)
+		}
+		s.sufferAll(t, []*blow{s.outage("the master is killed", 1, master.Stop, func() {}, 0)})
+		heard := s.heard.Load()
+		eventually(t, "messages of other nodes", func() bool { return s.heard.Load() > heard })
+		master.Replicate(replica)
+		master.Start()
+		master, replica = replica, master
+	}
+	s.finish(t)
+}
+
+// newSoakingBehind starts nodes that Redis joins, with clients that come and go, and clients that stay.
+func newSoakingBehind(t *testing.T, url string) *soaking {
+	t.Helper()
+	s := newSoaking(t, "-redis", url)
+	s.awaitBroker(t, make([]brokerState, nodeCount))
+	for i := range 2 * nodeCount {
+		s.clients.Go(func() { s.live(t, uint64(*soakClients+i)+1, true) })
+	}
+	return s
 }
 
 // redisBlows returns the faults of Redis.
@@ -67,10 +101,12 @@ func (s *soaking) redisBlows(server *testproc.Redis) []*blow {
 
 // outage is a fault of Redis, which each node notices gaps times at least. It is over when all nodes are connected.
 func (s *soaking) outage(name string, gaps int, begin, end func(), lasts time.Duration) *blow {
-	least := make([]int, nodeCount)
+	least := make([]brokerState, nodeCount)
 	return &blow{name, func(*route, int) bool { return false }, func(t *testing.T) {
 		for i := range least {
-			least[i] = s.nodes.broker(t, i).Gaps + gaps
+			least[i] = s.nodes.broker(t, i)
+			least[i].Gaps += gaps
+			least[i].Reported += gaps
 		}
 		s.outages.Add(1)
 		begin()
@@ -83,19 +119,20 @@ func (s *soaking) outage(name string, gaps int, begin, end func(), lasts time.Du
 	}, lasts}
 }
 
-// awaitBroker waits until all nodes are connected to Redis, after a number of losses.
-func (s *soaking) awaitBroker(t *testing.T, gaps []int) {
+// awaitBroker waits until all nodes are connected to Redis, after a number of losses, which their
+// applications know of.
+func (s *soaking) awaitBroker(t *testing.T, least []brokerState) {
 	t.Helper()
 	for i := range nodeCount {
 		eventually(t, fmt.Sprint("the connection of node ", i, " to Redis"), func() bool {
 			state := s.nodes.broker(t, i)
-			return !state.Degraded && state.Subscribed > 0 && state.Gaps >= gaps[i]
+			return !state.Degraded && state.Subscribed > 0 && state.Gaps >= least[i].Gaps && state.Reported >= least[i].Reported
 		})
 	}
 }
 
 // broker returns the state of the broker of a node.
-func (n *nodes) broker(t *testing.T, i int) (state backplane.State) {
+func (n *nodes) broker(t *testing.T, i int) (state brokerState) {
 	t.Helper()
 	_, body := send(http.MethodGet, "http://"+n.addresses[i]+statePath, nil)
 	if err := json.Unmarshal(body, &state); err != nil {

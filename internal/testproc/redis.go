@@ -1,10 +1,12 @@
 package testproc
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,10 +19,11 @@ type Redis struct {
 	Password string
 	Args     []string
 
-	t       testing.TB
-	program string
-	dir     string
-	cmd     *exec.Cmd
+	t        testing.TB
+	program  string
+	dir      string
+	sentinel string // its configuration, if the server is a Sentinel
+	cmd      *exec.Cmd
 }
 
 // NewRedis returns a server that does not run yet, and that ends with the test. Without the
@@ -53,6 +56,9 @@ func (r *Redis) Start() {
 	r.t.Helper()
 	host, port, _ := net.SplitHostPort(r.Addr)
 	args := []string{"--bind", host, "--port", port, "--dir", r.dir, "--save", "", "--appendonly", "no", "--requirepass", r.Password}
+	if r.sentinel != "" {
+		args = []string{r.sentinel, "--sentinel"}
+	}
 	r.cmd = exec.Command(r.program, append(args, r.Args...)...)
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
@@ -68,6 +74,38 @@ func (r *Redis) Start() {
 		}
 		time.Sleep(5 * time.Millisecond) // polls a process
 	}
+}
+
+// Replicate makes the server a replica of another one, when it starts.
+func (r *Redis) Replicate(master *Redis) {
+	host, port, _ := net.SplitHostPort(master.Addr)
+	r.Args = []string{"--replicaof", host, port}
+}
+
+// StartSentinels starts Sentinels that watch the server under the name main, and returns them. More
+// than half have to agree on its end. They end with the test.
+func (r *Redis) StartSentinels(n int) []*Redis {
+	r.t.Helper()
+	all := make([]*Redis, n)
+	for i := range all {
+		s := NewRedis(r.t)
+		host, port, _ := net.SplitHostPort(r.Addr)
+		_, own, _ := net.SplitHostPort(s.Addr)
+		s.sentinel = filepath.Join(s.dir, "sentinel.conf")
+		text := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsentinel monitor main %s %s %d\n"+
+			"sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n", own, s.dir, host, port, n/2+1)
+		if err := os.WriteFile(s.sentinel, []byte(text), 0o600); err != nil {
+			r.t.Fatal(err)
+		}
+		s.Start()
+		all[i] = s
+	}
+	return all
+}
+
+// Replicates reports whether the Sentinel knows a replica that is ready.
+func (r *Redis) Replicates() bool {
+	return strings.Contains(r.Do("SENTINEL", "REPLICAS", "main"), "master-link-status\nok")
 }
 
 // Stop kills the server if it runs.
