@@ -54,9 +54,9 @@ func (p *parsed) locate(err error) error {
 			case !p.file.used[name]:
 				return flag
 			case place == "":
-				place = fmt.Sprintf("%s:%d: ", p.file.path, p.file.lines[name])
+				place = fmt.Sprintf("%s:%d: ", p.file.Path, p.file.Settings[name].Line)
 			}
-			return strconv.Quote(p.file.keys[name])
+			return strconv.Quote(p.file.Settings[name].Key)
 		})
 		if line != lines[i] {
 			line = fromVariable.ReplaceAllString(strings.TrimPrefix(line, "serve: "), "") // both by kong

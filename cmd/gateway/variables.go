@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/carillon-go/carillon/internal/hubfile"
 )
 
 const variablePrefix = "CARILLON_"
@@ -24,9 +26,9 @@ func warnOfVariables(app *kong.Application, environ []string, stderr io.Writer) 
 		if slices.Contains(known, name) || serviceLinks.MatchString(name) {
 			continue
 		}
-		nearest := slices.MinFunc(known, func(a, b string) int { return distance(name, a) - distance(name, b) })
+		nearest := hubfile.Nearest(name, known)
 		const typing = 2 // letters that a typing error changes
-		if strings.HasPrefix(strings.ToUpper(name), variablePrefix) || distance(name, nearest) <= typing {
+		if strings.HasPrefix(strings.ToUpper(name), variablePrefix) || hubfile.Distance(name, nearest) <= typing {
 			fmt.Fprintf(stderr, "gateway: warning: the variable %s is no setting and has no effect; the nearest name is %s\n", name, nearest)
 		}
 	}
@@ -45,25 +47,4 @@ func variablesOf(app *kong.Application) (known []string) {
 		return next(nil)
 	})
 	return known
-}
-
-// distance is the number of letters to insert, remove or replace to turn one text into the other.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		above := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := above
-			if a[i] != b[j] {
-				replaced++
-			}
-			above = row[j+1]
-			row[j+1] = min(replaced, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
