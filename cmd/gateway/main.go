@@ -26,9 +26,9 @@ const (
 
 // commands are the program's command line.
 type commands struct {
-	Config kong.ConfigFlag `type:"path" placeholder:"FILE" env:"CARILLON_CONFIG" help:"JSON file with settings; its keys are the names of the flags. A flag overrides a variable, and a variable overrides the file."`
+	Config kong.ConfigFlag `type:"path" placeholder:"FILE" env:"CARILLON_CONFIG" help:"File with settings, YAML or JSON; its keys are the names of the flags, and hubs. A flag overrides a variable, and a variable overrides the file."`
 
-	Serve   serveCommand   `cmd:"" default:"withargs" help:"Serve the clock hub and its page. This is the default command."`
+	Serve   serveCommand   `cmd:"" default:"withargs" help:"Serve the hubs of the configuration file, or without any the clock hub and its page. This is the default command."`
 	Watch   watchCommand   `cmd:"" help:"Connect to a hub as a client. Print each invocation by the hub and each change of the connection."`
 	Publish publishCommand `cmd:"" help:"Send a message to clients of a hub, by the REST interface of a server."`
 	Doctor  doctorCommand  `cmd:"" help:"Test the path from here to a hub: which transports work, which are buffered or cut, and how to configure the proxies."`
@@ -68,7 +68,11 @@ func parse(args []string, stdout, stderr io.Writer) (*parsed, error) {
 		kong.Name("gateway"),
 		kong.Description("A real-time gateway that speaks the ASP.NET Core SignalR protocol."),
 		kong.DefaultEnvars("CARILLON"),
-		kong.Configuration(p.file.load),
+		kong.Configuration(func(r io.Reader) (kong.Resolver, error) {
+			resolver, err := p.file.load(r)
+			p.Serve.Hubs = p.file.Hubs
+			return resolver, err
+		}),
 		kong.Help(printHelp),
 		kong.Bind(p),
 		kong.Writers(stdout, stderr),

@@ -13,9 +13,11 @@ import (
 )
 
 // flagName matches a flag in an error, with the placeholder that kong prints. fromVariable
-// matches kong's remark on a variable, which quotes the value.
+// matches kong's remark on a variable, which quotes the value. hubKey matches an error about a key
+// below hubs.
 var (
 	flagName     = regexp.MustCompile(`--([a-z0-9]+(?:-[a-z0-9]+)*)(?:=[^:\s]*)?`)
+	hubKey       = regexp.MustCompile(`^(?:serve: )?(hubs\.[^\s:]+): `)
 	fromVariable = regexp.MustCompile(` \(from envar .*\)$`)
 )
 
@@ -38,13 +40,17 @@ func variablesUsed(c *kong.Context) map[string]string {
 }
 
 // locate names the variable, or the line and the key of the file, in place of the flag of each
-// setting in an error that is not from the command line.
+// setting in an error that is not from the command line, and the line of each key below hubs.
 func (p *parsed) locate(err error) error {
 	if err == nil {
 		return nil
 	}
 	lines := strings.Split(err.Error(), "\n")
 	for i, line := range lines {
+		if key := hubKey.FindStringSubmatch(line); key != nil && p.file.File != nil {
+			lines[i] = fmt.Sprintf("%s:%d: %q: %s", p.file.Path, p.file.Line(key[1]), key[1], line[len(key[0]):])
+			continue
+		}
 		place := ""
 		line = flagName.ReplaceAllStringFunc(line, func(flag string) string {
 			name := flagName.FindStringSubmatch(flag)[1]

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/auth/bearer"
 	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/internal/accesskey"
+	"github.com/carillon-go/carillon/internal/hubfile"
 )
 
 func (c *Config) usesJWT() bool { return c.JWTKey != "" || c.JWKSURL != "" }
@@ -50,45 +53,87 @@ func parseURL(text string) (*url.URL, error) {
 }
 
 // authenticate adds the settings of authentication to o. Without a key all clients may connect.
-func (s *Server) authenticate(o *endpoint.Options) (err error) {
-	c := &s.config
-	o.EnableAuthenticationRefresh = c.JWTRefresh && c.usesJWT()
-	o.MaximumAuthenticationExpiration = c.JWTMaxLifetime
-	if c.usesJWT() {
-		o.Authenticator = auth.Func(s.live.authenticate)
+func (st *site) authenticate(o *endpoint.Options) (err error) {
+	clients := &st.settings.Clients
+	o.EnableAuthenticationRefresh = false
+	if j := clients.JWT; j != nil {
+		o.Authenticator = auth.Func(st.identify)
+		o.EnableAuthenticationRefresh = j.Refresh
+		o.MaximumAuthenticationExpiration = j.MaxLifetime
 	}
-	o.TicketLifetime = c.Tickets
-	o.PublicURL, err = parseURL(c.PublicURL)
+	o.TicketLifetime = clients.Tickets
+	o.PublicURL, err = parseURL(clients.PublicURL)
 	return err
 }
 
-// publishedKeys begins to read the keys of --jwks-url, if it is set, until endKeys is called.
-func (s *Server) publishedKeys() (err error) {
+// identify implements auth.Func with the keys of the newest settings.
+func (st *site) identify(r *http.Request) (*auth.User, error) {
+	return st.tokens.Load().Authenticate(r)
+}
+
+// publishedKeys begins to read the keys that identity providers publish, until endKeys is called.
+func (s *Server) publishedKeys() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.endKeys = cancel
-	if s.config.JWKSURL != "" {
-		s.keys, err = bearer.JWKS(ctx, s.config.JWKSURL)
-	}
-	return err
-}
-
-// bearer returns the authenticator of tokens, or nil if clients need none. published are the keys
-// of --jwks-url.
-func (c *Config) bearer(published *bearer.PublishedKeys) (*bearer.Authenticator, error) {
-	var keys bearer.KeySet = published
-	switch {
-	case !c.usesJWT():
-		return nil, nil
-	case c.JWTKey != "":
-		var err error
-		if keys, err = bearer.KeyFile(c.JWTKey); err != nil {
-			return nil, fmt.Errorf("--jwt-key: %w", err)
+	for _, st := range s.sites {
+		if j := st.settings.Clients.JWT; j != nil && j.JWKSURL != "" {
+			var err error
+			if st.published, err = bearer.JWKS(ctx, j.JWKSURL); err != nil {
+				return fmt.Errorf("%s: %w", s.config.key(&st.settings, "clients.jwt.jwks-url"), err)
+			}
 		}
 	}
-	return bearer.New(bearer.Options{
-		Keys:        keys,
-		Issuer:      c.JWTIssuer,
-		Audience:    c.JWTAudience,
-		UserIDClaim: c.JWTUserClaim,
-	})
+	return nil
+}
+
+// tokens returns the authenticator of a hub's tokens, or nil if its clients need none, or if the
+// keys are published at a URL and published is nil.
+func (c *Config) tokens(h *hubfile.Hub, published *bearer.PublishedKeys) (*bearer.Authenticator, error) {
+	j := h.Clients.JWT
+	if j == nil || j.KeyFile == "" && published == nil {
+		return nil, nil
+	}
+	var keys bearer.KeySet = published
+	if j.KeyFile != "" {
+		var err error
+		if keys, err = bearer.KeyFile(j.KeyFile); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.key(h, "clients.jwt.key-file"), err)
+		}
+	}
+	return bearer.New(bearer.Options{Keys: keys, Issuer: j.Issuer, Audience: j.Audience, UserIDClaim: j.UserClaim})
+}
+
+// keys returns the access keys and the API keys of a hub: its own, or those of the program.
+func (c *Config) keys(h *hubfile.Hub) (*accesskey.Keys, error) {
+	accessFile, apiFile := h.AccessKeyFile, h.APIKeyFile
+	accessKey, apiKey := hubKey(h.Name, "access-key-file"), hubKey(h.Name, "api-key-file")
+	if accessFile == "" && apiFile == "" {
+		accessFile, apiFile = c.AccessKeyFile, c.APIKeyFile
+		accessKey, apiKey = "--access-key-file", "--api-key-file"
+	}
+	o := accesskey.Options{Audiences: c.Audiences, Loopback: isLoopbackHost(c.Addr) && (c.APIAddr == "" || isLoopbackHost(c.APIAddr))}
+	read := func(setting, path string) (keys []string, err error) {
+		if path != "" {
+			if keys, err = accesskey.ReadFile(path); err == nil && len(keys) == 0 {
+				err = fmt.Errorf("%s has no key", path)
+			}
+		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w", setting, err)
+		}
+		return keys, err
+	}
+	access, err := read(accessKey, accessFile)
+	api, err2 := read(apiKey, apiFile)
+	if err := errors.Join(err, err2); err != nil {
+		return nil, err
+	}
+	if _, err := accesskey.Parse(nil, api, o); err != nil {
+		return nil, fmt.Errorf("%s: %w", apiKey, err)
+	}
+	keys, err := accesskey.Parse(access, api, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", accessKey, err)
+	}
+	return keys, nil
 }

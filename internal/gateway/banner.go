@@ -19,16 +19,17 @@ func (s *Server) printBanner(listener net.Addr) {
 	fmt.Fprintln(s.banner, "\nCarillon is ready.")
 	if isUnix(listener) {
 		row("socket", listener.String())
-		row("hub", s.config.Path)
+		s.printHubs(row, "")
 	} else {
 		scheme := "http"
 		if s.config.usesTLS() {
 			scheme = "https"
 		}
 		base := urlOf(scheme, listener, s.config.Host)
-		row("page", base+"/")
-		row("hub", base+s.config.Path)
-		row("diagnose", base+s.config.Path+"/diagnose")
+		if s.config.servesClock() {
+			row("page", base+"/")
+		}
+		s.printHubs(row, base)
 	}
 	if s.metricsAt != nil {
 		row("metrics", urlOf("http", s.metricsAt, nil)+"/metrics")
@@ -38,6 +39,28 @@ func (s *Server) printBanner(listener net.Addr) {
 	}
 	fmt.Fprintln(s.banner, "Ctrl+C ends it and gives clients time to reconnect elsewhere; a second Ctrl+C ends it at once.")
 	fmt.Fprintln(s.banner)
+}
+
+// maxShown is the number of hubs that a banner shows.
+const maxShown = 20
+
+// printHubs prints the hubs of a server with a URL, or of one at a Unix socket.
+func (s *Server) printHubs(row func(name, text string), base string) {
+	for i, st := range s.sites {
+		h := &st.settings
+		switch {
+		case i == maxShown:
+			row("hubs", fmt.Sprintf("and %d more", len(s.sites)-maxShown))
+			return
+		case s.config.admission(h) == "none":
+			row("hub", base+"/client/?hub="+h.Name)
+		default:
+			row("hub", base+h.Path)
+			if base != "" {
+				row("diagnose", base+h.Path+"/diagnose")
+			}
+		}
+	}
 }
 
 // urlOf returns the URL of a listener, for a browser on this machine. names are the host names that

@@ -9,7 +9,6 @@ import (
 	"os"
 
 	"github.com/carillon-go/carillon/cluster"
-	"github.com/carillon-go/carillon/endpoint"
 )
 
 // NewClusterSecret returns a new secret for --cluster-secret-file.
@@ -78,8 +77,8 @@ func (c *Config) advertiseSetting() string {
 	return "--cluster-addr"
 }
 
-// join makes the endpoint a part of a cluster, if there is one.
-func (s *Server) join(o *endpoint.Options) error {
+// joinCluster makes the node, if there is a cluster. Each hub is a part of it.
+func (s *Server) joinCluster() error {
 	c := &s.config
 	if !c.isClustered() {
 		return nil
@@ -100,7 +99,9 @@ func (s *Server) join(o *endpoint.Options) error {
 	if err != nil { // the address is too long for tokens
 		return fmt.Errorf("%s: %w", c.advertiseSetting(), err)
 	}
-	o.Cluster = s.node.Hub(c.Path)
+	if s.metrics != nil {
+		s.metrics.WatchNode(s.node)
+	}
 	return nil
 }
 

@@ -6,52 +6,51 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
-	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/hubfile"
 	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/transports"
 )
 
 // Config holds the settings of a deployment. The tags define for each its flag, its variable
-// CARILLON_…, its key in the configuration file, and its default.
+// CARILLON_…, its key in the configuration file, and its default. The tag hub is the key of the
+// setting below hubs.NAME: the setting itself is that of the clock.
 type Config struct {
 	Addr    string   `group:"Listening" default:":8080" help:"Address to listen on, or unix: and the path of a Unix socket, such as unix:/run/carillon.sock."`
 	TLSCert string   `group:"Listening" name:"tls-cert" reload:"true" type:"path" placeholder:"FILE" help:"Certificate chain, PEM. With --tls-key: HTTPS, and HTTP/2 for clients that speak it."`
 	TLSKey  string   `group:"Listening" name:"tls-key" reload:"true" type:"path" placeholder:"FILE" help:"Private key of the certificate, PEM."`
 	Host    []string `group:"Listening" placeholder:"NAME" help:"Host name that requests may use, such as example.com; may be repeated. Requests for other hosts are answered 421, except for loopback names and for probes. Default: pages and metrics at a loopback address accept loopback names only; everything else accepts any name."`
 
-	Path       string   `group:"Hub" default:"/hubs/clock" help:"Path of the clock hub."`
-	Transports []string `group:"Hub" default:"WebSockets,ServerSentEvents,LongPolling" help:"Transports to offer, in this order."`
+	Path       string   `hub:"path" group:"Hub" default:"/hubs/clock" help:"Path of the clock hub."`
+	Transports []string `hub:"transports" group:"Hub" default:"WebSockets,ServerSentEvents,LongPolling" help:"Transports to offer, in this order."`
 	Rule       []string `group:"Hub" sep:";" reload:"true" placeholder:"NETWORK=TRANSPORTS" help:"Transports to offer the clients of a network instead, such as 10.0.0.0/8=LongPolling,ServerSentEvents; may be repeated, or contain several rules separated by semicolons. The first rule that matches applies. Rules take precedence over learned evidence."`
 	NoLearning bool     `group:"Hub" name:"no-learning" help:"Offer every network the same transports, even those that have failed there."`
-	CORSOrigin []string `group:"Hub" name:"cors-origin" reload:"true" placeholder:"ORIGIN" help:"Origin of pages that may read the answers (CORS), such as https://example.com, or https://*.example.com for all its subdomains; may be repeated. * allows every origin, without credentials. Other origins get 403 for WebSockets and for requests with credentials. Default: the server's own origin only."`
+	CORSOrigin []string `hub:"origins" group:"Hub" name:"cors-origin" reload:"true" placeholder:"ORIGIN" help:"Origin of pages that may read the answers (CORS), such as https://example.com, or https://*.example.com for all its subdomains; may be repeated. * allows every origin, without credentials. Other origins get 403 for WebSockets and for requests with credentials. Default: the server's own origin only."`
 
 	TrustedProxies []string `group:"Proxies" name:"trusted-proxies" placeholder:"NETWORK" help:"Networks of trusted proxies, such as 10.0.0.0/8,fd00::/8; unix for the peers of a Unix socket. Their headers Forwarded or X-Forwarded-For, -Proto, -Host and -Prefix are used. Default: none."`
 	ProxyProtocol  bool     `group:"Proxies" name:"proxy-protocol" help:"Require connections from --trusted-proxies to begin with a header of the PROXY protocol, version 1 or 2."`
 
-	JWTKey       string `group:"Tokens" name:"jwt-key" reload:"true" type:"path" placeholder:"FILE" help:"Key that verifies bearer tokens (JWT): a public key or certificate in PEM, or a secret of at least 32 bytes. With this or --jwks-url, clients of the hub need a token. Default: clients need no token."`
-	JWKSURL      string `group:"Tokens" name:"jwks-url" placeholder:"URL" help:"URL of an identity provider's keys (JWKS), instead of --jwt-key. New keys are found without a restart."`
-	JWTIssuer    string `group:"Tokens" name:"jwt-issuer" placeholder:"ISSUER" help:"Required iss of tokens. Default: not checked."`
-	JWTAudience  string `group:"Tokens" name:"jwt-audience" placeholder:"AUDIENCE" help:"Required audience: the aud of a token must contain it. Default: not checked."`
-	JWTUserClaim string `group:"Tokens" name:"jwt-user-claim" default:"sub" placeholder:"CLAIM" help:"Claim of the token that becomes the user's id."`
+	JWTKey       string `hub:"clients.jwt.key-file" group:"Tokens" name:"jwt-key" reload:"true" type:"path" placeholder:"FILE" help:"Key that verifies bearer tokens (JWT): a public key or certificate in PEM, or a secret of at least 32 bytes. With this or --jwks-url, clients of the hub need a token. Default: clients need no token."`
+	JWKSURL      string `hub:"clients.jwt.jwks-url" group:"Tokens" name:"jwks-url" placeholder:"URL" help:"URL of an identity provider's keys (JWKS), instead of --jwt-key. New keys are found without a restart."`
+	JWTIssuer    string `hub:"clients.jwt.issuer" group:"Tokens" name:"jwt-issuer" placeholder:"ISSUER" help:"Required iss of tokens. Default: not checked."`
+	JWTAudience  string `hub:"clients.jwt.audience" group:"Tokens" name:"jwt-audience" placeholder:"AUDIENCE" help:"Required audience: the aud of a token must contain it. Default: not checked."`
+	JWTUserClaim string `hub:"clients.jwt.user-claim" group:"Tokens" name:"jwt-user-claim" default:"sub" placeholder:"CLAIM" help:"Claim of the token that becomes the user's id."`
 
-	JWTRefresh     bool          `group:"Tokens" name:"jwt-refresh" default:"true" negatable:"" help:"Accept fresh tokens for open connections at {path}/refresh, as clients of .NET 11 send them. Needs --jwt-key or --jwks-url; --no-jwt-refresh disables it."`
-	JWTMaxLifetime time.Duration `group:"Tokens" name:"jwt-max-lifetime" placeholder:"DURATION" help:"Longest time for which a token is valid, from the beginning of a connection or from a refresh, such as 1h; then the connection closes. Default: until the token expires."`
+	JWTRefresh     bool          `hub:"clients.jwt.refresh" group:"Tokens" name:"jwt-refresh" default:"true" negatable:"" help:"Accept fresh tokens for open connections at {path}/refresh, as clients of .NET 11 send them. Needs --jwt-key or --jwks-url; --no-jwt-refresh disables it."`
+	JWTMaxLifetime time.Duration `hub:"clients.jwt.max-lifetime" group:"Tokens" name:"jwt-max-lifetime" placeholder:"DURATION" help:"Longest time for which a token is valid, from the beginning of a connection or from a refresh, such as 1h; then the connection closes. Default: until the token expires."`
 
-	Tickets   time.Duration `group:"Tokens" placeholder:"DURATION" help:"Keep tokens out of URLs: a client that negotiates with a token gets a ticket instead, which is valid for this time and for one connection, such as 30s. Tokens in URLs are then refused. Default: no tickets."`
-	PublicURL string        `group:"Tokens" name:"public-url" placeholder:"URL" help:"URL of the hub for clients, if a proxy changes host or path. Needed for --tickets."`
+	Tickets   time.Duration `hub:"clients.tickets" group:"Tokens" placeholder:"DURATION" help:"Keep tokens out of URLs: a client that negotiates with a token gets a ticket instead, which is valid for this time and for one connection, such as 30s. Tokens in URLs are then refused. Default: no tickets."`
+	PublicURL string        `hub:"clients.public-url" group:"Tokens" name:"public-url" placeholder:"URL" help:"URL of the hub for clients, if a proxy changes host or path. Needed for --tickets."`
 
-	MaxConnections int `group:"Limits" name:"max-connections" default:"100000" placeholder:"N" help:"Limit of all connections; beyond it negotiation answers 503. 0: 100000; negative: no limit."`
-	MaxPerAddress  int `group:"Limits" name:"max-per-address" default:"0" placeholder:"N" help:"Limit of the connections of one client address; beyond it negotiation answers 429. 0: 1000, and no limit for private addresses, because these are usually proxies. Negative: no limit."`
-	MaxPerUser     int `group:"Limits" name:"max-per-user" default:"1000" placeholder:"N" help:"Limit of the connections of one user; beyond it negotiation answers 429. 0: 1000; negative: no limit."`
+	MaxConnections int `hub:"limits.connections" group:"Limits" name:"max-connections" default:"100000" placeholder:"N" help:"Limit of all connections; beyond it negotiation answers 503. 0: 100000; negative: no limit."`
+	MaxPerAddress  int `hub:"limits.per-address" group:"Limits" name:"max-per-address" default:"0" placeholder:"N" help:"Limit of the connections of one client address; beyond it negotiation answers 429. 0: 1000, and no limit for private addresses, because these are usually proxies. Negative: no limit."`
+	MaxPerUser     int `hub:"limits.per-user" group:"Limits" name:"max-per-user" default:"1000" placeholder:"N" help:"Limit of the connections of one user; beyond it negotiation answers 429. 0: 1000; negative: no limit."`
 
-	Interval        time.Duration `group:"Clock and shutdown" default:"1s" help:"Time between two ticks of the clock; 0 or negative: no ticks."`
+	Interval        time.Duration `hub:"-" group:"Clock and shutdown" default:"1s" help:"Time between two ticks of the clock; 0 or negative: no ticks."`
 	Drain           time.Duration `group:"Clock and shutdown" default:"10s" help:"Time over which the shutdown spreads the closing of connections, so that clients do not all reconnect at once. It is shorter if fewer than 100 connections a second would close."`
 	ShutdownTimeout time.Duration `group:"Clock and shutdown" name:"shutdown-timeout" default:"10s" help:"Time for running work and connections to finish after --drain, before they are cut."`
 
@@ -62,16 +61,24 @@ type Config struct {
 	ClusterAdvertise  string   `group:"Cluster" name:"cluster-advertise" placeholder:"ADDR" help:"Address at which other nodes reach this one. Default: --cluster-addr."`
 
 	Redis       string `group:"Redis" placeholder:"URL" help:"Redis or Valkey server, such as redis://USER:PASSWORD@HOST:6379, rediss://… for TLS, or unix://USER:PASSWORD@/PATH for a socket. Messages then reach the clients of all gateways, and of all ASP.NET Core servers, that share it. Other users of this machine can read a command line: a URL with a password belongs into the variable or the file. Default: messages reach the clients of this process."`
-	RedisHub    string `group:"Redis" name:"redis-hub" default:"ClockHub" placeholder:"NAME" help:"Name of the hub, the same for all that share it. Beside ASP.NET Core: the full name of the hub's type, such as MyApp.Hubs.ClockHub. Default: ClockHub."`
+	RedisHub    string `hub:"redis-hub" group:"Redis" name:"redis-hub" default:"ClockHub" placeholder:"NAME" help:"Name of the hub, the same for all that share it. Beside ASP.NET Core: the full name of the hub's type, such as MyApp.Hubs.ClockHub. Default: ClockHub."`
 	RedisPrefix string `group:"Redis" name:"redis-prefix" placeholder:"TEXT" help:"Text in front of the names of all channels, as ChannelPrefix in ASP.NET Core. Default: none."`
+
+	APIAddr       string   `group:"Publishing" name:"api-addr" placeholder:"ADDR" help:"Address to listen on for the REST interface for publishing, such as 127.0.0.1:8081. Default: --addr."`
+	AccessKeyFile string   `group:"Publishing" name:"access-key-file" reload:"true" type:"path" placeholder:"FILE" help:"File with one or two access keys, one a line, for the hubs of the configuration file that name no keys of their own. An access key signs tokens of backends and of clients, as that of Azure SignalR Service does. Default: none."`
+	APIKeyFile    string   `group:"Publishing" name:"api-key-file" reload:"true" type:"path" placeholder:"FILE" help:"File with API keys, one a line, for the same hubs. A request for publishing has one in the header X-Api-Key. Default: none."`
+	Audiences     []string `group:"Publishing" placeholder:"URL" reload:"true" help:"Public URLs of this server that tokens signed with an access key may be for, such as https://rt.example.com; may be repeated. Default: the host in the audience of a token is not compared."`
 
 	MetricsAddr string `group:"Metrics and log" name:"metrics-addr" placeholder:"ADDR" help:"Address to serve /metrics on, in the text format of Prometheus. Use an address that clients cannot reach, such as 127.0.0.1:9090. Default: no metrics."`
 
 	LogLevel  slog.Level `group:"Metrics and log" name:"log-level" reload:"true" default:"INFO" help:"Lowest level to log: DEBUG, INFO, WARN, ERROR."`
 	LogFormat string     `group:"Metrics and log" name:"log-format" default:"text" enum:"text,json" help:"Format of the log, on standard error: text or json."`
+
+	// Hubs are the hubs of the configuration file. Without them the clock is served.
+	Hubs []hubfile.Hub `kong:"-"`
 }
 
-// Validate returns the errors in c, in terms of the flags.
+// Validate returns the errors in c, in terms of the flags, and of the keys below hubs.
 func (c *Config) Validate() error {
 	var errs []error
 	if (c.TLSCert == "") != (c.TLSKey == "") {
@@ -80,12 +87,10 @@ func (c *Config) Validate() error {
 	if c.Drain < 0 || c.ShutdownTimeout < 0 {
 		errs = append(errs, errors.New("--drain and --shutdown-timeout: the times must not be negative"))
 	}
-	errs = append(errs, validatePath(c.Path))
-	if len(c.Transports) == 0 {
-		errs = append(errs, errors.New("--transports: at least one is needed"))
-	}
-	if _, err := c.transports(); err != nil {
-		errs = append(errs, err)
+	if c.servesClock() {
+		errs = append(errs, c.validateClock())
+	} else {
+		errs = append(errs, c.validateHubs())
 	}
 	if _, err := c.rules(); err != nil {
 		errs = append(errs, err)
@@ -93,35 +98,11 @@ func (c *Config) Validate() error {
 	if _, err := c.trustedProxies(); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, validateAddr(c.Addr), c.validateAuth(), c.validateCluster(), c.validateRedis())
+	errs = append(errs, validateAddr(c.Addr), c.validateCluster(), c.validateRedis())
 	for _, name := range c.Host {
 		errs = append(errs, validateHost(name))
 	}
-	for _, origin := range c.CORSOrigin {
-		if err := transports.CheckOrigin(origin); err != nil {
-			errs = append(errs, fmt.Errorf("--cors-origin: %w", err))
-		}
-	}
 	return errors.Join(errs...)
-}
-
-// validatePath refuses paths that no request can have or that have another meaning.
-func validatePath(hub string) error {
-	first, _, _ := strings.Cut(strings.TrimPrefix(hub, "/"), "/")
-	isSpecial := func(c rune) bool {
-		return strings.ContainsRune("?#:*%\\\"<>", c) || unicode.IsSpace(c) || unicode.IsControl(c)
-	}
-	switch last := path.Base(hub); {
-	case !strings.HasPrefix(hub, "/") || strings.HasSuffix(hub, "/"):
-		return fmt.Errorf("--path: %q must begin with a slash and not end in one", hub)
-	case path.Clean(hub) != hub || strings.ContainsFunc(hub, isSpecial):
-		return fmt.Errorf("--path: %q is no plain path; write it as /hubs/clock", hub)
-	case endpoint.IsPart(last):
-		return fmt.Errorf("--path: the hub's own paths end in %q", last)
-	case slices.Contains([]string{"healthz", "readyz", "assets"}, strings.ToLower(first)):
-		return fmt.Errorf("--path: the program serves something else at /%s", first)
-	}
-	return nil
 }
 
 // transports returns the transports to offer.

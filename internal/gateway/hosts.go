@@ -69,7 +69,7 @@ func validateHost(name string) error {
 func (s *Server) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		checked := len(s.hosts.names) > 0 || s.hosts.loopback && !s.config.isHub(r.URL.Path)
+		checked := len(s.hosts.names) > 0 || s.hosts.loopback && !s.isHub(r.URL.Path)
 		if checked && !isProbe(r.URL.Path) && !s.hosts.admit(r.Host) {
 			return c.String(http.StatusMisdirectedRequest, otherHost)
 		}

@@ -2,63 +2,81 @@ package gateway
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
 
-	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/auth/bearer"
+	"github.com/carillon-go/carillon/internal/accesskey"
+	"github.com/carillon-go/carillon/internal/hubfile"
 	"github.com/carillon-go/carillon/negotiate"
 )
 
-// live is the state that a reload replaces. Requests read it concurrently.
+// live is the state of the program that a reload replaces; each site has its own. Requests read it
+// concurrently.
 type live struct {
-	certificate atomic.Pointer[tls.Certificate]      // nil without TLS
-	tokens      atomic.Pointer[bearer.Authenticator] // nil if clients need no token
+	certificate atomic.Pointer[tls.Certificate] // nil without TLS
 	rules       atomic.Pointer[negotiate.Rules]
 }
 
 // prepared is a new state that is complete and without errors.
 type prepared struct {
 	certificate *tls.Certificate
-	tokens      *bearer.Authenticator
 	rules       negotiate.Rules
+	sites       []preparedSite // in the order of the hubs
 }
 
-// prepare reads the files that c names and returns the state of its settings. published are the
-// keys of --jwks-url, or nil.
-func (c *Config) prepare(published *bearer.PublishedKeys) (*prepared, error) {
+// preparedSite is the new state of a site.
+type preparedSite struct {
+	settings hubfile.Hub
+	tokens   *bearer.Authenticator
+	keys     *accesskey.Keys
+}
+
+// prepare reads the files that c names and returns the state of its settings. sites are those of
+// the hubs of c, with the keys that are published at a URL; without sites these are left out.
+func (c *Config) prepare(sites []*site) (*prepared, error) {
 	p := &prepared{}
+	var errs []error
+	note := func(err error) { errs = append(errs, err) }
 	var err error
-	if p.rules, err = c.rules(); err != nil {
-		return nil, err
-	}
+	p.rules, err = c.rules()
+	note(err)
 	if c.usesTLS() {
 		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
 		if err != nil {
-			return nil, fmt.Errorf("--tls-cert, --tls-key: the certificate: %w", err)
+			note(fmt.Errorf("--tls-cert, --tls-key: the certificate: %w", err))
 		}
 		p.certificate = &pair
 	}
-	p.tokens, err = c.bearer(published)
-	return p, err
-}
-
-// apply replaces the state.
-func (l *live) apply(p *prepared) {
-	l.certificate.Store(p.certificate)
-	l.tokens.Store(p.tokens)
-	l.rules.Store(&p.rules)
+	for i, h := range c.hubs() {
+		one := preparedSite{settings: h, keys: &accesskey.Keys{}}
+		var published *bearer.PublishedKeys
+		if sites != nil {
+			published = sites[i].published
+		}
+		one.tokens, err = c.tokens(&h, published)
+		note(err)
+		if !c.servesClock() {
+			one.keys, err = c.keys(&h)
+			note(err)
+		}
+		p.sites = append(p.sites, one)
+	}
+	return p, errors.Join(errs...)
 }
 
 // Offer implements negotiate.Policy with the rules by network.
 func (l *live) Offer(r *http.Request, o *negotiate.Offer) { l.rules.Load().Offer(r, o) }
 
-// authenticate implements auth.Func.
-func (l *live) authenticate(r *http.Request) (*auth.User, error) {
-	return l.tokens.Load().Authenticate(r)
-}
-
 func (l *live) getCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return l.certificate.Load(), nil
+}
+
+// apply replaces the state of a site.
+func (st *site) apply(p preparedSite) {
+	st.tokens.Store(p.tokens)
+	st.hosted.SetKeys(p.keys)
+	st.endpoint.SetAllowedOrigins(p.settings.Origins)
 }

@@ -4,16 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/carillon-go/carillon/backplane"
 	"github.com/carillon-go/carillon/backplane/redis"
-	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/hubfile"
 )
-
-// plane joins the hub to those of other processes through Redis.
-type plane struct {
-	*backplane.Backplane
-	broker *redis.Broker
-}
 
 // validateRedis refuses settings of Redis that are wrong. Its errors have no part of the URL.
 func (c *Config) validateRedis() error {
@@ -22,7 +15,7 @@ func (c *Config) validateRedis() error {
 		return errors.New("--redis-prefix needs --redis")
 	case c.Redis == "":
 		return nil
-	case c.RedisHub == "":
+	case c.servesClock() && c.RedisHub == "":
 		return errors.New("--redis-hub must not be empty")
 	}
 	if err := redis.CheckURL(c.Redis); err != nil {
@@ -31,28 +24,37 @@ func (c *Config) validateRedis() error {
 	return nil
 }
 
-// joinRedis gives the hub a backplane if --redis is set. leaveRedis ends it.
-func (s *Server) joinRedis(o *hub.Options) error {
-	c := &s.config
-	if c.Redis == "" {
-		return nil
+// validateRedisHub refuses a name in Redis without Redis.
+func (c *Config) validateRedisHub(h *hubfile.Hub) error {
+	if c.Redis == "" && h.RedisHub != h.Name {
+		return fmt.Errorf("%s: needs redis, the server", hubKey(h.Name, "redis-hub"))
 	}
-	broker, err := redis.New(redis.Options{URL: c.Redis, Logger: s.log})
-	if err != nil {
-		return fmt.Errorf("--redis: %w", err)
-	}
-	s.plane = &plane{backplane.New(broker, backplane.Options{Hub: c.RedisHub, ChannelPrefix: c.RedisPrefix, Logger: s.log}), broker}
-	o.Backplane = s.plane
 	return nil
 }
 
-// leaveRedis follows the shutdown of the hub.
+// joinRedis makes the broker if --redis is set. Each hub has a backplane over it. leaveRedis ends
+// them.
+func (s *Server) joinRedis() (err error) {
+	if s.config.Redis == "" {
+		return nil
+	}
+	if s.broker, err = redis.New(redis.Options{URL: s.config.Redis, Logger: s.log}); err != nil {
+		return fmt.Errorf("--redis: %w", err)
+	}
+	return nil
+}
+
+// leaveRedis follows the shutdown of the hubs.
 func (s *Server) leaveRedis() {
-	if s.plane != nil {
-		s.plane.Close()
-		s.plane.broker.Close()
+	for _, st := range s.sites {
+		if st.plane != nil {
+			st.plane.Close()
+		}
+	}
+	if s.broker != nil {
+		s.broker.Close()
 	}
 }
 
 // isDegraded reports whether messages of other processes are lost.
-func (s *Server) isDegraded() bool { return s.plane != nil && s.plane.broker.State().Degraded }
+func (s *Server) isDegraded() bool { return s.broker != nil && s.broker.State().Degraded }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/hubfile"
 )
 
 // filesInterval is the time between two looks at the files. A changed file is read once it looks
@@ -109,7 +111,6 @@ func (s *Server) reload(current Config, files []string) (_ Config, again time.Ti
 		return current, again
 	}
 	s.apply(prepared)
-	s.hub.SetAllowedOrigins(next.CORSOrigin)
 	if s.source.Level != nil {
 		s.source.Level.Set(next.LogLevel)
 	}
@@ -134,15 +135,8 @@ func (s *Server) readAgain(current Config) (Config, *prepared, error) {
 			return next, nil, err
 		}
 	}
-	effective := s.config
-	effective.CORSOrigin, effective.Rule = next.CORSOrigin, next.Rule
-	if effective.usesTLS() && next.usesTLS() {
-		effective.TLSCert, effective.TLSKey = next.TLSCert, next.TLSKey
-	}
-	if effective.JWTKey != "" && next.JWTKey != "" {
-		effective.JWTKey = next.JWTKey
-	}
-	prepared, err := effective.prepare(s.keys)
+	effective := s.config.reloaded(next)
+	prepared, err := effective.prepare(s.sites)
 	if err == nil && prepared.certificate != nil && checkTime(s.live.certificate.Load()) == nil {
 		if err = checkTime(prepared.certificate); err != nil {
 			err = fmt.Errorf("%w; the one in use remains", err)
@@ -158,7 +152,11 @@ func (s *Server) apply(p *prepared) {
 			s.log.Warn("certificate not valid", "error", err)
 		}
 	}
-	s.live.apply(p)
+	s.live.certificate.Store(p.certificate)
+	s.live.rules.Store(&p.rules)
+	for i, st := range s.sites {
+		st.apply(p.sites[i])
+	}
 }
 
 // checkTime returns an error if clients refuse a certificate now because of its dates.
@@ -189,35 +187,103 @@ func (s *Server) refreshKeys(ctx context.Context, stale <-chan struct{}) {
 			return
 		case <-stale:
 		}
-		if s.keys != nil && s.keys.Refresh(ctx) == nil {
-			s.log.Info("token keys reloaded")
+		for _, st := range s.sites {
+			if st.published != nil && st.published.Refresh(ctx) == nil {
+				s.log.Info("token keys reloaded")
+			}
 		}
 	}
 }
 
-// compare returns the flags of the settings that differ: those that a reload applies, and those
-// that need a restart.
+// compare returns the settings that differ, flags and paths of keys: those that a reload applies,
+// and those that need a restart.
 func compare(before, after Config) (changed, restart []string) {
 	a, b := reflect.ValueOf(before), reflect.ValueOf(after)
 	for i := range a.NumField() {
 		field := a.Type().Field(i)
-		if reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+		if field.Name == "Hubs" || reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
 			continue
 		}
-		flag := "--" + cmp.Or(field.Tag.Get("name"), strings.ToLower(field.Name))
-		isSwitch := strings.HasSuffix(flag, "cert") || strings.HasSuffix(flag, "key") // set or not: TLS or tokens
+		flag := flagOf(field)
+		isSwitch := strings.HasSuffix(flag, "cert") || strings.HasSuffix(flag, "key") || strings.HasSuffix(flag, "key-file") // set or not: TLS, tokens or publishing
 		if field.Tag.Get("reload") == "" || isSwitch && (a.Field(i).IsZero() || b.Field(i).IsZero()) {
 			restart = append(restart, flag)
 		} else {
 			changed = append(changed, flag)
 		}
 	}
+	for _, h := range before.Hubs {
+		next := after.hub(h.Name)
+		if next == nil {
+			restart = append(restart, hubfile.HubsKey+"."+h.Name)
+			continue
+		}
+		_, c, r := hubfile.Reload(h, *next)
+		changed, restart = append(changed, c...), append(restart, r...)
+	}
+	for _, h := range after.Hubs {
+		if before.hub(h.Name) == nil {
+			restart = append(restart, hubfile.HubsKey+"."+h.Name)
+		}
+	}
 	return changed, restart
+}
+
+// hub returns the hub of the file with a name, or nil.
+func (c *Config) hub(name string) *hubfile.Hub {
+	for i := range c.Hubs {
+		if c.Hubs[i].Name == name {
+			return &c.Hubs[i]
+		}
+	}
+	return nil
+}
+
+// reloaded returns c with those settings of next that a reload applies.
+func (c Config) reloaded(next Config) Config {
+	c.CORSOrigin, c.Rule, c.Audiences = next.CORSOrigin, next.Rule, next.Audiences
+	if c.usesTLS() && next.usesTLS() {
+		c.TLSCert, c.TLSKey = next.TLSCert, next.TLSKey
+	}
+	for running, file := range map[*string]string{&c.JWTKey: next.JWTKey, &c.AccessKeyFile: next.AccessKeyFile, &c.APIKeyFile: next.APIKeyFile} {
+		if *running != "" && file != "" {
+			*running = file
+		}
+	}
+	c.Hubs = slices.Clone(c.Hubs)
+	for i, h := range c.Hubs {
+		if changed := next.hub(h.Name); changed != nil {
+			c.Hubs[i], _, _ = hubfile.Reload(h, *changed)
+		}
+	}
+	return c
+}
+
+// flagOf returns the flag of a field of Config.
+func flagOf(field reflect.StructField) string {
+	return "--" + cmp.Or(field.Tag.Get("name"), strings.ToLower(field.Name))
+}
+
+// flagFor returns the flag of the clock's setting that has a key below hubs.NAME.
+func flagFor(key string) string {
+	t := reflect.TypeFor[Config]()
+	for i := range t.NumField() {
+		if t.Field(i).Tag.Get("hub") == key {
+			return flagOf(t.Field(i))
+		}
+	}
+	return key
 }
 
 // filesOf returns the files of settings.
 func (s *Server) filesOf(c Config) []string {
-	paths := append(append([]string{}, s.source.Files...), c.TLSCert, c.TLSKey, c.JWTKey)
+	paths := append(append([]string{}, s.source.Files...), c.TLSCert, c.TLSKey, c.JWTKey, c.AccessKeyFile, c.APIKeyFile)
+	for _, h := range c.Hubs {
+		paths = append(paths, h.AccessKeyFile, h.APIKeyFile)
+		if h.Clients.JWT != nil {
+			paths = append(paths, h.Clients.JWT.KeyFile)
+		}
+	}
 	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
 }
 

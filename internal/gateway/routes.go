@@ -4,7 +4,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,19 +19,22 @@ import (
 // connection: no middleware here buffers or compresses them, and Flush and Hijack reach the
 // connection.
 func (s *Server) routes() (http.Handler, error) {
-	page, err := pageHandler(s.config.Path)
-	if err != nil {
-		return nil, err
-	}
-	paths := endpoint.PathsAt(s.config.Path)
+	s.byPath = s.places()
 	e := echo.New()
 	e.Logger.SetOutput(io.Discard) // errors are logged by slog
 	e.IPExtractor = echo.ExtractIPDirect()
 
-	e.Use(limitRest, logRequests(s.log, s.gate, s.isTraffic), recoverPanics(s.gate), s.checkHost, mount(append(paths.Clients, paths.Script, paths.Diagnose), s.hub))
+	e.Use(limitRest, logRequests(s.log, s.gate, s.isTraffic), recoverPanics(s.gate), s.checkHost, s.mount)
 
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/readyz", s.readyz)
+	if !s.config.servesClock() {
+		return e, nil
+	}
+	page, err := pageHandler(s.config.Path)
+	if err != nil {
+		return nil, err
+	}
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/", echo.WrapHandler(page))
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/assets/*", echo.WrapHandler(page))
 	return e, nil
@@ -51,37 +53,71 @@ func (s *Server) readyz(c echo.Context) error {
 	return c.String(http.StatusOK, "ready\n")
 }
 
-// isTraffic reports whether a request is a negotiation or one of the many requests of a
-// connection.
-func (s *Server) isTraffic(r *http.Request) bool {
-	return isOneOf(endpoint.PathsAt(s.config.Path).Clients, r.URL.Path)
+// part is the kind of a path that an endpoint serves.
+type part uint8
+
+const (
+	traffic part = iota + 1 // of clients
+	script                  // which pages of any origin may load
+	diagnosis
+)
+
+// place is what a path leads to.
+type place struct {
+	handler http.Handler
+	part    part
 }
 
-// mount passes requests for the hub to h before routing, because a hub's paths ignore case
-// and may end in a slash.
-func mount(paths []string, h http.Handler) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			if !isOneOf(paths, c.Request().URL.Path) {
-				return next(c)
+// places returns what the paths of the hubs lead to: by the paths as they are written, and by their
+// upper case.
+func (s *Server) places() map[string]place {
+	all := map[string]place{}
+	for _, st := range s.sites {
+		if s.config.admission(&st.settings) == "none" {
+			continue
+		}
+		add := func(kind part, paths ...string) {
+			for _, path := range paths {
+				all[path], all[fold.Upper(path)] = place{st.endpoint, kind}, place{st.endpoint, kind}
 			}
-			h.ServeHTTP(c.Response(), c.Request())
+		}
+		paths := endpoint.PathsAt(st.settings.Path)
+		add(traffic, paths.Clients...)
+		add(script, paths.Script)
+		add(diagnosis, paths.Diagnose)
+	}
+	return all
+}
+
+// placeOf returns what a path leads to. A hub's paths ignore case and may end in a slash.
+func (s *Server) placeOf(path string) place {
+	path = strings.TrimSuffix(path, "/")
+	if found, ok := s.byPath[path]; ok { // most paths: the folded form would be allocated
+		return found
+	}
+	return s.byPath[fold.Upper(path)]
+}
+
+// isTraffic reports whether a request is a negotiation or one of the many requests of a
+// connection.
+func (s *Server) isTraffic(r *http.Request) bool { return s.placeOf(r.URL.Path).part == traffic }
+
+// mount passes requests for hubs to their endpoints before routing, which distinguishes case.
+func (s *Server) mount(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if place := s.placeOf(c.Request().URL.Path); place.handler != nil {
+			place.handler.ServeHTTP(c.Response(), c.Request())
 			return nil
 		}
+		return next(c)
 	}
 }
 
-// isOneOf reports whether path is one of paths, which ignore case and may end in a slash.
-func isOneOf(paths []string, path string) bool {
-	path = strings.TrimSuffix(path, "/")
-	return slices.ContainsFunc(paths, func(known string) bool { return fold.Equal(path, known) })
-}
-
-// isHub reports whether a path belongs to the hub. Its script does, because pages of any
-// origin may load it.
-func (c *Config) isHub(path string) bool {
-	paths := endpoint.PathsAt(c.Path)
-	return path == paths.Script || isOneOf(paths.Clients, path)
+// isHub reports whether a path belongs to a hub. Its script does, because pages of any origin may
+// load it.
+func (s *Server) isHub(path string) bool {
+	part := s.placeOf(path).part
+	return part == traffic || part == script
 }
 
 // limitRest gives a client restTimeout to send the rest of a request body after the answer:

@@ -16,14 +16,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/carillon-go/carillon/auth/bearer"
+	"github.com/carillon-go/carillon/backplane/redis"
 	"github.com/carillon-go/carillon/clock"
 	"github.com/carillon-go/carillon/cluster"
-	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/link"
 	"github.com/carillon-go/carillon/internal/metrics"
+	"github.com/carillon-go/carillon/negotiate"
 	"github.com/carillon-go/carillon/transports"
 	"github.com/carillon-go/carillon/worker"
 )
@@ -57,21 +57,22 @@ const (
 
 // Server is the gateway. Use it once: call New, then Run or Serve.
 type Server struct {
-	config  Config
-	log     *slog.Logger
-	gate    *floodgate.Gate // of lines that clients can provoke
-	clocks  hub.Context[clock.Clock]
-	hub     *endpoint.Endpoint
-	live    live
-	keys    *bearer.PublishedKeys // of --jwks-url; nil without it
-	endKeys context.CancelFunc    // stops reading keys
-	source  Source
-	banner  io.Writer // nil: none
-	proxies proxies
-	workers *worker.Host
-	metrics *metrics.Metrics // nil: metrics are disabled
-	node    *cluster.Node    // nil: this is the only node
-	plane   *plane           // nil: messages stay in this process
+	config   Config
+	log      *slog.Logger
+	gate     *floodgate.Gate // of lines that clients can provoke
+	sites    []*site
+	byPath   map[string]place         // by paths
+	clocks   hub.Context[clock.Clock] // of the clock, if it is served
+	live     live
+	evidence *negotiate.Evidence // which all hubs share
+	endKeys  context.CancelFunc  // stops reading keys
+	source   Source
+	banner   io.Writer // nil: none
+	proxies  proxies
+	workers  *worker.Host
+	metrics  *metrics.Metrics // nil: metrics are disabled
+	node     *cluster.Node    // nil: this is the only node
+	broker   *redis.Broker    // nil: messages stay in this process
 
 	stopCluster func(context.Context) error
 	linkServed  chan error // the end of serving other nodes; nil: this is the only node
@@ -90,7 +91,10 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: c, log: log, workers: worker.NewHost(worker.Options{Logger: log}), filesInterval: filesInterval, listen: listen}
+	s := &Server{
+		config: c, log: log, workers: worker.NewHost(worker.Options{Logger: log}), evidence: negotiate.NewEvidence(negotiate.EvidenceOptions{}),
+		filesInterval: filesInterval, listen: listen,
+	}
 	s.gate = floodgate.New(log)
 	s.http = newHTTPServer(s.gate)
 	if err := s.assemble(); err != nil {
@@ -103,23 +107,33 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 
 // assemble makes the parts of the server.
 func (s *Server) assemble() error {
+	for _, h := range s.config.hubs() {
+		s.sites = append(s.sites, &site{settings: h})
+	}
 	if err := s.publishedKeys(); err != nil {
 		return err
 	}
-	state, err := s.config.prepare(s.keys)
+	state, err := s.config.prepare(s.sites)
 	if err != nil {
 		return err
+	}
+	if s.config.MetricsAddr != "" {
+		s.metrics = metrics.New()
+	}
+	if err := errors.Join(s.joinCluster(), s.joinRedis()); err != nil {
+		return err
+	}
+	for _, st := range s.sites {
+		if err := s.makeSite(st); err != nil {
+			return err
+		}
 	}
 	s.apply(state)
+	if s.config.servesClock() {
+		s.clocks = clock.Register(s.sites[0].hosted.Hub)
+	}
 	if s.config.usesTLS() {
 		s.http.TLSConfig = &tls.Config{GetCertificate: s.live.getCertificate, MinVersion: tls.VersionTLS12}
-	}
-	options, err := s.endpointOptions()
-	if err != nil {
-		return err
-	}
-	if err := s.makeHub(options); err != nil {
-		return err
 	}
 	if s.proxies, err = s.config.trustedProxies(); err != nil {
 		return err
@@ -139,44 +153,6 @@ func newHTTPServer(gate *floodgate.Gate) *http.Server {
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 		ErrorLog:          stdlog.New(errorLog{gate}, "", 0),
 	}
-}
-
-// makeHub makes the hub, its endpoint and its metrics.
-func (s *Server) makeHub(o endpoint.Options) error {
-	options := hub.Options{Name: "ClockHub", Logger: s.log, ConnectionLevel: slog.LevelInfo}
-	if s.node != nil {
-		options.Commands = s.node.Hub(s.config.Path)
-	}
-	if err := s.joinRedis(&options); err != nil {
-		return err
-	}
-	clocks := hub.New(options)
-	s.clocks = clock.Register(clocks)
-	if s.config.MetricsAddr == "" {
-		s.hub = endpoint.New(clocks, o)
-		return nil
-	}
-	s.metrics = metrics.New()
-	o.Meter = s.metrics
-	s.hub = endpoint.New(clocks, o)
-	s.metrics.Watch(s.hub, clocks)
-	if s.node != nil {
-		s.metrics.WatchNode(s.node)
-	}
-	if s.plane != nil {
-		s.metrics.WatchBackplane(s.plane.Backplane, s.plane.broker)
-	}
-	return nil
-}
-
-// endpointOptions returns the options of the hub's endpoint.
-func (s *Server) endpointOptions() (endpoint.Options, error) {
-	c, o := &s.config, endpoint.Recommended()
-	offered, err := c.transports()
-	o.Transports, o.Policy = offered, c.policy(&s.live, o.Policy)
-	o.Logger, o.AllowedOrigins = s.log, c.CORSOrigin
-	o.Limits = transports.Limits{Connections: c.MaxConnections, ConnectionsPerAddress: c.MaxPerAddress, ConnectionsPerUser: c.MaxPerUser}
-	return o, errors.Join(err, s.authenticate(&o), s.join(&o))
 }
 
 // Run listens on the configured address and serves until ctx is cancelled. It closes
@@ -224,7 +200,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		served <- s.serveHTTP(s.behindProxyProtocol(l))
 	}()
 	s.ready.Store(true)
-	s.log.Info("listening", "address", addressOf(l.Addr()), "hub", s.config.Path, "tls", s.config.usesTLS(), "tokens", s.config.usesJWT())
+	s.logHubs(l.Addr())
 	s.printBanner(l.Addr())
 
 	select {
@@ -249,8 +225,20 @@ func (s *Server) serveHTTP(l net.Listener) error {
 	return nil
 }
 
+// logHubs logs that the server listens, and with which hubs.
+func (s *Server) logHubs(listener net.Addr) {
+	if s.config.servesClock() {
+		s.log.Info("listening", "address", addressOf(listener), "hub", s.config.Path, "tls", s.config.usesTLS(), "tokens", s.config.usesJWT())
+		return
+	}
+	for _, st := range s.sites {
+		s.log.Info("serving hub", "hub", st.settings.Name, "path", st.settings.Path, "clients", s.config.admission(&st.settings))
+	}
+	s.log.Info("listening", "address", addressOf(listener), "hubs", len(s.sites), "tls", s.config.usesTLS())
+}
+
 func (s *Server) startWorkers() error {
-	if s.config.Interval <= 0 {
+	if s.config.Interval <= 0 || !s.config.servesClock() {
 		return nil
 	}
 	return s.workers.Start("clock", worker.Clock{Clocks: s.clocks, Interval: s.config.Interval})

@@ -3,8 +3,10 @@ package gateway
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
+	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/internal/authlog"
 	"github.com/carillon-go/carillon/internal/httpstop"
 )
@@ -13,15 +15,15 @@ import (
 // a stuck worker cannot delay closing the clients.
 const workerShare = 4
 
-// shutdown stops everything in order and waits for each step. The hub refuses new connections
-// and closes its clients one after another, while the clock still ticks for the remaining
+// shutdown stops everything in order and waits for each step. The hubs refuse new connections
+// and close their clients one after another, while the clock still ticks for the remaining
 // ones. Then the workers stop. Then running invocations finish and every queue drains. The
 // HTTP server, which carries all of this, stops last.
 func (s *Server) shutdown() error {
 	s.ready.Store(false)
 	s.log.Info("shutting down", "drain_s", s.config.Drain.Seconds(), "timeout_s", s.config.ShutdownTimeout.Seconds())
 	began := time.Now()
-	drained := s.hub.DrainOver(context.Background(), s.config.Drain)
+	drained := s.ofAllHubs(func(e *endpoint.Endpoint) error { return e.DrainOver(context.Background(), s.config.Drain) })
 	if s.node != nil { // requests for other nodes arrive until the balancer has noticed
 		time.Sleep(time.Until(began.Add(s.config.Drain))) // until the end of --drain
 	}
@@ -30,15 +32,35 @@ func (s *Server) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
 	defer cancel()
 	workersStopped := s.stopWorkers(ctx)
-	hubStopped := s.hub.Shutdown(ctx)
+	hubStopped := s.ofAllHubs(func(e *endpoint.Endpoint) error { return e.Shutdown(ctx) })
 	httpStopped := s.stopHTTP(ctx)
 	clusterStopped := s.stopCluster(ctx)
 	err := errors.Join(drained, workersStopped, hubStopped, httpStopped, clusterStopped)
 	s.gate.Close()
 	authlog.Flush()
-	drainedClients, cutClients := s.hub.Ended()
+	drainedClients, cutClients := s.ended()
 	s.log.Info("stopped", "duration_s", time.Since(began).Seconds(), "orderly", err == nil, "drained", drainedClients, "cut", cutClients)
 	return err
+}
+
+// ofAllHubs calls f for all endpoints at the same time and joins the errors.
+func (s *Server) ofAllHubs(f func(*endpoint.Endpoint) error) error {
+	errs := make([]error, len(s.sites))
+	var running sync.WaitGroup
+	for i, st := range s.sites {
+		running.Go(func() { errs[i] = f(st.endpoint) })
+	}
+	running.Wait()
+	return errors.Join(errs...)
+}
+
+// ended returns the numbers of all connections that were drained, and of those that were cut.
+func (s *Server) ended() (drained, cut int) {
+	for _, st := range s.sites {
+		d, c := st.endpoint.Ended()
+		drained, cut = drained+d, cut+c
+	}
+	return drained, cut
 }
 
 func (s *Server) stopWorkers(ctx context.Context) error {

@@ -51,7 +51,8 @@ func (c *Config) VerifyToken(ctx context.Context, token string) error {
 			return err
 		}
 	}
-	tokens, err := c.bearer(published)
+	hub := c.clock()
+	tokens, err := c.tokens(&hub, published)
 	if err != nil {
 		return err
 	}

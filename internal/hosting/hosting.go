@@ -41,7 +41,9 @@ type Hub struct {
 // New returns a hub with a name.
 func New(name string, o Options) *Hub {
 	o.Name = name
-	o.Filters = append([]hub.Filter{{Invoke: admit(o.Invoke)}}, o.Filters...)
+	if !slices.Contains(o.Invoke, "*") { // a filter costs each invocation a little
+		o.Filters = append([]hub.Filter{{Invoke: admit(o.Invoke)}}, o.Filters...)
+	}
 	h := &Hub{Name: name, slow: make(map[string]hub.SlowPolicy, len(o.SlowTargets))}
 	for target, policy := range o.SlowTargets {
 		h.slow[fold.Upper(target)] = policy

@@ -36,12 +36,11 @@ const maxErrors = 50
 
 // fail notes an error about a place.
 func (d *decoder) fail(line int, path, format string, args ...any) {
-	switch len(d.errors) {
-	case maxErrors:
-		d.errors = append(d.errors, &placed{line, "", errors.New("there are more errors")})
-	default:
+	switch n := len(d.errors); {
+	case n < maxErrors:
 		d.errors = append(d.errors, &placed{line, path, fmt.Errorf(format, args...)})
-	case maxErrors + 1:
+	case n == maxErrors:
+		d.errors = append(d.errors, &placed{line, "", errors.New("there are more errors")})
 	}
 }
 

@@ -3,7 +3,8 @@ package hubfile
 import "time"
 
 // Hub holds the settings of one hub. The tags of a field define its key in the file, the values
-// that it may have, its default and its description, and whether a reload applies it.
+// that it may have, its default and its description. The tag reload says
+// that a reload applies the setting; with "set", only while it has a value before and after.
 type Hub struct {
 	// Name is the key below hubs.
 	Name string
@@ -15,15 +16,15 @@ type Hub struct {
 
 	Clients       Clients       `key:"clients" help:"Who may connect at the path."`
 	Invoke        []string      `key:"invoke" default:"none; all with upstream" help:"Methods that clients may invoke. A * at the end stands for any rest; \"*\" allows all. Any other method does not exist for clients."`
-	Upstream      []Upstream    `key:"upstream" help:"Where events of clients and their invocations go: a list. The first whose categories and events match gets the request."`
+	Upstream      []Upstream    `key:"upstream" reload:"set" help:"Where events of clients and their invocations go: a list. The first whose categories and events match gets the request."`
 	SlowConsumers SlowConsumers `key:"slow-consumers" help:"What happens to messages for a client that reads too slowly."`
 	Events        Events        `key:"events" help:"Plain event streams at {path}/events, for EventSource and curl -N."`
 	Limits        Limits        `key:"limits" help:"Limits of this hub. 0: the default; negative: no limit."`
 	Timeouts      Timeouts      `key:"timeouts" help:"Times of the hub protocol."`
 
 	DetailedErrors bool   `key:"detailed-errors" default:"false" help:"Send clients the text of every error."`
-	AccessKeyFile  string `key:"access-key-file" reload:"true" help:"File with one or two access keys, one a line, instead of the program's."`
-	APIKeyFile     string `key:"api-key-file" reload:"true" help:"File with API keys for publishing, one a line, instead of the program's."`
+	AccessKeyFile  string `key:"access-key-file" reload:"set" help:"File with one or two access keys, one a line, instead of the program's."`
+	APIKeyFile     string `key:"api-key-file" reload:"set" help:"File with API keys for publishing, one a line, instead of the program's."`
 	RedisHub       string `key:"redis-hub" default:"the name of the hub" help:"Name of the hub among those that share the Redis server, such as MyApp.Hubs.ChatHub."`
 }
 
@@ -38,7 +39,7 @@ type Clients struct {
 
 // JWT holds the settings of bearer tokens.
 type JWT struct {
-	KeyFile     string        `key:"key-file" reload:"true" help:"Key that verifies tokens, as --jwt-key. This or jwks-url is needed."`
+	KeyFile     string        `key:"key-file" reload:"set" help:"Key that verifies tokens, as --jwt-key. This or jwks-url is needed."`
 	JWKSURL     string        `key:"jwks-url" help:"URL of the keys of an identity provider, as --jwks-url."`
 	Issuer      string        `key:"issuer" default:"not checked" help:"Required iss."`
 	Audience    string        `key:"audience" default:"not checked" help:"Required aud."`
@@ -103,6 +104,13 @@ type Timeouts struct {
 
 // defaulted is implemented by settings with defaults that are not zero values.
 type defaulted interface{ setDefaults() }
+
+// New returns a hub with a name and the defaults.
+func New(name string) Hub {
+	h := Hub{Name: name}
+	h.setDefaults()
+	return h
+}
 
 func (h *Hub) setDefaults() {
 	h.Path, h.RedisHub = "/hubs/"+h.Name, h.Name

@@ -27,7 +27,7 @@ type node struct {
 	line  int
 	text  string // of a text, a number, or true or false
 	items []*node
-	pairs []pair // of a mapping, each key once
+	pairs []pair         // of a mapping, each key once
 	index map[string]int // into pairs, by key
 }
 
@@ -96,7 +96,7 @@ func readJSON(text []byte) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := r.Token(); err != io.EOF {
+	if _, err := r.Token(); !errors.Is(err, io.EOF) {
 		if err == nil {
 			err = errors.New("the file continues after the JSON object")
 		}
@@ -116,9 +116,9 @@ func (r jsonReader) lineAt(offset int) int {
 // fail returns an error about the value of a key, which follows the last token, or without a key
 // about the last token.
 func (r jsonReader) fail(key string, err error) error {
-	at := int(r.InputOffset())
+	at := int(r.InputOffset()) - 1
 	if key != "" {
-		at = len(r.text) - len(bytes.TrimLeft(r.text[min(at, len(r.text)):], " \t\r\n:,"))
+		at = len(r.text) - len(bytes.TrimLeft(r.text[min(at+1, len(r.text)):], " \t\r\n:,"))
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errors.New("the JSON object has no end")

@@ -6,9 +6,9 @@ import (
 	"github.com/carillon-go/carillon/backplane"
 )
 
-// WatchBackplane adds the metrics of a backplane. It must be called once.
-func (m *Metrics) WatchBackplane(b *backplane.Backplane, broker backplane.Broker) {
-	m.registry.MustRegister(plane{b, broker})
+// WatchBackplane adds the metrics of the hub's backplane. It must be called once.
+func (h *Hub) WatchBackplane(b *backplane.Backplane, broker backplane.Broker) {
+	h.registry.MustRegister(plane{b, broker})
 }
 
 // plane collects the state of a backplane.

@@ -20,18 +20,28 @@ import (
 	"github.com/carillon-go/carillon/transports"
 )
 
-// Metrics holds the metrics of one hub. It implements transports.Meter for the hub's
-// endpoint.
-type Metrics struct {
-	registry *prometheus.Registry
+// Metrics holds the metrics of the process.
+type Metrics struct{ registry *prometheus.Registry }
+
+// Hub holds the metrics of one hub. It implements transports.Meter for the hub's endpoint.
+type Hub struct {
+	registry prometheus.Registerer
 	active   *prometheus.GaugeVec
 	duration *prometheus.HistogramVec
 }
 
-// New returns metrics of the process. Watch adds those of an endpoint.
+// New returns metrics of the process. Hub adds those of a hub.
 func New() *Metrics {
-	m := &Metrics{
-		registry: prometheus.NewRegistry(),
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Hub adds the metrics of a hub. They have its name as the label hub, unless the name is empty: then
+// the process has no other hub.
+func (m *Metrics) Hub(name string) *Hub {
+	h := &Hub{
+		registry: m.registry,
 		active: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "signalr_server_active_connections",
 			Help: "Number of connections that are currently active on the server.",
@@ -42,9 +52,11 @@ func New() *Metrics {
 			Buckets: []float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 120, 300}, // the buckets of .NET
 		}, []string{"signalr_connection_status", "signalr_transport"}),
 	}
-	m.registry.MustRegister(m.active, m.duration,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return m
+	if name != "" {
+		h.registry = prometheus.WrapRegistererWith(prometheus.Labels{"hub": name}, m.registry)
+	}
+	h.registry.MustRegister(h.active, h.duration)
+	return h
 }
 
 // names maps transports to .NET's attributes.
@@ -55,12 +67,12 @@ var names = map[transports.Type]string{
 }
 
 // Opened implements transports.Meter.
-func (m *Metrics) Opened(kind transports.Type) { m.active.WithLabelValues(names[kind]).Inc() }
+func (h *Hub) Opened(kind transports.Type) { h.active.WithLabelValues(names[kind]).Inc() }
 
 // Ended implements transports.Meter.
-func (m *Metrics) Ended(kind transports.Type, after time.Duration, cause error) {
-	m.active.WithLabelValues(names[kind]).Dec()
-	m.duration.WithLabelValues(status(cause), names[kind]).Observe(after.Seconds())
+func (h *Hub) Ended(kind transports.Type, after time.Duration, cause error) {
+	h.active.WithLabelValues(names[kind]).Dec()
+	h.duration.WithLabelValues(status(cause), names[kind]).Observe(after.Seconds())
 }
 
 // status returns .NET's name of an end. Most ends are normal, including cut sockets.
@@ -75,11 +87,11 @@ func status(cause error) string {
 	}
 }
 
-// Watch adds the metrics of an endpoint and its hub. It must be called once.
-func (m *Metrics) Watch(e *endpoint.Endpoint, h *hub.Hub) {
-	m.gauge("carillon_connections", "Connections, including those that are only negotiated.", func() float64 { return float64(e.Connections()) })
-	m.gauge("carillon_queued_bytes", "Bytes queued for sending in all connections.", func() float64 { return float64(e.QueuedBytes()) })
-	m.gauge("carillon_head_bytes", "Bytes that all connections keep of their request heads.", func() float64 { return float64(e.HeadBytes()) })
+// Watch adds the metrics of an endpoint of the hub. It must be called once.
+func (h *Hub) Watch(e *endpoint.Endpoint, members *hub.Hub) {
+	h.gauge("carillon_connections", "Connections, including those that are only negotiated.", func() float64 { return float64(e.Connections()) })
+	h.gauge("carillon_queued_bytes", "Bytes queued for sending in all connections.", func() float64 { return float64(e.QueuedBytes()) })
+	h.gauge("carillon_head_bytes", "Bytes that all connections keep of their request heads.", func() float64 { return float64(e.HeadBytes()) })
 	for limit, count := range map[string]func() uint64{
 		"connections":             func() uint64 { return e.Refusals().Connections },
 		"connections_per_user":    func() uint64 { return e.Refusals().User },
@@ -89,14 +101,14 @@ func (m *Metrics) Watch(e *endpoint.Endpoint, h *hub.Hub) {
 		"send_timeout":            func() uint64 { return e.Refusals().SendTimeouts },
 		"heads":                   func() uint64 { return e.Refusals().Heads },
 		"refreshes":               func() uint64 { return e.Refusals().Refreshes },
-		"handshake_timeout":       func() uint64 { return h.Refusals().Handshakes },
-		"message_size":            func() uint64 { return h.Refusals().Messages },
-		"invocations":             func() uint64 { return h.Refusals().Invocations },
-		"streams":                 func() uint64 { return h.Refusals().Streams },
-		"client_results":          func() uint64 { return h.Refusals().Results },
-		"slow_consumer":           func() uint64 { return h.Refusals().SlowConsumers },
+		"handshake_timeout":       func() uint64 { return members.Refusals().Handshakes },
+		"message_size":            func() uint64 { return members.Refusals().Messages },
+		"invocations":             func() uint64 { return members.Refusals().Invocations },
+		"streams":                 func() uint64 { return members.Refusals().Streams },
+		"client_results":          func() uint64 { return members.Refusals().Results },
+		"slow_consumer":           func() uint64 { return members.Refusals().SlowConsumers },
 	} {
-		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		h.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name:        "carillon_refused_total",
 			Help:        "Requests refused and connections closed because of a limit.",
 			ConstLabels: prometheus.Labels{"limit": limit},
@@ -104,8 +116,8 @@ func (m *Metrics) Watch(e *endpoint.Endpoint, h *hub.Hub) {
 	}
 }
 
-func (m *Metrics) gauge(name, help string, value func() float64) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+func (h *Hub) gauge(name, help string, value func() float64) {
+	h.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
 
 // Handler returns the handler of scrapes.

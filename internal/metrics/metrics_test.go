@@ -33,8 +33,9 @@ type site struct {
 func newSite(t *testing.T, disconnectTimeout time.Duration) *site {
 	t.Helper()
 	m, h := metrics.New(), hub.New(hub.Options{})
-	e := endpoint.New(h, endpoint.Options{Options: transports.Options{Meter: m, DisconnectTimeout: disconnectTimeout}})
-	m.Watch(e, h)
+	ofHub := m.Hub("")
+	e := endpoint.New(h, endpoint.Options{Options: transports.Options{Meter: ofHub, DisconnectTimeout: disconnectTimeout}})
+	ofHub.Watch(e, h)
 	server := httptest.NewServer(e)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)

@@ -1,0 +1,188 @@
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/carillon-go/carillon/auth/bearer"
+	"github.com/carillon-go/carillon/backplane"
+	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/hosting"
+	"github.com/carillon-go/carillon/internal/hubfile"
+	"github.com/carillon-go/carillon/transports"
+)
+
+// site is one hub with everything that serves it: a hub of the file, or the clock.
+type site struct {
+	settings  hubfile.Hub // of the start
+	hosted    *hosting.Hub
+	endpoint  *endpoint.Endpoint
+	plane     *backplane.Backplane                 // nil: messages stay in this process
+	published *bearer.PublishedKeys                // nil: its tokens have no keys at a URL
+	tokens    atomic.Pointer[bearer.Authenticator] // nil if clients need no token
+}
+
+// clockName is the name of the clock's hub in the log.
+const clockName = "ClockHub"
+
+func (c *Config) servesClock() bool { return len(c.Hubs) == 0 }
+
+// hubs returns the hubs that are served: those of the file, or the clock.
+func (c *Config) hubs() []hubfile.Hub {
+	if c.servesClock() {
+		return []hubfile.Hub{c.clock()}
+	}
+	return c.Hubs
+}
+
+// clock returns the settings of the clock as those of a hub.
+func (c *Config) clock() hubfile.Hub {
+	h := hubfile.New(clockName)
+	h.Path, h.Origins, h.RedisHub, h.Invoke = c.Path, c.CORSOrigin, c.RedisHub, []string{"*"}
+	h.Limits.Connections, h.Limits.PerAddress, h.Limits.PerUser = c.MaxConnections, c.MaxPerAddress, c.MaxPerUser
+	offered, _ := c.transports() // Validate reports the error
+	for _, t := range offered {
+		h.Transports = append(h.Transports, string(t))
+	}
+	h.Clients = hubfile.Clients{Anonymous: !c.usesJWT(), Tickets: c.Tickets, PublicURL: c.PublicURL}
+	if c.usesJWT() {
+		h.Clients.JWT = &hubfile.JWT{
+			KeyFile: c.JWTKey, JWKSURL: c.JWKSURL, Issuer: c.JWTIssuer, Audience: c.JWTAudience,
+			UserClaim: c.JWTUserClaim, Refresh: c.JWTRefresh, MaxLifetime: c.JWTMaxLifetime,
+		}
+	}
+	return h
+}
+
+// key returns the name of a setting of a hub: the path of the key in the file, or the flag of the
+// clock.
+func (c *Config) key(h *hubfile.Hub, key string) string {
+	if c.servesClock() {
+		return flagFor(key)
+	}
+	return hubKey(h.Name, key)
+}
+
+// hasAccessKeys reports whether clients may come with tokens that an access key has signed.
+func (c *Config) hasAccessKeys(h *hubfile.Hub) bool {
+	return h.AccessKeyFile != "" || h.APIKeyFile == "" && c.AccessKeyFile != ""
+}
+
+// admission returns who may connect at the path of a hub: anonymous, jwt or connect. It returns
+// none if the path is not served: then clients come with tokens that an access key has signed.
+func (c *Config) admission(h *hubfile.Hub) string {
+	switch {
+	case h.Clients.JWT != nil:
+		return "jwt"
+	case h.Clients.Connect != nil:
+		return "connect"
+	case h.Clients.Anonymous || !c.hasAccessKeys(h):
+		return "anonymous"
+	}
+	return "none"
+}
+
+// makeSite makes the hub of a site, its endpoint and its metrics.
+func (s *Server) makeSite(st *site) error {
+	h := &st.settings
+	options := hubOptions(h)
+	options.Logger, options.ConnectionLevel = s.log, slog.LevelInfo
+	o := s.endpointOptions(h)
+	if s.node != nil {
+		part := s.node.Hub(h.Path)
+		options.Commands, o.Cluster = part, part
+	}
+	if s.broker != nil {
+		st.plane = backplane.New(s.broker, backplane.Options{Hub: h.RedisHub, ChannelPrefix: s.config.RedisPrefix, Logger: s.log})
+		options.Backplane = st.plane
+	}
+	if err := st.authenticate(&o); err != nil {
+		return err
+	}
+	st.hosted = hosting.New(h.Name, options)
+	if s.metrics == nil {
+		st.endpoint = endpoint.New(st.hosted.Hub, o)
+		return nil
+	}
+	label := h.Name
+	if s.config.servesClock() {
+		label = ""
+	}
+	of := s.metrics.Hub(label)
+	o.Meter = of
+	st.endpoint = endpoint.New(st.hosted.Hub, o)
+	of.Watch(st.endpoint, st.hosted.Hub)
+	if st.plane != nil {
+		of.WatchBackplane(st.plane, s.broker)
+	}
+	return nil
+}
+
+// policies are the policies for slow consumers by their names in the file.
+var policies = map[string]hub.SlowPolicy{
+	"disconnect": hub.Disconnect, "drop-newest": hub.DropNewest, "drop-oldest": hub.DropOldest, "conflate": hub.Conflate,
+}
+
+// hubOptions returns the options of a hub from its settings.
+func hubOptions(h *hubfile.Hub) hosting.Options {
+	o := hosting.Options{
+		Options: hub.Options{
+			HandshakeTimeout:        h.Timeouts.Handshake,
+			KeepAliveInterval:       h.Timeouts.KeepAlive,
+			ClientTimeout:           h.Timeouts.Client,
+			MaxMessageSize:          h.Limits.MessageBytes,
+			MaxInvocationsPerSecond: h.Limits.InvocationsPerSecond,
+			MaxParallelInvocations:  h.Limits.ParallelInvocations,
+			MaxStreams:              h.Limits.Streams,
+			DetailedErrors:          h.DetailedErrors,
+			SlowConsumers:           policies[h.SlowConsumers.Default],
+			Protocols:               h.Protocols,
+		},
+		SlowTargets: make(map[string]hub.SlowPolicy, len(h.SlowConsumers.Targets)),
+		Invoke:      h.Invoke,
+	}
+	for target, policy := range h.SlowConsumers.Targets {
+		o.SlowTargets[target] = policies[policy]
+	}
+	if h.Invoke == nil && len(h.Upstream) > 0 {
+		o.Invoke = []string{"*"}
+	}
+	return o
+}
+
+// endpointOptions returns the options of an endpoint of a hub, without those of its cluster and of
+// authentication.
+func (s *Server) endpointOptions(h *hubfile.Hub) endpoint.Options {
+	o := endpoint.Recommended()
+	o.Policy = s.config.policy(&s.live, s.evidence)
+	o.Logger, o.AllowedOrigins = s.log, h.Origins
+	for _, name := range h.Transports {
+		o.Transports = append(o.Transports, transports.Type(name))
+	}
+	o.MaxQueueBytes = h.Limits.ClientQueueBytes
+	o.Limits = transports.Limits{
+		Connections:            h.Limits.Connections,
+		ConnectionsPerUser:     h.Limits.PerUser,
+		ConnectionsPerAddress:  h.Limits.PerAddress,
+		NegotiationsPerAddress: h.Limits.Negotiations,
+		QueueBytes:             h.Limits.QueueBytes,
+		HeadBytes:              h.Limits.HeadBytes,
+	}
+	o.Events = endpoint.Events{Enabled: h.Events.Enabled, History: h.Events.History, HistoryBytes: h.Events.HistoryBytes}
+	if patterns := h.Events.Groups; len(patterns) > 0 {
+		o.Events.Groups = func(r *http.Request) []string { return groupsOf(r, patterns) }
+	}
+	return o
+}
+
+// groupsOf returns the groups that a request for an event stream names and that the patterns allow.
+func groupsOf(r *http.Request, patterns []string) (groups []string) {
+	for _, group := range r.URL.Query()["group"] {
+		if hosting.Matches(patterns, group) {
+			groups = append(groups, group)
+		}
+	}
+	return groups
+}
