@@ -79,11 +79,11 @@ func (e *Endpoint) authenticate(r *http.Request) (*auth.User, error) {
 	if token == nil {
 		return nil, err
 	}
-	u := &auth.User{
-		ID: token.UserID(), Claims: claimsOf(token), Expires: endOf(token),
-		Expired: errors.Is(err, accesskey.ErrExpired),
+	u := &auth.User{ID: token.UserID(), Claims: claimsOf(token), Expires: endOf(token)}
+	u.Expired = errors.Is(err, accesskey.ErrExpired) || !u.Expires.IsZero() && !time.Now().Before(u.Expires)
+	if _, n := httpreq.Parameter(r, "id"); u.Expired && n == 0 { // it is of no connection
+		return nil, &auth.TokenError{Reason: "The token expired", Err: err}
 	}
-	u.Expired = u.Expired || !u.Expires.IsZero() && !time.Now().Before(u.Expires)
 	return u, nil
 }
 
