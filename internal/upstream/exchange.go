@@ -1,0 +1,165 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	dialTimeout = 5 * time.Second
+	// idleTimeout is shorter than that of servers (gunicorn 2 s, Node 5 s), because a POST on a
+	// connection that the server closes at that moment fails.
+	idleTimeout = time.Second
+	maxIdle     = 64
+	maxHead     = 64 << 10
+
+	maxAnswer = 16 << 20
+	// smallAnswer is the size from which an answer takes one of maxLarge places, which bound the
+	// memory of all answers.
+	smallAnswer = 64 << 10
+	maxLarge    = 4
+)
+
+// newClient returns a client for one hub, so that the hubs share no connections. It follows no
+// redirects, and it knows HTTP/1.1 only: a request that ends early ends its connection.
+func newClient() *http.Client {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			TLSHandshakeTimeout:    dialTimeout,
+			IdleConnTimeout:        idleTimeout,
+			MaxIdleConnsPerHost:    maxIdle,
+			MaxIdleConns:           maxIdle,
+			MaxResponseHeaderBytes: maxHead,
+			DisableCompression:     true,
+			Protocols:              protocols,
+		},
+	}
+}
+
+var (
+	errBusy     = errors.New("the backend has too many requests")
+	errTooLarge = errors.New("the answer is too large")
+)
+
+// statusError is a status that is neither 200 nor 204.
+type statusError struct {
+	code   int
+	reason string // the beginning of the body
+}
+
+func (e *statusError) Error() string {
+	if e.reason == "" {
+		return fmt.Sprintf("the backend answered with status %d", e.code)
+	}
+	return fmt.Sprintf("the backend answered with status %d: %s", e.code, e.reason)
+}
+
+// maxReason is the longest text of the backend in an error, in bytes.
+const maxReason = 200
+
+// take waits for one of the slots. free gives it back. It fails with errBusy when ctx ends before.
+func (u *Upstream) take(ctx context.Context, slots chan struct{}) (free func(), err error) {
+	select {
+	case slots <- struct{}{}:
+	default:
+		u.waiting.Add(1)
+		defer u.waiting.Add(-1)
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return nil, errBusy
+			}
+			return nil, context.Cause(ctx)
+		}
+	}
+	return func() { <-slots }, nil
+}
+
+// post sends a request and returns the answer, whose body is empty after 204. Its errors contain
+// no URL, because that may have secrets.
+func (u *Upstream) post(ctx context.Context, to *url.URL, header http.Header, body []byte) (*answer, error) {
+	u.inFlight.Add(1)
+	defer u.inFlight.Add(-1)
+	request := (&http.Request{
+		Method: http.MethodPost, URL: to, Host: to.Host, Header: header, ContentLength: int64(len(body)),
+		Body:    io.NopCloser(bytes.NewReader(body)),
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
+	}).WithContext(ctx)
+	response, err := u.client.Do(request)
+	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err
+		}
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	switch response.StatusCode {
+	case http.StatusOK:
+		read, err := u.read(ctx, response)
+		return &answer{response.Header.Get("Content-Type"), read}, err
+	case http.StatusNoContent:
+		return &answer{}, nil
+	}
+	reason, _ := io.ReadAll(io.LimitReader(response.Body, maxReason)) // as much as there is
+	return nil, &statusError{response.StatusCode, string(bytes.ToValidUTF8(reason, []byte("?")))}
+}
+
+// read returns the body of a response.
+func (u *Upstream) read(ctx context.Context, r *http.Response) ([]byte, error) {
+	if r.ContentLength > maxAnswer {
+		return nil, errTooLarge
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, smallAnswer+1))
+	if err != nil || len(body) <= smallAnswer {
+		return body, err
+	}
+	free, err := u.take(ctx, u.large)
+	if err != nil {
+		return nil, err
+	}
+	defer free()
+	whole := bytes.NewBuffer(body)
+	if r.ContentLength > 0 {
+		whole.Grow(int(r.ContentLength) - len(body) + bytes.MinRead)
+	}
+	if _, err := whole.ReadFrom(io.LimitReader(r.Body, maxAnswer+1-int64(len(body)))); err != nil {
+		return nil, err
+	}
+	if whole.Len() > maxAnswer {
+		return nil, errTooLarge
+	}
+	return whole.Bytes(), nil
+}
+
+// result names the outcome of a request for metrics.
+func result(ctx context.Context, err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, errBusy):
+		return "busy"
+	case errors.Is(err, errTooLarge):
+		return "too_large"
+	case errors.Is(err, errAnswer):
+		return "invalid"
+	case errors.As(err, new(*statusError)):
+		return "status"
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return "timeout"
+	case ctx.Err() != nil:
+		return "canceled"
+	}
+	return "network"
+}

@@ -1,0 +1,175 @@
+package upstream
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+const (
+	normalRequests       = 256
+	normalTimeout        = 10 * time.Second
+	normalConnectTimeout = 5 * time.Second
+
+	maxTimeout = 10 * time.Minute
+)
+
+// Settings are the backend of one hub.
+type Settings struct {
+	// Templates say where events go. The first that matches an event gets it. An event that none
+	// matches is not sent, and an invocation that none matches fails as one of a method that does
+	// not exist.
+	Templates []Template
+	// Connect asks the backend who may connect. Default nil: it is not asked.
+	Connect *Connect
+	// MaxRequests is the number of invocations and connected events that the backend handles at a
+	// time. Others wait, as long as the timeout of their template. As many calls of Connect may
+	// run in addition, and a quarter as many disconnected events. From 1 to 100,000. Default 256.
+	MaxRequests int
+}
+
+// Template is the place for some events.
+type Template struct {
+	// URL gets the events by POST. The segments {hub}, {category} and {event} of its path are
+	// replaced by the hub's name, by "connections" or "messages", and by "connected",
+	// "disconnected" or the target of the invocation.
+	URL string
+	// Hubs, Categories and Events are patterns of the events: a name, names with commas between
+	// them, or "*". They ignore case. Default "*".
+	Hubs, Categories, Events string
+	// Format "json" sends invocations in JSON. Default "": in the hub protocol of the client.
+	Format string
+	// Timeout is the time for one event, including the wait for its turn. At most 10 minutes.
+	// Default 10 s.
+	Timeout time.Duration
+}
+
+// Connect is the call that decides who may connect.
+type Connect struct {
+	// URL gets the call by POST. Its path may have the segment {hub}.
+	URL string
+	// Headers and Cookies are the names of those that are passed on from the client's request.
+	// Names of headers ignore case. Default none.
+	Headers, Cookies []string
+	// Timeout is the time for one call, including the wait for its turn. At most 10 minutes.
+	// Default 5 s.
+	Timeout time.Duration
+}
+
+// SettingError reports that a setting is not valid.
+type SettingError struct {
+	Key string // as in the configuration file: "upstream[1].url", "connect.timeout"
+	Err error
+}
+
+func (e *SettingError) Error() string { return e.Key + ": " + e.Err.Error() }
+func (e *SettingError) Unwrap() error { return e.Err }
+
+// Check returns a [*SettingError] if a setting is not valid for the hub with a name.
+func (s *Settings) Check(hubName string) error {
+	_, err := s.compile(hubName)
+	return err
+}
+
+// plan is the compiled form of Settings. It is not changed.
+type plan struct {
+	routes  []route
+	connect *connectRoute
+	slots   chan struct{} // has an element for each invocation and connected event that runs
+	calls   chan struct{} // the same for calls of Connect
+}
+
+type connectRoute struct {
+	url              *url.URL
+	headers, cookies []string
+	timeout          time.Duration
+}
+
+func (s *Settings) compile(hubName string) (*plan, error) {
+	n := cmp.Or(s.MaxRequests, normalRequests)
+	if n < 1 || n > 100_000 {
+		return nil, &SettingError{"max-requests", errors.New("must be from 1 to 100000")}
+	}
+	p := &plan{slots: make(chan struct{}, n), calls: make(chan struct{}, n)}
+	for i := range s.Templates {
+		r, key, err := s.Templates[i].compile()
+		if err != nil {
+			return nil, &SettingError{fmt.Sprintf("upstream[%d].%s", i, key), err}
+		}
+		p.routes = append(p.routes, r)
+	}
+	if s.Connect != nil {
+		var key string
+		var err error
+		if p.connect, key, err = s.Connect.compile(hubName); err != nil {
+			return nil, &SettingError{"connect." + key, err}
+		}
+	}
+	return p, nil
+}
+
+func (t *Template) compile() (r route, key string, err error) {
+	if r.target, err = parseTarget(t.URL); err != nil {
+		return r, "url", err
+	}
+	if r.timeout, err = timeout(t.Timeout, normalTimeout); err != nil {
+		return r, "timeout", err
+	}
+	if r.json = t.Format == "json"; !r.json && t.Format != "" {
+		return r, "format", errors.New(`must be "json", or left out for the protocol of the client`)
+	}
+	for _, p := range []struct {
+		key, text string
+		to        *pattern
+	}{{"hubs", t.Hubs, &r.hubs}, {"categories", t.Categories, &r.categories}, {"events", t.Events, &r.events}} {
+		if *p.to, err = parsePattern(p.text); err != nil {
+			return r, p.key, err
+		}
+	}
+	return r, "", nil
+}
+
+func (c *Connect) compile(hubName string) (r *connectRoute, key string, err error) {
+	to, err := parseTarget(c.URL)
+	if err == nil && (strings.Contains(to.path, "{category}") || strings.Contains(to.path, "{event}")) {
+		err = errors.New("may have {hub} only")
+	}
+	if err != nil {
+		return nil, "url", err
+	}
+	r = &connectRoute{cookies: c.Cookies}
+	if r.url, err = to.url(hubName, "", ""); err != nil {
+		return nil, "url", err
+	}
+	if r.timeout, err = timeout(c.Timeout, normalConnectTimeout); err != nil {
+		return nil, "timeout", err
+	}
+	for _, name := range c.Headers {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return nil, "headers", fmt.Errorf("%q is not the name of a header", name)
+		}
+		if name = http.CanonicalHeaderKey(name); name == "Cookie" {
+			return nil, "headers", errors.New("cookies are passed on by their names: see cookies")
+		}
+		r.headers = append(r.headers, name)
+	}
+	for _, name := range c.Cookies {
+		if !httpguts.ValidHeaderFieldName(name) { // both are tokens
+			return nil, "cookies", fmt.Errorf("%q is not the name of a cookie", name)
+		}
+	}
+	return r, "", nil
+}
+
+func timeout(t, normal time.Duration) (time.Duration, error) {
+	if t < 0 || t > maxTimeout {
+		return 0, fmt.Errorf("must be positive, and at most %v", maxTimeout)
+	}
+	return cmp.Or(t, normal), nil
+}

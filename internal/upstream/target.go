@@ -1,0 +1,131 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/carillon-go/carillon/internal/fold"
+)
+
+// route is a compiled Template.
+type route struct {
+	target
+	hubs, categories, events pattern
+	json                     bool
+	timeout                  time.Duration
+}
+
+// find returns the first route for an event, or nil.
+func (p *plan) find(hub, category, event string) *route {
+	for i := range p.routes {
+		if r := &p.routes[i]; r.hubs.matches(hub) && r.categories.matches(category) && r.events.matches(event) {
+			return r
+		}
+	}
+	return nil
+}
+
+// pattern is the list of the names that it matches. nil matches all names.
+type pattern []string
+
+func parsePattern(text string) (pattern, error) {
+	if text == "" || text == "*" {
+		return nil, nil
+	}
+	var p pattern
+	for name := range strings.SplitSeq(text, ",") {
+		name = strings.TrimSpace(name)
+		if name == "" || strings.Contains(name, "*") {
+			return nil, errors.New(`must be "*", a name, or names with commas between them`)
+		}
+		p = append(p, name)
+	}
+	return p, nil
+}
+
+func (p pattern) matches(name string) bool {
+	return p == nil || slices.ContainsFunc(p, func(own string) bool { return fold.Equal(own, name) })
+}
+
+// target is a URL with placeholders, each of which is a segment of its path.
+type target struct {
+	base url.URL
+	path string // escaped, with the placeholders
+}
+
+var errPlaceholder = errors.New("{hub}, {category} and {event} can only be whole segments of the path, as in http://host/{hub}/{event}")
+
+func parseTarget(text string) (t target, err error) {
+	u, err := url.Parse(text)
+	if err != nil { // the error has the whole text, which may contain a secret
+		return t, errors.New("not a URL")
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "", u.Opaque != "":
+		return t, errors.New("must begin with http:// or https:// and a host")
+	case strings.ContainsAny(u.Host+u.User.String()+u.RawQuery, "{}"), u.User != nil && strings.Contains(u.User.String(), "%7B"):
+		return t, errPlaceholder
+	case strings.Contains(text, "#"):
+		return t, errors.New("must not have a fragment (#)")
+	}
+	if t.base, t.path = *u, u.RawPath; t.path == "" {
+		t.path = u.EscapedPath()
+	}
+	literal := make([]string, 0, 8)
+	for segment := range strings.SplitSeq(t.path, "/") {
+		switch segment {
+		case "{hub}", "{category}", "{event}":
+		default:
+			literal = append(literal, segment)
+		}
+	}
+	rest, err := url.ParseRequestURI("/" + strings.Join(literal, "/"))
+	switch {
+	case strings.ContainsAny(strings.Join(literal, ""), "{}"):
+		return t, errPlaceholder
+	case err != nil || rest.EscapedPath() != "/"+strings.Join(literal, "/"):
+		return t, errors.New("the path has characters that must be escaped")
+	}
+	return t, nil
+}
+
+// maxSegment is the longest event in a URL in bytes.
+const maxSegment = 256
+
+// url returns the URL for an event. It fails if a server or a proxy might take the event for
+// something else than one segment of the path, even after it has unescaped it.
+func (t *target) url(hub, category, event string) (*url.URL, error) {
+	if strings.Contains(t.path, "{event}") {
+		if err := checkSegment(event); err != nil {
+			return nil, err
+		}
+	}
+	u := t.base
+	u.RawPath = strings.NewReplacer("{hub}", escape(hub), "{category}", category, "{event}", escape(event)).Replace(t.path)
+	var err error
+	u.Path, err = url.PathUnescape(u.RawPath)
+	return &u, err
+}
+
+// errTarget is wrapped by the errors about the target of an invocation.
+var errTarget = errors.New("the target is not valid")
+
+func checkSegment(s string) error {
+	isOdd := func(r rune) bool { return r == '/' || r == '\\' || unicode.IsControl(r) }
+	switch {
+	case s == "", s == ".", s == "..", strings.ContainsFunc(s, isOdd), !utf8.ValidString(s):
+		return fmt.Errorf("%w: it cannot be a segment of a path", errTarget)
+	case len(s) > maxSegment:
+		return fmt.Errorf("%w: it has more than %d bytes", errTarget, maxSegment)
+	}
+	return nil
+}
+
+// escape escapes all bytes but letters, digits and "-._~".
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }

@@ -1,0 +1,441 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"io"
+	stdlog "log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/client"
+	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/hubtest"
+	"github.com/carillon-go/carillon/protocol"
+)
+
+func TestEventsHaveTheFormOfTheService(t *testing.T) {
+	b := newBackend(t, completeWith(`"sunny"`))
+	l := newLab(t, Settings{Templates: []Template{{URL: b.URL + "/api/{hub}/{category}/{event}?code=1"}}}, hub.Options{})
+	request := httptest.NewRequest(http.MethodGet, "/hubs/chat?room=a%20b&id=secret&Access_Token=secret&%69d=secret&x", nil)
+	user := &auth.User{ID: "ann", Claims: map[string]any{"role": []any{"admin", "owner"}, "age": 30.0, "sub": "ann", "note": nil}}
+	c := hubtest.Connect(t, l.hub, hubtest.Options{User: user, Request: request})
+	id := c.ConnectionID()
+	got, err := client.Invoke[string](t.Context(), c.HubConnection, "Weather", "Paris", 2)
+	if err != nil || got != "sunny" {
+		t.Errorf("the result is %q, %v", got, err)
+	}
+	if err := c.Send(t.Context(), "say"); err != nil {
+		t.Error(err)
+	}
+	if err := c.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []struct{ path, category, event, body string }{
+		{"/api/chat/connections/connected?code=1", "connections", "connected", `{"type":10}`},
+		{"/api/chat/messages/Weather?code=1", "messages", "Weather", `{"type":1,"invocationId":"1","target":"Weather","arguments":["Paris",2]}`},
+		{"/api/chat/messages/say?code=1", "messages", "say", `{"type":1,"target":"say","arguments":[]}`},
+		{"/api/chat/connections/disconnected?code=1", "connections", "disconnected", `{"type":11}`},
+	} {
+		r := b.next(t)
+		if r.path != want.path || r.body != want.body {
+			t.Errorf("the backend gets %s %s, want %s %s", r.path, r.body, want.path, want.body)
+		}
+		for name, values := range map[string][]string{
+			"Content-Type":         {"application/json"},
+			"X-ASRS-Connection-Id": {id},
+			"X-ASRS-Hub":           {"chat"},
+			"X-ASRS-Category":      {want.category},
+			"X-ASRS-Event":         {want.event},
+			"X-ASRS-User-Id":       {"ann"},
+			"X-ASRS-User-Claims":   {"age: 30", "role: admin", "role: owner", "sub: ann"},
+			"X-ASRS-Client-Query":  {"room=a%20b&x"},
+			"X-ASRS-Signature":     {testKeys(t)().Signature(id)},
+		} {
+			if got := r.header.Values(name); !slices.Equal(got, values) {
+				t.Errorf("%s: %s is %q, want %q", want.event, name, got, values)
+			}
+		}
+		if got := r.header.Get("Webhook-Signature"); strings.Count(got, "v1,") != 2 || !strings.HasPrefix(r.header.Get("Webhook-Id"), "msg_") {
+			t.Errorf("%s: the signature is %q", want.event, got)
+		}
+		if strings.Contains(fmt.Sprint(r.header), "secret") {
+			t.Errorf("%s: the headers have a secret", want.event)
+		}
+	}
+	if l.log.String() != "" {
+		t.Errorf("the log has %s", l.log)
+	}
+}
+
+// Nothing that a client chooses ends a header or adds one.
+func TestHeadersCannotBeInjected(t *testing.T) {
+	b := newBackend(t, completeWith("1"))
+	l := newLab(t, Settings{Templates: []Template{{URL: b.URL}}}, hub.Options{})
+	user := &auth.User{ID: "a\r\nX-Evil: 1", Claims: map[string]any{"n\nX-Evil: 1": "v\r\n\r\nX-Evil: 1", " x: y": " 50% "}}
+	for i := range 100 {
+		user.Claims[fmt.Sprintf("z%03d", i)] = strings.Repeat("z", 100)
+	}
+	request := httptest.NewRequest(http.MethodGet, "/?a", nil)
+	request.URL.RawQuery = "a=b\r\nX-Evil: 1"
+	c := hubtest.Connect(t, l.hub, hubtest.Options{User: user, Request: request})
+	if _, err := client.Invoke[int](t.Context(), c.HubConnection, "ü\r\nX-Evil: 1"); err != nil {
+		t.Error(err)
+	}
+	err := c.Invoke(t.Context(), strings.Repeat("\n", 400))
+	if err == nil || err.Error() != "Invocation failed, target not valid." {
+		t.Errorf("a target that is too long: %v", err)
+	}
+	_ = b.next(t)
+	r := b.next(t)
+	if r.header.Get("X-Evil") != "" {
+		t.Error("a header is injected")
+	}
+	claims := r.header.Values("X-ASRS-User-Claims")
+	for name, want := range map[string]string{
+		"X-ASRS-User-Id": "a%0D%0AX-Evil: 1", "X-ASRS-Event": "%C3%BC%0D%0AX-Evil: 1", "X-ASRS-Client-Query": "a=b%0D%0AX-Evil:%201",
+	} {
+		if got := r.header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if len(claims) < 3 || claims[0] != "%20x%3A y: %2050%25%20" || claims[1] != "n%0AX-Evil%3A 1: v%0D%0A%0D%0AX-Evil: 1" {
+		t.Errorf("the claims are %q", claims)
+	}
+	size := 0
+	for _, lines := range r.header {
+		for _, line := range lines {
+			size += len(line)
+		}
+	}
+	if len(claims) > maxClaimsLines || size > 16<<10 {
+		t.Errorf("%d claims, %d bytes of headers", len(claims), size)
+	}
+	if !strings.Contains(l.log.String(), "webhook without some headers") {
+		t.Errorf("the log has %s", l.log)
+	}
+}
+
+// fault is a backend's, with the error that the client gets.
+type fault struct {
+	answer http.HandlerFunc
+	want   string
+	result string // for metrics
+}
+
+var faults = map[string]fault{
+	"status 500":     {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret", 500) }, "Invocation failed, status code 500", "status"},
+	"status 404":     {http.NotFound, "Invocation failed, status code 404", "status"},
+	"status 201":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(201) }, "Invocation failed, status code 201", "status"},
+	"redirect":       {http.RedirectHandler("/other", http.StatusTemporaryRedirect).ServeHTTP, "Invocation failed, status code 307", "status"},
+	"20 MB":          {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.CopyN(w, zeros{}, 20<<20) }, "Invocation failed, response too large.", "too_large"},
+	"20 MB declared": {declare(20 << 20), "Invocation failed, response too large.", "too_large"},
+	"hangs":          {hang, "Invocation failed, status code 500", "timeout"},
+	"slow headers":   {drip(false), "Invocation failed, status code 500", "timeout"},
+	"slow body":      {drip(true), "Invocation failed, status code 500", "timeout"},
+	"dies":           {die, "Invocation failed, status code 500", "network"},
+	"dies in the body": {func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.WriteString(w, `{"type":3`)
+		die(w, r)
+	}, "Invocation failed, status code 500", "network"},
+	"long headers":         {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) }, "Invocation failed, status code 500", "network"},
+	"another id":           {write(`{"type":3,"invocationId":"99","result":1}` + "\x1e"), "Invocation failed, response not valid.", "invalid"},
+	"no id":                {write(`{"type":3,"result":1}` + "\x1e"), "Invocation failed, response not valid.", "invalid"},
+	"two completions":      {write(`{"type":3,"invocationId":"1","result":1}` + "\x1e" + `{"type":3,"invocationId":"1"}` + "\x1e"), "Invocation failed, response not valid.", "invalid"},
+	"two in one record":    {write(`{"type":3,"invocationId":"1","result":1}{"type":3}` + "\x1e"), "Invocation failed, response not valid.", "invalid"},
+	"an invocation":        {write(`{"type":1,"target":"Evil","arguments":[]}` + "\x1e"), "Invocation failed, response not valid.", "invalid"},
+	"a close message":      {write(`{"type":7}` + "\x1e"), "Invocation failed, response not valid.", "invalid"},
+	"result and error":     {write(`{"type":3,"invocationId":"1","result":1,"error":"x"}` + "\x1e"), "Invocation failed, response not valid.", "invalid"},
+	"no separator":         {write(`{"type":3,"invocationId":"1","result":1}`), "Invocation failed, response not valid.", "invalid"},
+	"HTML":                 {write("<html>\x1e"), "Invocation failed, response not valid.", "invalid"},
+	"another hub protocol": {write("\x05\x95\x03\x80\xa11\x02"), "Invocation failed, response not valid.", "invalid"},
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func declare(size int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(size))
+		_, _ = io.CopyN(w, zeros{}, int64(size))
+	}
+}
+
+func write(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }
+}
+
+func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+func die(w http.ResponseWriter, _ *http.Request) {
+	_ = http.NewResponseController(w).Flush()
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		_ = conn.(*net.TCPConn).SetLinger(0)
+		_ = conn.Close()
+	}
+}
+
+// drip sends headers, or a body, byte by byte until the client has gone.
+func drip(body bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		if body {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+		}
+		for err == nil {
+			_, err = io.WriteString(conn, "HTTP/1.1 200 OK\r\nA: b"[:1])
+			time.Sleep(10 * time.Millisecond) // the fault
+		}
+	}
+}
+
+func TestFaultyBackendsFailTheInvocation(t *testing.T) {
+	for name, c := range faults {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBackend(t, c.answer)
+			timeout := time.Minute
+			if c.result == "timeout" {
+				timeout = 300 * time.Millisecond
+			}
+			l := newLab(t, Settings{Templates: []Template{{URL: b.URL, Categories: "messages", Timeout: timeout}}}, hub.Options{})
+			c.expect(t, l)
+		})
+	}
+}
+
+func (c *fault) expect(t *testing.T, l *lab) {
+	t.Helper()
+	conn := hubtest.Connect(t, l.hub, hubtest.Options{})
+	if err := conn.Invoke(t.Context(), "Say", "secret"); err == nil || err.Error() != c.want {
+		t.Errorf("the error is %v, want %s", err, c.want)
+	}
+	if l.meter.count("message "+c.result) != 1 {
+		t.Errorf("the meter has %v, want message %s", l.meter.counts, c.result)
+	}
+	if log := l.log.String(); strings.Count(log, "webhook failed") != 1 || !strings.Contains(log, "hub=chat") {
+		t.Errorf("the log has %s", log)
+	}
+	if s := l.Stats(); s != (Stats{}) {
+		t.Errorf("afterwards there are %+v", s)
+	}
+}
+
+func TestBackendThatIsAwayFailsTheInvocation(t *testing.T) {
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	untrusted := httptest.NewTLSServer(http.NotFoundHandler())
+	untrusted.Config.ErrorLog = stdlog.New(io.Discard, "", 0)
+	defer untrusted.Close()
+	plain := newBackend(t, nil)
+	for _, url := range []string{gone.URL, untrusted.URL, strings.Replace(plain.URL, "http:", "https:", 1)} {
+		l := newLab(t, Settings{Templates: []Template{{URL: url + "?secret", Categories: "messages"}}}, hub.Options{})
+		(&fault{want: "Invocation failed, status code 500", result: "network"}).expect(t, l)
+		if strings.Contains(l.log.String(), "secret") {
+			t.Errorf("the log has a secret: %s", l.log)
+		}
+	}
+}
+
+func TestAnswersComplete(t *testing.T) {
+	pack := func() protocol.HubProtocol { return protocol.NewMessagePack() }
+	for name, c := range map[string]struct {
+		format   string
+		protocol func() protocol.HubProtocol
+		answer   http.HandlerFunc
+		want     any
+		err      string
+	}{
+		"JSON":                       {answer: completeWith(`{"a":[1,2.5]}`), want: map[string]any{"a": []any{1.0, 2.5}}},
+		"an error":                   {answer: write(`{"type":3,"invocationId":"1","error":"no such city"}` + "\x1e"), err: "no such city"},
+		"empty":                      {answer: write("")},
+		"204":                        {answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }},
+		"null":                       {answer: completeWith("null")},
+		"without a result":           {answer: write(`{"type":3,"invocationId":"1"}` + "\x1e")},
+		"large":                      {answer: completeWith(`"` + strings.Repeat("x", 1<<20) + `"`), want: strings.Repeat("x", 1<<20)},
+		"MessagePack":                {protocol: pack, answer: write("\x07\x95\x03\x80\xa11\x03\x07"), want: int64(7)},
+		"MessagePack, empty":         {protocol: pack, answer: write("")},
+		"JSON for MessagePack":       {format: "json", protocol: pack, answer: completeWith(`{"a":[1,2.5]}`), want: map[string]any{"a": []any{int64(1), 2.5}}},
+		"plain JSON for MessagePack": {format: "json", protocol: pack, answer: plainly("application/json; charset=utf-8"), want: int64(5)},
+		"plain JSON":                 {format: "json", answer: plainly("application/json"), want: 5.0},
+		"plain JSON of another type": {format: "json", answer: plainly("text/plain"), err: "Invocation failed, response not valid."},
+		"plain JSON without format":  {answer: plainly("application/json"), err: "Invocation failed, response not valid."},
+		"not for MessagePack":        {format: "json", protocol: pack, answer: completeWith(`"` + "\xff" + `"`), err: "An unexpected error occurred invoking 'Say' on the server."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBackend(t, c.answer)
+			l := newLab(t, Settings{Templates: []Template{{URL: b.URL, Categories: "messages", Format: c.format}}}, hub.Options{})
+			var o hubtest.Options
+			if c.protocol != nil {
+				o.Client.Protocol = c.protocol()
+			}
+			conn := hubtest.Connect(t, l.hub, o)
+			got, err := client.Invoke[any](t.Context(), conn.HubConnection, "Say", "x", 1)
+			if c.err != "" {
+				if err == nil || err.Error() != c.err {
+					t.Errorf("the error is %v, want %s", err, c.err)
+				}
+			} else if err != nil || fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", c.want) {
+				t.Errorf("the result is %#v, %v, want %#v", got, err, c.want)
+			}
+			r, isJSON := b.next(t), c.format == "json" || c.protocol == nil
+			if want := `{"type":1,"invocationId":"1","target":"Say","arguments":["x",1]}`; isJSON && (r.body != want || r.header.Get("Content-Type") != "application/json") {
+				t.Errorf("the backend gets %s %s", r.header.Get("Content-Type"), r.body)
+			}
+			if want := "\x96\x01\x80\xa11\xa3Say\x92\xa1x\x01\x90"; !isJSON && (r.body != want || r.header.Get("Content-Type") != "application/x-msgpack") {
+				t.Errorf("the backend gets %s %q", r.header.Get("Content-Type"), r.body)
+			}
+		})
+	}
+}
+
+// plainly answers with a completion without the separator.
+func plainly(contentType string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		_, _ = io.WriteString(w, ` {"type":3,"invocationId":"1","result":5} `+"\n")
+	}
+}
+
+func TestEventThatNoTemplateMatches(t *testing.T) {
+	b := newBackend(t, nil)
+	l := newLab(t, Settings{Templates: []Template{{URL: b.URL, Events: "Say"}}}, hub.Options{})
+	c := hubtest.Connect(t, l.hub, hubtest.Options{})
+	if err := c.Invoke(t.Context(), "Shout"); err == nil || !strings.HasSuffix(err.Error(), "HubException: Method does not exist.") {
+		t.Errorf("the error is %v", err)
+	}
+	for item, err := range client.Stream[int](t.Context(), c.HubConnection, "Say") {
+		if err == nil || !strings.Contains(err.Error(), "streaming") {
+			t.Errorf("a stream: %v, %v", item, err)
+		}
+	}
+	if err := c.Stop(t.Context()); err != nil || len(b.requests) > 0 {
+		t.Errorf("the backend gets %d requests, %v", len(b.requests), err)
+	}
+}
+
+// The client that leaves cancels its request.
+func TestClientThatLeavesCancelsItsRequest(t *testing.T) {
+	canceled := make(chan struct{})
+	b := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-ASRS-Event") == "Say" {
+			<-r.Context().Done()
+			close(canceled)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	l := newLab(t, Settings{Templates: []Template{{URL: b.URL, Timeout: maxTimeout}}}, hub.Options{})
+	c := hubtest.Connect(t, l.hub, hubtest.Options{})
+	if err := c.Send(t.Context(), "Say"); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = b.next(t), b.next(t)
+	_ = c.Stop(t.Context())
+	select {
+	case <-canceled:
+	case <-time.After(patience):
+		t.Fatal("the request continues")
+	}
+	if r := b.next(t); r.header.Get("X-ASRS-Event") != "disconnected" {
+		t.Errorf("the next event is %v", r.header)
+	}
+}
+
+// More requests than the backend may get wait for their turn, within their timeout.
+func TestRequestsWaitForTheirTurn(t *testing.T) {
+	release := make(chan struct{})
+	b := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
+		<-release
+		completeWith("1")(w, r)
+	})
+	t.Cleanup(func() { // before the server's end
+		select {
+		case <-release:
+		default:
+			close(release)
+		}
+	})
+	s := Settings{MaxRequests: 2, Templates: []Template{
+		{URL: b.URL, Categories: "messages", Events: "impatient", Timeout: 200 * time.Millisecond},
+		{URL: b.URL, Categories: "messages", Timeout: patience},
+	}}
+	l := newLab(t, s, hub.Options{})
+	results := make(chan error, 4)
+	for range 4 {
+		c := hubtest.Connect(t, l.hub, hubtest.Options{})
+		go func() { results <- c.Invoke(t.Context(), "Say") }()
+	}
+	_, _ = b.next(t), b.next(t)
+	c := hubtest.Connect(t, l.hub, hubtest.Options{})
+	if err := c.Invoke(t.Context(), "impatient"); err == nil || err.Error() != "Invocation failed, status code 503" {
+		t.Errorf("its turn does not come: %v", err)
+	}
+	if s := l.Stats(); s.InFlight != 2 || l.meter.count("message busy") != 1 {
+		t.Errorf("there are %+v, %v", s, l.meter.counts)
+	}
+	s.MaxRequests = 4
+	if err := l.Set(&s); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	for range 4 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A backend that hangs takes no time from the clients of another hub, nor from broadcasts in its
+// own.
+func TestHangingBackendHarmsNoOtherHub(t *testing.T) {
+	bad := newBackend(t, hang)
+	good := newBackend(t, completeWith("1"))
+	slow := newLab(t, Settings{MaxRequests: 8, Templates: []Template{{URL: bad.URL, Categories: "messages", Timeout: maxTimeout}}}, hub.Options{})
+	quick := newLab(t, Settings{MaxRequests: 8, Templates: []Template{{URL: good.URL, Categories: "messages"}}}, hub.Options{})
+	var waiting []*hubtest.Client
+	for range 20 {
+		c := hubtest.Connect(t, slow.hub, hubtest.Options{})
+		waiting = append(waiting, c)
+		for range 3 {
+			if err := c.Send(t.Context(), "Say"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 8 {
+		_ = bad.next(t)
+	}
+	c := hubtest.Connect(t, quick.hub, hubtest.Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for range 100 {
+		if n, err := client.Invoke[int](ctx, c.HubConnection, "Say"); err != nil || n != 1 {
+			t.Fatalf("the other hub answers %d, %v", n, err)
+		}
+		if err := slow.hub.Clients().All().Send(ctx, "tick"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range waiting {
+		if n := len(c.Received()); n != 100 {
+			t.Fatalf("a client of the slow hub got %d of 100 messages", n)
+		}
+	}
+	if s := slow.Stats(); s.InFlight != 8 {
+		t.Errorf("the slow hub has %+v", s)
+	}
+}
