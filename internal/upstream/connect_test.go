@@ -1,7 +1,9 @@
 package upstream
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
@@ -193,31 +196,36 @@ func TestCallsAreLimited(t *testing.T) {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	l := newLab(t, Settings{MaxRequests: 3, Connect: &Connect{URL: b.URL}}, hub.Options{})
-	ask := func(address string) error {
-		r := httptest.NewRequest(http.MethodPost, "/chat/negotiate", nil)
+	ask := func(ctx context.Context, address string) int {
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/chat/negotiate", nil)
 		r.RemoteAddr = address + ":1234"
 		_, err := l.Authenticator().Authenticate(r)
-		return err
+		if refused, ok := errors.AsType[*auth.StatusError](err); ok {
+			return refused.Status
+		}
+		return 0
 	}
 	var asking sync.WaitGroup
 	for range 3 + 3*waitingPerCall {
-		asking.Go(func() { _ = ask("10.0.0.1") })
+		asking.Go(func() { _ = ask(t.Context(), "10.0.0.1") })
 	}
 	for s := l.Stats(); s.InFlight < 3 || s.Waiting < 3*waitingPerCall; s = l.Stats() {
 		time.Sleep(time.Millisecond) // polls
 	}
-	if err := ask("10.0.0.1"); err == nil || l.meter.count("connect busy") != 1 {
-		t.Errorf("a call more than may wait: %v", err)
+	if got := ask(t.Context(), "10.0.0.1"); got != 503 || l.meter.count("connect busy") != 1 {
+		t.Errorf("a call more than may wait: %d", got)
 	}
 	close(release)
 	asking.Wait()
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
 	refused := 0
-	for range 1100 {
-		if ask("203.0.113.1") != nil {
+	for range 1100 { // without asking the backend, which takes time in which calls are earned back
+		if ask(canceled, "203.0.113.1") == 429 {
 			refused++
 		}
 	}
-	if refused == 0 || ask("203.0.113.2") != nil {
+	if refused == 0 || ask(t.Context(), "203.0.113.2") != 0 {
 		t.Errorf("%d of 1100 calls of an address are refused", refused)
 	}
 }
