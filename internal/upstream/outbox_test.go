@@ -15,7 +15,7 @@ import (
 )
 
 func onlyDisconnected(url string) Settings {
-	return Settings{MaxRequests: 4, Templates: []Template{{URL: url, Categories: "connections", Events: "disconnected", Timeout: patience}}}
+	return Settings{MaxRequests: 4, Templates: []Template{{URL: url, Categories: []string{"connections"}, Events: []string{"disconnected"}, Timeout: patience}}}
 }
 
 func TestDisconnectedEventsAreRepeated(t *testing.T) {
@@ -95,7 +95,7 @@ func TestShutdownDropsTheEventsThatAreLate(t *testing.T) {
 func TestEventsThatWaitAreBounded(t *testing.T) {
 	b := newBackend(t, hang)
 	l := newLab(t, onlyDisconnected(b.URL), hub.Options{})
-	r := l.plan.Load().find("chat", connections, disconnected)
+	r := l.plan.Load().find(connections, disconnected)
 	size := 0
 	for i := range 10_000 {
 		e := &event{category: connections, name: disconnected, connection: fmt.Sprint(i), query: strings.Repeat("q", maxQuery)}

@@ -40,9 +40,9 @@ type Template struct {
 	// replaced by the hub's name, by "connections" or "messages", and by "connected",
 	// "disconnected" or the target of the invocation.
 	URL string
-	// Hubs, Categories and Events are patterns of the events: a name, names with commas between
-	// them, or "*". They ignore case. Default "*".
-	Hubs, Categories, Events string
+	// Categories and Events are patterns of hosting.Matches for the events. They ignore case.
+	// Default all.
+	Categories, Events []string
 	// Format "json" sends invocations in JSON. Default "": in the hub protocol of the client.
 	Format string
 	// Timeout is the time for one event, including the wait for its turn. At most 10 minutes.
@@ -64,7 +64,7 @@ type Connect struct {
 
 // SettingError reports that a setting is not valid.
 type SettingError struct {
-	Key string // as in the configuration file: "upstream[1].url", "connect.timeout"
+	Key string // as in the configuration file, in the hub: "upstream[1].url", "clients.connect.timeout"
 	Err error
 }
 
@@ -94,7 +94,7 @@ type connectRoute struct {
 func (s *Settings) compile(hubName string) (*plan, error) {
 	n := cmp.Or(s.MaxRequests, normalRequests)
 	if n < 1 || n > 100_000 {
-		return nil, &SettingError{"max-requests", errors.New("must be from 1 to 100000")}
+		return nil, &SettingError{"limits.upstream-requests", errors.New("must be from 1 to 100000")}
 	}
 	p := &plan{slots: make(chan struct{}, n), calls: make(chan struct{}, n)}
 	for i := range s.Templates {
@@ -108,7 +108,7 @@ func (s *Settings) compile(hubName string) (*plan, error) {
 		var key string
 		var err error
 		if p.connect, key, err = s.Connect.compile(hubName); err != nil {
-			return nil, &SettingError{"connect." + key, err}
+			return nil, &SettingError{"clients.connect." + key, err}
 		}
 	}
 	return p, nil
@@ -124,14 +124,7 @@ func (t *Template) compile() (r route, key string, err error) {
 	if r.json = t.Format == "json"; !r.json && t.Format != "" {
 		return r, "format", errors.New(`must be "json", or left out for the protocol of the client`)
 	}
-	for _, p := range []struct {
-		key, text string
-		to        *pattern
-	}{{"hubs", t.Hubs, &r.hubs}, {"categories", t.Categories, &r.categories}, {"events", t.Events, &r.events}} {
-		if *p.to, err = parsePattern(p.text); err != nil {
-			return r, p.key, err
-		}
-	}
+	r.categories, r.events = folded(t.Categories), folded(t.Events)
 	return r, "", nil
 }
 

@@ -4,53 +4,44 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/hosting"
 )
 
 // route is a compiled Template.
 type route struct {
 	target
-	hubs, categories, events pattern
-	json                     bool
-	timeout                  time.Duration
+	categories, events []string // in upper case
+	json               bool
+	timeout            time.Duration
 }
 
 // find returns the first route for an event, or nil.
-func (p *plan) find(hub, category, event string) *route {
+func (p *plan) find(category, event string) *route {
+	category, event = fold.Upper(category), fold.Upper(event)
 	for i := range p.routes {
-		if r := &p.routes[i]; r.hubs.matches(hub) && r.categories.matches(category) && r.events.matches(event) {
+		if r := &p.routes[i]; hosting.Matches(r.categories, category) && hosting.Matches(r.events, event) {
 			return r
 		}
 	}
 	return nil
 }
 
-// pattern is the list of the names that it matches. nil matches all names.
-type pattern []string
-
-func parsePattern(text string) (pattern, error) {
-	if text == "" || text == "*" {
-		return nil, nil
+// folded returns patterns in upper case. None are one that matches all names.
+func folded(patterns []string) []string {
+	if len(patterns) == 0 {
+		return []string{"*"}
 	}
-	var p pattern
-	for name := range strings.SplitSeq(text, ",") {
-		name = strings.TrimSpace(name)
-		if name == "" || strings.Contains(name, "*") {
-			return nil, errors.New(`must be "*", a name, or names with commas between them`)
-		}
-		p = append(p, name)
+	all := make([]string, len(patterns))
+	for i, p := range patterns {
+		all[i] = fold.Upper(p)
 	}
-	return p, nil
-}
-
-func (p pattern) matches(name string) bool {
-	return p == nil || slices.ContainsFunc(p, func(own string) bool { return fold.Equal(own, name) })
+	return all
 }
 
 // target is a URL with placeholders, each of which is a segment of its path.

@@ -1,9 +1,11 @@
 package upstream
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestTemplatesAreCheckedWhenTheyAreRead(t *testing.T) {
@@ -100,31 +102,47 @@ func TestEventIsOneSegment(t *testing.T) {
 
 func TestFirstTemplateThatMatchesGetsTheEvent(t *testing.T) {
 	s := Settings{Templates: []Template{
-		{URL: "http://a/", Hubs: "other"},
-		{URL: "http://b/", Categories: "connections", Events: "connected"},
-		{URL: "http://c/", Events: "Say, shout"},
-		{URL: "http://d/", Hubs: "one,chat", Categories: "messages", Events: "*"},
+		{URL: "http://a/", Categories: []string{"connections"}, Events: []string{"connected"}},
+		{URL: "http://b/", Events: []string{"Say", "shout"}},
+		{URL: "http://c/", Categories: []string{"messages"}, Events: []string{"room.*"}},
+		{URL: "http://d/", Categories: []string{"messages", "connections"}, Events: []string{"*"}},
+		{URL: "http://e/"},
 	}}
 	p, err := s.compile("chat")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for event, want := range map[[3]string]string{
-		{"chat", "messages", "Say"}:            "c",
-		{"chat", "messages", "SHOUT"}:          "c",
-		{"Chat", "messages", "whisper"}:        "d",
-		{"two", "messages", "whisper"}:         "",
-		{"OTHER", "messages", "Say"}:           "a",
-		{"chat", "connections", "connected"}:   "b",
-		{"chat", "messages", "connected"}:      "d",
-		{"chat", "connections", "disconected"}: "",
+	for event, want := range map[[2]string]string{
+		{"connections", "connected"}:    "a",
+		{"messages", "connected"}:       "d",
+		{"messages", "Say"}:             "b",
+		{"messages", "SHOUT"}:           "b",
+		{"messages", "Room.Join"}:       "c",
+		{"connections", "disconnected"}: "d",
+		{"others", "x"}:                 "e",
 	} {
-		got := ""
-		if r := p.find(event[0], event[1], event[2]); r != nil {
-			got = r.base.Host
+		if r := p.find(event[0], event[1]); r == nil || r.base.Host != want {
+			t.Errorf("%v goes to %v, want %q", event, r, want)
 		}
-		if got != want {
-			t.Errorf("%v goes to %q, want %q", event, got, want)
+	}
+}
+
+func TestSettingsThatAreNotValidAreNamed(t *testing.T) {
+	ok := []Template{{URL: "http://a/"}}
+	for key, s := range map[string]Settings{
+		"":                         {Templates: ok, Connect: &Connect{URL: "http://a/{hub}", Headers: []string{"Authorization"}, Cookies: []string{"__Host-s"}}},
+		"upstream[1].url":          {Templates: append(ok, Template{URL: "a"})},
+		"upstream[0].format":       {Templates: []Template{{URL: "http://a/", Format: "xml"}}},
+		"upstream[0].timeout":      {Templates: []Template{{URL: "http://a/", Timeout: time.Hour}}},
+		"limits.upstream-requests": {MaxRequests: -1},
+		"clients.connect.url":      {Connect: &Connect{URL: "http://a/{event}"}},
+		"clients.connect.timeout":  {Connect: &Connect{URL: "http://a/", Timeout: -1}},
+		"clients.connect.headers":  {Connect: &Connect{URL: "http://a/", Headers: []string{"cookie"}}},
+		"clients.connect.cookies":  {Connect: &Connect{URL: "http://a/", Cookies: []string{"a b"}}},
+	} {
+		err := s.Check("chat")
+		if failed, _ := errors.AsType[*SettingError](err); err != nil && failed.Key != key || (err == nil) != (key == "") {
+			t.Errorf("%q: %v", key, err)
 		}
 	}
 }

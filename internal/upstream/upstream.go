@@ -100,7 +100,7 @@ func (u *Upstream) Set(s *Settings) error {
 	case err != nil:
 		return err
 	case (p.connect == nil) != (old.connect == nil):
-		return &SettingError{"connect", errors.New("cannot be added or removed without a restart")}
+		return &SettingError{"clients.connect", errors.New("cannot be added or removed without a restart")}
 	}
 	u.plan.Store(p)
 	return nil
@@ -124,7 +124,7 @@ func (u *Upstream) Shutdown(ctx context.Context) error {
 // invoke sends an invocation and returns the backend's completion.
 func (u *Upstream) invoke(ctx context.Context, in *hub.Unknown) (any, error) {
 	p := u.plan.Load()
-	r := p.find(u.name, messages, in.Target)
+	r := p.find(messages, in.Target)
 	if r == nil {
 		return nil, hub.NewError("Method does not exist.")
 	}
@@ -200,7 +200,7 @@ func (u *Upstream) connected(ctx context.Context) error {
 			}
 		}
 	}
-	if r := p.find(u.name, connections, connected); r != nil {
+	if r := p.find(connections, connected); r != nil {
 		if e, err := newEvent(c, connections, connected, []byte(`{"type":10}`)); err != nil {
 			u.log(connected, r.base.Host, err)
 		} else {
@@ -212,7 +212,7 @@ func (u *Upstream) connected(ctx context.Context) error {
 
 // disconnected gives the event to the outbox.
 func (u *Upstream) disconnected(ctx context.Context, cause error) {
-	r := u.plan.Load().find(u.name, connections, disconnected)
+	r := u.plan.Load().find(connections, disconnected)
 	if r == nil {
 		return
 	}

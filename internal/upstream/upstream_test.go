@@ -211,7 +211,7 @@ func TestFaultyBackendsFailTheInvocation(t *testing.T) {
 			if c.result == "timeout" {
 				timeout = 300 * time.Millisecond
 			}
-			l := newLab(t, Settings{Templates: []Template{{URL: b.URL, Categories: "messages", Timeout: timeout}}}, hub.Options{})
+			l := newLab(t, Settings{Templates: []Template{{URL: b.URL, Categories: []string{"messages"}, Timeout: timeout}}}, hub.Options{})
 			c.expect(t, l)
 		})
 	}
@@ -242,7 +242,7 @@ func TestBackendThatIsAwayFailsTheInvocation(t *testing.T) {
 	defer untrusted.Close()
 	plain := newBackend(t, nil)
 	for _, url := range []string{gone.URL, untrusted.URL, strings.Replace(plain.URL, "http:", "https:", 1)} {
-		l := newLab(t, Settings{Templates: []Template{{URL: url + "?secret", Categories: "messages"}}}, hub.Options{})
+		l := newLab(t, Settings{Templates: []Template{{URL: url + "?secret", Categories: []string{"messages"}}}}, hub.Options{})
 		(&fault{want: "Invocation failed, status code 500", result: "network"}).expect(t, l)
 		if strings.Contains(l.log.String(), "secret") {
 			t.Errorf("the log has a secret: %s", l.log)
@@ -278,7 +278,7 @@ func TestAnswersComplete(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBackend(t, c.answer)
-			l := newLab(t, Settings{Templates: []Template{{URL: b.URL, Categories: "messages", Format: c.format}}}, hub.Options{})
+			l := newLab(t, Settings{Templates: []Template{{URL: b.URL, Categories: []string{"messages"}, Format: c.format}}}, hub.Options{})
 			var o hubtest.Options
 			if c.protocol != nil {
 				o.Client.Protocol = c.protocol()
@@ -313,7 +313,7 @@ func plainly(contentType string) http.HandlerFunc {
 
 func TestEventThatNoTemplateMatches(t *testing.T) {
 	b := newBackend(t, nil)
-	l := newLab(t, Settings{Templates: []Template{{URL: b.URL, Events: "Say"}}}, hub.Options{})
+	l := newLab(t, Settings{Templates: []Template{{URL: b.URL, Events: []string{"Say"}}}}, hub.Options{})
 	c := hubtest.Connect(t, l.hub, hubtest.Options{})
 	if err := c.Invoke(t.Context(), "Shout"); err == nil || !strings.HasSuffix(err.Error(), "HubException: Method does not exist.") {
 		t.Errorf("the error is %v", err)
@@ -370,8 +370,8 @@ func TestRequestsWaitForTheirTurn(t *testing.T) {
 		}
 	})
 	s := Settings{MaxRequests: 2, Templates: []Template{
-		{URL: b.URL, Categories: "messages", Events: "impatient", Timeout: 200 * time.Millisecond},
-		{URL: b.URL, Categories: "messages", Timeout: patience},
+		{URL: b.URL, Categories: []string{"messages"}, Events: []string{"impatient"}, Timeout: 200 * time.Millisecond},
+		{URL: b.URL, Categories: []string{"messages"}, Timeout: patience},
 	}}
 	l := newLab(t, s, hub.Options{})
 	results := make(chan error, 4)
@@ -404,8 +404,8 @@ func TestRequestsWaitForTheirTurn(t *testing.T) {
 func TestHangingBackendHarmsNoOtherHub(t *testing.T) {
 	bad := newBackend(t, hang)
 	good := newBackend(t, completeWith("1"))
-	slow := newLab(t, Settings{MaxRequests: 8, Templates: []Template{{URL: bad.URL, Categories: "messages", Timeout: maxTimeout}}}, hub.Options{})
-	quick := newLab(t, Settings{MaxRequests: 8, Templates: []Template{{URL: good.URL, Categories: "messages"}}}, hub.Options{})
+	slow := newLab(t, Settings{MaxRequests: 8, Templates: []Template{{URL: bad.URL, Categories: []string{"messages"}, Timeout: maxTimeout}}}, hub.Options{})
+	quick := newLab(t, Settings{MaxRequests: 8, Templates: []Template{{URL: good.URL, Categories: []string{"messages"}}}}, hub.Options{})
 	var waiting []*hubtest.Client
 	for range 20 {
 		c := hubtest.Connect(t, slow.hub, hubtest.Options{})
