@@ -31,6 +31,7 @@ const (
 	codeTooSlow      = "Error.Request.TooSlow"
 	codeMediaType    = "Error.Request.UnsupportedMediaType"
 	codeKeyReused    = "Error.Request.IdempotencyKeyReused"
+	codeLimit        = "Error.Request.LimitExceeded"
 	codeClient       = "Error.Connection.Invalid"
 	codeUnavailable  = "Error.Service.Unavailable"
 	codeTimeout      = "Error.Service.Timeout"
@@ -68,7 +69,7 @@ func (c *call) absent() *failure {
 	return &failure{status: http.StatusNotFound, code: c.route.missing, message: "the name in the path is not that of something that exists"}
 }
 
-// explain returns the failure for the error of an operation, or nil.
+// explain returns the failure for the error of an operation.
 func (c *call) explain(ctx context.Context, err error) error {
 	var (
 		known *failure
@@ -76,23 +77,29 @@ func (c *call) explain(ctx context.Context, err error) error {
 		typed interface{ ErrorType() string }
 	)
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &known):
 		return known
 	case ctx.Err() != nil && errors.Is(context.Cause(ctx), errTimeout):
 		return &failure{status: http.StatusGatewayTimeout, code: codeTimeout, message: "the operation took too long; parts of it may have been done"}
 	case errors.As(err, &fault):
 		return invalid("arguments", fault.Message)
-	case c.route.waits && errors.As(err, &typed):
-		if typed.ErrorType() == "IOException" {
-			return c.absent()
-		}
-		return &failure{status: http.StatusBadRequest, code: codeClient, message: "the client answered with an error: " + err.Error()}
+	case errors.As(err, &typed):
+		return c.explainTyped(typed.ErrorType(), err)
 	case errors.Is(err, context.Canceled):
 		return err
 	}
 	return &unavailable{err}
+}
+
+// explainTyped returns the failure for an error of a type that the hub names.
+func (c *call) explainTyped(kind string, err error) error {
+	switch {
+	case kind == "IOException":
+		return c.absent()
+	case c.route.waits:
+		return &failure{status: http.StatusBadRequest, code: codeClient, message: "the client answered with an error: " + err.Error()}
+	}
+	return &failure{status: http.StatusBadRequest, code: codeLimit, message: err.Error()}
 }
 
 // unavailable is the failure of other nodes.

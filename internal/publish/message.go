@@ -19,34 +19,46 @@ const (
 	bodyTimeout = 30 * time.Second
 )
 
+var (
+	errTooLarge = &failure{status: http.StatusRequestEntityTooLarge, code: codeTooLarge, message: "the body is larger than 1 MiB"}
+	errTooSlow  = &failure{status: http.StatusRequestTimeout, code: codeTooSlow, message: "the body has not arrived within 30 s"}
+	errEmpty    = invalid("body", `the body is empty; it is a message such as {"target":"newMessage","arguments":[1]}`)
+)
+
 // read reads the body of a call.
 func (c *call) read(w http.ResponseWriter) (err error) {
-	tooLarge := &failure{status: http.StatusRequestEntityTooLarge, code: codeTooLarge, message: "the body is larger than 1 MiB"}
 	length := c.request.ContentLength
 	if length > maxBody {
-		return tooLarge
+		return errTooLarge
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not supported by writers of tests
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	if length >= 0 {
 		c.body = make([]byte, length)
 		_, err = io.ReadFull(c.request.Body, c.body)
 	} else {
 		c.body, err = io.ReadAll(http.MaxBytesReader(w, c.request.Body, maxBody))
 	}
-	large := new(http.MaxBytesError)
-	switch {
-	case err == nil && len(c.body) == 0:
-		return invalid("body", "the body is empty; it is a message such as {\"target\":\"newMessage\",\"arguments\":[1]}")
-	case errors.As(err, &large):
-		return tooLarge
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &failure{status: http.StatusRequestTimeout, code: codeTooSlow, message: "the body has not arrived within 30 s"}
-	case err != nil:
-		return invalid("body", "the body is not complete")
+	if err != nil {
+		return unread(err) // the HTTP server reads no rest after the deadline
+	}
+	_ = control.SetReadDeadline(time.Time{})
+	if len(c.body) == 0 {
+		return errEmpty
 	}
 	return nil
+}
+
+// unread returns the failure for an error of reading a body.
+func unread(err error) error {
+	large := new(http.MaxBytesError)
+	switch {
+	case errors.As(err, &large):
+		return errTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errTooSlow
+	}
+	return invalid("body", "the body is not complete")
 }
 
 // message is an invocation of clients.

@@ -191,8 +191,8 @@ func removeConnectionFromAll(ctx context.Context, c *call) (answer, error) {
 	return done, c.hub.Hub.Groups().RemoveFromAll(ctx, c.names.connection)
 }
 
-// maxTTL is the longest membership of a user in seconds: a year.
-const maxTTL = 366 * 24 * 60 * 60
+// maxTTL is the longest membership of a user in seconds. The hub ends it after a year.
+const maxTTL = 1<<31 - 1
 
 func addUser(ctx context.Context, c *call) (answer, error) {
 	seconds, err := c.number("ttl", 0, maxTTL, -1)

@@ -3,6 +3,7 @@ package publish_test
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -182,16 +183,34 @@ func TestUsersJoinAndLeaveGroups(t *testing.T) {
 			l.connect("d", "json", "u")
 			l.want(http.StatusNotFound, "Info.User.NotInGroup", "GET", url, "")
 
+			l.want(added, "", "PUT", url+"&ttl=2147483647", "")
 			l.want(added, "", "PUT", url, "")
 			l.want(cleared, "", "DELETE", root+"/users/u/groups?"+version, "")
 			l.want(http.StatusNotFound, "Info.User.NotInGroup", "GET", url, "")
 
-			for _, ttl := range []string{"-1", "x", "1e3", "31622401", ""} {
+			for _, ttl := range []string{"-1", "x", "1e3", "2147483648", ""} {
 				l.want(http.StatusBadRequest, "Error.Request.Invalid", "PUT", url+"&ttl="+ttl, "")
 			}
 			l.want(http.StatusBadRequest, "Error.Request.Invalid", "PUT", url+"&ttl=1&ttl=2", "")
 		}
 	}
+}
+
+func TestAConnectionInTooManyGroups(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, hosting.Options{})
+	l.connect("a", "json", "")
+	name := strings.Repeat("%F0%9F%98%80", 1020) // 4 KiB
+	for i := range 2000 {
+		w := l.ask("PUT", "/api/hubs/chat/connections/a/groups/"+name+strconv.Itoa(i%10)+strconv.Itoa(i/10%10)+strconv.Itoa(i/100)+"?"+version, "")
+		if w.Code != http.StatusOK {
+			if code := w.Header().Get("x-ms-error-code"); code != "Error.Request.LimitExceeded" || w.Code != http.StatusBadRequest {
+				t.Errorf("group %d is answered %d %s", i, w.Code, w.Body)
+			}
+			return
+		}
+	}
+	t.Error("there is no limit")
 }
 
 func TestAGroupIsListedInPages(t *testing.T) {

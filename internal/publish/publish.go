@@ -143,7 +143,10 @@ func (c *call) serve(w http.ResponseWriter) (answer, error) {
 		ctx, cancel := context.WithTimeoutCause(c.request.Context(), limit, errTimeout)
 		defer cancel()
 		a, err := c.route.do(ctx, c)
-		return a, c.explain(ctx, err)
+		if err != nil {
+			err = c.explain(ctx, err)
+		}
+		return a, err
 	})
 }
 

@@ -8,9 +8,12 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/carillon-go/carillon/hubtest"
 	"github.com/carillon-go/carillon/internal/hosting"
 	"github.com/carillon-go/carillon/protocol"
 )
@@ -293,4 +296,29 @@ func TestNoCORS(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestASlowBody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, hosting.Options{})
+		client := hubtest.HTTPClient(t, l.api)
+		rest, w := io.Pipe()
+		defer w.Close()
+		r, err := http.NewRequestWithContext(t.Context(), "POST", "http://example.com"+sendURL, io.MultiReader(strings.NewReader("{"), rest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ContentLength = int64(len(news))
+		r.Header.Set("X-Api-Key", apiKey)
+		began := time.Now()
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		if took := time.Since(began); answer.StatusCode != http.StatusRequestTimeout || took != 30*time.Second {
+			t.Errorf("the answer after %v is %s", took, answer.Status)
+		}
+	})
 }
