@@ -244,6 +244,25 @@ func (b *Backplane) Leave(to ...hub.Audience) {
 	})
 }
 
+var errNoSurveyor = errors.New("backplane: the broker does not know the subscriptions of other processes")
+
+// Subscribers implements [hub.SubscriptionCounter], if the broker is a [Surveyor].
+func (b *Backplane) Subscribers(ctx context.Context, to hub.Audience) (subscriptions, processes int, err error) {
+	surveyor, ok := b.broker.(Surveyor)
+	if !ok {
+		return 0, 0, errNoSurveyor
+	}
+	counts, err := surveyor.Subscribers(ctx, append(b.names.channels(to), b.names.all)...)
+	if err != nil {
+		return 0, 0, err
+	}
+	last := len(counts) - 1
+	for _, n := range counts[:last] {
+		subscriptions += n
+	}
+	return subscriptions, counts[last], nil
+}
+
 func (b *Backplane) channels(to []hub.Audience) (all []string) {
 	for _, a := range to {
 		all = append(all, b.names.channels(a)...)

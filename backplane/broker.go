@@ -31,6 +31,13 @@ type Broker interface {
 	Close()
 }
 
+// Surveyor is implemented by a Broker that knows the subscriptions of other processes.
+type Surveyor interface {
+	// Subscribers returns the number of subscriptions of each channel, without those of this
+	// broker. It fails with ErrUnavailable while the broker is degraded.
+	Subscribers(ctx context.Context, channels ...string) ([]int, error)
+}
+
 // Receiver receives from a Broker. Its methods must not block, or call the broker: it does
 // nothing else until they return.
 type Receiver interface {

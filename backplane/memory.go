@@ -63,6 +63,21 @@ func (b *memoryBroker) Unsubscribe(channels ...string) {
 	}
 }
 
+// Subscribers implements Surveyor.
+func (b *memoryBroker) Subscribers(_ context.Context, channels ...string) ([]int, error) {
+	b.memory.mu.Lock()
+	defer b.memory.mu.Unlock()
+	counts := make([]int, len(channels))
+	for i, channel := range channels {
+		for _, other := range b.memory.brokers {
+			if other != b && other.receivers[channel] != nil {
+				counts[i]++
+			}
+		}
+	}
+	return counts, nil
+}
+
 // State implements Broker.
 func (b *memoryBroker) State() State {
 	b.memory.mu.Lock()

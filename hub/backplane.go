@@ -42,6 +42,15 @@ type Backplane interface {
 	Ask(ctx context.Context, connectionID string, m Message) (Answer, error)
 }
 
+// SubscriptionCounter is implemented by a Backplane that knows in which other processes an audience
+// has members.
+type SubscriptionCounter interface {
+	// Subscribers returns the number of other processes with members of each name of an
+	// audience, all names together, and the number of all other processes. Members that have
+	// left a moment ago may count.
+	Subscribers(ctx context.Context, to Audience) (subscriptions, processes int, err error)
+}
+
 // ErrNoConnection is returned by Ask if no process has the connection.
 var ErrNoConnection = errors.New("hub: no process has the connection")
 

@@ -10,7 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/carillon-go/carillon/backplane"
 	"github.com/carillon-go/carillon/hub"
 )
 
@@ -119,6 +121,7 @@ type others struct {
 	findings []hub.Findings
 	asked    []hub.Survey
 	within   bool // the survey has had a deadline
+	missing  int
 }
 
 func (o *others) AttachPresence(local hub.Local) { o.local = local }
@@ -131,7 +134,7 @@ func (o *others) Survey(ctx context.Context, q hub.Survey, take func(hub.Finding
 			return i + 1, 0
 		}
 	}
-	return len(o.findings), 2
+	return len(o.findings), o.missing
 }
 
 // members returns anonymous connections.
@@ -145,7 +148,7 @@ func members(ids ...string) (all []hub.Member) {
 // Other processes are asked through Options.Presence, or Options.Commands.
 func TestPresenceInOtherProcesses(t *testing.T) {
 	t.Parallel()
-	o := &others{findings: []hub.Findings{
+	o := &others{missing: 2, findings: []hub.Findings{
 		{Count: 2, Members: members("b", "d"), More: true}, {Count: 1, Members: members("c", "d", "e", "f")}, {},
 	}}
 	h := newLoneLab(hub.Options{Commands: o})
@@ -183,6 +186,137 @@ func TestPresenceInOtherProcesses(t *testing.T) {
 	}
 	if _, err := o.local.Survey(t.Context(), hub.Survey{Kind: hub.UserInGroup + 1}); err == nil {
 		t.Error("a survey of an unknown kind has no error")
+	}
+}
+
+// counter is a backplane that knows subscriptions.
+type counter struct {
+	spy
+	subscriptions, processes int
+	err                      error
+	of                       hub.Audience
+}
+
+func (c *counter) Subscribers(_ context.Context, of hub.Audience) (subscriptions, processes int, err error) {
+	c.of = of
+	return c.subscriptions, c.processes, c.err
+}
+
+// Subscriptions show that connections exist, and how many processes may have others. Those of
+// processes that have answered do not.
+func TestPresenceBySubscriptions(t *testing.T) {
+	t.Parallel()
+	everyone, group, exceptIt := hub.Audience{}, inGroups("g"), except(connections("x", "y"), "y")
+	for _, c := range []struct {
+		name                     string
+		to                       hub.Audience
+		subscriptions, processes int
+		answered, missing        int // of two linked processes
+		err                      error
+		found                    bool
+		missingFound             int // by Exists
+		missingCount             int // by Count and Connections
+	}{
+		{"a subscription", group, 1, 5, 0, 0, nil, true, 0, 1},
+		{"none", group, 0, 5, 0, 0, nil, false, 0, 0},
+		{"everybody", everyone, 5, 5, 0, 0, nil, false, 5, 5},
+		{"nobody else", everyone, 0, 0, 0, 0, nil, false, 0, 0},
+		{"an exception", except(group, "x"), 2, 5, 0, 0, nil, false, 2, 2},
+		{"an exception in none", except(group, "x"), 0, 5, 0, 0, nil, false, 0, 0},
+		{"a connection", exceptIt, 1, 5, 0, 0, nil, true, 0, 1},
+		{"a failure", group, 0, 0, 0, 0, errCarrier, false, 1, 1},
+		{"a failure with an answer", group, 0, 0, 1, 0, errCarrier, false, 1, 1},
+		{"all have answered", group, 2, 2, 2, 0, nil, false, 0, 0},
+		{"all but one", group, 2, 3, 2, 0, nil, true, 0, 1},
+		{"few of them", group, 3, 5, 1, 0, nil, true, 0, 3},
+		{"one is missing", group, 0, 2, 1, 1, nil, false, 1, 1},
+		{"one that is missing has it", group, 1, 2, 1, 1, nil, true, 0, 1},
+	} {
+		b := &counter{subscriptions: c.subscriptions, processes: c.processes, err: c.err}
+		o := hub.Options{Backplane: b}
+		if c.answered+c.missing > 0 {
+			o.Presence = &others{findings: make([]hub.Findings, c.answered), missing: c.missing}
+		}
+		h := newLoneLab(o)
+		found, missing, err := h.Exists(t.Context(), c.to)
+		if found != c.found || missing != c.missingFound || err != nil {
+			t.Errorf("%s: found %v, %d missing, %v", c.name, found, missing, err)
+		}
+		if c.name == "a connection" && !slices.Equal(b.of.Names, []string{"x"}) {
+			t.Errorf("%s: asked for %v", c.name, b.of.Names)
+		}
+		if got, err := h.Count(t.Context(), c.to); got != (hub.Count{Missing: c.missingCount}) || err != nil {
+			t.Errorf("%s: %+v, %v", c.name, got, err)
+		}
+		if got, err := h.Connections(t.Context(), c.to, "", 0); got.Missing != c.missingCount || err != nil {
+			t.Errorf("%s: %+v, %v", c.name, got, err)
+		}
+	}
+}
+
+// Without a way to ask other processes, one is missing.
+func TestPresenceThatIsNotKnown(t *testing.T) {
+	t.Parallel()
+	for want, o := range []hub.Options{{}, {Commands: &carrier{}}, {Backplane: &spy{}}} {
+		want = min(want, 1)
+		if found, missing, err := newLoneLab(o).Exists(t.Context(), hub.Audience{}); found || missing != want || err != nil {
+			t.Errorf("%+v: found %v, %d missing, %v", o, found, missing, err)
+		}
+	}
+	if _, missing, err := newLoneLab(hub.Options{Backplane: &spy{}, Presence: &others{}}).Exists(t.Context(), hub.Audience{}); missing != 0 || err != nil {
+		t.Errorf("%d missing, %v", missing, err)
+	}
+}
+
+// Hubs that share a broker and no link find each other's members, and do not count their own
+// subscriptions.
+func TestPresenceThroughABroker(t *testing.T) {
+	t.Parallel()
+	var joined backplane.Memory
+	var hubs [3]*hub.Hub
+	for i := range hubs {
+		hubs[i] = newLoneLab(hub.Options{Backplane: backplane.New(joined.Broker(), backplane.Options{Hub: "Lab"})})
+	}
+	here, there := hubs[0], hubs[1]
+	c := connect(t, here, clientOptions{id: "here", user: "alice"})
+	connect(t, there, clientOptions{id: "there", user: "bob"})
+	for _, id := range []string{"here", "there"} {
+		if err := here.Groups().Add(t.Context(), id, "of "+id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(to hub.Audience, found bool, count int, missing int) {
+		t.Helper()
+		if got, gotMissing, err := here.Exists(t.Context(), to); got != found || gotMissing != 0 || err != nil {
+			t.Errorf("%v: found %v, %d missing, %v", to, got, gotMissing, err)
+		}
+		if got, err := here.Count(t.Context(), to); err != nil || got != (hub.Count{Connections: count, Missing: missing}) {
+			t.Errorf("%v: %+v, %v", to, got, err)
+		}
+	}
+	expect(hub.Audience{}, true, 1, 2)
+	for _, to := range []hub.Audience{connections("here"), ofUsers("alice"), inGroups("of here")} {
+		expect(to, true, 1, 0)
+	}
+	for _, to := range []hub.Audience{connections("there"), ofUsers("bob"), inGroups("of there")} {
+		expect(to, true, 0, 1)
+	}
+	c.close() // the subscriptions for its user and its group linger
+	for _, to := range []hub.Audience{connections("here"), ofUsers("alice"), inGroups("of here"), connections("none"), ofUsers("")} {
+		expect(to, false, 0, 0)
+	}
+	if err := there.Groups().Remove(t.Context(), "there", "of there"); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); ; {
+		found, missing, err := here.Exists(t.Context(), inGroups("of there"))
+		if !found && missing == 0 && err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("found %v, %d missing, %v", found, missing, err)
+		}
+		time.Sleep(10 * time.Millisecond) // nothing reports that a subscription lingers no longer
 	}
 }
 

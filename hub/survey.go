@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -94,20 +95,84 @@ func (h *Hub) anyProcess(ctx context.Context, q Survey) (yes bool, missing int, 
 // reports that they are enough. It returns the number of other processes that have not answered.
 func (h *Hub) survey(ctx context.Context, q Survey, take func(Findings) (enough bool)) (missing int, err error) {
 	own, err := Local{h}.Survey(ctx, q)
-	if err != nil || take(own) || h.presence == nil {
+	if err != nil || take(own) || h.presence == nil && h.commands == nil {
 		return 0, err
 	}
 	limited, cancel := context.WithTimeout(ctx, surveyTimeout)
 	defer cancel()
-	enough := false
-	_, missing = h.presence.Survey(limited, q, func(f Findings) bool {
-		enough = take(f)
-		return enough
-	})
+	var others subscribers
+	var counting sync.WaitGroup
+	counting.Go(func() { others = h.countSubscribers(limited, q.Of) })
+	answered, enough := 0, false
+	if h.presence != nil {
+		answered, missing = h.presence.Survey(limited, q, func(f Findings) bool {
+			enough = take(f)
+			return enough
+		})
+	}
+	if enough {
+		cancel()
+	}
+	counting.Wait()
+	if !enough && ctx.Err() == nil && others.have(&q, answered) {
+		enough = take(Findings{Count: 1})
+	}
 	if enough {
 		return 0, nil
 	}
-	return missing, context.Cause(ctx)
+	return max(missing, others.missing(&q, answered)), context.Cause(ctx)
+}
+
+// subscribers are the other processes that share a backplane.
+type subscribers struct {
+	subscriptions int // for the names of an audience
+	processes     int // all of them; -1: unknown
+}
+
+// countSubscribers counts by the backplane. Without a backplane, Presence knows all processes.
+func (h *Hub) countSubscribers(ctx context.Context, of Audience) (s subscribers) {
+	counter, ok := h.backplane.(SubscriptionCounter)
+	if !ok {
+		if h.commands != nil && h.presence == nil {
+			s.processes = -1
+		}
+		return s
+	}
+	if of.Kind == ToConnections {
+		excepted := newNameSet(of.Except)
+		of.Names = slices.DeleteFunc(slices.Clone(of.Names), excepted.has)
+	}
+	var err error
+	if s.subscriptions, s.processes, err = counter.Subscribers(ctx, of); err != nil {
+		s.processes = -1
+	}
+	return s
+}
+
+// have reports whether a connection is found by the subscriptions alone, when answered processes
+// have not found one.
+func (s *subscribers) have(q *Survey, answered int) bool {
+	return q.isAnsweredBySubscriptions() && s.subscriptions > 0 && s.processes > answered
+}
+
+// isAnsweredBySubscriptions reports whether a subscription for the audience is a connection that
+// is wanted. All processes subscribe for Everyone, and the connections of a group or a user may all
+// be exceptions.
+func (q *Survey) isAnsweredBySubscriptions() bool {
+	return q.Kind == AnyConnection && (q.Of.Kind == ToConnections || q.Of.Kind != Everyone && len(q.Of.Except) == 0)
+}
+
+// missing returns the largest number of processes that may have found something, but were not
+// asked. 1 stands for an unknown number. A membership of a user may be kept without connections.
+func (s *subscribers) missing(q *Survey, answered int) int {
+	rest := max(s.processes-answered, 0)
+	switch {
+	case s.processes < 0:
+		return 1
+	case q.Kind == UserInGroup:
+		return rest
+	}
+	return min(s.subscriptions, rest)
 }
 
 // Survey returns the findings in this process. It waits for nothing. It fails with the cause of

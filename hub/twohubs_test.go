@@ -40,13 +40,32 @@ func (p *placement) start(apart bool) (stop func()) {
 func (p *placement) join(o hub.Options) *hub.Hub {
 	var joined backplane.Memory
 	settings := backplane.Options{Hub: "Lab", AckTimeout: p.ackTimeout}
-	o.Backplane = backplane.New(joined.Broker(), settings)
+	here, there := &linked{}, &linked{}
+	here.other, there.other = there, here
+	o.Backplane, o.Presence = backplane.New(joined.Broker(), settings), here
 	h := newLoneLab(o)
-	o.Backplane = backplane.New(joined.Broker(), settings)
+	o.Backplane, o.Presence = backplane.New(joined.Broker(), settings), there
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.other[h] = newLoneLab(o)
 	return h
+}
+
+// linked is the presence of one of two hubs.
+type linked struct {
+	local hub.Local
+	other *linked
+}
+
+func (l *linked) AttachPresence(local hub.Local) { l.local = local }
+
+func (l *linked) Survey(ctx context.Context, q hub.Survey, take func(hub.Findings) bool) (answered, missing int) {
+	f, err := l.other.local.Survey(ctx, q)
+	if err != nil {
+		return 0, 1
+	}
+	take(f)
+	return 1, 0
 }
 
 // place returns the hub for the next client of a hub.
@@ -88,6 +107,8 @@ func TestOnTwoHubs(t *testing.T) {
 		{"ClientResultWithDeadline", TestClientResultWithDeadline, []bool{apart, spread}, 0},
 		{"TwoQuestionsAnsweredInReverse", TestTwoQuestionsAnsweredInReverse, []bool{apart, spread}, 0},
 		{"AskingTheCaller", TestAskingTheCaller, []bool{spread}, 0},
+		{"Presence", TestPresence, []bool{apart, spread}, 0},
+		{"PresenceOfLongNames", TestPresenceOfLongNames, []bool{apart}, 0},
 		{"AskingAnAudience", TestAskingAnAudience, []bool{spread}, 0},
 	} {
 		for _, place := range test.places {

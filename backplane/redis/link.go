@@ -34,11 +34,13 @@ type waiting struct {
 	bytes int
 }
 
-// publication is a payload that is published on channels. The server answers commands in their
-// order.
+// publication is a payload that is published on channels, or another command of the publisher. The
+// server answers commands in their order.
 type publication struct {
 	receivers []int // by channel, of those that the server has answered
-	channels  int
+	channels  int   // 1 for another command
+	kind      byte  // of an answer that is not a refusal
+	items     []reply
 	within    time.Duration // the longest time until the last answer
 	refusal   error
 	done      chan struct{} // closed after the last answer
@@ -113,18 +115,22 @@ func (l *link) write() {
 
 // publish has a payload published on channels, and does not wait.
 func (l *link) publish(payload []byte, channels []string) *publication {
-	p := &publication{channels: len(channels), done: make(chan struct{})}
+	p := &publication{channels: len(channels), kind: ':', done: make(chan struct{})}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, channel := range channels {
-		before := len(l.out)
-		l.out = appendBulk(appendBulk(appendBulk(appendHead(l.out, '*', 3), "PUBLISH"), channel), payload)
-		l.waiting = append(l.waiting, waiting{p, len(l.out) - before})
-		l.unanswered += len(l.out) - before
+		l.enqueueLocked(p, appendBulk(appendBulk(appendBulk(appendHead(l.out, '*', 3), "PUBLISH"), channel), payload))
 	}
 	p.within = publishTimeout + time.Duration(l.unanswered)*timePerByte
 	l.written.Notify()
 	return p
+}
+
+// enqueueLocked notes that a command has been appended to out.
+func (l *link) enqueueLocked(of *publication, out []byte) {
+	bytes := len(out) - len(l.out)
+	l.out, l.unanswered = out, l.unanswered+bytes
+	l.waiting = append(l.waiting, waiting{of, bytes})
 }
 
 // wait waits until a publication is answered. Without an answer in time the link is lost, and so it
@@ -152,7 +158,7 @@ func (l *link) answer(r *reply) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	failed := r.refusal()
-	if len(l.waiting) == 0 || failed == nil && r.kind != ':' {
+	if len(l.waiting) == 0 || failed == nil && r.kind != l.waiting[0].of.kind {
 		if failed == nil {
 			failed = errProtocol
 		}
@@ -162,7 +168,7 @@ func (l *link) answer(r *reply) error {
 	l.unanswered -= l.waiting[0].bytes
 	l.waiting[0] = waiting{}
 	l.waiting = l.waiting[1:]
-	p.receivers = append(p.receivers, int(r.number))
+	p.receivers, p.items = append(p.receivers, int(r.number)), r.items
 	if p.refusal == nil {
 		p.refusal = failed
 	}

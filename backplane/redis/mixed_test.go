@@ -27,7 +27,8 @@ import (
 // peer is a server in a cluster of both kinds.
 type peer struct {
 	name string
-	url  string // of a server that clients reach by HTTP
+	url  string   // of a server that clients reach by HTTP
+	hub  *hub.Hub // nil: a server of ASP.NET Core
 	// do does an operation of the server: that of its name at the test program of ASP.NET Core.
 	do      func(ctx context.Context, operation string, q url.Values) (result string, err error)
 	members []*member
@@ -136,7 +137,7 @@ func (s *server) ours(name, hubName string) *peer {
 	h := s.ourHub(hubName)
 	joined := make(chan struct{}, 1)
 	h.OnConnected(func(context.Context) error { joined <- struct{}{}; return nil })
-	p := &peer{name: name, do: func(ctx context.Context, operation string, q url.Values) (string, error) {
+	p := &peer{name: name, hub: h, do: func(ctx context.Context, operation string, q url.Values) (string, error) {
 		return operate(ctx, h, operation, q)
 	}}
 	for user, by := range protocolsOfUsers {
@@ -250,6 +251,8 @@ func TestMixedCluster(t *testing.T) {
 		}
 		step("all", all) // nothing else has come
 	}
+	s.expectPresence(peers[2], peers[0], everybody)
+	s.expectPresence(peers[3], peers[1], everybody)
 }
 
 func idsOf(members []*member) string {

@@ -233,20 +233,29 @@ func TestWrongURL(t *testing.T) {
 // The rights that docs/scale-out.md names are enough.
 func TestUserWithFewRights(t *testing.T) {
 	s := startServer(t)
-	s.Do("ACL", "SETUSER", "carillon", "on", ">secret", "resetchannels", "&app:*", "&carillon:*", "-@all",
-		"+publish", "+subscribe", "+unsubscribe")
+	rights := []string{"on", ">secret", "resetchannels", "&app:*", "&carillon:*", "-@all", "+publish", "+subscribe", "+unsubscribe"}
+	s.Do(append([]string{"ACL", "SETUSER", "older"}, rights...)...)
+	s.Do(append([]string{"ACL", "SETUSER", "carillon"}, append(rights, "+pubsub|numsub")...)...)
 	s.Do("ACL", "SETUSER", "default", "off")
-	b := s.broker(Options{URL: "redis://carillon:secret@" + s.Addr})
+	b, older := s.broker(Options{URL: "redis://carillon:secret@" + s.Addr}), s.broker(Options{URL: "redis://older:secret@" + s.Addr})
 	var in inbox
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := b.Subscribe(ctx, &in, "app:a"); err != nil {
-		t.Fatal(err)
+	for _, b := range []*Broker{b, older} {
+		if err := b.Subscribe(ctx, &in, "app:a"); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if n := publish(t, b, "x", "app:a"); n != 1 {
+	if n := publish(t, b, "x", "app:a"); n != 2 {
 		t.Errorf("%d receivers", n)
 	}
 	if _, err := b.Publish(ctx, nil, "other"); err == nil || !strings.Contains(err.Error(), "NOPERM") || b.State().Degraded {
 		t.Errorf("a channel without the right: %v", err)
+	}
+	if got := subscribers(t, b, "app:a"); got[0] != 1 {
+		t.Errorf("%d other subscriptions", got[0])
+	}
+	if _, err := older.Subscribers(ctx, "app:a"); err == nil || !strings.Contains(err.Error(), "NOPERM") || older.State().Degraded {
+		t.Errorf("without the right to count subscriptions: %v", err)
 	}
 }
