@@ -21,6 +21,7 @@ type Redis struct {
 
 	t        testing.TB
 	program  string
+	scheme   string // of the URL
 	dir      string
 	sentinel string // its configuration, if the server is a Sentinel
 	cmd      *exec.Cmd
@@ -37,14 +38,14 @@ func NewRedis(t testing.TB) *Redis {
 		}
 		t.Skip("redis-server is not installed")
 	}
-	r := &Redis{Addr: FreeAddress(), t: t, program: program, dir: t.TempDir()}
+	r := &Redis{Addr: FreeAddress(), t: t, program: program, scheme: "redis", dir: t.TempDir()}
 	t.Cleanup(r.Stop)
 	return r
 }
 
 // URL returns the URL of the server.
 func (r *Redis) URL() string {
-	u := url.URL{Scheme: "redis", Host: r.Addr}
+	u := url.URL{Scheme: r.scheme, Host: r.Addr}
 	if r.Password != "" {
 		u.User = url.UserPassword("default", r.Password)
 	}
