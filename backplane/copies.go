@@ -60,7 +60,7 @@ const (
 
 var copySeed = maphash.MakeSeed()
 
-// of returns the copies of a channel.
+// ofLocked returns the copies of a channel, and begins to keep some.
 func (c *copies) ofLocked(channel string) *channelCopies {
 	of := c.byChannel[channel]
 	if of == nil {

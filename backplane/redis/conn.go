@@ -140,6 +140,7 @@ func readReply(in *bufio.Reader, depth int) (r reply, err error) {
 	case depth == 0 || r.number < 0 || r.number > maxItems:
 		return r, errProtocol
 	}
+	r.items = make([]reply, 0, min(r.number, 8)) // more when they come
 	for range r.number {
 		item, err := readReply(in, depth-1)
 		if err != nil {
