@@ -72,7 +72,7 @@ func startApplication(t *testing.T, origins ...string) *application {
 	t.Cleanup(func() {
 		_ = e.Shutdown(context.Background())
 		a.service.Close()
-		a.Server.Close()
+		a.Close()
 	})
 	return a
 }
