@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,6 +63,10 @@ func (st *site) authenticate(o *endpoint.Options) (err error) {
 		o.MaximumAuthenticationExpiration = j.MaxLifetime
 	}
 	o.TicketLifetime = clients.Tickets
+	if clients.Connect != nil {
+		o.Authenticator = st.backend.Authenticator()
+		o.TicketLifetime = cmp.Or(clients.Tickets, connectTickets)
+	}
 	o.PublicURL, err = parseURL(clients.PublicURL)
 	return err
 }

@@ -62,6 +62,7 @@ func (c *Config) prepare(sites []*site) (*prepared, error) {
 			one.keys, err = c.keys(&h)
 			note(err)
 		}
+		note(validateUpstream(&h))
 		p.sites = append(p.sites, one)
 	}
 	return p, errors.Join(errs...)
@@ -79,4 +80,7 @@ func (st *site) apply(p preparedSite) {
 	st.tokens.Store(p.tokens)
 	st.hosted.SetKeys(p.keys)
 	st.endpoint.SetAllowedOrigins(p.settings.Origins)
+	if st.backend != nil {
+		_ = st.backend.Set(upstreamSettings(&p.settings)) // prepare has validated them
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/internal/authlog"
 	"github.com/carillon-go/carillon/internal/httpstop"
 )
@@ -23,7 +22,7 @@ func (s *Server) shutdown() error {
 	s.ready.Store(false)
 	s.log.Info("shutting down", "drain_s", s.config.Drain.Seconds(), "timeout_s", s.config.ShutdownTimeout.Seconds())
 	began := time.Now()
-	drained := s.ofAllHubs(func(e *endpoint.Endpoint) error { return e.DrainOver(context.Background(), s.config.Drain) })
+	drained := s.ofAllSites(func(st *site) error { return st.endpoint.DrainOver(context.Background(), s.config.Drain) })
 	if s.node != nil { // requests for other nodes arrive until the balancer has noticed
 		time.Sleep(time.Until(began.Add(s.config.Drain))) // until the end of --drain
 	}
@@ -32,7 +31,7 @@ func (s *Server) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
 	defer cancel()
 	workersStopped := s.stopWorkers(ctx)
-	hubStopped := s.ofAllHubs(func(e *endpoint.Endpoint) error { return e.Shutdown(ctx) })
+	hubStopped := s.ofAllSites(func(st *site) error { return st.shutdown(ctx) })
 	httpStopped := s.stopHTTP(ctx)
 	clusterStopped := s.stopCluster(ctx)
 	err := errors.Join(drained, workersStopped, hubStopped, httpStopped, clusterStopped)
@@ -43,12 +42,12 @@ func (s *Server) shutdown() error {
 	return err
 }
 
-// ofAllHubs calls f for all endpoints at the same time and joins the errors.
-func (s *Server) ofAllHubs(f func(*endpoint.Endpoint) error) error {
+// ofAllSites calls f for all sites at the same time and joins the errors.
+func (s *Server) ofAllSites(f func(*site) error) error {
 	errs := make([]error, len(s.sites))
 	var running sync.WaitGroup
 	for i, st := range s.sites {
-		running.Go(func() { errs[i] = f(st.endpoint) })
+		running.Go(func() { errs[i] = f(st) })
 	}
 	running.Wait()
 	return errors.Join(errs...)

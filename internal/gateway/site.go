@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -11,6 +12,8 @@ import (
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/hosting"
 	"github.com/carillon-go/carillon/internal/hubfile"
+	"github.com/carillon-go/carillon/internal/metrics"
+	"github.com/carillon-go/carillon/internal/upstream"
 	"github.com/carillon-go/carillon/transports"
 )
 
@@ -22,6 +25,8 @@ type site struct {
 	plane     *backplane.Backplane                 // nil: messages stay in this process
 	published *bearer.PublishedKeys                // nil: its tokens have no keys at a URL
 	tokens    atomic.Pointer[bearer.Authenticator] // nil if clients need no token
+	backend   *upstream.Upstream                   // nil: there is none
+	metrics   *metrics.Hub                         // nil: metrics are disabled
 }
 
 // clockName is the name of the clock's hub in the log.
@@ -98,24 +103,25 @@ func (s *Server) makeSite(st *site) error {
 		st.plane = backplane.New(s.broker, backplane.Options{Hub: h.RedisHub, ChannelPrefix: s.config.RedisPrefix, Logger: s.log})
 		options.Backplane = st.plane
 	}
-	if err := st.authenticate(&o); err != nil {
+	st.hosted = hosting.New(h.Name, options)
+	if s.metrics != nil {
+		label := h.Name
+		if s.config.servesClock() {
+			label = ""
+		}
+		st.metrics = s.metrics.Hub(label)
+		o.Meter = st.metrics
+	}
+	if err := errors.Join(s.attachBackend(st), st.authenticate(&o)); err != nil {
 		return err
 	}
-	st.hosted = hosting.New(h.Name, options)
-	if s.metrics == nil {
-		st.endpoint = endpoint.New(st.hosted.Hub, o)
+	st.endpoint = endpoint.New(st.hosted.Hub, o)
+	if st.metrics == nil {
 		return nil
 	}
-	label := h.Name
-	if s.config.servesClock() {
-		label = ""
-	}
-	of := s.metrics.Hub(label)
-	o.Meter = of
-	st.endpoint = endpoint.New(st.hosted.Hub, o)
-	of.Watch(st.endpoint, st.hosted.Hub)
+	st.metrics.Watch(st.endpoint, st.hosted.Hub)
 	if st.plane != nil {
-		of.WatchBackplane(st.plane, s.broker)
+		st.metrics.WatchBackplane(st.plane, s.broker)
 	}
 	return nil
 }

@@ -118,7 +118,7 @@ func textOf(v reflect.Value) string {
 
 // validateHub refuses settings of a hub that are incomplete or contradict each other.
 func validateHub(h *hubfile.Hub) error {
-	errs := []error{validateOrigins(hubKey(h.Name, "origins"), h.Origins), validateClients(h)}
+	errs := []error{validateOrigins(hubKey(h.Name, "origins"), h.Origins), validateClients(h), validateUpstream(h)}
 	for key, list := range map[string][]string{"transports": h.Transports, "protocols": h.Protocols} {
 		if list != nil && len(list) == 0 {
 			errs = append(errs, fmt.Errorf("%s: at least one is needed", hubKey(h.Name, key)))
@@ -154,8 +154,8 @@ func validateClients(h *hubfile.Hub) error {
 		_, err := parseURL(j.JWKSURL)
 		refuse("clients.jwt.jwks-url", err)
 	}
-	if c.Tickets > 0 && c.JWT == nil {
-		refuse("clients.tickets", errors.New("tickets need jwt"))
+	if c.Tickets > 0 && c.JWT == nil && c.Connect == nil {
+		refuse("clients.tickets", errors.New("tickets need jwt or connect"))
 	}
 	_, err := parseURL(c.PublicURL)
 	refuse("clients.public-url", err)

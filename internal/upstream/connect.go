@@ -97,7 +97,7 @@ func (u *Upstream) authenticate(r *http.Request) (*auth.User, error) {
 	defer cancel()
 	user, err := u.ask(ctx, p, r, transport)
 	outcome := result(ctx, err)
-	u.meter.Requested(u.name, "connect", outcome, time.Since(begun))
+	u.meter.Requested("connect", outcome, time.Since(begun))
 	if err == nil {
 		return user, nil
 	}

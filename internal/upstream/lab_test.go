@@ -94,7 +94,7 @@ type meter struct {
 	counts map[string]int
 }
 
-func (m *meter) Requested(_, event, result string, _ time.Duration) {
+func (m *meter) Requested(event, result string, _ time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.counts[event+" "+result]++

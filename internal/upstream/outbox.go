@@ -122,7 +122,7 @@ func (o *outbox) deliver(l letter) {
 
 // drop reports an event that is not sent.
 func (o *outbox) drop(l letter) {
-	o.u.meter.Requested(o.u.name, disconnected, "dropped", 0)
+	o.u.meter.Requested(disconnected, "dropped", 0)
 	o.u.log(disconnected, l.base.Host, errDropped)
 }
 

@@ -39,7 +39,7 @@ type Meter interface {
 	// "connect", "connected", "disconnected" or "message". result is "ok", "status" (neither 200
 	// nor 204), "network", "timeout", "busy" (its turn did not come), "invalid" (no completion of
 	// the invocation), "too_large", "canceled" (the client has gone) or "dropped".
-	Requested(hub, event, result string, after time.Duration)
+	Requested(event, result string, after time.Duration)
 }
 
 // Stats are the current numbers of an Upstream.
@@ -272,7 +272,7 @@ func (u *Upstream) report(ctx context.Context, e *event, r *route, err error, be
 		kind = "message"
 	}
 	outcome := result(ctx, err)
-	u.meter.Requested(u.name, kind, outcome, time.Since(begun))
+	u.meter.Requested(kind, outcome, time.Since(begun))
 	if err != nil && outcome != "canceled" {
 		u.log(e.name, r.base.Host, err)
 	}
@@ -297,4 +297,4 @@ func (u *Upstream) log(event, backend string, err error) {
 
 type noMeter struct{}
 
-func (noMeter) Requested(string, string, string, time.Duration) {}
+func (noMeter) Requested(string, string, time.Duration) {}
