@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/carillon-go/carillon/hub"
 )
 
 // newTestAsker returns the asking end of a stream in memory, and the other end.
@@ -389,8 +391,9 @@ func (*wire) Close() error                       { return nil }
 
 func addFrames(f *testing.F) {
 	valid := appendQuestion(appendQuestion(nil, 1, helloPath, []byte(`{"version":1}`)), 2, findPath, (&find{hub: "/chat", asking: process{address: "a:1"}}).appendTo(nil))
+	question := (&survey{"/chat", hub.Survey{Kind: hub.ListConnections, Of: hub.Audience{Kind: hub.InGroups, Names: []string{"g"}}, Max: 2}}).appendTo(nil)
 	for _, seed := range [][]byte{
-		{}, valid, valid[:len(valid)-1], valid[1:], appendFrame(appendFrame(nil, answerKind, 2, []byte("{}")), refusalKind, 1, []byte("no")),
+		appendQuestion(nil, 3, surveyPath, question), {}, valid, valid[:len(valid)-1], valid[1:], appendFrame(appendFrame(nil, answerKind, 2, []byte("{}")), refusalKind, 1, []byte("no")),
 		appendFrame(nil, 9, 1<<63, nil), append(valid[:len(valid):len(valid)], make([]byte, frameHead)...), []byte("\xff\xff\xff\xff\x01"), []byte(strings.Repeat("\x00", 40)),
 	} {
 		f.Add(seed)

@@ -189,6 +189,37 @@ func TestPresenceInOtherProcesses(t *testing.T) {
 	}
 }
 
+// waiting is a hub.Presence of a process that hangs.
+type waiting struct{ others }
+
+func (*waiting) Survey(ctx context.Context, _ hub.Survey, take func(hub.Findings) bool) (answered, missing int) {
+	take(hub.Findings{Count: 1, Members: members("z")})
+	<-ctx.Done()
+	return 1, 1
+}
+
+// Other processes have a second, and less if the caller waits less. Commands that go through a
+// backplane do not take presence from the link.
+func TestPresenceOfAProcessThatHangs(t *testing.T) {
+	t.Parallel()
+	w := &waiting{}
+	h := newLoneLab(hub.Options{Commands: w, Backplane: &spy{}})
+	if w.attached || w.local == (hub.Local{}) {
+		t.Errorf("attached for commands: %v, for presence: %v", w.attached, w.local != hub.Local{})
+	}
+	if c, err := h.Count(t.Context(), hub.Audience{}); c != (hub.Count{Connections: 1, Missing: 1}) || err != nil {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if p, err := h.Connections(t.Context(), hub.Audience{}, "", 0); len(p.Members) != 1 || p.Missing != 1 || err != nil {
+		t.Errorf("%+v, %v", p, err)
+	}
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, errCarrier)
+	defer cancel()
+	if _, err := h.Count(ctx, hub.Audience{}); !errors.Is(err, errCarrier) {
+		t.Error(err)
+	}
+}
+
 // counter is a backplane that knows subscriptions.
 type counter struct {
 	spy

@@ -85,7 +85,11 @@ func (l *link) countSubscribers(ctx context.Context, channels []string) (counts 
 			return nil, errProtocol
 		}
 		for i := range some {
-			counts = append(counts, int(p.items[2*i+1].number))
+			count := p.items[2*i+1]
+			if count.kind != ':' {
+				return nil, errProtocol
+			}
+			counts = append(counts, int(count.number))
 		}
 	}
 	return counts, nil

@@ -102,6 +102,38 @@ func TestSubscribersWhileSubscriptionsChange(t *testing.T) {
 	changing.Wait()
 }
 
+// Whatever a server answers to the question for subscriptions: only an answer that ends the
+// connection for every other command ends it, too.
+func TestAnswersAboutSubscribers(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]string{
+		"*2\r\n$1\r\na\r\n:5\r\n":      "",
+		"-ERR unknown command\r\n":     "redis: ERR unknown command",
+		"*0\r\n":                       errProtocol.Error(),
+		"*-1\r\n":                      errProtocol.Error(),
+		"*2\r\n$1\r\na\r\n$1\r\n5\r\n": errProtocol.Error(),
+		":5\r\n":                       backplane.ErrUnavailable.Error(),
+	} {
+		in := newStandIn(t, func(command []string) string {
+			if command[0] != "PUBSUB" {
+				return ""
+			}
+			return answer
+		})
+		in.broken.Store(true)
+		s := &server{t: t}
+		b := s.broker(Options{URL: "redis://" + in.addr})
+		s.eventually("the broker is connected", func() bool { return b.State().Subscribed == 1 })
+		counts, err := b.Subscribers(t.Context(), "a")
+		if got := fmt.Sprint(err); want == "" && (err != nil || counts[0] != 5) || want != "" && got != want {
+			t.Errorf("%q: %v, %s, want %s", answer, counts, got, want)
+		}
+		if isLost := answer[0] == ':'; b.State().Degraded && !isLost {
+			t.Errorf("%q: the connection is lost", answer)
+		}
+	}
+}
+
 // Without a server, with one that hangs, and without the right there is no answer, and the caller's
 // context ends the wait. The connection stays as it is.
 func TestSubscribersThatAreNotKnown(t *testing.T) {
