@@ -161,7 +161,7 @@ func scrape(t *testing.T) string {
 	of := m.Hub("")
 	h := hub.New(hub.Options{})
 	e := endpoint.New(h, endpoint.Options{Options: transports.Options{Meter: of}})
-	of.Watch(e, h)
+	of.Watch(h, e)
 	m.WatchNode(startNode(t))
 	broker := new(backplane.Memory).Broker()
 	of.WatchBackplane(backplane.New(broker, backplane.Options{Hub: "hub"}), broker)

@@ -98,7 +98,7 @@ func (c *Config) Validate() error {
 	if _, err := c.trustedProxies(); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, validateAddr(c.Addr), c.validateCluster(), c.validateRedis())
+	errs = append(errs, validateAddr("--addr", c.Addr), c.validateCluster(), c.validateRedis())
 	for _, name := range c.Host {
 		errs = append(errs, validateHost(name))
 	}

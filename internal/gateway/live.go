@@ -79,7 +79,9 @@ func (l *live) getCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 func (st *site) apply(p preparedSite) {
 	st.tokens.Store(p.tokens)
 	st.hosted.SetKeys(p.keys)
-	st.endpoint.SetAllowedOrigins(p.settings.Origins)
+	if st.endpoint != nil {
+		st.endpoint.SetAllowedOrigins(p.settings.Origins)
+	}
 	if st.backend != nil {
 		_ = st.backend.Set(upstreamSettings(&p.settings)) // prepare has validated them
 	}

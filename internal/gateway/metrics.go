@@ -2,8 +2,8 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"net"
 	"net/http"
 )
 
@@ -24,15 +24,22 @@ func (s *Server) serveMetrics(ctx context.Context) (stop func(), err error) {
 	mux.Handle("GET /metrics", onlyHosts(s.config.newHosts(l.Addr()), s.metrics.Handler()))
 	server := newHTTPServer(s.gate)
 	server.Handler = mux
+	served := s.serveBeside(server, l, "metrics")
+	return func() {
+		_ = server.Close()
+		<-served
+	}, nil
+}
+
+// serveBeside serves on l, and logs a failure with the name of what is not served. served is closed
+// at the end.
+func (s *Server) serveBeside(server *http.Server, l net.Listener, name string) (served <-chan struct{}) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("metrics not served", "error", err)
+		if err := serveHTTP(server, l); err != nil {
+			s.log.Error("listener failed", "serves", name, "error", err)
 		}
 	}()
-	return func() {
-		_ = server.Close()
-		<-done
-	}, nil
+	return done
 }

@@ -19,7 +19,6 @@ import (
 // connection: no middleware here buffers or compresses them, and Flush and Hijack reach the
 // connection.
 func (s *Server) routes() (http.Handler, error) {
-	s.byPath = s.places()
 	e := echo.New()
 	e.Logger.SetOutput(io.Discard) // errors are logged by slog
 	e.IPExtractor = echo.ExtractIPDirect()
@@ -68,17 +67,17 @@ type place struct {
 	part    part
 }
 
-// places returns what the paths of the hubs lead to: by the paths as they are written, and by their
-// upper case.
-func (s *Server) places() map[string]place {
-	all := map[string]place{}
+// places returns what paths lead to: those of hubs as they are written and in upper case, and all
+// paths below some first segments.
+func (s *Server) places() (byPath, below map[string]place) {
+	byPath, below = map[string]place{}, map[string]place{}
 	for _, st := range s.sites {
-		if s.config.admission(&st.settings) == "none" {
+		if st.endpoint == nil {
 			continue
 		}
 		add := func(kind part, paths ...string) {
 			for _, path := range paths {
-				all[path], all[fold.Upper(path)] = place{st.endpoint, kind}, place{st.endpoint, kind}
+				byPath[path], byPath[fold.Upper(path)] = place{st.endpoint, kind}, place{st.endpoint, kind}
 			}
 		}
 		paths := endpoint.PathsAt(st.settings.Path)
@@ -86,7 +85,10 @@ func (s *Server) places() map[string]place {
 		add(script, paths.Script)
 		add(diagnosis, paths.Diagnose)
 	}
-	return all
+	if s.config.publishes() && s.config.APIAddr == "" {
+		below["api"] = place{s.publishing(), traffic}
+	}
+	return byPath, below
 }
 
 // placeOf returns what a path leads to. A hub's paths ignore case and may end in a slash.
@@ -95,7 +97,11 @@ func (s *Server) placeOf(path string) place {
 	if found, ok := s.byPath[path]; ok { // most paths: the folded form would be allocated
 		return found
 	}
-	return s.byPath[fold.Upper(path)]
+	if found, ok := s.byPath[fold.Upper(path)]; ok {
+		return found
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return s.below[strings.ToLower(first)]
 }
 
 // isTraffic reports whether a request is a negotiation or one of the many requests of a

@@ -61,7 +61,8 @@ type Server struct {
 	log      *slog.Logger
 	gate     *floodgate.Gate // of lines that clients can provoke
 	sites    []*site
-	byPath   map[string]place         // by paths
+	byPath   map[string]place         // of hubs, by paths
+	below    map[string]place         // by the first segments of paths, in lower case
 	clocks   hub.Context[clock.Clock] // of the clock, if it is served
 	live     live
 	evidence *negotiate.Evidence // which all hubs share
@@ -74,6 +75,7 @@ type Server struct {
 	node     *cluster.Node    // nil: this is the only node
 	broker   *redis.Broker    // nil: messages stay in this process
 
+	stopAPI     func(context.Context) error
 	stopCluster func(context.Context) error
 	linkServed  chan error // the end of serving other nodes; nil: this is the only node
 
@@ -138,6 +140,7 @@ func (s *Server) assemble() error {
 	if s.proxies, err = s.config.trustedProxies(); err != nil {
 		return err
 	}
+	s.byPath, s.below = s.places()
 	routes, err := s.routes()
 	s.http.Handler = s.behindProxies(routes)
 	return err
@@ -189,15 +192,18 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if s.stopCluster, err = s.serveCluster(ctx); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	if err := s.startWorkers(); err != nil {
+	if s.stopAPI, err = s.serveAPI(ctx); err != nil {
 		return errors.Join(err, l.Close(), s.stopCluster(ctx))
+	}
+	if err := s.startWorkers(); err != nil {
+		return errors.Join(err, l.Close(), s.stopAPI(ctx), s.stopCluster(ctx))
 	}
 	s.hosts = s.config.newHosts(l.Addr())
 	defer s.startFollowing(ctx)()
 	served := make(chan error, 1)
 	go func() {
 		defer close(served)
-		served <- s.serveHTTP(s.behindProxyProtocol(l))
+		served <- serveHTTP(s.http, s.behindProxyProtocol(l))
 	}()
 	s.ready.Store(true)
 	s.logHubs(l.Addr())
@@ -214,10 +220,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return errors.Join(err, s.shutdown(), <-served)
 }
 
-func (s *Server) serveHTTP(l net.Listener) error {
-	serve := s.http.Serve
-	if s.config.usesTLS() {
-		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+// serveHTTP serves on l, by TLS if the server has a certificate, until the server is shut down.
+func serveHTTP(server *http.Server, l net.Listener) error {
+	serve := server.Serve
+	if server.TLSConfig != nil {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
 	}
 	if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -3,9 +3,11 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync"
 	"time"
 
+	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/internal/authlog"
 	"github.com/carillon-go/carillon/internal/httpstop"
 )
@@ -22,7 +24,7 @@ func (s *Server) shutdown() error {
 	s.ready.Store(false)
 	s.log.Info("shutting down", "drain_s", s.config.Drain.Seconds(), "timeout_s", s.config.ShutdownTimeout.Seconds())
 	began := time.Now()
-	drained := s.ofAllSites(func(st *site) error { return st.endpoint.DrainOver(context.Background(), s.config.Drain) })
+	drained := ofAll(s.endpoints(), func(e *endpoint.Endpoint) error { return e.DrainOver(context.Background(), s.config.Drain) })
 	if s.node != nil { // requests for other nodes arrive until the balancer has noticed
 		time.Sleep(time.Until(began.Add(s.config.Drain))) // until the end of --drain
 	}
@@ -31,8 +33,8 @@ func (s *Server) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
 	defer cancel()
 	workersStopped := s.stopWorkers(ctx)
-	hubStopped := s.ofAllSites(func(st *site) error { return st.shutdown(ctx) })
-	httpStopped := s.stopHTTP(ctx)
+	hubStopped := ofAll(s.sites, func(st *site) error { return st.shutdown(ctx) })
+	httpStopped := errors.Join(stopHTTP(ctx, s.http), s.stopAPI(ctx))
 	clusterStopped := s.stopCluster(ctx)
 	err := errors.Join(drained, workersStopped, hubStopped, httpStopped, clusterStopped)
 	s.gate.Close()
@@ -42,12 +44,12 @@ func (s *Server) shutdown() error {
 	return err
 }
 
-// ofAllSites calls f for all sites at the same time and joins the errors.
-func (s *Server) ofAllSites(f func(*site) error) error {
-	errs := make([]error, len(s.sites))
+// ofAll calls f for all at the same time and joins the errors.
+func ofAll[T any](all []T, f func(T) error) error {
+	errs := make([]error, len(all))
 	var running sync.WaitGroup
-	for i, st := range s.sites {
-		running.Go(func() { errs[i] = f(st) })
+	for i, one := range all {
+		running.Go(func() { errs[i] = f(one) })
 	}
 	running.Wait()
 	return errors.Join(errs...)
@@ -55,8 +57,8 @@ func (s *Server) ofAllSites(f func(*site) error) error {
 
 // ended returns the numbers of all connections that were drained, and of those that were cut.
 func (s *Server) ended() (drained, cut int) {
-	for _, st := range s.sites {
-		d, c := st.endpoint.Ended()
+	for _, e := range s.endpoints() {
+		d, c := e.Ended()
 		drained, cut = drained+d, cut+c
 	}
 	return drained, cut
@@ -69,10 +71,10 @@ func (s *Server) stopWorkers(ctx context.Context) error {
 }
 
 // stopHTTP waits for running requests and cuts them at the deadline of ctx.
-func (s *Server) stopHTTP(ctx context.Context) error {
-	err := httpstop.Shutdown(ctx, s.http)
+func stopHTTP(ctx context.Context, server *http.Server) error {
+	err := httpstop.Shutdown(ctx, server)
 	if err != nil {
-		err = errors.Join(err, s.http.Close())
+		err = errors.Join(err, server.Close())
 	}
 	return err
 }

@@ -21,7 +21,7 @@ import (
 type site struct {
 	settings  hubfile.Hub // of the start
 	hosted    *hosting.Hub
-	endpoint  *endpoint.Endpoint
+	endpoint  *endpoint.Endpoint                   // nil: the path is not served
 	plane     *backplane.Backplane                 // nil: messages stay in this process
 	published *bearer.PublishedKeys                // nil: its tokens have no keys at a URL
 	tokens    atomic.Pointer[bearer.Authenticator] // nil if clients need no token
@@ -115,15 +115,33 @@ func (s *Server) makeSite(st *site) error {
 	if err := errors.Join(s.attachBackend(st), st.authenticate(&o)); err != nil {
 		return err
 	}
-	st.endpoint = endpoint.New(st.hosted.Hub, o)
+	if s.config.admission(h) != "none" {
+		st.endpoint = endpoint.New(st.hosted.Hub, o)
+	}
 	if st.metrics == nil {
 		return nil
 	}
-	st.metrics.Watch(st.endpoint, st.hosted.Hub)
+	st.metrics.Watch(st.hosted.Hub, st.endpoints()...)
 	if st.plane != nil {
 		st.metrics.WatchBackplane(st.plane, s.broker)
 	}
 	return nil
+}
+
+// endpoints returns the endpoints of the hub.
+func (st *site) endpoints() (all []*endpoint.Endpoint) {
+	if st.endpoint != nil {
+		all = append(all, st.endpoint)
+	}
+	return all
+}
+
+// endpoints returns the endpoints of all hubs.
+func (s *Server) endpoints() (all []*endpoint.Endpoint) {
+	for _, st := range s.sites {
+		all = append(all, st.endpoints()...)
+	}
+	return all
 }
 
 // policies are the policies for slow consumers by their names in the file.

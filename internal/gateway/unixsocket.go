@@ -20,9 +20,9 @@ const unixMode = 0o660
 func unixPath(addr string) (path string, ok bool) { return strings.CutPrefix(addr, unixPrefix) }
 
 // validateAddr refuses sockets that are not files: every program could connect to them.
-func validateAddr(addr string) error {
+func validateAddr(setting, addr string) error {
 	if path, ok := unixPath(addr); ok && (path == "" || path[0] == '@') {
-		return fmt.Errorf("--addr: %q names no file; write it as unix:/run/carillon.sock", addr)
+		return fmt.Errorf("%s: %q names no file; write it as unix:/run/carillon.sock", setting, addr)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/internal/hubfile"
 	"github.com/carillon-go/carillon/internal/upstream"
 )
@@ -61,7 +62,7 @@ func (s *Server) attachBackend(st *site) error {
 // shutdown shuts the hub down, and then its backend: the last events are those of the ends of its
 // connections.
 func (st *site) shutdown(ctx context.Context) error {
-	err := st.endpoint.Shutdown(ctx)
+	err := ofAll(st.endpoints(), func(e *endpoint.Endpoint) error { return e.Shutdown(ctx) })
 	if st.backend != nil {
 		err = errors.Join(err, st.backend.Shutdown(ctx))
 	}

@@ -70,7 +70,10 @@ func validateOrigins(setting string, origins []string) error {
 // validateHubs returns the errors of the hubs of the file, and of settings of the clock that have
 // a value.
 func (c *Config) validateHubs() error {
-	errs := []error{c.refuseClock()}
+	errs := []error{c.refuseClock(), validateAddr("--api-addr", c.APIAddr)}
+	if c.APIAddr != "" && !c.publishes() {
+		errs = append(errs, errors.New("--api-addr needs --access-key-file or --api-key-file, or a hub with one of them"))
+	}
 	taken := map[string]string{} // the hub by its path
 	for i := range c.Hubs {
 		h := &c.Hubs[i]

@@ -87,33 +87,51 @@ func status(cause error) string {
 	}
 }
 
-// Watch adds the metrics of an endpoint of the hub. It must be called once.
-func (h *Hub) Watch(e *endpoint.Endpoint, members *hub.Hub) {
-	h.gauge("carillon_connections", "Connections, including those that are only negotiated.", func() float64 { return float64(e.Connections()) })
-	h.gauge("carillon_queued_bytes", "Bytes queued for sending in all connections.", func() float64 { return float64(e.QueuedBytes()) })
-	h.gauge("carillon_head_bytes", "Bytes that all connections keep of their request heads.", func() float64 { return float64(e.HeadBytes()) })
-	for limit, count := range map[string]func() uint64{
-		"connections":             func() uint64 { return e.Refusals().Connections },
-		"connections_per_user":    func() uint64 { return e.Refusals().User },
-		"connections_per_address": func() uint64 { return e.Refusals().Address },
-		"negotiations":            func() uint64 { return e.Refusals().Negotiations },
-		"queued_bytes":            func() uint64 { return e.Refusals().Queue },
-		"send_timeout":            func() uint64 { return e.Refusals().SendTimeouts },
-		"heads":                   func() uint64 { return e.Refusals().Heads },
-		"refreshes":               func() uint64 { return e.Refusals().Refreshes },
-		"handshake_timeout":       func() uint64 { return members.Refusals().Handshakes },
-		"message_size":            func() uint64 { return members.Refusals().Messages },
-		"invocations":             func() uint64 { return members.Refusals().Invocations },
-		"streams":                 func() uint64 { return members.Refusals().Streams },
-		"client_results":          func() uint64 { return members.Refusals().Results },
-		"slow_consumer":           func() uint64 { return members.Refusals().SlowConsumers },
-	} {
-		h.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name:        "carillon_refused_total",
-			Help:        "Requests refused and connections closed because of a limit.",
-			ConstLabels: prometheus.Labels{"limit": limit},
-		}, func() float64 { return float64(count()) }))
+// Watch adds the metrics of the hub and of its endpoints, which are added up. It must be called
+// once.
+func (h *Hub) Watch(members *hub.Hub, endpoints ...*endpoint.Endpoint) {
+	sum := func(of func(*endpoint.Endpoint) int) func() float64 {
+		return func() (total float64) {
+			for _, e := range endpoints {
+				total += float64(of(e))
+			}
+			return total
+		}
 	}
+	h.gauge("carillon_connections", "Connections, including those that are only negotiated.", sum((*endpoint.Endpoint).Connections))
+	h.gauge("carillon_queued_bytes", "Bytes queued for sending in all connections.", sum((*endpoint.Endpoint).QueuedBytes))
+	h.gauge("carillon_head_bytes", "Bytes that all connections keep of their request heads.", sum((*endpoint.Endpoint).HeadBytes))
+	for limit, of := range map[string]func(transports.Refusals) uint64{
+		"connections":             func(r transports.Refusals) uint64 { return r.Connections },
+		"connections_per_user":    func(r transports.Refusals) uint64 { return r.User },
+		"connections_per_address": func(r transports.Refusals) uint64 { return r.Address },
+		"negotiations":            func(r transports.Refusals) uint64 { return r.Negotiations },
+		"queued_bytes":            func(r transports.Refusals) uint64 { return r.Queue },
+		"send_timeout":            func(r transports.Refusals) uint64 { return r.SendTimeouts },
+		"heads":                   func(r transports.Refusals) uint64 { return r.Heads },
+		"refreshes":               func(r transports.Refusals) uint64 { return r.Refreshes },
+	} {
+		h.refused(limit, sum(func(e *endpoint.Endpoint) int { return int(of(e.Refusals())) }))
+	}
+	for limit, of := range map[string]func(hub.Refusals) uint64{
+		"handshake_timeout": func(r hub.Refusals) uint64 { return r.Handshakes },
+		"message_size":      func(r hub.Refusals) uint64 { return r.Messages },
+		"invocations":       func(r hub.Refusals) uint64 { return r.Invocations },
+		"streams":           func(r hub.Refusals) uint64 { return r.Streams },
+		"client_results":    func(r hub.Refusals) uint64 { return r.Results },
+		"slow_consumer":     func(r hub.Refusals) uint64 { return r.SlowConsumers },
+	} {
+		h.refused(limit, func() float64 { return float64(of(members.Refusals())) })
+	}
+}
+
+// refused adds a counter of the refusals of one limit.
+func (h *Hub) refused(limit string, count func() float64) {
+	h.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name:        "carillon_refused_total",
+		Help:        "Requests refused and connections closed because of a limit.",
+		ConstLabels: prometheus.Labels{"limit": limit},
+	}, count))
 }
 
 func (h *Hub) gauge(name, help string, value func() float64) {

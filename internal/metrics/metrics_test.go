@@ -35,7 +35,7 @@ func newSite(t *testing.T, disconnectTimeout time.Duration) *site {
 	m, h := metrics.New(), hub.New(hub.Options{})
 	ofHub := m.Hub("")
 	e := endpoint.New(h, endpoint.Options{Options: transports.Options{Meter: ofHub, DisconnectTimeout: disconnectTimeout}})
-	ofHub.Watch(e, h)
+	ofHub.Watch(h, e)
 	server := httptest.NewServer(e)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
