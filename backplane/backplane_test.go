@@ -267,8 +267,14 @@ func TestCopiesAreForgotten(t *testing.T) {
 			c.expect(own, payload)
 			c.answered(own)
 		}
+		time.Sleep(10 * time.Second) // of the bubble: many channels are subscribed again
 		if !late() {
 			t.Error("the copy is not dropped")
+		}
+		c.changed(false)
+		c.changed(true)
+		if !late() {
+			t.Error("the copy is not dropped after the return")
 		}
 		time.Sleep(answeredTime) // of the bubble
 		if late() {

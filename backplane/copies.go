@@ -45,13 +45,14 @@ type ownCopy struct {
 
 // lateCopy is a payload that is to be dropped if it comes until a time.
 type lateCopy struct {
-	hash  uint64
-	until time.Time
+	hash     uint64
+	until    time.Time
+	answered bool // as that of ownCopy
 }
 
 // A broker that hangs may publish half a minute later. Of a channel, maxLate copies are
-// remembered.
-// The copy of a publication that the broker has answered comes within answeredTime, or never.
+// remembered. The copy of a publication that the broker has answered comes within answeredTime, or
+// never; while the broker is degraded, it may come behind the confirmations of all subscriptions.
 const (
 	lateTime     = time.Minute
 	answeredTime = time.Second
@@ -105,7 +106,7 @@ func (c *copies) rememberLocked(of *channelCopies, own *ownCopy) {
 	if own.answered {
 		long = answeredTime
 	}
-	of.late = append(of.late, lateCopy{own.hash, time.Now().Add(long)})
+	of.late = append(of.late, lateCopy{own.hash, time.Now().Add(long), own.answered})
 	c.count.Add(1)
 }
 
@@ -171,7 +172,8 @@ func (c *copies) unsent(own *ownCopy) bool {
 }
 
 // answered notes that the broker has published a message. If its copy is one to be dropped,
-// it is not remembered for long: another process may send the same payload.
+// it is not remembered for long when the broker is not degraded: another process may send the same
+// payload.
 func (c *copies) answered(own *ownCopy) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -180,12 +182,20 @@ func (c *copies) answered(own *ownCopy) {
 	if of == nil {
 		return
 	}
-	soon := time.Now().Add(answeredTime)
-	for i := range of.late {
-		if l := &of.late[i]; l.hash == own.hash && l.until.After(soon) {
-			l.until = soon
-			return
-		}
+	i := slices.IndexFunc(of.late, func(l lateCopy) bool { return l.hash == own.hash && !l.answered })
+	if i < 0 {
+		return
+	}
+	of.late[i].answered = true
+	if !c.degraded {
+		of.late[i].hasten()
+	}
+}
+
+// hasten forgets an answered copy after answeredTime.
+func (l *lateCopy) hasten() {
+	if soon := time.Now().Add(answeredTime); l.answered && l.until.After(soon) {
+		l.until = soon
 	}
 }
 
@@ -220,16 +230,20 @@ func (c *copies) changed(degraded bool) (waiting []*ownCopy) {
 	defer c.mu.Unlock()
 	was := c.degraded
 	c.degraded = degraded
-	if was || !degraded {
-		return nil
-	}
 	for _, of := range c.byChannel {
-		waiting = append(waiting, of.waiting...)
-		c.count.Add(-int64(len(of.waiting)))
-		for _, own := range of.waiting {
-			c.rememberLocked(of, own)
+		switch {
+		case degraded && !was:
+			waiting = append(waiting, of.waiting...)
+			c.count.Add(-int64(len(of.waiting)))
+			for _, own := range of.waiting {
+				c.rememberLocked(of, own)
+			}
+			of.waiting = nil
+		case was && !degraded:
+			for i := range of.late {
+				of.late[i].hasten()
+			}
 		}
-		of.waiting = nil
 	}
 	slices.SortFunc(waiting, func(a, b *ownCopy) int { return cmp.Compare(a.number, b.number) })
 	return waiting

@@ -5,7 +5,9 @@ package redis
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,6 +19,7 @@ import (
 type relay struct {
 	addr    string
 	silent  atomic.Bool
+	late    atomic.Bool   // the server's answers on the connection that subscribes come slowly
 	pause   time.Duration // after each piece for the server
 	running sync.WaitGroup
 }
@@ -81,6 +84,9 @@ func (r *relay) pass(c net.Conn, to string) {
 			if r.silent.Load() && subscribes.Load() && bytes.Contains(buffer[:n], []byte("message")) {
 				continue
 			}
+			if r.late.Load() && subscribes.Load() {
+				time.Sleep(10 * time.Millisecond) // a slow network
+			}
 			if _, err = c.Write(buffer[:n]); err != nil {
 				return
 			}
@@ -132,5 +138,28 @@ func TestLargePublication(t *testing.T) {
 	both.Wait()
 	if gaps := b.State().Gaps; gaps != 0 {
 		t.Errorf("%d losses", gaps)
+	}
+}
+
+// A payload that takes long to come delays confirmations and probes behind it, and is no loss.
+func TestLargePayload(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	r := newRelay(t, s.Addr, 0)
+	b, sender := s.broker(Options{URL: "redis://" + r.addr}), s.broker(Options{})
+	var in inbox
+	if err := errors.Join(b.Subscribe(t.Context(), &in, "a"), sender.Subscribe(t.Context(), &in, "connected")); err != nil {
+		t.Fatal(err)
+	}
+	r.late.Store(true) // below 400 kB/s
+	payload := strings.Repeat("x", 2<<20)
+	publish(t, sender, payload, "a")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	if err := b.Subscribe(ctx, &in, "b"); err != nil {
+		t.Fatal(err)
+	}
+	if state := b.State(); state.Degraded || state.Gaps != 0 || in.text() != "a="+payload {
+		t.Errorf("%+v, %d bytes are received", state, len(in.text()))
 	}
 }

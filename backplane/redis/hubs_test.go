@@ -17,17 +17,18 @@ import (
 // node is a hub behind a broker, with one client that hears "Say" and answers "Ask".
 type node struct {
 	hub    *hub.Hub
+	plane  *backplane.Backplane
 	broker *Broker
 	said   chan string
 	id     string
 }
 
-func (s *server) node(user string) *node {
+func (s *server) node(user string, o Options) *node {
 	s.t.Helper()
-	n := &node{broker: s.broker(Options{}), said: make(chan string, 1000)}
-	plane := backplane.New(n.broker, backplane.Options{Hub: "Chat", ChannelPrefix: "app:"})
-	s.t.Cleanup(plane.Close)
-	n.hub = hub.New(hub.Options{Backplane: plane})
+	n := &node{broker: s.broker(o), said: make(chan string, 1000)}
+	n.plane = backplane.New(n.broker, backplane.Options{Hub: "Chat", ChannelPrefix: "app:"})
+	s.t.Cleanup(n.plane.Close)
+	n.hub = hub.New(hub.Options{Backplane: n.plane})
 	connected := make(chan struct{}, 1)
 	n.hub.OnConnected(func(context.Context) error { connected <- struct{}{}; return nil })
 	c := hubtest.New(s.t, n.hub, hubtest.As(user))
@@ -59,7 +60,7 @@ func (n *node) want(t *testing.T, texts ...string) {
 
 func TestHubsBehindRedis(t *testing.T) {
 	s := startServer(t)
-	a, b := s.node("alice"), s.node("bob")
+	a, b := s.node("alice", Options{}), s.node("bob", Options{})
 	for _, pair := range [][2]*node{{a, b}, {b, a}} {
 		from, to := pair[0], pair[1]
 		if err := from.hub.Groups().Add(t.Context(), to.id, "g"); err != nil {
@@ -100,7 +101,7 @@ func TestHubsWithoutRedis(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t)
-			a, b := s.node("alice"), s.node("bob")
+			a, b := s.node("alice", Options{}), s.node("bob", Options{})
 			var want []string // not received yet
 			said := 0
 			say := func(n int) {
@@ -131,4 +132,37 @@ func TestHubsWithoutRedis(t *testing.T) {
 			}
 		})
 	}
+}
+
+// While many channels are subscribed again, copies of what a node sends come long after the answers
+// to its publications. They are not delivered again.
+func TestSendingWhileChannelsComeBack(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	r := newRelay(t, s.Addr, 0)
+	n := s.node("alice", Options{URL: "redis://" + r.addr})
+	groups := make([]string, 20_000)
+	for i := range groups {
+		groups[i] = fmt.Sprint("group ", i)
+	}
+	if err := n.plane.Join(t.Context(), hub.Audience{Kind: hub.InGroups, Names: groups}); err != nil {
+		t.Fatal(err)
+	}
+	r.late.Store(true)
+	s.Do("CLIENT", "KILL", "TYPE", "pubsub")
+	s.eventually("the loss is noticed", func() bool { return n.broker.State().Degraded })
+	pause := time.NewTicker(10 * time.Millisecond)
+	defer pause.Stop()
+	sent := 0
+	for n.broker.State().Degraded && sent < 900 { // as many copies are remembered
+		text := fmt.Sprint(sent)
+		n.say(t, n.hub.Clients().All(), text)
+		n.want(t, text)
+		sent++
+		<-pause.C
+	}
+	s.eventually("the broker is connected again", func() bool { return !n.broker.State().Degraded })
+	n.say(t, n.hub.Clients().All(), "back")
+	n.want(t, "back")
+	t.Log(sent, " messages while channels came back")
 }
