@@ -156,8 +156,13 @@ func (c *channels) wasSubscribed(name string, number uint64) bool {
 	return of != nil && of.wanted && of.isSubscribed() && of.since <= number
 }
 
-// isStuck reports whether the server has confirmed nothing of what is open for confirmTimeout.
-func (c *channels) isStuck() bool { return c.open > 0 && time.Since(c.moved) > confirmTimeout }
+// waits returns how long the server has confirmed nothing of what is open.
+func (c *channels) waits() time.Duration {
+	if c.open == 0 {
+		return 0
+	}
+	return time.Since(c.moved)
+}
 
 // isComplete reports whether all wanted channels are subscribed.
 func (c *channels) isComplete() bool { return c.connected && len(c.todo) == 0 && c.open == 0 }

@@ -9,13 +9,26 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"sync/atomic"
+	"time"
 )
 
 // conn is a connection to a server, by RESP2.
 type conn struct {
 	net.Conn
-	in *bufio.Reader
+	in    *bufio.Reader
+	heard atomic.Int64 // when something last came, in nanoseconds
 }
+
+// Read implements net.Conn.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.heard.Store(time.Now().UnixNano())
+	return n, err
+}
+
+// silence returns the time since something last came.
+func (c *conn) silence() time.Duration { return time.Since(time.Unix(0, c.heard.Load())) }
 
 // dial connects to a server within dialTimeout, and logs in.
 func (s *settings) dial(ctx context.Context, address string) (*conn, error) {
@@ -29,7 +42,9 @@ func (s *settings) dial(ctx context.Context, address string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{raw, bufio.NewReaderSize(raw, bufferBytes)}
+	c := &conn{Conn: raw}
+	c.in = bufio.NewReaderSize(c, bufferBytes)
+	c.heard.Store(time.Now().UnixNano())
 	switch {
 	case s.user != "":
 		_, err = c.do(ctx, "AUTH", s.user, s.password)

@@ -38,14 +38,14 @@ func (p *probe) Changed(bool) { p.open.Store(0) }
 // listen probes the subscribing connection. It fails if that is deaf, or does not confirm
 // subscriptions.
 func (b *Broker) listen(l *link) error {
+	silence := l.subscriber.silence()
 	b.mu.Lock()
-	stuck := b.channels.isStuck()
+	waits := b.channels.waits()
 	b.mu.Unlock()
-	if stuck {
+	if min(waits, silence) > confirmTimeout || waits > maxConfirm {
 		return errUnconfirmed
 	}
-	silent := time.Since(time.Unix(0, b.heard.Load())) >= probeAfter || b.probe.open.Load() > 0
-	if silent && b.probe.open.Add(1) > maxProbes {
+	if silence >= probeAfter && b.probe.open.Add(1) > maxProbes {
 		return errDeaf
 	}
 	if _, err := b.Publish(l.ctx, nil, b.probe.channel); err != nil { // proves nothing

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/carillon-go/carillon/backplane"
@@ -31,11 +30,14 @@ type Options struct {
 }
 
 const (
-	dialTimeout      = time.Second
-	writeTimeout     = 3 * time.Second
-	bufferBytes      = 64 << 10 // of each reader
-	maxSpare         = 64 << 10 // kept for further commands
+	dialTimeout  = time.Second
+	writeTimeout = 3 * time.Second
+	bufferBytes  = 64 << 10 // of each reader
+	maxSpare     = 64 << 10 // kept for further commands
+	// A server that confirms nothing for confirmTimeout while nothing comes, or for maxConfirm, does
+	// not confirm subscriptions.
 	confirmTimeout   = 3 * time.Second
+	maxConfirm       = time.Minute
 	sentinelInterval = 5 * time.Second
 	// publishTimeout is the longest time in which a publication is answered; otherwise the
 	// connection is lost. Each byte that is on its way adds timePerByte: 1 s for a megabyte.
@@ -59,7 +61,6 @@ type Broker struct {
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 	changed  notify.Signal // channels are to be subscribed or unsubscribed
-	heard    atomic.Int64  // when something last came from the subscribing connection, in nanoseconds
 	probe    probe
 	reasons  map[string]bool // why there is no connection, as logged; only for run
 

@@ -44,7 +44,6 @@ func (b *Broker) run() {
 
 // serve subscribes the wanted channels, until the connection is lost or the broker closes.
 func (b *Broker) serve(l *link) error {
-	b.heard.Store(time.Now().UnixNano())
 	b.mu.Lock()
 	b.link = l
 	b.channels.connect()
@@ -86,7 +85,6 @@ func (b *Broker) subscribe(l *link) error {
 
 // receive takes what comes on the subscribing connection. It must not block.
 func (b *Broker) receive(r *reply) error {
-	b.heard.Store(time.Now().UnixNano())
 	switch {
 	case r.kind == '-':
 		return r.refusal()
