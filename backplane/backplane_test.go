@@ -92,7 +92,7 @@ func join(t *testing.T, o Options) *joined {
 		j.planes[i] = New(j.broker[i], o)
 		t.Cleanup(j.planes[i].Close)
 		j.hubs[i] = hub.New(hub.Options{Backplane: j.planes[i]})
-		connected := make(chan struct{}, 1)
+		connected := make(chan struct{}, 100)
 		j.hubs[i].OnConnected(func(context.Context) error { connected <- struct{}{}; return nil })
 		j.said[i] = make(chan string, 1000)
 		c := hubtest.New(t, j.hubs[i], hubtest.As(user))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -162,12 +163,55 @@ func complete(p protocol.HubProtocol, f []byte) bool {
 // command is a change of a group, on the channel of all servers:
 //
 //	[id, server, action, group, connection]
+//	[id, server, 0, group, "", extension]
 //
-// The server that has the connection acknowledges it.
+// The server that has the connection acknowledges it. The second form is for servers of this
+// package: to others, nobody has the connection.
 type command struct {
 	id                        int32
 	server, group, connection string
 	action                    uint8
+	extension                 change
+}
+
+// change is the extension of a command, a map. Unknown keys are ignored; they follow those that
+// are known.
+type change struct {
+	action hub.Action    // "action": another than those of the original; 0: there is no extension
+	name   string        // "name": of a user or a connection
+	ttl    time.Duration // "ttl", in nanoseconds
+}
+
+// newCommand returns the command for one name of the audience.
+func newCommand(c hub.Command, name string) command {
+	switch c.Action {
+	case hub.AddToGroup:
+		return command{action: addToGroup, group: c.Group, connection: name}
+	case hub.RemoveFromGroup:
+		return command{action: removeFromGroup, group: c.Group, connection: name}
+	}
+	return command{group: c.Group, extension: change{c.Action, name, c.TTL}}
+}
+
+func (x *change) isForUser() bool {
+	return x.action == hub.AddUserToGroup || x.action == hub.RemoveUserFromGroup || x.action == hub.RemoveUserFromAllGroups
+}
+
+// command returns the command as that of a hub. An action that is not known changes nothing.
+func (c *command) command() hub.Command {
+	of := hub.Command{To: hub.Audience{Kind: hub.ToConnections, Names: []string{c.connection}}, Group: c.group}
+	switch x := &c.extension; {
+	case x.isForUser():
+		of.To.Kind = hub.OfUsers
+		fallthrough
+	case x.action == hub.RemoveFromAllGroups:
+		of.Action, of.To.Names, of.TTL = x.action, []string{x.name}, x.ttl
+	case c.action == addToGroup:
+		of.Action = hub.AddToGroup
+	case c.action == removeFromGroup:
+		of.Action = hub.RemoveFromGroup
+	}
+	return of
 }
 
 // The actions of a command. Others have no effect, but are acknowledged.
@@ -177,14 +221,24 @@ const (
 )
 
 func (c *command) append(dst []byte) []byte {
-	dst = appendInt(msgp.AppendArrayHeader(dst, 5), c.id)
+	items := uint32(5)
+	if c.extension != (change{}) {
+		items = 6
+	}
+	dst = appendInt(msgp.AppendArrayHeader(dst, items), c.id)
 	dst = msgp.AppendUint8(msgp.AppendString(dst, c.server), c.action)
-	return msgp.AppendString(msgp.AppendString(dst, c.group), c.connection)
+	dst = msgp.AppendString(msgp.AppendString(dst, c.group), c.connection)
+	if items == 5 {
+		return dst
+	}
+	dst = msgp.AppendInt(msgp.AppendString(msgp.AppendMapHeader(dst, 3), "action"), int(c.extension.action))
+	dst = msgp.AppendString(msgp.AppendString(dst, "name"), c.extension.name)
+	return msgp.AppendInt64(msgp.AppendString(dst, "ttl"), int64(c.extension.ttl))
 }
 
 func parseCommand(payload []byte) (c command, err error) {
 	r := reader{data: payload}
-	r.array(5)
+	items := r.array(5)
 	c.id = int32(r.int(math.MinInt32, math.MaxInt32)) //nolint:gosec // within these bounds
 	c.server = r.text()
 	c.action = uint8(r.int(0, math.MaxUint8)) //nolint:gosec // within these bounds
@@ -192,6 +246,9 @@ func parseCommand(payload []byte) (c command, err error) {
 	c.connection = string(r.name())
 	if r.failed {
 		return command{}, errPayload
+	}
+	if items > 5 {
+		c.extension = r.change()
 	}
 	return c, nil
 }

@@ -1,9 +1,13 @@
 package backplane
 
 import (
+	"math"
+	"time"
+
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/carillon-go/carillon/frame"
+	"github.com/carillon-go/carillon/hub"
 )
 
 // reader reads MessagePack from the front of data. After a failure it returns zero values.
@@ -127,6 +131,26 @@ func (r *reader) extension() (x extension) {
 		}
 		if r.failed {
 			return extension{}
+		}
+	}
+	return x
+}
+
+// change reads the extension of a command as extension does that of an invocation.
+func (r *reader) change() (x change) {
+	for range r.mapping() {
+		switch string(r.name()) {
+		case "action":
+			x.action = hub.Action(r.int(0, math.MaxUint8))
+		case "name":
+			x.name = r.text()
+		case "ttl":
+			x.ttl = time.Duration(r.int(math.MinInt64, math.MaxInt64))
+		default:
+			return x
+		}
+		if r.failed {
+			return change{}
 		}
 	}
 	return x

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/protocol"
 )
 
 // delivery is something that was received for the connections of this process. One of own,
@@ -39,6 +40,12 @@ func (b *Backplane) Receive(channel string, payload []byte) {
 		c, err := parseCommand(payload)
 		if err != nil {
 			b.malformed.Add(1)
+			return
+		}
+		if c.extension.action != 0 {
+			if c.server != b.names.server { // this one has done it
+				b.change(c.extension.name, c)
+			}
 			return
 		}
 		// A new member does not get messages that were published to its group before.
@@ -82,10 +89,7 @@ func (b *Backplane) deliver(d delivery) {
 		}
 		close(d.own.done)
 	case d.command != nil:
-		c := d.command
-		if !b.commands.put(c.connection, *c, 1+len(c.server)+len(c.group)+len(c.connection)) {
-			b.overflown.Add(1)
-		}
+		b.change(d.command.connection, *d.command)
 	case d.channel == b.names.answers:
 		id, answer, err := parseAnswer(d.payload)
 		if err != nil {
@@ -110,9 +114,12 @@ func (b *Backplane) deliverInvocation(channel string, payload []byte) {
 		to.Except = v.except
 	}
 	m := hub.Message{Frames: v.frames, Delivery: v.extension.delivery}
-	switch named := to.Kind == hub.ToConnections || to.Kind == hub.OfUsers; {
-	case named && v.extension.end:
-		_, err = b.local.Command(b.ctx, hub.Command{Action: hub.EndConnections, To: to})
+	switch {
+	case v.extension.end:
+		to.Except = v.except
+		c := hub.Command{Action: hub.EndConnections, To: to}
+		c.Reason, c.AllowReconnect = closing(v.frames)
+		_, err = b.local.Command(b.ctx, c)
 	case to.Kind == hub.ToConnections && v.id != "" && v.returnChannel != "":
 		m.ID = v.id
 		b.question(to.Names[0], v.returnChannel, m)
@@ -135,6 +142,18 @@ func (b *Backplane) logLacking(frames map[string][]byte) {
 			b.options.Logger.Info("another server publishes without a protocol", slog.String("hub", b.options.Hub), slog.String("protocol", p.Name()))
 		}
 	}
+}
+
+// closing returns the contents of a close message.
+func closing(frames map[string][]byte) (reason string, allowReconnect bool) {
+	var m protocol.Message
+	for _, p := range protocols {
+		record, _, err := p.Next(frames[p.Name()], 0, 0)
+		if err == nil && record != nil && p.Parse(record, &m) == nil && m.Type == protocol.Close {
+			return m.Error, m.AllowReconnect
+		}
+	}
+	return "", false
 }
 
 // question asks a client on behalf of another process.
@@ -160,18 +179,18 @@ func (b *Backplane) question(connectionID, returnChannel string, m hub.Message) 
 	})
 }
 
+// change has a command done after the earlier ones with the same name.
+func (b *Backplane) change(name string, c command) {
+	if !b.commands.put(name, c, 1+len(c.server)+len(c.group)+len(name)) {
+		b.overflown.Add(1)
+	}
+}
+
 // do does the command of another process. It may wait for a subscription.
 func (b *Backplane) do(c command) {
 	ctx, cancel := context.WithTimeout(b.ctx, b.options.AckTimeout)
 	defer cancel()
-	of := hub.Command{To: hub.Audience{Kind: hub.ToConnections, Names: []string{c.connection}}, Group: c.group}
-	switch c.action {
-	case addToGroup:
-		of.Action = hub.AddToGroup
-	case removeFromGroup:
-		of.Action = hub.RemoveFromGroup
-	}
-	found, err := b.local.Command(ctx, of)
+	found, err := b.local.Command(ctx, c.command())
 	if found > 0 && err == nil {
 		_, _ = b.publish(ctx, appendAck(nil, c.id), b.names.ackChannel(c.server))
 	}

@@ -24,7 +24,7 @@ func (b *Backplane) Send(ctx context.Context, to hub.Audience, m hub.Message) er
 	if err != nil {
 		return err
 	}
-	own := b.expect(channels, to, m, payload)
+	own := b.expect(channels, to, &m, payload)
 	receivers, err := b.publish(ctx, payload, channels...)
 	b.settle(own, receivers, err)
 	if isLost := errors.Is(err, ErrUnavailable) || errors.Is(err, ErrLost); isLost && to.Kind != hub.ToConnections && !b.options.FailWhenLost {
@@ -62,16 +62,20 @@ func (b *Backplane) encode(v *invocation) ([]byte, error) {
 }
 
 // expect returns the own copies of a payload that is published next: one for each channel
-// that this process has subscribed. If the broker is degraded, it delivers them now.
-func (b *Backplane) expect(channels []string, to hub.Audience, m hub.Message, payload []byte) (all []*ownCopy) {
+// that this process has subscribed. If the broker is degraded, it delivers them now. Without a
+// message there is nothing to deliver.
+func (b *Backplane) expect(channels []string, to hub.Audience, m *hub.Message, payload []byte) (all []*ownCopy) {
 	for _, channel := range channels {
 		if !b.members.has(channel) {
 			continue
 		}
-		own := &ownCopy{channel: channel, message: m, done: make(chan struct{})}
-		own.to, _ = b.names.audience(channel)
-		own.to.Except = to.Except
-		if b.options.LocalFirst {
+		own := &ownCopy{channel: channel, delivered: m == nil, done: make(chan struct{})}
+		if m != nil {
+			own.message = *m
+			own.to, _ = b.names.audience(channel)
+			own.to.Except = to.Except
+		}
+		if b.options.LocalFirst && m != nil {
 			b.deliverOwn(own)
 			all = append(all, own)
 			own = &ownCopy{channel: channel, delivered: true, done: make(chan struct{})}
@@ -130,35 +134,34 @@ func (b *Backplane) Ask(ctx context.Context, connectionID string, m hub.Message)
 	return await(ctx, b, got)
 }
 
-// Command implements hub.Backplane. The change of a group fails with ErrAckTimeout after
-// Options.AckTimeout.
+// Command implements hub.Backplane. The change of a connection's groups fails with ErrAckTimeout
+// after Options.AckTimeout. A command for a user's groups is not acknowledged, because it is for
+// all processes, however many there are.
 func (b *Backplane) Command(ctx context.Context, c hub.Command) error {
 	if err := b.started(ctx); err != nil {
 		return err
 	}
 	if c.Action == hub.EndConnections {
-		return b.end(ctx, c.To)
-	}
-	action := uint8(addToGroup)
-	if c.Action == hub.RemoveFromGroup {
-		action = removeFromGroup
+		return b.end(ctx, c)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, b.options.AckTimeout, ErrAckTimeout)
 	defer cancel()
-	for _, connection := range c.To.Names {
-		if err := b.changeGroup(ctx, command{server: b.names.server, action: action, group: c.Group, connection: connection}); err != nil {
+	for _, name := range c.To.Names {
+		of := newCommand(c, name)
+		of.server = b.names.server
+		if err := b.changeGroup(ctx, of); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// changeGroup publishes a command and waits until it is acknowledged.
+// changeGroup publishes a command and waits until it is acknowledged, unless it is for a user.
 func (b *Backplane) changeGroup(ctx context.Context, c command) error {
 	c.id = b.lastCommand.Add(1)
 	done := b.acks.add(c.id)
 	defer b.acks.remove(c.id)
-	if _, err := b.publish(ctx, c.append(nil), b.names.groups); err != nil {
+	if _, err := b.publish(ctx, c.append(nil), b.names.groups); err != nil || c.extension.isForUser() {
 		return err
 	}
 	_, err := await(ctx, b, done)
@@ -167,19 +170,23 @@ func (b *Backplane) changeGroup(ctx context.Context, c command) error {
 
 // end ends connections. Servers of the original pass on the close message, on which clients
 // end their connections.
-func (b *Backplane) end(ctx context.Context, to hub.Audience) error {
-	channels := b.names.channels(to)
+func (b *Backplane) end(ctx context.Context, c hub.Command) error {
+	channels := b.names.channels(c.To)
 	if len(channels) == 0 {
 		return nil
 	}
-	v := invocation{frames: make(map[string][]byte, len(protocols)), extension: extension{end: true}}
+	v := invocation{except: c.To.Except, frames: make(map[string][]byte, len(protocols)), extension: extension{end: true}}
 	for _, p := range protocols {
-		v.frames[p.Name()] = p.AppendClose(nil, "", false)
+		v.frames[p.Name()] = p.AppendClose(nil, c.Reason, c.AllowReconnect)
 	}
 	payload, err := b.encode(&v)
-	if err == nil {
-		_, err = b.publish(ctx, payload, channels...)
+	if err != nil {
+		return err
 	}
+	// A client that has come back here before its own copy must not be ended again.
+	own := b.expect(channels, c.To, nil, payload)
+	receivers, err := b.publish(ctx, payload, channels...)
+	b.settle(own, receivers, err)
 	return err
 }
 

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/carillon-go/carillon/hub"
 )
 
 // maxNames is the length of the names in one message, unless one name is longer.
 const maxNames = maxMessage / 4
+
+// nameBytes is the length of a name in addition to the name itself.
+const nameBytes = 8
 
 // command has a hub.Command done by another process. The numbers are those of package hub.
 type command struct {
@@ -19,7 +23,16 @@ type command struct {
 	Kind   hub.AudienceKind `json:"kind"`
 	Names  []raw            `json:"names"`
 	Group  raw              `json:"group,omitempty"`
+
+	Except         []raw         `json:"except,omitempty"` // of endOthers
+	TTL            time.Duration `json:"ttl,omitempty"`
+	Reason         raw           `json:"reason,omitempty"`
+	AllowReconnect bool          `json:"allowReconnect,omitempty"`
 }
+
+// endOthers is the action of hub.EndConnections with exceptions. A node that does not know
+// exceptions refuses it.
+const endOthers hub.Action = 100
 
 // commanded is the answer to command.
 type commanded struct {
@@ -42,8 +55,16 @@ func (h *Hub) Command(ctx context.Context, c hub.Command) (err error) {
 		return http.ErrServerClosed
 	}
 	defer h.node.running.Done()
-	for rest := c.To.Names; len(rest) > 0; {
-		part := command{Hub: h.name, Action: c.Action, Kind: c.To.Kind, Group: raw(c.Group)}
+	all := command{
+		Hub: h.name, Action: c.Action, Kind: c.To.Kind, Group: raw(c.Group), Except: raws(c.To.Except),
+		TTL: c.TTL, Reason: raw(c.Reason), AllowReconnect: c.AllowReconnect,
+	}
+	if c.Action == hub.EndConnections && len(c.To.Except) > 0 {
+		all.Action = endOthers
+	}
+	rest := c.To.Names
+	for isFirst := c.To.Kind == hub.Everyone; isFirst || len(rest) > 0; isFirst = false {
+		part := all
 		part.Names, rest = cutNames(rest)
 		if failed := h.command(ctx, &part); err == nil {
 			err = failed
@@ -56,7 +77,7 @@ func (h *Hub) Command(ctx context.Context, c hub.Command) (err error) {
 func cutNames(all []string) (some []raw, rest []string) {
 	length := 0
 	for i, name := range all {
-		if length += len(name); length > maxNames && i > 0 {
+		if length += len(name) + nameBytes; length > maxNames && i > 0 {
 			return some, all[i:]
 		}
 		some = append(some, raw(name))
@@ -87,7 +108,7 @@ func (h *Hub) command(ctx context.Context, question *command) error {
 		o := <-outcomes
 		if o.err != nil {
 			failed, cause = failed+1, o.err
-		} else if found += o.found; found >= len(question.Names) {
+		} else if found += o.found; found >= len(question.Names) && question.Kind == hub.ToConnections {
 			return nil
 		}
 	}
@@ -110,9 +131,13 @@ func (n *Node) answerCommand(question *command) (any, error) {
 	if do == nil {
 		return commanded{}, nil
 	}
-	c := hub.Command{Action: question.Action, To: hub.Audience{Kind: question.Kind}, Group: string(question.Group)}
-	for _, name := range question.Names {
-		c.To.Names = append(c.To.Names, string(name))
+	c := hub.Command{
+		Action: question.Action, Group: string(question.Group), TTL: question.TTL,
+		To:     hub.Audience{Kind: question.Kind, Names: texts(question.Names), Except: texts(question.Except)},
+		Reason: string(question.Reason), AllowReconnect: question.AllowReconnect,
+	}
+	if c.Action == endOthers {
+		c.Action = hub.EndConnections
 	}
 	found, err := do(n.closing, c)
 	return commanded{found}, err
@@ -120,10 +145,26 @@ func (n *Node) answerCommand(question *command) (any, error) {
 
 func (c *command) isValid() bool {
 	switch c.Action {
-	case hub.EndConnections:
-		return c.Kind == hub.ToConnections || c.Kind == hub.OfUsers
-	case hub.AddToGroup, hub.RemoveFromGroup:
+	case hub.EndConnections, endOthers:
+		return hub.Everyone <= c.Kind && c.Kind <= hub.OfUsers
+	case hub.AddToGroup, hub.RemoveFromGroup, hub.RemoveFromAllGroups:
 		return c.Kind == hub.ToConnections
+	case hub.AddUserToGroup, hub.RemoveUserFromGroup, hub.RemoveUserFromAllGroups:
+		return c.Kind == hub.OfUsers && len(c.Names) == 1
 	}
 	return false
+}
+
+func raws(all []string) (encoded []raw) {
+	for _, text := range all {
+		encoded = append(encoded, raw(text))
+	}
+	return encoded
+}
+
+func texts(all []raw) (decoded []string) {
+	for _, text := range all {
+		decoded = append(decoded, string(text))
+	}
+	return decoded
 }

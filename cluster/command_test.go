@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -53,16 +54,24 @@ func TestCommandsReachAllNodes(t *testing.T) {
 	}
 	join := hub.Command{Action: hub.AddToGroup, To: hub.Audience{Kind: hub.ToConnections, Names: []string{"a"}}, Group: "g\xff"}
 	many = append(many, strings.Repeat("x", 300_000), "end")
-	for _, c := range []hub.Command{endOf(hub.OfUsers, "\xff\x00", "ann", "ärger"), join, endOf(hub.ToConnections, many...), endOf(hub.OfUsers)} {
+	others := hub.Command{Action: hub.EndConnections, To: hub.Audience{Except: []string{"a", "\xff"}}, Reason: "é\xff", AllowReconnect: true}
+	keep := hub.Command{Action: hub.AddUserToGroup, To: hub.Audience{Kind: hub.OfUsers, Names: []string{"ann"}}, Group: "g", TTL: -1}
+	for _, c := range []hub.Command{
+		endOf(hub.OfUsers, "\xff\x00", "ann", "ärger"), join, endOf(hub.ToConnections, many...), endOf(hub.OfUsers), endOf(hub.Everyone), others, keep,
+		endOf(hub.InGroups, slices.Repeat([]string{""}, 100_000)...),
+	} {
 		if err := sites[0].hub.Command(t.Context(), c); err != nil {
 			t.Errorf("%d names: %v", len(c.To.Names), err)
 		}
 		var names []string
 		for _, got := range all[1].done {
-			if got.Action != c.Action || got.To.Kind != c.To.Kind || got.Group != c.Group {
+			names = append(names, got.To.Names...)
+			if got.To.Names = c.To.Names; !reflect.DeepEqual(got, c) {
 				t.Errorf("%+v, want %+v", got, c)
 			}
-			names = append(names, got.To.Names...)
+		}
+		if n := len(all[1].done); c.To.Kind == hub.Everyone && n != 1 {
+			t.Errorf("%+v: %d commands", c, n)
 		}
 		if !slices.Equal(names, c.To.Names) || len(all[2].done) != len(all[1].done) || len(all[0].done) != 0 {
 			t.Errorf("%d names in %d and %d commands, %d at the own node", len(names), len(all[1].done), len(all[2].done), len(all[0].done))
@@ -154,8 +163,10 @@ func TestCommandsThatAreNotValid(t *testing.T) {
 	var second doing
 	sites[1].attach(&second)
 	for text, valid := range map[string]bool{
-		`{}`: false, `[]`: false, `{"hub":"/chat"}`: false, `{"hub":"/chat","action":4,"kind":1,"names":["YQ=="]}`: false,
-		`{"hub":"/chat","action":3,"kind":0}`: false, `{"hub":"/chat","action":3,"kind":2,"names":["YQ=="]}`: false,
+		`{}`: false, `[]`: false, `{"hub":"/chat"}`: false, `{"hub":"/chat","action":8,"kind":1,"names":["YQ=="]}`: false,
+		`{"hub":"/chat","action":3,"kind":-1}`: false, `{"hub":"/chat","action":3,"kind":4,"names":["YQ=="]}`: false,
+		`{"hub":"/chat","action":4,"kind":3,"names":["YQ=="]}`: false, `{"hub":"/chat","action":5,"kind":1,"names":["YQ=="]}`: false,
+		`{"hub":"/chat","action":5,"kind":3,"names":["YQ==","YQ=="]}`: false, `{"hub":"/chat","action":7,"kind":3}`: false,
 		`{"hub":"/chat","action":1,"kind":3,"names":["YQ=="]}`: false, `{"hub":"/chat","action":3,"kind":1,"names":["%"]}`: false,
 		`{"hub":"/other","action":3,"kind":1,"names":["YQ=="]}`: true,
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/carillon-go/carillon/hub"
 )
@@ -34,6 +35,10 @@ func TestCommandsForOtherProcesses(t *testing.T) {
 			h.Groups().Add(t.Context(), "here", "g"), h.Groups().Remove(t.Context(), "here", "g"), h.Disconnect(t.Context(), "here"),
 			h.Groups().Add(t.Context(), "there", "g"), h.Groups().Remove(t.Context(), "there", "g"),
 			h.Disconnect(t.Context(), "here", "there"), h.DisconnectUser(t.Context(), "alice"),
+			h.Groups().RemoveFromAll(t.Context(), "here"), h.Groups().RemoveFromAll(t.Context(), "there"),
+			h.CloseConnections(t.Context(), hub.Audience{Except: []string{"x"}}, "over", true),
+			h.CloseConnections(t.Context(), hub.Audience{Kind: hub.ToConnections, Names: []string{"here", "there", "x"}, Except: []string{"x"}}, "", true),
+			h.UserGroups().Add(t.Context(), "bob", "g", time.Hour), h.UserGroups().Remove(t.Context(), "bob", "g"), h.UserGroups().RemoveAll(t.Context(), "bob"),
 		} {
 			if err != nil && !errors.Is(err, errCarrier) {
 				t.Error(err)
@@ -45,14 +50,21 @@ func TestCommandsForOtherProcesses(t *testing.T) {
 	}
 	there := hub.Audience{Kind: hub.ToConnections, Names: []string{"there"}}
 	var c carrier
-	if failed := do(hub.Options{Commands: &c}); failed != 4 || !c.attached || len(c.got) != 4 {
+	if failed := do(hub.Options{Commands: &c}); failed != 10 || !c.attached || len(c.got) != 10 {
 		t.Fatalf("%d failed, attached %v, %+v", failed, c.attached, c.got)
 	}
+	bob := hub.Audience{Kind: hub.OfUsers, Names: []string{"bob"}}
 	for i, want := range []hub.Command{
 		{Action: hub.AddToGroup, To: there, Group: "g"},
 		{Action: hub.RemoveFromGroup, To: there, Group: "g"},
 		{Action: hub.EndConnections, To: there},
 		{Action: hub.EndConnections, To: hub.Audience{Kind: hub.OfUsers, Names: []string{"alice"}}},
+		{Action: hub.RemoveFromAllGroups, To: there},
+		{Action: hub.EndConnections, To: hub.Audience{Except: []string{"x"}}, Reason: "over", AllowReconnect: true},
+		{Action: hub.EndConnections, To: there, AllowReconnect: true},
+		{Action: hub.AddUserToGroup, To: bob, Group: "g", TTL: time.Hour},
+		{Action: hub.RemoveUserFromGroup, To: bob, Group: "g"},
+		{Action: hub.RemoveUserFromAllGroups, To: bob},
 	} {
 		if !reflect.DeepEqual(c.got[i], want) {
 			t.Errorf("%+v, want %+v", c.got[i], want)

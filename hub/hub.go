@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -140,8 +141,13 @@ func (h *Hub) UserGroups() UserGroups { return userGroups{h} }
 // if allowReconnect is set. Messages that its methods send afterwards are dropped.
 // CloseConnections does not wait for the connections to end, and it misses those that are still
 // in the handshake. Connections that do not exist are ignored. If it fails, connections of other
-// processes may have remained.
+// processes may have remained. Processes of ASP.NET Core that share a backplane do not heed
+// to.Except of users.
 func (h *Hub) CloseConnections(ctx context.Context, to Audience, reason string, allowReconnect bool) error {
+	if to.Kind == ToConnections && len(to.Except) > 0 {
+		except := newNameSet(to.Except)
+		to.Names, to.Except = slices.DeleteFunc(slices.Clone(to.Names), except.has), nil
+	}
 	c := Command{Action: EndConnections, To: to, Reason: reason, AllowReconnect: allowReconnect}
 	if c.To.Names = h.local.end(c); len(c.To.Names) == 0 && to.Kind != Everyone {
 		return nil

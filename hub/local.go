@@ -44,42 +44,19 @@ func (l *local) leave(s *Session, group string) bool {
 // end ends the connections of an audience. missing are the names that other processes may
 // have connections of: of groups and users, all.
 func (l *local) end(c Command) (missing []string) {
-	except := newNameSet(c.To.Except)
-	for _, s := range l.sessions(c.To) {
-		if !except.has(s.caller.id) {
-			s.close(ErrAborted, c.Reason, c.AllowReconnect)
-		}
+	missing = c.To.Names
+	if c.To.Kind == ToConnections {
+		missing = l.elsewhere(missing)
 	}
-	if c.To.Kind != ToConnections {
-		return c.To.Names
-	}
-	for _, id := range c.To.Names {
-		if l.find(id) == nil {
-			missing = append(missing, id)
-		}
+	for s := range l.in(context.Background(), c.To) {
+		s.close(ErrAborted, c.Reason, c.AllowReconnect)
 	}
 	return missing
 }
 
-// sessions returns the members of an audience, some of them several times, and those of Except
-// too.
-func (l *local) sessions(of Audience) (all []*Session) {
-	if of.Kind == Everyone {
-		return slices.Concat(l.connections.snapshot(), l.listeners.connections.snapshot())
-	}
-	for _, name := range of.Names {
-		switch of.Kind {
-		case InGroups:
-			all = append(append(all, l.groups.snapshot(name)...), l.listeners.groups.snapshot(name)...)
-		case OfUsers:
-			all = append(append(all, l.users.snapshot(name)...), l.listeners.users.snapshot(name)...)
-		default:
-			if s := l.find(name); s != nil {
-				all = append(all, s)
-			}
-		}
-	}
-	return all
+// elsewhere returns the ids of connections that this process does not have.
+func (l *local) elsewhere(ids []string) []string {
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return l.find(id) != nil })
 }
 
 // send sends a message to an audience; see Sender.

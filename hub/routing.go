@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"sync"
 
@@ -33,7 +32,7 @@ func (h *Hub) publish(ctx context.Context, to Audience, m *message, ownPolicy bo
 		if err := h.local.send(ctx, to, m); err != nil {
 			return err
 		}
-		to.Names = slices.DeleteFunc(slices.Clone(to.Names), func(id string) bool { return h.local.find(id) != nil })
+		to.Names = h.local.elsewhere(to.Names)
 		if len(to.Names) == 0 {
 			return nil
 		}

@@ -189,7 +189,7 @@ func (l Local) Survey(ctx context.Context, q Survey) (f Findings, err error) {
 	case AnyConnection:
 		f.Count = here.countAny(ctx, q.Of, func(*Session) bool { return true })
 	case UserInGroup:
-		f.Count = here.countAny(ctx, q.Of, func(s *Session) bool { return s.groups.has(q.Group) })
+		f.Count = l.hub.countIn(ctx, q.Of, q.Group)
 	default:
 		return f, errSurveyKind
 	}

@@ -70,6 +70,14 @@ func (l *local) count(ctx context.Context, to Audience) (n int) {
 	return len(seen)
 }
 
+// countIn returns 1 if a user of an audience is in a group, or is kept for it, and otherwise 0.
+func (h *Hub) countIn(ctx context.Context, users Audience, group string) int {
+	if slices.ContainsFunc(users.Names, func(user string) bool { return h.userGroups.has(user, group) }) {
+		return 1
+	}
+	return h.local.countAny(ctx, users, func(s *Session) bool { return s.groups.has(group) })
+}
+
 // countAny returns 1 if a connection of an audience is wanted, and otherwise 0.
 func (l *local) countAny(ctx context.Context, to Audience, isWanted func(*Session) bool) int {
 	for s := range l.in(ctx, to) {

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -27,7 +28,8 @@ type UserGroups interface {
 	// all groups.
 	RemoveAll(ctx context.Context, userID string) error
 	// Has reports whether the membership is kept, or some connection of the user is in the
-	// group.
+	// group, in any process. It fails if no process says so and some have not answered within a
+	// second, see Options.Presence.
 	Has(ctx context.Context, userID, group string) (bool, error)
 }
 
@@ -46,10 +48,12 @@ func (u userGroups) RemoveAll(ctx context.Context, userID string) error {
 	return u.command(ctx, userID, Command{Action: RemoveUserFromAllGroups})
 }
 
-func (u userGroups) Has(_ context.Context, userID, group string) (bool, error) {
-	return u.hub.userGroups.has(userID, group) || slices.ContainsFunc(u.hub.local.sessions(ofUser(userID)), func(s *Session) bool {
-		return s.groups.has(group)
-	}), nil
+func (u userGroups) Has(ctx context.Context, userID, group string) (bool, error) {
+	yes, missing, err := u.hub.anyProcess(ctx, Survey{Kind: UserInGroup, Of: ofUser(userID), Group: group})
+	if err == nil && !yes && missing > 0 {
+		err = fmt.Errorf("hub: %d other processes have not answered", missing)
+	}
+	return yes, err
 }
 
 // command changes a user in all processes.
@@ -72,7 +76,7 @@ func (h *Hub) changeUser(ctx context.Context, c Command) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, s := range h.local.sessions(c.To) {
+	for s := range h.local.in(context.Background(), c.To) {
 		switch c.Action {
 		case AddUserToGroup:
 			err = errors.Join(err, h.addToGroup(ctx, s, c.Group))
