@@ -69,8 +69,12 @@ const apiKey = "an-api-key-of-at-least-32-characters"
 
 func (r *running) publish(hub, text string) {
 	r.t.Helper()
-	answer := r.do(http.MethodPost, "/api/v1/hubs/"+hub, fmt.Sprintf(`{"target":"news","arguments":[%q]}`, text),
-		"Content-Type", "application/json", "X-Api-Key", apiKey)
+	r.publishWith(hub, text, "X-Api-Key", apiKey)
+}
+
+func (r *running) publishWith(hub, text string, header ...string) {
+	r.t.Helper()
+	answer := r.do(http.MethodPost, "/api/v1/hubs/"+hub, fmt.Sprintf(`{"target":"news","arguments":[%q]}`, text), append(header, "Content-Type", "application/json")...)
 	if answer.StatusCode != http.StatusAccepted {
 		r.t.Errorf("publishing to %s: %d", hub, answer.StatusCode)
 	}
@@ -164,6 +168,15 @@ func TestAdmissionOfHubs(t *testing.T) {
 			t.Errorf("%s: %d, want %d", name, got, want)
 		}
 	}
+	redirected := signed(t, jwt.SigningMethodHS256, []byte(strings.Repeat("k", 40)), "", jwt.MapClaims{"aud": r.url + "/client/?hub=closed", "nameid": "ann", "exp": time.Now().Add(time.Hour).Unix()})
+	for path, want := range map[string]int{"/client/": 200, "/Client/": 200, "/hubs/jwt/": 401} {
+		if got := r.do(http.MethodPost, path+"negotiate?hub=Closed&negotiateVersion=1", "", "Authorization", "Bearer "+redirected).StatusCode; got != want {
+			t.Errorf("a redirected client at %s: %d, want %d", path, got, want)
+		}
+	}
+	l := r.listen("/client/?hub=closed", client.Options{AccessToken: func(context.Context) (string, error) { return redirected, nil }})
+	r.publishWith("closed", "hello", "Authorization", "Bearer "+signed(t, jwt.SigningMethodHS256, []byte(strings.Repeat("k", 40)), "", jwt.MapClaims{"aud": r.url + "/api/v1/hubs/closed", "exp": time.Now().Add(time.Hour).Unix()}))
+	l.expect(t, "hello")
 	token := signed(t, jwt.SigningMethodHS256, secretKey, "", jwt.MapClaims{"sub": "a", "exp": time.Now().Add(time.Hour).Unix()})
 	if got := r.do(http.MethodPost, "/hubs/jwt/negotiate?negotiateVersion=1", "", "Authorization", "Bearer "+token).StatusCode; got != 200 {
 		t.Errorf("with a token: %d", got)

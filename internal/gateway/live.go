@@ -82,6 +82,9 @@ func (st *site) apply(p preparedSite) {
 	if st.endpoint != nil {
 		st.endpoint.SetAllowedOrigins(p.settings.Origins)
 	}
+	if st.redirects != nil {
+		st.redirects.SetAllowedOrigins(p.settings.Origins)
+	}
 	if st.backend != nil {
 		_ = st.backend.Set(upstreamSettings(&p.settings)) // prepare has validated them
 	}

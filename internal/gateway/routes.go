@@ -13,6 +13,7 @@ import (
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/serviceclient"
 )
 
 // routes returns the handler of all requests. The hub's answers go straight to the
@@ -71,19 +72,27 @@ type place struct {
 // paths below some first segments.
 func (s *Server) places() (byPath, below map[string]place) {
 	byPath, below = map[string]place{}, map[string]place{}
+	add := func(h http.Handler, kind part, paths ...string) {
+		for _, path := range paths {
+			byPath[path], byPath[fold.Upper(path)] = place{h, kind}, place{h, kind}
+		}
+	}
+	redirects := map[string]*serviceclient.Endpoint{} // by the upper case of the name
 	for _, st := range s.sites {
+		if st.redirects != nil {
+			redirects[fold.Upper(st.settings.Name)] = st.redirects
+		}
 		if st.endpoint == nil {
 			continue
 		}
-		add := func(kind part, paths ...string) {
-			for _, path := range paths {
-				byPath[path], byPath[fold.Upper(path)] = place{st.endpoint, kind}, place{st.endpoint, kind}
-			}
-		}
 		paths := endpoint.PathsAt(st.settings.Path)
-		add(traffic, paths.Clients...)
-		add(script, paths.Script)
-		add(diagnosis, paths.Diagnose)
+		add(st.endpoint, traffic, paths.Clients...)
+		add(st.endpoint, script, paths.Script)
+		add(st.endpoint, diagnosis, paths.Diagnose)
+	}
+	if len(redirects) > 0 {
+		find := func(hub string) *serviceclient.Endpoint { return redirects[fold.Upper(hub)] }
+		add(serviceclient.Handler(find), traffic, serviceclient.Paths()...)
 	}
 	if s.config.publishes() && s.config.APIAddr == "" {
 		below["api"] = place{s.publishing(), traffic}

@@ -13,6 +13,7 @@ import (
 	"github.com/carillon-go/carillon/internal/hosting"
 	"github.com/carillon-go/carillon/internal/hubfile"
 	"github.com/carillon-go/carillon/internal/metrics"
+	"github.com/carillon-go/carillon/internal/serviceclient"
 	"github.com/carillon-go/carillon/internal/upstream"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -22,6 +23,7 @@ type site struct {
 	settings  hubfile.Hub // of the start
 	hosted    *hosting.Hub
 	endpoint  *endpoint.Endpoint                   // nil: the path is not served
+	redirects *serviceclient.Endpoint              // nil: the hub has no access keys
 	plane     *backplane.Backplane                 // nil: messages stay in this process
 	published *bearer.PublishedKeys                // nil: its tokens have no keys at a URL
 	tokens    atomic.Pointer[bearer.Authenticator] // nil if clients need no token
@@ -118,6 +120,14 @@ func (s *Server) makeSite(st *site) error {
 	if s.config.admission(h) != "none" {
 		st.endpoint = endpoint.New(st.hosted.Hub, o)
 	}
+	if s.config.hasAccessKeys(h) {
+		redirected := s.endpointOptions(h)
+		redirected.Meter = o.Meter
+		if s.node != nil {
+			redirected.Cluster = s.node.Hub(serviceclient.Path + "/" + h.Name)
+		}
+		st.redirects = serviceclient.New(st.hosted, redirected)
+	}
 	if st.metrics == nil {
 		return nil
 	}
@@ -132,6 +142,9 @@ func (s *Server) makeSite(st *site) error {
 func (st *site) endpoints() (all []*endpoint.Endpoint) {
 	if st.endpoint != nil {
 		all = append(all, st.endpoint)
+	}
+	if st.redirects != nil {
+		all = append(all, st.redirects.Endpoint)
 	}
 	return all
 }
