@@ -59,6 +59,10 @@ func (s *settings) connect(ctx context.Context, receive func(r *reply) error) (*
 	}
 	l := &link{address: address, publisher: publisher, subscriber: subscriber, written: notify.NewSignal()}
 	l.ctx, l.fail = context.WithCancelCause(ctx)
+	context.AfterFunc(l.ctx, func() { // ends all that waits for the server
+		_ = publisher.Close()
+		_ = subscriber.Close()
+	})
 	l.running.Go(l.write)
 	l.running.Go(func() { l.read(publisher, l.answer) })
 	l.running.Go(func() { l.read(subscriber, receive) })
@@ -71,8 +75,6 @@ func (s *settings) connect(ctx context.Context, receive func(r *reply) error) (*
 // close ends the connections. Nothing is received any more when it returns.
 func (l *link) close() {
 	l.fail(errClosed)
-	_ = l.publisher.Close()
-	_ = l.subscriber.Close()
 	l.running.Wait()
 }
 
