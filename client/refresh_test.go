@@ -53,7 +53,7 @@ func newOffice(t *testing.T, tickets time.Duration) *office {
 	}))
 	o.url = server.URL + "/hub"
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := e.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -149,7 +149,7 @@ func (o *office) awaitRefresh(want int) {
 		if status != want {
 			o.t.Fatalf("a refresh is answered %d", status)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		o.t.Fatal("no refresh comes")
 	}
 }

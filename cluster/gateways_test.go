@@ -32,7 +32,7 @@ import (
 )
 
 // patience is the time limit of everything that must happen.
-const patience = 60 * time.Second
+const patience = time.Minute
 
 // gateway is one node with its hub.
 type gateway struct {

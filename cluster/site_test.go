@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is the time limit of everything that must happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // registry is a registry of connections as connection.Local and its users need it.
 type registry struct {

@@ -106,7 +106,7 @@ func (s *site) dial(query, user string) (conn *websocket.Conn, status int) {
 	_ = response.Body.Close()
 	if conn != nil {
 		s.t.Cleanup(func() { _ = conn.Close() })
-		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	}
 	return conn, response.StatusCode
 }

@@ -36,7 +36,7 @@ func startEcho(t *testing.T) string {
 	e := endpoint.NewRaw(echo{}, endpoint.Options{})
 	server := httptest.NewServer(e)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := e.Shutdown(ctx); err != nil {
 			t.Error(err)

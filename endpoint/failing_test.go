@@ -259,7 +259,7 @@ func talkTo(t *testing.T, server *httptest.Server, header string) {
 func awaitEnd(t *testing.T, e *endpoint.Endpoint) {
 	t.Helper()
 	awaitConnections(e, 0)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := e.Shutdown(ctx); err != nil {
 		t.Error(err)

@@ -40,7 +40,7 @@ func raw(t *testing.T, server *httptest.Server, request string) (net.Conn, *bufi
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +313,7 @@ func TestPanics(t *testing.T) {
 		if got != want {
 			t.Errorf("a panic in %s: %s, want %s", on, got, want)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		if err := e.Shutdown(ctx); err != nil || e.Connections() != 0 {
 			t.Errorf("a panic in %s: %v, %d connections are left", on, err, e.Connections())
 		}

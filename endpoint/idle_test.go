@@ -20,7 +20,7 @@ func reading() int {
 // awaitReaders waits until there are none.
 func awaitReaders(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); reading() > 0; {
+	for deadline := time.Now().Add(time.Minute); reading() > 0; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines still read", reading())
 		}

@@ -86,11 +86,11 @@ func (a *watched) awaitNothingKept(t *testing.T, n int) {
 	for range n {
 		select {
 		case <-a.served:
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("a handler does not return")
 		}
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		runtime.GC()
 		left := a.kept()
 		if left == "" {

@@ -32,7 +32,7 @@ func (e events) expect(t *testing.T, kind transports.EventKind, transport transp
 		if (got.Request != nil) != (kind == transports.Opened || kind == transports.Stripped) {
 			t.Errorf("event %d: its request is there, or is not", kind)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("event %d of %q does not come", kind, transport)
 	}
 }

@@ -80,7 +80,7 @@ func TestSlowReadersShareABroadcast(t *testing.T) {
 		t.Fatal(err)
 	}
 	next()
-	for deadline := time.Now().Add(20 * time.Second); e.QueuedBytes() > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); e.QueuedBytes() > 0 && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond) // nothing tells when the polls have taken what was queued
 	}
 	// The message, and once more framed for each kind of carrier.

@@ -140,7 +140,7 @@ func startTown(t *testing.T, o endpoint.Options, names ...string) map[string]*no
 		n.url = server.URL + "/echo"
 		all.nodes[name] = n
 		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			if err := n.e.Shutdown(ctx); err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -202,7 +202,7 @@ func (n *node) want(status int, text, method, token, body string, header ...stri
 func (n *node) wantConnections(want int) {
 	n.town.t.Helper()
 	got := n.e.Connections()
-	for end := time.Now().Add(30 * time.Second); got > want && time.Now().Before(end); got = n.e.Connections() {
+	for end := time.Now().Add(time.Minute); got > want && time.Now().Before(end); got = n.e.Connections() {
 		time.Sleep(time.Millisecond) // nothing wakes this wait
 	}
 	if got != want {

@@ -15,7 +15,7 @@ import (
 )
 
 // drainPatience is how long a drain, and whoever waits for it, is given.
-const drainPatience = 30 * time.Second
+const drainPatience = time.Minute
 
 // drained is a hub whose methods are under way while it drains.
 type drained struct {

@@ -64,7 +64,7 @@ func TestUnixSocketBehindNginx(t *testing.T) {
 			}
 			select {
 			case <-ticks:
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				t.Errorf("%s: nothing comes", transport)
 			}
 			if got := c.Transport(); got != transport {

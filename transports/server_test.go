@@ -15,7 +15,7 @@ import (
 )
 
 // patience is the time limit of each wait in a test. No test asserts a duration.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // server is an application with one carrier.
 type server struct {

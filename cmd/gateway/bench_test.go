@@ -17,7 +17,7 @@ import (
 
 func benchFor(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out, errs bytes.Buffer
 	code = run(ctx, append([]string{"bench", "--connections", "3", "--warmup", "0s", "--duration", "500ms"}, args...), &out, &errs)

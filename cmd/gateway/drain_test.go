@@ -54,7 +54,7 @@ func (p *gatewayProcess) dial() *websocket.Conn {
 	}
 	_ = response.Body.Close()
 	p.t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	p.say(conn, "{\"protocol\":\"json\",\"version\":1}\x1e", "{}\x1e")
 	return conn
 }
@@ -86,7 +86,7 @@ func (p *gatewayProcess) hang() {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n", path, p.Addr)
 	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" { // it reads the body
 		p.t.Fatalf("%q, %v", line, err)

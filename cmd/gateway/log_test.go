@@ -87,7 +87,7 @@ func (p *logged) lines() (all []map[string]any) {
 // await returns the first line with a message and some fields.
 func (p *logged) await(message string, fields map[string]any) map[string]any {
 	p.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		for _, line := range p.lines() {
 			if line["msg"] == message && contains(line, fields) {
 				return line

@@ -16,7 +16,7 @@ import (
 
 func (p *gatewayProcess) await(text string) {
 	p.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(p.Output.String(), text); time.Sleep(5 * time.Millisecond) { //nolint:forbidigo // waits for another process
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(p.Output.String(), text); time.Sleep(5 * time.Millisecond) { //nolint:forbidigo // waits for another process
 		if time.Now().After(deadline) || !p.Running() {
 			p.t.Fatalf("%q is missing in\n%s", text, &p.Output)
 		}
@@ -52,8 +52,8 @@ func TestHangupReloads(t *testing.T) {
 	if answer := p.allowed("https://new.example"); answer != "https://new.example" {
 		t.Errorf("after a wrong file: %q", answer)
 	}
-	write("{\n\"cors-origin\": [\"https://newer.example\"]}")                                                                       // without a signal
-	for deadline := time.Now().Add(20 * time.Second); p.allowed("https://newer.example") == ""; time.Sleep(50 * time.Millisecond) { //nolint:forbidigo // waits for another process
+	write("{\n\"cors-origin\": [\"https://newer.example\"]}")                                                                  // without a signal
+	for deadline := time.Now().Add(time.Minute); p.allowed("https://newer.example") == ""; time.Sleep(50 * time.Millisecond) { //nolint:forbidigo // waits for another process
 		if time.Now().After(deadline) {
 			t.Fatalf("the changed file is not read\n%s", &p.Output)
 		}

@@ -51,7 +51,7 @@ func TestTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = program.Close()
-	_ = person.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = person.SetReadDeadline(time.Now().Add(time.Minute))
 	var shown []byte
 	for !bytes.Contains(shown, []byte("Ctrl+C")) {
 		part := make([]byte, 1024)

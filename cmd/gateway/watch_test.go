@@ -37,7 +37,7 @@ func greeterBehind(t *testing.T, guard func(http.Handler) http.Handler) (url str
 	e := endpoint.New(h, endpoint.Options{})
 	s := httptest.NewServer(guard(e))
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := e.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)
@@ -49,7 +49,7 @@ func greeterBehind(t *testing.T, guard func(http.Handler) http.Handler) (url str
 
 func watchFor(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out, errs bytes.Buffer
 	code = run(ctx, append([]string{"watch"}, args...), &out, &errs)

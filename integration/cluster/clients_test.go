@@ -29,14 +29,15 @@ var needBackplane = map[string]string{
 	"every combination at once":            "a message to the connections of all nodes",
 }
 
-// The scenarios of the official JavaScript client in Node, on every transport and protocol.
+// The scenarios of the official JavaScript client in Node. TestNodeClientBehindRedis has every
+// transport and protocol; of nodes that nothing joins, the long form does.
 func TestNodeClient(t *testing.T) {
 	for _, balancer := range middlebox.Balancers() {
 		t.Run(balancer, func(t *testing.T) {
 			t.Parallel()
 			n := startNodes(t, testHub(t))
 			ways := clients.Combinations()
-			if !*long && balancer != "haproxy" {
+			if !*long {
 				ways = ways[len(ways)-1:]
 			}
 			testClient(t, n, "node", n.behind(t, balancer, false), clients.Start(t, "node.js"), ways)

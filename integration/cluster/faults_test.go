@@ -152,7 +152,7 @@ func TestFaults(t *testing.T) {
 			for _, l := range lives {
 				sending.Go(func() { l.send(ctx) })
 			}
-			eventually(t, "traffic", func() bool { return all(lives, func(l *life) bool { return l.heard.Load() > 20 }) })
+			eventually(t, "traffic", func() bool { return all(lives, func(l *life) bool { return l.heard.Load() > 10 }) })
 			s.late.Store(true)
 			f.happens(t, n, s)
 			for _, l := range lives {
@@ -165,7 +165,7 @@ func TestFaults(t *testing.T) {
 				before[i] = l.heard.Load()
 			}
 			for i, l := range lives {
-				eventually(t, fmt.Sprint("traffic of ", l, " afterwards"), func() bool { return l.heard.Load() > before[i]+20 })
+				eventually(t, fmt.Sprint("traffic of ", l, " afterwards"), func() bool { return l.heard.Load() > before[i]+10 })
 			}
 			stop()
 			sending.Wait()
@@ -324,7 +324,7 @@ func (l *life) hear(n int) {
 
 // send sends numbers until ctx ends. While the connection is lost, nothing is sent.
 func (l *life) send(ctx context.Context) {
-	pause := time.NewTicker(20 * time.Millisecond)
+	pause := time.NewTicker(50 * time.Millisecond)
 	defer pause.Stop()
 	for {
 		select {

@@ -23,7 +23,7 @@ import (
 	"github.com/carillon-go/carillon/cluster"
 )
 
-var floodTime = flag.Duration("cluster.flood", 3*time.Second, "time for which TestTokenFlood sends made-up tokens")
+var floodTime = flag.Duration("cluster.flood", time.Second, "time for which TestTokenFlood sends made-up tokens")
 
 func (n *nodes) stats(t *testing.T, i int) (s cluster.Stats) {
 	t.Helper()
@@ -178,7 +178,7 @@ func TestTokensOfALostNode(t *testing.T) {
 	t.Parallel()
 	n := startNodes(t, testHub(t))
 	n.awaitMembers(t)
-	const tokens, times = 10, 100
+	const tokens, times = 10, 30
 	var all []string
 	for range tokens {
 		all = append(all, n.mustNegotiate(t, home, "/testhub"))

@@ -81,7 +81,7 @@ func patient(t *testing.T) (address string) {
 	e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{})
 	s := httptest.NewServer(e)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := e.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)

@@ -30,7 +30,7 @@ func TestBoxesPassRequests(t *testing.T) {
 				}
 				transport.Proxy = http.ProxyURL(proxy)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			r, err := http.NewRequestWithContext(ctx, http.MethodGet, box.URL+"/hub", nil)
 			if err != nil {

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds what a test waits for; nothing is asserted about it.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // site is a hub behind a stack.
 type site struct {

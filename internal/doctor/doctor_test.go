@@ -28,7 +28,7 @@ func newHub(t *testing.T, o endpoint.Options) http.Handler {
 	t.Helper()
 	e := endpoint.New(hub.New(hub.Options{}), o)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := e.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)

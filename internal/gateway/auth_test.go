@@ -260,7 +260,7 @@ func TestConnectionsEndWithTheirToken(t *testing.T) {
 	if err := conn.WriteMessage(websocket.TextMessage, []byte(shake)); err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	for _, want := range []string{"{}\x1e", "{\"type\":7,\"allowReconnect\":true}\x1e"} {
 		if _, got, err := conn.ReadMessage(); err != nil || string(got) != want {
 			t.Errorf("%q, %v", got, err)

@@ -90,7 +90,7 @@ func TestTokensWithinTheClockSkew(t *testing.T) {
 	if conn == nil {
 		t.Fatal(status)
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if err := conn.WriteMessage(1, []byte(shake)); err != nil {
 		t.Fatal(err)
 	}

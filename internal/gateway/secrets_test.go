@@ -196,7 +196,7 @@ func (r *running) ticket(token string) string {
 // talk shakes hands and hears a tick.
 func talk(t *testing.T, conn *websocket.Conn) {
 	t.Helper()
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if err := conn.WriteMessage(websocket.TextMessage, []byte(shake)); err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func benchHub(t *testing.T) (url string) {
 	})
 	s := httptest.NewServer(mux)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := e.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)
@@ -219,7 +219,7 @@ func TestTLS(t *testing.T) {
 	if _, err := Run(t.Context(), short(Options{URL: s.URL, Mode: Idle})); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("an unknown certificate: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := e.Shutdown(ctx); err != nil {
 		t.Error(err)
@@ -278,7 +278,7 @@ func TestHangingPosts(t *testing.T) {
 		cancel()
 		select {
 		case <-ended:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%s does not end", mode)
 		}
 	}

@@ -38,7 +38,7 @@ func newSite(t *testing.T, disconnectTimeout time.Duration) *site {
 	ofHub.Watch(h, e)
 	server := httptest.NewServer(e)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := e.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -67,7 +67,7 @@ func (s *site) scrape() string {
 func (s *site) await(metric string, value int) {
 	s.t.Helper()
 	line := fmt.Sprintf("\n%s %d\n", metric, value)
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(s.scrape(), line); {
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(s.scrape(), line); {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("no %q in\n%s", line, s.scrape())
 		}

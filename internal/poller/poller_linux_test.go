@@ -15,7 +15,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is the time limit of each wait in a test. No test asserts a duration.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // script is a Handler that reports what it consumes.
 type script struct {

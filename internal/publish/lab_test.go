@@ -172,7 +172,7 @@ func (l *lab) connect(id, protocol, user string, groups ...string) *client {
 
 func eventually(t testing.TB, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); {
+	for deadline := time.Now().Add(time.Minute); !is(); {
 		if time.Now().After(deadline) {
 			t.Fatal("it has not happened within 20 s")
 		}

@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a server may take to start or to end.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Build compiles a program of the module, with the race detector if the tests run under it. The
 // binary is in Go's build cache, where packages of tests share it: linking takes seconds.

@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds what a test waits for; nothing is asserted about it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // site is an application behind an HTTP server with middleware.
 type site struct {

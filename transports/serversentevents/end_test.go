@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds what a test waits for; nothing is asserted about it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // mute is an application that receives nothing.
 type mute struct{ connected chan *connection.Connection }
