@@ -238,6 +238,9 @@ func (s *session) client(st, next Step) error {
 	p.away = true
 	switch what {
 	case "ends its half of the TCP connection":
+		if next.has("recv") && len(p.in) == 0 {
+			_ = p.fill(time.Now().Add(patience)) // a server need not answer a call once it has seen the end
+		}
 		return p.tcp.CloseWrite()
 	case "resets the TCP connection":
 		return p.reset()
