@@ -1,6 +1,8 @@
 package publish_test
 
 import (
+	"bytes"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -113,4 +115,31 @@ func TestTheTokenOfAQuery(t *testing.T) {
 	l := newLab(t, hosting.Options{})
 	const path = "/api/hubs/other/:send"
 	l.want(http.StatusUnauthorized, "", "POST", path+"?application=app&"+version, news, "X-Api-Key", "", "Authorization", l.sign("http://example.com"+path+"?"+version))
+}
+
+// 10,000 wrong keys are refused, and leave few lines in the log, without a secret.
+func TestManyWrongKeys(t *testing.T) { // not parallel: it sets the default logger
+	l := newLab(t, hosting.Options{})
+	var log bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	wrong := l.sign("http://example.com/api/hubs/chat/:closeConnections")
+	secrets := []string{apiKey + "x", wrong[len("Bearer "):]}
+	for i := range 5000 {
+		url := sendURL
+		if i%2 == 1 {
+			url = "/api/hubs/none/:send?" + version
+		}
+		l.want(http.StatusUnauthorized, "", "POST", url, news, "X-Api-Key", secrets[0])
+		l.want(http.StatusUnauthorized, "", "POST", url, news, "X-Api-Key", "", "Authorization", wrong)
+	}
+	if lines := strings.Count(log.String(), "\n"); lines > 500 {
+		t.Errorf("the log has %d lines", lines)
+	}
+	for _, secret := range secrets {
+		if strings.Contains(log.String(), secret) {
+			t.Error("the log has a secret")
+		}
+	}
 }

@@ -59,7 +59,7 @@ func FuzzURL(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, method int, url string) {
 		r, err := http.NewRequest(methods[uint(method)%5], "http://example.com"+url, nil)
-		if err != nil || !strings.HasPrefix(r.URL.Path, "/api") || r.Host != "example.com" || strings.ContainsAny(url, " \x00\r\n\t") {
+		if err != nil || !strings.HasPrefix(r.URL.Path, "/api") || r.Host != "example.com" || strings.ContainsFunc(url, func(c rune) bool { return c <= ' ' || c == '#' || c == 0x7f }) {
 			t.Skip()
 		}
 		l := &lab{t: t, api: l.api}

@@ -197,6 +197,13 @@ func (c *client) Send(f *frame.Frame) error {
 	return nil
 }
 
+// answers sets how the client answers invocations.
+func (c *client) answers(f func(frame string) string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answer = f
+}
+
 func (c *client) SendWait(_ context.Context, f *frame.Frame) error { return c.Send(f) }
 
 // received returns the frames after the answer to the handshake, without pings, as one text, and
@@ -204,10 +211,13 @@ func (c *client) SendWait(_ context.Context, f *frame.Frame) error { return c.Se
 func (c *client) received() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := strings.ReplaceAll(strings.Join(c.frames, ""), `{"type":6}`+"\x1e", "")
+	all := strings.Join(c.frames, "")
 	c.frames = nil
-	return strings.TrimPrefix(all, "{}\x1e")
+	return strings.TrimPrefix(pings.Replace(all), "{}\x1e")
 }
+
+// pings are those of both protocols.
+var pings = strings.NewReplacer(`{"type":6}`+"\x1e", "", "\x02\x91\x06", "")
 
 func (c *client) want(text string) {
 	c.t.Helper()

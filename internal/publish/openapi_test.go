@@ -67,7 +67,7 @@ func TestTheDocumentIsTrue(t *testing.T) {
 			ids[o.OperationID] = true
 			l := newLab(t, hosting.Options{})
 			a := l.connect("a", "json", "u", "g")
-			a.answer = func(frame string) string { return completionOf(frame, `"result":1`) }
+			a.answers(func(frame string) string { return completionOf(frame, `"result":1`) })
 			l.want(http.StatusOK, "", "PUT", "/api/hubs/chat/users/u/groups/g?"+version, "")
 			url := strings.NewReplacer("{hub}", "chat", "{group}", "g", "{user}", "u", "{connection}", "a").Replace(path)
 			for _, p := range o.Parameters {

@@ -268,16 +268,16 @@ func TestAClientAnswersAnInvocation(t *testing.T) {
 		`"result":{"b":1,"a":[12345678901234567890,"<"]}`: `{"result":{"b":1,"a":[12345678901234567890,"<"]},"protocol":"json"}`,
 		`"result":null`: `{"result":null,"protocol":"json"}`,
 	} {
-		a.answer = func(frame string) string { return completionOf(frame, completion) }
+		a.answers(func(frame string) string { return completionOf(frame, completion) })
 		if got := l.want(http.StatusOK, "", "POST", url, news).Body.String(); got != want {
 			t.Errorf("%s becomes %s", completion, got)
 		}
 	}
-	a.answer = func(frame string) string { return completionOf(frame, `"error":"no time"`) }
+	a.answers(func(frame string) string { return completionOf(frame, `"error":"no time"`) })
 	if w := l.want(http.StatusBadRequest, "Error.Connection.Invalid", "POST", url, news); !strings.Contains(w.Body.String(), "no time") {
 		t.Errorf("the error of the client is missing: %s", w.Body)
 	}
-	a.answer = func(string) string { a.Close(nil); return `{"type":6}` }
+	a.answers(func(string) string { a.Close(nil); return `{"type":6}` })
 	l.want(http.StatusNotFound, "Error.Connection.NotExisted", "POST", url, news)
 	l.want(http.StatusNotFound, "Error.Connection.NotExisted", "POST", strings.Replace(url, "/a/", "/none/", 1), news)
 	l.want(http.StatusBadRequest, "Error.Request.Invalid", "POST", url, news, "Idempotency-Key", "1")
