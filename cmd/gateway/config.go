@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"io"
 	"os"
 	"slices"
@@ -31,15 +30,18 @@ func (f *configFile) load(r io.Reader) (kong.Resolver, error) {
 }
 
 // Validate implements kong.Resolver. It refuses names that no command has.
-func (f *configFile) Validate(app *kong.Application) error {
+func (f *configFile) Validate(app *kong.Application) error { return f.Unknown(settingsOf(app)) }
+
+// settingsOf returns the names that a file may have at the top.
+func settingsOf(app *kong.Application) []string {
 	known := []string{hubfile.HubsKey}
-	err := kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
+	_ = kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
 		if flag, ok := node.(*kong.Flag); ok && flag.Name != "help" && flag.Name != "config" {
 			known = append(known, flag.Name)
 		}
 		return next(nil)
 	})
-	return errors.Join(err, f.Unknown(known))
+	return known
 }
 
 // Resolve implements kong.Resolver. It leaves out a setting whose environment variable is

@@ -29,6 +29,8 @@ type commands struct {
 	Config kong.ConfigFlag `type:"path" placeholder:"FILE" env:"CARILLON_CONFIG" help:"File with settings, YAML or JSON; its keys are the names of the flags, and hubs. A flag overrides a variable, and a variable overrides the file."`
 
 	Serve   serveCommand   `cmd:"" default:"withargs" help:"Serve the hubs of the configuration file, or without any the clock hub and its page. This is the default command."`
+	Check   checkCommand   `cmd:"" help:"Say what is wrong with a configuration file, or what it serves."`
+	Init    initCommand    `cmd:"" help:"Write a configuration file with a hub and with comments."`
 	Watch   watchCommand   `cmd:"" help:"Connect to a hub as a client. Print each invocation by the hub and each change of the connection."`
 	Publish publishCommand `cmd:"" help:"Send a message to clients of a hub, by the REST interface of a server."`
 	Doctor  doctorCommand  `cmd:"" help:"Test the path from here to a hub: which transports work, which are buffered or cut, and how to configure the proxies."`
