@@ -19,11 +19,11 @@ func TestExtensionsOfCommands(t *testing.T) {
 	c := newCommand(hub.Command{Action: hub.AddUserToGroup, Group: "G", TTL: time.Minute}, "U")
 	c.id, c.server = 42, "S"
 	const encoded = "962aa15300a147a0" + "83a6616374696f6e05a46e616d65a155a374746cd3" + "0000000df8475800"
-	if got := hex.EncodeToString(c.append(nil)); got != encoded {
+	if got := hex.EncodeToString(c.encode()); got != encoded {
 		t.Errorf("a command is %s", got)
 	}
 	base := command{id: 1, server: "S", group: "G"}
-	head := append([]byte{0x96}, base.append(nil)[1:]...)
+	head := append([]byte{0x96}, base.encode()[1:]...)
 	for tail, want := range map[string]change{
 		"\x83\xa6action\x05\xa4name\xa1U\xa3ttl\xff": {hub.AddUserToGroup, "U", -1},
 		"\x82\xa6action\x04\xa3new\x93\x01\x02\x80":  {action: hub.RemoveFromAllGroups},

@@ -220,12 +220,12 @@ const (
 	removeFromGroup = 2
 )
 
-func (c *command) append(dst []byte) []byte {
+func (c *command) encode() []byte {
 	items := uint32(5)
 	if c.extension != (change{}) {
 		items = 6
 	}
-	dst = appendInt(msgp.AppendArrayHeader(dst, items), c.id)
+	dst := appendInt(msgp.AppendArrayHeader(nil, items), c.id)
 	dst = msgp.AppendUint8(msgp.AppendString(dst, c.server), c.action)
 	dst = msgp.AppendString(msgp.AppendString(dst, c.group), c.connection)
 	if items == 5 {

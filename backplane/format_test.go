@@ -52,7 +52,7 @@ func again(channel string, payload []byte) ([]byte, error) {
 	switch {
 	case strings.Contains(channel, ":internal:groups"):
 		c, err := parseCommand(payload)
-		return c.append(nil), err
+		return c.encode(), err
 	case strings.Contains(channel, ":internal:ack:"):
 		id, err := parseAck(payload)
 		return appendAck(nil, id), err
@@ -175,7 +175,7 @@ func TestAcknowledgements(t *testing.T) {
 		}
 	}
 	c := command{id: 42, server: "S", action: addToGroup, group: "G", connection: "C"}
-	if got := hex.EncodeToString(c.append(nil)); got != "952aa15301a147a143" {
+	if got := hex.EncodeToString(c.encode()); got != "952aa15301a147a143" {
 		t.Errorf("a command is %s", got)
 	}
 }

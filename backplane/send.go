@@ -161,7 +161,7 @@ func (b *Backplane) changeGroup(ctx context.Context, c command) error {
 	c.id = b.lastCommand.Add(1)
 	done := b.acks.add(c.id)
 	defer b.acks.remove(c.id)
-	if _, err := b.publish(ctx, c.append(nil), b.names.groups); err != nil || c.extension.isForUser() {
+	if _, err := b.publish(ctx, c.encode(), b.names.groups); err != nil || c.extension.isForUser() {
 		return err
 	}
 	_, err := await(ctx, b, done)

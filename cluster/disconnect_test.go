@@ -2,6 +2,8 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/endpoint"
+	"github.com/carillon-go/carillon/hub"
 )
 
 // awaitEnd waits until a client is disconnected.
@@ -110,4 +113,62 @@ func TestGroupsBehindRoundRobin(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Every node closes the connections of a group at all nodes, with a reason, and those of users. A
+// membership of a user holds at every node, for the connections that come later too.
+func TestUserGroupsBehindRoundRobin(t *testing.T) {
+	t.Parallel()
+	b, all := newGateways(t, 2, endpoint.Options{Authenticator: auth.Func(func(r *http.Request) (*auth.User, error) {
+		name, _ := auth.Token(r)
+		return &auth.User{ID: name}, nil
+	})})
+	as := func(name string) *client.HubConnection {
+		return connect(t, b, client.Options{AccessToken: func(context.Context) (string, error) { return name, nil }})
+	}
+	bob := as("bob")
+	for i, g := range all {
+		group := fmt.Sprint("\xff", i)
+		anns := []*client.HubConnection{as("ann"), as("ann")}
+		if err := g.hub.UserGroups().Add(t.Context(), "ann", group, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		anns = append(anns, as("ann"), as("ann"))
+		for _, other := range all {
+			if in, err := other.hub.UserGroups().Has(t.Context(), "ann", group); !in || err != nil {
+				t.Errorf("ann is not in the group: %v", err)
+			}
+		}
+		ends := make(chan error, len(anns))
+		for _, ann := range anns {
+			ann.OnStateChange(func(_ context.Context, change client.StateChange) {
+				if change.To == client.Disconnected {
+					ends <- change.Err
+				}
+			})
+		}
+		to := hub.Audience{Kind: hub.InGroups, Names: []string{group}, Except: []string{anns[0].ConnectionID()}}
+		if err := g.hub.CloseConnections(t.Context(), to, "over\u00e9", true); err != nil {
+			t.Fatal(err)
+		}
+		for range anns[1:] {
+			if closed, ok := errors.AsType[*client.CloseError](<-ends); !ok || closed.Message != "over\u00e9" || !closed.AllowReconnect {
+				t.Errorf("the end is %+v", closed)
+			}
+		}
+		talk(t, anns[0])
+		if err := g.hub.UserGroups().RemoveAll(t.Context(), "ann"); err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range all {
+			if in, err := other.hub.UserGroups().Has(t.Context(), "ann", group); in || err != nil {
+				t.Errorf("ann is in the group after it was removed: %v", err)
+			}
+		}
+	}
+	talk(t, bob)
+	if err := all[0].hub.CloseConnections(t.Context(), hub.Audience{}, "", false); err != nil {
+		t.Fatal(err)
+	}
+	awaitEnd(t, bob)
 }

@@ -38,11 +38,17 @@ type peer struct {
 type member struct {
 	name, id, user string
 	got            chan string
+	ended          chan error
 }
 
 // hears registers what all members do. Members by JSON are alice's, the others bob's.
 func (p *peer) hears(c *client.HubConnection, user string) *member {
-	m := &member{name: p.name + " " + user, user: user, got: make(chan string, 1000)}
+	m := &member{name: p.name + " " + user, user: user, got: make(chan string, 1000), ended: make(chan error, 10)}
+	c.OnStateChange(func(_ context.Context, change client.StateChange) {
+		if change.To == client.Disconnected {
+			m.ended <- change.Err
+		}
+	})
 	c.On("Receive", client.Action1(func(_ context.Context, text string) error { m.got <- text; return nil }))
 	c.On("Ask", client.Func1(func(_ context.Context, question string) (string, error) {
 		if question == "fail" {
