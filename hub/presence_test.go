@@ -149,7 +149,7 @@ func members(ids ...string) (all []hub.Member) {
 func TestPresenceInOtherProcesses(t *testing.T) {
 	t.Parallel()
 	o := &others{missing: 2, findings: []hub.Findings{
-		{Count: 2, Members: members("b", "d"), More: true}, {Count: 1, Members: members("c", "d", "e", "f")}, {},
+		{Count: 2, Members: members("b", "d"), More: true}, {Count: 1, Members: members("b", "c", "d", "e", "f")}, {},
 	}}
 	h := newLoneLab(hub.Options{Commands: o})
 	connect(t, h, clientOptions{id: "a"})
@@ -183,6 +183,13 @@ func TestPresenceInOtherProcesses(t *testing.T) {
 		if err := h.Groups().Add(t.Context(), "b", "g"); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := h.Groups().Add(t.Context(), "b", "k"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := o.local.Survey(t.Context(), hub.Survey{Kind: hub.ListConnections, Of: inGroups("g", "k"), Max: 2})
+	if want := []hub.Member{{ConnectionID: "b", UserID: "alice"}}; err != nil || f.More || !slices.Equal(f.Members, want) {
+		t.Errorf("%+v, %v, want %+v", f, err, want)
 	}
 	if _, err := o.local.Survey(t.Context(), hub.Survey{Kind: hub.UserInGroup + 1}); err == nil {
 		t.Error("a survey of an unknown kind has no error")
