@@ -14,7 +14,7 @@ import (
 )
 
 // After a failover the brokers are at the new master: after the end of the old one, and while that
-// goes on as a replica.
+// goes on as a replica. The rights that docs/scale-out.md names are enough.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(master, watcher *testproc.Redis){
@@ -35,7 +35,11 @@ func testFailover(t *testing.T, begin func(master, watcher *testproc.Redis)) {
 	replica.Start()
 	watcher := master.StartSentinels(1)[0]
 	var in inbox
-	url := watcher.URL() + "?master_set=main"
+	for _, r := range []*testproc.Redis{master.Redis, replica.Redis} {
+		r.Do("ACL", "SETUSER", "carillon", "on", ">secret", "resetchannels", "&a", "&carillon:*", "-@all", "+publish", "+subscribe", "+unsubscribe", "+role")
+	}
+	watcher.Do("ACL", "SETUSER", "carillon", "on", ">secret", "-@all", "+sentinel|get-master-addr-by-name")
+	url := "redis://carillon:secret@" + watcher.Addr + "?master_set=main"
 	one, two := master.broker(Options{URL: url}), master.broker(Options{URL: url})
 	for _, b := range []*Broker{one, two} {
 		if err := b.Subscribe(t.Context(), &in, "a"); err != nil {
