@@ -58,7 +58,7 @@ func (st *site) authenticate(o *endpoint.Options) (err error) {
 	clients := &st.settings.Clients
 	o.EnableAuthenticationRefresh = false
 	if j := clients.JWT; j != nil {
-		o.Authenticator = auth.Func(st.identify)
+		o.Authenticator, o.TokensOnly = auth.Func(st.identify), true
 		o.EnableAuthenticationRefresh = j.Refresh
 		o.MaximumAuthenticationExpiration = j.MaxLifetime
 	}

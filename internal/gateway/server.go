@@ -239,7 +239,7 @@ func (s *Server) logHubs(listener net.Addr) {
 		return
 	}
 	for _, st := range s.sites {
-		s.log.Info("serving hub", "hub", st.settings.Name, "path", st.settings.Path, "clients", s.config.admission(&st.settings))
+		s.log.Info("serving hub", "hub", st.settings.Name, "path", st.settings.Path, "clients", s.config.admission(&st.settings), "redirected", st.redirects != nil)
 	}
 	s.log.Info("listening", "address", addressOf(listener), "hubs", len(s.sites), "tls", s.config.usesTLS())
 }
