@@ -41,7 +41,7 @@ func check(path string, app *kong.Application) (*gateway.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer text.Close()
+	defer func() { _ = text.Close() }()
 	p := &parsed{}
 	p.file.used = map[string]bool{}
 	p.file.File, err = hubfile.Read(path, text)
