@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"math"
 	"reflect"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func compactMessages() []compact {
 			Group: "g", After: "a\xff", Max: 1000,
 		}},
 		&surveyed{},
-		&surveyed{hub.Findings{Count: 1 << 40}},
+		&surveyed{hub.Findings{Count: math.MaxInt}},
 		&surveyed{hub.Findings{Count: 2, More: true, Members: []hub.Member{{ConnectionID: "a", UserID: "ann \xff"}, {ConnectionID: "b\xff"}}}},
 	}
 }

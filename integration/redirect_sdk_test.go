@@ -76,11 +76,10 @@ func TestTokensOfTheSDK(t *testing.T) {
 	var offer signalr.Negotiation
 	for begun := time.Now(); offer.URL == "" && time.Since(begun) < time.Minute; { // until the SDK takes its connection for ready
 		answer, err := http.Post(application.URL()+"/hubs/clock/negotiate?negotiateVersion=1&room=1", "", nil)
-		if err != nil {
-			t.Fatal(err)
+		if err == nil { // it listens to clients after it has connected to the service
+			_ = json.NewDecoder(answer.Body).Decode(&offer)
+			answer.Body.Close()
 		}
-		_ = json.NewDecoder(answer.Body).Decode(&offer)
-		answer.Body.Close()
 		time.Sleep(100 * time.Millisecond) // between two requests
 	}
 	to, err := url.Parse(offer.URL)
