@@ -106,11 +106,11 @@ func (s *Server) placeOf(path string) place {
 	if found, ok := s.byPath[path]; ok { // most paths: the folded form would be allocated
 		return found
 	}
-	if found, ok := s.byPath[fold.Upper(path)]; ok {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if found, ok := s.below[strings.ToLower(first)]; ok { // no hub is there
 		return found
 	}
-	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	return s.below[strings.ToLower(first)]
+	return s.byPath[fold.Upper(path)]
 }
 
 // isTraffic reports whether a request is a negotiation or one of the many requests of a

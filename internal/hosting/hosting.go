@@ -34,8 +34,9 @@ type Hub struct {
 	// Hub has the clients. It has no methods: see hub.Hub.HandleUnknown.
 	Hub *hub.Hub
 
-	slow map[string]hub.SlowPolicy // by the upper case of the target
-	keys atomic.Pointer[accesskey.Keys]
+	shared bool
+	slow   map[string]hub.SlowPolicy // by the upper case of the target
+	keys   atomic.Pointer[accesskey.Keys]
 }
 
 // New returns a hub with a name.
@@ -44,7 +45,7 @@ func New(name string, o Options) *Hub {
 	if !slices.Contains(o.Invoke, "*") { // a filter costs each invocation a little
 		o.Filters = append([]hub.Filter{{Invoke: admit(o.Invoke)}}, o.Filters...)
 	}
-	h := &Hub{Name: name, slow: make(map[string]hub.SlowPolicy, len(o.SlowTargets))}
+	h := &Hub{Name: name, shared: o.Backplane != nil || o.Commands != nil || o.Presence != nil, slow: make(map[string]hub.SlowPolicy, len(o.SlowTargets))}
 	for target, policy := range o.SlowTargets {
 		h.slow[fold.Upper(target)] = policy
 	}
@@ -52,6 +53,9 @@ func New(name string, o Options) *Hub {
 	h.SetKeys(&accesskey.Keys{})
 	return h
 }
+
+// IsShared reports whether other processes may have clients of the hub.
+func (h *Hub) IsShared() bool { return h.shared }
 
 // Keys returns the current keys of the hub. It is never nil. The keys of a new hub admit nobody.
 func (h *Hub) Keys() *accesskey.Keys { return h.keys.Load() }

@@ -42,7 +42,9 @@ func (c *call) read(w http.ResponseWriter) (err error) {
 	if err != nil {
 		return unread(err) // the HTTP server reads no rest after the deadline
 	}
-	_ = control.SetReadDeadline(time.Time{})
+	if c.waits() { // the request would end at the deadline
+		_ = control.SetReadDeadline(time.Time{})
+	}
 	if len(c.body) == 0 {
 		return errEmpty
 	}
@@ -109,8 +111,8 @@ var (
 // payload is the body as JSON. Names of properties ignore case, because Azure's SDKs write both
 // Target and target.
 type payload struct {
-	Target    *string         `json:"target"`
-	Arguments *[]protocol.Raw `json:"arguments"`
+	Target    string         `json:"target"`
+	Arguments []protocol.Raw `json:"arguments"`
 }
 
 func parseJSON(body []byte) (message, error) {
@@ -118,13 +120,10 @@ func parseJSON(body []byte) (message, error) {
 	if err := jsonProtocol.Decode(body, &p); err != nil {
 		return message{}, malformed(err)
 	}
-	if p.Target == nil || *p.Target == "" {
+	if p.Target == "" {
 		return message{}, errNoTarget
 	}
-	m := message{target: *p.Target}
-	if p.Arguments != nil {
-		m.arguments = anys(*p.Arguments)
-	}
+	m := message{target: p.Target, arguments: anys(p.Arguments)}
 	return m, m.suits(messagePackProtocol, body)
 }
 

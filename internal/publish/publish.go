@@ -96,7 +96,7 @@ func (s *server) find(r *http.Request) (*call, error) {
 	if err != nil {
 		return c, err
 	}
-	if c.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+	if c.query, err = parseQuery(r.URL.RawQuery); err != nil {
 		return c, invalid("query", "the query of the URL is malformed")
 	}
 	isV1 := len(segments) > 0 && fold.Equal(segments[0], "v1")
@@ -135,19 +135,26 @@ func (c *call) serve(w http.ResponseWriter) (answer, error) {
 			return answer{}, err
 		}
 	}
-	return c.once(func() (answer, error) {
+	return c.once(c.do)
+}
+
+// do does the operation within its time.
+func (c *call) do() (a answer, err error) {
+	ctx := c.request.Context()
+	if c.waits() { // a timer costs time
 		limit := operationTimeout
 		if c.route.waits {
 			limit = invokeTimeout
 		}
-		ctx, cancel := context.WithTimeoutCause(c.request.Context(), limit, errTimeout)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, errTimeout)
 		defer cancel()
-		a, err := c.route.do(ctx, c)
-		if err != nil {
-			err = c.explain(ctx, err)
-		}
-		return a, err
-	})
+	}
+	a, err = c.route.do(ctx, c)
+	if err != nil {
+		err = c.explain(ctx, err)
+	}
+	return a, err
 }
 
 func (c *call) status() int {
@@ -156,6 +163,9 @@ func (c *call) status() int {
 	}
 	return c.route.status
 }
+
+// waits reports whether the operation may wait: for a client or for other nodes.
+func (c *call) waits() bool { return c.route.waits || c.hub.IsShared() }
 
 // audience returns the audience that the path names, without the connections that the query
 // excludes if the operation has that parameter.

@@ -24,6 +24,25 @@ const (
 
 var versionNames = []string{v2022June: "2022-06-01", v2022November: "2022-11-01", v2024: "2024-12-01"}
 
+// plainQueries are the queries of most requests, parsed. They are only read.
+var plainQueries = newPlainQueries()
+
+func newPlainQueries() map[string]url.Values {
+	all := map[string]url.Values{"": nil}
+	for _, name := range versionNames[v2022June:] {
+		all["api-version="+name] = url.Values{"api-version": {name}}
+	}
+	return all
+}
+
+// parseQuery returns the parameters of a query, which must not be changed.
+func parseQuery(query string) (url.Values, error) {
+	if parsed, ok := plainQueries[query]; ok {
+		return parsed, nil
+	}
+	return url.ParseQuery(query)
+}
+
 // versionOf returns the version that a query asks for.
 func versionOf(query url.Values) (version, error) {
 	names := query["api-version"]
