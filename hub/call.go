@@ -129,7 +129,9 @@ func newCall(s *Session, m *protocol.Message, record []byte, size int) *call {
 		c = method.newCall()
 		c.method = method
 		var kept int
-		kept, err = c.params.(*unknownParams).fill(s.out.wire, m, record)
+		if kept, err = c.params.(*unknownParams).take(s.out.wire, m, record); err == nil {
+			err = method.bind(s.out.wire, m.Arguments, c.params.targets())
+		}
 		size += kept
 	default:
 		c = method.newCall()

@@ -102,6 +102,7 @@ func TestOnTwoHubs(t *testing.T) {
 		{"MembershipRaces", TestMembershipRaces, []bool{apart, spread}, 100 * time.Millisecond},
 		{"BroadcastThatCannotBeEncoded", TestBroadcastThatCannotBeEncoded, []bool{apart, spread}, 0},
 		{"Disconnect", TestDisconnect, []bool{apart, spread}, 0},
+		{"RawArgumentsAndResults", TestRawArgumentsAndResults, []bool{apart, spread}, 0},
 		{"CloseConnections", TestCloseConnections, []bool{apart, spread}, 0},
 		{"UserGroups", TestUserGroups, []bool{apart, spread}, 0},
 		{"RemoveFromAllGroups", TestRemoveFromAllGroups, []bool{apart}, 100 * time.Millisecond},

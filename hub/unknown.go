@@ -17,7 +17,7 @@ type Unknown struct {
 	// Message is the invocation as the client has sent it, without the separator or the prefix
 	// of its length. It is valid until the function returns.
 	Message []byte
-	// Arguments are the values as the client has sent them.
+	// Arguments are the values as the client has sent them, at most 1,000.
 	Arguments []protocol.Raw
 	// ID is the invocation id, or "" if the client wants no answer.
 	ID string
@@ -27,9 +27,9 @@ type Unknown struct {
 // it the hub refuses them. f runs as a method does, within the filters (Invocation.Known is
 // false) and in the client's order; its result or its error is the answer. The result may be a
 // [protocol.Raw] in any protocol, or an [Answer]: then that is the completion, with its error text
-// as it is, and without a result if Result is nil. Invocations that want a stream or have uploads are refused,
-// as for a method without these. HandleUnknown panics if f is nil, if it was called before, and
-// after the first connection.
+// as it is, and without a result if Result is nil. The data of a Raw that is not one value ends the
+// connection. Invocations that want a stream or have uploads are refused, as for a method without
+// these. HandleUnknown panics if f is nil, if it was called before, and after the first connection.
 func (h *Hub) HandleUnknown(f func(ctx context.Context, in *Unknown) (any, error)) {
 	h.registerOnce("HandleUnknown", h.unknown != nil, f == nil)
 	h.unknown = &published{Method: newMethod[unknownParams](false, f, func(ctx context.Context, p *unknownParams) (any, error) {
@@ -40,24 +40,38 @@ func (h *Hub) HandleUnknown(f func(ctx context.Context, in *Unknown) (any, error
 // unknownParams are the parameters of the function of HandleUnknown.
 type unknownParams struct{ in Unknown }
 
-func (*unknownParams) targets() []any  { return nil }
+func (p *unknownParams) targets() []any {
+	all := make([]any, len(p.in.Arguments))
+	for i := range all {
+		all[i] = &p.in.Arguments[i]
+	}
+	return all
+}
+
 func (p *unknownParams) values() []any { return anys(p.in.Arguments) }
 
-// rawBytes is the memory of an argument in addition to its data.
-const rawBytes = 64
+// maxRawArguments is the number of arguments that an unknown invocation may have, because an
+// argument of one byte takes rawBytes.
+const (
+	maxRawArguments = 1000
+	rawBytes        = 64
+)
 
-// fill takes the invocation. kept is the memory that it needs in addition to the size of its
-// record: an argument may have a single byte.
-func (p *unknownParams) fill(w *wire, m *protocol.Message, record []byte) (kept int, err error) {
+var errTooManyArguments = NewError("The invocation has too many arguments.")
+
+// take takes all of the invocation but its arguments, for which it makes room. kept is the memory
+// that these need in addition to the size of the record.
+func (p *unknownParams) take(w *wire, m *protocol.Message, record []byte) (kept int, err error) {
 	p.in = Unknown{Target: m.Target, Protocol: w.Name(), Message: bytes.Clone(record), ID: m.InvocationID}
-	err = w.Decode(m.Arguments, &p.in.Arguments)
-	if err == nil && p.in.Arguments == nil {
-		err = errNoArguments
+	err = w.Bind(m.Arguments)
+	if other, ok := errors.AsType[*protocol.CountError](err); ok {
+		if err = nil; other.Got > maxRawArguments {
+			return 0, errTooManyArguments
+		}
+		p.in.Arguments = make([]protocol.Raw, other.Got)
 	}
 	return len(record) + rawBytes*len(p.in.Arguments), err
 }
-
-var errNoArguments = &protocol.BindError{Err: errors.New("hub: the arguments are not an array")}
 
 // pass completes an unknown invocation with an Answer. A result that the client's protocol cannot
 // express fails the invocation.

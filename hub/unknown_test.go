@@ -19,6 +19,8 @@ func binaryClient(t *testing.T, h *hub.Hub, o clientOptions) *client {
 	c := dial(t, h, o)
 	c.send(`{"protocol":"messagepack","version":1}`)
 	<-c.conn.queue
+	c.sendRaw("\x0c\x96\x01\x80\xa10\xa4Void\x90\x90") // answered when it has joined the backplane
+	c.wantBytes("\x07\x95\x03\x80\xa10\x03\xc0")
 	return c
 }
 
@@ -72,6 +74,8 @@ func TestUnknownInvocations(t *testing.T) {
 		{call("7", "goexit", ""), failed("7", "An unexpected error occurred invoking 'goexit' on the server.")},
 		{stream("8", "Say", ""), failed("8", "The client attempted to invoke the non-streaming 'Say' method with a streaming invocation.")},
 		{callWith("9", "Say", "", `"1"`), failed("9", "An unexpected error occurred invoking 'Say' on the server. HubException: Client sent 1 stream(s), Hub method expects 0.")},
+		{call("12", "Say", strings.Repeat("1,", 1000)+"1"), failed("12", "Failed to invoke 'Say' due to an error on the server. HubException: The invocation has too many arguments.")},
+		{call("13", "Say", "1,\"\xff\""), failed("13", "Failed to invoke 'Say' due to an error on the server.")},
 		{call("10", "text", `1`), failed("10", "Failed to invoke 'Text' due to an error on the server.")},
 	} {
 		c.send(step.sent)
@@ -155,7 +159,7 @@ func TestFiltersSeeUnknownInvocations(t *testing.T) {
 // A result of a client is taken with its protocol, and arguments that are encoded already reach
 // clients of all protocols.
 func TestRawArgumentsAndResults(t *testing.T) {
-	h := newLoneLab(hub.Options{})
+	h := newLab(hub.Options{})
 	text, binary := connect(t, h, clientOptions{id: "json"}), binaryClient(t, h, clientOptions{id: "binary"})
 	listener := dial(t, h, clientOptions{id: "l", info: hub.ConnectInfo{Listens: true}})
 	_ = listener.next()
@@ -189,7 +193,8 @@ func TestRawArgumentsAndResults(t *testing.T) {
 	}
 	answer = ask("binary")
 	f := (<-binary.conn.queue).Payload() // the id is the third item
-	binary.sendRaw("\x09\x95\x03\x80\xa2" + string(f[5:7]) + "\x03\x91\xc3")
+	id := string(f[4 : 5+f[4]&0x1f])
+	binary.sendRaw(string(rune(6+len(id))) + "\x95\x03\x80" + id + "\x03\x91\xc3")
 	if raw := <-answer; raw.Protocol != "messagepack" || string(raw.Data) != "\x91\xc3" {
 		t.Errorf("got %s %q", raw.Protocol, raw.Data)
 	}
