@@ -5,7 +5,6 @@ package redis
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,7 +41,7 @@ func TestTLS(t *testing.T) {
 	s.Start()
 	s.connects(Options{TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}})
 	var log testproc.Output
-	s.broker(Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s.broker(Options{Logger: logger(&log)})
 	s.eventually("an unknown certificate is refused", func() bool { return strings.Contains(log.String(), "certificate") })
 	if text := log.String(); strings.Contains(text, "p/a") || strings.Contains(text, "p%2Fa") {
 		t.Error(text)

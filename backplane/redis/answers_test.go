@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -151,7 +150,7 @@ func TestAnswersOfServersThatAreNotWell(t *testing.T) {
 			in := newStandIn(t, fault.answer)
 			var log testproc.Output
 			s := &server{t: t}
-			b := s.broker(Options{URL: "redis://" + in.addr, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			b := s.broker(Options{URL: "redis://" + in.addr, Logger: logger(&log)})
 			var got inbox
 			want := func(channels ...string) {
 				if err := b.Subscribe(t.Context(), &got, channels...); err != nil {
@@ -172,8 +171,8 @@ func TestAnswersOfServersThatAreNotWell(t *testing.T) {
 			}
 			in.broken.Store(false)
 			s.eventually("the broker is connected", func() bool { state := b.State(); return !state.Degraded && state.Subscribed == 3 })
-			if gaps := b.State().Gaps; (gaps > 0) != (fault.reason != "") {
-				t.Errorf("%d losses:\n%s", gaps, &log)
+			if lines := losses(&log); (len(lines) > 0) != (fault.reason != "") {
+				t.Errorf("losses: %q", lines)
 			}
 		})
 	}

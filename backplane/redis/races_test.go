@@ -5,7 +5,6 @@ package redis
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -22,7 +21,7 @@ func TestPublishingWhileSubscribing(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	var log testproc.Output
-	b := s.broker(Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	b := s.broker(Options{Logger: logger(&log)})
 	var in inbox
 	if err := b.Subscribe(t.Context(), &in, "connected"); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -105,7 +104,7 @@ func TestReasonsAreLogged(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	var log testproc.Output
-	s.broker(Options{URL: "redis://carillon:secret@" + s.Addr, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s.broker(Options{URL: "redis://carillon:secret@" + s.Addr, Logger: logger(&log)})
 	logged := func(text string) {
 		t.Helper()
 		s.eventually(text, func() bool { return strings.Contains(log.String(), text) })
@@ -119,7 +118,7 @@ func TestReasonsAreLogged(t *testing.T) {
 		t.Errorf("log:\n%s", text)
 	}
 	var again testproc.Output
-	b := &Broker{ctx: t.Context(), gate: floodgate.New(slog.New(slog.NewTextHandler(&again, nil))), reasons: make(map[string]bool)}
+	b := &Broker{ctx: t.Context(), gate: floodgate.New(logger(&again)), reasons: make(map[string]bool)}
 	defer b.gate.Close()
 	lines := func(want int) {
 		t.Helper()

@@ -4,7 +4,6 @@ package redis
 
 import (
 	"fmt"
-	"log/slog"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -96,14 +95,14 @@ func TestSentinels(t *testing.T) {
 		sentinel(func() *standIn { return nil }), sentinel(func() *standIn { return replica }), right)
 	var log testproc.Output
 	s := &server{t: t}
-	logger := slog.New(slog.NewTextHandler(&log, nil))
-	b := s.broker(Options{URL: url, Logger: logger})
+	lines := logger(&log)
+	b := s.broker(Options{URL: url, Logger: lines})
 	s.eventually("the broker is connected", func() bool { return strings.Contains(log.String(), "Redis available") })
 	if strings.Contains(log.String(), "Redis unavailable") {
 		t.Errorf("log:\n%s", &log)
 	}
 	b.Close()
-	b = s.broker(Options{URL: "redis://" + right + "?master_set=main", Logger: logger})
+	b = s.broker(Options{URL: "redis://" + right + "?master_set=main", Logger: lines})
 	s.eventually("the broker is connected", func() bool { return strings.Count(log.String(), "Redis available") == 2 })
 	now.Store(replica)
 	s.eventually("the broker is degraded", func() bool { return b.State().Degraded && strings.Contains(log.String(), errNotMaster.Error()) })

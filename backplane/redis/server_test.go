@@ -4,6 +4,7 @@ package redis
 
 import (
 	"context"
+	"log/slog"
 	"os/exec"
 	"strings"
 	"sync"
@@ -102,6 +103,20 @@ func publish(t *testing.T, b *Broker, payload string, channels ...string) int {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// logger returns a logger that writes to log.
+func logger(log *testproc.Output) *slog.Logger { return slog.New(slog.NewTextHandler(log, nil)) }
+
+// losses returns the lines about losses, but those on a host so loaded that a second was too short
+// for an answer.
+func losses(log *testproc.Output) (lines []string) {
+	for line := range strings.Lines(log.String()) {
+		if strings.Contains(line, "Redis unavailable") && !strings.Contains(line, errUnanswered.Error()) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // run runs another program until the end of the test, which shows its output if it fails.
