@@ -9,7 +9,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
+
+	"github.com/carillon-go/carillon/internal/limit"
 )
 
 const (
@@ -22,9 +25,12 @@ const (
 
 	maxAnswer = 16 << 20
 	// smallAnswer is the size from which an answer takes one of maxLarge places, which bound the
-	// memory of all answers.
+	// memory of all answers, and is read at a rate that leaves time for other hubs.
 	smallAnswer = 64 << 10
 	maxLarge    = 4
+	rate        = 64 << 20 // bytes in a second, of all large answers of a hub
+	rateBurst   = time.Second
+	piece       = 256 << 10
 )
 
 // newClient returns a client for one hub, so that the hubs share no connections. It follows no
@@ -134,13 +140,47 @@ func (u *Upstream) read(ctx context.Context, r *http.Response) ([]byte, error) {
 	if r.ContentLength > 0 {
 		whole.Grow(int(r.ContentLength) - len(body) + bytes.MinRead)
 	}
-	if _, err := whole.ReadFrom(io.LimitReader(r.Body, maxAnswer+1-int64(len(body)))); err != nil {
-		return nil, err
+	for {
+		if err := u.pace.wait(ctx); err != nil {
+			return nil, err
+		}
+		switch n, err := whole.ReadFrom(io.LimitReader(r.Body, piece)); {
+		case err != nil:
+			return nil, err
+		case whole.Len() > maxAnswer:
+			return nil, errTooLarge
+		case n < piece:
+			return whole.Bytes(), nil
+		}
 	}
-	if whole.Len() > maxAnswer {
-		return nil, errTooLarge
+}
+
+// pace limits the rate at which large answers are read. Safe for concurrent use.
+type pace struct {
+	begun  time.Time
+	mu     sync.Mutex
+	budget limit.Budget
+}
+
+// wait waits until another piece may be read.
+func (p *pace) wait(ctx context.Context) error {
+	timer := time.NewTimer(p.spend())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	return whole.Bytes(), nil
+}
+
+func (p *pace) spend() (wait time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Since(p.begun)
+	wait = p.budget.Wait(now, rateBurst)
+	p.budget.Spend(now, piece*time.Second/rate)
+	return wait
 }
 
 // result names the outcome of a request for metrics.

@@ -59,6 +59,7 @@ type Upstream struct {
 	meter  Meter
 	client *http.Client
 	large  chan struct{} // has an element for each large answer that is read
+	pace   pace          // of large answers
 	outbox *outbox
 	calls  callLimits
 
@@ -79,7 +80,7 @@ func attach(name string, h *hub.Hub, keys func() *accesskey.Keys, s *Settings, o
 	u := &Upstream{
 		name: name, hub: h, keys: keys, gate: floodgate.New(o.Logger), meter: o.Meter,
 		large: make(chan struct{}, maxLarge), client: newClient(),
-		calls: callLimits{begun: time.Now()},
+		calls: callLimits{begun: time.Now()}, pace: pace{begun: time.Now()},
 	}
 	if u.meter == nil {
 		u.meter = noMeter{}

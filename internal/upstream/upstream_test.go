@@ -303,6 +303,22 @@ func TestAnswersComplete(t *testing.T) {
 	}
 }
 
+func TestAnswersHaveALimit(t *testing.T) {
+	l := newLab(t, Settings{}, hub.Options{})
+	for size, ok := range map[int64]bool{0: true, smallAnswer: true, smallAnswer + 1: true, 4 * piece: true, maxAnswer: true, maxAnswer + 1: false} {
+		for _, declared := range []int64{-1, size} {
+			r := &http.Response{ContentLength: declared, Body: io.NopCloser(io.LimitReader(zeros{}, size))}
+			got, err := l.read(t.Context(), r)
+			if (err == nil) != ok || ok && int64(len(got)) != size {
+				t.Errorf("of %d bytes, %d declared, there are %d, %v", size, declared, len(got), err)
+			}
+		}
+	}
+	if len(l.large) > 0 {
+		t.Error("a place is not given back")
+	}
+}
+
 // plainly answers with a completion without the separator.
 func plainly(contentType string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
