@@ -2,6 +2,8 @@ package accesskey
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -74,12 +76,15 @@ func (k *Keys) verify(text string) (*Token, error) {
 	case k.tokens == nil:
 		return nil, &auth.TokenError{Reason: "The signature key was not found"}
 	}
+	if reason := k.checkSignature(text); reason != "" {
+		return nil, &auth.TokenError{Reason: reason}
+	}
 	_, err := k.tokens.Authenticate(&http.Request{Header: http.Header{"Authorization": {"Bearer " + text}}})
 	expired := errors.Is(err, jwt.ErrTokenExpired) && !errors.Is(err, jwt.ErrTokenNotValidYet)
 	if err != nil && !expired {
 		return nil, err
 	}
-	t, malformed := parse(text) // the signature is right
+	t, malformed := parse(text)
 	switch {
 	case malformed != nil:
 		return nil, &auth.TokenError{Reason: "The token is malformed", Err: malformed}
@@ -87,6 +92,28 @@ func (k *Keys) verify(text string) (*Token, error) {
 		return t, &auth.TokenError{Reason: "The token expired", Err: ErrExpired}
 	}
 	return t, nil
+}
+
+// checkSignature returns "" if one of the access keys has signed the token, or else the reason why it
+// is refused. Nothing else of a token is read before, so that tokens of strangers cost little.
+func (k *Keys) checkSignature(text string) (reason string) {
+	i := max(strings.LastIndexByte(text, '.'), 0)
+	signature, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(text[i:], "."))
+	method := jwt.SigningMethodHS256
+	switch n := len(signature); {
+	case err != nil || i == 0:
+		return "The token is malformed"
+	case n == sha512.Size:
+		method = jwt.SigningMethodHS512
+	case n != sha256.Size && n > 0:
+		return "The algorithm is not accepted"
+	}
+	for _, key := range k.access {
+		if method.Verify(text[:i], signature, key) == nil {
+			return ""
+		}
+	}
+	return "The signature is invalid"
 }
 
 // parse reads the claims of a token in their order.

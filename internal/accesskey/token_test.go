@@ -165,10 +165,10 @@ func TestTokensThatAreRefused(t *testing.T) {
 		"never":                 {signText(t, jwt.SigningMethodHS256, secret, "", claims(`,"exp":1,"nbf":%d`, at(time.Minute))), "The token expired"},
 		"a key of another hub":  {signText(t, jwt.SigningMethodHS256, []byte(other), "", good), "The signature is invalid"},
 		"HS384":                 {signText(t, jwt.SigningMethodHS384, secret, "", good), "The algorithm is not accepted"},
-		"none":                  {signText(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, "", good), "The algorithm is not accepted"},
+		"none":                  {signText(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, "", good), "The signature is invalid"},
 		"crit":                  {signText(t, jwt.SigningMethodHS256, secret, `,"crit":["exp"]`, good), "The token has a critical header that is not understood"},
 		"no signature":          {valid[:strings.LastIndex(valid, ".")+1], "The signature is invalid"},
-		"another payload":       {strings.Replace(valid, ".", ".e", 1), "The token is malformed"},
+		"another payload":       {strings.Replace(valid, ".", ".e", 1), "The signature is invalid"},
 		"no token":              {"garbage", "The token is malformed"},
 		"nothing":               {"", "The token is malformed"},
 		"space":                 {" ", "The token is malformed"},
@@ -254,19 +254,19 @@ func TestSignedTokens(t *testing.T) {
 	}
 }
 
-// counter counts how often a signature is verified.
+// counter counts how many tokens are parsed.
 type counter struct {
 	keySet
-	verified int
+	parsed int
 }
 
 func (c *counter) Key(t *jwt.Token) (any, error) {
-	c.verified++
+	c.parsed++
 	return c.keySet.Key(t)
 }
 
-// However often a client sends keys that are not valid: one too long costs no work, one is
-// compared with two keys at most, and few lines are logged, without the secrets.
+// However often a client sends tokens that are not valid: nothing but their signature is looked at,
+// and few lines are logged, without the secrets.
 func TestTenThousandWrongKeys(t *testing.T) {
 	var log bytes.Buffer
 	before := slog.Default()
@@ -300,11 +300,11 @@ func TestTenThousandWrongKeys(t *testing.T) {
 		}
 	}
 	authlog.Flush()
-	if work.verified != times/2 {
-		t.Errorf("%d verifications", work.verified)
+	if work.parsed > 0 {
+		t.Errorf("%d tokens were parsed", work.parsed)
 	}
-	if set, _ := work.Key(nil); len(set.(jwt.VerificationKeySet).Keys) != maxAccessKeys {
-		t.Errorf("verified with %v", set)
+	if _, err := k.Token(signText(t, jwt.SigningMethodHS512, []byte(previous), "", fmt.Sprintf(`{%s,"exp":%d}`, clientOfChat, at(time.Hour))), Client, "chat", nil); err != nil || work.parsed != 1 {
+		t.Errorf("a good token: %v, parsed %d times", err, work.parsed)
 	}
 	if lines := strings.Count(log.String(), "\n"); lines > 250 || lines == 0 || strings.Contains(log.String(), wrong) || strings.Contains(log.String(), long[:100]) {
 		t.Errorf("%d lines: %.500s", lines, log.String())

@@ -18,11 +18,16 @@ const accessKey = "an-access-key-of-at-least-32-characters"
 // clientToken returns a token for a client of the hub chat, which ends at a time.
 func clientToken(t *testing.T, expires time.Time) string {
 	t.Helper()
+	return tokenFor(t, "http://hub/client/?hub=chat", expires)
+}
+
+func tokenFor(t *testing.T, audience string, expires time.Time) string {
+	t.Helper()
 	keys, err := accesskey.Parse([]string{accessKey}, nil, accesskey.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := keys.Sign(accesskey.Grant{Audience: "http://hub/client/?hub=chat", UserID: "ann", Expires: expires})
+	token, err := keys.Sign(accesskey.Grant{Audience: audience, UserID: "ann", Expires: expires})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +61,38 @@ func TestRedirectedClients(t *testing.T) {
 		if !strings.Contains(r.log.String(), line) {
 			t.Errorf("the log has no %q", line)
 		}
+	}
+}
+
+// Each kind of token opens its own door of the program.
+func TestKindsOfTokens(t *testing.T) {
+	r := start(t, func(c *Config) {
+		withHubs(hubfile.New("chat"))(c)
+		c.AccessKeyFile, c.APIKeyFile = secretFile(t, accessKey), secretFile(t, apiKey)
+	})
+	const client, api = "/client/negotiate?hub=chat&negotiateVersion=1", "/api/v1/hubs/chat"
+	later := time.Now().Add(time.Minute)
+	for name, c := range map[string]struct {
+		token       string
+		client, api int
+	}{
+		"of a client":  {tokenFor(t, "http://hub/client/?hub=chat", later), 200, 401},
+		"of a server":  {tokenFor(t, "http://hub/server/?hub=chat", later), 401, 401},
+		"of a request": {tokenFor(t, "http://hub"+api, later), 401, 202},
+		"without aud":  {tokenFor(t, "", later), 401, 401},
+		"API key":      {apiKey, 401, 401}, // it is no bearer token
+		"access key":   {accessKey, 401, 401},
+		"none":         {"", 401, 401},
+	} {
+		for path, want := range map[string]int{client: c.client, api: c.api} {
+			answer := r.do(http.MethodPost, path, `{"target":"news","arguments":[]}`, "Authorization", "Bearer "+c.token, "Content-Type", "application/json")
+			if answer.StatusCode != want {
+				t.Errorf("%s: %s: %d, want %d", name, path, answer.StatusCode, want)
+			}
+		}
+	}
+	if log := r.log.String(); strings.Contains(log, accessKey) || strings.Contains(log, apiKey) || strings.Contains(log, "eyJ") {
+		t.Error("the log has a secret")
 	}
 }
 
