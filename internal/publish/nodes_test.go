@@ -35,9 +35,14 @@ func TestPublishingReachesOtherNodes(t *testing.T) {
 	}
 
 	here.want(http.StatusOK, "", "PUT", "/api/hubs/chat/groups/g/connections/a?"+version, "")
+	here.want(http.StatusOK, "", "PUT", "/api/hubs/chat/users/u/groups/h?ttl=100&"+version, "")
 	b.received()
 	reaches("/api/hubs/chat/groups/g/:send", news)
+	reaches("/api/hubs/chat/groups/h/:send", news)
 	b.want("")
+	for _, path := range []string{"groups/g/connections", "users/v/groups/h"} { // a broker does not know who is in a group
+		here.want(http.StatusServiceUnavailable, "Error.Service.Unavailable", "GET", "/api/hubs/chat/"+path+"?"+version, "")
+	}
 	a.answers(func(frame string) string { return completionOf(frame, `"result":[1]`) })
 	if got := here.want(http.StatusOK, "", "POST", "/api/hubs/chat/connections/a/:invoke?"+version, news).Body.String(); got != `{"result":[1],"protocol":"json"}` {
 		t.Errorf("the answer is %s", got)
