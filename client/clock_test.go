@@ -44,6 +44,9 @@ type clockServer struct {
 // startClock starts a program with the arguments that command makes of the address and the file of the key.
 func startClock(t *testing.T, command func(addr, key string) []string) *clockServer {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("waits for the lifetimes of several tokens")
+	}
 	s := &clockServer{T: t, addr: testproc.FreeAddress(), key: []byte(rand.Text() + rand.Text()), life: tokenLife}
 	file := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(file, s.key, 0o600); err != nil {
