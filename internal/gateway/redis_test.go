@@ -4,15 +4,20 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/clock"
+	"github.com/carillon-go/carillon/internal/hubfile"
 	"github.com/carillon-go/carillon/internal/testproc"
 )
 
@@ -202,4 +207,56 @@ func TestInvalidSettingsOfRedis(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
+}
+
+// Three programs in a cluster serve two hubs over Redis. A message that one of them publishes
+// reaches the clients of its hub at all of them: those of the path, and those that are redirected,
+// whose requests arrive anywhere.
+func TestHubsOfSeveralPrograms(t *testing.T) {
+	chat, news := hubfile.New("chat"), hubfile.New("news")
+	chat.Clients.Anonymous, news.RedisHub = true, "MyApp.Hubs.News"
+	news.APIKeyFile = secretFile(t, apiKey)
+	chat.APIKeyFile, chat.AccessKeyFile = news.APIKeyFile, secretFile(t, strings.Repeat("k", 40))
+	server := newRedis(t)
+	server.Start()
+	_, all := startCluster(t, withHubs(chat, news), func(c *Config) { c.Redis, c.RedisPrefix = server.URL(), "test:" })
+	for _, r := range all {
+		r.awaitReady("ready")
+	}
+	token := signed(t, jwt.SigningMethodHS256, []byte(strings.Repeat("k", 40)), "", jwt.MapClaims{"aud": "http://any/client/?hub=chat", "exp": time.Now().Add(time.Hour).Unix()})
+	redirected := client.Options{AccessToken: func(context.Context) (string, error) { return token, nil }, Transports: []client.Transport{client.LongPolling}}
+	var chats, others []*listener
+	for i, r := range all {
+		chats = append(chats, r.listen("/hubs/chat", client.Options{}))
+		others = append(others, r.listen("/hubs/news", client.Options{}))
+		redirected.HTTPClient = &http.Client{Transport: &rotating{all: all, next: i}}
+		chats = append(chats, r.listen("/client/?hub=chat", redirected))
+	}
+	for i, r := range all {
+		r.publish("chat", fmt.Sprint("chat ", i))
+		r.publish("news", fmt.Sprint("news ", i))
+		for _, l := range chats {
+			l.expect(t, fmt.Sprint("chat ", i))
+		}
+		for _, l := range others {
+			l.expect(t, fmt.Sprint("news ", i))
+		}
+	}
+}
+
+// rotating sends each request to the next program.
+type rotating struct {
+	all  []*running
+	mu   sync.Mutex
+	next int
+}
+
+func (r *rotating) RoundTrip(request *http.Request) (*http.Response, error) {
+	r.mu.Lock()
+	r.next = (r.next + 1) % len(r.all)
+	host := strings.TrimPrefix(r.all[r.next].url, "http://")
+	r.mu.Unlock()
+	request = request.Clone(request.Context())
+	request.URL.Host = host
+	return r.all[0].client.Transport.RoundTrip(request)
 }
