@@ -123,9 +123,10 @@ var errProtocol = errors.New("redis: the server does not follow the protocol")
 
 // The limits of a reply. Those of Redis are 512 MiB for a string, and 64 KiB for a line.
 const (
-	maxBulk  = 512 << 20
-	maxItems = 1 << 20
-	maxDepth = 4
+	maxBulk    = 512 << 20
+	maxItems   = 1 << 20
+	maxDepth   = 4
+	firstBytes = 1 << 20 // of a string, before more of it comes
 )
 
 // readReply reads a reply in which arrays are nested at most depth times.
@@ -187,9 +188,14 @@ func readBulk(in *bufio.Reader, n int64) ([]byte, error) {
 	if n < 0 || n > maxBulk {
 		return nil, errProtocol
 	}
-	text := make([]byte, n+2)
-	if _, err := io.ReadFull(in, text); err != nil {
-		return nil, err
+	var text []byte
+	for rest := n + 2; rest > 0; { // a length that is wrong must not cost more than what comes
+		more := min(rest, max(firstBytes, int64(len(text))))
+		text = append(text, make([]byte, more)...)
+		if _, err := io.ReadFull(in, text[len(text)-int(more):]); err != nil {
+			return nil, err
+		}
+		rest -= more
 	}
 	if string(text[n:]) != "\r\n" {
 		return nil, errProtocol
