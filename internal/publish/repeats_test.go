@@ -1,9 +1,11 @@
 package publish_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -168,4 +170,17 @@ func TestOtherNodes(t *testing.T) {
 	l.want(http.StatusOK, "", "HEAD", "/api/hubs/chat/connections/x?"+version, "")
 	n.found, n.missing = hub.Findings{}, 0
 	l.want(http.StatusNotFound, "Warning.Connection.NotExisted", "HEAD", "/api/hubs/chat/connections/x?"+version, "")
+}
+
+// A failure that is not the publisher's is in the log, and nothing of the message.
+func TestFailuresAreLogged(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	n := &nodes{send: func(context.Context) error { return errors.New("the broker is gone") }}
+	l := newLab(t, hosting.Options{Options: hub.Options{Backplane: n, Logger: slog.New(slog.NewTextHandler(&log, nil))}})
+	l.want(http.StatusServiceUnavailable, "", "POST", "/api/hubs/chat/groups/g/:send?"+version, `{"target":"t","arguments":["private"]}`)
+	l.want(http.StatusBadRequest, "", "POST", sendURL, `{"target":"private"`)
+	if line := log.String(); strings.Count(line, "\n") != 1 || !strings.Contains(line, `level=ERROR msg="publishing failed" operation=sendToGroup hub=chat error="the broker is gone"`) || strings.Contains(line, "private") {
+		t.Errorf("the log has %s", line)
+	}
 }
