@@ -24,10 +24,19 @@ func (c *Config) validateRedis() error {
 	return nil
 }
 
-// validateRedisHub refuses a name in Redis without Redis.
-func (c *Config) validateRedisHub(h *hubfile.Hub) error {
-	if c.Redis == "" && h.RedisHub != h.Name {
-		return fmt.Errorf("%s: needs redis, the server", hubKey(h.Name, "redis-hub"))
+// validateRedisHub refuses a name in Redis without Redis, an empty one, and one that another hub has.
+// taken has the hub of each name.
+func (c *Config) validateRedisHub(h *hubfile.Hub, taken map[string]string) error {
+	at := hubKey(h.Name, "redis-hub")
+	other, twice := taken[h.RedisHub]
+	taken[h.RedisHub] = h.Name
+	switch {
+	case c.Redis == "" && h.RedisHub != h.Name:
+		return fmt.Errorf("%s: needs redis, the server", at)
+	case h.RedisHub == "":
+		return fmt.Errorf("%s: must not be empty", at)
+	case twice:
+		return fmt.Errorf("%s: hub %s has the name %s already", at, other, h.RedisHub)
 	}
 	return nil
 }

@@ -200,6 +200,14 @@ func TestInvalidSettingsOfRedis(t *testing.T) {
 		"--redis: redis: the URL": func(c *Config) { c.Redis = "redis://user:sec/ret@host" },
 		"--redis-hub":             func(c *Config) { c.RedisHub = "" },
 		"--redis-prefix needs":    func(c *Config) { c.Redis, c.RedisPrefix = "", "x" },
+		"hubs.b.redis-hub: hub a has the name b already": func(c *Config) {
+			c.Hubs = []hubfile.Hub{hubfile.New("a"), hubfile.New("b")}
+			c.Hubs[0].RedisHub = "b"
+		},
+		"hubs.a.redis-hub: must not be empty": func(c *Config) {
+			c.Hubs = []hubfile.Hub{hubfile.New("a")}
+			c.Hubs[0].RedisHub = ""
+		},
 	} {
 		c := Config{Path: "/hub", Transports: []string{"WebSockets"}, Redis: "redis://localhost", RedisHub: "ClockHub"}
 		change(&c)

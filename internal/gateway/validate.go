@@ -74,7 +74,7 @@ func (c *Config) validateHubs() error {
 	if c.APIAddr != "" && !c.publishes() {
 		errs = append(errs, errors.New("--api-addr needs --access-key-file or --api-key-file, or a hub with one of them"))
 	}
-	taken := map[string]string{} // the hub by its path
+	taken, inRedis := map[string]string{}, map[string]string{} // the hub by its path, and by its name in Redis
 	for i := range c.Hubs {
 		h := &c.Hubs[i]
 		at := hubKey(h.Name, "path")
@@ -83,7 +83,7 @@ func (c *Config) validateHubs() error {
 			errs = append(errs, fmt.Errorf("%s: hub %s has the path %s already", at, other, h.Path))
 		}
 		taken[fold.Upper(h.Path)] = h.Name
-		errs = append(errs, validateHub(h), c.validateRedisHub(h))
+		errs = append(errs, validateHub(h), c.validateRedisHub(h, inRedis))
 	}
 	return errors.Join(errs...)
 }
