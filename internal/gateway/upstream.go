@@ -15,6 +15,10 @@ import (
 // decision of the backend.
 const connectTickets = 30 * time.Second
 
+// backendShare is the divisor of the shutdown timeout for the last events of a hub: they get a
+// quarter, so that invocations that wait for the backend do not use up all of it.
+const backendShare = 4
+
 // upstreamSettings returns the backend of a hub, or nil if it has none.
 func upstreamSettings(h *hubfile.Hub) *upstream.Settings {
 	if len(h.Upstream) == 0 && h.Clients.Connect == nil {
@@ -50,6 +54,9 @@ func (s *Server) attachBackend(st *site) error {
 	if settings == nil {
 		return nil
 	}
+	if !s.config.hasAccessKeys(&st.settings) {
+		s.log.Warn("webhooks not signed", "hub", st.settings.Name, "reason", "the hub has no access key")
+	}
 	o := upstream.Options{Logger: s.log}
 	if st.metrics != nil {
 		o.Meter = st.metrics.Upstream(func() upstream.Stats { return st.backend.Stats() })
@@ -62,7 +69,13 @@ func (s *Server) attachBackend(st *site) error {
 // shutdown shuts the hub down, and then its backend: the last events are those of the ends of its
 // connections.
 func (st *site) shutdown(ctx context.Context) error {
-	err := ofAll(st.endpoints(), func(e *endpoint.Endpoint) error { return e.Shutdown(ctx) })
+	sooner := ctx
+	if end, ok := ctx.Deadline(); ok && st.backend != nil {
+		var cancel context.CancelFunc
+		sooner, cancel = context.WithDeadline(ctx, end.Add(-time.Until(end)/backendShare))
+		defer cancel()
+	}
+	err := ofAll(st.endpoints(), func(e *endpoint.Endpoint) error { return e.Shutdown(sooner) })
 	if st.backend != nil {
 		err = errors.Join(err, st.backend.Shutdown(ctx))
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/internal/hubfile"
@@ -104,4 +105,39 @@ func TestBackendOfTheFileIsChecked(t *testing.T) {
 			t.Errorf("the error is %v, want %s", err, want)
 		}
 	}
+}
+
+// An invocation that hangs at the end of the program leaves time for the last events.
+func TestBackendThatHangsGetsTheLastEvents(t *testing.T) {
+	hanging, events := make(chan struct{}), make(chan string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-ASRS-Category") == "messages" {
+			_, _ = io.Copy(io.Discard, r.Body)
+			close(hanging)
+			<-r.Context().Done()
+			return
+		}
+		events <- r.Header.Get("X-ASRS-Event")
+	}))
+	t.Cleanup(server.Close)
+	chat := hubfile.New("chat")
+	chat.Upstream = []hubfile.Upstream{{URL: server.URL, Timeout: time.Minute}}
+	r := start(t, func(c *Config) { *c = Config{Hubs: []hubfile.Hub{chat}, ShutdownTimeout: 4 * time.Second} })
+	c := client.New(r.url+"/hubs/chat", client.Options{})
+	if err := c.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send(t.Context(), "Hang"); err != nil {
+		t.Fatal(err)
+	}
+	<-hanging
+	r.stop()
+	if err := <-r.ended; err == nil {
+		t.Error("the end is orderly")
+	}
+	r.ended <- nil
+	if <-events != "connected" || len(events) != 1 || <-events != "disconnected" {
+		t.Errorf("the last event is missing\n%s", r.log)
+	}
+	_ = c.Stop(context.WithoutCancel(t.Context()))
 }

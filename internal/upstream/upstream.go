@@ -157,7 +157,8 @@ func failure(err error) string {
 
 // forward sends an invocation and parses the answer, if the client wants one.
 func (u *Upstream) forward(ctx context.Context, p *plan, r *route, in *hub.Unknown) (done hub.Answer, err error) {
-	e, err := newEvent(hub.CallerFrom(ctx), messages, in.Target, in.Message)
+	body := bytes.Clone(in.Message) // net/http may read it after the request has failed
+	e, err := newEvent(hub.CallerFrom(ctx), messages, in.Target, body)
 	if err != nil {
 		return done, err
 	}

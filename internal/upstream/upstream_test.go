@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	stdlog "log"
@@ -10,6 +11,8 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -415,6 +418,42 @@ func TestRequestsWaitForTheirTurn(t *testing.T) {
 	}
 }
 
+// Each of many invocations is completed when the backend begins to die while it handles them.
+func TestBackendDiesUnderLoad(t *testing.T) {
+	var requests atomic.Int32
+	b := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1) > 100 {
+			die(w, r)
+			return
+		}
+		completeWith("1")(w, r)
+	})
+	l := newLab(t, Settings{MaxRequests: 8, Templates: []Template{{URL: b.URL, Categories: []string{"messages"}}}}, hub.Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var calling sync.WaitGroup
+	var well, failed atomic.Int32
+	for range 20 {
+		c := hubtest.Connect(t, l.hub, hubtest.Options{})
+		calling.Go(func() {
+			for range 20 {
+				switch err := c.Invoke(ctx, "Say"); {
+				case err == nil:
+					well.Add(1)
+				case err.Error() == "Invocation failed, status code 500":
+					failed.Add(1)
+				default:
+					t.Error(err)
+				}
+			}
+		})
+	}
+	calling.Wait()
+	if well.Load() != 100 || failed.Load() != 300 || l.Stats() != (Stats{}) {
+		t.Errorf("%d succeed, %d fail, %+v", well.Load(), failed.Load(), l.Stats())
+	}
+}
+
 // A backend that hangs takes no time from the clients of another hub, nor from broadcasts in its
 // own.
 func TestHangingBackendHarmsNoOtherHub(t *testing.T) {
@@ -454,4 +493,25 @@ func TestHangingBackendHarmsNoOtherHub(t *testing.T) {
 	if s := slow.Stats(); s.InFlight != 8 {
 		t.Errorf("the slow hub has %+v", s)
 	}
+}
+
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{
+		`{"type":3,"invocationId":"1","result":1}` + "\x1e", `{"type":3,"invocationId":"1","error":"x"}`,
+		"\x07\x95\x03\x80\xa11\x03\x07", `{"type":3}{}` + "\x1e", "\x1e", "",
+	} {
+		f.Add([]byte(seed), true)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, plain bool) {
+		for name, p := range codecs {
+			a := &answer{contentType: contentJSON, body: body}
+			got, err := a.completion(name, "1", plain)
+			if err != nil && !errors.Is(err, errAnswer) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err == nil && got.Result != nil { // the hub fails the invocation if it cannot write the result
+				_, _ = p.AppendResult(nil, "1", protocol.Raw{Protocol: name, Data: got.Result})
+			}
+		}
+	})
 }
