@@ -103,6 +103,7 @@ hubs:
 `)
 	code, out, stderr := try(t, "check", file)
 	want := []string{
+		"Nothing answers the methods that clients may invoke of open: there is no upstream.",
 		file + " is fine.",
 		"open     /hubs/open            everybody, or token of the access key      a, b*     access key",
 		"closed   /client/?hub=closed   token of the access key                    nothing   access key",

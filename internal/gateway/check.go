@@ -29,17 +29,23 @@ func (c *Config) Summary(w io.Writer) {
 	}
 	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
 	fmt.Fprintln(t, "HUB\tPATH\tCLIENTS\tINVOKE\tPUBLISHING")
-	var open []string
+	var open, unanswered []string
 	for i := range c.Hubs {
 		h := &c.Hubs[i]
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", h.Name, c.pathOf(h), c.describeClients(h), describeInvoke(h), c.describeKeys(h))
 		if c.admission(h) == "anonymous" {
 			open = append(open, h.Name)
 		}
+		if len(h.Invoke) > 0 && len(h.Upstream) == 0 {
+			unanswered = append(unanswered, h.Name)
+		}
 	}
 	_ = t.Flush()
 	if len(open) > 0 {
 		fmt.Fprintf(w, "\nEverybody may connect to %s and read what is sent to all.\n", strings.Join(open, ", "))
+	}
+	if len(unanswered) > 0 {
+		fmt.Fprintf(w, "\nNothing answers the methods that clients may invoke of %s: there is no upstream.\n", strings.Join(unanswered, ", "))
 	}
 }
 

@@ -3,11 +3,11 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -120,19 +120,25 @@ func TestTwoHubs(t *testing.T) {
 
 // The metrics of each hub have its name as a label, and the shutdown drains all hubs.
 func TestHubsAreMeasuredAndDrained(t *testing.T) {
-	var at net.Addr
+	banner := &lockedBuffer{}
 	r := startWith(t, func(c *Config) {
 		withHubs(hubfile.New("a"), hubfile.New("b"))(c)
 		c.MetricsAddr = "127.0.0.1:0"
-	}, func(s *Server) { s.banner = writerFunc(func([]byte) { at = s.metricsAt }) })
+	}, func(s *Server) { s.Announce(banner) })
+	for !strings.Contains(banner.String(), "Ctrl+C") {
+		r.do(http.MethodGet, "/healthz", "") // the banner is printed beside this
+	}
 	r.listen("/hubs/a", client.Options{})
 	r.listen("/hubs/b", client.Options{})
-	answer, err := http.Get("http://" + at.String() + "/metrics") //nolint:noctx // the test's own server
-	if err != nil {
-		t.Fatal(err)
+	urls := regexp.MustCompile(`http://\S+`).FindAllString(banner.String(), -1)
+	for i, path := range []string{"/hubs/a", "/hubs/a/diagnose", "/hubs/b", "/hubs/b/diagnose", "/metrics"} {
+		if len(urls) != 5 || !strings.HasSuffix(urls[i], path) {
+			t.Fatalf("the banner has %q", urls)
+		}
 	}
-	defer answer.Body.Close()
-	metrics := text(t, answer)
+	there := *r
+	there.url = urls[4]
+	metrics := text(t, there.do(http.MethodGet, "", ""))
 	for _, want := range []string{`carillon_connections{hub="a"} 1`, `carillon_connections{hub="b"} 1`, `signalr_server_active_connections{hub="b",signalr_transport="web_sockets"} 1`, `carillon_refused_total{hub="a",limit="heads"} 0`} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("the metrics have no %s", want)
@@ -147,10 +153,6 @@ func TestHubsAreMeasuredAndDrained(t *testing.T) {
 		t.Error(r.log)
 	}
 }
-
-type writerFunc func([]byte)
-
-func (f writerFunc) Write(p []byte) (int, error) { f(p); return len(p), nil }
 
 // Who may connect at the path of a hub follows from its settings.
 func TestAdmissionOfHubs(t *testing.T) {
