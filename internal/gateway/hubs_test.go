@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net/http"
@@ -118,6 +119,26 @@ func TestTwoHubs(t *testing.T) {
 	}
 }
 
+// With --api-addr the interface for publishing is at that address alone.
+func TestPublishingAtAnAddressOfItsOwn(t *testing.T) {
+	at := freeAddresses(t, 1)[0]
+	r := start(t, func(c *Config) {
+		withHubs(hubfile.New("chat"))(c)
+		c.APIKeyFile, c.APIAddr = secretFile(t, apiKey), at
+	})
+	l := r.listen("/hubs/chat", client.Options{})
+	if got := r.do(http.MethodPost, "/api/v1/hubs/chat", "{}", "X-Api-Key", apiKey).StatusCode; got != http.StatusNotFound {
+		t.Errorf("at the address of clients: %d", got)
+	}
+	api := *r
+	api.url = "http://" + at
+	api.publish("chat", "hello")
+	l.expect(t, "hello")
+	if got := api.do(http.MethodPost, "/hubs/chat/negotiate?negotiateVersion=1", "").StatusCode; got != http.StatusNotFound {
+		t.Errorf("a client at the address of publishers: %d", got)
+	}
+}
+
 // The metrics of each hub have its name as a label, and the shutdown drains all hubs.
 func TestHubsAreMeasuredAndDrained(t *testing.T) {
 	banner := &lockedBuffer{}
@@ -188,8 +209,23 @@ func TestAdmissionOfHubs(t *testing.T) {
 // An event stream joins the groups that its query names and the file allows.
 func TestGroupsOfEventStreams(t *testing.T) {
 	h := hubfile.New("chat")
-	h.Events.Groups = []string{"news", "city-*"}
+	h.Events.Groups, h.APIKeyFile = []string{"news", "city-*"}, secretFile(t, apiKey)
 	r := start(t, withHubs(h))
+	stream := bufio.NewReader(r.do(http.MethodGet, "/hubs/chat/events?group=staff&group=city-rome", "", "Accept", "text/event-stream").Body)
+	next := func() string {
+		for {
+			line, err := stream.ReadString('\n')
+			if data, ok := strings.CutPrefix(strings.TrimSpace(line), "data: "); ok || err != nil {
+				return data
+			}
+		}
+	}
+	for _, group := range []string{"staff", "city-oslo", "city-rome"} {
+		r.publish("chat/groups/"+group, "for "+group)
+	}
+	if got := next(); got != `["for city-rome"]` {
+		t.Errorf("the first event is %s", got)
+	}
 	for query, want := range map[string][]string{
 		"": nil, "group=news&group=city-rome&group=staff": {"news", "city-rome"}, "group=News": nil, "group=city-": {"city-"},
 	} {
