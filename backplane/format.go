@@ -115,20 +115,20 @@ func (v *invocation) size() int {
 // and so are those that do not consist of complete messages: they would spoil the stream of
 // every client that gets them. The first of two with the same name counts.
 func parseInvocation(payload []byte) (v invocation, err error) {
-	r := reader{data: payload}
-	items := r.array(2)
-	for range r.array(0) {
-		if id := r.text(); id != "" {
+	r := newReader(payload)
+	items := r.Array(2)
+	for range r.Array(0) {
+		if id := r.Text(); id != "" {
 			v.except = append(v.except, id)
 		}
-		if r.failed {
+		if r.Failed {
 			return v, errPayload
 		}
 	}
 	v.frames = make(map[string][]byte, len(protocols))
-	for range r.mapping() {
-		p, f := protocolNamed(r.name()), r.bytes()
-		if r.failed {
+	for range r.Map() {
+		p, f := protocolNamed(r.Name()), r.Bytes()
+		if r.Failed {
 			break
 		}
 		if p == nil || v.frames[p.Name()] != nil || !complete(p, f) {
@@ -137,9 +137,9 @@ func parseInvocation(payload []byte) (v invocation, err error) {
 		v.frames[p.Name()] = bytes.Clone(f)
 	}
 	if items >= 4 {
-		v.id, v.returnChannel = r.text(), r.text()
+		v.id, v.returnChannel = r.Text(), r.Text()
 	}
-	if r.failed {
+	if r.Failed {
 		return invocation{}, errPayload
 	}
 	if items >= 5 {
@@ -237,14 +237,14 @@ func (c *command) encode() []byte {
 }
 
 func parseCommand(payload []byte) (c command, err error) {
-	r := reader{data: payload}
-	items := r.array(5)
-	c.id = int32(r.int(math.MinInt32, math.MaxInt32)) //nolint:gosec // within these bounds
-	c.server = r.text()
-	c.action = uint8(r.int(0, math.MaxUint8)) //nolint:gosec // within these bounds
-	c.group = r.text()
-	c.connection = string(r.name())
-	if r.failed {
+	r := newReader(payload)
+	items := r.Array(5)
+	c.id = int32(r.Int(math.MinInt32, math.MaxInt32)) //nolint:gosec // within these bounds
+	c.server = r.Text()
+	c.action = uint8(r.Int(0, math.MaxUint8)) //nolint:gosec // within these bounds
+	c.group = r.Text()
+	c.connection = string(r.Name())
+	if r.Failed {
 		return command{}, errPayload
 	}
 	if items > 5 {
@@ -257,10 +257,10 @@ func parseCommand(payload []byte) (c command, err error) {
 func appendAck(dst []byte, id int32) []byte { return appendInt(msgp.AppendArrayHeader(dst, 1), id) }
 
 func parseAck(payload []byte) (id int32, err error) {
-	r := reader{data: payload}
-	r.array(1)
-	id = int32(r.int(math.MinInt32, math.MaxInt32)) //nolint:gosec // within these bounds
-	if r.failed {
+	r := newReader(payload)
+	r.Array(1)
+	id = int32(r.Int(math.MinInt32, math.MaxInt32)) //nolint:gosec // within these bounds
+	if r.Failed {
 		return 0, errPayload
 	}
 	return id, nil
@@ -297,10 +297,10 @@ func appendAnswer(dst []byte, id string, a hub.Answer) ([]byte, error) {
 
 // parseAnswer parses an answer. The result is part of the payload.
 func parseAnswer(payload []byte) (id string, a hub.Answer, err error) {
-	r := reader{data: payload}
-	r.array(2)
-	p, f := protocolNamed(r.name()), r.bytes()
-	if r.failed || p == nil {
+	r := newReader(payload)
+	r.Array(2)
+	p, f := protocolNamed(r.Name()), r.Bytes()
+	if r.Failed || p == nil {
 		return "", a, errPayload
 	}
 	record, _, err := p.Next(f, 0, 0)
