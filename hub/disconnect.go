@@ -41,6 +41,7 @@ func (s *Session) conclude(was phase, cause error) {
 	still := s.tasks.Close()
 	s.graceWait(still)
 	s.cancel(cause)
+	s.endRelayed(cause)
 	s.streams.close(errEnded)
 	<-still
 	if was >= connecting {

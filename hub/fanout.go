@@ -95,6 +95,9 @@ func deliver(to []*Session, except nameSet, m *message) error {
 		if err != nil {
 			return err
 		}
+		if f == nil {
+			continue
+		}
 		if m.recorded {
 			s.out.record(m.method, m.args)
 		}

@@ -44,7 +44,11 @@ func (o *opening) parseLocked(data []byte) (rest []byte) {
 			o.refuse(explain("An unexpected error occurred during connection handshake.", err, s.hub.options.DetailedErrors))
 			return nil
 		}
-		o.accept(request)
+		if s.hub.options.Relay != nil {
+			o.relay(request, s.input.partial[:len(record)+1])
+		} else {
+			o.accept(request)
+		}
 	}
 	// The rest is copied because it is part of the buffer that it will be stored in.
 	rest = append([]byte(nil), rest...)
@@ -67,7 +71,7 @@ func (o *opening) accept(r protocol.HandshakeRequest) {
 		if s.caller.info.StatefulReconnect {
 			s.out.acceptStatefulReconnect(r.Version, w, s.hub.options.StatefulBufferSize)
 		}
-		o.connect(w)
+		o.connect(w, w.handshakeResponse)
 	}
 }
 
@@ -89,12 +93,12 @@ func (o *opening) refuse(text string) {
 	}
 }
 
-// connect adds the client to the hub, answers its handshake, and runs OnConnected
+// connect adds the client to the hub, answers its handshake with response, and runs OnConnected
 // concurrently with the reader.
-func (o *opening) connect(w *wire) {
+func (o *opening) connect(w *wire, response *frame.Frame) {
 	s := o.session
 	s.out.wire = w
-	next, response, groups := open, w.handshakeResponse, []string(nil)
+	next, groups := open, []string(nil)
 	if s.hub.onConnected != nil || s.hub.hasConnectFilter || s.hub.backplane != nil {
 		next = connecting
 		o.ready = make(chan struct{})

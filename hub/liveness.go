@@ -50,6 +50,15 @@ func (l *liveness) isPingDue(age, interval time.Duration) bool {
 	return true
 }
 
+// isPingDue reports whether a ping must be sent. The other program sends pings itself to a relayed
+// client, unless it hangs.
+func (s *Session) isPingDue(age, interval time.Duration) bool {
+	if r := s.relayed.Load(); r != nil && (!r.isQuiet(age, interval) || len(s.out.wire.ping.Payload()) == 0) {
+		return false
+	}
+	return s.liveness.isPingDue(age, interval)
+}
+
 var errSilent = &protocol.Fault{
 	Exception: "OperationCanceledException",
 	Message:   "Client hasn't sent a message/ping within the configured ClientTimeoutInterval.",
@@ -85,7 +94,7 @@ func (s *Session) checkTimeouts(now time.Time) {
 		if queued, _ := s.tasks.Queued(); s.out.buffer != nil && int64(queued)+s.streams.held() <= dispatch.MaxQueued {
 			s.out.buffer.acknowledge()
 		}
-		if pingInterval > 0 && !s.caller.info.NoPings && s.liveness.isPingDue(age, pingInterval) {
+		if pingInterval > 0 && !s.caller.info.NoPings && s.isPingDue(age, pingInterval) {
 			// If the queue is full, the client does not need a ping.
 			_ = s.out.conn.Send(s.out.wire.ping)
 		}

@@ -67,6 +67,8 @@ type Options struct {
 	// Presence has Hub.Count, Hub.Connections and Hub.Exists ask other processes. Default
 	// Commands, if it implements Presence, as the part of the hub in a cluster does.
 	Presence Presence
+	// Relay takes the place of the hub's methods. Default nil: clients invoke the methods.
+	Relay Relay
 	// Protocols are the names of the hub protocols that clients may choose. Default
 	// "json" and "messagepack".
 	Protocols []string

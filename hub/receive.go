@@ -19,11 +19,24 @@ func (s *Session) Receive(data []byte) error {
 	s.input.mu.Lock()
 	defer s.input.mu.Unlock()
 	s.input.received += int64(len(data))
-	if s.out.phase.Load() == handshaking {
+	if s.relayed.Load() == nil && s.out.phase.Load() == handshaking {
 		if data = s.opening.parseLocked(data); len(data) == 0 {
 			return nil
 		}
 	}
+	if r := s.relayed.Load(); r != nil {
+		s.receiveRelayed(r, data)
+	} else {
+		s.receiveLocked(data)
+	}
+	if s.out.hasEnded() {
+		return errEnded
+	}
+	return nil
+}
+
+// receiveLocked handles data after the handshake.
+func (s *Session) receiveLocked(data []byte) {
 	if s.out.phase.Load() == connecting && !s.input.hasRoomLocked(len(data)) {
 		s.awaitOnConnectedLocked()
 	}
@@ -33,10 +46,6 @@ func (s *Session) Receive(data []byte) error {
 	case open, draining, finishing: // in finishing the data is dropped, but the client is not silent
 		s.handleInput(data)
 	}
-	if s.out.hasEnded() {
-		return errEnded
-	}
-	return nil
 }
 
 // awaitOnConnectedLocked waits until OnConnected has returned or the session ends. It releases

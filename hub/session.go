@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
@@ -34,6 +35,7 @@ type Session struct {
 	results   pendingResults
 	endings   endings // end the contexts of invocations
 	refreshed refreshed
+	relayed   atomic.Pointer[Relayed] // nil: the hub itself handles the client's data
 }
 
 func newSession(h *Hub, c Connection, info ConnectInfo) *Session {

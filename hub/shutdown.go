@@ -105,15 +105,18 @@ type Hanger interface {
 // gets a close message that allows it to reconnect. Other clients get no close message:
 // some, such as @microsoft/signalr 3.0 and signalrcore, never reconnect after one. All
 // clients reconnect after the connection just ends.
-func (s *Session) dismiss() {
+func (s *Session) dismiss() { s.lose(ErrShutdown) }
+
+// lose ends the session, as dismiss does, with a cause.
+func (s *Session) lose(cause error) {
 	was := s.out.phase.startClosing()
 	if was == closing {
 		return
 	}
 	if s.out.buffer != nil && was != handshaking {
-		s.endSession(was, ErrShutdown, s.out.wire.closing("", true), false)
+		s.endSession(was, cause, s.out.wire.closing("", true), false)
 	} else {
-		s.endSession(was, ErrShutdown, nil, true)
+		s.endSession(was, cause, nil, true)
 	}
 }
 

@@ -16,6 +16,9 @@ import (
 // maxWires is the number of hub protocols, that of listeners included.
 const maxWires = 3
 
+// opaqueWire is the index of the wire of a protocol that only one client is known to use.
+const opaqueWire = maxWires
+
 // wire is a hub protocol with the frames that all its connections share.
 type wire struct {
 	protocol.HubProtocol
@@ -105,6 +108,8 @@ func (w *wire) invocation(id, method string, args []any) (*frame.Frame, error) {
 // closing returns the frame of a close message.
 func (w *wire) closing(text string, allowReconnect bool) *frame.Frame {
 	switch {
+	case w.index == opaqueWire:
+		return nil
 	case text != "":
 		return w.frame(w.AppendClose(nil, text, allowReconnect))
 	case allowReconnect:
@@ -127,7 +132,12 @@ type message struct {
 	frames   [maxWires]atomic.Pointer[frame.Frame]
 }
 
+// frame returns the message in a protocol. It returns nil without an error if the protocol is not
+// understood and another program has not encoded the message in it.
 func (m *message) frame(w *wire) (*frame.Frame, error) {
+	if w.index == opaqueWire {
+		return m.opaque(w), nil
+	}
 	if f := m.frames[w.index].Load(); f != nil {
 		return f, nil
 	}
@@ -144,6 +154,13 @@ func (m *message) frame(w *wire) (*frame.Frame, error) {
 		m.frames[w.index].Store(f)
 	}
 	return f, err
+}
+
+func (m *message) opaque(w *wire) *frame.Frame {
+	if m.received == nil || m.received.Frames[w.Name()] == nil {
+		return nil
+	}
+	return w.frame(m.received.Frames[w.Name()]).With(m.delivery)
 }
 
 func (m *message) encode(w *wire) (*frame.Frame, error) {
