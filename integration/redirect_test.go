@@ -46,7 +46,7 @@ func startApplication(t *testing.T, origins ...string) *application {
 		return fmt.Sprintf("%s by %s, %d cookies", c.UserID(), c.Transport(), len(c.Request().Cookies())), nil
 	}))
 	h.SetKeys(keys)
-	e := serviceclient.New(h, endpoint.Options{Options: transports.Options{AllowedOrigins: origins}})
+	e := serviceclient.New(h, endpoint.Options{Options: transports.Options{AllowedOrigins: origins}}, nil)
 	a := &application{keys: keys}
 	serve := serviceclient.Handler(func(string) *serviceclient.Endpoint { return e })
 	a.service = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -256,7 +256,11 @@ func TestNoSettingOfAHubIsDead(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.Authenticator = nil
-		return fmt.Sprintf("%+v %+v %s", hubOptions(&h), printable(o), o.PublicURL)
+		text := fmt.Sprintf("%+v %+v %s", hubOptions(&h), printable(o), o.PublicURL)
+		if h.Servers != nil {
+			text += fmt.Sprintf(" %+v", serversOptions(&h, nil))
+		}
+		return text
 	}
 	for key, change := range changes(t, "", reflect.TypeFor[hubfile.Hub]()) {
 		if slices.Contains(elsewhere, key) {
@@ -265,6 +269,9 @@ func TestNoSettingOfAHubIsDead(t *testing.T) {
 		h, changed := hubfile.New("chat"), hubfile.New("chat")
 		if strings.HasPrefix(key, "clients.jwt.") {
 			h.Clients.JWT, changed.Clients.JWT = &hubfile.JWT{}, &hubfile.JWT{}
+		}
+		if strings.HasPrefix(key, "servers.") {
+			h.Servers, changed.Servers = &hubfile.Servers{}, &hubfile.Servers{}
 		}
 		change(reflect.ValueOf(&changed).Elem())
 		if shown(h) == shown(changed) {

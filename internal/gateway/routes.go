@@ -94,6 +94,9 @@ func (s *Server) places() (byPath, below map[string]place) {
 		find := func(hub string) *serviceclient.Endpoint { return redirects[fold.Upper(hub)] }
 		add(serviceclient.Handler(find), traffic, serviceclient.Paths()...)
 	}
+	if s.applications != nil {
+		below["server"] = place{s.applications, traffic}
+	}
 	if s.config.publishes() && s.config.APIAddr == "" {
 		below["api"] = place{s.publishing(), traffic}
 	}

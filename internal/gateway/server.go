@@ -20,6 +20,7 @@ import (
 	"github.com/carillon-go/carillon/clock"
 	"github.com/carillon-go/carillon/cluster"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/appserver"
 	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/link"
 	"github.com/carillon-go/carillon/internal/metrics"
@@ -74,6 +75,8 @@ type Server struct {
 	metrics  *metrics.Metrics // nil: metrics are disabled
 	node     *cluster.Node    // nil: this is the only node
 	broker   *redis.Broker    // nil: messages stay in this process
+
+	applications *appserver.Service // nil: no hub has application servers
 
 	stopAPI     func(context.Context) error
 	stopCluster func(context.Context) error
@@ -140,6 +143,7 @@ func (s *Server) assemble() error {
 	if s.proxies, err = s.config.trustedProxies(); err != nil {
 		return err
 	}
+	s.applications = s.serveApplications()
 	s.byPath, s.below = s.places()
 	routes, err := s.routes()
 	s.http.Handler = s.behindProxies(routes)

@@ -34,6 +34,9 @@ func (s *Server) shutdown() error {
 	defer cancel()
 	workersStopped := s.stopWorkers(ctx)
 	hubStopped := ofAll(s.sites, func(st *site) error { return st.shutdown(ctx) })
+	if s.applications != nil { // their clients have ended
+		hubStopped = errors.Join(hubStopped, s.applications.Shutdown(ctx))
+	}
 	httpStopped := errors.Join(stopHTTP(ctx, s.http), s.stopAPI(ctx))
 	clusterStopped := s.stopCluster(ctx)
 	err := errors.Join(drained, workersStopped, hubStopped, httpStopped, clusterStopped)

@@ -10,6 +10,7 @@ import (
 	"github.com/carillon-go/carillon/backplane"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/appserver"
 	"github.com/carillon-go/carillon/internal/hosting"
 	"github.com/carillon-go/carillon/internal/hubfile"
 	"github.com/carillon-go/carillon/internal/metrics"
@@ -27,6 +28,7 @@ type site struct {
 	plane     *backplane.Backplane                 // nil: messages stay in this process
 	published *bearer.PublishedKeys                // nil: its tokens have no keys at a URL
 	tokens    atomic.Pointer[bearer.Authenticator] // nil if clients need no token
+	servers   *appserver.Servers                   // nil: no application servers answer the clients
 	backend   *upstream.Upstream                   // nil: there is none
 	metrics   *metrics.Hub                         // nil: metrics are disabled
 }
@@ -81,6 +83,8 @@ func (c *Config) hasAccessKeys(h *hubfile.Hub) bool {
 // none if the path is not served: then clients come with tokens that an access key has signed.
 func (c *Config) admission(h *hubfile.Hub) string {
 	switch {
+	case h.Servers != nil:
+		return "none"
 	case h.Clients.JWT != nil:
 		return "jwt"
 	case h.Clients.Connect != nil:
@@ -105,6 +109,10 @@ func (s *Server) makeSite(st *site) error {
 		st.plane = backplane.New(s.broker, backplane.Options{Hub: h.RedisHub, ChannelPrefix: s.config.RedisPrefix, Logger: s.log})
 		options.Backplane = st.plane
 	}
+	if h.Servers != nil {
+		st.servers = appserver.NewServers(serversOptions(h, s.log))
+		options.Relay = st.servers
+	}
 	st.hosted = hosting.New(h.Name, options)
 	if s.metrics != nil {
 		label := h.Name
@@ -126,7 +134,7 @@ func (s *Server) makeSite(st *site) error {
 		if s.node != nil {
 			redirected.Cluster = s.node.Hub(serviceclient.Path + "/" + h.Name)
 		}
-		st.redirects = serviceclient.New(st.hosted, redirected)
+		st.redirects = serviceclient.New(st.hosted, redirected, st.attachServers())
 	}
 	if st.metrics == nil {
 		return nil
@@ -155,6 +163,26 @@ func (s *Server) endpoints() (all []*endpoint.Endpoint) {
 		all = append(all, st.endpoints()...)
 	}
 	return all
+}
+
+// takeovers are the kinds of takeover by their names in the file.
+var takeovers = map[string]appserver.Takeover{
+	"asked": appserver.Asked, "off": appserver.Off, "ordered": appserver.Ordered, "always": appserver.Always,
+}
+
+// serversOptions returns the options of a hub's application servers.
+func serversOptions(h *hubfile.Hub, log *slog.Logger) appserver.ServersOptions {
+	return appserver.ServersOptions{Takeover: takeovers[h.Servers.Takeover], Hold: h.Servers.Hold, Logger: log}
+}
+
+// attachServers gives the hub to its application servers, if it has any. Its clients then wait until
+// they are ready.
+func (st *site) attachServers() serviceclient.Ready {
+	if st.servers == nil {
+		return nil
+	}
+	st.servers.Attach(st.hosted)
+	return st.servers.Ready
 }
 
 // policies are the policies for slow consumers by their names in the file.

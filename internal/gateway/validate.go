@@ -83,7 +83,7 @@ func (c *Config) validateHubs() error {
 			errs = append(errs, fmt.Errorf("%s: hub %s has the path %s already", at, other, h.Path))
 		}
 		taken[fold.Upper(h.Path)] = h.Name
-		errs = append(errs, validateHub(h), c.validateRedisHub(h, inRedis))
+		errs = append(errs, c.validateHub(h), c.validateRedisHub(h, inRedis))
 	}
 	return errors.Join(errs...)
 }
@@ -120,8 +120,8 @@ func textOf(v reflect.Value) string {
 }
 
 // validateHub refuses settings of a hub that are incomplete or contradict each other.
-func validateHub(h *hubfile.Hub) error {
-	errs := []error{validateOrigins(hubKey(h.Name, "origins"), h.Origins), validateClients(h), validateUpstream(h)}
+func (c *Config) validateHub(h *hubfile.Hub) error {
+	errs := []error{validateOrigins(hubKey(h.Name, "origins"), h.Origins), validateClients(h), validateUpstream(h), c.validateServers(h)}
 	for key, list := range map[string][]string{"transports": h.Transports, "protocols": h.Protocols} {
 		if list != nil && len(list) == 0 {
 			errs = append(errs, fmt.Errorf("%s: at least one is needed", hubKey(h.Name, key)))
@@ -135,6 +135,22 @@ func validateHub(h *hubfile.Hub) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// validateServers refuses application servers beside other ways to answer clients, and without keys.
+func (c *Config) validateServers(h *hubfile.Hub) error {
+	at := hubKey(h.Name, "servers")
+	switch {
+	case h.Servers == nil:
+		return nil
+	case len(h.Upstream) > 0:
+		return fmt.Errorf("%s: either application servers or an upstream answers the clients", at)
+	case h.Clients.JWT != nil || h.Clients.Connect != nil || h.Clients.Anonymous:
+		return fmt.Errorf("%s: the application decides about the clients; remove %s", at, hubKey(h.Name, "clients"))
+	case !c.hasAccessKeys(h):
+		return fmt.Errorf("%s: application servers and clients need tokens; set %s or --access-key-file", at, hubKey(h.Name, "access-key-file"))
+	}
+	return nil
 }
 
 // validateClients refuses settings of a hub's clients that are incomplete or contradict each

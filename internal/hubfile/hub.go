@@ -17,6 +17,7 @@ type Hub struct {
 	Clients       Clients       `key:"clients" help:"Who may connect at the path."`
 	Invoke        []string      `key:"invoke" default:"none; all with upstream" help:"Methods that clients may invoke. A * at the end stands for any rest; \"*\" allows all. Any other method does not exist for clients."`
 	Upstream      []Upstream    `key:"upstream" reload:"set" help:"Where events of clients and their invocations go: a list. The first whose categories and events match gets the request."`
+	Servers       *Servers      `key:"servers" help:"ASP.NET Core applications with the Azure SignalR SDK connect at /server/ and answer the clients of the hub, which come with tokens to /client/."`
 	SlowConsumers SlowConsumers `key:"slow-consumers" help:"What happens to messages for a client that reads too slowly."`
 	Events        Events        `key:"events" help:"Plain event streams at {path}/events, for EventSource and curl -N."`
 	Limits        Limits        `key:"limits" help:"Limits of this hub. 0: the default; negative: no limit."`
@@ -63,6 +64,12 @@ type Upstream struct {
 	Events     []string      `key:"events" reload:"true" default:"all" help:"Events to send: connected, disconnected, or names of methods."`
 	Format     string        `key:"format" enum:"json" reload:"true" default:"that of the client" help:"Send invocations in this hub protocol."`
 	Timeout    time.Duration `key:"timeout" min:"1ms" reload:"true" default:"10s" help:"Time for the answer, with the wait for its turn."`
+}
+
+// Servers configures application servers.
+type Servers struct {
+	Takeover string        `key:"takeover" enum:"asked,off,ordered,always" default:"asked" help:"When clients move to another application server, without noticing: as the server asks for; never; when a server leaves in order; also when it is lost."`
+	Hold     time.Duration `key:"hold" min:"1s" default:"30s" help:"Time for which clients that move wait for a server. Then they reconnect."`
 }
 
 // SlowConsumers has the policies for clients that read too slowly.
@@ -117,5 +124,7 @@ func (h *Hub) setDefaults() {
 	h.Events.Enabled, h.Events.History = true, 1000
 	h.SlowConsumers.Default = "disconnect"
 }
+
+func (s *Servers) setDefaults() { s.Takeover = "asked" }
 
 func (j *JWT) setDefaults() { j.UserClaim, j.Refresh = "sub", true }

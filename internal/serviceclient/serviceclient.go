@@ -4,10 +4,12 @@
 package serviceclient
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/carillon-go/carillon/auth"
@@ -29,14 +31,19 @@ const Path = "/client"
 // at the end of the token. Safe for concurrent use.
 type Endpoint struct {
 	*endpoint.Endpoint
-	hub *hosting.Hub
+	hub   *hosting.Hub
+	ready Ready
 }
+
+// Ready waits until a client with a token may negotiate. If it fails, the negotiation is answered
+// 503, and the log has the error.
+type Ready func(ctx context.Context, t *accesskey.Token) error
 
 // New returns the endpoint of h for redirected clients. Of o, it does not use the options for
 // authentication, tickets, event listeners, pages and stateful reconnect. Without allowed origins
-// the pages of every origin may use the endpoint.
-func New(h *hosting.Hub, o endpoint.Options) *Endpoint {
-	e := &Endpoint{hub: h}
+// the pages of every origin may use the endpoint. ready may be nil.
+func New(h *hosting.Hub, o endpoint.Options, ready Ready) *Endpoint {
+	e := &Endpoint{hub: h, ready: ready}
 	connections := o.Options
 	connections.AllowedOrigins, connections.AllowStatefulReconnect = orAny(o.AllowedOrigins), false
 	e.Endpoint = endpoint.New(h.Hub, endpoint.Options{
@@ -84,7 +91,17 @@ func (e *Endpoint) authenticate(r *http.Request) (*auth.User, error) {
 	if _, n := httpreq.Parameter(r, "id"); u.Expired && n == 0 { // it is of no connection
 		return nil, &auth.TokenError{Reason: "The token expired", Err: err}
 	}
+	if e.ready != nil && r.Method == http.MethodPost && negotiates(r) {
+		if err := e.ready(r.Context(), token); err != nil {
+			return nil, &auth.StatusError{Status: http.StatusServiceUnavailable, Err: err}
+		}
+	}
 	return u, nil
+}
+
+// negotiates reports whether a request is for the negotiation and not for a connection.
+func negotiates(r *http.Request) bool {
+	return fold.Equal(strings.TrimSuffix(r.URL.Path, "/"), Path+"/negotiate")
 }
 
 // claimsOf returns the claims of the user. A type that occurs several times has a list.

@@ -58,7 +58,7 @@ func newDoor(t *testing.T, o endpoint.Options) *door {
 		if secrets[name] != "" {
 			h.SetKeys(keysOf(t, secrets[name]))
 		}
-		d.at[name] = serviceclient.New(h, o)
+		d.at[name] = serviceclient.New(h, o, nil)
 	}
 	d.Handler = serviceclient.Handler(func(name string) *serviceclient.Endpoint { return d.at[strings.ToLower(name)] })
 	return d

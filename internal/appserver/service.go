@@ -1,0 +1,147 @@
+package appserver
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/carillon-go/carillon/auth"
+	"github.com/carillon-go/carillon/internal/accesskey"
+	"github.com/carillon-go/carillon/internal/authlog"
+)
+
+// Options configure a Service.
+type Options struct {
+	// Servers returns the servers and the keys of the hub with a name, or nil if there is no such
+	// hub. Required.
+	Servers func(hub string) (*Servers, *accesskey.Keys)
+	// Logger gets a line when a server connects and when it leaves. Required.
+	Logger *slog.Logger
+}
+
+// Service is the handler of /server/, to which application servers connect. It is safe for
+// concurrent use.
+type Service struct {
+	options Options
+
+	mu     sync.Mutex
+	closed bool
+	links  map[*link]struct{}
+	served sync.WaitGroup
+}
+
+// New returns a Service.
+func New(o Options) *Service { return &Service{options: o, links: map[*link]struct{}{}} }
+
+var upgrader = websocket.Upgrader{
+	HandshakeTimeout: handshakeTimeout,
+	CheckOrigin:      func(*http.Request) bool { return true }, // ServeHTTP has refused them all
+	Error:            func(w http.ResponseWriter, _ *http.Request, status int, _ error) { w.WriteHeader(status) },
+}
+
+// ServeHTTP serves the connection of an application server until it ends. The token comes in the
+// Authorization header only. A browser cannot connect: requests with an Origin are refused.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("hub")
+	servers, keys := s.options.Servers(name)
+	text, inURL := auth.Token(r)
+	switch {
+	case r.Header.Get("Origin") != "":
+		http.Error(w, "Application servers connect without an Origin.", http.StatusForbidden)
+		return
+	case servers == nil || text == "" || inURL:
+		s.refuse(w, r, "there is no such hub, or no token in the Authorization header")
+		return
+	}
+	token, err := keys.Token(text, accesskey.Server, name, r)
+	if err != nil {
+		s.refuse(w, r, err.Error())
+		return
+	}
+	id, _ := token.First("nameid")
+	if id == "" {
+		id = r.Header.Get("X-ASRS-Server-Id")
+	}
+	socket, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer func() { _ = socket.Close() }()
+	l := newLink(servers, id, socket)
+	defer l.end()
+	if !s.enter(l) {
+		return
+	}
+	defer s.leave(l)
+	l.run(r.URL.Query().Get("cid"), s.options.Logger)
+}
+
+func (s *Service) refuse(w http.ResponseWriter, r *http.Request, reason string) {
+	authlog.Refused(r, "", reason, nil)
+	w.Header().Set("WWW-Authenticate", "Bearer")
+	w.WriteHeader(http.StatusUnauthorized)
+}
+
+func (s *Service) enter(l *link) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.links[l] = struct{}{}
+	s.served.Add(1)
+	return true
+}
+
+func (s *Service) leave(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.links, l)
+	s.served.Done()
+}
+
+// Shutdown ends all connections of application servers, and waits for them until ctx ends. It
+// follows the shutdown of the hubs.
+func (s *Service) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	for l := range s.links {
+		l.out.end(http.ErrServerClosed)
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.served.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// run serves the connection until it ends, and then ends its clients.
+func (l *link) run(id string, log *slog.Logger) {
+	in := &input{socket: l.socket}
+	log = log.With("hub", l.servers.hub.Name, "server", l.server, "connection", id)
+	if err := l.shake(in, id); err != nil {
+		l.servers.warn("application server refused", l, slog.String("error", err.Error()))
+		return
+	}
+	log.Info("application server connected")
+	l.servers.add(l)
+	l.tasks.Go(l.write)
+	l.tasks.Go(l.servers.adopt)
+	err := l.serve(in)
+	l.out.end(errLost)
+	l.end()
+	clients := l.servers.remove(l)
+	l.tasks.Wait()
+	log.Info("application server left", "clients", clients, "duration_s", time.Since(l.began).Seconds(), "cause", err)
+}
