@@ -57,9 +57,17 @@ var (
 		func(r *packread.Reader, m *Message) { m.Data = r.Bytes() },
 		func(dst []byte, m *Message) []byte { return msgp.AppendBytes(dst, m.Data) },
 	}
-	payloads  = field{readPayloads, appendPayloads}
-	claims    = field{readClaims, appendClaims}
-	headers   = field{readHeaders, appendHeaders}
+	payloads = pairs(func(m *Message) *[]Payload { return &m.Payloads },
+		func(r *packread.Reader) Payload { return Payload{r.Text(), r.Bytes()} },
+		func(dst []byte, p Payload) []byte {
+			return msgp.AppendBytes(msgp.AppendString(dst, p.Protocol), p.Data)
+		})
+	claims = pairs(func(m *Message) *[]Claim { return &m.Claims },
+		func(r *packread.Reader) Claim { return Claim{r.Text(), r.Text()} },
+		func(dst []byte, c Claim) []byte { return msgp.AppendString(msgp.AppendString(dst, c.Type), c.Value) })
+	headers = pairs(func(m *Message) *[]Header { return &m.Headers },
+		func(r *packread.Reader) Header { return Header{r.Text(), r.Texts()} },
+		func(dst []byte, h Header) []byte { return appendTexts(msgp.AppendString(dst, h.Name), h.Values) })
 	extension = field{readExtension, appendExtension}
 )
 
@@ -133,58 +141,26 @@ func readNumber(r *packread.Reader) int32 {
 	return int32(r.Int(math.MinInt32, math.MaxInt32)) //nolint:gosec // within these bounds
 }
 
-func readPayloads(r *packread.Reader, m *Message) {
-	for range r.Map() {
-		p := Payload{r.Text(), r.Bytes()}
-		if r.Failed {
-			return
-		}
-		m.Payloads = append(m.Payloads, p)
+// pairs is an item that is a map, in the order of the wire. A key may occur several times.
+func pairs[Pair any](of func(*Message) *[]Pair, read func(*packread.Reader) Pair, write func([]byte, Pair) []byte) field {
+	return field{
+		func(r *packread.Reader, m *Message) {
+			for range r.Map() {
+				p := read(r)
+				if r.Failed {
+					return
+				}
+				*of(m) = append(*of(m), p)
+			}
+		},
+		func(dst []byte, m *Message) []byte {
+			dst = msgp.AppendMapHeader(dst, uint32(len(*of(m))))
+			for _, p := range *of(m) {
+				dst = write(dst, p)
+			}
+			return dst
+		},
 	}
-}
-
-func appendPayloads(dst []byte, m *Message) []byte {
-	dst = msgp.AppendMapHeader(dst, uint32(len(m.Payloads)))
-	for _, p := range m.Payloads {
-		dst = msgp.AppendBytes(msgp.AppendString(dst, p.Protocol), p.Data)
-	}
-	return dst
-}
-
-func readClaims(r *packread.Reader, m *Message) {
-	for range r.Map() {
-		c := Claim{r.Text(), r.Text()}
-		if r.Failed {
-			return
-		}
-		m.Claims = append(m.Claims, c)
-	}
-}
-
-func appendClaims(dst []byte, m *Message) []byte {
-	dst = msgp.AppendMapHeader(dst, uint32(len(m.Claims)))
-	for _, c := range m.Claims {
-		dst = msgp.AppendString(msgp.AppendString(dst, c.Type), c.Value)
-	}
-	return dst
-}
-
-func readHeaders(r *packread.Reader, m *Message) {
-	for range r.Map() {
-		h := Header{r.Text(), r.Texts()}
-		if r.Failed {
-			return
-		}
-		m.Headers = append(m.Headers, h)
-	}
-}
-
-func appendHeaders(dst []byte, m *Message) []byte {
-	dst = msgp.AppendMapHeader(dst, uint32(len(m.Headers)))
-	for _, h := range m.Headers {
-		dst = appendTexts(msgp.AppendString(dst, h.Name), h.Values)
-	}
-	return dst
 }
 
 // The keys of the extension that this package knows.
