@@ -348,7 +348,10 @@ func TestReloadOfHubs(t *testing.T) {
 	r.running = startWith(t, func(c *Config) {
 		withHubs(chat)(c)
 		r.config = *c
-	}, func(s *Server) { s.Follow(Source{Settings: r.settings, Signal: r.signal, Level: &r.level}) })
+	}, func(s *Server) {
+		s.filesInterval = 5 * time.Millisecond
+		s.Follow(Source{Settings: r.settings, Signal: r.signal, Level: &r.level})
+	})
 	negotiate := func(key []byte, origin string) int {
 		token := signed(t, jwt.SigningMethodHS256, key, "", jwt.MapClaims{"sub": "a", "exp": time.Now().Add(time.Hour).Unix()})
 		return r.do(http.MethodPost, "/hubs/chat/negotiate?negotiateVersion=1", "", "Authorization", "Bearer "+token, "Origin", origin).StatusCode
@@ -357,13 +360,14 @@ func TestReloadOfHubs(t *testing.T) {
 		return r.do(http.MethodPost, "/api/v1/hubs/chat", `{"target":"news","arguments":[]}`, "Content-Type", "application/json", "X-Api-Key", key).StatusCode
 	}
 	newSecret, newKey := []byte(strings.Repeat("n", 40)), strings.Repeat("m", 40)
+	keysInUse := secretFile(t, newKey)
 	if a, b, c := negotiate(secretKey, r.url), negotiate(secretKey, "https://a.example"), publish(apiKey); a != 200 || b != 403 || c != 202 {
 		t.Fatal(a, b, c)
 	}
 	r.change(reloaded, func(c *Config) {
 		next := chat
 		next.Clients.JWT = &hubfile.JWT{KeyFile: secretFile(t, string(newSecret)), UserClaim: "sub", Issuer: "me"}
-		next.APIKeyFile, next.Origins = secretFile(t, newKey), []string{"https://a.example"}
+		next.APIKeyFile, next.Origins = keysInUse, []string{"https://a.example"}
 		next.Limits.Streams = 5
 		c.Hubs = []hubfile.Hub{next, hubfile.New("other")}
 	})
@@ -388,5 +392,14 @@ func TestReloadOfHubs(t *testing.T) {
 	}
 	if !strings.Contains(r.log.String(), "hubs.chat.api-key-file: API key 1 has 5 bytes") {
 		t.Error(r.log)
+	} // A hub that is no longer in the file keeps the settings that the reload before has applied.
+	r.change(reloaded, func(c *Config) { c.Hubs = []hubfile.Hub{hubfile.New("other")} })
+	if a, b, c, d := negotiate(newSecret, "https://a.example"), negotiate(secretKey, r.url), publish(newKey), publish(apiKey); a != 200 || b != 401 || c != 202 || d != 401 {
+		t.Error(a, b, c, d)
 	}
+	if want := `settings="[hubs.chat hubs.other]"`; !strings.Contains(r.log.String(), want) {
+		t.Errorf("the log has no %s\n%s", want, r.log)
+	}
+	replace(t, keysInUse, []byte(strings.Repeat("l", 40)))
+	r.await(func() bool { return publish(newKey) == 401 }, "new key of the hub that is no longer in the file")
 }

@@ -94,12 +94,17 @@ func (s *Server) followSettings(ctx context.Context, staleKeys chan<- struct{}) 
 	}
 }
 
-// reload applies the settings anew and returns them. If any of them or any file is wrong, it
-// changes nothing, logs the error and returns the current ones, and the time at which another
-// attempt may succeed, if that is known. files are those that have changed since the attempt
-// before.
+// reload applies the settings anew. It returns those that hold now: the current ones with the
+// changes that need no restart. If any setting or any file is wrong, it changes nothing, logs the
+// error and returns the current ones, and the time at which another attempt may succeed, if that
+// is known. files are those that have changed since the attempt before.
 func (s *Server) reload(current Config, files []string) (_ Config, again time.Time) {
-	next, prepared, err := s.readAgain(current)
+	next, err := s.settingsAgain(current)
+	effective, changed, _ := current.reloaded(next)
+	var state *prepared
+	if err == nil {
+		state, err = s.prepareAgain(effective)
+	}
 	if err != nil {
 		if early, ok := errors.AsType[*earlyError](err); ok {
 			again = early.from
@@ -110,39 +115,39 @@ func (s *Server) reload(current Config, files []string) (_ Config, again time.Ti
 		s.log.Error("settings not reloaded", "error", err, "files", files)
 		return current, again
 	}
-	s.apply(prepared)
+	s.apply(state)
 	if s.source.Level != nil {
-		s.source.Level.Set(next.LogLevel)
+		s.source.Level.Set(effective.LogLevel)
 	}
-	changed, _ := compare(current, next)
 	s.log.Info("settings reloaded", "changed", changed, "files", files)
-	if _, restart := compare(s.config, next); len(restart) > 0 {
+	if _, _, restart := s.config.reloaded(next); len(restart) > 0 {
 		s.log.Warn("settings need a restart", "settings", restart)
 	}
-	return next, again
+	return effective, again
 }
 
-// readAgain returns the settings and the state that they describe. A setting that needs a restart
-// keeps its value in the state.
-func (s *Server) readAgain(current Config) (Config, *prepared, error) {
-	next := current
-	if s.source.Settings != nil {
-		var err error
-		if next, err = s.source.Settings(); err != nil {
-			return next, nil, err
-		}
-		if err := next.Validate(); err != nil {
-			return next, nil, err
-		}
+// settingsAgain reads the settings again. Without a source they are the current ones.
+func (s *Server) settingsAgain(current Config) (Config, error) {
+	if s.source.Settings == nil {
+		return current, nil
 	}
-	effective := s.config.reloaded(next)
-	prepared, err := effective.prepare(s.sites)
-	if err == nil && prepared.certificate != nil && checkTime(s.live.certificate.Load()) == nil {
-		if err = checkTime(prepared.certificate); err != nil {
+	next, err := s.source.Settings()
+	if err == nil {
+		err = next.Validate()
+	}
+	return next, err
+}
+
+// prepareAgain returns the state of settings. It refuses a certificate that clients refuse now, if
+// they accept the one in use.
+func (s *Server) prepareAgain(c Config) (*prepared, error) {
+	state, err := c.prepare(s.sites)
+	if err == nil && state.certificate != nil && checkTime(s.live.certificate.Load()) == nil {
+		if err = checkTime(state.certificate); err != nil {
 			err = fmt.Errorf("%w; the one in use remains", err)
 		}
 	}
-	return next, prepared, err
+	return state, err
 }
 
 // apply replaces the state. It warns of a certificate that clients refuse now.
@@ -195,10 +200,11 @@ func (s *Server) refreshKeys(ctx context.Context, stale <-chan struct{}) {
 	}
 }
 
-// compare returns the settings that differ, flags and paths of keys: those that a reload applies,
-// and those that need a restart.
-func compare(before, after Config) (changed, restart []string) {
-	a, b := reflect.ValueOf(before), reflect.ValueOf(after)
+// reloaded returns c with those settings of next that a reload applies. A hub that next has not
+// keeps its settings. Of the settings that differ it returns the flags, and the paths of the keys
+// of hubs: those that a reload applies, and those that need a restart.
+func (c Config) reloaded(next Config) (_ Config, changed, restart []string) {
+	a, b := reflect.ValueOf(&c).Elem(), reflect.ValueOf(&next).Elem()
 	for i := range a.NumField() {
 		field := a.Type().Field(i)
 		if field.Name == "Hubs" || reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
@@ -209,24 +215,27 @@ func compare(before, after Config) (changed, restart []string) {
 		if field.Tag.Get("reload") == "" || isSwitch && (a.Field(i).IsZero() || b.Field(i).IsZero()) {
 			restart = append(restart, flag)
 		} else {
+			a.Field(i).Set(b.Field(i))
 			changed = append(changed, flag)
 		}
 	}
-	for _, h := range before.Hubs {
-		next := after.hub(h.Name)
-		if next == nil {
+	c.Hubs = slices.Clone(c.Hubs)
+	for i, h := range c.Hubs {
+		of := next.hub(h.Name)
+		if of == nil {
 			restart = append(restart, hubfile.HubsKey+"."+h.Name)
 			continue
 		}
-		_, c, r := hubfile.Reload(h, *next)
-		changed, restart = append(changed, c...), append(restart, r...)
+		var applied, kept []string
+		c.Hubs[i], applied, kept = hubfile.Reload(h, *of)
+		changed, restart = append(changed, applied...), append(restart, kept...)
 	}
-	for _, h := range after.Hubs {
-		if before.hub(h.Name) == nil {
+	for _, h := range next.Hubs {
+		if c.hub(h.Name) == nil {
 			restart = append(restart, hubfile.HubsKey+"."+h.Name)
 		}
 	}
-	return changed, restart
+	return c, changed, restart
 }
 
 // hub returns the hub of the file with a name, or nil.
@@ -237,26 +246,6 @@ func (c *Config) hub(name string) *hubfile.Hub {
 		}
 	}
 	return nil
-}
-
-// reloaded returns c with those settings of next that a reload applies.
-func (c Config) reloaded(next Config) Config {
-	c.CORSOrigin, c.Rule, c.Audiences = next.CORSOrigin, next.Rule, next.Audiences
-	if c.usesTLS() && next.usesTLS() {
-		c.TLSCert, c.TLSKey = next.TLSCert, next.TLSKey
-	}
-	for running, file := range map[*string]string{&c.JWTKey: next.JWTKey, &c.AccessKeyFile: next.AccessKeyFile, &c.APIKeyFile: next.APIKeyFile} {
-		if *running != "" && file != "" {
-			*running = file
-		}
-	}
-	c.Hubs = slices.Clone(c.Hubs)
-	for i, h := range c.Hubs {
-		if changed := next.hub(h.Name); changed != nil {
-			c.Hubs[i], _, _ = hubfile.Reload(h, *changed)
-		}
-	}
-	return c
 }
 
 // flagOf returns the flag of a field of Config.
