@@ -12,6 +12,7 @@ import (
 	"github.com/carillon-go/carillon/clock"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/testproc"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -86,12 +87,7 @@ func TestService(t *testing.T) {
 
 // TestServiceWaitsForServer: the service is up before the server is.
 func TestServiceWaitsForServer(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := testproc.FreeAddress()
 	tried := make(chan struct{}, 2)
 	c := clock.NewService("http://"+address, client.Options{Reconnect: func(client.Retry) (time.Duration, bool) {
 		select {
@@ -103,8 +99,9 @@ func TestServiceWaitsForServer(t *testing.T) {
 	run(t, c)
 	<-tried
 	<-tried
-	if l, err = net.Listen("tcp", address); err != nil {
-		t.Skipf("the port was taken meanwhile: %v", err)
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
 	}
 	serve(t, l)
 	for c.SendTimeToClients(t.Context(), time.Now()) != nil {

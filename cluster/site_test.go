@@ -21,6 +21,7 @@ import (
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/internal/connection"
+	"github.com/carillon-go/carillon/internal/testproc"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -224,8 +225,12 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
+// listen listens at an address. Port 0 is one that the test may listen on again later.
 func listen(t *testing.T, address string) net.Listener {
 	t.Helper()
+	if address == "127.0.0.1:0" {
+		address = testproc.FreeAddress()
+	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)

@@ -13,27 +13,16 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/client"
+	"github.com/carillon-go/carillon/internal/testproc"
 )
-
-// freeAddresses returns addresses that nothing listens on.
-func freeAddresses(t *testing.T, n int) (all []string) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() //nolint:revive // all at the end, so that they differ
-		all = append(all, l.Addr().String())
-	}
-	return all
-}
 
 // startCluster starts three programs that serve the clock together. It returns their addresses for
 // each other, and that of the metrics of the first.
 func startCluster(t *testing.T, changes ...func(*Config)) (addresses []string, all []*running) {
 	t.Helper()
-	addresses = freeAddresses(t, 4)
+	for range 4 {
+		addresses = append(addresses, testproc.FreeAddress())
+	}
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte(NewClusterSecret()+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -149,7 +138,7 @@ func TestTheListenerForOtherNodesFails(t *testing.T) {
 	}
 	nodes := make(chan net.Listener, 1)
 	r := startWith(t, func(c *Config) {
-		c.ClusterAddr = freeAddresses(t, 1)[0]
+		c.ClusterAddr = testproc.FreeAddress()
 		c.ClusterPeers, c.ClusterSecretFile = []string{c.ClusterAddr}, secret
 	}, func(s *Server) {
 		s.listen = func(ctx context.Context, addr string) (net.Listener, error) {

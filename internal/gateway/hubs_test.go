@@ -19,6 +19,7 @@ import (
 	"github.com/carillon-go/carillon/client"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/internal/hubfile"
+	"github.com/carillon-go/carillon/internal/testproc"
 )
 
 // withHubs returns a change of the settings that serves hubs in place of the clock.
@@ -121,7 +122,7 @@ func TestTwoHubs(t *testing.T) {
 
 // With --api-addr the interface for publishing is at that address alone.
 func TestPublishingAtAnAddressOfItsOwn(t *testing.T) {
-	at := freeAddresses(t, 1)[0]
+	at := testproc.FreeAddress()
 	r := start(t, func(c *Config) {
 		withHubs(hubfile.New("chat"))(c)
 		c.APIKeyFile, c.APIAddr = secretFile(t, apiKey), at

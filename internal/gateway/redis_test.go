@@ -113,7 +113,7 @@ func TestProgramsBehindRedis(t *testing.T) {
 			return addresses[3], all
 		},
 		"alone": func(t *testing.T, s *testproc.Redis) (string, []*running) {
-			at := freeAddresses(t, 1)[0]
+			at := testproc.FreeAddress()
 			one := start(t, func(c *Config) { with(s)(c); c.MetricsAddr = at })
 			return at, []*running{one, start(t, with(s))}
 		},

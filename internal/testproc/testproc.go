@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -47,15 +48,34 @@ func underRace() bool {
 }
 
 // FreeAddress returns a loopback address with a port below the kernel's range for outgoing
-// connections, so that no connection takes the port while a server restarts.
+// connections, so that no connection takes the port while a server restarts. No other call of any
+// process returns the address while this process runs: it keeps the UDP port with the same number.
 func FreeAddress() string {
 	for {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(12_000)))
+		kept, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			continue
+		}
 		if l, err := net.Listen("tcp", addr); err == nil {
 			l.Close()
+			reserve(kept)
 			return addr
 		}
+		_ = kept.Close()
 	}
+}
+
+var (
+	reservedMu sync.Mutex
+	reserved   []net.PacketConn
+)
+
+// reserve keeps a port until the process ends. One that is garbage would be closed.
+func reserve(port net.PacketConn) {
+	reservedMu.Lock()
+	defer reservedMu.Unlock()
+	reserved = append(reserved, port)
 }
 
 // FindChromium returns the path of the system's Chromium; empty: it is not installed. One
