@@ -126,6 +126,11 @@ func (n *nodes) begin(t *testing.T, advertised, command []string) {
 		}))
 	}
 	t.Cleanup(func() {
+		for i, p := range n.all {
+			if p != nil && t.Failed() {
+				t.Logf("node %d at %s for nodes, pid %d: %s", i, n.links[i], p.PID(), p.Output.String())
+			}
+		}
 		if err := n.terminate(); err != nil {
 			t.Error(err)
 		}
