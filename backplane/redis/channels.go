@@ -156,7 +156,7 @@ func (c *channels) wasSubscribed(name string, number uint64) bool {
 	return of != nil && of.wanted && of.isSubscribed() && of.since <= number
 }
 
-// waits returns how long the server has confirmed nothing of what is open.
+// waits returns the time since the server has confirmed an open subscription.
 func (c *channels) waits() time.Duration {
 	if c.open == 0 {
 		return 0

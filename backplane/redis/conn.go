@@ -92,7 +92,7 @@ func appendHead(dst []byte, kind byte, n int) []byte {
 	return append(strconv.AppendInt(append(dst, kind), int64(n), 10), "\r\n"...)
 }
 
-// reply is an answer of a server, or what it sends without a question.
+// reply is an answer of a server, or a message that it sends without a question.
 type reply struct {
 	kind   byte   // '+', '-', ':', '$' or '*'
 	text   []byte // of '+', '-' and '$'; nil: the null value
@@ -189,7 +189,7 @@ func readBulk(in *bufio.Reader, n int64) ([]byte, error) {
 		return nil, errProtocol
 	}
 	var text []byte
-	for rest := n + 2; rest > 0; { // a length that is wrong must not cost more than what comes
+	for rest := n + 2; rest > 0; { // a wrong length must not take more memory than the bytes that come
 		more := min(rest, max(firstBytes, int64(len(text))))
 		text = append(text, make([]byte, more)...)
 		if _, err := io.ReadFull(in, text[len(text)-int(more):]); err != nil {

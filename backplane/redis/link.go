@@ -46,7 +46,7 @@ type publication struct {
 	done      chan struct{} // closed after the last answer
 }
 
-// connect returns a link whose subscriber passes what it receives to receive.
+// connect returns a link. Its subscriber passes the received replies to receive.
 func (s *settings) connect(ctx context.Context, receive func(r *reply) error) (*link, error) {
 	publisher, address, err := s.open(ctx)
 	if err != nil {
@@ -78,7 +78,7 @@ func (l *link) close() {
 	l.running.Wait()
 }
 
-// read passes on what comes on a connection, until that is lost.
+// read passes on the replies of a connection until it is lost.
 func (l *link) read(c *conn, pass func(r *reply) error) {
 	for {
 		r, err := readReply(c.in, maxDepth)

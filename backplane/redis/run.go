@@ -83,7 +83,7 @@ func (b *Broker) subscribe(l *link) error {
 	}
 }
 
-// receive takes what comes on the subscribing connection. It must not block.
+// receive takes the replies of the subscribing connection. It must not block.
 func (b *Broker) receive(r *reply) error {
 	switch {
 	case r.kind == '-':

@@ -9,7 +9,7 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
-// Kind is the kind of a token: what it opens. The audience of the token says it: the path is
+// Kind is the kind of a token: the door that it opens. The audience of the token names it. The path is
 // compared exactly, and the query has the hub and nothing else. Scheme, host and port are compared
 // if Options.Audiences are set.
 type Kind string

@@ -47,7 +47,7 @@ type Options struct {
 	Audiences []string
 }
 
-// Keys are the keys of a hub. The zero value has none and admits nobody. Keys do not change.
+// Keys are the keys of a hub. The zero value has none and admits no request. Keys do not change.
 // Safe for concurrent use.
 type Keys struct {
 	access [][]byte

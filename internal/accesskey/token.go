@@ -51,7 +51,7 @@ const (
 
 var validityClaims = []string{"nbf", "exp", "iat", "iss", "aud"}
 
-// Token returns the content of a token that is of a kind and for a hub, whose name ignores case;
+// Token returns the content of a token that is of a kind and for a hub. The name of the hub ignores case;
 // see Kind. r is the request that the token shall open. One of the access keys must have signed it
 // (HS256 or HS512), it must have an exp, and it must be valid now, with a tolerance of 30 s. Its
 // header must have no crit, and it has at most 16 KiB. If only exp is not valid, Token returns the
@@ -157,7 +157,7 @@ func (t *Token) add(name string, value json.RawMessage) {
 		}
 	case name == "exp":
 		var seconds float64
-		_ = json.Unmarshal(value, &seconds) // auth/bearer refuses what is no number
+		_ = json.Unmarshal(value, &seconds) // auth/bearer refuses other values than numbers
 		t.Expires = time.Unix(int64(min(max(seconds, -maxDate), maxDate)), 0)
 	case !slices.Contains(validityClaims, name):
 		for _, v := range values {

@@ -104,7 +104,7 @@ func (d *decoder) wrong(n *node, path, right string) {
 	d.fail(n.line, path, "the setting has %s; it needs %s", found, right)
 }
 
-// value sets a field from a value at a path. The tags of the field say what is allowed.
+// value sets a field from a value at a path. The tags of the field name the allowed values.
 func (d *decoder) value(n *node, path string, v reflect.Value, tag reflect.StructTag) {
 	switch t := v.Type(); {
 	case !d.count(n, path):

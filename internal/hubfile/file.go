@@ -1,5 +1,5 @@
 // Package hubfile reads the configuration file: YAML, or JSON if it begins with a brace. Its
-// errors name the file, the line and the key, and say what would be right. Settings of the program
+// errors name the file, the line and the key, and the right value. Settings of the program
 // are flat, by the names of their flags; those of hubs are structs.
 package hubfile
 
@@ -62,8 +62,8 @@ func Read(path string, r io.Reader) (*File, error) {
 	return Parse(path, text)
 }
 
-// Parse parses the text of a file. The error joins all errors of the file. The returned file has
-// what could be read.
+// Parse parses the text of a file. The error joins all errors of the file. With an error, the
+// returned file has the settings that could be read.
 func Parse(path string, text []byte) (*File, error) {
 	f := &File{Path: path, Settings: map[string]Setting{}, lines: map[string]int{}}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))

@@ -29,7 +29,7 @@ type Hub struct {
 	RedisHub       string `key:"redis-hub" default:"the name of the hub" help:"Name of the hub among those that share the Redis server, such as MyApp.Hubs.ChatHub."`
 }
 
-// Clients says who may connect at the path of a hub.
+// Clients configures the admission of clients at the path of a hub.
 type Clients struct {
 	Anonymous bool          `key:"anonymous" default:"true without access keys" help:"Everybody may connect."`
 	JWT       *JWT          `key:"jwt" help:"Clients need a bearer token (JWT)."`

@@ -126,7 +126,7 @@ func (r jsonReader) fail(key string, err error) error {
 	return &placed{r.lineAt(at), key, err}
 }
 
-// object reads the rest of an object, whose keys are below a path.
+// object reads the rest of an object. Its keys are below a path.
 func (r jsonReader) object(path string) (*node, error) {
 	n := &node{kind: mapping, line: r.line()}
 	for r.More() {

@@ -174,7 +174,7 @@ func (r *yamlReader) mapping(n ast.Node, pairs []*ast.MappingValueNode, path str
 	return made, nil
 }
 
-// merge adds the pairs of a mapping, or of all mappings of a list, whose keys n has not.
+// merge adds to n the pairs of a mapping, or of all mappings of a list, for keys that n lacks.
 func (r *yamlReader) merge(n, source *node) error {
 	if source.kind == list {
 		for _, one := range source.items {
