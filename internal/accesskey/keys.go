@@ -15,10 +15,6 @@ import (
 	"os"
 	"strings"
 	"unicode"
-
-	"github.com/golang-jwt/jwt/v5"
-
-	"github.com/carillon-go/carillon/auth/bearer"
 )
 
 const (
@@ -50,10 +46,8 @@ type Options struct {
 // Keys are the keys of a hub. The zero value has none and admits no request. Keys do not change.
 // Safe for concurrent use.
 type Keys struct {
-	access [][]byte
-	api    [][sha256.Size]byte
-	tokens *bearer.Authenticator // nil: there is no access key
-
+	access    [][]byte
+	api       [][sha256.Size]byte
 	audiences []*url.URL // none: scheme, host and port are not compared
 }
 
@@ -87,12 +81,7 @@ func Parse(access, api []string, o Options) (*Keys, error) {
 		}
 		k.audiences = append(k.audiences, u)
 	}
-	if len(access) == 0 {
-		return k, nil
-	}
-	var err error
-	k.tokens, err = bearer.New(bearer.Options{Keys: keySet(k.access), ClockSkew: ClockSkew})
-	return k, err
+	return k, nil
 }
 
 func check(key string, o Options) error {
@@ -108,21 +97,6 @@ func check(key string, o Options) error {
 	}
 	return nil
 }
-
-// keySet is the access keys as a set that verifies tokens.
-type keySet [][]byte
-
-// Key implements bearer.KeySet. The header's kid is not needed to find one of two keys.
-func (s keySet) Key(*jwt.Token) (any, error) {
-	set := jwt.VerificationKeySet{}
-	for _, key := range s {
-		set.Keys = append(set.Keys, key)
-	}
-	return set, nil
-}
-
-// Algorithms implements bearer.KeySet.
-func (keySet) Algorithms() []string { return []string{"HS256", "HS512"} }
 
 // ReadFile returns the keys in a file, which has one on each line. Empty lines do not count.
 func ReadFile(path string) ([]string, error) {

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -36,7 +37,8 @@ type Token struct {
 	Claims  []Claim
 	Expires time.Time // the token's exp
 
-	audience string // "": the token has none, or more than one
+	notBefore time.Time // nbf; zero: there is none
+	audience  string    // "": the token has none, or more than one
 }
 
 // Claim is a claim of a token, as text. A token may have several of one type.
@@ -63,71 +65,104 @@ func (k *Keys) Token(text string, kind Kind, hub string, r *http.Request) (*Toke
 	case t == nil:
 		return nil, refused
 	case !t.isFor(kind, hub, r) || !k.isHere(t):
-		return nil, &auth.TokenError{Reason: "The audience is invalid"}
+		return nil, refusal("The audience is invalid", nil)
 	}
 	return t, refused
 }
 
-// verify is Token for every kind and hub.
+// verify is Token for every kind and hub. The header and the claims are read after the signature, and
+// once.
 func (k *Keys) verify(text string) (*Token, error) {
 	switch {
 	case len(text) > maxToken:
-		return nil, &auth.TokenError{Reason: "The token is too long"}
-	case k.tokens == nil:
-		return nil, &auth.TokenError{Reason: "The signature key was not found"}
+		return nil, refusal("The token is too long", nil)
+	case len(k.access) == 0:
+		return nil, refusal("The signature key was not found", nil)
 	}
-	if reason := k.checkSignature(text); reason != "" {
-		return nil, &auth.TokenError{Reason: reason}
+	end := max(strings.LastIndexByte(text, '.'), 0)
+	header, payload, separated := strings.Cut(text[:end], ".")
+	signature, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(text[end:], "."))
+	if err != nil || !separated || strings.Contains(payload, ".") {
+		return nil, refusal("The token is malformed", err)
 	}
-	_, err := k.tokens.Authenticate(&http.Request{Header: http.Header{"Authorization": {"Bearer " + text}}})
-	expired := errors.Is(err, jwt.ErrTokenExpired) && !errors.Is(err, jwt.ErrTokenNotValidYet)
-	if err != nil && !expired {
-		return nil, err
+	method, reason := k.checkSignature(text[:end], signature)
+	if reason != "" {
+		return nil, refusal(reason, nil)
 	}
-	t, malformed := parse(text)
+	if reason = checkHeader(header, method.Alg()); reason != "" {
+		return nil, refusal(reason, nil)
+	}
+	t, err := parse(payload)
+	if err != nil {
+		return nil, refusal("The token is malformed", err)
+	}
+	return t.checkTime(time.Now())
+}
+
+func refusal(reason string, err error) *auth.TokenError {
+	return &auth.TokenError{Reason: reason, Err: err}
+}
+
+// checkSignature returns the algorithm with which one of the access keys has signed a text, or else
+// the reason why the token is refused.
+func (k *Keys) checkSignature(signed string, signature []byte) (method *jwt.SigningMethodHMAC, reason string) {
+	method = jwt.SigningMethodHS256
+	switch n := len(signature); {
+	case n == sha512.Size:
+		method = jwt.SigningMethodHS512
+	case n != sha256.Size && n > 0:
+		return nil, "The algorithm is not accepted"
+	}
+	for _, key := range k.access {
+		if method.Verify(signed, signature, key) == nil {
+			return method, ""
+		}
+	}
+	return nil, "The signature is invalid"
+}
+
+// checkHeader returns the reason why a token is refused whose signature is of an algorithm, or "". It
+// refuses what needs an extension: a name in crit (RFC 7515, 4.1.11), because none is supported, or
+// an unencoded payload (RFC 7797).
+func checkHeader(encoded, algorithm string) (reason string) {
+	text, err := base64.RawURLEncoding.DecodeString(encoded)
+	var header map[string]any // a struct would ignore case
+	if err != nil || json.Unmarshal(text, &header) != nil {
+		return "The token is malformed"
+	}
+	_, critical := header["crit"]
+	b64, given := header["b64"]
 	switch {
-	case malformed != nil:
-		return nil, &auth.TokenError{Reason: "The token is malformed", Err: malformed}
-	case expired:
-		return t, &auth.TokenError{Reason: "The token expired", Err: ErrExpired}
+	case header["alg"] != algorithm:
+		return "The algorithm is not accepted"
+	case critical || given && b64 != true:
+		return "The token has a critical header that is not understood"
+	}
+	return ""
+}
+
+// checkTime returns the token if it is valid now, and an error with it if it has only expired.
+func (t *Token) checkTime(now time.Time) (*Token, error) {
+	switch {
+	case t.Expires.IsZero():
+		return nil, refusal("The token has no expiration", nil)
+	case now.Before(t.notBefore.Add(-ClockSkew)):
+		return nil, refusal("The token is not valid yet", nil)
+	case !now.Before(t.Expires.Add(ClockSkew)):
+		return t, refusal("The token expired", ErrExpired)
 	}
 	return t, nil
 }
 
-// checkSignature returns "" if one of the access keys has signed the token, or else the reason why it
-// is refused. Nothing else of a token is read before, so that tokens of strangers cost little.
-func (k *Keys) checkSignature(text string) (reason string) {
-	i := max(strings.LastIndexByte(text, '.'), 0)
-	signature, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(text[i:], "."))
-	method := jwt.SigningMethodHS256
-	switch n := len(signature); {
-	case err != nil || i == 0:
-		return "The token is malformed"
-	case n == sha512.Size:
-		method = jwt.SigningMethodHS512
-	case n != sha256.Size && n > 0:
-		return "The algorithm is not accepted"
-	}
-	for _, key := range k.access {
-		if method.Verify(text[:i], signature, key) == nil {
-			return ""
-		}
-	}
-	return "The signature is invalid"
-}
-
 // parse reads the claims of a token in their order.
-func parse(text string) (*Token, error) {
-	_, rest, _ := strings.Cut(text, ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	t := &Token{}
+func parse(payload string) (*Token, error) {
 	content, err := base64.RawURLEncoding.DecodeString(payload)
 	if err != nil {
 		return nil, err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	if _, err := decoder.Token(); err != nil { // the brace
-		return nil, err
+	t, decoder := &Token{}, json.NewDecoder(bytes.NewReader(content))
+	if first, err := decoder.Token(); err != nil || first != json.Delim('{') {
+		return nil, errors.Join(errNoClaims, err)
 	}
 	for decoder.More() {
 		name, err := decoder.Token()
@@ -135,16 +170,26 @@ func parse(text string) (*Token, error) {
 			return nil, err
 		}
 		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
+		if err = decoder.Decode(&value); err == nil {
+			err = t.add(name.(string), value)
+		}
+		if err != nil {
 			return nil, err
 		}
-		t.add(name.(string), value)
+	}
+	if _, err := decoder.Token(); err != nil { // the brace
+		return nil, err
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, errNoClaims
 	}
 	return t, nil
 }
 
-// add adds a claim. A later aud or exp replaces an earlier one.
-func (t *Token) add(name string, value json.RawMessage) {
+var errNoClaims = errors.New("the claims are not one JSON object")
+
+// add adds a claim. A later aud, exp or nbf replaces an earlier one. It fails if a time is no number.
+func (t *Token) add(name string, value json.RawMessage) (err error) {
 	values := []json.RawMessage{value}
 	if value[0] == '[' {
 		_ = json.Unmarshal(value, &values) // it is valid
@@ -156,14 +201,24 @@ func (t *Token) add(name string, value json.RawMessage) {
 			t.audience = textOf(values[0])
 		}
 	case name == "exp":
-		var seconds float64
-		_ = json.Unmarshal(value, &seconds) // auth/bearer refuses other values than numbers
-		t.Expires = time.Unix(int64(min(max(seconds, -maxDate), maxDate)), 0)
+		t.Expires, err = timeOf(value)
+	case name == "nbf":
+		t.notBefore, err = timeOf(value)
 	case !slices.Contains(validityClaims, name):
 		for _, v := range values {
 			t.Claims = append(t.Claims, Claim{name, textOf(v)})
 		}
 	}
+	return err
+}
+
+// timeOf returns a time of a token, without parts of a second. null is the zero time.
+func timeOf(value json.RawMessage) (time.Time, error) {
+	var seconds *float64
+	if err := json.Unmarshal(value, &seconds); err != nil || seconds == nil {
+		return time.Time{}, err
+	}
+	return time.Unix(int64(min(max(*seconds, -maxDate), maxDate)), 0), nil
 }
 
 // textOf returns the text of a JSON string, "" for null, and the JSON of every other value.
