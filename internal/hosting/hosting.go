@@ -15,6 +15,11 @@ import (
 	"github.com/carillon-go/carillon/internal/fold"
 )
 
+// GroupsClaim is the claim that carries the groups of a decision of the backend to the connection,
+// also in another process. Nothing else sets it: neither the claims that a backend names, which are
+// not sent to it either, nor those of tokens.
+const GroupsClaim = "carillon.groups"
+
 // Options configure a Hub.
 type Options struct {
 	// Options are those of the hub.Hub. Options.Name is the name in logs, and New sets it.

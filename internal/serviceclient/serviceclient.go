@@ -104,7 +104,8 @@ func negotiates(r *http.Request) bool {
 	return fold.Equal(strings.TrimSuffix(r.URL.Path, "/"), Path+"/negotiate")
 }
 
-// claimsOf returns the claims of the user. A type that occurs several times has a list.
+// claimsOf returns the claims of the user, without the one that only the connect call of the hub's
+// path may set. A type that occurs several times has a list.
 func claimsOf(t *accesskey.Token) map[string]any {
 	claims := map[string]any{}
 	for _, c := range t.UserClaims() {
@@ -117,6 +118,7 @@ func claimsOf(t *accesskey.Token) map[string]any {
 			claims[c.Type] = []any{before, c.Value}
 		}
 	}
+	delete(claims, hosting.GroupsClaim)
 	return claims
 }
 

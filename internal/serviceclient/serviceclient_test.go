@@ -326,7 +326,7 @@ func TestOrigins(t *testing.T) {
 }
 
 // A client that negotiates with an application follows its redirect, over each transport, and is
-// the user of the token.
+// the user of the token. The claim for groups of the connect call is not believed.
 func TestClientsFollowTheRedirectOfAnApplication(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t, endpoint.Options{})
@@ -335,6 +335,7 @@ func TestClientsFollowTheRedirectOfAnApplication(t *testing.T) {
 	defer d.end()
 	token := sign(t, "chat", accesskey.Grant{UserID: "bob", Claims: []accesskey.Claim{
 		{Type: "asrs.s.uid", Value: "ann"}, {Type: "role", Value: "a"}, {Type: "role", Value: "b"}, {Type: "role", Value: "c"}, {Type: "asrs.u.exp", Value: "mine"},
+		{Type: "carillon.groups", Value: "secret"}, {Type: "asrs.u.carillon.groups", Value: "secret"},
 	}})
 	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]string{"url": server.URL + "/client/?hub=chat", "accessToken": token})

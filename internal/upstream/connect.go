@@ -15,6 +15,7 @@ import (
 
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/hosting"
 	"github.com/carillon-go/carillon/internal/httpreq"
 	"github.com/carillon-go/carillon/internal/limit"
 )
@@ -31,10 +32,6 @@ const (
 	// ones are refused at once: strangers make them.
 	waitingPerCall = 8
 )
-
-// groupsClaim is the claim that carries the groups of a decision to OnConnected, also in another
-// process. Backends cannot set it, and it is not sent to them.
-const groupsClaim = "carillon.groups"
 
 // callLimits are the limits of the calls by address.
 type callLimits struct {
@@ -208,7 +205,7 @@ func (a *answer) decision() (*auth.User, error) {
 	case len(d.Groups) > maxGroups:
 		return nil, fmt.Errorf("%w has more than %d groups", errDecision, maxGroups)
 	}
-	delete(d.Claims, groupsClaim)
+	delete(d.Claims, hosting.GroupsClaim)
 	for _, group := range d.Groups {
 		if group == "" || len(group) > maxGroupName {
 			return nil, fmt.Errorf("%w has a group without a name, or with more than %d bytes", errDecision, maxGroupName)
@@ -218,7 +215,7 @@ func (a *answer) decision() (*auth.User, error) {
 		if d.Claims == nil {
 			d.Claims = map[string]any{}
 		}
-		d.Claims[groupsClaim] = d.Groups
+		d.Claims[hosting.GroupsClaim] = d.Groups
 	}
 	return &auth.User{ID: d.UserID, Claims: d.Claims}, nil
 }
@@ -233,5 +230,5 @@ func groupsOf(user *auth.User) []string {
 	if user == nil {
 		return nil
 	}
-	return claimValues(user.Claims[groupsClaim]) // []any if another process has decided
+	return claimValues(user.Claims[hosting.GroupsClaim]) // []any if another process has decided
 }

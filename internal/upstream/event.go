@@ -18,6 +18,7 @@ import (
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/accesskey"
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/hosting"
 )
 
 // The categories of events, and the events of connections.
@@ -87,7 +88,7 @@ func (e *event) addClaims(u *auth.User) {
 	}
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(u.Claims)) {
-		if name == groupsClaim {
+		if name == hosting.GroupsClaim {
 			continue
 		}
 		for _, value := range claimValues(u.Claims[name]) {
