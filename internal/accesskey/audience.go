@@ -68,7 +68,7 @@ func portOf(u *url.URL) string {
 // isRequest reports whether u has the path of r, and its query has no parameters with values that
 // the query of r lacks. Azure's SDK signs the URL before it adds some of the parameters.
 func isRequest(u *url.URL, query url.Values, r *http.Request) bool {
-	if !strings.HasPrefix(r.URL.Path, string(API)) || !samePath(u.EscapedPath(), r.URL.EscapedPath()) {
+	if path := r.URL.Path; len(path) < len(API) || !fold.Equal(path[:len(API)], string(API)) || !samePath(u.EscapedPath(), r.URL.EscapedPath()) {
 		return false
 	}
 	asked, err := url.ParseQuery(r.URL.RawQuery)

@@ -10,7 +10,6 @@ import (
 	"github.com/carillon-go/carillon/internal/accesskey"
 	"github.com/carillon-go/carillon/internal/authlog"
 	"github.com/carillon-go/carillon/internal/fold"
-	"github.com/carillon-go/carillon/internal/hosting"
 )
 
 // admit finds the hub of a call and checks the credentials. A publisher with a key of any hub
@@ -24,25 +23,34 @@ func (c *call) admit() error {
 	if c.hub != nil {
 		return c.refuse(c.authenticate(c.hub.Keys()))
 	}
+	return c.authenticateAnywhere()
+}
+
+// The work for credentials that are for no hub, which must not grow with the number of hubs: the bytes
+// that are hashed, and what one attempt costs besides, in bytes.
+const (
+	maxHashed   = 64 << 10
+	attemptCost = 256
+)
+
+// authenticateAnywhere returns the answer to a call for a hub that does not exist: errNoHub if the
+// credentials are those of any hub.
+func (c *call) authenticateAnywhere() error {
 	err := errNoKey
 	var tried *accesskey.Keys
-	for _, h := range c.someHubs() {
-		if keys := h.Keys(); keys != tried {
-			tried = keys
-			if err = c.authenticate(keys); err == nil {
-				return errNoHub
-			}
+	left := maxHashed
+	for _, h := range c.Hubs.All() {
+		keys := h.Keys()
+		if keys == tried || left < 0 {
+			continue
+		}
+		tried = keys
+		left -= attemptCost + len(c.request.Header.Get("X-Api-Key")) + len(c.request.Header.Get("Authorization"))
+		if err = c.authenticate(keys); err == nil {
+			return errNoHub
 		}
 	}
 	return c.refuse(err)
-}
-
-// maxTried limits the work for credentials that are for no hub.
-const maxTried = 8
-
-func (c *call) someHubs() []*hosting.Hub {
-	all := c.Hubs.All()
-	return all[:min(len(all), maxTried)]
 }
 
 var (

@@ -2,6 +2,8 @@ package publish_test
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/carillon-go/carillon/internal/accesskey"
 	"github.com/carillon-go/carillon/internal/hosting"
+	"github.com/carillon-go/carillon/internal/publish"
 )
 
 // sign returns a token that the access key of chat has signed.
@@ -115,6 +118,27 @@ func TestTheTokenOfAQuery(t *testing.T) {
 	l := newLab(t, hosting.Options{})
 	const path = "/api/hubs/other/:send"
 	l.want(http.StatusUnauthorized, "", "POST", path+"?application=app&"+version, news, "X-Api-Key", "", "Authorization", l.sign("http://example.com"+path+"?"+version))
+}
+
+// The keys of each hub tell that a hub does not exist, as long as a stranger's request costs little.
+func TestTheKeysOfManyHubs(t *testing.T) {
+	t.Parallel()
+	var all []*hosting.Hub
+	keyOf := func(i int) string { return fmt.Sprintf("an-API-key-of-one-of-many-hubs-%04d", i) }
+	const hubs, tried = 1000, 100
+	for i := range hubs {
+		h := hosting.New(fmt.Sprintf("h%d", i), hosting.Options{})
+		h.SetKeys(newKeys(t, "", keyOf(i)))
+		all = append(all, h)
+		t.Cleanup(func() { _ = h.Hub.Shutdown(context.Background()) })
+	}
+	l := &lab{t: t, api: publish.New(publish.Options{Hubs: hosting.NewHubs(all...), Logger: slog.New(slog.DiscardHandler)})}
+	const url = "/api/hubs/none/:send?" + version
+	for _, i := range []int{0, 8, tried} {
+		l.want(http.StatusNotFound, "Error.Hub.NotExisted", "POST", url, news, "X-Api-Key", keyOf(i))
+	}
+	l.want(http.StatusUnauthorized, "", "POST", url, news, "X-Api-Key", keyOf(hubs-1))
+	l.want(http.StatusUnauthorized, "", "POST", url, news, "X-Api-Key", keyOf(hubs))
 }
 
 // 10,000 wrong keys are refused, and leave few lines in the log, without a secret.

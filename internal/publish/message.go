@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/packread"
 	"github.com/carillon-go/carillon/protocol"
 )
 
@@ -111,8 +112,8 @@ var (
 // payload is the body as JSON. Names of properties ignore case, because Azure's SDKs write both
 // Target and target.
 type payload struct {
-	Target    string         `json:"target"`
-	Arguments []protocol.Raw `json:"arguments"`
+	Target    string       `json:"target"`
+	Arguments protocol.Raw `json:"arguments"`
 }
 
 func parseJSON(body []byte) (message, error) {
@@ -123,8 +124,55 @@ func parseJSON(body []byte) (message, error) {
 	if p.Target == "" {
 		return message{}, errNoTarget
 	}
-	m := message{target: p.Target, arguments: anys(p.Arguments)}
+	all, err := argumentsIn(jsonProtocol, p.Arguments)
+	if err != nil {
+		return message{}, malformed(err)
+	}
+	m := message{target: p.Target, arguments: all}
 	return m, m.suits(messagePackProtocol, body)
+}
+
+// maxArguments limits the arguments of a message, because one of a byte takes a hundred in memory.
+// maxProperties does so for the properties of a map.
+const (
+	maxArguments  = 1000
+	maxProperties = 100
+)
+
+var (
+	errTooManyArguments  = invalid("arguments", "the message has more than 1,000 arguments")
+	errTooManyProperties = invalid("body", "the map has more than 100 properties")
+)
+
+// argumentsIn returns the arguments in a property of a body, which are none if it is null or missing.
+func argumentsIn(p protocol.HubProtocol, property protocol.Raw) ([]any, error) {
+	if text := string(property.Data); text == "" || text == "null" || text == "\xc0" {
+		return nil, nil
+	}
+	return arguments(p, property.Data)
+}
+
+// arguments returns the arguments in an array. Each is a protocol.Raw.
+func arguments(p protocol.HubProtocol, data []byte) ([]any, error) {
+	err := p.Bind(data)
+	count, ok := errors.AsType[*protocol.CountError](err)
+	switch {
+	case !ok:
+		return nil, err
+	case count.Got > maxArguments:
+		return nil, errTooManyArguments
+	}
+	raws, all := make([]protocol.Raw, count.Got), make([]any, count.Got)
+	for i := range raws {
+		all[i] = &raws[i]
+	}
+	if err = p.Bind(data, all...); err != nil {
+		return nil, err
+	}
+	for i := range raws {
+		all[i] = raws[i]
+	}
+	return all, nil
 }
 
 // suits returns an error if receivers of a protocol could not get the message, which data is in
@@ -153,22 +201,15 @@ func isWhole(p protocol.HubProtocol, data []byte) error {
 }
 
 func parseMessagePack(body []byte) (m message, err error) {
-	var properties map[string]protocol.Raw
-	err = isWhole(messagePackProtocol, body)
-	if err == nil {
-		err = messagePackProtocol.Decode(body, &properties)
-	}
-	if err != nil {
-		return m, malformed(err)
-	}
+	properties, err := parseMap[protocol.Raw](body)
 	for name, value := range properties {
 		switch {
 		case fold.Equal(name, "target"):
 			err = errors.Join(err, messagePackProtocol.Decode(value.Data, &m.target))
 		case fold.Equal(name, "arguments"):
-			var arguments []protocol.Raw
-			err = errors.Join(err, messagePackProtocol.Decode(value.Data, &arguments))
-			m.arguments = anys(arguments)
+			var failed error
+			m.arguments, failed = argumentsIn(messagePackProtocol, value)
+			err = errors.Join(err, failed)
 		}
 	}
 	switch {
@@ -180,19 +221,25 @@ func parseMessagePack(body []byte) (m message, err error) {
 	return m, m.suits(jsonProtocol, body)
 }
 
+// parseMap parses a body that is a MessagePack map.
+func parseMap[V any](body []byte) (all map[string]V, err error) {
+	if r := (packread.Reader{Data: body}); r.Map() > maxProperties {
+		return nil, errTooManyProperties
+	}
+	if err = isWhole(messagePackProtocol, body); err == nil {
+		err = messagePackProtocol.Decode(body, &all)
+	}
+	return all, err
+}
+
 var errNoTarget = invalid("target", "the message has no target, which is the name of the clients' method")
 
 // malformed returns the failure of a body that cannot be parsed. The error says where.
 func malformed(err error) error {
-	return invalid("body", "the message cannot be read: "+err.Error())
-}
-
-func anys(raws []protocol.Raw) []any {
-	all := make([]any, len(raws))
-	for i, r := range raws {
-		all[i] = r
+	if known, ok := errors.AsType[*failure](err); ok {
+		return known
 	}
-	return all
+	return invalid("body", "the message cannot be read: "+err.Error())
 }
 
 // parseFrames parses a map of frames by the name of their protocol, each an invocation, which
@@ -200,11 +247,7 @@ func anys(raws []protocol.Raw) []any {
 // and the number of their arguments. Other protocols are left out. The arguments are those of the
 // last protocol.
 func parseFrames(body []byte) (m message, err error) {
-	var all map[string][]byte
-	err = isWhole(messagePackProtocol, body)
-	if err == nil {
-		err = messagePackProtocol.Decode(body, &all)
-	}
+	all, err := parseMap[[]byte](body)
 	if err != nil {
 		return m, malformed(err)
 	}
@@ -221,7 +264,7 @@ func parseFrames(body []byte) (m message, err error) {
 		case len(m.frames) > 0 && (target != m.target || len(arguments) != len(m.arguments)):
 			return m, invalid("body", "the invocations of the protocols differ")
 		}
-		m.target, m.arguments, m.frames[p.Name()] = target, anys(arguments), data
+		m.target, m.arguments, m.frames[p.Name()] = target, arguments, data
 	}
 	switch {
 	case len(m.frames) == 0:
@@ -235,7 +278,7 @@ func parseFrames(body []byte) (m message, err error) {
 }
 
 // parseFrame parses a frame, which is one invocation without an id, streams and headers.
-func parseFrame(p protocol.HubProtocol, data []byte) (target string, arguments []protocol.Raw, err error) {
+func parseFrame(p protocol.HubProtocol, data []byte) (target string, all []any, err error) {
 	record, rest, err := p.Next(data, 0, 0)
 	var m protocol.Message
 	if err == nil && record != nil {
@@ -249,8 +292,9 @@ func parseFrame(p protocol.HubProtocol, data []byte) (target string, arguments [
 	case m.Target == "":
 		return "", nil, errNoTarget
 	}
-	if err := m.Outcome(p.Decode(m.Arguments, &arguments)); err != nil {
+	all, err = arguments(p, m.Arguments)
+	if err = m.Outcome(err); err != nil {
 		return "", nil, malformed(err)
 	}
-	return m.Target, arguments, nil
+	return m.Target, all, nil
 }

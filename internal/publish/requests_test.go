@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -103,6 +104,9 @@ func TestHubsAndNames(t *testing.T) {
 		l.want(http.StatusNotFound, "Error.Hub.NotExisted", "POST", url, news, "X-Api-Key", otherKey)
 		l.want(http.StatusUnauthorized, "Error.Request.Unauthorized", "POST", url, news, "X-Api-Key", "")
 	}
+	l.want(http.StatusAccepted, "", "POST", "/API/Hubs/Chat/:SEND?"+version, news)
+	l.want(http.StatusAccepted, "", "POST", "/API/Hubs/Chat/:SEND?"+version, news, "X-Api-Key", "", "Authorization", l.sign("http://example.com/API/Hubs/Chat/:SEND"))
+	l.want(http.StatusNotFound, "Error.Request.NotExisted", "POST", "/api/api/hubs/chat/:send?"+version, news)
 	send := func(status int, group string) {
 		t.Helper()
 		l.want(status, "", "POST", "/api/hubs/chat/groups/"+group+"/:send?"+version, news)
@@ -244,6 +248,45 @@ func TestBodiesOfFrames(t *testing.T) {
 	}
 	a.want("")
 	b.want("")
+}
+
+// A body of many small values would take a hundred times its size in memory.
+func TestNumbersOfValues(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, hosting.Options{})
+	l.connect("a", "json", "")
+	list := func(n int) string { return "[" + strings.TrimSuffix(strings.Repeat("0,", n), ",") + "]" }
+	array := func(n int) string { return string(msgp.AppendArrayHeader(nil, uint32(n))) + strings.Repeat("\xc0", n) }
+	pairs := func(n int) string {
+		body := msgp.AppendMapHeader(nil, uint32(n))
+		for i := range n - 1 {
+			body = msgp.AppendBytes(msgp.AppendString(body, strconv.Itoa(i)), []byte("x"))
+		}
+		return string(body)
+	}
+	const pack, octets = "application/x-msgpack", "application/octet-stream"
+	for _, c := range []struct {
+		kind string
+		most int
+		body func(n int) string
+	}{
+		{"application/json", 1000, func(n int) string { return `{"target":"t","arguments":` + list(n) + `}` }},
+		{pack, 1000, func(n int) string { return "\x82\xa6target\xa1t\xa9arguments" + array(n) }},
+		{octets, 1000, func(n int) string { return frames("json", `{"type":1,"target":"t","arguments":`+list(n)+"}\x1e") }},
+		{octets, 1000, func(n int) string { return frames("messagepack", packed(t, "t", make([]any, n)...)) }},
+		{pack, 100, func(n int) string { return pairs(n) + "\xa6target\xa1t" }},
+		{octets, 100, func(n int) string {
+			return pairs(n) + strings.TrimPrefix(frames("messagepack", packed(t, "t")), "\x81")
+		}},
+	} {
+		l.want(http.StatusAccepted, "", "POST", sendURL, c.body(c.most), "Content-Type", c.kind)
+		w := l.want(http.StatusBadRequest, "Error.Request.Invalid", "POST", sendURL, c.body(c.most+1), "Content-Type", c.kind)
+		if !strings.Contains(w.Body.String(), "more than") {
+			t.Errorf("%s: %s", c.kind, w.Body)
+		}
+	}
+	// The first of two lists is not decoded either.
+	l.want(http.StatusBadRequest, "Error.Request.Invalid", "POST", sendURL, frames("json", `{"type":1,"target":"t","arguments":`+list(100_000)+`,"arguments":[1]}`+"\x1e"), "Content-Type", octets)
 }
 
 // unknownLength hides the length of a body.

@@ -214,7 +214,11 @@ func split(u *url.URL) ([]string, error) {
 	if u.RawPath != "" {
 		path, decode = u.RawPath, true
 	}
-	path = strings.Trim(strings.TrimPrefix(path[min(1, len(path)):], prefix[1:]), "/")
+	path = path[min(1, len(path)):]
+	if first, rest, _ := strings.Cut(path, "/"); fold.Equal(first, prefix[1:]) {
+		path = rest
+	}
+	path = strings.Trim(path, "/")
 	segments := strings.Split(path, "/")
 	for i := range segments {
 		var err error
