@@ -23,6 +23,7 @@ func (s *server) connects(o Options) {
 			s.t.Fatal(err)
 		}
 	}
+	s.connected(one, two)
 	if n := publish(s.t, one, "x", "a"); n != 2 {
 		s.t.Errorf("%d receivers", n)
 	}

@@ -94,15 +94,28 @@ func (s *server) broker(o Options) *Broker {
 	return b
 }
 
+// publish publishes when the broker is connected: on a loaded host an attempt to connect may fail.
 func publish(t *testing.T, b *Broker, payload string, channels ...string) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+	(&server{t: t}).connected(b)
 	n, err := b.Publish(ctx, []byte(payload), channels...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// connected waits until brokers have subscribed everything.
+func (s *server) connected(all ...*Broker) {
+	s.t.Helper()
+	for _, b := range all {
+		s.eventually("the broker is connected", func() bool {
+			state := b.State()
+			return !state.Degraded && state.Subscribed == state.Wanted
+		})
+	}
 }
 
 // logger returns a logger that writes to log.
