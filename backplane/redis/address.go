@@ -91,18 +91,28 @@ func (s *settings) open(ctx context.Context) (c *conn, address string, err error
 		return c, s.addresses[0], err
 	}
 	for _, sentinel := range s.addresses {
-		var failed error
-		if address, failed = s.ask(ctx, sentinel); failed == nil {
-			if c, failed = s.dial(ctx, address); failed == nil {
-				if failed = c.checkMaster(ctx); failed == nil {
-					return c, address, nil
-				}
-				_ = c.Close()
-			}
+		c, address, failed := s.openMaster(ctx, sentinel)
+		if failed == nil {
+			return c, address, nil
 		}
 		err = errors.Join(err, failed)
 	}
 	return nil, "", err
+}
+
+// openMaster connects to the master that a Sentinel names.
+func (s *settings) openMaster(ctx context.Context, sentinel string) (c *conn, address string, err error) {
+	if address, err = s.ask(ctx, sentinel); err != nil {
+		return nil, "", err
+	}
+	if c, err = s.dial(ctx, address); err != nil {
+		return nil, "", err
+	}
+	if err = c.checkMaster(ctx); err != nil {
+		_ = c.Close()
+		return nil, "", err
+	}
+	return c, address, nil
 }
 
 var (
@@ -111,16 +121,18 @@ var (
 	errMoved     = errors.New("redis: another server is the master now")
 )
 
-// ask returns the address of the master that a Sentinel knows.
+// ask returns the address of the master that a Sentinel knows. Sentinels often have no password: then
+// they refuse that of the servers, and answer all the same.
 func (s *settings) ask(ctx context.Context, sentinel string) (address string, err error) {
-	c, err := s.dial(ctx, sentinel)
+	c, err := s.reach(ctx, sentinel)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
+	refused := c.logIn(ctx, s)
 	r, err := c.do(ctx, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", s.master)
 	if err != nil {
-		return "", err
+		return "", errors.Join(refused, err)
 	}
 	if len(r.items) != 2 {
 		return "", errNoMaster
@@ -128,11 +140,20 @@ func (s *settings) ask(ctx context.Context, sentinel string) (address string, er
 	return net.JoinHostPort(string(r.items[0].text), string(r.items[1].text)), nil
 }
 
-// moved reports whether the first Sentinel that answers names another master than that with an address.
+// moved reports whether the first Sentinel that knows a master names another one than that with an
+// address. A Sentinel that was away may still name an old one, which is a replica now.
 func (s *settings) moved(ctx context.Context, from string) bool {
 	for _, sentinel := range s.addresses {
-		if address, err := s.ask(ctx, sentinel); err == nil {
-			return address != from
+		address, err := s.ask(ctx, sentinel)
+		if err != nil {
+			continue
+		}
+		if address == from {
+			return false
+		}
+		if c, _, err := s.openMaster(ctx, sentinel); err == nil {
+			_ = c.Close()
+			return true
 		}
 	}
 	return false

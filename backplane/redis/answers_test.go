@@ -90,6 +90,14 @@ func rightAnswer(command []string) string {
 	return "-ERR unknown command\r\n"
 }
 
+// asPushes answers subscriptions as a server does that speaks RESP3.
+func asPushes(command []string) string {
+	if !strings.HasSuffix(command[0], "SUBSCRIBE") {
+		return ""
+	}
+	return strings.ReplaceAll(rightAnswer(command), "*3", ">3") + ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n_\r\n"
+}
+
 // Whatever a server answers: the broker goes on. It is lost if the answer cannot be that of a server
 // which serves it, the log has the reason, and it is back when the server is well.
 func TestAnswersOfServersThatAreNotWell(t *testing.T) {
@@ -128,7 +136,7 @@ func TestAnswersOfServersThatAreNotWell(t *testing.T) {
 		"an answer too many":               {after("PUBLISH", ":1\r\n"), errProtocol.Error()},
 		"a refusal too many":               {after("PUBLISH", "-ERR upstream failure\r\n"), "upstream failure"},
 		"a number for a subscription":      {to("SUBSCRIBE", ":1\r\n"), errProtocol.Error()},
-		"an answer of another protocol":    {to("SUBSCRIBE", ">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n"), errProtocol.Error()},
+		"an answer of another protocol":    {to("SUBSCRIBE", "%1\r\n$9\r\nsubscribe\r\n$1\r\na\r\n"), errProtocol.Error()},
 		"a page":                           {to("PUBLISH", "HTTP/1.1 400 Bad Request\r\n\r\n"), errProtocol.Error()},
 		"an endless line":                  {to("PUBLISH", strings.Repeat("x", 1<<20)), errProtocol.Error()},
 		"an endless string":                {to("PUBLISH", "$99999999999\r\n"), errProtocol.Error()},
@@ -139,6 +147,7 @@ func TestAnswersOfServersThatAreNotWell(t *testing.T) {
 		"confirmations of other channels":  {to("SUBSCRIBE", rightAnswer([]string{"SUBSCRIBE", "x", "y"})), errUnconfirmed.Error()},
 		"no confirmations":                 {to("SUBSCRIBE", message+"text\r\n"), errUnconfirmed.Error()},
 		"subscriptions that end":           {after("SUBSCRIBE", rightAnswer([]string{"UNSUBSCRIBE", "a"})), ""},
+		"pushes":                           {asPushes, ""},
 		"something else is said":           {after("SUBSCRIBE", "*3\r\n$4\r\nnews\r\n*-1\r\n:1\r\n"), ""},
 		"a message of an unknown channel":  {after("SUBSCRIBE", strings.Replace(message, "a", "b", 1)+"text\r\n"), ""},
 		"a message of a null channel":      {after("SUBSCRIBE", strings.Replace(message, "$1\r\na", "$-1", 1)+"text\r\n"), ""},
@@ -182,7 +191,7 @@ func TestAnswersOfServersThatAreNotWell(t *testing.T) {
 func FuzzReply(f *testing.F) {
 	for _, text := range []string{
 		"+OK\r\n", "-ERR x\r\n", ":-12\r\n", "$-1\r\n", "$0\r\n\r\n", "$3\r\na\r\n\r\n", "*-1\r\n", "*0\r\n", "*2\r\n:1\r\n*1\r\n$1\r\nx\r\n",
-		"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n", "$4\r\nabc\r\n", "*1\r\n", ":x\r\n", ":\n", "\r\n", "+a\rb\r\n", "$536870913\r\n",
+		"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n", "$4\r\nabc\r\n", "*1\r\n", ":x\r\n", ":\n", "\r\n", "+a\rb\r\n", "$536870913\r\n", ">1\r\n_\r\n",
 	} {
 		f.Add([]byte(text))
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -13,7 +14,8 @@ import (
 	"time"
 )
 
-// conn is a connection to a server, by RESP2.
+// conn is a connection to a server, by RESP2, which every server speaks first. What a server may say by
+// RESP3 about publications is understood, too.
 type conn struct {
 	net.Conn
 	in    *bufio.Reader
@@ -30,8 +32,21 @@ func (c *conn) Read(p []byte) (int, error) {
 // silence returns the time since something last came.
 func (c *conn) silence() time.Duration { return time.Since(time.Unix(0, c.heard.Load())) }
 
-// dial connects to a server within dialTimeout, and logs in.
+// dial connects to a server, and logs in.
 func (s *settings) dial(ctx context.Context, address string) (*conn, error) {
+	c, err := s.reach(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.logIn(ctx, s); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// reach connects to a server within dialTimeout.
+func (s *settings) reach(ctx context.Context, address string) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	dial := new(net.Dialer).DialContext
@@ -45,21 +60,25 @@ func (s *settings) dial(ctx context.Context, address string) (*conn, error) {
 	c := &conn{Conn: raw}
 	c.in = bufio.NewReaderSize(c, bufferBytes)
 	c.heard.Store(time.Now().UnixNano())
+	return c, nil
+}
+
+// logIn logs in, if there is a password.
+func (c *conn) logIn(ctx context.Context, s *settings) (err error) {
 	switch {
 	case s.user != "":
 		_, err = c.do(ctx, "AUTH", s.user, s.password)
 	case s.password != "":
 		_, err = c.do(ctx, "AUTH", s.password)
 	}
-	if err != nil {
-		_ = raw.Close()
-		return nil, err
-	}
-	return c, nil
+	return err
 }
 
-// do does a command on a connection that does nothing else. If ctx ends, the connection ends.
+// do does a command on a connection that does nothing else. Without an answer within dialTimeout, or
+// if ctx ends, the connection ends.
 func (c *conn) do(ctx context.Context, command ...string) (reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	_, err := c.Write(appendCommand(nil, command...))
 	var r reply
@@ -67,7 +86,7 @@ func (c *conn) do(ctx context.Context, command ...string) (reply, error) {
 		r, err = readReply(c.in, maxDepth)
 	}
 	if !stop() {
-		return r, context.Cause(ctx)
+		return r, fmt.Errorf("redis: %s does not answer: %w", c.RemoteAddr(), context.Cause(ctx))
 	}
 	if err == nil {
 		err = r.refusal()
@@ -94,7 +113,7 @@ func appendHead(dst []byte, kind byte, n int) []byte {
 
 // reply is an answer of a server, or a message that it sends without a question.
 type reply struct {
-	kind   byte   // '+', '-', ':', '$' or '*'
+	kind   byte   // '+', '-', ':', '$' or '*', also for the pushes and the null value of RESP3
 	text   []byte // of '+', '-' and '$'; nil: the null value
 	number int64  // of ':'
 	items  []reply
@@ -140,6 +159,12 @@ func readReply(in *bufio.Reader, depth int) (r reply, err error) {
 	case '+', '-':
 		r.text = append([]byte{}, line...)
 		return r, nil
+	case '_':
+		r.kind = '*'
+		return r, nil
+	case '>':
+		r.kind = '*'
+		fallthrough
 	case ':', '$', '*':
 		r.number, err = strconv.ParseInt(string(line), 10, 64)
 	default:
