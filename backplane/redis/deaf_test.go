@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carillon-go/carillon/backplane"
 	"github.com/carillon-go/carillon/internal/testproc"
 )
 
@@ -140,6 +141,70 @@ func TestLargePublication(t *testing.T) {
 	both.Wait()
 	if gaps := b.State().Gaps; gaps != 0 {
 		t.Errorf("%d losses", gaps)
+	}
+}
+
+// While large publications are on their way, channels are subscribed.
+func TestSubscribingDuringLargePublications(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	r := newRelay(t, s.Addr, 15*time.Millisecond) // some 4 MB/s
+	b := s.broker(Options{URL: "redis://" + r.addr})
+	var in inbox
+	if err := b.Subscribe(t.Context(), &in, "a"); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() { _, _ = b.Publish(t.Context(), make([]byte, 12<<20), "b") })
+	}
+	published := make(chan struct{})
+	go func() {
+		defer close(published)
+		all.Wait()
+	}()
+	s.eventually("a probe is on its way", b.probe.asked.Load)
+	if err := b.Subscribe(t.Context(), &in, "c"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-published:
+		t.Error("the subscription has waited for the publications")
+	default:
+	}
+	<-published
+}
+
+// Publications wait when many bytes are on their way, and a large payload has small batches.
+func TestPublicationsAreBounded(t *testing.T) {
+	t.Parallel()
+	l := &link{written: make(chan struct{}, 1)}
+	l.ctx, l.fail = context.WithCancelCause(t.Context())
+	b := &Broker{link: l}
+	payload := make([]byte, 16<<20)
+	published := make(chan error)
+	publish := func(ctx context.Context) {
+		go func() { _, err := b.Publish(ctx, payload, "a", "b", "c"); published <- err }()
+	}
+	for range 4 {
+		publish(t.Context())
+		<-l.written
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.Publish(ended, payload, "d"); !errors.Is(err, context.Canceled) || len(l.waiting) != 4 {
+		t.Errorf("%v, %d on their way", err, len(l.waiting))
+	}
+	publish(t.Context())
+	if err := l.answer(&reply{kind: ':', number: 1}); err != nil {
+		t.Error(err)
+	}
+	<-l.written // the next channel, or another publication
+	l.fail(errDeaf)
+	for range 5 {
+		if err := <-published; !errors.Is(err, backplane.ErrLost) {
+			t.Error(err)
+		}
 	}
 }
 

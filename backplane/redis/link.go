@@ -25,7 +25,8 @@ type link struct {
 	mu         sync.Mutex
 	out        []byte // commands that the publisher has not sent
 	waiting    []waiting
-	unanswered int // bytes of the commands that wait
+	unanswered int         // bytes of the commands that wait
+	room       notify.Gate // opened when unanswered is at most maxUnanswered
 }
 
 // waiting is a command that the server has not answered.
@@ -115,18 +116,42 @@ func (l *link) write() {
 	}
 }
 
-// publish has a payload published on channels, and does not wait.
-func (l *link) publish(payload []byte, channels []string) *publication {
+// publish has a payload published on channels, and does not wait for the answers. It waits while more
+// than maxUnanswered bytes are on their way.
+func (l *link) publish(ctx context.Context, payload []byte, channels []string) (*publication, error) {
 	p := &publication{channels: len(channels), kind: ':', done: make(chan struct{})}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for l.unanswered > maxUnanswered {
+		if err := l.awaitRoomLocked(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for _, channel := range channels {
 		l.enqueueLocked(p, appendBulk(appendBulk(appendBulk(appendHead(l.out, '*', 3), "PUBLISH"), channel), payload))
 	}
 	p.within = publishTimeout + time.Duration(l.unanswered)*timePerByte
 	l.written.Notify()
-	return p
+	return p, nil
 }
+
+// awaitRoomLocked waits until less is on its way. It releases the lock meanwhile.
+func (l *link) awaitRoomLocked(ctx context.Context) error {
+	room := l.room.Wait()
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	select {
+	case <-room:
+		return nil
+	case <-l.ctx.Done():
+		return l.lost()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// lost returns the error of what was under way when the link was lost.
+func (l *link) lost() error { return fmt.Errorf("%w: %w", backplane.ErrLost, context.Cause(l.ctx)) }
 
 // enqueueLocked notes that a command has been appended to out.
 func (l *link) enqueueLocked(of *publication, out []byte) {
@@ -152,7 +177,7 @@ func (l *link) wait(ctx context.Context, p *publication) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("%w: %w", backplane.ErrLost, context.Cause(l.ctx))
+	return l.lost()
 }
 
 // answer takes the server's answer to the first publication that waits.
@@ -167,7 +192,9 @@ func (l *link) answer(r *reply) error {
 		return failed
 	}
 	p := l.waiting[0].of
-	l.unanswered -= l.waiting[0].bytes
+	if l.unanswered -= l.waiting[0].bytes; l.unanswered <= maxUnanswered {
+		l.room.Open()
+	}
 	l.waiting[0] = waiting{}
 	l.waiting = l.waiting[1:]
 	p.receivers, p.items = append(p.receivers, int(r.number)), r.items

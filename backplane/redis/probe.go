@@ -20,6 +20,7 @@ const (
 // publications arrive.
 type probe struct {
 	channel string
+	asked   atomic.Bool  // one is on its way to the server
 	open    atomic.Int32 // published and not received
 }
 
@@ -45,11 +46,18 @@ func (b *Broker) listen(l *link) error {
 	if min(waits, silence) > confirmTimeout || waits > maxConfirm {
 		return errUnconfirmed
 	}
+	if b.probe.asked.Load() {
+		return nil // large publications are on their way before it
+	}
 	if silence >= probeAfter && b.probe.open.Add(1) > maxProbes {
 		return errDeaf
 	}
-	if _, err := b.Publish(l.ctx, nil, b.probe.channel); err != nil { // proves nothing
-		b.probe.open.Store(0)
-	}
+	b.probe.asked.Store(true)
+	l.running.Go(func() {
+		defer b.probe.asked.Store(false)
+		if _, err := b.Publish(l.ctx, nil, b.probe.channel); err != nil { // proves nothing
+			b.probe.open.Store(0)
+		}
+	})
 	return nil
 }

@@ -43,8 +43,11 @@ const (
 	// connection is lost. Each byte that is on its way adds timePerByte: 1 s for a megabyte.
 	publishTimeout = time.Second
 	timePerByte    = time.Microsecond
-	// batchSize is the number of channels of one command.
-	batchSize = 512
+	// batchSize is the number of channels of one command, or of one payload that is published. Large
+	// payloads have fewer: maxUnanswered bytes wait for answers, and one batch more.
+	batchSize     = 512
+	batchBytes    = 1 << 20
+	maxUnanswered = 64 << 20
 	// Reconnecting waits for minPause, doubled with each failure up to maxPause.
 	minPause = 50 * time.Millisecond
 	maxPause = time.Second
@@ -114,8 +117,11 @@ func (b *Broker) Publish(ctx context.Context, payload []byte, channels ...string
 		return 0, backplane.ErrUnavailable
 	}
 	for len(channels) > 0 && err == nil {
-		n := min(batchSize, len(channels))
-		p := l.publish(payload, channels[:n])
+		n := min(batchSize, 1+batchBytes/(len(payload)+1), len(channels))
+		var p *publication
+		if p, err = l.publish(ctx, payload, channels[:n]); err != nil {
+			return receivers, err
+		}
 		if err = l.wait(ctx, p); err == nil {
 			for i, got := range p.receivers {
 				receivers += got
