@@ -161,8 +161,9 @@ func connectionToken(r *http.Request) string {
 }
 
 // Authenticator returns an authenticator that accepts the endpoint's tickets, refuses other
-// tokens in the URL, and passes all other requests to next. Without Options.TicketLifetime it
-// returns next.
+// tokens in the URL, and passes all other requests to next. Of a negotiation with a ticket that
+// is no longer valid next gets the other credentials, such as cookies. Without
+// Options.TicketLifetime it returns next.
 func (e *Endpoint) Authenticator(next auth.Authenticator) auth.Authenticator {
 	if e.tickets == nil {
 		return next
@@ -176,6 +177,14 @@ func (e *Endpoint) Authenticator(next auth.Authenticator) auth.Authenticator {
 			return next.Authenticate(r)
 		}
 		user := e.ticketUser(r, e.tickets.key(text))
+		if user == nil && !inURL && fold.Equal(lastSegment(r), negotiatePart) {
+			// The JavaScript client without a token of its own reconnects with the ticket of its last connection.
+			other := r.Clone(r.Context())
+			other.Header.Del("Authorization")
+			if found, err := next.Authenticate(other); found != nil || err != nil {
+				return found, err
+			}
+		}
 		switch {
 		case user == nil:
 			return nil, &auth.TokenError{Reason: "The ticket is not valid"}

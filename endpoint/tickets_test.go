@@ -85,6 +85,36 @@ func TestTickets(t *testing.T) {
 	}
 }
 
+// The JavaScript client that a cookie identifies reconnects with the ticket of its last connection, also
+// after a restart of the server.
+func TestTicketThatIsOverLeavesTheOtherCredentials(t *testing.T) {
+	e := endpoint.New(hub.New(hub.Options{}), endpoint.Options{TicketLifetime: 30 * time.Second})
+	byCookie := auth.Func(func(r *http.Request) (*auth.User, error) {
+		if r.Header.Get("Authorization") != "" {
+			t.Error("the ticket is passed on")
+		}
+		for _, cookie := range r.CookiesNamed("session") {
+			return &auth.User{ID: cookie.Value}, nil
+		}
+		return nil, nil //nolint:nilnil // nobody
+	})
+	h := auth.Middleware(e.Authenticator(byCookie), auth.Require(nil, e))
+	for what, want := range map[string]int{"cookie": http.StatusOK, "": http.StatusUnauthorized} {
+		r := httptest.NewRequest(http.MethodPost, "/hub/negotiate?negotiateVersion=1", nil)
+		r.Header.Set("Authorization", "Bearer ticket.of-before")
+		if what == "cookie" {
+			r.AddCookie(&http.Cookie{Name: "session", Value: "alice"})
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		var offer signalr.Negotiation
+		_ = json.Unmarshal(w.Body.Bytes(), &offer)
+		if w.Code != want || (offer.AccessToken != "") != (want == http.StatusOK) {
+			t.Errorf("%s: %d %s", what, w.Code, w.Body)
+		}
+	}
+}
+
 // Event streams and polls take their ticket as often as they have requests.
 func TestTicketsOverHTTP(t *testing.T) {
 	s := startTicketSite(t, endpoint.Options{EnableAuthenticationRefresh: true})

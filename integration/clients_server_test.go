@@ -33,7 +33,12 @@ func startTestHub(t *testing.T) *server {
 
 func startServer(t *testing.T, ours bool, command ...string) *server {
 	t.Helper()
-	p, err := testproc.Start(testproc.FreeAddress(), command...)
+	return startServerAt(t, testproc.FreeAddress(), ours, command...)
+}
+
+func startServerAt(t *testing.T, addr string, ours bool, command ...string) *server {
+	t.Helper()
+	p, err := testproc.Start(addr, command...)
 	if err != nil {
 		t.Fatal(err)
 	}
