@@ -86,7 +86,7 @@ func TestErrorsOfTheFileNameTheirPlace(t *testing.T) {
 		"[\n]":                                                     `:1: the file is not a JSON object`,
 		"{\n\"addr\": \":0\"":                                      `:2: the JSON object has no end`,
 		"{}\n{}":                                                   `:2: the file continues after the JSON object`,
-		"":                                                         `:1: the JSON object has no end`,
+		"":                                                         `:1: the file is not a mapping; write settings as key: value`,
 		"{\n\"jwt-key\": \"/none/key.pem\"}":                       `:2: "jwt-key": `,
 		"{\n\"tls-cert\": \"/none/a\",\n\"tls-key\": \"/none/b\"}": `:2: "tls-cert", "tls-key": the certificate`,
 		"{\n\"tls-cert\": \"/none/a\"}":                            `:2: "tls-cert" and --tls-key go together`,

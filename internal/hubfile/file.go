@@ -68,7 +68,7 @@ func Parse(path string, text []byte) (*File, error) {
 	f := &File{Path: path, Settings: map[string]Setting{}, lines: map[string]int{}}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	read := readYAML
-	if start := bytes.TrimSpace(text); len(start) == 0 || start[0] == '{' || start[0] == '[' {
+	if start := bytes.TrimSpace(text); len(start) > 0 && (start[0] == '{' || start[0] == '[') {
 		read = readJSON
 	}
 	root, err := (*node)(nil), checkDepth(text)
