@@ -15,7 +15,7 @@ type Unknown struct {
 	// Protocol is the name of the client's hub protocol: "json" or "messagepack".
 	Protocol string
 	// Message is the invocation as the client has sent it, without the separator or the prefix
-	// of its length. It is valid until the function returns.
+	// of its length. The function may keep it.
 	Message []byte
 	// Arguments are the values as the client has sent them, at most 1,000.
 	Arguments []protocol.Raw

@@ -36,7 +36,7 @@ hubs:
   news:
     path: /API/X
     invoke: ["a*b"]
-    upstream: [{url: "ftp://x"}]
+    upstream: [{url: "ftp://x", events: ["c*d"]}, {url: "h:80"}]
     origins: [example.com]
     transports: []
     redis-hub: News
@@ -64,7 +64,9 @@ hubs:
 		`:14: "hubs.chat.clients.jwt": either key-file or jwks-url is needed`,
 		`:16: "hubs.news.path": hub chat has the path /API/X already`,
 		`:17: "hubs.news.invoke": "a*b" has a * that is not at its end`,
-		`:18: "hubs.news.upstream[0].url": must begin with http:// or https://`,
+		`:18: "hubs.news.upstream[0].url": not the URL of a backend; write it as http://host:port/path`,
+		`:18: "hubs.news.upstream[0].events": "c*d" has a * that is not at its end`,
+		`:18: "hubs.news.upstream[1].url": not the URL of a backend`,
 		`:19: "hubs.news.origins": "example.com" is no origin; write it as https://example.com`,
 		`:20: "hubs.news.transports": at least one is needed`,
 		`:21: "hubs.news.redis-hub": needs redis, the server`,

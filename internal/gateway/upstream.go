@@ -41,11 +41,11 @@ func validateUpstream(h *hubfile.Hub) error {
 	if s == nil {
 		return nil
 	}
-	err := s.Check(h.Name)
-	if failed, ok := errors.AsType[*upstream.SettingError](err); ok {
-		return fmt.Errorf("%s: %w", hubKey(h.Name, failed.Key), failed.Err)
+	var errs []error
+	for _, failed := range s.Check(h.Name) {
+		errs = append(errs, fmt.Errorf("%s: %w", hubKey(h.Name, failed.Key), failed.Err))
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // attachBackend makes the hub of a site send its events to its backend, if it has one.

@@ -127,8 +127,12 @@ func (c *Config) validateHub(h *hubfile.Hub) error {
 			errs = append(errs, fmt.Errorf("%s: at least one is needed", hubKey(h.Name, key)))
 		}
 	}
-	for key, patterns := range map[string][]string{"invoke": h.Invoke, "events.groups": h.Events.Groups} {
-		for _, pattern := range patterns {
+	patterns := map[string][]string{"invoke": h.Invoke, "events.groups": h.Events.Groups}
+	for i, u := range h.Upstream {
+		patterns[fmt.Sprintf("upstream[%d].events", i)] = u.Events
+	}
+	for key, of := range patterns {
+		for _, pattern := range of {
 			if strings.Contains(strings.TrimSuffix(pattern, "*"), "*") {
 				errs = append(errs, fmt.Errorf("%s: %q has a * that is not at its end", hubKey(h.Name, key), pattern))
 			}

@@ -86,6 +86,8 @@ func (u *Upstream) authenticate(r *http.Request) (*auth.User, error) {
 	switch {
 	case !opens:
 		return nil, errNoTicket
+	case r.Header.Get(hubHeader) != "": // the backend is this hub, perhaps behind others
+		return nil, &auth.StatusError{Status: http.StatusLoopDetected, Err: errors.New("the request is a webhook, not a client's")}
 	case !u.calls.allow(r):
 		return nil, &auth.StatusError{Status: http.StatusTooManyRequests, Err: errors.New("the address connects too often")}
 	}
@@ -143,10 +145,10 @@ func (u *Upstream) ask(ctx context.Context, p *plan, r *http.Request, transport 
 	}
 	defer free()
 	header := http.Header{
-		"Content-Type": {contentJSON}, "X-ASRS-Hub": {escapeHeader(u.name)}, "X-ASRS-Category": {connections}, "X-ASRS-Event": {"connect"},
+		"Content-Type": {contentJSON}, hubHeader: {escapeHeader(u.name)}, "X-ASRS-Category": {connections}, "X-ASRS-Event": {"connect"},
 	}
 	sign(header, u.keys(), newID(), time.Now(), body)
-	a, err := u.post(ctx, p.connect.url, header, body)
+	a, err := u.post(ctx, p.connect.url, header, body, maxDecision)
 	if err != nil {
 		return nil, err
 	}
@@ -188,9 +190,6 @@ var errDecision = fmt.Errorf("%w: the decision", errAnswer)
 func (a *answer) decision() (*auth.User, error) {
 	if len(a.body) == 0 {
 		return &auth.User{}, nil
-	}
-	if len(a.body) > maxDecision {
-		return nil, errTooLarge
 	}
 	var d decision
 	in := json.NewDecoder(bytes.NewReader(a.body))

@@ -179,6 +179,7 @@ func TestBackendIsAskedOnce(t *testing.T) {
 		{http.MethodGet, "chat/events", []string{"Origin", "http://evil.example", "Cookie", "session=1"}, 403},
 		{http.MethodOptions, "chat/negotiate", []string{"Origin", "http://friend.example", "Access-Control-Request-Method", "POST"}, 204},
 		{http.MethodPost, "chat/negotiate", []string{"Authorization", "Bearer ticket.forged"}, 401},
+		{http.MethodPost, "chat/negotiate", []string{"X-Asrs-Hub", "other"}, 508},
 	} {
 		if got := d.do(t, c.method, c.url, c.headers...).StatusCode; got != c.status || len(b.requests) > 0 {
 			t.Errorf("%s %s is answered %d, want %d; the backend gets %d requests", c.method, c.url, got, c.status, len(b.requests))

@@ -38,7 +38,10 @@ const (
 	maxClaimsLines = 60
 )
 
-const claimsHeader = "X-ASRS-User-Claims"
+const (
+	hubHeader    = "X-ASRS-Hub"
+	claimsHeader = "X-ASRS-User-Claims"
+)
 
 // event is one event on its way to the backend.
 type event struct {
@@ -148,7 +151,7 @@ func (e *event) size() int {
 func (e *event) header(hubName string, k *accesskey.Keys, now time.Time) http.Header {
 	h := http.Header{
 		"Content-Type":         {e.contentType},
-		"X-ASRS-Hub":           {escapeHeader(hubName)},
+		hubHeader:              {escapeHeader(hubName)},
 		"X-ASRS-Category":      {e.category},
 		"X-ASRS-Event":         {escapeHeader(e.name)},
 		"X-ASRS-Connection-Id": {escapeHeader(e.connection)},

@@ -93,9 +93,10 @@ func (u *Upstream) take(ctx context.Context, slots chan struct{}) (free func(), 
 	return func() { <-slots }, nil
 }
 
-// post sends a request and returns the answer, whose body is empty after 204. Its errors contain
-// no URL, because that may have secrets.
-func (u *Upstream) post(ctx context.Context, to *url.URL, header http.Header, body []byte) (*answer, error) {
+// post sends a request and returns the answer, whose body is empty after 204. It fails with
+// errTooLarge if the body has more than most bytes. If most is 0, the body does not matter and is
+// left out. The errors contain no URL, because that may have secrets.
+func (u *Upstream) post(ctx context.Context, to *url.URL, header http.Header, body []byte, most int) (*answer, error) {
 	u.inFlight.Add(1)
 	defer u.inFlight.Add(-1)
 	request := (&http.Request{
@@ -113,7 +114,7 @@ func (u *Upstream) post(ctx context.Context, to *url.URL, header http.Header, bo
 	defer func() { _ = response.Body.Close() }()
 	switch response.StatusCode {
 	case http.StatusOK:
-		read, err := u.read(ctx, response)
+		read, err := u.read(ctx, response, most)
 		return &answer{response.Header.Get("Content-Type"), read}, err
 	case http.StatusNoContent:
 		return &answer{}, nil
@@ -122,14 +123,23 @@ func (u *Upstream) post(ctx context.Context, to *url.URL, header http.Header, bo
 	return nil, &statusError{response.StatusCode, string(bytes.ToValidUTF8(reason, []byte("?")))}
 }
 
-// read returns the body of a response.
-func (u *Upstream) read(ctx context.Context, r *http.Response) ([]byte, error) {
-	if r.ContentLength > maxAnswer {
+// read returns the body of a response, see post.
+func (u *Upstream) read(ctx context.Context, r *http.Response, most int) ([]byte, error) {
+	if most == 0 {
+		_, _ = io.CopyN(io.Discard, r.Body, smallAnswer) // the connection of a body that ends is used again
+		return nil, nil
+	}
+	if r.ContentLength > int64(most) {
 		return nil, errTooLarge
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, smallAnswer+1))
-	if err != nil || len(body) <= smallAnswer {
-		return body, err
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(min(most, smallAnswer))+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(body) > most:
+		return nil, errTooLarge
+	case len(body) <= smallAnswer:
+		return body, nil
 	}
 	free, err := u.take(ctx, u.large)
 	if err != nil {
@@ -147,7 +157,7 @@ func (u *Upstream) read(ctx context.Context, r *http.Response) ([]byte, error) {
 		switch n, err := whole.ReadFrom(io.LimitReader(r.Body, piece)); {
 		case err != nil:
 			return nil, err
-		case whole.Len() > maxAnswer:
+		case whole.Len() > most:
 			return nil, errTooLarge
 		case n < piece:
 			return whole.Bytes(), nil

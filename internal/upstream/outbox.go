@@ -23,7 +23,6 @@ var errDropped = errors.New("the event is dropped: too many wait, or the program
 // tries an event again after a failure that may pass. Safe for concurrent use.
 type outbox struct {
 	u       *Upstream
-	slots   chan struct{} // has an element for each event that is sent
 	ctx     context.Context
 	cancel  context.CancelFunc // cuts what runs
 	closing chan struct{}      // closed by shutdown: no more repetition
@@ -42,8 +41,8 @@ type letter struct {
 	*route
 }
 
-func newOutbox(u *Upstream, most int) *outbox {
-	o := &outbox{u: u, slots: make(chan struct{}, most), closing: make(chan struct{})}
+func newOutbox(u *Upstream) *outbox {
+	o := &outbox{u: u, closing: make(chan struct{})}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	return o
 }
@@ -63,12 +62,15 @@ func (o *outbox) admit(l letter) bool {
 		return false
 	}
 	o.waiting = append(o.waiting, l)
-	if o.workers < cap(o.slots) {
+	if o.workers < o.most() {
 		o.workers++
 		o.running.Go(o.work)
 	}
 	return true
 }
+
+// most returns the number of events that may be sent at a time.
+func (o *outbox) most() int { return (cap(o.u.plan.Load().slots) + 3) / 4 }
 
 // work sends events until none waits.
 func (o *outbox) work() {
@@ -86,8 +88,10 @@ func (o *outbox) next() (l letter, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.waiting) == 0 {
-		o.workers--
 		o.waiting = nil
+	}
+	if o.waiting == nil || o.workers > o.most() {
+		o.workers--
 		return l, false
 	}
 	l, o.waiting[0] = o.waiting[0], letter{}
@@ -97,26 +101,36 @@ func (o *outbox) next() (l letter, ok bool) {
 	return l, true
 }
 
-// deliver sends an event, several times if it has to.
+// deliver sends an event, several times if it has to. At the end of the program the next attempt
+// comes at once and is the last.
 func (o *outbox) deliver(l letter) {
 	pause := firstPause
 	for n := 1; ; n++ {
-		err := o.u.send(o.ctx, o.slots, l.route, l.event, nil)
+		isLast := n == attempts || o.isClosing()
+		err := o.u.send(o.ctx, nil, l.route, l.event, nil)
 		switch {
 		case err == nil:
 			return
 		case o.ctx.Err() != nil:
 			o.drop(l)
 			return
-		case n == attempts || !mayPass(err): // logged
+		case isLast || !mayPass(err): // logged
 			return
 		}
 		select {
 		case <-time.After(pause):
 			pause *= 2
 		case <-o.closing:
-			return
 		}
+	}
+}
+
+func (o *outbox) isClosing() bool {
+	select {
+	case <-o.closing:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -140,8 +154,8 @@ func (o *outbox) len() int {
 	return len(o.waiting) + int(o.sending.Load())
 }
 
-// shutdown sends the events that wait, each once, and then accepts no more. It drops those that
-// have not been sent when ctx is done, and returns its cause.
+// shutdown accepts no more events. Those that wait, also for a repetition, get one more attempt. It
+// drops those that have not been sent when ctx is done, and returns its cause.
 func (o *outbox) shutdown(ctx context.Context) error {
 	o.mu.Lock()
 	if o.closed {

@@ -67,9 +67,59 @@ func TestShutdownSendsTheEventsThatWait(t *testing.T) {
 	if n := l.Stats().Queued; n != 10 {
 		t.Errorf("%d events wait", n)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- l.Shutdown(t.Context()) }()
+	<-l.outbox.closing
 	close(release)
-	if err := l.Shutdown(t.Context()); err != nil || len(b.requests) != 10 || l.Stats() != (Stats{}) {
+	if err := <-ended; err != nil || len(b.requests) != 11 || l.Stats() != (Stats{}) { // one of them ran already
 		t.Errorf("the backend got %d events, %v, %+v", len(b.requests), err, l.Stats())
+	}
+}
+
+// An event that waits for its repetition gets it at the end of the program, without the pause.
+func TestShutdownRepeatsTheEventsThatHaveFailed(t *testing.T) {
+	var n atomic.Int32
+	b := newBackend(t, func(w http.ResponseWriter, _ *http.Request) {
+		if n.Add(1) == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	l := newLab(t, onlyDisconnected(b.URL), hub.Options{})
+	hubtest.Connect(t, l.hub, hubtest.Options{})
+	if err := l.hub.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.next(t)
+	if err := l.Shutdown(t.Context()); err != nil || l.meter.count("disconnected ok") != 1 {
+		t.Errorf("the end is %v, the meter has %v", err, l.meter.counts)
+	}
+}
+
+// The body of the answer to an event, or to an invocation without an id, is not read to its end,
+// and is no failure.
+func TestBodiesThatDoNotMatter(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"20 MB declared": declare(20 << 20), "20 MB": faults["20 MB"].answer, "dies in the body": faults["dies in the body"].answer,
+	} {
+		b := newBackend(t, answer)
+		l := newLab(t, Settings{Templates: []Template{{URL: b.URL, Timeout: patience}}}, hub.Options{})
+		c := hubtest.Connect(t, l.hub, hubtest.Options{})
+		if err := c.Send(t.Context(), "Say"); err != nil {
+			t.Fatal(err)
+		}
+		b.next(t)
+		b.next(t)
+		if err := l.hub.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, event := range []string{"connected", "message", "disconnected"} {
+			if l.meter.count(event+" ok") != 1 {
+				t.Errorf("%s: the meter has %v", name, l.meter.counts)
+			}
+		}
 	}
 }
 
@@ -102,7 +152,7 @@ func TestEventsThatWaitAreBounded(t *testing.T) {
 		size = e.size()
 		l.outbox.add(e, r)
 	}
-	if n := l.Stats().Queued; n*size > maxOutbox+size*cap(l.outbox.slots) || l.meter.count("disconnected dropped") != 10_000-n {
+	if n := l.Stats().Queued; n*size > maxOutbox+size*l.outbox.most() || l.meter.count("disconnected dropped") != 10_000-n {
 		t.Errorf("%d events of %d bytes wait, %v", n, size, l.meter.counts)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

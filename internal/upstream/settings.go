@@ -17,7 +17,8 @@ const (
 	normalTimeout        = 10 * time.Second
 	normalConnectTimeout = 5 * time.Second
 
-	maxTimeout = 10 * time.Minute
+	maxTimeout  = 10 * time.Minute
+	maxRequests = 100_000
 )
 
 // Settings are the backend of one hub.
@@ -71,10 +72,10 @@ type SettingError struct {
 func (e *SettingError) Error() string { return e.Key + ": " + e.Err.Error() }
 func (e *SettingError) Unwrap() error { return e.Err }
 
-// Check returns a [*SettingError] if a setting is not valid for the hub with a name.
-func (s *Settings) Check(hubName string) error {
-	_, err := s.compile(hubName)
-	return err
+// Check returns all errors of the settings for the hub with a name.
+func (s *Settings) Check(hubName string) []*SettingError {
+	_, errs := s.compile(hubName)
+	return errs
 }
 
 // plan is the compiled form of Settings. It is not changed.
@@ -91,73 +92,71 @@ type connectRoute struct {
 	timeout          time.Duration
 }
 
-func (s *Settings) compile(hubName string) (*plan, error) {
+func (s *Settings) compile(hubName string) (*plan, []*SettingError) {
+	var errs []*SettingError
+	below := func(path string) func(string, error) {
+		return func(key string, err error) {
+			if err != nil {
+				errs = append(errs, &SettingError{path + key, err})
+			}
+		}
+	}
 	n := cmp.Or(s.MaxRequests, normalRequests)
-	if n < 1 || n > 100_000 {
-		return nil, &SettingError{"limits.upstream-requests", errors.New("must be from 1 to 100000")}
+	if n < 1 || n > maxRequests {
+		below("limits.")("upstream-requests", fmt.Errorf("must be from 1 to %d", maxRequests))
+		n = 0
 	}
 	p := &plan{slots: make(chan struct{}, n), calls: make(chan struct{}, n)}
 	for i := range s.Templates {
-		r, key, err := s.Templates[i].compile()
-		if err != nil {
-			return nil, &SettingError{fmt.Sprintf("upstream[%d].%s", i, key), err}
-		}
-		p.routes = append(p.routes, r)
+		p.routes = append(p.routes, s.Templates[i].compile(below(fmt.Sprintf("upstream[%d].", i))))
 	}
 	if s.Connect != nil {
-		var key string
-		var err error
-		if p.connect, key, err = s.Connect.compile(hubName); err != nil {
-			return nil, &SettingError{"clients.connect." + key, err}
-		}
+		p.connect = s.Connect.compile(hubName, below("clients.connect."))
 	}
-	return p, nil
+	return p, errs
 }
 
-func (t *Template) compile() (r route, key string, err error) {
-	if r.target, err = parseTarget(t.URL); err != nil {
-		return r, "url", err
-	}
-	if r.timeout, err = timeout(t.Timeout, normalTimeout); err != nil {
-		return r, "timeout", err
-	}
+func (t *Template) compile(note func(key string, err error)) (r route) {
+	var err error
+	r.target, err = parseTarget(t.URL)
+	note("url", err)
+	r.timeout, err = timeout(t.Timeout, normalTimeout)
+	note("timeout", err)
 	if r.json = t.Format == "json"; !r.json && t.Format != "" {
-		return r, "format", errors.New(`must be "json", or left out for the protocol of the client`)
+		note("format", errors.New(`must be "json", or left out for the protocol of the client`))
 	}
 	r.categories, r.events = folded(t.Categories), folded(t.Events)
-	return r, "", nil
+	return r
 }
 
-func (c *Connect) compile(hubName string) (r *connectRoute, key string, err error) {
+func (c *Connect) compile(hubName string, note func(key string, err error)) *connectRoute {
+	r := &connectRoute{cookies: c.Cookies}
 	to, err := parseTarget(c.URL)
-	if err == nil && (strings.Contains(to.path, "{category}") || strings.Contains(to.path, "{event}")) {
+	switch {
+	case err != nil:
+	case strings.Contains(to.path, "{category}") || strings.Contains(to.path, "{event}"):
 		err = errors.New("may have {hub} only")
+	default:
+		r.url, err = to.url(hubName, "", "")
 	}
-	if err != nil {
-		return nil, "url", err
-	}
-	r = &connectRoute{cookies: c.Cookies}
-	if r.url, err = to.url(hubName, "", ""); err != nil {
-		return nil, "url", err
-	}
-	if r.timeout, err = timeout(c.Timeout, normalConnectTimeout); err != nil {
-		return nil, "timeout", err
-	}
+	note("url", err)
+	r.timeout, err = timeout(c.Timeout, normalConnectTimeout)
+	note("timeout", err)
 	for _, name := range c.Headers {
 		if !httpguts.ValidHeaderFieldName(name) {
-			return nil, "headers", fmt.Errorf("%q is not the name of a header", name)
+			note("headers", fmt.Errorf("%q is not the name of a header", name))
 		}
 		if name = http.CanonicalHeaderKey(name); name == "Cookie" {
-			return nil, "headers", errors.New("cookies are passed on by their names: see cookies")
+			note("headers", errors.New("cookies are passed on by their names: see cookies"))
 		}
 		r.headers = append(r.headers, name)
 	}
 	for _, name := range c.Cookies {
 		if !httpguts.ValidHeaderFieldName(name) { // both are tokens
-			return nil, "cookies", fmt.Errorf("%q is not the name of a cookie", name)
+			note("cookies", fmt.Errorf("%q is not the name of a cookie", name))
 		}
 	}
-	return r, "", nil
+	return r
 }
 
 func timeout(t, normal time.Duration) (time.Duration, error) {

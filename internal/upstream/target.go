@@ -1,9 +1,11 @@
 package upstream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -52,14 +54,17 @@ type target struct {
 
 var errPlaceholder = errors.New("{hub}, {category} and {event} can only be whole segments of the path, as in http://host/{hub}/{event}")
 
+var errNoURL = errors.New("not the URL of a backend; write it as http://host:port/path, or with https:// (port: 1 to 65535)")
+
 func parseTarget(text string) (t target, err error) {
 	u, err := url.Parse(text)
 	if err != nil { // the error has the whole text, which may contain a secret
-		return t, errors.New("not a URL")
+		return t, errNoURL
 	}
+	port, err := strconv.ParseUint(cmp.Or(u.Port(), "1"), 10, 16)
 	switch {
-	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "", u.Opaque != "":
-		return t, errors.New("must begin with http:// or https:// and a host")
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "", u.Opaque != "", err != nil, port == 0:
+		return t, errNoURL
 	case strings.ContainsAny(u.Host+u.User.String()+u.RawQuery, "{}"), u.User != nil && strings.Contains(u.User.String(), "%7B"):
 		return t, errPlaceholder
 	case strings.Contains(text, "#"):

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -108,9 +107,9 @@ func TestFirstTemplateThatMatchesGetsTheEvent(t *testing.T) {
 		{URL: "http://d/", Categories: []string{"messages", "connections"}, Events: []string{"*"}},
 		{URL: "http://e/"},
 	}}
-	p, err := s.compile("chat")
-	if err != nil {
-		t.Fatal(err)
+	p, errs := s.compile("chat")
+	if errs != nil {
+		t.Fatal(errs[0])
 	}
 	for event, want := range map[[2]string]string{
 		{"connections", "connected"}:    "a",
@@ -131,7 +130,8 @@ func TestSettingsThatAreNotValidAreNamed(t *testing.T) {
 	ok := []Template{{URL: "http://a/"}}
 	for key, s := range map[string]Settings{
 		"":                         {Templates: ok, Connect: &Connect{URL: "http://a/{hub}", Headers: []string{"Authorization"}, Cookies: []string{"__Host-s"}}},
-		"upstream[1].url":          {Templates: append(ok, Template{URL: "a"})},
+		"upstream[1].url":          {Templates: append(ok, Template{URL: "127.0.0.1:80/x"})},
+		"upstream[2].url":          {Templates: append(ok, ok[0], Template{URL: "http://a:65536"})},
 		"upstream[0].format":       {Templates: []Template{{URL: "http://a/", Format: "xml"}}},
 		"upstream[0].timeout":      {Templates: []Template{{URL: "http://a/", Timeout: time.Hour}}},
 		"limits.upstream-requests": {MaxRequests: -1},
@@ -140,9 +140,8 @@ func TestSettingsThatAreNotValidAreNamed(t *testing.T) {
 		"clients.connect.headers":  {Connect: &Connect{URL: "http://a/", Headers: []string{"cookie"}}},
 		"clients.connect.cookies":  {Connect: &Connect{URL: "http://a/", Cookies: []string{"a b"}}},
 	} {
-		err := s.Check("chat")
-		if failed, _ := errors.AsType[*SettingError](err); err != nil && failed.Key != key || (err == nil) != (key == "") {
-			t.Errorf("%q: %v", key, err)
+		if errs := s.Check("chat"); (len(errs) == 1) != (key != "") || len(errs) > 0 && errs[0].Key != key {
+			t.Errorf("%q: %v", key, errs)
 		}
 	}
 }

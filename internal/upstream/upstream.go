@@ -73,9 +73,9 @@ func New(h *hosting.Hub, s *Settings, o Options) (*Upstream, error) {
 }
 
 func attach(name string, h *hub.Hub, keys func() *accesskey.Keys, s *Settings, o Options) (*Upstream, error) {
-	p, err := s.compile(name)
-	if err != nil {
-		return nil, err
+	p, errs := s.compile(name)
+	if errs != nil {
+		return nil, errs[0]
 	}
 	u := &Upstream{
 		name: name, hub: h, keys: keys, gate: floodgate.New(o.Logger), meter: o.Meter,
@@ -86,22 +86,26 @@ func attach(name string, h *hub.Hub, keys func() *accesskey.Keys, s *Settings, o
 		u.meter = noMeter{}
 	}
 	u.plan.Store(p)
-	u.outbox = newOutbox(u, (cap(p.slots)+3)/4)
+	u.outbox = newOutbox(u)
 	h.HandleUnknown(u.invoke)
 	h.OnConnected(u.connected)
 	h.OnDisconnected(u.disconnected)
 	return u, nil
 }
 
-// Set replaces the settings. Requests that run or wait continue with the old ones. It fails if the
-// settings are not valid, and if Connect is added or removed.
+// Set replaces the settings. Requests that run or wait continue with the old ones, and count in the
+// limit of the new ones unless MaxRequests has changed. It fails if the settings are not valid, and
+// if Connect is added or removed. It must not be called concurrently.
 func (u *Upstream) Set(s *Settings) error {
-	p, err := s.compile(u.name)
-	switch old := u.plan.Load(); {
-	case err != nil:
-		return err
+	p, errs := s.compile(u.name)
+	old := u.plan.Load()
+	switch {
+	case errs != nil:
+		return errs[0]
 	case (p.connect == nil) != (old.connect == nil):
 		return &SettingError{"clients.connect", errors.New("cannot be added or removed without a restart")}
+	case cap(p.slots) == cap(old.slots):
+		p.slots, p.calls = old.slots, old.calls
 	}
 	u.plan.Store(p)
 	return nil
@@ -157,8 +161,7 @@ func failure(err error) string {
 
 // forward sends an invocation and parses the answer, if the client wants one.
 func (u *Upstream) forward(ctx context.Context, p *plan, r *route, in *hub.Unknown) (done hub.Answer, err error) {
-	body := bytes.Clone(in.Message) // net/http may read it after the request has failed
-	e, err := newEvent(hub.CallerFrom(ctx), messages, in.Target, body)
+	e, err := newEvent(hub.CallerFrom(ctx), messages, in.Target, in.Message)
 	if err != nil {
 		return done, err
 	}
@@ -172,10 +175,11 @@ func (u *Upstream) forward(ctx context.Context, p *plan, r *route, in *hub.Unkno
 	if protocolName != "json" {
 		e.contentType = contentPack
 	}
+	if in.ID == "" {
+		return done, u.send(ctx, p.slots, r, e, nil)
+	}
 	err = u.send(ctx, p.slots, r, e, func(a *answer) (err error) {
-		if in.ID != "" {
-			done, err = a.completion(protocolName, in.ID, r.json)
-		}
+		done, err = a.completion(protocolName, in.ID, r.json)
 		return err
 	})
 	return done, err
@@ -234,8 +238,8 @@ func (u *Upstream) disconnected(ctx context.Context, cause error) {
 	u.outbox.add(e, r)
 }
 
-// send sends an event when it has one of the slots. accept, if it is not nil, checks the answer.
-// Errors are logged.
+// send sends an event when it has one of the slots; nil: at once. accept checks the answer. If it
+// is nil, the body of the answer does not matter. Errors are logged.
 func (u *Upstream) send(ctx context.Context, slots chan struct{}, r *route, e *event, accept func(*answer) error) error {
 	begun := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
@@ -255,12 +259,18 @@ func (u *Upstream) attempt(ctx context.Context, slots chan struct{}, r *route, e
 	if err != nil {
 		return err
 	}
-	free, err := u.take(ctx, slots)
-	if err != nil {
-		return err
+	if slots != nil {
+		free, err := u.take(ctx, slots)
+		if err != nil {
+			return err
+		}
+		defer free()
 	}
-	defer free()
-	a, err := u.post(ctx, to, e.header(u.name, u.keys(), time.Now()), e.body)
+	most := maxAnswer
+	if accept == nil {
+		most = 0
+	}
+	a, err := u.post(ctx, to, e.header(u.name, u.keys(), time.Now()), e.body, most)
 	if err == nil && accept != nil {
 		err = accept(a)
 	}

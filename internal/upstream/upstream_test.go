@@ -178,7 +178,7 @@ func TestAnswersHaveALimit(t *testing.T) {
 	for size, ok := range map[int64]bool{0: true, smallAnswer: true, smallAnswer + 1: true, 4 * piece: true, maxAnswer: true, maxAnswer + 1: false} {
 		for _, declared := range []int64{-1, size} {
 			r := &http.Response{ContentLength: declared, Body: io.NopCloser(io.LimitReader(zeros{}, size))}
-			got, err := l.read(t.Context(), r)
+			got, err := l.read(t.Context(), r, maxAnswer)
 			if (err == nil) != ok || ok && int64(len(got)) != size {
 				t.Errorf("of %d bytes, %d declared, there are %d, %v", size, declared, len(got), err)
 			}
@@ -272,6 +272,12 @@ func TestRequestsWaitForTheirTurn(t *testing.T) {
 	}
 	if s := l.Stats(); s.InFlight != 2 || l.meter.count("message busy") != 1 {
 		t.Errorf("there are %+v, %v", s, l.meter.counts)
+	}
+	if err := l.Set(&s); err != nil { // requests of before count on
+		t.Fatal(err)
+	}
+	if err := c.Invoke(t.Context(), "impatient"); err == nil || err.Error() != "Invocation failed, status code 503" {
+		t.Errorf("its turn comes by Set: %v", err)
 	}
 	s.MaxRequests = 4
 	if err := l.Set(&s); err != nil {
