@@ -120,6 +120,22 @@ hubs:
 	}
 }
 
+// Messages that are published in a cluster without Redis reach one node.
+func TestCheckNamesPublishingToOneNode(t *testing.T) {
+	key := written(t, "key", strings.Repeat("k", 40))
+	hubs, publishing := "hubs: {chat: {}}\n", "api-key-file: "+key+"\n"
+	clustered := "cluster-addr: 127.0.0.1:7001\ncluster-peers: [127.0.0.1:7002]\ncluster-secret-file: " + key + "\n"
+	for text, want := range map[string]bool{
+		hubs + publishing + clustered: true, hubs + clustered: false, hubs + publishing: false,
+		hubs + publishing + clustered + "redis: redis://127.0.0.1:6379\n": false,
+	} {
+		code, out, stderr := try(t, "check", written(t, "c.yaml", text))
+		if said := strings.Contains(out, "reach the clients of the node that gets the request"); code != exitOK || said != want {
+			t.Errorf("%s: exit code %d, %s%s", text, code, out, stderr)
+		}
+	}
+}
+
 // The file that init writes is fine and served, and init overwrites nothing.
 func TestInit(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "carillon.yaml")

@@ -44,6 +44,9 @@ func (c *Config) Summary(w io.Writer) {
 	if len(open) > 0 {
 		fmt.Fprintf(w, "\nEverybody may connect to %s and read what is sent to all.\n", strings.Join(open, ", "))
 	}
+	if reason := c.oneNode(); reason != "" {
+		fmt.Fprintf(w, "\nIn this cluster, %s.\n", reason)
+	}
 	if len(unanswered) > 0 {
 		fmt.Fprintf(w, "\nNothing answers the methods that clients may invoke of %s: there is no upstream.\n", strings.Join(unanswered, ", "))
 	}

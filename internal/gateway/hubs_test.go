@@ -135,6 +135,11 @@ func TestPublishingAtAnAddressOfItsOwn(t *testing.T) {
 	api.url = "http://" + at
 	api.publish("chat", "hello")
 	l.expect(t, "hello")
+	for path, want := range map[string]int{"/API/v1/hubs/chat": 202, "/v1/hubs/chat": 404, "/hubs/chat": 404, "/": 404} {
+		if got := api.do(http.MethodPost, path, `{"target":"news"}`, "X-Api-Key", apiKey, "Content-Type", "application/json").StatusCode; got != want {
+			t.Errorf("%s: %d, want %d", path, got, want)
+		}
+	}
 	if got := api.do(http.MethodPost, "/hubs/chat/negotiate?negotiateVersion=1", "").StatusCode; got != http.StatusNotFound {
 		t.Errorf("a client at the address of publishers: %d", got)
 	}
@@ -145,7 +150,7 @@ func TestHubsAreMeasuredAndDrained(t *testing.T) {
 	banner := &lockedBuffer{}
 	r := startWith(t, func(c *Config) {
 		withHubs(hubfile.New("a"), hubfile.New("b"))(c)
-		c.MetricsAddr = "127.0.0.1:0"
+		c.MetricsAddr, c.APIKeyFile = "127.0.0.1:0", secretFile(t, apiKey)
 	}, func(s *Server) { s.Announce(banner) })
 	for !strings.Contains(banner.String(), "Ctrl+C") {
 		r.do(http.MethodGet, "/healthz", "") // the banner is printed beside this
@@ -158,10 +163,16 @@ func TestHubsAreMeasuredAndDrained(t *testing.T) {
 			t.Fatalf("the banner has %q", urls)
 		}
 	}
+	r.publish("a", "hello")
+	r.publish("b", "hello")
+	r.do(http.MethodPost, "/api/v1/hubs/a", "{}")
+	r.do(http.MethodPost, "/api/v1/nothing", "{}")
 	there := *r
 	there.url = urls[4]
 	metrics := text(t, there.do(http.MethodGet, "", ""))
-	for _, want := range []string{`carillon_connections{hub="a"} 1`, `carillon_connections{hub="b"} 1`, `signalr_server_active_connections{hub="b",signalr_transport="web_sockets"} 1`, `carillon_refused_total{hub="a",limit="heads"} 0`} {
+	for _, want := range []string{`carillon_connections{hub="a"} 1`, `carillon_connections{hub="b"} 1`, `signalr_server_active_connections{hub="b",signalr_transport="web_sockets"} 1`, `carillon_refused_total{hub="a",limit="heads"} 0`,
+		`carillon_publish_requests_total{operation="sendToAll",status="202"} 2`, `carillon_publish_requests_total{operation="sendToAll",status="401"} 1`, `carillon_publish_requests_total{operation="",status="404"} 1`,
+	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("the metrics have no %s", want)
 		}
@@ -172,6 +183,19 @@ func TestHubsAreMeasuredAndDrained(t *testing.T) {
 	}
 	r.ended <- nil
 	if !strings.Contains(r.log.String(), "drained=2 cut=0") {
+		t.Error(r.log)
+	}
+}
+
+// A node of a cluster without Redis says that messages which are published stay on it.
+func TestPublishingToOneNodeIsSaid(t *testing.T) {
+	r := start(t, func(c *Config) {
+		withHubs(hubfile.New("chat"))(c)
+		c.APIKeyFile = secretFile(t, apiKey)
+		c.ClusterAddr, c.ClusterPeers, c.ClusterSecretFile = testproc.FreeAddress(), []string{testproc.FreeAddress()}, secretFile(t, NewClusterSecret())
+	})
+	r.publish("chat", "hello")
+	if !strings.Contains(r.log.String(), `level=WARN msg="publishing to one node"`) {
 		t.Error(r.log)
 	}
 }

@@ -25,6 +25,14 @@ func (c *Config) publishes() bool {
 	return false
 }
 
+// oneNode says why messages do not reach all clients, or is empty if they do.
+func (c *Config) oneNode() string {
+	if !c.publishes() || !c.isClustered() || c.Redis != "" {
+		return ""
+	}
+	return "messages that are published reach the clients of the node that gets the request, and are answered 202; with --redis they reach those of all nodes"
+}
+
 // publishing returns the handler of the REST interface for publishing.
 func (s *Server) publishing() http.Handler {
 	hubs := make([]*hosting.Hub, len(s.sites))
@@ -34,6 +42,9 @@ func (s *Server) publishing() http.Handler {
 	o := publish.Options{Hubs: hosting.NewHubs(hubs...), Logger: s.log}
 	if len(s.config.Audiences) > 0 {
 		o.PublicURL = s.config.Audiences[0]
+	}
+	if s.metrics != nil {
+		o.Answered = s.metrics.Publishing()
 	}
 	return publish.New(o)
 }
@@ -53,7 +64,7 @@ func (s *Server) serveAPI(ctx context.Context) (stop func(context.Context) error
 	e.Logger.SetOutput(io.Discard) // errors are logged by slog
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.Use(limitRest, logRequests(s.log, s.gate, func(*http.Request) bool { return true }), recoverPanics(s.gate))
-	e.Any("/api/*", echo.WrapHandler(s.publishing()))
+	e.Any("/*", echo.WrapHandler(s.publishing()))
 	server := newHTTPServer(s.gate)
 	server.Handler, server.TLSConfig = s.behindProxies(e), s.http.TLSConfig.Clone()
 	served := s.serveBeside(server, l, "API")

@@ -245,6 +245,9 @@ func (s *Server) logHubs(listener net.Addr) {
 	for _, st := range s.sites {
 		s.log.Info("serving hub", "hub", st.settings.Name, "path", st.settings.Path, "clients", s.config.admission(&st.settings), "redirected", st.redirects != nil)
 	}
+	if reason := s.config.oneNode(); reason != "" {
+		s.log.Warn("publishing to one node", "reason", reason)
+	}
 	s.log.Info("listening", "address", addressOf(listener), "hubs", len(s.sites), "tls", s.config.usesTLS())
 }
 

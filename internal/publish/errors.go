@@ -108,8 +108,8 @@ type unavailable struct{ error }
 // errMissing is the error of a question that only nodes that did not answer could have answered with yes.
 var errMissing = &unavailable{errors.New("a node has not answered")}
 
-// fail answers a request that has failed.
-func (c *call) fail(w http.ResponseWriter, r *http.Request, err error) {
+// fail answers a request that has failed, and returns the status.
+func (c *call) fail(w http.ResponseWriter, r *http.Request, err error) (status int) {
 	var f *failure
 	var away *unavailable
 	switch {
@@ -127,6 +127,7 @@ func (c *call) fail(w http.ResponseWriter, r *http.Request, err error) {
 		})
 	}
 	f.write(w)
+	return f.status
 }
 
 // burst is the number of lines about one operation that are logged at once; see floodgate. maxLogged is the longest text of a

@@ -27,6 +27,9 @@ type Options struct {
 	// PublicURL is the URL of the server for publishers and clients, such as
 	// https://rt.example.com. URLs in answers begin with it. Default: that of the request.
 	PublicURL string
+	// Answered is called for each answer, with the id of the operation in the document and the
+	// status. The id is "" if there is no such operation. Default: nothing is called.
+	Answered func(operation string, status int)
 	// Logger receives the failures that are not the publisher's. Default slog.Default().
 	Logger *slog.Logger
 }
@@ -78,15 +81,27 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		a, err = c.serve(w)
 	}
-	if err != nil {
-		c.fail(w, r, err)
-		return
-	}
-	if a.value == nil {
+	switch {
+	case err != nil:
+		c.answered(c.fail(w, r, err))
+	case a.value == nil:
 		w.WriteHeader(c.status())
+		c.answered(c.status())
+	default:
+		writeJSON(w, c.status(), a.value)
+		c.answered(c.status())
+	}
+}
+
+func (c *call) answered(status int) {
+	if c.Answered == nil {
 		return
 	}
-	writeJSON(w, c.status(), a.value)
+	operation := ""
+	if c.route != nil {
+		operation = c.route.id
+	}
+	c.Answered(operation, status)
 }
 
 // find returns the call that a request makes, if there is such an operation.

@@ -214,9 +214,9 @@ func split(u *url.URL) ([]string, error) {
 	if u.RawPath != "" {
 		path, decode = u.RawPath, true
 	}
-	path = path[min(1, len(path)):]
-	if first, rest, _ := strings.Cut(path, "/"); fold.Equal(first, prefix[1:]) {
-		path = rest
+	first, path, _ := strings.Cut(path[min(1, len(path)):], "/")
+	if !fold.Equal(first, prefix[1:]) {
+		return nil, errNoOperation
 	}
 	path = strings.Trim(path, "/")
 	segments := strings.Split(path, "/")
