@@ -71,7 +71,8 @@ func (o *opening) accept(r protocol.HandshakeRequest) {
 		if s.caller.info.StatefulReconnect {
 			s.out.acceptStatefulReconnect(r.Version, w, s.hub.options.StatefulBufferSize)
 		}
-		o.connect(w, w.handshakeResponse)
+		s.out.wire = w
+		o.connect(w.handshakeResponse)
 	}
 }
 
@@ -93,11 +94,10 @@ func (o *opening) refuse(text string) {
 	}
 }
 
-// connect adds the client to the hub, answers its handshake with response, and runs OnConnected
-// concurrently with the reader.
-func (o *opening) connect(w *wire, response *frame.Frame) {
+// connect adds the client, whose wire is set, to the hub, answers its handshake with response, and runs
+// OnConnected concurrently with the reader.
+func (o *opening) connect(response *frame.Frame) {
 	s := o.session
-	s.out.wire = w
 	next, groups := open, []string(nil)
 	if s.hub.onConnected != nil || s.hub.hasConnectFilter || s.hub.backplane != nil {
 		next = connecting
@@ -118,7 +118,7 @@ func (o *opening) connect(w *wire, response *frame.Frame) {
 			join(group)
 		}
 		s.hub.userGroups.each(s.caller.UserID(), join)
-		if h := s.hub.local.history; h != nil && w.events {
+		if h := s.hub.local.history; h != nil && s.out.wire.events {
 			response = frame.NewEvent(h.streamStartLocked(&s.caller))
 		}
 		// If Send fails, the connection has ended and Disconnected will be called.

@@ -187,7 +187,8 @@ func (h *Hub) Connect(c Connection, info ConnectInfo) *Session {
 			k.mu.Lock() // later events follow the start of the stream
 			defer k.mu.Unlock()
 		}
-		s.opening.connect(h.events, h.events.handshakeResponse)
+		s.out.wire = h.events
+		s.opening.connect(h.events.handshakeResponse)
 	}
 	return s
 }

@@ -55,7 +55,7 @@ func (r *Relayed) Protocol() string { return r.session.out.wire.Name() }
 // Answer sends the answer to the handshake. From then on the client receives the messages of its
 // audiences. Only the first call counts.
 func (r *Relayed) Answer(response []byte) {
-	r.session.opening.connect(r.session.out.wire, frame.New(response, false))
+	r.session.opening.connect(frame.New(response, false))
 }
 
 // Send sends whole messages in the client's protocol. The bytes must not be modified afterwards. A

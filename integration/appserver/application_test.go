@@ -69,7 +69,6 @@ func newService(t *testing.T, takeover appserver.Takeover) *service {
 	}
 	service := appserver.New(appserver.Options{
 		Servers: func(name string) (*appserver.Servers, *accesskey.Keys) { return s.hub(name, keys).servers, keys },
-		Logger:  s.log,
 	})
 	clients := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.hub(r.URL.Query().Get("hub"), keys).clients.ServeHTTP(w, r)

@@ -26,6 +26,7 @@ type client struct {
 	handshake []byte           // as the client sent it
 	tracker   *tracker         // nil: the client never moves
 	link      *link            // nil: it waits for a server; written with order and servers.mu held
+	questions int              // results that servers wait for; guarded by servers.mu
 
 	// order is held while data is queued for the server, and while the client moves, so that the
 	// server gets everything in order.
@@ -34,7 +35,7 @@ type client struct {
 	holding bool
 	from    string      // the id of the server that the client leaves
 	since   time.Time   // when it began to leave
-	resumed notify.Gate // opens when the client has its next server, or has ended
+	resumed notify.Gate // opens when the client has its next server
 
 	answered atomic.Bool // the server has answered the handshake
 	moved    atomic.Bool // the next data of the server is an answer to a handshake that the client did not send
@@ -47,7 +48,7 @@ const maxHeld = 64 << 10
 // Receive implements hub.Remote.
 func (c *client) Receive(ctx context.Context, data []byte) error {
 	if c.tracker == nil {
-		return c.link.out.putWait(ctx, c.data(data))
+		return c.pass(ctx, &record{bytes: data})
 	}
 	whole, raw := c.tracker.split(data)
 	for i := range whole {
@@ -64,7 +65,7 @@ func (c *client) Receive(ctx context.Context, data []byte) error {
 // pass passes a message to the server, or holds it for the next one.
 func (c *client) pass(ctx context.Context, r *record) error {
 	for {
-		full, err := c.tryPass(ctx, r)
+		full, err := c.tryPass(r)
 		if full == nil {
 			return err
 		}
@@ -76,21 +77,27 @@ func (c *client) pass(ctx context.Context, r *record) error {
 	}
 }
 
-// tryPass is pass. If no more can be held, it returns a channel that is closed when that may have
-// changed.
-func (c *client) tryPass(ctx context.Context, r *record) (full <-chan struct{}, err error) {
+// tryPass is pass. If no more can be queued or held, it returns a channel that is closed when that may
+// have changed.
+func (c *client) tryPass(r *record) (full <-chan struct{}, err error) {
 	c.order.Lock()
 	defer c.order.Unlock()
 	switch {
 	case !c.holding:
-		if !c.tracker.passes(&r.message) {
+		if full = c.link.out.full(); full != nil {
+			return full, nil
+		}
+		if c.tracker != nil && !c.tracker.passes(&r.message) {
 			return nil, nil
 		}
-		err = c.link.out.putWait(ctx, c.data(r.bytes))
+		err = c.link.out.put(c.data(r.bytes))
 		if err != nil && c.movesAt(c.link, serviceprotocol.MigrateAlways) {
 			err = nil // the loss of the server is about to be handled, and completes the invocation
 		}
 		return nil, err
+	case !c.tracker.isFollowed():
+		c.relayed.Lose(errServerLost)
+		return nil, errServerLost
 	case r.message.Type == protocol.Ping:
 	case len(c.held) == 0 || len(c.held)+len(r.bytes) <= maxHeld:
 		c.held = append(c.held, r.bytes...)
@@ -102,6 +109,8 @@ func (c *client) tryPass(ctx context.Context, r *record) (full <-chan struct{}, 
 
 // Ended implements hub.Remote.
 func (c *client) Ended(cause error) {
+	c.order.Lock() // the server has been told of the client
+	defer c.order.Unlock()
 	l, known := c.servers.forget(c)
 	if !known || l == nil {
 		return

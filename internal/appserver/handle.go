@@ -3,7 +3,6 @@ package appserver
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -21,8 +20,9 @@ func (l *link) handle(m *serviceprotocol.Message) {
 	case serviceprotocol.Ping:
 		l.pinged(m.Pairs)
 	case serviceprotocol.ConnectionData:
-		if c := l.servers.find(l, m.Connection); c != nil {
-			c.receive(bytes.Clone(m.Data))
+		c := l.servers.find(l, m.Connection)
+		if data := l.whole(m, c); data != nil {
+			c.receive(data)
 		}
 	case serviceprotocol.CloseConnection:
 		if c := l.servers.find(l, m.Connection); c != nil {
@@ -77,7 +77,7 @@ func (l *link) send(to hub.Audience, m *serviceprotocol.Message) {
 		out.Frames[p.Protocol] = bytes.Clone(p.Data)
 	}
 	if err := l.servers.hub.Hub.SendEncoded(l.ctx, to, out); err != nil {
-		l.servers.warn("message of an application server not sent", l, slog.String("error", err.Error()))
+		l.servers.warn("message of an application server not sent", l.server, slog.String("error", err.Error()))
 	}
 }
 
@@ -91,7 +91,7 @@ func (l *link) command(m *serviceprotocol.Message) {
 		status = serviceprotocol.TimedOut
 	case err != nil:
 		status = serviceprotocol.NotFound
-		l.servers.warn("command of an application server failed", l, slog.String("error", err.Error()))
+		l.servers.warn("command of an application server failed", l.server, slog.String("error", err.Error()))
 	}
 	if m.Ack != 0 {
 		_ = l.out.put(&serviceprotocol.Message{Type: serviceprotocol.Ack, Ack: m.Ack, Status: status})
@@ -187,78 +187,22 @@ func (l *link) pinged(pairs []string) {
 	}
 }
 
-// leave begins the orderly end of the server, which says so again every few seconds: it gets no new
-// clients. With fin:0 it ends when it gets finack, and with others when its clients have left. An
-// application that has mapped a hub several times has further connections, which say nothing.
-func (l *link) leave(key, fin string) {
-	if l.told.Swap(true) {
-		return
-	}
-	finack := func() {
-		_ = l.out.put(&serviceprotocol.Message{Type: serviceprotocol.Ping, Pairs: []string{key, "finack"}})
-	}
-	moves := l.servers.level(l) > serviceprotocol.NeverMigrate
-	if !moves || fin != "fin:0" {
-		finack()
-		finack = func() {}
-	}
-	for _, other := range l.servers.ofServer(l.server) {
-		if other.leaving.Swap(true) || !moves {
-			continue
-		}
-		done := func() {}
-		if other == l {
-			done = finack
-		}
-		l.tasks.Go(func() { l.servers.depart(l.ctx, other, done) })
-	}
-}
-
-// handleResult passes on a message about a result of a client: to the client, or to the server that
-// waits for it.
-func (l *link) handleResult(m *serviceprotocol.Message) {
-	s := l.servers
-	if m.Type != serviceprotocol.ClientInvocation {
-		s.mu.Lock()
-		delete(s.asked, m.Invocation)
-		s.mu.Unlock()
-		if callers := s.ofServer(m.Server); len(callers) > 0 && m.Server != l.server {
-			_ = callers[0].out.put(m)
-		}
-		return
-	}
-	q := &question{connection: m.Connection, server: m.Server, caller: l}
-	s.mu.Lock()
-	known := s.clients[m.Connection] != nil && len(s.asked) < maxAsked
-	if known {
-		s.asked[m.Invocation] = q
-	}
-	s.mu.Unlock()
-	if !known {
-		refusal := unanswered(m.Invocation, q)
-		refusal.Text = fmt.Sprintf("Connection '%s' does not exist.", m.Connection) // the original's text
-		_ = l.out.put(refusal)
-		return
-	}
-	l.send(hub.Audience{Kind: hub.ToConnections, Names: []string{m.Connection}}, m)
-}
-
-// unanswered returns the completion of a result that never comes.
-func unanswered(invocation string, q *question) *serviceprotocol.Message {
-	return &serviceprotocol.Message{
-		Type: serviceprotocol.ErrorCompletion, Invocation: invocation, Connection: q.connection, Server: q.server,
-		Text: "Connection disconnected.",
-	}
-}
-
 // refuse logs a message that is not served.
 func (s *Servers) refuse(l *link, m *serviceprotocol.Message) {
-	s.warn("message of an application server not served", l, slog.Int("type", int(m.Type)))
+	s.warn("message of an application server not served", l.server, slog.Int("type", int(m.Type)))
 }
 
-// warn logs a line that a server can provoke.
-func (s *Servers) warn(event string, l *link, more slog.Attr) {
+// warn logs a line about a server that it, or a client, can provoke.
+func (s *Servers) warn(event, server string, more slog.Attr) {
 	s.gate.Log(floodgate.Kind{Level: slog.LevelWarn, Event: event, Burst: 1}, func() []slog.Attr {
-		return []slog.Attr{slog.String("hub", s.hub.Name), slog.String("server", floodgate.Clip(l.server, 100)), more}
+		return s.about(server, more)
 	})
+}
+
+// maxLogged is the length of an id in a line of the log.
+const maxLogged = 100
+
+// about returns the attributes of a line about a server.
+func (s *Servers) about(server string, more ...slog.Attr) []slog.Attr {
+	return append([]slog.Attr{slog.String("hub", s.hub.Name), slog.String("server", floodgate.Clip(server, maxLogged))}, more...)
 }

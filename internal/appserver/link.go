@@ -40,21 +40,23 @@ type link struct {
 	ctx     context.Context // ends with the connection
 	end     context.CancelFunc
 
-	leaving atomic.Bool
-	told    atomic.Bool    // by the server, that it leaves
-	tasks   sync.WaitGroup // what runs for the connection besides its reader
-	began   time.Time
+	leaving    atomic.Bool
+	passedOver notify.Signal  // the connection got no client because too much waits
+	parts      parts          // used by the reader
+	tasks      sync.WaitGroup // what runs for the connection besides its reader
+	began      time.Time
 
 	// Guarded by servers.mu.
 	clients   map[string]*client   // by connection id
 	departing map[*client]struct{} // those that move because the server leaves
 	departed  func()               // called when departing is empty; nil: it was, or the server stays
+	told      bool                 // by the server, that it leaves
 }
 
 func newLink(s *Servers, server string, socket *websocket.Conn) *link {
 	l := &link{servers: s, server: server, socket: socket, began: time.Now(), clients: map[string]*client{}}
 	l.ctx, l.end = context.WithCancel(context.Background())
-	l.out.written = notify.NewSignal()
+	l.out.written, l.passedOver = notify.NewSignal(), notify.NewSignal()
 	return l
 }
 
@@ -166,7 +168,7 @@ func (in *input) read() error {
 	kind, r, err := in.socket.NextReader()
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("%w: %w", errLost, err)
 	case kind != websocket.BinaryMessage:
 		return serviceprotocol.ErrMalformed
 	}

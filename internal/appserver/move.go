@@ -1,7 +1,8 @@
 package appserver
 
 import (
-	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/carillon-go/carillon/internal/serviceprotocol"
@@ -20,8 +21,8 @@ const (
 	Always                  // also when its connection is lost
 )
 
-// departure is the longest time that a server which leaves waits for its clients to move.
-const departure = 20 * time.Second
+// departTime is the longest time that a server which leaves waits for its clients to move.
+const departTime = 20 * time.Second
 
 // The headers by which servers learn of a move.
 const (
@@ -50,10 +51,56 @@ func (c *client) movesAt(l *link, end serviceprotocol.Migration) bool {
 	return c.tracker != nil && c.servers.level(l) >= end && c.tracker.isFollowed()
 }
 
+// departure is the orderly end of a server. It is guarded by servers.mu.
+type departure struct {
+	open     int      // connections of the server whose clients still move
+	finished []func() // called when open is 0
+}
+
+// leave begins the orderly end of the server, which says so again every few seconds: it gets no new
+// clients. With fin:0 it ends when it gets finack, and with others when its clients have left. An
+// application that has mapped a hub several times has further connections, which say nothing.
+func (l *link) leave(key, fin string) {
+	finack := func() {
+		_ = l.out.put(&serviceprotocol.Message{Type: serviceprotocol.Ping, Pairs: []string{key, "finack"}})
+	}
+	s := l.servers
+	moves := s.level(l) > serviceprotocol.NeverMigrate
+	s.mu.Lock()
+	d := s.departures[l.server]
+	var all []*link
+	if d == nil {
+		d = &departure{}
+		s.departures[l.server] = d
+		for _, other := range s.links {
+			if other.server == l.server {
+				other.leaving.Store(true)
+				all = append(all, other)
+			}
+		}
+		if moves {
+			d.open = len(all)
+		}
+	}
+	switch {
+	case d.open == 0 || fin != "fin:0":
+		defer finack()
+	case !l.told:
+		d.finished = append(d.finished, finack)
+	}
+	l.told = true
+	s.mu.Unlock()
+	if moves {
+		for _, other := range all {
+			l.tasks.Go(func() { s.depart(other, d) })
+		}
+	}
+}
+
 // depart moves the clients of a connection of a server that leaves, each when its invocations are
-// completed. done is called when all have moved; those that have not after the time departure
-// reconnect. Clients that cannot move stay until the server has ended. depart ends with ctx.
-func (s *Servers) depart(ctx context.Context, l *link, done func()) {
+// completed. Those that have not moved after departTime reconnect. Clients that cannot move stay until
+// the server has ended. depart ends with the connection.
+func (s *Servers) depart(l *link, d *departure) {
 	s.mu.Lock()
 	l.departing = map[*client]struct{}{}
 	for _, c := range l.clients {
@@ -61,11 +108,14 @@ func (s *Servers) depart(ctx context.Context, l *link, done func()) {
 			l.departing[c] = struct{}{}
 		}
 	}
-	l.departed = done
-	all := make([]*client, 0, len(l.departing))
-	for c := range l.departing {
-		all = append(all, c)
+	l.departed = func() {
+		if d.open--; d.open == 0 {
+			for _, finished := range d.finished {
+				finished()
+			}
+		}
 	}
+	all := slices.Collect(maps.Keys(l.departing))
 	s.departedLocked(l, nil)
 	s.mu.Unlock()
 	for _, c := range all {
@@ -73,20 +123,15 @@ func (s *Servers) depart(ctx context.Context, l *link, done func()) {
 			s.move(c)
 		}
 	}
-	timer := time.NewTimer(departure)
+	timer := time.NewTimer(departTime)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-l.ctx.Done():
 		return
-	case <-ctx.Done():
-		return
 	}
 	s.mu.Lock()
-	late := make([]*client, 0, len(l.departing))
-	for c := range l.departing {
-		late = append(late, c)
-	}
+	late := slices.Collect(maps.Keys(l.departing))
 	s.mu.Unlock()
 	for _, c := range late { // they wait for a stream, for example
 		c.relayed.Lose(errServerLost)
@@ -137,35 +182,70 @@ func (s *Servers) move(c *client) {
 	if !c.holding || !c.tracker.isIdle() {
 		return
 	}
-	id := c.relayed.ConnectionID()
+	if !c.tracker.isFollowed() {
+		c.relayed.Lose(errServerLost)
+		return
+	}
 	s.mu.Lock()
-	if s.clients[id] != c {
+	if s.clients[c.relayed.ConnectionID()] != c {
 		s.mu.Unlock()
 		return
 	}
 	old := c.link
 	next := s.successorLocked(c)
-	c.link = next
-	if old != nil {
-		delete(old.clients, id)
-		s.departedLocked(old, c)
-	}
-	if next != nil {
-		next.clients[id] = c
-		delete(s.homeless, c)
-	} else if s.homeless[c] == nil {
-		s.homeless[c] = time.AfterFunc(s.options.Hold, func() { c.relayed.Lose(errServerLost) })
-	}
+	s.giveLocked(c, next)
+	questions := s.unansweredLocked(c)
 	s.mu.Unlock()
+	for _, q := range questions {
+		q.fail(disconnectedText)
+	}
 	if old != nil {
 		c.tracker.abandon() // results that the server wants, which it drops
 		_ = old.out.put(&serviceprotocol.Message{
-			Type: serviceprotocol.CloseConnection, Connection: id,
+			Type: serviceprotocol.CloseConnection, Connection: c.relayed.ConnectionID(),
 			Headers: []serviceprotocol.Header{{Name: migrateTo, Values: []string{nameOf(next)}}},
 		})
+		s.mu.Lock()
+		s.departedLocked(old, c)
+		s.mu.Unlock()
 	}
 	if next != nil {
 		c.resume(next)
+	}
+}
+
+// giveLocked makes a client one of a server connection, or one that waits for a server if that is nil.
+func (s *Servers) giveLocked(c *client, next *link) {
+	id := c.relayed.ConnectionID()
+	if old := c.link; old != nil {
+		delete(old.clients, id)
+	}
+	c.link = next
+	switch timer := s.homeless[c]; {
+	case next != nil:
+		next.clients[id] = c
+		s.moves++
+		s.endWaitLocked(c)
+	case timer == nil:
+		s.homeless[c] = time.AfterFunc(s.options.Hold, func() { s.giveUp(c) })
+	}
+}
+
+// endWaitLocked notes that a client no longer waits for a server.
+func (s *Servers) endWaitLocked(c *client) {
+	if timer := s.homeless[c]; timer != nil {
+		timer.Stop()
+		delete(s.homeless, c)
+	}
+}
+
+// giveUp ends the connection of a client that has waited too long for a server.
+func (s *Servers) giveUp(c *client) {
+	s.mu.Lock()
+	_, waits := s.homeless[c]
+	s.mu.Unlock()
+	if waits {
+		c.relayed.Lose(errServerLost)
 	}
 }
 
@@ -197,8 +277,8 @@ func (c *client) resume(next *link) {
 	opening := c.opening()
 	opening.Headers = append(opening.Headers, serviceprotocol.Header{Name: migrateFrom, Values: []string{c.from}})
 	c.moved.Store(c.answered.Load())
-	_ = next.out.putWait(c.relayed.Context(), opening)
-	_ = next.out.putWait(c.relayed.Context(), c.data(c.handshake))
+	_ = next.out.put(opening)
+	_ = next.out.put(c.data(c.handshake))
 	var passed []byte
 	for _, r := range c.tracker.parse(c.held) {
 		if c.tracker.passes(&r.message) {
@@ -206,21 +286,48 @@ func (c *client) resume(next *link) {
 		}
 	}
 	if len(passed) > 0 {
-		_ = next.out.putWait(c.relayed.Context(), c.data(passed))
+		_ = next.out.put(c.data(passed))
 	}
 	c.held, c.holding = nil, false
 	c.resumed.Open()
 }
 
-// adopt gives the clients that wait for a server to one that has connected.
-func (s *Servers) adopt() {
-	s.mu.Lock()
-	all := make([]*client, 0, len(s.homeless))
-	for c := range s.homeless {
-		all = append(all, c)
+// adopt gives the clients that wait for a server to a connection, when it is new and each time that it
+// has room again, until it ends.
+func (s *Servers) adopt(l *link) {
+	for {
+		s.mu.Lock()
+		s.arrived.Open()
+		all := slices.Collect(maps.Keys(s.homeless))
+		s.mu.Unlock()
+		for _, c := range all {
+			if !l.waitForRoom() {
+				return
+			}
+			s.move(c)
+		}
+		select {
+		case <-l.passedOver:
+		case <-l.ctx.Done():
+			return
+		}
+		if !l.waitForRoom() {
+			return
+		}
 	}
-	s.mu.Unlock()
-	for _, c := range all {
-		s.move(c)
+}
+
+// waitForRoom waits until the connection may get clients, as far as its queue is concerned. It returns
+// false when the connection has ended.
+func (l *link) waitForRoom() bool {
+	for full := l.out.full(); full != nil; full = l.out.full() {
+		select {
+		case <-full:
+		case <-l.ctx.Done():
+		}
+		if l.ctx.Err() != nil {
+			return false
+		}
 	}
+	return l.ctx.Err() == nil
 }

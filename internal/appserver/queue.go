@@ -1,7 +1,6 @@
 package appserver
 
 import (
-	"context"
 	"errors"
 	"sync"
 
@@ -45,22 +44,14 @@ func (q *queue) put(m *serviceprotocol.Message) error {
 	return nil
 }
 
-// putWait waits until less than slowAt waits, and then appends a message.
-func (q *queue) putWait(ctx context.Context, m *serviceprotocol.Message) error {
-	for {
-		q.mu.Lock()
-		if q.err != nil || len(q.pending) < slowAt {
-			q.mu.Unlock()
-			return q.put(m)
-		}
-		room := q.room.Wait()
-		q.mu.Unlock()
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+// full returns a channel that is closed when less than slowAt waits, or at the end. nil: it is so now.
+func (q *queue) full() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.err != nil || len(q.pending) < slowAt {
+		return nil
 	}
+	return q.room.Wait()
 }
 
 // take returns all messages, and leaves the queue empty with the memory of spare.
@@ -73,7 +64,7 @@ func (q *queue) take(spare []byte) ([]byte, error) {
 	return taken, q.err
 }
 
-// end makes all later calls of put and putWait fail. Messages that wait are dropped. Only the first
+// end makes all later calls of put fail. Messages that wait are dropped. Only the first
 // call counts.
 func (q *queue) end(err error) {
 	q.mu.Lock()
@@ -88,6 +79,13 @@ func (q *queue) endLocked(err error) {
 	q.err, q.pending = err, nil
 	q.room.Open()
 	q.written.Notify()
+}
+
+// cause returns the error of the end.
+func (q *queue) cause() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.err
 }
 
 // isSlow reports whether so much waits that no more clients are accepted.

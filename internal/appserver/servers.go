@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -37,20 +38,13 @@ type Servers struct {
 	clients map[string]*client   // by connection id
 	asked   map[string]*question // by the id of the result
 	// homeless are the clients that wait for a server, with the timer that ends the wait.
-	homeless map[*client]*time.Timer
-	arrived  notify.Gate // opens when a server connects
+	homeless   map[*client]*time.Timer
+	arrived    notify.Gate           // opens when a server connects, or has room again
+	departures map[string]*departure // by the id of the server
+	moves      uint64
 
 	waiting atomic.Int32 // negotiations
-}
-
-// maxAsked is the limit of the results of clients that servers wait for.
-const maxAsked = 10_000
-
-// question is a result of a client that a server waits for.
-type question struct {
-	connection string
-	server     string // the id of the caller, as the question has it
-	caller     *link
+	open    atomic.Int32 // connections of servers, including those before their handshake
 }
 
 // ServersOptions configure Servers.
@@ -60,7 +54,8 @@ type ServersOptions struct {
 	// Hold is the longest time for which a client that moves waits for a server. Then its connection
 	// ends so that it reconnects. Default 30 s.
 	Hold time.Duration
-	// Logger gets warnings. Default slog.Default().
+	// Logger gets warnings, and a line when a server connects and when it leaves. Default
+	// slog.Default().
 	Logger *slog.Logger
 }
 
@@ -71,7 +66,7 @@ func NewServers(o ServersOptions) *Servers {
 	}
 	return &Servers{
 		options: o, gate: floodgate.New(o.Logger),
-		clients: map[string]*client{}, asked: map[string]*question{}, homeless: map[*client]*time.Timer{},
+		clients: map[string]*client{}, asked: map[string]*question{}, homeless: map[*client]*time.Timer{}, departures: map[string]*departure{},
 	}
 }
 
@@ -172,21 +167,32 @@ func isSticky(t *accesskey.Token) bool {
 	return sticky == "Required"
 }
 
-// takesClients reports whether new clients may be given to the connection.
+// takesClients reports whether new clients may be given to the connection. If only its queue is too
+// long, it looks for clients that wait once it is shorter.
 func (l *link) takesClients() bool {
-	return l.kind != serviceprotocol.WeakConnection && !l.leaving.Load() && !l.out.isSlow()
+	if l.kind == serviceprotocol.WeakConnection || l.leaving.Load() {
+		return false
+	}
+	slow := l.out.isSlow()
+	if slow {
+		l.passedOver.Notify()
+	}
+	return !slow
 }
 
 // Open implements hub.Relay.
 func (s *Servers) Open(r *hub.Relayed, handshake []byte) (hub.Remote, error) {
 	t := s.tokenOf(r.Caller().Request())
+	c := &client{servers: s, relayed: r, token: t}
+	c.order.Lock() // it does not move before its server knows it
+	defer c.order.Unlock()
 	s.mu.Lock()
 	l, err := s.chooseLocked(t, anyLink)
 	if err != nil {
 		s.mu.Unlock()
 		return nil, err
 	}
-	c := &client{servers: s, relayed: r, token: t, link: l}
+	c.link = l
 	if s.level(l) > serviceprotocol.NeverMigrate && !isSticky(t) {
 		c.handshake, c.tracker = bytes.Clone(handshake), newTracker(r.Protocol())
 	}
@@ -200,8 +206,7 @@ func (s *Servers) Open(r *hub.Relayed, handshake []byte) (hub.Remote, error) {
 // forget removes a client, and completes the questions to it.
 func (s *Servers) forget(c *client) (l *link, known bool) {
 	id := c.relayed.ConnectionID()
-	var asked []*serviceprotocol.Message
-	var callers []*link
+	var questions []*question
 	s.mu.Lock()
 	if known = s.clients[id] == c; known {
 		delete(s.clients, id)
@@ -209,21 +214,12 @@ func (s *Servers) forget(c *client) (l *link, known bool) {
 			delete(l.clients, id)
 			s.departedLocked(l, c)
 		}
-		if timer := s.homeless[c]; timer != nil {
-			timer.Stop()
-			delete(s.homeless, c)
-		}
-	}
-	for invocation, q := range s.asked {
-		if known && q.connection == id {
-			delete(s.asked, invocation)
-			callers = append(callers, q.caller)
-			asked = append(asked, unanswered(invocation, q))
-		}
+		s.endWaitLocked(c)
+		questions = s.unansweredLocked(c)
 	}
 	s.mu.Unlock()
-	for i, m := range asked {
-		_ = callers[i].out.put(m)
+	for _, q := range questions {
+		q.fail(disconnectedText)
 	}
 	return l, known
 }
@@ -238,12 +234,12 @@ func (s *Servers) find(l *link, id string) *client {
 	return nil
 }
 
-// add adds a server connection.
+// add adds a server connection. That of a server that leaves gets no clients.
 func (s *Servers) add(l *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	l.leaving.Store(s.departures[l.server] != nil)
 	s.links = append(s.links, l)
-	s.arrived.Open()
 }
 
 // remove removes a server connection, which has ended. Its clients move or reconnect.
@@ -263,26 +259,16 @@ func (s *Servers) detach(l *link) []*client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.links = slices.DeleteFunc(s.links, func(other *link) bool { return other == l })
-	for invocation, q := range s.asked {
+	if !slices.ContainsFunc(s.links, func(other *link) bool { return other.server == l.server }) {
+		delete(s.departures, l.server)
+	}
+	for _, q := range s.asked {
 		if q.caller == l {
-			delete(s.asked, invocation)
+			s.answeredLocked(q)
 		}
 	}
-	all := make([]*client, 0, len(l.clients))
-	for _, c := range l.clients {
-		all = append(all, c)
-	}
-	return all
+	return slices.Collect(maps.Values(l.clients))
 }
 
-// ofServer returns the connections of a server.
-func (s *Servers) ofServer(id string) (all []*link) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, l := range s.links {
-		if l.server == id {
-			all = append(all, l)
-		}
-	}
-	return all
-}
+// Close writes the numbers of lines of the log that were left out.
+func (s *Servers) Close() { s.gate.Close() }

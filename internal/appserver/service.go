@@ -2,6 +2,7 @@ package appserver
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/internal/accesskey"
 	"github.com/carillon-go/carillon/internal/authlog"
+	"github.com/carillon-go/carillon/internal/floodgate"
 )
 
 // Options configure a Service.
@@ -19,8 +21,6 @@ type Options struct {
 	// Servers returns the servers and the keys of the hub with a name, or nil if there is no such
 	// hub. Required.
 	Servers func(hub string) (*Servers, *accesskey.Keys)
-	// Logger gets a line when a server connects and when it leaves. Required.
-	Logger *slog.Logger
 }
 
 // Service is the handler of /server/, to which application servers connect. It is safe for
@@ -66,6 +66,12 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if id == "" {
 		id = r.Header.Get("X-ASRS-Server-Id")
 	}
+	defer servers.open.Add(-1)
+	if servers.open.Add(1) > maxLinks {
+		servers.warn("application server refused", id, slog.String("error", "the hub has too many connections of application servers"))
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	socket, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		return
@@ -77,8 +83,12 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.leave(l)
-	l.run(r.URL.Query().Get("cid"), s.options.Logger)
+	l.run(r.URL.Query().Get("cid"))
 }
+
+// maxLinks is the limit of the connections of application servers to one hub. A server has five as a
+// rule.
+const maxLinks = 1000
 
 func (s *Service) refuse(w http.ResponseWriter, r *http.Request, reason string) {
 	authlog.Refused(r, "", reason, nil)
@@ -111,6 +121,8 @@ func (s *Service) Shutdown(ctx context.Context) error {
 	s.closed = true
 	for l := range s.links {
 		l.out.end(http.ErrServerClosed)
+		l.end()
+		_ = l.socket.Close()
 	}
 	s.mu.Unlock()
 	done := make(chan struct{})
@@ -127,21 +139,30 @@ func (s *Service) Shutdown(ctx context.Context) error {
 }
 
 // run serves the connection until it ends, and then ends its clients.
-func (l *link) run(id string, log *slog.Logger) {
+func (l *link) run(id string) {
 	in := &input{socket: l.socket}
-	log = log.With("hub", l.servers.hub.Name, "server", l.server, "connection", id)
-	if err := l.shake(in, id); err != nil {
-		l.servers.warn("application server refused", l, slog.String("error", err.Error()))
+	if err := l.shake(in, id); errors.Is(err, errLost) {
+		l.log(slog.LevelDebug, "application server left before its handshake", id)
+		return
+	} else if err != nil {
+		l.servers.warn("application server refused", l.server, slog.String("error", err.Error()))
 		return
 	}
-	log.Info("application server connected")
+	l.log(slog.LevelInfo, "application server connected", id)
 	l.servers.add(l)
 	l.tasks.Go(l.write)
-	l.tasks.Go(l.servers.adopt)
-	err := l.serve(in)
-	l.out.end(errLost)
+	l.tasks.Go(func() { l.servers.adopt(l) })
+	l.out.end(l.serve(in))
 	l.end()
 	clients := l.servers.remove(l)
+	l.log(slog.LevelInfo, "application server left", id, slog.Int("clients", clients),
+		slog.Float64("duration_s", time.Since(l.began).Seconds()), slog.String("cause", l.out.cause().Error()))
 	l.tasks.Wait()
-	log.Info("application server left", "clients", clients, "duration_s", time.Since(l.began).Seconds(), "cause", err)
+}
+
+// log logs a line about the connection.
+func (l *link) log(level slog.Level, event, id string, more ...slog.Attr) {
+	l.servers.gate.Log(floodgate.Kind{Level: level, Event: event, Burst: 50}, func() []slog.Attr {
+		return append(l.servers.about(l.server, slog.String("connection", floodgate.Clip(id, maxLogged))), more...)
+	})
 }

@@ -28,10 +28,11 @@ type tracker struct {
 	mu      sync.Mutex
 	partial []byte // the beginning of a message of the client
 	lost    bool   // the messages of the client could not be followed
-	// The ids of the client's invocations, each with the uploads that belong to it, and those of
-	// results that the server wants from the client.
-	calls map[string][]string
-	asked map[string]bool
+	// The ids of the client's invocations, each with the uploads that belong to it, of all open
+	// uploads, and of the results that the server wants from the client.
+	calls   map[string][]string
+	uploads map[string]bool
+	asked   map[string]bool
 	// The ids of uploads and results that an earlier server knew.
 	dead map[string]bool
 }
@@ -42,7 +43,9 @@ func newTracker(protocolName string) *tracker {
 	if p == nil {
 		return nil
 	}
-	return &tracker{protocol: p, calls: map[string][]string{}, asked: map[string]bool{}, dead: map[string]bool{}}
+	return &tracker{
+		protocol: p, calls: map[string][]string{}, uploads: map[string]bool{}, asked: map[string]bool{}, dead: map[string]bool{},
+	}
 }
 
 // record is a whole message of a client, with its framing.
@@ -68,8 +71,8 @@ func (t *tracker) split(data []byte) (whole []record, raw []byte) {
 		if err == nil && text != nil {
 			err = t.protocol.Parse(text, &r.message)
 		}
-		if err != nil || len(t.calls)+len(t.asked)+len(t.dead) > maxTracked {
-			t.lost, t.partial = true, nil
+		if err != nil || len(t.calls)+len(t.uploads)+len(t.asked)+len(t.dead) > maxTracked {
+			t.loseLocked()
 			return whole, data
 		}
 		if text == nil {
@@ -79,6 +82,12 @@ func (t *tracker) split(data []byte) (whole []record, raw []byte) {
 	}
 	t.partial = append(t.partial[:0:0], data...)
 	return whole, nil
+}
+
+// loseLocked gives up following the client.
+func (t *tracker) loseLocked() {
+	t.lost, t.partial = true, nil
+	t.calls, t.uploads, t.asked, t.dead = nil, nil, nil, nil
 }
 
 // parse returns the whole messages that split has returned before.
@@ -107,15 +116,26 @@ func (t *tracker) isFollowed() bool {
 func (t *tracker) passes(m *protocol.Message) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.lost {
+		return true
+	}
 	switch m.Type {
 	case protocol.Invocation, protocol.StreamInvocation:
-		if m.InvocationID != "" || len(m.StreamIDs) > 0 {
-			t.calls[m.InvocationID] = append(t.calls[m.InvocationID], m.StreamIDs...)
+		if _, again := t.calls[m.InvocationID]; again { // it would have two completions
+			t.loseLocked()
+			return true
+		}
+		if m.InvocationID != "" {
+			t.calls[m.InvocationID] = m.StreamIDs
+		}
+		for _, id := range m.StreamIDs {
+			t.uploads[id] = true
 		}
 	case protocol.StreamItem:
 		return !t.dead[m.InvocationID]
 	case protocol.Completion:
 		delete(t.asked, m.InvocationID)
+		delete(t.uploads, m.InvocationID)
 		dead := t.dead[m.InvocationID]
 		delete(t.dead, m.InvocationID)
 		return !dead
@@ -123,53 +143,62 @@ func (t *tracker) passes(m *protocol.Message) bool {
 	return true
 }
 
-// follow notes the messages of the server. It reports whether no invocation is open after them.
+// ask notes that a server wants a result from the client.
+func (t *tracker) ask(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.lost {
+		t.asked[id] = true
+	}
+}
+
+// follow notes the messages of the server. It reports whether nothing is open after them.
 func (t *tracker) follow(messages []byte) (idle bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for len(messages) > 0 {
+	for len(messages) > 0 && !t.lost {
 		text, rest, err := t.protocol.Next(messages, 0, 0)
 		var m protocol.Message
 		if err == nil && text != nil {
 			err = t.protocol.Parse(text, &m)
 		}
-		if err != nil || text == nil {
-			t.lost = true
-			break
-		}
 		switch {
+		case err != nil || text == nil || len(t.asked) > maxTracked:
+			t.loseLocked()
 		case m.Type == protocol.Completion:
+			for _, id := range t.calls[m.InvocationID] {
+				delete(t.uploads, id)
+			}
 			delete(t.calls, m.InvocationID)
 		case m.Type == protocol.Invocation && m.InvocationID != "":
 			t.asked[m.InvocationID] = true
 		}
 		messages = rest
 	}
-	return len(t.calls) == 0
+	return t.isIdleLocked()
 }
 
-// isIdle reports whether no invocation is open.
+// isIdle reports whether no invocation and no upload is open.
 func (t *tracker) isIdle() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.calls) == 0
+	return t.isIdleLocked()
 }
+
+func (t *tracker) isIdleLocked() bool { return len(t.calls)+len(t.uploads) == 0 }
 
 // abandon forgets everything that the server knew: it has gone. It returns the invocations that
 // nobody will complete.
 func (t *tracker) abandon() (calls []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, uploads := range t.calls {
-		for _, id := range uploads {
+	for _, ids := range []map[string]bool{t.uploads, t.asked} {
+		for id := range ids {
 			t.dead[id] = true
 		}
-	}
-	for id := range t.asked {
-		t.dead[id] = true
+		clear(ids)
 	}
 	calls = slices.Sorted(maps.Keys(t.calls))
 	clear(t.calls)
-	clear(t.asked)
-	return slices.DeleteFunc(calls, func(id string) bool { return id == "" })
+	return calls
 }

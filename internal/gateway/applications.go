@@ -17,7 +17,7 @@ func (s *Server) serveApplications() *appserver.Service {
 	if len(byName) == 0 {
 		return nil
 	}
-	return appserver.New(appserver.Options{Logger: s.log, Servers: func(hub string) (*appserver.Servers, *accesskey.Keys) {
+	return appserver.New(appserver.Options{Servers: func(hub string) (*appserver.Servers, *accesskey.Keys) {
 		st := byName[fold.Upper(hub)]
 		if st == nil {
 			return nil, nil

@@ -36,6 +36,11 @@ func (s *Server) shutdown() error {
 	hubStopped := ofAll(s.sites, func(st *site) error { return st.shutdown(ctx) })
 	if s.applications != nil { // their clients have ended
 		hubStopped = errors.Join(hubStopped, s.applications.Shutdown(ctx))
+		for _, st := range s.sites {
+			if st.servers != nil {
+				st.servers.Close()
+			}
+		}
 	}
 	httpStopped := errors.Join(stopHTTP(ctx, s.http), s.stopAPI(ctx))
 	clusterStopped := s.stopCluster(ctx)
