@@ -4,7 +4,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -75,6 +77,31 @@ func TestSettingsAreDescribed(t *testing.T) {
 	for line := range strings.Lines(rows("", reflect.TypeFor[Hub]())) {
 		if !strings.HasSuffix(line, ". |\n") {
 			t.Error(line)
+		}
+	}
+}
+
+var configuration = regexp.MustCompile("(?ms)^( *)```yaml\n(.*?)^ *```$")
+
+// The configuration files in the documents have no errors.
+func TestConfigurationsOfDocuments(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal("there are no documents:", err)
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range configuration.FindAllStringSubmatch(string(text), -1) {
+			yaml := strings.ReplaceAll("\n"+block[2], "\n"+block[1], "\n")
+			if !strings.Contains(yaml, "\nhubs:") {
+				continue
+			}
+			if _, err := Parse(page, []byte(yaml)); err != nil {
+				t.Errorf("%s\nin%s", err, yaml)
+			}
 		}
 	}
 }
