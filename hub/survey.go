@@ -206,8 +206,8 @@ func (f *Findings) merge(other Findings, size int) {
 	all = slices.CompactFunc(all, func(a, b Member) bool { return a.ConnectionID == b.ConnectionID })
 	for _, part := range []*Findings{f, &other} {
 		if part.More {
-			end, _ := slices.BinarySearchFunc(all, Member{ConnectionID: part.last()}, compareMembers)
-			all = all[:end+1]
+			last := part.last() // the other part may have cut it off
+			all = slices.DeleteFunc(all, func(m Member) bool { return m.ConnectionID > last })
 		}
 	}
 	f.More = f.More || other.More || len(all) > size
