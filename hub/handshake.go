@@ -123,12 +123,14 @@ func (o *opening) connect(response *frame.Frame) {
 		}
 		// If Send fails, the connection has ended and Disconnected will be called.
 		_ = s.out.conn.Send(response)
+		o.logged = s.log().opened() // with the lock: Disconnected may run as soon as the handshake is answered
+		if next == connecting {
+			s.tasks.StartConcurrent(0)
+		}
 	}) {
 		return // the session has ended
 	}
-	o.logged = s.log().opened()
 	if next == connecting {
-		s.tasks.StartConcurrent(0)
 		go o.run(groups)
 	}
 }
