@@ -120,14 +120,20 @@ type application struct {
 // start starts an application whose clients s holds.
 func (s *service) start(t *testing.T, program string, args ...string) *application {
 	t.Helper()
+	return startApplication(t, s.URL, s.key, program, "testhub", args...)
+}
+
+// startApplication starts a role of program, whose clients the service at url holds.
+func startApplication(t *testing.T, url, key, program, role string, args ...string) *application {
+	t.Helper()
 	addr := testproc.FreeAddress()
-	connection := "Endpoint=" + s.URL + ";AccessKey=" + s.key + ";Version=1.0;"
-	a := &application{url: "http://" + addr, args: append([]string{program, "testhub", "-addr", addr, "-azure", connection}, args...)}
+	connection := "Endpoint=" + url + ";AccessKey=" + key + ";Version=1.0;"
+	a := &application{url: "http://" + addr, args: append([]string{program, role, "-addr", addr, "-azure", connection}, args...)}
 	a.again(t)
 	t.Cleanup(func() {
 		_ = a.kill()
 		if t.Failed() {
-			t.Logf("the application said: %s", a.output.String())
+			t.Logf("the application said: %s", tail(a.output.String()))
 		}
 	})
 	return a
