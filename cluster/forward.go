@@ -113,8 +113,8 @@ func (p *passage) forwarded(key string) *forwarded {
 		Length: r.ContentLength, Remote: raw(r.RemoteAddr), Scheme: raw(r.URL.Scheme), TLS: r.TLS != nil,
 		User: encodeUser(auth.UserFrom(r.Context())), Answer: header(p.w.Header()),
 	}
-	if p.upgrades() {
-		f.Length = 0 // all bytes of the client belong to the WebSocket
+	if p.upgrades() || p.isGet() && !f.isShort() {
+		f.Length = 0 // all bytes of the client belong to the WebSocket, and the body of a poll does not matter
 	}
 	if !strings.HasPrefix(r.RequestURI, "/") {
 		f.URI = raw(r.URL.RequestURI())

@@ -330,6 +330,25 @@ func TestOwnerLearnsWhetherTheClientGotAnAnswer(t *testing.T) {
 	}
 }
 
+// A poll that announces a body of unknown length is like any other: net/http sends an empty body so if the
+// client is busy.
+func TestPollWithABodyIsForwardedAsAPoll(t *testing.T) {
+	t.Parallel()
+	other, token, flushed := ownedWithData(t)
+	request := "GET /chat?id=" + token + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+	if got := other.wire(t, request); !strings.HasPrefix(got, "Connection: close\nContent-Length: 4\n") || !strings.HasSuffix(got, "\n\ndata") {
+		t.Errorf("%q", got)
+	}
+	if err := <-flushed; err != nil {
+		t.Errorf("the client has got the answer: %v", err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/chat?id="+token, struct{ io.Reader }{strings.NewReader("")})
+	other.registry.front(&broken{httptest.NewRecorder()}, r)
+	if err := <-flushed; err == nil {
+		t.Error("the client has got no answer, and the owner does not know")
+	}
+}
+
 // A poll does not keep data that its client did get, also when the client leaves at once.
 func TestOwnerLearnsThatTheClientGotAnAnswerAndLeft(t *testing.T) {
 	t.Parallel()
