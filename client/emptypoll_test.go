@@ -42,3 +42,45 @@ func TestPollsAnsweredAtOnce(t *testing.T) {
 		t.Errorf("%d polls in a second", n)
 	}
 }
+
+// TestPollsOfABusyClientHaveNoBody: net/http takes a body of unknown length for one that follows if nobody reads it within
+// 200 ms.
+func TestPollsOfABusyClientHaveNoBody(t *testing.T) {
+	t.Parallel()
+	var polls atomic.Int32
+	w := newWire(t, func(l *link) { l.shake(); l.untilGone() })
+	w.before = func(_ http.ResponseWriter, q *http.Request) bool {
+		if q.Method == http.MethodGet {
+			polls.Add(1)
+			if q.ContentLength != 0 || len(q.TransferEncoding) > 0 {
+				t.Errorf("a poll has a body: length %d, %s", q.ContentLength, q.TransferEncoding)
+			}
+		}
+		return false
+	}
+	r := w.rig()
+	o := w.on(LongPolling)
+	o.HTTPClient = &http.Client{Transport: slowBodies{}}
+	r.start(r.open(w.url, o))
+	if polls.Load() == 0 {
+		t.Error("no poll")
+	}
+}
+
+// slowBodies makes requests for a client that is busy: the body of a poll is read late.
+type slowBodies struct{}
+
+func (slowBodies) RoundTrip(q *http.Request) (*http.Response, error) {
+	if q.Method == http.MethodGet {
+		q = q.Clone(q.Context())
+		q.Body = slowBody{q.Body}
+	}
+	return http.DefaultTransport.RoundTrip(q)
+}
+
+type slowBody struct{ io.ReadCloser }
+
+func (b slowBody) Read(p []byte) (int, error) {
+	time.Sleep(300 * time.Millisecond) // longer than net/http waits
+	return b.ReadCloser.Read(p)
+}

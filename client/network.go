@@ -263,6 +263,9 @@ func (n *network) once(ctx context.Context, cred credentials, r request) (*http.
 		return nil, fmt.Errorf("client: %s: %w", r.op, withoutURL(err))
 	}
 	q.Header = header
+	if r.once { // or net/http sends Transfer-Encoding: chunked if it does not see within 200 ms that the body is empty
+		q.TransferEncoding = []string{"identity"}
+	}
 	if host := header.Get("Host"); host != "" {
 		q.Host = host
 	}
