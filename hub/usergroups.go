@@ -95,6 +95,7 @@ const (
 	maxKeptBytes = 64 << 20 // of all users
 	keptBytes    = 256      // of a user or a membership in addition to its name
 	maxKeptTime  = 365 * 24 * time.Hour
+	sweepPause   = time.Second // between two looks at all memberships; each addition to a full hub would be one
 )
 
 var errTooManyKept = NewError("More memberships of users are kept than may be.")
@@ -105,6 +106,7 @@ type keptGroups struct {
 	of      map[string][]keptGroup // by user, the newest last
 	bytes   int
 	sweepAt int // the number of bytes at which those that have ended are removed
+	swept   time.Time
 }
 
 type keptGroup struct {
@@ -128,7 +130,8 @@ func (k *keptGroups) add(user, group string, ttl time.Duration) error {
 	if len(k.of[user]) == 0 {
 		need += keptBytes + len(user)
 	}
-	if k.bytes+need > max(k.sweepAt, maxKeptBytes/64) {
+	if k.bytes+need > max(k.sweepAt, maxKeptBytes/64) && now.Sub(k.swept) >= sweepPause {
+		k.swept = now
 		for user := range k.of {
 			k.removeLocked(user, func(g keptGroup) bool { return !now.Before(g.until) })
 		}

@@ -140,6 +140,30 @@ func TestKeptMembershipsAreBounded(t *testing.T) {
 	}
 }
 
+// All memberships are looked at once a second at most, however often one is added for which there is no
+// room: new connections wait for the look.
+func TestAFullHubLooksForEndedMembershipsOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newLoneLab(hub.Options{})
+		add := func(n int) error {
+			return h.UserGroups().Add(t.Context(), fmt.Sprint(n), strings.Repeat("x", 1<<20), 500*time.Millisecond)
+		}
+		time.Sleep(time.Hour) // of the bubble
+		n := 0
+		for add(n) == nil {
+			n++
+		}
+		time.Sleep(600 * time.Millisecond)
+		if err := add(n); err == nil {
+			t.Error("there was a second look")
+		}
+		time.Sleep(400 * time.Millisecond)
+		if err := add(n); err != nil {
+			t.Errorf("after a second: %v", err)
+		}
+	})
+}
+
 // A connection is in the groups of its user when OnConnected runs.
 func TestUserGroupsBeforeOnConnected(t *testing.T) {
 	h := newLoneLab(hub.Options{})
