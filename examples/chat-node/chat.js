@@ -12,8 +12,8 @@ const files = new Map(["index.html", "page.js", "style.css", "signalr.min.js"].m
 function isGenuine(headers, body) {
   const sent = Number(headers["webhook-timestamp"]);
   if (!(Math.abs(Date.now() / 1000 - sent) < 300)) return false;
-  const mac = createHmac("sha256", accessKey).update(`${headers["webhook-id"]}.${headers["webhook-timestamp"]}.`).update(body);
-  const wanted = Buffer.from("v1," + mac.digest("base64"));
+  const prefix = `${headers["webhook-id"]}.${headers["webhook-timestamp"]}.`;
+  const wanted = Buffer.from("v1," + createHmac("sha256", accessKey).update(prefix).update(body).digest("base64"));
   return (headers["webhook-signature"] ?? "").split(" ").map((text) => Buffer.from(text))
     .some((found) => found.length === wanted.length && timingSafeEqual(found, wanted));
 }
@@ -65,7 +65,8 @@ async function read(request) {
 }
 
 createServer(async (request, response) => {
-  const answer = (status, content, type) => response.writeHead(status, { "Content-Type": type ?? "application/json" }).end(content);
+  const answer = (status, content, type = "application/json") =>
+    response.writeHead(status, { "Content-Type": type }).end(content);
   try {
     const body = await read(request);
     const file = files.get(request.url.slice(1) || "index.html");

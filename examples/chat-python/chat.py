@@ -53,15 +53,16 @@ class Chat(SimpleHTTPRequestHandler):
                 return self.answer(401)
             return self.answer(200, {"userId": name})
         name = unquote(self.headers["X-ASRS-User-Id"])
-        match self.path, event:
-            case "/connections", {"type": kind}:
-                publish("POST", "/:send", "", "", name + (" has come" if kind == 10 else " has left"))
-            case "/messages", {"target": "join", "arguments": [str(room)]} if room:
-                publish("PUT", f"{group(room)}/connections/{self.headers['X-ASRS-Connection-Id']}")
-            case "/messages", {"target": "say", "arguments": [str(room), str(text)]}:
-                publish("POST", f"{group(room)}/:send", room, name, text)
-            case _:
-                return self.answer(400)
+        if self.path == "/connections":
+            publish("POST", "/:send", "", "", name + (" has come" if event["type"] == 10 else " has left"))
+            return self.answer(204)
+        method, values = event["target"], [str(value) for value in event["arguments"]]
+        if method == "join" and len(values) == 1 and values[0]:
+            publish("PUT", f"{group(values[0])}/connections/{self.headers['X-ASRS-Connection-Id']}")
+        elif method == "say" and len(values) == 2:
+            publish("POST", f"{group(values[0])}/:send", values[0], name, values[1])
+        else:
+            return self.answer(400)
         self.answer(204)
 
     def answer(self, status, value=None, cookie=None):

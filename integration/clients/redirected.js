@@ -1,5 +1,6 @@
-// The official client in Node, or in headless Chromium on PAGE with CHROMIUM, for ../redirect_test.go and ../cookies_test.go. It negotiates at
-// URL, which may redirect it, over each transport, and prints the answer of the hub's method Who, or the error.
+// The official client in Node, or in headless Chromium on PAGE with CHROMIUM, for ../redirect_test.go and
+// ../cookies_test.go. It negotiates at URL, which may redirect it, over each transport, and prints the answer of the hub's
+// method Who, or the error.
 
 import { fileURLToPath } from "node:url";
 import signalR from "@microsoft/signalr";
