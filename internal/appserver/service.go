@@ -18,9 +18,12 @@ import (
 
 // Options configure a Service.
 type Options struct {
-	// Servers returns the servers and the keys of the hub with a name, or nil if there is no such
-	// hub. Required.
+	// Servers returns the servers and the keys of the hub with a name. Without servers they are the
+	// keys of those who may make the hub, and without keys there is no such hub. Required.
 	Servers func(hub string) (*Servers, *accesskey.Keys)
+	// Make makes the hub with a name, if its server has one of these keys. Required if Servers
+	// returns such keys.
+	Make func(hub string) (*Servers, error)
 }
 
 // Service is the handler of /server/, to which application servers connect. It is safe for
@@ -53,7 +56,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("Origin") != "":
 		http.Error(w, "Application servers connect without an Origin.", http.StatusForbidden)
 		return
-	case servers == nil || text == "" || inURL:
+	case keys == nil || text == "" || inURL:
 		s.refuse(w, r, "there is no such hub, or no token in the Authorization header")
 		return
 	}
@@ -61,6 +64,13 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.refuse(w, r, err.Error())
 		return
+	}
+	if servers == nil {
+		if servers, err = s.options.Make(name); err != nil {
+			authlog.Refused(r, "", err.Error(), nil)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 	}
 	id, _ := token.First("nameid")
 	if id == "" {

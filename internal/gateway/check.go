@@ -27,6 +27,10 @@ func (c *Config) Summary(w io.Writer) {
 		fmt.Fprintf(w, "There are no hubs: the clock is served at %s.\n", c.Path)
 		return
 	}
+	if len(c.Hubs) == 0 {
+		fmt.Fprintln(w, "The file names no hubs: application servers make them with the access key.")
+		return
+	}
 	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
 	fmt.Fprintln(t, "HUB\tPATH\tCLIENTS\tINVOKE\tPUBLISHING")
 	var open, unanswered []string

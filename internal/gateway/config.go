@@ -65,7 +65,7 @@ type Config struct {
 	RedisPrefix string `group:"Redis" name:"redis-prefix" placeholder:"TEXT" help:"Text in front of the names of all channels, as ChannelPrefix in ASP.NET Core. Default: none."`
 
 	APIAddr       string   `group:"Publishing" name:"api-addr" placeholder:"ADDR" help:"Address to listen on for the REST interface for publishing, such as 127.0.0.1:8081. Default: --addr."`
-	AccessKeyFile string   `group:"Publishing" name:"access-key-file" reload:"true" type:"path" placeholder:"FILE" help:"File with one or two access keys, one a line, for the hubs of the configuration file that name no keys of their own. An access key signs tokens of backends and of clients, as that of Azure SignalR Service does. Default: none."`
+	AccessKeyFile string   `group:"Publishing" name:"access-key-file" reload:"true" type:"path" placeholder:"FILE" help:"File with one or two access keys, one a line, for the hubs of the configuration file that name no keys of their own. An access key signs tokens of backends and of clients, as that of Azure SignalR Service does. An application server with one of these keys makes a hub that the file does not name by connecting; then the file needs no hubs. Default: none."`
 	APIKeyFile    string   `group:"Publishing" name:"api-key-file" reload:"true" type:"path" placeholder:"FILE" help:"File with API keys, one a line, for the same hubs. A request for publishing has one in the header X-Api-Key. Default: none."`
 	Audiences     []string `group:"Publishing" placeholder:"URL" reload:"true" help:"Public URLs of this server that tokens signed with an access key may be for, such as https://rt.example.com; may be repeated. Default: the host in the audience of a token is not compared."`
 

@@ -24,7 +24,8 @@ type live struct {
 type prepared struct {
 	certificate *tls.Certificate
 	rules       negotiate.Rules
-	sites       []preparedSite // in the order of the hubs
+	sites       []preparedSite  // in the order of the hubs
+	keys        *accesskey.Keys // of hubs that the file does not name; nil: there are none
 }
 
 // preparedSite is the new state of a site.
@@ -49,6 +50,10 @@ func (c *Config) prepare(sites []*site) (*prepared, error) {
 			note(fmt.Errorf("--tls-cert, --tls-key: the certificate: %w", err))
 		}
 		p.certificate = &pair
+	}
+	if c.AccessKeyFile != "" {
+		p.keys, err = c.keys(&hubfile.Hub{})
+		note(err)
 	}
 	for i, h := range c.hubs() {
 		one := preparedSite{settings: h, keys: &accesskey.Keys{}}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/carillon-go/carillon/internal/hosting"
 	"github.com/carillon-go/carillon/internal/publish"
 )
 
@@ -35,11 +34,7 @@ func (c *Config) oneNode() string {
 
 // publishing returns the handler of the REST interface for publishing.
 func (s *Server) publishing() http.Handler {
-	hubs := make([]*hosting.Hub, len(s.sites))
-	for i, st := range s.sites {
-		hubs[i] = st.hosted
-	}
-	o := publish.Options{Hubs: hosting.NewHubs(hubs...), Logger: s.log}
+	o := publish.Options{Hubs: &s.hubs, Logger: s.log}
 	if len(s.config.Audiences) > 0 {
 		o.PublicURL = s.config.Audiences[0]
 	}

@@ -55,7 +55,7 @@ func (s *Server) joinRedis() (err error) {
 
 // leaveRedis follows the shutdown of the hubs.
 func (s *Server) leaveRedis() {
-	for _, st := range s.sites {
+	for _, st := range s.allSites() {
 		if st.plane != nil {
 			st.plane.Close()
 		}

@@ -162,6 +162,12 @@ func (s *Server) apply(p *prepared) {
 	for i, st := range s.sites {
 		st.apply(p.sites[i])
 	}
+	s.made.mu.Lock()
+	defer s.made.mu.Unlock()
+	s.made.keys = p.keys
+	for _, st := range s.made.byName {
+		st.hosted.SetKeys(p.keys)
+	}
 }
 
 // checkTime returns an error if clients refuse a certificate now because of its dates.

@@ -77,11 +77,9 @@ func (s *Server) places() (byPath, below map[string]place) {
 			byPath[path], byPath[fold.Upper(path)] = place{h, kind}, place{h, kind}
 		}
 	}
-	redirects := map[string]*serviceclient.Endpoint{} // by the upper case of the name
+	hasRedirects := s.applications != nil
 	for _, st := range s.sites {
-		if st.redirects != nil {
-			redirects[fold.Upper(st.settings.Name)] = st.redirects
-		}
+		hasRedirects = hasRedirects || st.redirects != nil
 		if st.endpoint == nil {
 			continue
 		}
@@ -90,8 +88,13 @@ func (s *Server) places() (byPath, below map[string]place) {
 		add(st.endpoint, script, paths.Script)
 		add(st.endpoint, diagnosis, paths.Diagnose)
 	}
-	if len(redirects) > 0 {
-		find := func(hub string) *serviceclient.Endpoint { return redirects[fold.Upper(hub)] }
+	if hasRedirects {
+		find := func(hub string) *serviceclient.Endpoint {
+			if st := s.siteOf(hub); st != nil {
+				return st.redirects
+			}
+			return nil
+		}
 		add(serviceclient.Handler(find), traffic, serviceclient.Paths()...)
 	}
 	if s.applications != nil {

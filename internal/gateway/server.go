@@ -22,6 +22,7 @@ import (
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/appserver"
 	"github.com/carillon-go/carillon/internal/floodgate"
+	"github.com/carillon-go/carillon/internal/hosting"
 	"github.com/carillon-go/carillon/internal/link"
 	"github.com/carillon-go/carillon/internal/metrics"
 	"github.com/carillon-go/carillon/negotiate"
@@ -60,8 +61,10 @@ const (
 type Server struct {
 	config   Config
 	log      *slog.Logger
-	gate     *floodgate.Gate // of lines that clients can provoke
-	sites    []*site
+	gate     *floodgate.Gate          // of lines that clients can provoke
+	sites    []*site                  // of the file, or the clock
+	made     made                     // hubs that the file does not name
+	hubs     hosting.Hubs             // all
 	byPath   map[string]place         // of hubs, by paths
 	below    map[string]place         // by the first segments of paths, in lower case
 	clocks   hub.Context[clock.Clock] // of the clock, if it is served
@@ -132,7 +135,9 @@ func (s *Server) assemble() error {
 		if err := s.makeSite(st); err != nil {
 			return err
 		}
+		s.hubs.Add(st.hosted)
 	}
+	s.made.byName = map[string]*site{}
 	s.apply(state)
 	if s.config.servesClock() {
 		s.clocks = clock.Register(s.sites[0].hosted.Hub)

@@ -22,6 +22,9 @@ const workerShare = 4
 // HTTP server, which carries all of this, stops last.
 func (s *Server) shutdown() error {
 	s.ready.Store(false)
+	s.made.mu.Lock()
+	s.made.closed = true
+	s.made.mu.Unlock()
 	s.log.Info("shutting down", "drain_s", s.config.Drain.Seconds(), "timeout_s", s.config.ShutdownTimeout.Seconds())
 	began := time.Now()
 	drained := ofAll(s.endpoints(), func(e *endpoint.Endpoint) error { return e.DrainOver(context.Background(), s.config.Drain) })
@@ -33,10 +36,10 @@ func (s *Server) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
 	defer cancel()
 	workersStopped := s.stopWorkers(ctx)
-	hubStopped := ofAll(s.sites, func(st *site) error { return st.shutdown(ctx) })
+	hubStopped := ofAll(s.allSites(), func(st *site) error { return st.shutdown(ctx) })
 	if s.applications != nil { // their clients have ended
 		hubStopped = errors.Join(hubStopped, s.applications.Shutdown(ctx))
-		for _, st := range s.sites {
+		for _, st := range s.allSites() {
 			if st.servers != nil {
 				st.servers.Close()
 			}

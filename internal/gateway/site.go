@@ -36,7 +36,9 @@ type site struct {
 // clockName is the name of the clock's hub in the log.
 const clockName = "ClockHub"
 
-func (c *Config) servesClock() bool { return len(c.Hubs) == 0 }
+// servesClock reports whether there are no hubs: none in the file, and no key with which application
+// servers make theirs.
+func (c *Config) servesClock() bool { return len(c.Hubs) == 0 && c.AccessKeyFile == "" }
 
 // hubs returns the hubs that are served: those of the file, or the clock.
 func (c *Config) hubs() []hubfile.Hub {
@@ -159,7 +161,7 @@ func (st *site) endpoints() (all []*endpoint.Endpoint) {
 
 // endpoints returns the endpoints of all hubs.
 func (s *Server) endpoints() (all []*endpoint.Endpoint) {
-	for _, st := range s.sites {
+	for _, st := range s.allSites() {
 		all = append(all, st.endpoints()...)
 	}
 	return all

@@ -51,8 +51,8 @@ func (c *Config) validateClock() error {
 	if _, err := c.transports(); err != nil {
 		errs = append(errs, err)
 	}
-	if c.APIAddr != "" || c.AccessKeyFile != "" || c.APIKeyFile != "" || len(c.Audiences) > 0 {
-		errs = append(errs, errors.New("--api-addr, --access-key-file, --api-key-file and --audiences need hubs in the configuration file"))
+	if c.APIAddr != "" || c.APIKeyFile != "" || len(c.Audiences) > 0 {
+		errs = append(errs, errors.New("--api-addr, --api-key-file and --audiences need hubs in the configuration file, or --access-key-file"))
 	}
 	return errors.Join(append(errs, c.validateAuth(), validateOrigins("--cors-origin", c.CORSOrigin))...)
 }

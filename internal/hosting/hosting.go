@@ -7,6 +7,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/carillon-go/carillon/frame"
@@ -116,18 +117,33 @@ func (h *Hub) SendEncoded(ctx context.Context, to hub.Audience, in hub.Message) 
 	return h.Hub.SendEncoded(ctx, to, in)
 }
 
-// Hubs are all hubs of the file, in its order. The zero value has none.
-type Hubs struct{ all []*Hub }
+// Hubs are all hubs: those of the file, in its order, and those that were added. It is safe for
+// concurrent use.
+type Hubs struct {
+	mu  sync.RWMutex
+	all []*Hub // is replaced, never changed
+}
 
 // NewHubs returns the hubs. Their names must differ in more than case.
-func NewHubs(all ...*Hub) *Hubs { return &Hubs{all} }
+func NewHubs(all ...*Hub) *Hubs { return &Hubs{all: all} }
 
 // All returns the hubs. It must not be changed.
-func (hs *Hubs) All() []*Hub { return hs.all }
+func (hs *Hubs) All() []*Hub {
+	hs.mu.RLock()
+	defer hs.mu.RUnlock()
+	return hs.all
+}
+
+// Add adds a hub. Its name must differ from the others in more than case.
+func (hs *Hubs) Add(h *Hub) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	hs.all = append(slices.Clone(hs.all), h)
+}
 
 // Find returns the hub with a name, which ignores case, or nil.
 func (hs *Hubs) Find(name string) *Hub {
-	for _, h := range hs.all {
+	for _, h := range hs.All() {
 		if fold.Equal(h.Name, name) {
 			return h
 		}

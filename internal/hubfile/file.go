@@ -202,6 +202,9 @@ func plain(n *node) (any, error) {
 // hubName matches the names of hubs.
 var hubName = regexp.MustCompile("^[A-Za-z][A-Za-z0-9_`,.\\[\\]]{0,127}$")
 
+// IsName reports whether a hub may have a name.
+func IsName(name string) bool { return hubName.MatchString(name) }
+
 // hubs reads the hubs.
 func (f *File) hubs(d *decoder, hubs pair) {
 	d.lines[HubsKey] = hubs.line
@@ -217,7 +220,7 @@ func (f *File) hubs(d *decoder, hubs pair) {
 	for _, p := range hubs.value.pairs {
 		path := join(HubsKey, p.key)
 		d.lines[path] = p.line
-		if !hubName.MatchString(p.key) {
+		if !IsName(p.key) {
 			d.fail(p.line, path, "the name of a hub is a letter with letters, digits and _ ` , . [ ] after it, at most 128")
 		}
 		if other, twice := named[fold.Upper(p.key)]; twice {
