@@ -153,11 +153,11 @@ func TestAFullHubLooksForEndedMembershipsOnceASecond(t *testing.T) {
 		for add(n) == nil {
 			n++
 		}
-		time.Sleep(600 * time.Millisecond)
+		time.Sleep(600 * time.Millisecond) // of the bubble
 		if err := add(n); err == nil {
 			t.Error("there was a second look")
 		}
-		time.Sleep(400 * time.Millisecond)
+		time.Sleep(400 * time.Millisecond) // of the bubble
 		if err := add(n); err != nil {
 			t.Errorf("after a second: %v", err)
 		}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -223,6 +224,9 @@ func timeOf(value json.RawMessage) (time.Time, error) {
 
 // textOf returns the text of a JSON string, "" for null, and the JSON of every other value.
 func textOf(value json.RawMessage) string {
+	if value[0] == '"' && bytes.IndexByte(value, '\\') < 0 && utf8.Valid(value) { // most
+		return string(value[1 : len(value)-1])
+	}
 	var text *string
 	if json.Unmarshal(value, &text) != nil {
 		return string(value)
