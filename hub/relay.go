@@ -129,8 +129,13 @@ func (s *Session) receiveRelayed(r *Relayed, data []byte) {
 	}
 }
 
-// endRelayed tells the other program that the client has gone, if it knows the client.
+// endRelayed tells the other program that the client has gone, if it knows the client. The lock of the
+// input is free soon: the context of a Receive that waits has ended. Without a Relay a method that the
+// reader waits for may itself wait for the end of the session.
 func (s *Session) endRelayed(cause error) {
+	if s.hub.options.Relay == nil {
+		return
+	}
 	s.input.mu.Lock()
 	defer s.input.mu.Unlock()
 	if r := s.relayed.Load(); r != nil {
