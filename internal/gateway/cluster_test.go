@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,12 +123,12 @@ func awaitMetrics(t *testing.T, url string, lines ...string) {
 type turns struct {
 	transport *http.Transport
 	targets   []*running
-	next      int
+	next      atomic.Int32
 }
 
 func (d *turns) dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	d.next++
-	return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(d.targets[d.next%len(d.targets)].url, "http://"))
+	target := d.targets[int(d.next.Add(1))%len(d.targets)]
+	return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(target.url, "http://"))
 }
 
 // A program that other nodes cannot reach any longer says so at once, and ends with an error.
