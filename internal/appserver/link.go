@@ -95,6 +95,9 @@ func (l *link) serve(in *input) error {
 		if err != nil {
 			return err
 		}
+		if err := l.out.cause(); err != nil { // it reads nothing, and may go on asking
+			return err
+		}
 		if !known {
 			l.servers.refuse(l, &m)
 			continue

@@ -163,6 +163,7 @@ func (l *link) run(id string) {
 	l.tasks.Go(l.write)
 	l.tasks.Go(func() { l.servers.adopt(l) })
 	l.out.end(l.serve(in))
+	_ = l.socket.Close() // ends a write to a server that does not read
 	l.end()
 	clients := l.servers.remove(l)
 	l.log(slog.LevelInfo, "application server left", id, slog.Int("clients", clients),

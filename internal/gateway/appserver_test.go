@@ -75,19 +75,26 @@ func (r *running) serve(hub string, accept bool) *appServer {
 
 func (r *running) dialServer(hub string, accept bool) *appServer {
 	r.t.Helper()
+	s := &appServer{t: r.t, socket: r.dialServerOnly(hub), accept: accept, ended: make(chan struct{})}
+	go s.listen()
+	r.t.Cleanup(func() {
+		_ = s.socket.Close()
+		<-s.ended
+	})
+	return s
+}
+
+// dialServerOnly opens a connection of an application server. It ends with the test.
+func (r *running) dialServerOnly(hub string) *websocket.Conn {
+	r.t.Helper()
 	token := keyToken("http://host/server/?hub=" + hub)
 	socket, answer, err := websocket.DefaultDialer.DialContext(r.t.Context(), "ws"+strings.TrimPrefix(r.url, "http")+"/server/?hub="+hub, http.Header{"Authorization": {"Bearer " + token}})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	_ = answer.Body.Close()
-	s := &appServer{t: r.t, socket: socket, accept: accept, ended: make(chan struct{})}
-	go s.listen()
-	r.t.Cleanup(func() {
-		_ = socket.Close()
-		<-s.ended
-	})
-	return s
+	r.t.Cleanup(func() { _ = socket.Close() })
+	return socket
 }
 
 func (s *appServer) say(m *serviceprotocol.Message) {
