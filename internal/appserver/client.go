@@ -37,7 +37,8 @@ type client struct {
 	since   time.Time   // when it began to leave
 	resumed notify.Gate // opens when the client has its next server
 
-	answered atomic.Bool // the server has answered the handshake
+	opening  sync.Mutex  // held while answered and moved are set by data of the server
+	answered atomic.Bool // the handshake is answered
 	moved    atomic.Bool // the next data of the server is an answer to a handshake that the client did not send
 }
 
@@ -131,11 +132,7 @@ const handshakeAnswer = "{}\x1e"
 
 // receive passes data of the server to the client.
 func (c *client) receive(data []byte) {
-	if c.moved.CompareAndSwap(true, false) && string(data) == handshakeAnswer {
-		return
-	}
-	if c.answered.CompareAndSwap(false, true) {
-		c.relayed.Answer(data)
+	if c.isAnswer(data) {
 		return
 	}
 	c.relayed.Send(data)
@@ -144,8 +141,8 @@ func (c *client) receive(data []byte) {
 	}
 }
 
-// opening returns the message that tells the server about the client.
-func (c *client) opening() *serviceprotocol.Message {
+// introduction returns the message that tells the server about the client.
+func (c *client) introduction() *serviceprotocol.Message {
 	m := &serviceprotocol.Message{
 		Type: serviceprotocol.OpenConnection, Connection: c.relayed.ConnectionID(), Protocol: c.relayed.Protocol(),
 	}

@@ -16,6 +16,9 @@ const commandTimeout = 10 * time.Second
 
 // handle does what a message of the server says.
 func (l *link) handle(m *serviceprotocol.Message) {
+	if m.Type != serviceprotocol.ConnectionData {
+		l.answerEarly(m)
+	}
 	switch m.Type {
 	case serviceprotocol.Ping:
 		l.pinged(m.Pairs)

@@ -274,7 +274,7 @@ func (s *Servers) successorLocked(c *client) *link {
 // resume opens the client at its next server, and passes on what was held. The caller holds order. If
 // a put fails, the link has ended, and the client moves again.
 func (c *client) resume(next *link) {
-	opening := c.opening()
+	opening := c.introduction()
 	opening.Headers = append(opening.Headers, serviceprotocol.Header{Name: migrateFrom, Values: []string{c.from}})
 	c.moved.Store(c.answered.Load())
 	_ = next.out.put(opening)

@@ -37,6 +37,8 @@ type Servers struct {
 	links   []*link
 	clients map[string]*client   // by connection id
 	asked   map[string]*question // by the id of the result
+	// unanswered are the clients whose handshakes are not answered yet.
+	unanswered map[*client]struct{}
 	// homeless are the clients that wait for a server, with the timer that ends the wait.
 	homeless   map[*client]*time.Timer
 	arrived    notify.Gate           // opens when a server connects, or has room again
@@ -66,7 +68,7 @@ func NewServers(o ServersOptions) *Servers {
 	}
 	return &Servers{
 		options: o, gate: floodgate.New(o.Logger),
-		clients: map[string]*client{}, asked: map[string]*question{}, homeless: map[*client]*time.Timer{}, departures: map[string]*departure{},
+		clients: map[string]*client{}, unanswered: map[*client]struct{}{}, asked: map[string]*question{}, homeless: map[*client]*time.Timer{}, departures: map[string]*departure{},
 	}
 }
 
@@ -197,8 +199,9 @@ func (s *Servers) Open(r *hub.Relayed, handshake []byte) (hub.Remote, error) {
 		c.handshake, c.tracker = bytes.Clone(handshake), newTracker(r.Protocol())
 	}
 	s.clients[r.ConnectionID()], l.clients[r.ConnectionID()] = c, c
+	s.unanswered[c] = struct{}{}
 	s.mu.Unlock()
-	_ = l.out.put(c.opening()) // if it fails, the link ends, and with it the client
+	_ = l.out.put(c.introduction()) // if it fails, the link ends, and with it the client
 	_ = l.out.put(c.data(handshake))
 	return c, nil
 }
@@ -210,6 +213,7 @@ func (s *Servers) forget(c *client) (l *link, known bool) {
 	s.mu.Lock()
 	if known = s.clients[id] == c; known {
 		delete(s.clients, id)
+		delete(s.unanswered, c)
 		if l = c.link; l != nil {
 			delete(l.clients, id)
 			s.departedLocked(l, c)
