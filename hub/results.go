@@ -20,6 +20,10 @@ func disconnected(id string) error {
 	return endedError{&typedError{ioException, "Connection '" + id + "' disconnected."}}
 }
 
+// errResultOfRelayed is the error of a client result of a client whose messages another program
+// reads.
+var errResultOfRelayed = NewError("The client's messages are those of its application server, which alone can invoke it.")
+
 // errResultInOnConnected is the error of a client result inside OnConnected of the same
 // client: its messages are handled after OnConnected has returned.
 var errResultInOnConnected = &typedError{"InvalidOperationException", "Client results inside OnConnectedAsync Hub methods are not allowed."}
@@ -81,6 +85,9 @@ func (q *pendingResult) complete(err error) {
 // ask invokes a method on the client and waits for the result.
 func (q *pendingResult) ask(ctx context.Context, method string, args []any) error {
 	s := q.session
+	if s.relayed.Load() != nil {
+		return errResultOfRelayed
+	}
 	if ctx.Value(connectKey{}) == s {
 		return errResultInOnConnected
 	}

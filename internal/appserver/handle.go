@@ -97,6 +97,7 @@ func (l *link) command(m *serviceprotocol.Message) {
 		l.servers.warn("command of an application server failed", l.server, slog.String("error", err.Error()))
 	}
 	if m.Ack != 0 {
+		l.servers.acks.Add(1)
 		_ = l.out.put(&serviceprotocol.Message{Type: serviceprotocol.Ack, Ack: m.Ack, Status: status})
 	}
 }

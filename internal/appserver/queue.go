@@ -81,6 +81,13 @@ func (q *queue) endLocked(err error) {
 	q.written.Notify()
 }
 
+// size returns the number of bytes that wait.
+func (q *queue) size() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.pending)
+}
+
 // cause returns the error of the end.
 func (q *queue) cause() error {
 	q.mu.Lock()

@@ -45,6 +45,8 @@ type Servers struct {
 	departures map[string]*departure // by the id of the server
 	moves      uint64
 
+	acks    atomic.Uint64
+	blazor  sync.Once    // warns of clients without a fixed server
 	waiting atomic.Int32 // negotiations
 	open    atomic.Int32 // connections of servers, including those before their handshake
 }
@@ -121,6 +123,10 @@ func (s *Servers) Ready(ctx context.Context, t *accesskey.Token) error {
 		_, err := s.chooseLocked(t, anyLink)
 		arrived := s.arrived.Wait()
 		s.mu.Unlock()
+		if err != nil && !errors.Is(err, errNoServer) {
+			server, _ := t.First(serverClaim)
+			s.warn("client refused", server, slog.String("error", err.Error()))
+		}
 		if !errors.Is(err, errNoServer) {
 			return err
 		}
@@ -195,6 +201,11 @@ func (s *Servers) Open(r *hub.Relayed, handshake []byte) (hub.Remote, error) {
 		return nil, err
 	}
 	c.link = l
+	if r.Protocol() == "blazorpack" && !isSticky(t) {
+		s.blazor.Do(func() {
+			s.warn("clients of Blazor need ServerStickyMode.Required", l.server, slog.String("protocol", r.Protocol()))
+		})
+	}
 	if s.level(l) > serviceprotocol.NeverMigrate && !isSticky(t) {
 		c.handshake, c.tracker = bytes.Clone(handshake), newTracker(r.Protocol())
 	}

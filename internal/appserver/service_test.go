@@ -1,10 +1,16 @@
 package appserver
 
 import (
+	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/accesskey"
 
 	"github.com/carillon-go/carillon/internal/serviceprotocol"
 )
@@ -113,5 +119,28 @@ func TestMessagesInPartsReachClientsAsOne(t *testing.T) {
 	l.whole(&serviceprotocol.Message{Connection: "d", Data: []byte("a"), Partial: true}, nil) // it has gone
 	if l.parts.bytes != 0 || len(l.parts.byID) > 0 {
 		t.Errorf("kept: %+v", l.parts)
+	}
+}
+
+func TestRequiredServerThatIsNotThereIsLogged(t *testing.T) {
+	p := newPlace(t, ServersOptions{})
+	p.server("a", serviceprotocol.NeverMigrate)
+	required := &accesskey.Token{Claims: []accesskey.Claim{{Type: serverClaim, Value: "gone"}, {Type: stickyClaim, Value: "Required"}}}
+	if err := p.servers.Ready(t.Context(), required); !errors.Is(err, errOtherIsOut) {
+		t.Errorf("got %v", err)
+	}
+	if log := p.log.String(); !strings.Contains(log, `level=WARN msg="client refused" hub=chat server=gone`) {
+		t.Errorf("the log is %s", log)
+	}
+	p.client()
+	if got := p.servers.Stats(); got.Servers != 1 || got.Links != 1 || got.Clients != 1 || got.Moves != 0 {
+		t.Errorf("the numbers are %+v", got)
+	}
+	p.servers.mu.Lock()
+	ids := slices.Collect(maps.Keys(p.servers.clients))
+	p.servers.mu.Unlock()
+	_, err := hub.Invoke[int](t.Context(), p.hosted.Hub.Clients().Client(ids[0]), "M")
+	if err == nil || !strings.Contains(err.Error(), "application server") {
+		t.Errorf("an invocation of a client whose messages go to a server: %v", err)
 	}
 }

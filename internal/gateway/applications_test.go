@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,8 @@ func TestApplicationServersMakeHubs(t *testing.T) {
 	if n := strings.Count(r.log.String(), `msg="serving hub" hub=chathub`); n != 1 {
 		t.Errorf("the hub was made %d times", n)
 	}
+	found := regexp.MustCompile(`msg="serving metrics" address=(\S+)`).FindStringSubmatch(r.log.String())
+	awaitMetrics(t, "http://"+found[1]+"/metrics", `carillon_appserver_servers{hub="chathub"} 1`, `carillon_appserver_connections{hub="chathub"} 2`)
 }
 
 // The program's keys open no hub of the file that has keys of its own, or no application servers, and

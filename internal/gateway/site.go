@@ -142,6 +142,9 @@ func (s *Server) makeSite(st *site) error {
 		return nil
 	}
 	st.metrics.Watch(st.hosted.Hub, st.endpoints()...)
+	if st.servers != nil {
+		st.metrics.Servers(st.servers.Stats)
+	}
 	if st.plane != nil {
 		st.metrics.WatchBackplane(st.plane, s.broker)
 	}
