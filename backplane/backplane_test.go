@@ -318,6 +318,31 @@ func (h *hushed) Publish(context.Context, []byte, ...string) (int, error) {
 	return 1, nil
 }
 
+// A message to a group whose last member has left waits for its copy while the channel lingers:
+// otherwise a member that joins after it would get it.
+func TestCopiesOfALingeringChannelAreAwaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m Memory
+		b := New(&hushed{Broker: m.Broker()}, Options{Hub: "Chat"})
+		defer b.Close()
+		h := hub.New(hub.Options{Backplane: b})
+		group := hub.Audience{Kind: hub.InGroups, Names: []string{"g"}}
+		if err := b.Join(t.Context(), group); err != nil {
+			t.Fatal(err)
+		}
+		b.Leave(group)
+		sent := make(chan error, 1)
+		go func() { sent <- h.Clients().Group("g").Send(context.Background(), "M") }()
+		synctest.Wait()
+		if len(sent) != 0 {
+			t.Error("the copy is not awaited")
+		}
+		if err := <-sent; err != nil { // when the channel lingers no longer
+			t.Error(err)
+		}
+	})
+}
+
 // A message whose copy does not come is delivered when the broker is declared lost, and not before.
 func TestOwnCopiesAreAwaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -60,12 +60,13 @@ func (m *members) confirm(channels []string) {
 	}
 }
 
-// has reports whether a channel has members and is subscribed.
+// has reports whether a channel is subscribed. Without members its copies are awaited, too: a member
+// that comes then must not get an earlier message.
 func (m *members) has(channel string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	of := m.of[channel]
-	return of != nil && of.confirmed && of.count > 0
+	return of != nil && of.confirmed
 }
 
 // remove counts one member less of each channel. lingers reports whether a channel stays
