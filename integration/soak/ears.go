@@ -48,6 +48,7 @@ func newEars(c *client.HubConnection) *ears {
 		e.hear(roomName(room), source, n)
 		return nil
 	}))
+	c.On("Joined", client.Action1(func(_ context.Context, room int) error { e.restart(roomName(room)); return nil }))
 	c.On("Ticked", client.Action2(func(_ context.Context, source string, n int) error { e.hearTick(source, n); return nil }))
 	c.On("Double", client.Func1(func(_ context.Context, n int) (int, error) { return 2 * n, nil }))
 	return e
@@ -152,7 +153,7 @@ func (e *ears) reached(name string, last int) bool {
 }
 
 // restart forgets the messages of other nodes on a channel, because some may have come since expect:
-// a node sends them while a client leaves.
+// a node sends them while a client leaves, and the client handles them later than an answer.
 func (e *ears) restart(name string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

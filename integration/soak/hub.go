@@ -5,6 +5,7 @@ package soak
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -101,7 +102,7 @@ func (h *Hub) handleAudiences() {
 	}))
 	h.Handle("Join", hub.Func1(func(ctx context.Context, room int) (int, error) {
 		return h.rooms[room].with(func() error {
-			return h.Groups().Add(ctx, hub.CallerFrom(ctx).ConnectionID(), roomName(room))
+			return errors.Join(h.Groups().Add(ctx, hub.CallerFrom(ctx).ConnectionID(), roomName(room)), to.Caller(ctx).Send(ctx, "Joined", room))
 		})
 	}))
 	h.Handle("Leave", hub.Func1(func(ctx context.Context, room int) (int, error) {

@@ -223,7 +223,6 @@ func (l *Life) act(ctx context.Context, what int) error {
 	default:
 		after, err := client.Invoke[int](ctx, l.conn, "Join", room)
 		l.joined[room] = after
-		l.ears.restart(roomName(room))
 		return err
 	}
 }
