@@ -12,6 +12,8 @@ type Refusals struct {
 	Handshakes, Messages, SlowConsumers uint64
 	// Invocations came too often, and waited before they were handled.
 	Invocations uint64
+	// Bytes of clients of a Relay came too fast, and waited before they were passed on.
+	Bytes uint64
 	// Streams were refused because their client had too many of them.
 	Streams uint64
 	// Results were not requested because too many were pending for their client.
@@ -20,20 +22,20 @@ type Refusals struct {
 
 // refusals are counted without a lock.
 type refusals struct {
-	handshakes, messages, invocations, slowConsumers, streams, results atomic.Uint64
+	handshakes, messages, invocations, bytes, slowConsumers, streams, results atomic.Uint64
 }
 
 // Refusals returns the counts. It is safe for concurrent use.
 func (h *Hub) Refusals() Refusals {
 	c := &h.refused
 	return Refusals{
-		Handshakes: c.handshakes.Load(), Messages: c.messages.Load(), Invocations: c.invocations.Load(),
+		Handshakes: c.handshakes.Load(), Messages: c.messages.Load(), Invocations: c.invocations.Load(), Bytes: c.bytes.Load(),
 		SlowConsumers: c.slowConsumers.Load(), Streams: c.streams.Load(), Results: c.results.Load(),
 	}
 }
 
-// invocationsBurst is the time in which the client earns back a burst of invocations.
-const invocationsBurst = 30 * time.Second
+// paceBurst is the time in which the client earns back a burst of invocations, or of bytes.
+const paceBurst = 30 * time.Second
 
 // errTooManyStreams is the error of a stream above Options.MaxStreams.
 var errTooManyStreams = NewError("More streams are under way than a connection may have.")
@@ -45,13 +47,27 @@ func (s *Session) awaitPace() bool {
 	if perSecond < 0 {
 		return true
 	}
+	return s.spend(time.Second/time.Duration(perSecond), &s.hub.refused.invocations, "invocations")
+}
+
+// awaitBytes is awaitPace for n bytes of a client of a Relay.
+func (s *Session) awaitBytes(n int) bool {
+	perSecond := s.hub.options.MaxRelayedBytesPerSecond
+	if perSecond < 0 {
+		return true
+	}
+	return s.spend(time.Duration(n)*time.Second/time.Duration(perSecond), &s.hub.refused.bytes, "bytes")
+}
+
+// spend waits until the client may do what it earns back in the time interval.
+func (s *Session) spend(interval time.Duration, refused *atomic.Uint64, limit string) bool {
 	age := time.Since(s.caller.begun)
-	wait := s.pace.Wait(age, invocationsBurst)
-	s.pace.Spend(age, time.Second/time.Duration(perSecond))
+	wait := s.pace.Wait(age, paceBurst)
+	s.pace.Spend(age, interval)
 	if wait == 0 {
 		return true
 	}
-	s.log().refusal(&s.hub.refused.invocations, "invocations")
+	s.log().refusal(refused, limit)
 	earned := make(chan struct{})
 	timer := time.AfterFunc(wait, func() { close(earned) })
 	defer timer.Stop()

@@ -40,6 +40,10 @@ type Options struct {
 	// many. Above it nothing more is read from the client until it may invoke again.
 	// Default 1,000.
 	MaxInvocationsPerSecond int
+	// MaxRelayedBytesPerSecond limits the rate of one client of a Relay in the place of
+	// MaxInvocationsPerSecond, in bytes, with bursts of thirty times as many. Above it nothing
+	// more is read from the client until it may send again. Default 10 MiB.
+	MaxRelayedBytesPerSecond int
 	// MaxStreams is the number of streams of one client that run at a time, both
 	// directions together. An invocation that would start another stream fails. Default
 	// 100.
@@ -103,6 +107,7 @@ func (o Options) withDefaults() Options {
 		o.MaxParallelInvocations = math.MaxInt
 	}
 	o.MaxInvocationsPerSecond = orDefault(o.MaxInvocationsPerSecond, 1000)
+	o.MaxRelayedBytesPerSecond = orDefault(o.MaxRelayedBytesPerSecond, 10<<20)
 	o.MaxStreams = orDefault(o.MaxStreams, 100)
 	o.StatefulBufferSize = orDefault(o.StatefulBufferSize, 100_000)
 	if len(o.Protocols) == 0 {

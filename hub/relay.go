@@ -123,6 +123,9 @@ func (s *Session) receiveRelayed(r *Relayed, data []byte) {
 		return
 	}
 	s.out.uncork()
+	if !s.awaitBytes(len(data)) {
+		return
+	}
 	if err := r.remote.Receive(r.ctx, data); err != nil {
 		s.log().debug("client not relayed", slog.String("error", clip(err.Error())))
 		s.out.phase.stopReceiving()

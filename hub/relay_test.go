@@ -230,3 +230,25 @@ func TestPingsOfRelayedClients(t *testing.T) {
 		}
 	})
 }
+
+// A relayed client that sends faster than it may is read later. Nothing is lost.
+func TestBytesOfRelayedClientsHaveALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newProgram()
+		h := hub.New(hub.Options{Relay: p, MaxRelayedBytesPerSecond: 10})
+		c, _ := relayed(t, h, p, "json", "")
+		began := time.Now()
+		for _, piece := range []string{strings.Repeat("x", 310), "late"} { // the burst, and a second more
+			c.sendRaw(piece)
+			if got := <-p.got; got != piece {
+				t.Errorf("the program got %q", got)
+			}
+		}
+		if got := time.Since(began); got != time.Second {
+			t.Errorf("the last bytes came after %v", got)
+		}
+		if got := h.Refusals().Bytes; got != 1 {
+			t.Errorf("%d waits", got)
+		}
+	})
+}

@@ -94,6 +94,7 @@ type Limits struct {
 	Negotiations         int `key:"negotiations" default:"100; private addresses: none" help:"Negotiations of one client address a second."`
 	MessageBytes         int `key:"message-bytes" default:"32768" help:"Size of a message from a client."`
 	InvocationsPerSecond int `key:"invocations-per-second" default:"1000" help:"Invocations of one client a second. Above it nothing more is read from the client until it may invoke again."`
+	BytesPerSecond       int `key:"bytes-per-second" default:"10485760" help:"With servers in the place of invocations-per-second: bytes of one client a second, with bursts of thirty times as many."`
 	ParallelInvocations  int `key:"parallel-invocations" default:"1" help:"Invocations of one client that run at a time."`
 	Streams              int `key:"streams" default:"100" help:"Streams of one client at a time."`
 	ClientQueueBytes     int `key:"client-queue-bytes" default:"16777216" help:"Bytes that wait for one slow client."`

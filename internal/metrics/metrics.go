@@ -116,6 +116,7 @@ func (h *Hub) Watch(members *hub.Hub, endpoints ...*endpoint.Endpoint) {
 	for limit, of := range map[string]func(hub.Refusals) uint64{
 		"handshake_timeout": func(r hub.Refusals) uint64 { return r.Handshakes },
 		"message_size":      func(r hub.Refusals) uint64 { return r.Messages },
+		"relayed_bytes":     func(r hub.Refusals) uint64 { return r.Bytes },
 		"invocations":       func(r hub.Refusals) uint64 { return r.Invocations },
 		"streams":           func(r hub.Refusals) uint64 { return r.Streams },
 		"client_results":    func(r hub.Refusals) uint64 { return r.Results },
