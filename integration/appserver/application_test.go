@@ -149,7 +149,12 @@ func (a *application) again(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { a.ended <- a.cmd.Wait() }()
-	waitFor(t, func() bool { return strings.Contains(a.output.String(), "listening") })
+	waitFor(t, func() bool {
+		if len(a.ended) > 0 {
+			t.Fatalf("the application ended at once: %s", tail(a.output.String()))
+		}
+		return strings.Contains(a.output.String(), "listening")
+	})
 }
 
 // waitFor waits until a condition holds. It fails the test after a minute.
