@@ -85,7 +85,7 @@ func (q *pendingResult) complete(err error) {
 // ask invokes a method on the client and waits for the result.
 func (q *pendingResult) ask(ctx context.Context, method string, args []any) error {
 	s := q.session
-	if s.relayed.Load() != nil {
+	if s.hub.options.Relay != nil {
 		return errResultOfRelayed
 	}
 	if ctx.Value(connectKey{}) == s {

@@ -42,8 +42,8 @@ type client struct {
 	moved    atomic.Bool // the next data of the server is an answer to a handshake that the client did not send
 }
 
-// maxHeld is the limit in bytes of what is held for the next server of a client. Above it the client is
-// not read.
+// maxHeld is the limit in bytes of the data that is held for the next server of a client. Above it
+// the client is not read.
 const maxHeld = 64 << 10
 
 // Receive implements hub.Remote.
@@ -203,5 +203,5 @@ func queryOf(raw string) string {
 	return "?" + strings.Join(kept, "&")
 }
 
-// errServerLost is the cause of the end of a client whose server was lost.
+// errServerLost is the cause of the end of a client after the loss of its server.
 var errServerLost = errors.New("the application server was lost")

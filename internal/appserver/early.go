@@ -7,8 +7,8 @@ import (
 	"github.com/carillon-go/carillon/internal/serviceprotocol"
 )
 
-// The SDK sends the answer to a client's handshake beside what OnConnectedAsync sends. A message of
-// OnConnectedAsync often comes first, and says that the handshake was accepted.
+// The SDK sends the answer to a client's handshake beside the messages of OnConnectedAsync. A message
+// of these often comes first, and says that the handshake was accepted.
 
 // answerEarly answers the handshakes of the clients that a message may concern, in place of the server,
 // so that they receive the message and can be in groups.

@@ -14,7 +14,7 @@ import (
 // commandTimeout is the longest time that other processes have for a command of a server.
 const commandTimeout = 10 * time.Second
 
-// handle does what a message of the server says.
+// handle handles a message of the server.
 func (l *link) handle(m *serviceprotocol.Message) {
 	if m.Type != serviceprotocol.ConnectionData {
 		l.answerEarly(m)

@@ -43,7 +43,7 @@ type link struct {
 	leaving    atomic.Bool
 	passedOver notify.Signal  // the connection got no client because too much waits
 	parts      parts          // used by the reader
-	tasks      sync.WaitGroup // what runs for the connection besides its reader
+	tasks      sync.WaitGroup // the goroutines of the connection besides its reader
 	began      time.Time
 
 	// Guarded by servers.mu.
@@ -60,7 +60,7 @@ func newLink(s *Servers, server string, socket *websocket.Conn) *link {
 	return l
 }
 
-// errHandshake is the error of a connection whose first message is no handshake.
+// errHandshake is the error of a connection that does not begin with a handshake.
 var errHandshake = errors.New("appserver: the first message is no handshake")
 
 // shake reads the handshake of the server, and answers it.
@@ -106,7 +106,7 @@ func (l *link) serve(in *input) error {
 	}
 }
 
-// write sends what is queued, and pings while nothing is, until the queue has ended.
+// write sends the queued messages, and pings while there are none, until the queue has ended.
 func (l *link) write() {
 	defer func() { _ = l.socket.Close() }()
 	ticker := time.NewTicker(pingInterval)
@@ -143,8 +143,8 @@ func (l *link) write() {
 // input reads messages from a WebSocket. Messages and frames need not coincide.
 type input struct {
 	socket *websocket.Conn
-	frame  bytes.Buffer // what was read
-	rest   []byte       // of it: what is not parsed
+	frame  bytes.Buffer // read so far
+	rest   []byte       // the part of frame that is not parsed
 }
 
 var framing = protocol.NewMessagePack()

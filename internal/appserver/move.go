@@ -30,7 +30,7 @@ const (
 	migrateTo   = "Asrs-Migrate-To"
 )
 
-// errLostText completes the invocations of a client whose server was lost.
+// errLostText completes the invocations of a client after the loss of its server.
 const errLostText = "The application server was lost."
 
 // level returns the ends of a server connection at which its clients move.
@@ -53,7 +53,7 @@ func (c *client) movesAt(l *link, end serviceprotocol.Migration) bool {
 
 // departure is the orderly end of a server. It is guarded by servers.mu.
 type departure struct {
-	open     int      // connections of the server whose clients still move
+	open     int      // connections of the server with clients that still move
 	finished []func() // called when open is 0
 }
 
@@ -147,7 +147,7 @@ func (s *Servers) departedLocked(l *link, c *client) {
 	}
 }
 
-// hold holds what the client sends from now on, because its server leaves or was lost.
+// hold holds the data of the client from now on, because its server leaves or was lost.
 func (c *client) hold(l *link) {
 	c.order.Lock()
 	defer c.order.Unlock()
@@ -166,7 +166,7 @@ func (s *Servers) idle(c *client) {
 	}
 }
 
-// lost moves a client whose server connection was lost, and completes its invocations.
+// lost moves a client after the loss of its server connection, and completes its invocations.
 func (s *Servers) lost(c *client, l *link) {
 	c.hold(l)
 	for _, id := range c.tracker.abandon() {
@@ -271,7 +271,7 @@ func (s *Servers) successorLocked(c *client) *link {
 	return nil
 }
 
-// resume opens the client at its next server, and passes on what was held. The caller holds order. If
+// resume opens the client at its next server, and passes on the held data. The caller holds order. If
 // a put fails, the link has ended, and the client moves again.
 func (c *client) resume(next *link) {
 	opening := c.introduction()

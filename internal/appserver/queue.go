@@ -8,7 +8,7 @@ import (
 	"github.com/carillon-go/carillon/internal/serviceprotocol"
 )
 
-// The limits of what waits to be sent to a server connection, in bytes. From slowAt on, clients are
+// The limits of the messages that wait for a server connection, in bytes. From slowAt on, clients are
 // not read, and the connection gets no new ones. At maxQueued it ends.
 const (
 	slowAt    = 1 << 20

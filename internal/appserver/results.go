@@ -29,7 +29,7 @@ func (q *question) fail(text string) {
 	})
 }
 
-// disconnectedText is the error of a result whose client has left its server.
+// disconnectedText is the error of a result of a client that has left its server.
 const disconnectedText = "Connection disconnected."
 
 // handleResult passes on a message about a result of a client: to the client, or to the server that

@@ -1,5 +1,5 @@
-// Package appserver holds the clients of application servers: ASP.NET Core applications whose
-// AddSignalR is followed by AddAzureSignalR. An application keeps its hubs and has a few connections
+// Package appserver holds the clients of application servers: ASP.NET Core applications that call
+// AddAzureSignalR after AddSignalR. An application keeps its hubs and has a few connections
 // to this process, over which the data of all clients passes. The protocol is that of package
 // serviceprotocol.
 package appserver
@@ -37,7 +37,7 @@ type Servers struct {
 	links   []*link
 	clients map[string]*client   // by connection id
 	asked   map[string]*question // by the id of the result
-	// unanswered are the clients whose handshakes are not answered yet.
+	// unanswered are the clients without an answer to their handshake.
 	unanswered map[*client]struct{}
 	// homeless are the clients that wait for a server, with the timer that ends the wait.
 	homeless   map[*client]*time.Timer

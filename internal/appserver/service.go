@@ -3,6 +3,7 @@ package appserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -19,7 +20,7 @@ import (
 // Options configure a Service.
 type Options struct {
 	// Servers returns the servers and the keys of the hub with a name. Without servers they are the
-	// keys of those who may make the hub, and without keys there is no such hub. Required.
+	// keys that may make the hub, and without keys there is no such hub. Required.
 	Servers func(hub string) (*Servers, *accesskey.Keys)
 	// Make makes the hub with a name, if its server has one of these keys. Required if Servers
 	// returns such keys.
@@ -56,13 +57,16 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("Origin") != "":
 		http.Error(w, "Application servers connect without an Origin.", http.StatusForbidden)
 		return
-	case keys == nil || text == "" || inURL:
-		s.refuse(w, r, "there is no such hub, or no token in the Authorization header")
+	case keys == nil:
+		s.refuse(w, r, name, "there is no such hub")
+		return
+	case text == "" || inURL:
+		s.refuse(w, r, name, "the Authorization header has no token")
 		return
 	}
 	token, err := keys.Token(text, accesskey.Server, name, r)
 	if err != nil {
-		s.refuse(w, r, err.Error())
+		s.refuse(w, r, name, err.Error())
 		return
 	}
 	if servers == nil {
@@ -100,8 +104,8 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // rule.
 const maxLinks = 1000
 
-func (s *Service) refuse(w http.ResponseWriter, r *http.Request, reason string) {
-	authlog.Refused(r, "", reason, nil)
+func (s *Service) refuse(w http.ResponseWriter, r *http.Request, hub, reason string) {
+	authlog.Refused(r, "", reason, fmt.Errorf("application server of hub %q", floodgate.Clip(hub, maxLogged)))
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	w.WriteHeader(http.StatusUnauthorized)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/carillon-go/carillon/protocol"
 )
 
-// protocols are the hub protocols whose messages are understood. Clients with others are not moved.
+// protocols are the hub protocols that the tracker understands. Clients with others are not moved.
 var protocols = map[string]protocol.HubProtocol{
 	"json": protocol.NewJSON(protocol.JSONOptions{}), "messagepack": protocol.NewMessagePack(),
 }
@@ -55,7 +55,7 @@ type record struct {
 }
 
 // split returns the whole messages in the data of a client, and keeps the beginning of the next one.
-// If the client can no longer be followed, raw is what was received since the last whole message.
+// If the client can no longer be followed, raw are the bytes since the last whole message.
 func (t *tracker) split(data []byte) (whole []record, raw []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -188,7 +188,7 @@ func (t *tracker) isIdle() bool {
 func (t *tracker) isIdleLocked() bool { return len(t.calls)+len(t.uploads) == 0 }
 
 // abandon forgets everything that the server knew: it has gone. It returns the invocations that
-// nobody will complete.
+// no server will complete.
 func (t *tracker) abandon() (calls []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -29,7 +29,7 @@ var (
 	errEnding      = errors.New("the program is about to end")
 )
 
-// siteOf returns the site of a hub, whose name ignores case, or nil.
+// siteOf returns the site of the hub with a name, which ignores case, or nil.
 func (s *Server) siteOf(name string) *site {
 	for _, st := range s.sites {
 		if fold.Equal(st.settings.Name, name) {

@@ -222,7 +222,7 @@ func TestEveryTokenAtEveryDoor(t *testing.T) {
 		"a token in the query":        {"/server/?hub=chat&access_token=" + server, nil, http.StatusUnauthorized},
 		"a token here and there":      {"/server/?hub=chat&access_token=" + server, []string{"Authorization", "Bearer " + tokens["client"].token}, http.StatusUnauthorized},
 		"no token":                    {"/server/?hub=chat", nil, http.StatusUnauthorized},
-		"a hub that is not there":     {"/server/?hub=none", []string{"Authorization", "Bearer " + keyToken("http://host/server/?hub=none")}, http.StatusUnauthorized},
+		"a hub that it makes":         {"/server/?hub=none", []string{"Authorization", "Bearer " + keyToken("http://host/server/?hub=none")}, http.StatusSwitchingProtocols},
 		"no hub":                      {"/server/", []string{"Authorization", "Bearer " + keyToken("http://host/server/")}, http.StatusUnauthorized},
 		"a client's token in a query": {"/server/?hub=chat&access_token=" + tokens["client"].token, nil, http.StatusUnauthorized},
 	} {

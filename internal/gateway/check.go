@@ -74,6 +74,9 @@ func (c *Config) describeClients(h *hubfile.Hub) string {
 
 // describeInvoke returns which methods clients may invoke, in words.
 func describeInvoke(h *hubfile.Hub) string {
+	if h.Servers != nil {
+		return "application servers"
+	}
 	return cmp.Or(strings.Join(hubOptions(h).Invoke, ", "), "nothing")
 }
 
