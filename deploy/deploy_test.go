@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -23,6 +24,7 @@ import (
 	"github.com/carillon-go/carillon/cluster"
 	"github.com/carillon-go/carillon/endpoint"
 	"github.com/carillon-go/carillon/hub"
+	"github.com/carillon-go/carillon/internal/appserver"
 	"github.com/carillon-go/carillon/internal/metrics"
 	"github.com/carillon-go/carillon/transports"
 )
@@ -165,6 +167,8 @@ func scrape(t *testing.T) string {
 	m.WatchNode(startNode(t))
 	broker := new(backplane.Memory).Broker()
 	of.WatchBackplane(backplane.New(broker, backplane.Options{Hub: "hub"}), broker)
+	of.Servers(func() appserver.Stats { return appserver.Stats{} })
+	m.Publishing()("sendToAll", http.StatusAccepted)
 	of.Opened(transports.WebSockets)
 	of.Ended(transports.WebSockets, 0, nil)
 	answer := httptest.NewRecorder()
