@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/accesskey"
+	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/internal/httpreq"
 	"github.com/carillon-go/carillon/internal/notify"
 	"github.com/carillon-go/carillon/internal/serviceprotocol"
@@ -185,22 +185,13 @@ func headersOf(r *http.Request) []serviceprotocol.Header {
 
 // queryOf returns a query without the secrets and the parameters that concern this server only.
 func queryOf(raw string) string {
-	var kept []string
-	for part := range strings.SplitSeq(raw, "&") {
-		name, _, _ := strings.Cut(part, "=")
-		if decoded, err := url.QueryUnescape(name); err == nil {
-			name = decoded
-		}
-		switch strings.ToLower(name) {
-		case "", "id", "access_token", "hub":
-			continue
-		}
-		kept = append(kept, part)
-	}
-	if len(kept) == 0 {
+	query := httpreq.LeaveOut(raw, func(name string) bool {
+		return name == "" || httpreq.IsSecret(name) || fold.Equal(name, "hub")
+	})
+	if query == "" {
 		return ""
 	}
-	return "?" + strings.Join(kept, "&")
+	return "?" + query
 }
 
 // errServerLost is the cause of the end of a client after the loss of its server.

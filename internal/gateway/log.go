@@ -14,11 +14,8 @@ import (
 	"github.com/carillon-go/carillon/internal/connection"
 	"github.com/carillon-go/carillon/internal/floodgate"
 	"github.com/carillon-go/carillon/internal/fold"
+	"github.com/carillon-go/carillon/internal/httpreq"
 )
-
-// secretParameters are query parameters that give access: the connection token, and the
-// bearer token of browsers, which cannot send it in a header.
-var secretParameters = []string{"access_token", "id"}
 
 // requestBurst is the number of request lines of one status that are written at once. See
 // package floodgate.
@@ -165,15 +162,7 @@ func redactedQuery(query string) string {
 // unescaped.
 func isSecret(name string) bool {
 	name, err := url.QueryUnescape(name)
-	if err != nil {
-		return true
-	}
-	for _, secret := range secretParameters {
-		if fold.Equal(name, secret) {
-			return true
-		}
-	}
-	return false
+	return err != nil || httpreq.IsSecret(name)
 }
 
 // errorLog is the destination of net/http's own log. Clients can provoke most of its lines,

@@ -40,3 +40,23 @@ func Parameter(r *http.Request, name string) (value string, n int) {
 	}
 	return value, n
 }
+
+// IsSecret reports whether a parameter of a query gives access: it is the token of a connection, or the
+// bearer token of browsers, which cannot send it in a header.
+func IsSecret(name string) bool { return fold.Equal(name, "id") || fold.Equal(name, "access_token") }
+
+// LeaveOut returns an encoded query without the parameters that drop selects by name, and without
+// empty ones. The rest stays as it is.
+func LeaveOut(query string, drop func(name string) bool) string {
+	var kept []string
+	for pair := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(name); err == nil {
+			name = decoded
+		}
+		if pair != "" && !drop(name) {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(kept, "&")
+}

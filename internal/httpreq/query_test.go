@@ -43,3 +43,17 @@ func TestRepeatedParameter(t *testing.T) {
 		t.Errorf("%.0f allocations for %d values", allocations, times)
 	}
 }
+
+// A query keeps its other parameters as they are.
+func TestLeaveOut(t *testing.T) {
+	for query, want := range map[string]string{
+		"":                                  "",
+		"id=1":                              "",
+		"a=1&ID=2&&b=%20&access%5Ftoken=x&": "a=1&b=%20",
+		"idx=1&%zz=2&c":                     "idx=1&%zz=2&c",
+	} {
+		if got := httpreq.LeaveOut(query, httpreq.IsSecret); got != want {
+			t.Errorf("%q became %q, want %q", query, got, want)
+		}
+	}
+}

@@ -163,7 +163,7 @@ func (c *connectRoute) question(hubName string, r *http.Request, transport strin
 		q.Address = address.String()
 	}
 	for name, values := range r.URL.Query() {
-		if !isSecret(name) {
+		if !httpreq.IsSecret(name) {
 			q.Query[name] = values
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +16,8 @@ import (
 	"github.com/carillon-go/carillon/auth"
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/accesskey"
-	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/internal/hosting"
+	"github.com/carillon-go/carillon/internal/httpreq"
 )
 
 // The categories of events, and the events of connections.
@@ -210,19 +209,6 @@ func escapeBytes(text string, must func(i int) bool) string {
 
 // clientQuery returns the query of a client's request without the parameters that are secrets.
 func clientQuery(raw string) string {
-	var kept []string
-	for pair := range strings.SplitSeq(raw, "&") {
-		name, _, _ := strings.Cut(pair, "=")
-		if decoded, err := url.QueryUnescape(name); err == nil {
-			name = decoded
-		}
-		if pair != "" && !isSecret(name) {
-			kept = append(kept, pair)
-		}
-	}
-	query := strings.Join(kept, "&")
+	query := httpreq.LeaveOut(raw, httpreq.IsSecret)
 	return escapeBytes(query, func(i int) bool { return query[i] <= ' ' || query[i] > '~' })
 }
-
-// isSecret reports whether a parameter of a query is the token of a connection or of a user.
-func isSecret(name string) bool { return fold.Equal(name, "id") || fold.Equal(name, "access_token") }
