@@ -78,16 +78,22 @@ type next = func(context.Context) (any, error)
 // admit returns the filter of invocations. It is the only place that decides which targets
 // clients may invoke.
 func admit(targets []string) func(context.Context, *hub.Invocation, next) (any, error) {
-	folded := make([]string, len(targets))
-	for i, target := range targets {
-		folded[i] = fold.Upper(target)
-	}
+	folded := Folded(targets)
 	return func(ctx context.Context, inv *hub.Invocation, next next) (any, error) {
 		if !Matches(folded, fold.Upper(inv.Target)) {
 			return nil, errNoMethod
 		}
 		return next(ctx)
 	}
+}
+
+// Folded returns patterns that, with names in upper case, match as these do in any case.
+func Folded(patterns []string) []string {
+	all := make([]string, len(patterns))
+	for i, pattern := range patterns {
+		all[i] = fold.Upper(pattern)
+	}
+	return all
 }
 
 // Matches reports whether one of patterns matches a name. A pattern is a name, or the beginning of

@@ -39,11 +39,7 @@ func folded(patterns []string) []string {
 	if len(patterns) == 0 {
 		return []string{"*"}
 	}
-	all := make([]string, len(patterns))
-	for i, p := range patterns {
-		all[i] = fold.Upper(p)
-	}
-	return all
+	return hosting.Folded(patterns)
 }
 
 // target is a URL with placeholders, each of which is a segment of its path.
