@@ -1,8 +1,10 @@
 package serviceprotocol
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -46,15 +48,10 @@ func Parse(record []byte, m *Message) (known bool, err error) {
 
 // Append appends a message with its length.
 func Append(dst []byte, m *Message) []byte {
-	body := appendBody(nil, m)
-	for n := len(body); ; n >>= 7 {
-		if n < 0x80 {
-			dst = append(dst, byte(n))
-			break
-		}
-		dst = append(dst, byte(n)|0x80)
-	}
-	return append(dst, body...)
+	start := len(dst)
+	dst = appendBody(dst, m)
+	var length [binary.MaxVarintLen64]byte
+	return slices.Insert(dst, start, binary.AppendUvarint(length[:0], uint64(len(dst)-start))...)
 }
 
 func appendBody(dst []byte, m *Message) []byte {
