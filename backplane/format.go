@@ -166,7 +166,7 @@ func complete(p protocol.HubProtocol, f []byte) bool {
 //	[id, server, 0, group, "", extension]
 //
 // The server that has the connection acknowledges it. The second form is for servers of this
-// package: to others, nobody has the connection.
+// package: for others it concerns a connection that no server has.
 type command struct {
 	id                        int32
 	server, group, connection string

@@ -33,8 +33,8 @@ func (b *Backplane) Send(ctx context.Context, to hub.Audience, m hub.Message) er
 	return errors.Join(err, b.wait(ctx, own))
 }
 
-// settle notes the outcome of a publication for its own copies, and delivers the messages whose
-// copies are not waited for any more.
+// settle notes the outcome of a publication for its own copies. It delivers the messages that do not
+// wait for their copies any more.
 func (b *Backplane) settle(own []*ownCopy, receivers int, err error) {
 	for _, o := range own {
 		switch {

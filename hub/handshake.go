@@ -94,8 +94,8 @@ func (o *opening) refuse(text string) {
 	}
 }
 
-// connect adds the client, whose wire is set, to the hub, answers its handshake with response, and runs
-// OnConnected concurrently with the reader.
+// connect adds the client to the hub, answers its handshake with response, and runs OnConnected
+// concurrently with the reader. The wire of the client must be set.
 func (o *opening) connect(response *frame.Frame) {
 	s := o.session
 	next, groups := open, []string(nil)

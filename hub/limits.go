@@ -59,7 +59,7 @@ func (s *Session) awaitBytes(n int) bool {
 	return s.spend(time.Duration(n)*time.Second/time.Duration(perSecond), &s.hub.refused.bytes, "bytes")
 }
 
-// spend waits until the client may do what it earns back in the time interval.
+// spend waits until the budget of the client allows an event, which it earns back in the time interval.
 func (s *Session) spend(interval time.Duration, refused *atomic.Uint64, limit string) bool {
 	age := time.Since(s.caller.begun)
 	wait := s.pace.Wait(age, paceBurst)

@@ -20,8 +20,8 @@ func disconnected(id string) error {
 	return endedError{&typedError{ioException, "Connection '" + id + "' disconnected."}}
 }
 
-// errResultOfRelayed is the error of a client result of a client whose messages another program
-// reads.
+// errResultOfRelayed is the error of a client result of a relayed client: another program reads the
+// client's messages.
 var errResultOfRelayed = NewError("The client's messages are those of its application server, which alone can invoke it.")
 
 // errResultInOnConnected is the error of a client result inside OnConnected of the same

@@ -28,7 +28,7 @@ const (
 	CountConnections SurveyKind = iota + 1
 	ListConnections
 	AnyConnection // Count of its findings is 1 if there is one, and otherwise 0
-	UserInGroup   // the same, if the user whom the audience names is in Group
+	UserInGroup   // the same for the user in the audience, if that user is in Group
 )
 
 // Survey is a question about the connections of an audience.

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// conn is a connection to a server, by RESP2, which every server speaks first. What a server may say by
-// RESP3 about publications is understood, too.
+// conn is a connection to a server. It speaks RESP2, with which every server begins. It also understands
+// the messages about publications of RESP3.
 type conn struct {
 	net.Conn
 	in    *bufio.Reader

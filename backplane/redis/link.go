@@ -150,7 +150,7 @@ func (l *link) awaitRoomLocked(ctx context.Context) error {
 	}
 }
 
-// lost returns the error of what was under way when the link was lost.
+// lost returns the error of publications that were under way at the loss of the link.
 func (l *link) lost() error { return fmt.Errorf("%w: %w", backplane.ErrLost, context.Cause(l.ctx)) }
 
 // enqueueLocked notes that a command has been appended to out.

@@ -13,7 +13,7 @@ import (
 	"github.com/carillon-go/carillon/internal/hubfile"
 )
 
-// checkCommand says what is wrong with a configuration file.
+// checkCommand names the errors of a configuration file.
 type checkCommand struct {
 	File string `arg:"" type:"path" help:"The configuration file."`
 }
@@ -23,7 +23,7 @@ func (*checkCommand) Help() string {
 	return "It reads the files that the settings name, and the variables of the environment, and opens no network connection. Exit status: 0: the file is fine. 2: something is wrong."
 }
 
-// Run prints all errors of the file, or what it serves.
+// Run prints all errors of the file, or otherwise its hubs and their clients.
 func (c *checkCommand) Run(k *kong.Context) error {
 	settings, err := check(c.File, k.Model)
 	if err != nil {

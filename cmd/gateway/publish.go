@@ -83,7 +83,7 @@ func (c *publishCommand) Run(ctx context.Context, k *kong.Context) error {
 	return err
 }
 
-// explained returns what the body of an error says.
+// explained returns the code and the message in the body of an error.
 func explained(body []byte) string {
 	var detail struct{ Code, Message string }
 	if json.Unmarshal(body, &detail) != nil || detail.Message == "" {

@@ -122,9 +122,9 @@ func (k *Keys) checkSignature(signed string, signature []byte) (method *jwt.Sign
 	return nil, "The signature is invalid"
 }
 
-// checkHeader returns the reason why a token is refused whose signature is of an algorithm, or "". It
-// refuses what needs an extension: a name in crit (RFC 7515, 4.1.11), because none is supported, or
-// an unencoded payload (RFC 7797).
+// checkHeader returns the reason to refuse a token because of its header, or "". The header must name
+// the algorithm of the signature and need no extension: no name in crit (RFC 7515, 4.1.11), and no
+// unencoded payload (RFC 7797).
 func checkHeader(encoded, algorithm string) (reason string) {
 	text, err := base64.RawURLEncoding.DecodeString(encoded)
 	var header map[string]any // a struct would ignore case
