@@ -31,14 +31,13 @@ var (
 
 // siteOf returns the site of the hub with a name, which ignores case, or nil.
 func (s *Server) siteOf(name string) *site {
-	for _, st := range s.sites {
-		if fold.Equal(st.settings.Name, name) {
-			return st
-		}
+	key := fold.Upper(name)
+	if st := s.byName[key]; st != nil {
+		return st
 	}
 	s.made.mu.Lock()
 	defer s.made.mu.Unlock()
-	return s.made.byName[fold.Upper(name)]
+	return s.made.byName[key]
 }
 
 // allSites returns the sites of all hubs, those of the file first.

@@ -22,6 +22,7 @@ import (
 	"github.com/carillon-go/carillon/hub"
 	"github.com/carillon-go/carillon/internal/appserver"
 	"github.com/carillon-go/carillon/internal/floodgate"
+	"github.com/carillon-go/carillon/internal/fold"
 	"github.com/carillon-go/carillon/internal/hosting"
 	"github.com/carillon-go/carillon/internal/link"
 	"github.com/carillon-go/carillon/internal/metrics"
@@ -63,6 +64,7 @@ type Server struct {
 	log      *slog.Logger
 	gate     *floodgate.Gate          // of lines that clients can provoke
 	sites    []*site                  // of the file, or the clock
+	byName   map[string]*site         // the same by the upper case of the name
 	made     made                     // hubs that the file does not name
 	hubs     hosting.Hubs             // all
 	byPath   map[string]place         // of hubs, by paths
@@ -115,8 +117,10 @@ func New(c Config, log *slog.Logger) (*Server, error) {
 
 // assemble makes the parts of the server.
 func (s *Server) assemble() error {
+	s.byName = map[string]*site{}
 	for _, h := range s.config.hubs() {
-		s.sites = append(s.sites, &site{settings: h})
+		st := &site{settings: h}
+		s.sites, s.byName[fold.Upper(h.Name)] = append(s.sites, st), st
 	}
 	if err := s.publishedKeys(); err != nil {
 		return err

@@ -126,12 +126,19 @@ func (h *Hub) SendEncoded(ctx context.Context, to hub.Audience, in hub.Message) 
 // Hubs are all hubs: those of the file, in its order, and those that were added. It is safe for
 // concurrent use.
 type Hubs struct {
-	mu  sync.RWMutex
-	all []*Hub // is replaced, never changed
+	mu     sync.RWMutex
+	all    []*Hub          // is replaced, never changed
+	byName map[string]*Hub // by the upper case of the name
 }
 
 // NewHubs returns the hubs. Their names must differ in more than case.
-func NewHubs(all ...*Hub) *Hubs { return &Hubs{all: all} }
+func NewHubs(all ...*Hub) *Hubs {
+	hs := &Hubs{}
+	for _, h := range all {
+		hs.Add(h)
+	}
+	return hs
+}
 
 // All returns the hubs. It must not be changed.
 func (hs *Hubs) All() []*Hub {
@@ -145,14 +152,15 @@ func (hs *Hubs) Add(h *Hub) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	hs.all = append(slices.Clone(hs.all), h)
+	if hs.byName == nil {
+		hs.byName = map[string]*Hub{}
+	}
+	hs.byName[fold.Upper(h.Name)] = h
 }
 
 // Find returns the hub with a name, which ignores case, or nil.
 func (hs *Hubs) Find(name string) *Hub {
-	for _, h := range hs.All() {
-		if fold.Equal(h.Name, name) {
-			return h
-		}
-	}
-	return nil
+	hs.mu.RLock()
+	defer hs.mu.RUnlock()
+	return hs.byName[fold.Upper(name)]
 }
